@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one place where Linux and macOS differ (SO_NOSIGPIPE, memfd and seals,
+ * accept4, SOCK_CLOEXEC, MSG_CMSG_CLOEXEC, sun_path, AF_VSOCK).
+ *
+ * C99 and POSIX only: QEMU, the plugin and the tools all compile this. Every
+ * descriptor made here is close-on-exec; every socket is non-blocking and
+ * never raises SIGPIPE. Failing functions return -1 or NULL and set errno.
+ * All are thread-safe.
+ */
+#ifndef HELIX_PLATFORM_H
+#define HELIX_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* CLOCK_MONOTONIC in ns (mach's absolute time on macOS, the same clock). */
+uint64_t helix_now_ns (void);
+
+/* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
+size_t helix_sun_path_max (void);
+
+/* socket (domain, SOCK_STREAM), non-blocking, close-on-exec, no SIGPIPE. */
+int helix_socket (int domain);
+/* Makes a foreign descriptor so (accepted, inherited, opened). */
+int helix_fd_prepare (int fd);
+/* accept; EAGAIN when nobody waits. */
+int helix_accept (int fd);
+/* A connected pair, both ends as from helix_socket (AF_UNIX). */
+int helix_socketpair (int fds[2]);
+
+/* bind/connect of an AF_UNIX path. ENAMETOOLONG when it does not fit.
+ * helix_unix_connect: EINPROGRESS/EAGAIN as connect (2). */
+int helix_unix_bind (int fd, const char *path);
+int helix_unix_connect (int fd, const char *path);
+
+/* connect to a vsock address. EAFNOSUPPORT where the system has none. */
+int helix_vsock_connect (int fd, uint32_t cid, uint32_t port);
+int helix_vsock_bind (int fd, uint32_t cid, uint32_t port);
+/* AF_VSOCK, or -1 where the system has none. */
+int helix_vsock_domain (void);
+
+/* uid (and pid where known, else 0) of the process at the other end. */
+int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
+
+/* sendmsg/recvmsg with at most one descriptor. helix_recv stores -1 in *got
+ * when none came; more than one, or MSG_CTRUNC, closes them all and fails
+ * with EPROTO. 0 = the peer closed. `got` may be NULL: any is closed. */
+ssize_t helix_send (int fd, const struct iovec *iov, int iovcnt, int pass);
+ssize_t helix_recv (int fd, void *buf, size_t len, int *got);
+
+/* A new shared memory object of `size` bytes, mapped read-write at *map.
+ * *client_fd is what to hand to a client: read-only there. Backed at once
+ * (fallocate): no SIGBUS later when /dev/shm is full. *sealed tells whether
+ * it can no longer shrink. */
+int helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed);
+/* Maps what a peer sent, read-only, after checking that it is memory of at
+ * least `size` bytes; with `sealed`, that F_SEAL_SHRINK is set. EPROTO when
+ * it is not; *why then says what is wrong. */
+void *helix_shm_map (int fd, size_t size, bool sealed, const char **why);
+void helix_shm_unmap (void *map, size_t size);
+
+/* A wake-up for poll: reading end in fds[0] (eventfd: fds[0] == fds[1]). */
+int helix_wakeup_open (int fds[2]);
+void helix_wakeup_raise (const int fds[2]);
+void helix_wakeup_clear (const int fds[2]);
+void helix_wakeup_close (int fds[2]);
+
+/* Name the calling thread, for debuggers. Cut at 15 bytes. */
+void helix_thread_name (const char *name);
+
+#endif /* HELIX_PLATFORM_H */

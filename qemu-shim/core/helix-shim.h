@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The shim's core: serves the frame protocol (protocol/README.md) over a UNIX
+ * socket. It knows no QEMU; whoever owns the screen (qemu/, sim/) gives it
+ * two tables of functions and tells it what happens.
+ *
+ * Two threads call in:
+ *   display thread  owns the screen and its GL context (QEMU: main loop, BQL
+ *                   held). helix_shim_display_*.
+ *   io thread       owns the sockets (QEMU: an IOThread). helix_shim_io_* and
+ *                   the callbacks given to helix_loop_ops.watch.
+ * They share one lock that is held for a few loads and stores only: never
+ * across a system call, an allocation of frame size or a copy of pixels. The
+ * display thread never touches a socket, the io thread never touches pixels
+ * but to send those of an INLINE pool.
+ *
+ * Frames are pulled by credit: a slot the client released. Without one,
+ * damage accumulates; when one comes back wake_display is called and the
+ * newest state is read. Each slot remembers what it lacks, so a readback
+ * copies only what changed since that slot was last filled. One readback a
+ * flush however many subscriptions see it: the others copy from its slot.
+ */
+#ifndef HELIX_SHIM_H
+#define HELIX_SHIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "helix-protocol.h"
+
+struct helix_shim;
+
+/* What a scanout shows, or what a resource is. */
+struct helix_surface {
+  uint32_t resource_id;   /* 0 = nothing: the scanout is off */
+  struct helix_rect rect; /* shown part, pixels from the resource's top left */
+  uint32_t fourcc;        /* enum helix_fourcc */
+  bool y_inverted;        /* read () delivers the bottom row first */
+};
+
+enum helix_log_level { HELIX_LOG_ERROR, HELIX_LOG_WARN, HELIX_LOG_INFO };
+
+/* The screen's side. `opaque` as given to helix_shim_new. */
+struct helix_display_ops {
+  /* Copy `box` (pixels of the resource) to `dst`, where its top left pixel
+   * goes, `stride` bytes a row. 4 bytes a pixel in the surface's fourcc.
+   * false: could not be read; *why = a static sentence. Display thread. */
+  bool (*read) (void *opaque, const struct helix_surface *surface,
+      const struct helix_rect *box, void *dst, uint32_t stride,
+      const char **why);
+  /* Whole size and format of a resource, for subscriptions by resource id.
+   * false: no such resource. Display thread. */
+  bool (*resource) (
+      void *opaque, uint32_t resource_id, struct helix_surface *surface);
+  /* One line, no newline, for the operator. Any thread; must not block. */
+  void (*log) (void *opaque, enum helix_log_level level, const char *line);
+};
+
+/* The loops' side. Deadlines are helix_now_ns () times, HELIX_NONE64 = off. */
+struct helix_loop_ops {
+  /* Io thread: call readable/writable (opaque) while fd is so; NULL = not
+   * wanted; both NULL = forget fd. Replaces the watch before. */
+  void (*watch) (void *loop, int fd, void (*readable) (void *opaque),
+      void (*writable) (void *opaque), void *opaque);
+  /* Io thread: call helix_shim_io_run () at the deadline. */
+  void (*io_timer) (void *loop, uint64_t deadline_ns);
+  /* Any thread: call helix_shim_io_run () on the io thread, soon. */
+  void (*wake_io) (void *loop);
+  /* Any thread: call helix_shim_display_run () on the display thread, soon. */
+  void (*wake_display) (void *loop);
+  /* Display thread: call helix_shim_display_run () at the deadline. */
+  void (*display_timer) (void *loop, uint64_t deadline_ns);
+};
+
+struct helix_shim_config {
+  const char *path;      /* socket path; relative to the working directory */
+  const char *name;      /* program and version, for WELCOME and messages */
+  uint32_t scanouts;     /* 1..HELIX_MAX_SCANOUTS */
+  uint16_t scanout_mask; /* bit i: scanout i may be watched */
+  uint32_t slots;        /* default per subscription, 2..HELIX_MAX_SLOTS */
+  uint32_t max_clients;  /* 1.. */
+};
+
+/* Counters since start, for `info`/stats and tests. */
+struct helix_shim_stats {
+  uint64_t clients, subscriptions;  /* now */
+  uint64_t accepted, refused, lost; /* connections */
+  uint64_t flushes;                 /* that concerned a subscription */
+  uint64_t readbacks, readback_bytes, readback_ns, readback_max_ns;
+  uint64_t copies, copy_bytes; /* slot to slot, for further subscribers */
+  uint64_t frames;             /* sent */
+  uint64_t no_credit;          /* flushes that had to wait for a slot */
+  uint64_t paced;              /* flushes that had to wait for max-framerate */
+  uint64_t read_errors;
+};
+
+/* Any thread. Neither listens nor starts anything yet. Ops and strings are
+ * copied shallowly / deeply respectively. */
+struct helix_shim *helix_shim_new (const struct helix_shim_config *config,
+    const struct helix_display_ops *display, void *display_opaque,
+    const struct helix_loop_ops *loop, void *loop_opaque);
+
+/* Before the io thread runs, or on it. Takes the lock file `path`.lock,
+ * proves that nobody listens on `path`, removes what a dead server left
+ * there, binds with mode 0600, listens, and connects to itself once as proof.
+ * false: *error = which step, which path, why, what to do (free with free). */
+bool helix_shim_listen (struct helix_shim *shim, char **error);
+
+/* Io thread: timers and wake-ups end here. */
+void helix_shim_io_run (struct helix_shim *shim);
+/* Io thread: says BYE, closes every connection and the listener, unlinks the
+ * socket if it is still ours. */
+void helix_shim_io_stop (struct helix_shim *shim);
+
+/* Display thread. */
+void helix_shim_display_run (struct helix_shim *shim);
+/* A scanout shows something else now, or nothing. */
+void helix_shim_display_scanout (struct helix_shim *shim, uint32_t scanout,
+    const struct helix_surface *surface);
+/* Pixels of `rect` (of the resource) changed. Reads back, if anybody wants
+ * them, before it returns. */
+void helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
+    const struct helix_rect *rect);
+/* The resource is about to go away: never read it again. */
+void helix_shim_display_unref (struct helix_shim *shim, uint32_t resource_id);
+/* Device reset: no scanout shows anything, no resource exists. */
+void helix_shim_display_reset (struct helix_shim *shim);
+
+/* Any thread. */
+void helix_shim_get_stats (
+    struct helix_shim *shim, struct helix_shim_stats *stats);
+/* True when nobody watches anything: one relaxed load, so that a flush costs
+ * nothing then. */
+bool helix_shim_idle (struct helix_shim *shim);
+
+/* After io_stop, with no other thread inside. */
+void helix_shim_free (struct helix_shim *shim);
+
+#endif /* HELIX_SHIM_H */
