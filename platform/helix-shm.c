@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memory that two processes share and only one may write: sealed memfds on
+ * Linux, POSIX shared memory or an unlinked file elsewhere. See
+ * helix-platform.h.
+ */
+#if !defined(_GNU_SOURCE) && defined(__linux__)
+#define _GNU_SOURCE 1 /* memfd_create, F_ADD_SEALS, MAP_POPULATE */
+#endif
+
+#include "helix-platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Newer than the headers of the oldest systems we build on; the kernel says
+ * EINVAL where it does not know them. From linux/fcntl.h, linux/memfd.h. */
+#ifdef __linux__
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#endif
+
+#ifndef MAP_POPULATE
+#define MAP_POPULATE 0
+#endif
+
+static int
+close_keeping_errno (int fd)
+{
+  int saved = errno;
+
+  if (fd >= 0)
+    close (fd);
+  errno = saved;
+  return -1;
+}
+
+/* Gives the file all its blocks, so that a full file system is an error here
+ * and not a SIGBUS at the first touch. */
+static int
+allocate (int fd, size_t size)
+{
+#ifdef __APPLE__
+  fstore_t store;
+
+  memset (&store, 0, sizeof store);
+  store.fst_flags = F_ALLOCATEALL;
+  store.fst_posmode = F_PEOFPOSMODE;
+  store.fst_length = (off_t) size;
+  /* POSIX shared memory is no file and needs no blocks: any other failure
+   * than a full disk is none. */
+  if (fcntl (fd, F_PREALLOCATE, &store) < 0 && errno == ENOSPC)
+    return -1;
+  return ftruncate (fd, (off_t) size);
+#else
+  int err;
+
+  do
+    err = posix_fallocate (fd, 0, (off_t) size);
+  while (err == EINTR);
+  errno = err;
+  return err == 0 ? 0 : -1;
+#endif
+}
+
+static void *
+map_writable (int fd, size_t size)
+{
+  void *map = mmap (
+      NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+  return map == MAP_FAILED ? NULL : map;
+}
+
+#ifdef __linux__
+/* A memfd that can neither shrink nor grow, and that nobody who gets
+ * *client_fd can write to. NULL where the kernel cannot promise that. */
+static void *
+create_sealed (size_t size, int *client_fd)
+{
+  char path[sizeof "/proc/self/fd/" + 3 * sizeof (int)];
+  void *map = NULL;
+  bool future_write;
+  int fd, again;
+
+  fd = memfd_create (
+      "helix-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+    fd = memfd_create ("helix-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0)
+    return NULL;
+  if (allocate (fd, size) < 0 || !(map = map_writable (fd, size)))
+    goto fail;
+  if (fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+    goto fail;
+  /* Our own mapping stays writable, every later one is not (Linux 5.1). */
+  future_write = fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+  if (fcntl (fd, F_ADD_SEALS, F_SEAL_SEAL) < 0)
+    goto fail;
+
+  /* A descriptor opened for reading besides; without the seal it is all the
+   * protection there is, hence the mode, so that it cannot be reopened. */
+  if (!future_write && fchmod (fd, S_IRUSR) < 0)
+    goto fail;
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  again = open (path, O_RDONLY | O_CLOEXEC);
+  if (again >= 0) {
+    close (fd);
+    fd = again;
+  } else if (!future_write) {
+    goto fail; /* no /proc here */
+  }
+  *client_fd = fd;
+  return map;
+
+fail:
+  if (map)
+    munmap (map, size);
+  close_keeping_errno (fd);
+  return NULL;
+}
+#endif
+
+/* Opens one name twice, for writing and for reading, and removes it again.
+ * `open_name` and `remove_name` are shm_open and shm_unlink, or those of a
+ * file. */
+static int
+open_twice (const char *name, int (*open_name) (const char *, int),
+    int (*remove_name) (const char *), int *client_fd)
+{
+  int fd = open_name (name, O_RDWR | O_CREAT | O_EXCL);
+
+  if (fd < 0)
+    return -1;
+  *client_fd = open_name (name, O_RDONLY);
+  if (*client_fd < 0) {
+    int saved = errno;
+
+    remove_name (name);
+    errno = saved;
+    return close_keeping_errno (fd);
+  }
+  remove_name (name);
+  return fd;
+}
+
+static int
+open_shm (const char *name, int flags)
+{
+  int fd = shm_open (name, flags, S_IRUSR | S_IWUSR);
+
+  if (fd >= 0 && fcntl (fd, F_SETFD, FD_CLOEXEC) < 0)
+    return close_keeping_errno (fd);
+  return fd;
+}
+
+static int
+open_file (const char *name, int flags)
+{
+  return open (name, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+}
+
+/* A name that is free: the process, the time and a counter; O_EXCL makes sure.
+ * At most 31 bytes for shm_open on macOS (PSHMNAMLEN). */
+static void
+fresh_name (char *dst, size_t size, const char *prefix)
+{
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static unsigned counter;
+  unsigned count;
+
+  pthread_mutex_lock (&lock);
+  count = ++counter;
+  pthread_mutex_unlock (&lock);
+  snprintf (dst, size, "%s/hlx-%lx-%x-%x", prefix,
+      (unsigned long) getpid () & 0xffffffffu, count & 0xffffu,
+      (unsigned) (helix_now_ns () & 0xfffffffu));
+}
+
+/* POSIX shared memory, or an unlinked file where a sandbox forbids it (that
+ * of macOS does, for names outside the application's group). */
+static void *
+create_named (size_t size, int *client_fd)
+{
+  const char *dir = getenv ("TMPDIR");
+  char name[PATH_MAX];
+  void *map;
+  int fd;
+
+  fresh_name (name, sizeof name, "");
+  fd = open_twice (name, open_shm, shm_unlink, client_fd);
+  if (fd >= 0 && allocate (fd, size) < 0) {
+    close_keeping_errno (*client_fd);
+    close_keeping_errno (fd);
+    fd = -1;
+  }
+  if (fd < 0) {
+    fresh_name (name, sizeof name, dir && *dir ? dir : "/tmp");
+    fd = open_twice (name, open_file, unlink, client_fd);
+    if (fd < 0)
+      return NULL;
+    if (allocate (fd, size) < 0)
+      goto fail;
+  }
+  map = map_writable (fd, size);
+  if (map) {
+    close (fd);
+    return map;
+  }
+
+fail:
+  close_keeping_errno (*client_fd);
+  close_keeping_errno (fd);
+  return NULL;
+}
+
+int
+helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
+{
+  *map = NULL;
+  *client_fd = -1;
+  *sealed = false;
+  if (size == 0 || size > (size_t) PTRDIFF_MAX) {
+    errno = EINVAL;
+    return -1;
+  }
+#ifdef __linux__
+  *map = create_sealed (size, client_fd);
+  *sealed = *map != NULL;
+#endif
+  if (!*map)
+    *map = create_named (size, client_fd);
+  if (*map)
+    return 0;
+  *client_fd = -1;
+  return -1;
+}
+
+static bool
+is_memory (const struct stat *st)
+{
+#ifdef __APPLE__
+  /* POSIX shared memory has no file type at all there. */
+  if ((st->st_mode & S_IFMT) == 0)
+    return true;
+#endif
+  return S_ISREG (st->st_mode);
+}
+
+void *
+helix_shm_map (int fd, size_t size, bool sealed, const char **why)
+{
+  struct stat st;
+  void *map;
+
+  *why = "the pool has no size";
+  if (size == 0 || size > (size_t) PTRDIFF_MAX)
+    goto refuse;
+  *why = "the descriptor cannot be examined";
+  if (fstat (fd, &st) < 0)
+    goto refuse;
+  *why = "the descriptor is not memory (device, pipe, socket or directory)";
+  if (!is_memory (&st))
+    goto refuse;
+  if (sealed) {
+#ifdef __linux__
+    int seals = fcntl (fd, F_GET_SEALS);
+
+    *why = "the memory has no F_SEAL_SHRINK: its owner could cut it off";
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
+      goto refuse;
+    /* Its size counts only from here on, when it cannot shrink any more. */
+    *why = "the descriptor cannot be examined";
+    if (fstat (fd, &st) < 0)
+      goto refuse;
+#else
+    *why = "this system has no sealed memory";
+    goto refuse;
+#endif
+  }
+  *why = "the memory is smaller than the pool that was announced";
+  if (st.st_size < 0 || (uint64_t) st.st_size < size)
+    goto refuse;
+  *why = "the memory cannot be mapped for reading";
+  map = mmap (NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+  if (map == MAP_FAILED)
+    return NULL; /* errno: EACCES, ENOMEM, ... */
+  *why = NULL;
+  return map;
+
+refuse:
+  errno = EPROTO;
+  return NULL;
+}
+
+void
+helix_shm_unmap (void *map, size_t size)
+{
+  if (map)
+    munmap (map, size);
+}
