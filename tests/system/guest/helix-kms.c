@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-kms.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <xf86drm.h>
+
+#define NS_PER_S 1000000000ull
+
+void
+helix_die (const char *format, ...)
+{
+  int error = errno;
+  va_list args;
+
+  fprintf (stderr, "%s: ", program_invocation_short_name);
+  va_start (args, format);
+  vfprintf (stderr, format, args);
+  va_end (args);
+  if (error != 0)
+    fprintf (stderr, ": %s", strerror (error));
+  fputc ('\n', stderr);
+  exit (1);
+}
+
+void
+helix_event (const char *format, ...)
+{
+  const char *path = getenv ("HELIX_EVENTS");
+  FILE *out = path != NULL ? fopen (path, "ae") : stdout;
+  char text[256];
+  va_list args;
+
+  if (out == NULL)
+    helix_die ("cannot append to HELIX_EVENTS=%s", path);
+  va_start (args, format);
+  vsnprintf (text, sizeof text, format, args);
+  va_end (args);
+  /* One write: several programs append to the same file. */
+  fprintf (out, "HELIX-EVENT %s\n", text);
+  if (path != NULL ? fclose (out) != 0 : fflush (out) != 0)
+    helix_die ("cannot write the event \"%s\"", text);
+}
+
+/* The first CRTC that the connector's encoders can use and nobody has. */
+static uint32_t
+find_crtc (const struct helix_kms *kms, const drmModeRes *resources,
+    const drmModeConnector *connector, uint32_t *taken)
+{
+  for (int i = 0; i < connector->count_encoders; i++) {
+    drmModeEncoder *encoder =
+        drmModeGetEncoder (kms->fd, connector->encoders[i]);
+    uint32_t possible;
+
+    if (encoder == NULL)
+      continue;
+    possible = encoder->possible_crtcs & ~*taken;
+    drmModeFreeEncoder (encoder);
+    for (int crtc = 0; crtc < resources->count_crtcs; crtc++) {
+      if (possible & 1u << crtc) {
+        *taken |= 1u << crtc;
+        return resources->crtcs[crtc];
+      }
+    }
+  }
+  return 0;
+}
+
+void
+helix_kms_open (struct helix_kms *kms, const char *path)
+{
+  drmModeRes *resources;
+  uint32_t taken = 0;
+
+  memset (kms, 0, sizeof *kms);
+  kms->fd = open (path, O_RDWR | O_CLOEXEC);
+  if (kms->fd < 0)
+    helix_die ("cannot open %s", path);
+  if (drmSetMaster (kms->fd) != 0)
+    helix_die ("somebody else is master of %s", path);
+  resources = drmModeGetResources (kms->fd);
+  if (resources == NULL)
+    helix_die ("%s can set no modes", path);
+
+  for (int i = 0;
+       i < resources->count_connectors && kms->outputs < HELIX_KMS_MAX_OUTPUTS;
+       i++) {
+    drmModeConnector *connector =
+        drmModeGetConnector (kms->fd, resources->connectors[i]);
+    uint32_t crtc;
+
+    if (connector == NULL)
+      continue;
+    crtc = find_crtc (kms, resources, connector, &taken);
+    if (crtc != 0)
+      kms->output[kms->outputs++] = (struct helix_kms_output){
+          .connector = connector->connector_id, .crtc = crtc};
+    drmModeFreeConnector (connector);
+  }
+  drmModeFreeResources (resources);
+}
+
+void
+helix_kms_mode (drmModeModeInfo *mode, uint32_t width, uint32_t height)
+{
+  memset (mode, 0, sizeof *mode);
+  mode->hdisplay = (uint16_t) width;
+  mode->hsync_start = (uint16_t) (width + 16);
+  mode->hsync_end = (uint16_t) (width + 32);
+  mode->htotal = (uint16_t) (width + 48);
+  mode->vdisplay = (uint16_t) height;
+  mode->vsync_start = (uint16_t) (height + 1);
+  mode->vsync_end = (uint16_t) (height + 2);
+  mode->vtotal = (uint16_t) (height + 3);
+  mode->vrefresh = 60;
+  mode->clock = (uint32_t) mode->htotal * mode->vtotal * 60 / 1000; /* kHz */
+  mode->type = DRM_MODE_TYPE_USERDEF;
+  snprintf (mode->name, sizeof mode->name, "%ux%u", width, height);
+}
+
+void
+helix_kms_show (struct helix_kms *kms, int output, uint32_t fb, uint32_t x,
+    uint32_t y, uint32_t width, uint32_t height)
+{
+  drmModeModeInfo mode;
+
+  if (output < 0 || output >= kms->outputs) {
+    errno = 0;
+    helix_die ("no output %d: the card has %d", output, kms->outputs);
+  }
+  helix_kms_mode (&mode, width, height);
+  if (drmModeSetCrtc (kms->fd, kms->output[output].crtc, fb, x, y,
+          &kms->output[output].connector, 1, &mode)
+      != 0)
+    helix_die ("cannot set %ux%u on output %d", width, height, output);
+}
+
+bool
+helix_parse_size (const char *text, uint32_t *width, uint32_t *height)
+{
+  int end = 0;
+
+  return sscanf (text, "%ux%u%n", width, height, &end) == 2 && text[end] == '\0'
+      && *width >= 1 && *width <= 16384 && *height >= 1 && *height <= 16384;
+}
+
+void
+helix_pace (uint64_t *start_ns, uint64_t index, double rate)
+{
+  struct timespec at;
+
+  if (*start_ns == 0) {
+    clock_gettime (CLOCK_MONOTONIC, &at);
+    *start_ns = (uint64_t) at.tv_sec * NS_PER_S + (uint64_t) at.tv_nsec;
+  }
+  if (rate > 0) {
+    uint64_t due =
+        *start_ns + (uint64_t) ((double) index * (double) NS_PER_S / rate);
+
+    at.tv_sec = (time_t) (due / NS_PER_S);
+    at.tv_nsec = (long) (due % NS_PER_S);
+    while (clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+      ;
+  }
+}
+
+void
+helix_hold (void)
+{
+  sigset_t set;
+  int signal_number;
+
+  sigemptyset (&set);
+  sigaddset (&set, SIGTERM);
+  sigaddset (&set, SIGINT);
+  sigprocmask (SIG_BLOCK, &set, NULL);
+  sigwait (&set, &signal_number);
+}
