@@ -23,6 +23,7 @@
 
 struct options {
   const char *device;
+  const char *go;         /* wait for this file after the first frame */
   int connector;          /* index of the first output */
   uint32_t width, height; /* of each scanout */
   uint32_t scanouts;
@@ -45,18 +46,20 @@ struct surface {
 static void
 usage (FILE *out)
 {
-  fputs ("Usage: helix-draw-2d [options]\n"
-         "  --device PATH           (default /dev/dri/card0)\n"
-         "  --connector N           first output to use (default 0)\n"
-         "  --mode WxH              of each scanout (default 800x600)\n"
-         "  --scanouts N            side by side in one framebuffer\n"
-         "  --first N               number of the first frame (default 1)\n"
-         "  --frames N              (default 300)\n"
-         "  --rate FPS              0 = no limit (default 30)\n"
-         "  --mode-change-after N:WxH\n"
-         "  --bars-shift N          scanout i shows the bars shifted by N + i\n"
-         "  --buffer dumb|blob      (default dumb)\n"
-         "  --hold                  keep the last picture until SIGTERM\n",
+  fputs (
+      "Usage: helix-draw-2d [options]\n"
+      "  --device PATH           (default /dev/dri/card0)\n"
+      "  --connector N           first output to use (default 0)\n"
+      "  --mode WxH              of each scanout (default 800x600)\n"
+      "  --scanouts N            side by side in one framebuffer\n"
+      "  --first N               number of the first frame (default 1)\n"
+      "  --frames N              (default 300)\n"
+      "  --rate FPS              0 = no limit (default 30)\n"
+      "  --mode-change-after N:WxH\n"
+      "  --bars-shift N          scanout i shows the bars shifted by N + i\n"
+      "  --buffer dumb|blob      (default dumb)\n"
+      "  --go FILE               go on after the first frame when it exists\n"
+      "  --hold                  keep the last picture until SIGTERM\n",
       out);
 }
 
@@ -117,6 +120,9 @@ parse (int argc, char **argv, struct options *o)
         break;
       case 'u':
         o->blob = strcmp (optarg, "blob") == 0;
+        break;
+      case 'g':
+        o->go = optarg;
         break;
       case 'h':
         o->hold = true;
@@ -296,6 +302,8 @@ main (int argc, char **argv)
   helix_kms_open (&kms, o.device);
   surface_new (&kms, &o, &now, o.width, o.height);
   show (&kms, &o, &now, o.first);
+  if (o.go != NULL)
+    helix_await (o.go);
   for (uint32_t i = 0; i < o.frames; i++) {
     helix_pace (&start, i, o.rate);
     if (o.change_after != 0 && i == o.change_after) {

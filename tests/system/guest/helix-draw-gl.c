@@ -23,6 +23,7 @@
 
 struct options {
   const char *device;
+  const char *go; /* wait for this file after the first frame */
   int connector;
   uint32_t width, height;
   uint32_t first, frames;
@@ -51,6 +52,7 @@ usage (void)
          "  --frames N      (default 300)\n"
          "  --rate FPS      0 = no limit (default 30)\n"
          "  --bars-shift N  (default 0)\n"
+         "  --go FILE       go on after the first frame when it exists\n"
          "  --hold          keep the last picture until SIGTERM\n",
       stderr);
   exit (2);
@@ -94,6 +96,9 @@ parse (int argc, char **argv, struct options *o)
         break;
       case 'b':
         o->shift = (uint32_t) atoi (optarg);
+        break;
+      case 'g':
+        o->go = optarg;
         break;
       case 'h':
         o->hold = true;
@@ -275,7 +280,10 @@ main (int argc, char **argv)
   helix_kms_open (&kms, o.device);
   renderer_open (&renderer, &kms, o.width, o.height);
   for (uint32_t i = 0; i < o.frames; i++) {
-    helix_pace (&start, i, o.rate);
+    if (i == 1 && o.go != NULL)
+      helix_await (o.go);
+    if (i > 0)
+      helix_pace (&start, i, o.rate);
     draw (&renderer, &o, o.first + i);
     present (&renderer, &kms, &o);
     if (i == 0)

@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <xf86drm.h>
 
 #define NS_PER_S 1000000000ull
+#define AWAIT_S 120u /* seconds the harness may take to answer */
+#define AWAIT_HZ 50u /* looks a second */
 
 void
 helix_die (const char *format, ...)
@@ -167,6 +170,18 @@ helix_pace (uint64_t *start_ns, uint64_t index, double rate)
     at.tv_nsec = (long) (due % NS_PER_S);
     while (clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
       ;
+  }
+}
+
+void
+helix_await (const char *path)
+{
+  uint64_t start = 0;
+
+  for (uint64_t tick = 0; access (path, F_OK) != 0; tick++) {
+    if (tick == AWAIT_S * AWAIT_HZ)
+      helix_die ("%s did not appear within %u s", path, AWAIT_S);
+    helix_pace (&start, tick, AWAIT_HZ);
   }
 }
 

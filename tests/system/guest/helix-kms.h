@@ -52,6 +52,10 @@ bool helix_parse_size (const char *text, uint32_t *width, uint32_t *height);
  * *start_ns (0 = now is the start). rate 0 = never sleep. */
 void helix_pace (uint64_t *start_ns, uint64_t index, double rate);
 
+/* Waits until the file `path` exists (the harness makes it, through 9p, where
+ * inotify tells nothing); ends the program after two minutes. */
+void helix_await (const char *path);
+
 /* Waits for SIGTERM or SIGINT: keeps the last picture on the screen. */
 void helix_hold (void);
 
