@@ -43,7 +43,7 @@ static const GOptionEntry entries[] = {
     {"bars-shift", 0, 0, G_OPTION_ARG_INT, &bars_shift,
         "The bars are shifted by N colours (default 0)", "N"},
     {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL,
-        "VIDEO (.h264 byte stream or .mp4)"},
+        "VIDEO (.h264 byte stream, .mp4, .mkv) or picture (.png)"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -163,15 +163,19 @@ make_pipeline (const gchar *file)
 {
   GstElementFactory *factory = gst_element_factory_find ("avdec_h264");
   const gchar *decoder = factory != NULL ? "avdec_h264" : "openh264dec";
-  const gchar *demuxer = g_str_has_suffix (file, ".mp4") ? "! qtdemux " : "";
-  gchar *line = g_strdup_printf ("filesrc name=file %s! h264parse ! %s ! "
+  const gchar *demuxer = g_str_has_suffix (file, ".mp4") ? "qtdemux ! "
+      : g_str_has_suffix (file, ".mkv")                  ? "matroskademux ! "
+                                                         : "";
+  gchar *video = g_strdup_printf ("%sh264parse ! %s", demuxer, decoder);
+  gchar *line = g_strdup_printf ("filesrc name=file ! %s ! "
                                  "videoconvert ! video/x-raw,format=BGRx ! "
                                  "appsink name=sink sync=false max-buffers=4",
-      demuxer, decoder);
+      g_str_has_suffix (file, ".png") ? "pngdec" : video);
   GError *error = NULL;
   GstElement *pipeline = gst_parse_launch (line, &error), *source;
 
   g_clear_object (&factory);
+  g_free (video);
   g_free (line);
   if (pipeline == NULL || error != NULL) {
     fprintf (stderr, "helix-check-video: cannot build the decoder: %s\n",
