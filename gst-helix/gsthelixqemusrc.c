@@ -1,13 +1,111 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-helixqemusrc
+ * @title: helixqemusrc
+ * @short_description: the screen of a virtual machine, from QEMU's helix shim
+ *
+ * Receives what a guest shows on one of its scanouts, frame by frame as it is
+ * drawn, from a QEMU that was started with `-device helix-export,path=...`.
+ * Frames come in shared memory, so that nothing is copied on the way.
+ *
+ * Downstream gets them untouched if it takes BGRx (or BGRA, where the guest
+ * has alpha); otherwise the element converts to NV12 or I420 (BT.709, limited
+ * range) itself, so encoders need no videoconvert in between. Caps name a
+ * framerate (60/1, or #GstHelixQemuSrc:max-framerate) because encoders want
+ * one; the timestamps are real and irregular: a still screen sends nothing
+ * but the repetitions of #GstHelixQemuSrc:keepalive-time.
+ *
+ * Each buffer that shows something new carries a #GstReferenceTimestampMeta
+ * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
+ * was captured. Its offset is the number that the shim gave the frame.
+ *
+ * When QEMU is not there yet, or ends, a warning says so once and the element
+ * waits for it to come (back), see #GstHelixQemuSrc:auto-reconnect.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 helixqemusrc socket-path=/run/user/1000/helix.sock ! videoconvert ! autovideosink
+ * ]| Shows the first screen of a virtual machine in a window.
+ * |[
+ * gst-launch-1.0 helixqemusrc scanout=1 ! x264enc tune=zerolatency ! h264parse ! matroskamux ! filesink location=screen.mkv
+ * ]| Records its second screen.
+ *
+ * Since: 0.1
+ */
 #include "gsthelixqemusrc.h"
 
+#include <errno.h>
 #include <gst/video/video.h>
+
+#include "helix-convert.h"
+#include "helix-frame-client.h"
+#include "helix-picture.h"
+#include "helix-platform.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
 
+#define DEFAULT_SCANOUT 0
+#define DEFAULT_RESOURCE_ID 0
+/* ms. Long enough that an idle screen costs next to nothing, short enough
+ * that an encoder which holds one frame back until the next (vtenc before
+ * 1.24) shows the end of a burst, and one who joins sees a picture soon. */
+#define DEFAULT_KEEPALIVE_TIME 500
+#define DEFAULT_AUTO_RECONNECT TRUE
+#define DEFAULT_RECONNECT_TIMEOUT 0
+#define DEFAULT_SHARED_MEMORY TRUE
+
+enum {
+  PROP_0,
+  PROP_SOCKET_PATH,
+  PROP_SCANOUT,
+  PROP_RESOURCE_ID,
+  PROP_MAX_FRAMERATE,
+  PROP_KEEPALIVE_TIME,
+  PROP_AUTO_RECONNECT,
+  PROP_RECONNECT_TIMEOUT,
+  PROP_SHARED_MEMORY,
+  PROP_STATS,
+  N_PROPS
+};
+
+static GParamSpec *properties[N_PROPS];
+
+/* What the element itself counts. */
+typedef struct {
+  guint64 frames, repeated, copied; /* buffers */
+  guint64 convert_ns, latency_ns;
+  guint64 sequence;
+  guint32 generation, width, height;
+} Counters;
+
 struct _GstHelixQemuSrc {
   GstPushSrc parent;
+
+  /* under the object lock */
+  gchar *socket_path;
+  guint scanout, resource_id;
+  gint max_num, max_den;
+  guint keepalive_time; /* ms */
+  gboolean auto_reconnect;
+  guint reconnect_timeout; /* ms */
+  gboolean shared_memory;
+  gint rate_num, rate_den;  /* asked of the shim: the lower of max-framerate
+                              and what downstream insists on */
+  HelixFrameClient *client; /* from start to stop */
+  Counters counters;
+
+  /* the streaming thread's */
+  gboolean shaped; /* `picture` and `info` are known */
+  HelixPicture picture;
+  GstVideoInfo info;
+  HelixConvert *convert;
+  gboolean downstream_meta; /* takes GstVideoMeta */
+  GstCaps *timestamp_caps;
+  GstBuffer *last; /* to be repeated, or NULL */
+  guint64 pushed_ns;
+  GstClockTime last_pts;
+  guint reconnects; /* seen so far */
 };
 
 G_DEFINE_TYPE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC);
@@ -16,18 +114,748 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
-        GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE ("{ NV12, I420, BGRx, BGRA }")));
+        GST_STATIC_CAPS ("video/x-raw, format = { NV12, I420, BGRx, BGRA }, "
+                         "width = [ 1, 16384 ], height = [ 1, 16384 ], "
+                         "framerate = " GST_VIDEO_FPS_RANGE));
+
+/* ---- properties ---- */
+
+/* With the object lock. */
+static void
+fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish)
+{
+  wish->scanout = self->scanout;
+  wish->resource_id = self->resource_id;
+  wish->rate_num = self->rate_num;
+  wish->rate_den = self->rate_den;
+  wish->slots = 0;
+  wish->inline_pixels = !self->shared_memory;
+}
+
+/* With the object lock: tells the shim what is wanted now. */
+static void
+subscribe (GstHelixQemuSrc *self)
+{
+  HelixFrameWish wish;
+
+  if (self->client == NULL)
+    return;
+  fill_wish (self, &wish);
+  helix_frame_client_subscribe (self->client, &wish);
+}
+
+static GstStructure *
+get_stats (GstHelixQemuSrc *self)
+{
+  HelixFrameClientStats client;
+  Counters own;
+
+  memset (&client, 0, sizeof client);
+  GST_OBJECT_LOCK (self);
+  own = self->counters;
+  if (self->client != NULL)
+    helix_frame_client_get_stats (self->client, &client);
+  GST_OBJECT_UNLOCK (self);
+  return gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
+      G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
+      client.reconnects, "frames", G_TYPE_UINT64, own.frames, "repeated",
+      G_TYPE_UINT64, own.repeated, "dropped", G_TYPE_UINT64,
+      client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
+      G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
+      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
+      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
+      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
+      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
+      own.convert_ns, "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+}
+
+static void
+gst_helix_qemu_src_set_property (
+    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_free (self->socket_path);
+      self->socket_path = g_value_dup_string (value);
+      break;
+    case PROP_SCANOUT:
+      self->scanout = g_value_get_uint (value);
+      subscribe (self);
+      break;
+    case PROP_RESOURCE_ID:
+      self->resource_id = g_value_get_uint (value);
+      subscribe (self);
+      break;
+    case PROP_MAX_FRAMERATE:
+      self->max_num = gst_value_get_fraction_numerator (value);
+      self->max_den = gst_value_get_fraction_denominator (value);
+      self->rate_num = self->max_num;
+      self->rate_den = self->max_den;
+      subscribe (self);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      self->keepalive_time = g_value_get_uint (value);
+      break;
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      self->reconnect_timeout = g_value_get_uint (value);
+      break;
+    case PROP_SHARED_MEMORY:
+      self->shared_memory = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+  if (id == PROP_MAX_FRAMERATE) /* which caps announce */
+    gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self));
+}
+
+static void
+gst_helix_qemu_src_get_property (
+    GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, get_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_value_set_string (value, self->socket_path);
+      break;
+    case PROP_SCANOUT:
+      g_value_set_uint (value, self->scanout);
+      break;
+    case PROP_RESOURCE_ID:
+      g_value_set_uint (value, self->resource_id);
+      break;
+    case PROP_MAX_FRAMERATE:
+      gst_value_set_fraction (value, self->max_num, self->max_den);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      g_value_set_uint (value, self->keepalive_time);
+      break;
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_SHARED_MEMORY:
+      g_value_set_boolean (value, self->shared_memory);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* ---- start and stop ---- */
+
+static gboolean
+gst_helix_qemu_src_start (GstBaseSrc *src)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  HelixFrameClientConfig config = {0};
+  HelixFrameClient *client;
+  HelixFrameWish wish;
+
+  self->shaped = FALSE;
+  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->reconnects = 0;
+  config.name = "helixqemusrc " HELIX_PACKAGE_VERSION;
+  GST_OBJECT_LOCK (self);
+  memset (&self->counters, 0, sizeof self->counters);
+  self->rate_num = self->max_num;
+  self->rate_den = self->max_den;
+  config.path = self->socket_path;
+  config.auto_reconnect = self->auto_reconnect;
+  config.reconnect_timeout = self->reconnect_timeout;
+  fill_wish (self, &wish);
+  client = self->client = helix_frame_client_new (&config, &wish);
+  GST_OBJECT_UNLOCK (self);
+  if (client == NULL) {
+    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ_WRITE,
+        ("No descriptor for a wake-up can be had. Raise the limit of open "
+         "files (ulimit -n)."),
+        ("%s", g_strerror (errno)));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_stop (GstBaseSrc *src)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  HelixFrameClient *client;
+
+  GST_OBJECT_LOCK (self);
+  client = g_steal_pointer (&self->client);
+  GST_OBJECT_UNLOCK (self);
+  gst_clear_buffer (&self->last);
+  g_clear_pointer (&client, helix_frame_client_free);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_unlock (GstBaseSrc *src)
+{
+  helix_frame_client_set_flushing (GST_HELIX_QEMU_SRC (src)->client, TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
+{
+  helix_frame_client_set_flushing (GST_HELIX_QEMU_SRC (src)->client, FALSE);
+  return TRUE;
+}
+
+/* ---- negotiation ---- */
+
+/* Downstream may insist on less than we announce: then the shim need not
+ * read back more. */
+static void
+follow_rate (GstHelixQemuSrc *self)
+{
+  gint num, den;
+
+  GST_OBJECT_LOCK (self);
+  num = self->max_num;
+  den = self->max_den;
+  if (self->info.fps_n > 0) {
+    gint own_num = num > 0 ? num : HELIX_NOMINAL_RATE_NUM;
+    gint own_den = num > 0 ? den : HELIX_NOMINAL_RATE_DEN;
+
+    if (gst_util_fraction_compare (
+            self->info.fps_n, self->info.fps_d, own_num, own_den)
+        < 0) {
+      num = self->info.fps_n;
+      den = self->info.fps_d;
+    }
+  }
+  if (num != self->rate_num || den != self->rate_den) {
+    self->rate_num = num;
+    self->rate_den = den;
+    subscribe (self);
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+gst_helix_qemu_src_negotiate (GstBaseSrc *src)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  GstCaps *ours, *peer, *caps;
+  gint max_num, max_den;
+  gboolean ok = FALSE;
+
+  /* The first frame tells the size; before it there is nothing to say. */
+  if (!self->shaped)
+    return TRUE;
+  GST_OBJECT_LOCK (self);
+  max_num = self->max_num;
+  max_den = self->max_den;
+  GST_OBJECT_UNLOCK (self);
+  ours = gst_pad_get_pad_template_caps (GST_BASE_SRC_PAD (src));
+  peer = gst_pad_peer_query_caps (GST_BASE_SRC_PAD (src), ours);
+  caps = helix_picture_choose_caps (&self->picture, peer, max_num, max_den);
+  if (gst_caps_is_empty (caps)) {
+    if (!GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (src)))
+      GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+          ("Downstream takes no picture of %ux%u in NV12, I420, BGRx or BGRA. "
+           "Put videoconvert and videoscale behind helixqemusrc.",
+              self->picture.width, self->picture.height),
+          ("downstream takes %" GST_PTR_FORMAT, peer));
+    goto out;
+  }
+  GST_INFO_OBJECT (self, "chose %" GST_PTR_FORMAT, caps);
+  if (!gst_video_info_from_caps (&self->info, caps)
+      || !helix_convert_configure (self->convert, &self->picture, &self->info))
+    goto out;
+  follow_rate (self);
+  ok = gst_base_src_set_caps (src, caps);
+out:
+  gst_caps_unref (ours);
+  gst_caps_unref (peer);
+  gst_caps_unref (caps);
+  return ok;
+}
+
+static gboolean
+gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  GstBufferPool *pool = NULL;
+  GstStructure *config;
+  guint size = 0, min = 0, max = 0;
+  gboolean offered;
+  GstCaps *caps;
+
+  gst_query_parse_allocation (query, &caps, NULL);
+  if (caps == NULL || !self->shaped)
+    return TRUE;
+  self->downstream_meta =
+      gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  offered = gst_query_get_n_allocation_pools (query) > 0;
+  if (offered)
+    gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
+  /* One buffer stays here to be repeated: a pool that cannot spare it would
+   * run dry. */
+  if (pool == NULL || (max != 0 && max < min + 2)) {
+    gst_clear_object (&pool);
+    pool = gst_video_buffer_pool_new ();
+    max = 0;
+  }
+  size = MAX (size, (guint) GST_VIDEO_INFO_SIZE (&self->info));
+  config = gst_buffer_pool_get_config (pool);
+  gst_buffer_pool_config_set_params (config, caps, size, min, max);
+  if (self->downstream_meta)
+    gst_buffer_pool_config_add_option (
+        config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+  if (!gst_buffer_pool_set_config (pool, config)) {
+    /* It put something acceptable there instead. */
+    config = gst_buffer_pool_get_config (pool);
+    if (!gst_buffer_pool_config_validate_params (
+            config, caps, size, min, max)) {
+      gst_structure_free (config);
+      gst_object_unref (pool);
+      return FALSE;
+    }
+    gst_buffer_pool_set_config (pool, config);
+  }
+  if (offered)
+    gst_query_set_nth_allocation_pool (query, 0, pool, size, min, max);
+  else
+    gst_query_add_allocation_pool (query, pool, size, min, max);
+  gst_object_unref (pool);
+  return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+      ->decide_allocation (src, query);
+}
+
+/* ---- buffers ---- */
+
+/* Whether downstream may have the slot itself. The last slot that the shim
+ * could still fill is never lent: a downstream that keeps all it gets would
+ * otherwise end the flow of frames, its own included. */
+static gboolean
+may_lend (GstHelixQemuSrc *self, const HelixFrame *frame)
+{
+  return helix_picture_is_native (&self->picture, &self->info)
+      && (self->downstream_meta
+          || self->picture.stride
+              == (guint) GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0))
+      && helix_slot_pool_free_slots (frame->pool) > 0;
+}
+
+static GstBuffer *
+lend (GstHelixQemuSrc *self, HelixFrame *frame)
+{
+  GstBuffer *buffer = gst_buffer_new ();
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) self->picture.stride};
+
+  gst_buffer_append_memory (buffer, helix_frame_steal_memory (frame));
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+      GST_VIDEO_INFO_FORMAT (&self->info), self->picture.width,
+      self->picture.height, 1, offset, stride);
+  return buffer;
+}
+
+static GstFlowReturn
+convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
+{
+  GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
+  guint64 begin = helix_now_ns (), end;
+  GstFlowReturn flow;
+
+  flow = gst_buffer_pool_acquire_buffer (pool, buffer, NULL);
+  gst_object_unref (pool);
+  if (flow != GST_FLOW_OK)
+    return flow;
+  if (!helix_convert_run (
+          self->convert, &self->picture, &frame->damage, *buffer)) {
+    gst_clear_buffer (buffer);
+    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
+        ("A buffer of downstream cannot be written."),
+        ("%ux%u", self->picture.width, self->picture.height));
+    return GST_FLOW_ERROR;
+  }
+  end = helix_now_ns ();
+  GST_OBJECT_LOCK (self);
+  self->counters.copied +=
+      helix_picture_is_native (&self->picture, &self->info);
+  self->counters.convert_ns += end - begin;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+/* The running time of something `age` ns ago, later than any before it. */
+static GstClockTime
+stamp (GstHelixQemuSrc *self, guint64 age)
+{
+  GstClock *clock = gst_element_get_clock (GST_ELEMENT (self));
+  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime now = 0, pts;
+
+  if (clock != NULL) {
+    now = gst_clock_get_time (clock);
+    gst_object_unref (clock);
+  }
+  pts = now > base + age ? now - base - age : 0;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
+    pts = self->last_pts + 1;
+  self->last_pts = pts;
+  return pts;
+}
+
+static void
+note_frame (GstHelixQemuSrc *self, const struct helix_frame *info, guint64 age)
+{
+  GST_OBJECT_LOCK (self);
+  self->counters.frames++;
+  self->counters.latency_ns = age;
+  self->counters.sequence = info->sequence;
+  self->counters.generation = info->generation;
+  self->counters.width = info->width;
+  self->counters.height = info->height;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* A new picture as a buffer; gives the frame's slot back, or lends it. */
+static GstFlowReturn
+take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
+{
+  const struct helix_frame info = frame->info;
+  GstFlowReturn flow = GST_FLOW_OK;
+  HelixPicture picture;
+  HelixFrameClientStats stats;
+  guint64 now, age;
+
+  helix_picture_from_frame (&picture, frame);
+  if (!self->shaped || !helix_picture_same_shape (&picture, &self->picture)) {
+    self->picture = picture;
+    self->shaped = TRUE;
+    gst_clear_buffer (&self->last);
+    if (!gst_base_src_negotiate (GST_BASE_SRC (self))) {
+      self->shaped = FALSE; /* once more with the next frame */
+      flow = GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self))
+          ? GST_FLOW_FLUSHING
+          : GST_FLOW_NOT_NEGOTIATED;
+      goto out;
+    }
+  }
+  self->picture = picture;
+  if (may_lend (self, frame))
+    *buffer = lend (self, frame);
+  else
+    flow = convert (self, frame, buffer);
+  if (flow != GST_FLOW_OK)
+    goto out;
+
+  now = helix_now_ns ();
+  age = now > info.capture_ns ? now - info.capture_ns : 0;
+  GST_BUFFER_PTS (*buffer) = stamp (self, age);
+  GST_BUFFER_OFFSET (*buffer) = info.sequence;
+  gst_buffer_add_reference_timestamp_meta (
+      *buffer, self->timestamp_caps, info.capture_ns, GST_CLOCK_TIME_NONE);
+  helix_frame_client_get_stats (self->client, &stats);
+  if (stats.reconnects != self->reconnects)
+    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
+  self->reconnects = stats.reconnects;
+  note_frame (self, &info, age);
+out:
+  helix_frame_clear (frame);
+  return flow;
+}
+
+/* The last picture once more. It was not captured now, so it says nothing of
+ * when it was. */
+static GstBuffer *
+repeat (GstHelixQemuSrc *self)
+{
+  GstBuffer *buffer = gst_buffer_copy (self->last);
+  GstReferenceTimestampMeta *meta;
+
+  meta = gst_buffer_get_reference_timestamp_meta (buffer, self->timestamp_caps);
+  if (meta != NULL)
+    gst_buffer_remove_meta (buffer, (GstMeta *) meta);
+  /* Keeps the memory from going back to its pool while this is under way. */
+  gst_buffer_add_parent_buffer_meta (buffer, self->last);
+  GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT);
+  GST_BUFFER_PTS (buffer) = stamp (self, 0);
+  GST_OBJECT_LOCK (self);
+  self->counters.repeated++;
+  GST_OBJECT_UNLOCK (self);
+  return buffer;
+}
+
+/* Puts what the client has to say on the bus. */
+static void
+report (GstHelixQemuSrc *self, GstMessageType type, GError **error)
+{
+  gst_element_message_full (GST_ELEMENT (self), type, (*error)->domain,
+      (*error)->code, g_strdup ((*error)->message), NULL, __FILE__,
+      GST_FUNCTION, __LINE__);
+  g_clear_error (error);
+}
+
+static GstFlowReturn
+gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  guint64 keepalive, deadline;
+  HelixFrame frame;
+  GError *error = NULL;
+  GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
+
+  *buffer = NULL;
+  while (flow == GST_FLOW_CUSTOM_SUCCESS) {
+    GST_OBJECT_LOCK (self);
+    keepalive = self->keepalive_time * GST_MSECOND;
+    GST_OBJECT_UNLOCK (self);
+    deadline = keepalive != 0 && self->last != NULL
+        ? self->pushed_ns + keepalive
+        : HELIX_NONE64;
+    switch (helix_frame_client_next (self->client, deadline, &frame, &error)) {
+      case HELIX_CLIENT_FRAME:
+        flow = take_frame (self, &frame, buffer);
+        if (flow == GST_FLOW_OK)
+          gst_buffer_replace (&self->last, keepalive ? *buffer : NULL);
+        break;
+      case HELIX_CLIENT_TIMEOUT:
+        *buffer = repeat (self);
+        flow = GST_FLOW_OK;
+        break;
+      case HELIX_CLIENT_FLUSHING:
+        flow = GST_FLOW_FLUSHING;
+        break;
+      case HELIX_CLIENT_WARNING:
+        report (self, GST_MESSAGE_WARNING, &error);
+        break;
+      case HELIX_CLIENT_EOS:
+        GST_INFO_OBJECT (self, "%s", error->message);
+        g_clear_error (&error);
+        flow = GST_FLOW_EOS;
+        break;
+      case HELIX_CLIENT_ERROR:
+        report (self, GST_MESSAGE_ERROR, &error);
+        flow = GST_FLOW_ERROR;
+        break;
+    }
+  }
+  self->pushed_ns = helix_now_ns ();
+  return flow;
+}
+
+/* ---- queries ---- */
+
+static gboolean
+gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+        ->query (src, query);
+  /* Timestamps tell when a picture was captured; it is here less than a frame
+   * later. How late it is taken has no bound: the newest picture waits. */
+  gst_query_set_latency (query, TRUE,
+      gst_util_uint64_scale_int (
+          GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM),
+      GST_CLOCK_TIME_NONE);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_is_seekable (GstBaseSrc *src)
+{
+  return FALSE;
+}
+
+/* ---- the class ---- */
+
+static void
+gst_helix_qemu_src_finalize (GObject *object)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  g_free (self->socket_path);
+  helix_convert_free (self->convert);
+  gst_caps_unref (self->timestamp_caps);
+  G_OBJECT_CLASS (gst_helix_qemu_src_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * GstHelixQemuSrc:socket-path:
+   *
+   * Path of the socket that QEMU was told to make (`-device
+   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else `helix.sock` in
+   * `$XDG_RUNTIME_DIR`, in the group container of UTM, or in the working
+   * directory, whichever exists first.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SOCKET_PATH] =
+      g_param_spec_string ("socket-path", "Socket path",
+          "Path of the socket that QEMU's helix shim listens on (unset = "
+          "$HELIX_SOCKET, else helix.sock in $XDG_RUNTIME_DIR, in UTM's group "
+          "container or in the working directory)",
+          NULL, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:scanout:
+   *
+   * Which of the virtual machine's scanouts (screens) to show, from 0. It is
+   * checked against what the virtual machine has when it is connected to.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
+      "Index of the scanout (screen) to show; must exist in the VM", 0,
+      G_MAXUINT, DEFAULT_SCANOUT, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:resource-id:
+   *
+   * Show this virtio-gpu resource of the guest, on a screen or not, in place
+   * of #GstHelixQemuSrc:scanout.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RESOURCE_ID] =
+      g_param_spec_uint ("resource-id", "Resource id",
+          "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
+          0, G_MAXUINT, DEFAULT_RESOURCE_ID, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:max-framerate:
+   *
+   * Frames a second at most. The shim keeps to it: what is beyond is not even
+   * read from the graphics card.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_FRAMERATE] = gst_param_spec_fraction ("max-framerate",
+      "Maximum framerate", "Frames per second at most (0/1 = no limit)", 0, 1,
+      G_MAXINT, 1, 0, 1, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:keepalive-time:
+   *
+   * While the screen does not change, repeat its last picture after so many
+   * milliseconds, over and over. An encoder that holds frames back lets go of
+   * them, and one who joins late sees a picture. 0: a still screen sends
+   * nothing.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
+      "Keep-alive time",
+      "Repeat the last picture after this long without a new one, in ms (0 = "
+      "never)",
+      0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:auto-reconnect:
+   *
+   * Wait for a virtual machine that is not there (yet), and for one that went
+   * away to come back; a warning on the bus says so once. Otherwise its
+   * absence is an error and its orderly end the end of the stream.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Automatic reconnection", "Wait for QEMU to come (back) rather than fail",
+      DEFAULT_AUTO_RECONNECT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:reconnect-timeout:
+   *
+   * How long to wait for it, in milliseconds, before that is an error after
+   * all.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECONNECT_TIMEOUT] =
+      g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
+          "Give up after this long without QEMU, in ms (0 = never)", 0,
+          G_MAXINT, DEFAULT_RECONNECT_TIMEOUT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:shared-memory:
+   *
+   * Take pictures in shared memory. Otherwise they come through the socket,
+   * which costs two copies more but works where no descriptor can pass.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SHARED_MEMORY] =
+      g_param_spec_boolean ("shared-memory", "Shared memory",
+          "Take frames in shared memory (false = through the socket)",
+          DEFAULT_SHARED_MEMORY, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:stats:
+   *
+   * What happened since the element was started, as
+   * `application/x-helix-qemu-src-stats`:
+   *
+   * * `connected` (boolean), `reconnects` (uint)
+   * * `frames` (uint64): new pictures pushed; `repeated` (uint64): pushed
+   *   again to keep encoders awake; `dropped` (uint64): given back unseen for
+   *   a newer one; `copied` (uint64): copied because downstream held too many
+   * * `bytes` (uint64): read back by the shim for this element
+   * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
+   *   last picture
+   * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
+   *   back, waiting for a free slot or for its turn, and converting, in sum
+   * * `latency` (uint64): ns from capture to push of the last picture
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Frames, bytes, times and connection since the start", GST_TYPE_STRUCTURE,
+      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, properties);
+}
 
 static void
 gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
 {
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
+  GstPushSrcClass *push_class = GST_PUSH_SRC_CLASS (klass);
+
+  object_class->set_property = gst_helix_qemu_src_set_property;
+  object_class->get_property = gst_helix_qemu_src_get_property;
+  object_class->finalize = gst_helix_qemu_src_finalize;
+  install_properties (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "QEMU screen source",
       "Source/Video",
       "Receives the screen of a virtual machine from QEMU's helix shim",
       "The gst-helix developers");
+
+  base_class->start = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_start);
+  base_class->stop = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_stop);
+  base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_unlock);
+  base_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_unlock_stop);
+  base_class->negotiate = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_negotiate);
+  base_class->decide_allocation =
+      GST_DEBUG_FUNCPTR (gst_helix_qemu_src_decide_allocation);
+  base_class->query = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_query);
+  base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_is_seekable);
+  push_class->create = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_create);
+
   GST_DEBUG_CATEGORY_INIT (
       gst_helix_qemu_src_debug, "helixqemusrc", 0, "QEMU screen source");
 }
@@ -35,6 +863,19 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
 static void
 gst_helix_qemu_src_init (GstHelixQemuSrc *self)
 {
-  gst_base_src_set_live (GST_BASE_SRC (self), TRUE);
-  gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
+  GstBaseSrc *src = GST_BASE_SRC (self);
+
+  self->scanout = DEFAULT_SCANOUT;
+  self->resource_id = DEFAULT_RESOURCE_ID;
+  self->max_den = 1;
+  self->rate_den = 1;
+  self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  self->shared_memory = DEFAULT_SHARED_MEMORY;
+  self->convert = helix_convert_new ();
+  self->timestamp_caps =
+      gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  gst_base_src_set_live (src, TRUE);
+  gst_base_src_set_format (src, GST_FORMAT_TIME);
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pictures of the screen into the buffers of a pipeline.
+ *
+ * One object serves one pair of formats and sizes; a change means configuring
+ * it anew. Colours come out as the output's caps say, and the same whichever
+ * way they are computed.
+ */
+#ifndef HELIX_CONVERT_H
+#define HELIX_CONVERT_H
+
+#include <gst/video/video.h>
+
+#include "helix-damage.h"
+#include "helix-picture.h"
+
+G_BEGIN_DECLS
+
+typedef struct _HelixConvert HelixConvert;
+
+HelixConvert *helix_convert_new (void);
+void helix_convert_free (HelixConvert *convert);
+
+/* From pictures of this shape to frames of this kind. FALSE when there is no
+ * way from one to the other. */
+gboolean helix_convert_configure (HelixConvert *convert,
+    const HelixPicture *picture, const GstVideoInfo *output);
+
+/* Makes `buffer`, laid out as its GstVideoMeta or the output says, show the
+ * picture, whose shape is the configured one. `damage` is what changed since
+ * the picture that was converted before; what `buffer` held does not matter.
+ * FALSE when the buffer cannot be written or is too small. */
+gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
+    const HelixDamage *damage, GstBuffer *buffer);
+
+G_END_DECLS
+
+#endif /* HELIX_CONVERT_H */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Frames from the shim, whatever happens to it: connects, waits, notices when
+ * the peer is gone, connects again.
+ *
+ * One thread calls helix_frame_client_next (); the functions that say "any
+ * thread" interrupt it. Frames may be let go from anywhere at any time, after
+ * the client too.
+ */
+#ifndef HELIX_FRAME_CLIENT_H
+#define HELIX_FRAME_CLIENT_H
+
+#include "helix-frame-session.h"
+
+G_BEGIN_DECLS
+
+typedef struct _HelixFrameClient HelixFrameClient;
+
+typedef struct {
+  const gchar *path;       /* of the socket; NULL = the default places */
+  const gchar *name;       /* program and version, for the shim's log */
+  gboolean auto_reconnect; /* FALSE: the first loss is final */
+  guint reconnect_timeout; /* ms of outage before giving up, 0 = never */
+} HelixFrameClientConfig;
+
+typedef enum {
+  HELIX_CLIENT_FRAME,    /* *frame; helix_frame_clear () it */
+  HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
+  HELIX_CLIENT_FLUSHING, /* helix_frame_client_set_flushing () */
+  HELIX_CLIENT_WARNING,  /* *error; call again, it keeps trying */
+  HELIX_CLIENT_EOS,      /* the shim said goodbye, and that is final */
+  HELIX_CLIENT_ERROR,    /* *error; final */
+} HelixFrameClientResult;
+
+typedef struct {
+  HelixSessionStats frames; /* of all connections */
+  guint reconnects;         /* frames came again after an outage */
+  gboolean connected;
+} HelixFrameClientStats;
+
+/* NULL when the system is out of descriptors; errno. */
+HelixFrameClient *helix_frame_client_new (
+    const HelixFrameClientConfig *config, const HelixFrameWish *wish);
+void helix_frame_client_free (HelixFrameClient *client);
+
+/* Any thread: watch something else, or otherwise. */
+void helix_frame_client_subscribe (
+    HelixFrameClient *client, const HelixFrameWish *wish);
+/* Any thread: make next () return at once, until it is turned off again.
+ * Nothing is lost: a message that was read in part is continued. */
+void helix_frame_client_set_flushing (
+    HelixFrameClient *client, gboolean flushing);
+/* Any thread. */
+void helix_frame_client_get_stats (
+    HelixFrameClient *client, HelixFrameClientStats *stats);
+
+/* The newest frame, or what came instead. `deadline` is a helix_now_ns ()
+ * time or HELIX_NONE64. */
+HelixFrameClientResult helix_frame_client_next (HelixFrameClient *client,
+    guint64 deadline, HelixFrame *frame, GError **error);
+
+G_END_DECLS
+
+#endif /* HELIX_FRAME_CLIENT_H */

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-slot-memory.h"
+
+#include <errno.h>
+
+#include "helix-pack.h"
+#include "helix-platform.h"
+
+struct _HelixSlotPool {
+  gatomicrefcount refs;
+  HelixFrameLink *link;
+  guint epoch;
+  guint16 channel;
+  struct helix_pool info;
+  guint8 *map; /* NULL when INLINE */
+  struct {     /* when INLINE: memory of our own, made as frames need it */
+    guint8 *pixels;
+    gsize size;
+  } own[HELIX_MAX_SLOTS];
+  gint held;    /* atomic, bit i: slot i is ours */
+  gint retired; /* atomic */
+};
+
+/* What a GstMemory keeps. */
+typedef struct {
+  HelixSlotPool *pool;
+  guint slot;
+} Lease;
+
+HelixSlotPool *
+helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
+    const struct helix_pool *info, int fd, const char **why)
+{
+  HelixSlotPool *pool;
+  guint8 *map = NULL;
+
+  errno = EPROTO;
+  if (info->slots < 2 || info->slots > HELIX_MAX_SLOTS
+      || info->slot_size > HELIX_MAX_FRAME_BYTES
+      || info->total_size != info->slot_size * info->slots) {
+    *why = "POOL: its sizes contradict each other";
+    return NULL;
+  }
+  if (info->kind != HELIX_POOL_INLINE) {
+    *why = "POOL: its file descriptor did not come along";
+    if (fd < 0)
+      return NULL;
+    map = helix_shm_map (
+        fd, info->total_size, info->kind == HELIX_POOL_SEALED, why);
+    if (map == NULL)
+      return NULL;
+  }
+
+  pool = g_new0 (HelixSlotPool, 1);
+  g_atomic_ref_count_init (&pool->refs);
+  pool->link = helix_frame_link_ref (link);
+  pool->epoch = epoch;
+  pool->channel = channel;
+  pool->info = *info;
+  pool->map = map;
+  return pool;
+}
+
+HelixSlotPool *
+helix_slot_pool_ref (HelixSlotPool *pool)
+{
+  g_atomic_ref_count_inc (&pool->refs);
+  return pool;
+}
+
+void
+helix_slot_pool_unref (HelixSlotPool *pool)
+{
+  if (!g_atomic_ref_count_dec (&pool->refs))
+    return;
+  for (guint slot = 0; slot < HELIX_MAX_SLOTS; slot++)
+    g_free (pool->own[slot].pixels);
+  if (pool->map != NULL)
+    helix_shm_unmap (pool->map, pool->info.total_size);
+  helix_frame_link_unref (pool->link);
+  g_free (pool);
+}
+
+const struct helix_pool *
+helix_slot_pool_info (HelixSlotPool *pool)
+{
+  return &pool->info;
+}
+
+gboolean
+helix_slot_pool_reserve (HelixSlotPool *pool, guint slot, guint64 size)
+{
+  g_assert (slot < pool->info.slots);
+  if (pool->map != NULL)
+    return size <= pool->info.slot_size;
+  if (size > HELIX_MAX_FRAME_BYTES)
+    return FALSE;
+  if (size > pool->own[slot].size) {
+    g_free (pool->own[slot].pixels);
+    pool->own[slot].pixels = g_try_malloc (size);
+    pool->own[slot].size = pool->own[slot].pixels != NULL ? size : 0;
+  }
+  return pool->own[slot].size >= size;
+}
+
+guint8 *
+helix_slot_pool_pixels (HelixSlotPool *pool, guint slot)
+{
+  g_assert (slot < pool->info.slots);
+  if (pool->map == NULL)
+    return pool->own[slot].pixels;
+  return pool->map + slot * (gsize) pool->info.slot_size;
+}
+
+void
+helix_slot_pool_retire (HelixSlotPool *pool)
+{
+  g_atomic_int_set (&pool->retired, TRUE);
+}
+
+gboolean
+helix_slot_pool_take (HelixSlotPool *pool, guint slot)
+{
+  guint bit = 1u << slot;
+
+  g_assert (slot < pool->info.slots);
+  return !(g_atomic_int_or ((guint *) &pool->held, bit) & bit);
+}
+
+void
+helix_slot_pool_release (HelixSlotPool *pool, guint slot)
+{
+  struct helix_release release = {pool->info.pool_id, slot};
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint bit = 1u << slot;
+  gsize size;
+
+  /* Before the shim knows, for it may hand the slot over again at once. */
+  if (!(g_atomic_int_and ((guint *) &pool->held, ~bit) & bit)) {
+    g_critical ("slot %u was given back twice", slot);
+    return;
+  }
+  if (g_atomic_int_get (&pool->retired))
+    return;
+  size = helix_pack_release (message, pool->channel, &release);
+  helix_frame_link_send (pool->link, pool->epoch, message, size);
+}
+
+guint
+helix_slot_pool_free_slots (HelixSlotPool *pool)
+{
+  guint held = (guint) g_atomic_int_get (&pool->held);
+  guint free_slots = 0;
+
+  for (guint slot = 0; slot < pool->info.slots; slot++)
+    free_slots += !(held >> slot & 1);
+  return free_slots;
+}
+
+static void
+lease_end (gpointer data)
+{
+  Lease *lease = data;
+
+  helix_slot_pool_release (lease->pool, lease->slot);
+  helix_slot_pool_unref (lease->pool);
+  g_free (lease);
+}
+
+GstMemory *
+helix_slot_memory_new (HelixSlotPool *pool, guint slot, gsize size)
+{
+  Lease *lease = g_new (Lease, 1);
+
+  lease->pool = pool;
+  lease->slot = slot;
+  return gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY,
+      helix_slot_pool_pixels (pool, slot), size, 0, size, lease, lease_end);
+}
