@@ -32,81 +32,15 @@
  *
  * Since: 0.1
  */
-#include "gsthelixqemusrc.h"
+#include "gsthelixqemusrc-private.h"
 
 #include <errno.h>
 #include <gst/video/video.h>
 
-#include "helix-convert.h"
-#include "helix-frame-client.h"
-#include "helix-picture.h"
 #include "helix-platform.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
-
-#define DEFAULT_SCANOUT 0
-#define DEFAULT_RESOURCE_ID 0
-/* ms. Long enough that an idle screen costs next to nothing, short enough
- * that an encoder which holds one frame back until the next (vtenc before
- * 1.24) shows the end of a burst, and one who joins sees a picture soon. */
-#define DEFAULT_KEEPALIVE_TIME 500
-#define DEFAULT_AUTO_RECONNECT TRUE
-#define DEFAULT_RECONNECT_TIMEOUT 0
-#define DEFAULT_SHARED_MEMORY TRUE
-
-enum {
-  PROP_0,
-  PROP_SOCKET_PATH,
-  PROP_SCANOUT,
-  PROP_RESOURCE_ID,
-  PROP_MAX_FRAMERATE,
-  PROP_KEEPALIVE_TIME,
-  PROP_AUTO_RECONNECT,
-  PROP_RECONNECT_TIMEOUT,
-  PROP_SHARED_MEMORY,
-  PROP_STATS,
-  N_PROPS
-};
-
-static GParamSpec *properties[N_PROPS];
-
-/* What the element itself counts. */
-typedef struct {
-  guint64 frames, repeated, copied; /* buffers */
-  guint64 convert_ns, latency_ns;
-  guint64 sequence;
-  guint32 generation, width, height;
-} Counters;
-
-struct _GstHelixQemuSrc {
-  GstPushSrc parent;
-
-  /* under the object lock */
-  gchar *socket_path;
-  guint scanout, resource_id;
-  gint max_num, max_den;
-  guint keepalive_time; /* ms */
-  gboolean auto_reconnect;
-  guint reconnect_timeout; /* ms */
-  gboolean shared_memory;
-  gint rate_num, rate_den;  /* asked of the shim: the lower of max-framerate
-                              and what downstream insists on */
-  HelixFrameClient *client; /* from start to stop */
-  Counters counters;
-
-  /* the streaming thread's */
-  gboolean shaped; /* `picture` and `info` are known */
-  HelixPicture picture;
-  GstVideoInfo info;
-  HelixConvert *convert;
-  gboolean downstream_meta; /* takes GstVideoMeta */
-  GstCaps *timestamp_caps;
-  GstBuffer *last; /* to be repeated, or NULL */
-  guint64 pushed_ns;
-  GstClockTime last_pts;
-  guint reconnects; /* seen so far */
-};
 
 G_DEFINE_TYPE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC);
 GST_ELEMENT_REGISTER_DEFINE (
@@ -117,148 +51,6 @@ static GstStaticPadTemplate src_template =
         GST_STATIC_CAPS ("video/x-raw, format = { NV12, I420, BGRx, BGRA }, "
                          "width = [ 1, 16384 ], height = [ 1, 16384 ], "
                          "framerate = " GST_VIDEO_FPS_RANGE));
-
-/* ---- properties ---- */
-
-/* With the object lock. */
-static void
-fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish)
-{
-  wish->scanout = self->scanout;
-  wish->resource_id = self->resource_id;
-  wish->rate_num = self->rate_num;
-  wish->rate_den = self->rate_den;
-  wish->slots = 0;
-  wish->inline_pixels = !self->shared_memory;
-}
-
-/* With the object lock: tells the shim what is wanted now. */
-static void
-subscribe (GstHelixQemuSrc *self)
-{
-  HelixFrameWish wish;
-
-  if (self->client == NULL)
-    return;
-  fill_wish (self, &wish);
-  helix_frame_client_subscribe (self->client, &wish);
-}
-
-static GstStructure *
-get_stats (GstHelixQemuSrc *self)
-{
-  HelixFrameClientStats client;
-  Counters own;
-
-  memset (&client, 0, sizeof client);
-  GST_OBJECT_LOCK (self);
-  own = self->counters;
-  if (self->client != NULL)
-    helix_frame_client_get_stats (self->client, &client);
-  GST_OBJECT_UNLOCK (self);
-  return gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
-      G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
-      client.reconnects, "frames", G_TYPE_UINT64, own.frames, "repeated",
-      G_TYPE_UINT64, own.repeated, "dropped", G_TYPE_UINT64,
-      client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
-      G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
-      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
-      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
-      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
-      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
-      own.convert_ns, "latency", G_TYPE_UINT64, own.latency_ns, NULL);
-}
-
-static void
-gst_helix_qemu_src_set_property (
-    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
-
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_SOCKET_PATH:
-      g_free (self->socket_path);
-      self->socket_path = g_value_dup_string (value);
-      break;
-    case PROP_SCANOUT:
-      self->scanout = g_value_get_uint (value);
-      subscribe (self);
-      break;
-    case PROP_RESOURCE_ID:
-      self->resource_id = g_value_get_uint (value);
-      subscribe (self);
-      break;
-    case PROP_MAX_FRAMERATE:
-      self->max_num = gst_value_get_fraction_numerator (value);
-      self->max_den = gst_value_get_fraction_denominator (value);
-      self->rate_num = self->max_num;
-      self->rate_den = self->max_den;
-      subscribe (self);
-      break;
-    case PROP_KEEPALIVE_TIME:
-      self->keepalive_time = g_value_get_uint (value);
-      break;
-    case PROP_AUTO_RECONNECT:
-      self->auto_reconnect = g_value_get_boolean (value);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      self->reconnect_timeout = g_value_get_uint (value);
-      break;
-    case PROP_SHARED_MEMORY:
-      self->shared_memory = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (self);
-  if (id == PROP_MAX_FRAMERATE) /* which caps announce */
-    gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self));
-}
-
-static void
-gst_helix_qemu_src_get_property (
-    GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
-
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_SOCKET_PATH:
-      g_value_set_string (value, self->socket_path);
-      break;
-    case PROP_SCANOUT:
-      g_value_set_uint (value, self->scanout);
-      break;
-    case PROP_RESOURCE_ID:
-      g_value_set_uint (value, self->resource_id);
-      break;
-    case PROP_MAX_FRAMERATE:
-      gst_value_set_fraction (value, self->max_num, self->max_den);
-      break;
-    case PROP_KEEPALIVE_TIME:
-      g_value_set_uint (value, self->keepalive_time);
-      break;
-    case PROP_AUTO_RECONNECT:
-      g_value_set_boolean (value, self->auto_reconnect);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      g_value_set_uint (value, self->reconnect_timeout);
-      break;
-    case PROP_SHARED_MEMORY:
-      g_value_set_boolean (value, self->shared_memory);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (self);
-}
 
 /* ---- start and stop ---- */
 
@@ -281,7 +73,7 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   config.path = self->socket_path;
   config.auto_reconnect = self->auto_reconnect;
   config.reconnect_timeout = self->reconnect_timeout;
-  fill_wish (self, &wish);
+  gst_helix_qemu_src_fill_wish (self, &wish);
   client = self->client = helix_frame_client_new (&config, &wish);
   GST_OBJECT_UNLOCK (self);
   if (client == NULL) {
@@ -348,7 +140,7 @@ follow_rate (GstHelixQemuSrc *self)
   if (num != self->rate_num || den != self->rate_den) {
     self->rate_num = num;
     self->rate_den = den;
-    subscribe (self);
+    gst_helix_qemu_src_subscribe (self);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -696,137 +488,6 @@ gst_helix_qemu_src_finalize (GObject *object)
 }
 
 static void
-install_properties (GObjectClass *object_class)
-{
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
-
-  /**
-   * GstHelixQemuSrc:socket-path:
-   *
-   * Path of the socket that QEMU was told to make (`-device
-   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else `helix.sock` in
-   * `$XDG_RUNTIME_DIR`, in the group container of UTM, or in the working
-   * directory, whichever exists first.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_SOCKET_PATH] =
-      g_param_spec_string ("socket-path", "Socket path",
-          "Path of the socket that QEMU's helix shim listens on (unset = "
-          "$HELIX_SOCKET, else helix.sock in $XDG_RUNTIME_DIR, in UTM's group "
-          "container or in the working directory)",
-          NULL, flags | GST_PARAM_MUTABLE_READY);
-  /**
-   * GstHelixQemuSrc:scanout:
-   *
-   * Which of the virtual machine's scanouts (screens) to show, from 0. It is
-   * checked against what the virtual machine has when it is connected to.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
-      "Index of the scanout (screen) to show; must exist in the VM", 0,
-      G_MAXUINT, DEFAULT_SCANOUT, flags | GST_PARAM_MUTABLE_PLAYING);
-  /**
-   * GstHelixQemuSrc:resource-id:
-   *
-   * Show this virtio-gpu resource of the guest, on a screen or not, in place
-   * of #GstHelixQemuSrc:scanout.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_RESOURCE_ID] =
-      g_param_spec_uint ("resource-id", "Resource id",
-          "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
-          0, G_MAXUINT, DEFAULT_RESOURCE_ID, flags | GST_PARAM_MUTABLE_PLAYING);
-  /**
-   * GstHelixQemuSrc:max-framerate:
-   *
-   * Frames a second at most. The shim keeps to it: what is beyond is not even
-   * read from the graphics card.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_MAX_FRAMERATE] = gst_param_spec_fraction ("max-framerate",
-      "Maximum framerate", "Frames per second at most (0/1 = no limit)", 0, 1,
-      G_MAXINT, 1, 0, 1, flags | GST_PARAM_MUTABLE_PLAYING);
-  /**
-   * GstHelixQemuSrc:keepalive-time:
-   *
-   * While the screen does not change, repeat its last picture after so many
-   * milliseconds, over and over. An encoder that holds frames back lets go of
-   * them, and one who joins late sees a picture. 0: a still screen sends
-   * nothing.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
-      "Keep-alive time",
-      "Repeat the last picture after this long without a new one, in ms (0 = "
-      "never)",
-      0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
-  /**
-   * GstHelixQemuSrc:auto-reconnect:
-   *
-   * Wait for a virtual machine that is not there (yet), and for one that went
-   * away to come back; a warning on the bus says so once. Otherwise its
-   * absence is an error and its orderly end the end of the stream.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
-      "Automatic reconnection", "Wait for QEMU to come (back) rather than fail",
-      DEFAULT_AUTO_RECONNECT, flags | GST_PARAM_MUTABLE_READY);
-  /**
-   * GstHelixQemuSrc:reconnect-timeout:
-   *
-   * How long to wait for it, in milliseconds, before that is an error after
-   * all.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_RECONNECT_TIMEOUT] =
-      g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
-          "Give up after this long without QEMU, in ms (0 = never)", 0,
-          G_MAXINT, DEFAULT_RECONNECT_TIMEOUT, flags | GST_PARAM_MUTABLE_READY);
-  /**
-   * GstHelixQemuSrc:shared-memory:
-   *
-   * Take pictures in shared memory. Otherwise they come through the socket,
-   * which costs two copies more but works where no descriptor can pass.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_SHARED_MEMORY] =
-      g_param_spec_boolean ("shared-memory", "Shared memory",
-          "Take frames in shared memory (false = through the socket)",
-          DEFAULT_SHARED_MEMORY, flags | GST_PARAM_MUTABLE_READY);
-  /**
-   * GstHelixQemuSrc:stats:
-   *
-   * What happened since the element was started, as
-   * `application/x-helix-qemu-src-stats`:
-   *
-   * * `connected` (boolean), `reconnects` (uint)
-   * * `frames` (uint64): new pictures pushed; `repeated` (uint64): pushed
-   *   again to keep encoders awake; `dropped` (uint64): given back unseen for
-   *   a newer one; `copied` (uint64): copied because downstream held too many
-   * * `bytes` (uint64): read back by the shim for this element
-   * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
-   *   last picture
-   * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
-   *   back, waiting for a free slot or for its turn, and converting, in sum
-   * * `latency` (uint64): ns from capture to push of the last picture
-   *
-   * Since: 0.1
-   */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Frames, bytes, times and connection since the start", GST_TYPE_STRUCTURE,
-      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (object_class, N_PROPS, properties);
-}
-
-static void
 gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
@@ -834,10 +495,8 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
   GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
   GstPushSrcClass *push_class = GST_PUSH_SRC_CLASS (klass);
 
-  object_class->set_property = gst_helix_qemu_src_set_property;
-  object_class->get_property = gst_helix_qemu_src_get_property;
   object_class->finalize = gst_helix_qemu_src_finalize;
-  install_properties (object_class);
+  gst_helix_qemu_src_install_properties (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "QEMU screen source",
@@ -865,14 +524,7 @@ gst_helix_qemu_src_init (GstHelixQemuSrc *self)
 {
   GstBaseSrc *src = GST_BASE_SRC (self);
 
-  self->scanout = DEFAULT_SCANOUT;
-  self->resource_id = DEFAULT_RESOURCE_ID;
-  self->max_den = 1;
-  self->rate_den = 1;
-  self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
-  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
-  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
-  self->shared_memory = DEFAULT_SHARED_MEMORY;
+  gst_helix_qemu_src_init_properties (self);
   self->convert = helix_convert_new ();
   self->timestamp_caps =
       gst_caps_new_empty_simple ("timestamp/x-system-monotonic");

@@ -16,7 +16,7 @@
 
 /* The newest socket in a UTM group container, or NULL. */
 static gchar *
-find_utm (void)
+find_utm (GString *looked)
 {
   gchar *parent = g_build_filename (g_get_home_dir (), GROUP_CONTAINERS, NULL);
   GDir *dir = g_dir_open (parent, 0, NULL);
@@ -24,6 +24,9 @@ find_utm (void)
   const gchar *name;
   time_t newest = 0;
 
+  if (dir != NULL)
+    g_string_append_printf (
+        looked, ", %s/*" UTM_SUFFIX "/" SOCKET_NAME, parent);
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
     struct stat st;
     gchar *path;
@@ -70,11 +73,9 @@ helix_socket_path_find (const gchar *wanted, gchar **looked)
   } else {
     g_string_append (list, ", $XDG_RUNTIME_DIR (not set)");
   }
-  path = find_utm ();
+  path = find_utm (list);
   if (path != NULL)
     goto out;
-  g_string_append (
-      list, ", ~/" GROUP_CONTAINERS "/*" UTM_SUFFIX "/" SOCKET_NAME);
   path = g_strdup ("./" SOCKET_NAME);
   g_string_append_printf (list, ", %s", path);
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gsthelixqemusrc-private.h"
+
+#define DEFAULT_SCANOUT 0
+#define DEFAULT_RESOURCE_ID 0
+/* ms. Long enough that an idle screen costs next to nothing, short enough
+ * that an encoder which holds one frame back until the next (vtenc before
+ * 1.24) shows the end of a burst, and one who joins sees a picture soon. */
+#define DEFAULT_KEEPALIVE_TIME 500
+#define DEFAULT_AUTO_RECONNECT TRUE
+#define DEFAULT_RECONNECT_TIMEOUT 0
+#define DEFAULT_SHARED_MEMORY TRUE
+
+enum {
+  PROP_0,
+  PROP_SOCKET_PATH,
+  PROP_SCANOUT,
+  PROP_RESOURCE_ID,
+  PROP_MAX_FRAMERATE,
+  PROP_KEEPALIVE_TIME,
+  PROP_AUTO_RECONNECT,
+  PROP_RECONNECT_TIMEOUT,
+  PROP_SHARED_MEMORY,
+  PROP_STATS,
+  N_PROPS
+};
+
+static GParamSpec *properties[N_PROPS];
+
+void
+gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish)
+{
+  wish->scanout = self->scanout;
+  wish->resource_id = self->resource_id;
+  wish->rate_num = self->rate_num;
+  wish->rate_den = self->rate_den;
+  wish->slots = 0;
+  wish->inline_pixels = !self->shared_memory;
+}
+
+void
+gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self)
+{
+  HelixFrameWish wish;
+
+  if (self->client == NULL)
+    return;
+  gst_helix_qemu_src_fill_wish (self, &wish);
+  helix_frame_client_subscribe (self->client, &wish);
+}
+
+static GstStructure *
+get_stats (GstHelixQemuSrc *self)
+{
+  HelixFrameClientStats client;
+  GstHelixQemuSrcCounters own;
+
+  memset (&client, 0, sizeof client);
+  GST_OBJECT_LOCK (self);
+  own = self->counters;
+  if (self->client != NULL)
+    helix_frame_client_get_stats (self->client, &client);
+  GST_OBJECT_UNLOCK (self);
+  return gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
+      G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
+      client.reconnects, "frames", G_TYPE_UINT64, own.frames, "repeated",
+      G_TYPE_UINT64, own.repeated, "dropped", G_TYPE_UINT64,
+      client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
+      G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
+      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
+      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
+      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
+      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
+      own.convert_ns, "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_free (self->socket_path);
+      self->socket_path = g_value_dup_string (value);
+      break;
+    case PROP_SCANOUT:
+      self->scanout = g_value_get_uint (value);
+      gst_helix_qemu_src_subscribe (self);
+      break;
+    case PROP_RESOURCE_ID:
+      self->resource_id = g_value_get_uint (value);
+      gst_helix_qemu_src_subscribe (self);
+      break;
+    case PROP_MAX_FRAMERATE:
+      self->max_num = gst_value_get_fraction_numerator (value);
+      self->max_den = gst_value_get_fraction_denominator (value);
+      self->rate_num = self->max_num;
+      self->rate_den = self->max_den;
+      gst_helix_qemu_src_subscribe (self);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      self->keepalive_time = g_value_get_uint (value);
+      break;
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      self->reconnect_timeout = g_value_get_uint (value);
+      break;
+    case PROP_SHARED_MEMORY:
+      self->shared_memory = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+  if (id == PROP_MAX_FRAMERATE) /* which caps announce */
+    gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self));
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, get_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_value_set_string (value, self->socket_path);
+      break;
+    case PROP_SCANOUT:
+      g_value_set_uint (value, self->scanout);
+      break;
+    case PROP_RESOURCE_ID:
+      g_value_set_uint (value, self->resource_id);
+      break;
+    case PROP_MAX_FRAMERATE:
+      gst_value_set_fraction (value, self->max_num, self->max_den);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      g_value_set_uint (value, self->keepalive_time);
+      break;
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_SHARED_MEMORY:
+      g_value_set_boolean (value, self->shared_memory);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+void
+gst_helix_qemu_src_init_properties (GstHelixQemuSrc *self)
+{
+  self->scanout = DEFAULT_SCANOUT;
+  self->resource_id = DEFAULT_RESOURCE_ID;
+  self->max_den = 1;
+  self->rate_den = 1;
+  self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  self->shared_memory = DEFAULT_SHARED_MEMORY;
+}
+
+void
+gst_helix_qemu_src_install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+
+  object_class->set_property = set_property;
+  object_class->get_property = get_property;
+
+  /**
+   * GstHelixQemuSrc:socket-path:
+   *
+   * Path of the socket that QEMU was told to make (`-device
+   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else `helix.sock` in
+   * `$XDG_RUNTIME_DIR`, in the group container of UTM, or in the working
+   * directory, whichever exists first.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SOCKET_PATH] =
+      g_param_spec_string ("socket-path", "Socket path",
+          "Path of the socket that QEMU's helix shim listens on (unset = "
+          "$HELIX_SOCKET, else helix.sock in $XDG_RUNTIME_DIR, in UTM's group "
+          "container or in the working directory)",
+          NULL, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:scanout:
+   *
+   * Which of the virtual machine's scanouts (screens) to show, from 0. It is
+   * checked against what the virtual machine has when it is connected to.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
+      "Index of the scanout (screen) to show; must exist in the VM", 0,
+      G_MAXUINT, DEFAULT_SCANOUT, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:resource-id:
+   *
+   * Show this virtio-gpu resource of the guest, on a screen or not, in place
+   * of #GstHelixQemuSrc:scanout.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RESOURCE_ID] =
+      g_param_spec_uint ("resource-id", "Resource id",
+          "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
+          0, G_MAXUINT, DEFAULT_RESOURCE_ID, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:max-framerate:
+   *
+   * Frames a second at most. The shim keeps to it: what is beyond is not even
+   * read from the graphics card.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_FRAMERATE] = gst_param_spec_fraction ("max-framerate",
+      "Maximum framerate", "Frames per second at most (0/1 = no limit)", 0, 1,
+      G_MAXINT, 1, 0, 1, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:keepalive-time:
+   *
+   * While the screen does not change, repeat its last picture after so many
+   * milliseconds, over and over. An encoder that holds frames back lets go of
+   * them, and one who joins late sees a picture. 0: a still screen sends
+   * nothing.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
+      "Keep-alive time",
+      "Repeat the last picture after this long without a new one, in ms (0 = "
+      "never)",
+      0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:auto-reconnect:
+   *
+   * Wait for a virtual machine that is not there (yet), and for one that went
+   * away to come back; a warning on the bus says so once. Otherwise its
+   * absence is an error and its orderly end the end of the stream.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Automatic reconnection", "Wait for QEMU to come (back) rather than fail",
+      DEFAULT_AUTO_RECONNECT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:reconnect-timeout:
+   *
+   * How long to wait for it, in milliseconds, before that is an error after
+   * all.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECONNECT_TIMEOUT] =
+      g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
+          "Give up after this long without QEMU, in ms (0 = never)", 0,
+          G_MAXINT, DEFAULT_RECONNECT_TIMEOUT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:shared-memory:
+   *
+   * Take pictures in shared memory. Otherwise they come through the socket,
+   * which costs two copies more but works where no descriptor can pass.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SHARED_MEMORY] =
+      g_param_spec_boolean ("shared-memory", "Shared memory",
+          "Take frames in shared memory (false = through the socket)",
+          DEFAULT_SHARED_MEMORY, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:stats:
+   *
+   * What happened since the element was started, as
+   * `application/x-helix-qemu-src-stats`:
+   *
+   * * `connected` (boolean), `reconnects` (uint)
+   * * `frames` (uint64): new pictures pushed; `repeated` (uint64): pushed
+   *   again to keep encoders awake; `dropped` (uint64): given back unseen for
+   *   a newer one; `copied` (uint64): copied because downstream held too many
+   * * `bytes` (uint64): read back by the shim for this element
+   * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
+   *   last picture
+   * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
+   *   back, waiting for a free slot or for its turn, and converting, in sum
+   * * `latency` (uint64): ns from capture to push of the last picture
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Frames, bytes, times and connection since the start", GST_TYPE_STRUCTURE,
+      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, properties);
+}
