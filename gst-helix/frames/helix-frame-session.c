@@ -8,6 +8,7 @@
 #include "helix-pack.h"
 #include "helix-platform.h"
 #include "helix-reader.h"
+#include "helix-refusal.h"
 
 GST_DEBUG_CATEGORY_EXTERN (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
@@ -47,32 +48,6 @@ struct _HelixFrameSession {
   guint64 pinged_ns; /* last unanswered PING, 0 = none */
   HelixSessionStats stats;
 };
-
-/* ---- frames ---- */
-
-const guint8 *
-helix_frame_pixels (const HelixFrame *frame)
-{
-  return helix_slot_pool_pixels (frame->pool, frame->info.slot);
-}
-
-void
-helix_frame_clear (HelixFrame *frame)
-{
-  if (frame->pool == NULL)
-    return;
-  helix_slot_pool_release (frame->pool, frame->info.slot);
-  g_clear_pointer (&frame->pool, helix_slot_pool_unref);
-}
-
-GstMemory *
-helix_frame_steal_memory (HelixFrame *frame)
-{
-  HelixSlotPool *pool = g_steal_pointer (&frame->pool);
-
-  return helix_slot_memory_new (
-      pool, frame->info.slot, (gsize) frame->info.stride * frame->info.height);
-}
 
 /* ---- sending ---- */
 
@@ -271,10 +246,7 @@ take_error (HelixFrameSession *session, GError **error)
   struct helix_reader *reader = &session->reader;
   struct helix_error message;
   char text[HELIX_MAX_TEXT + 1];
-  HelixSessionResult result = HELIX_SESSION_FAILED;
-  GQuark domain = GST_RESOURCE_ERROR;
-  gint code = GST_RESOURCE_ERROR_FAILED;
-  const char *why, *remedy = "";
+  const char *why;
 
   if (!helix_unpack_error (
           &message, text, reader->payload, reader->payload_size, &why))
@@ -282,63 +254,15 @@ take_error (HelixFrameSession *session, GError **error)
   if (!helix_error_is_fatal (message.code) && reader->header.channel != 0
       && reader->header.channel != session->channel)
     return HELIX_SESSION_AGAIN; /* about a subscription that is over */
-  switch (message.code) {
-    case HELIX_ERROR_UNSUPPORTED:
-      GST_WARNING ("%s: %s not supported: %s", session->path,
-          helix_type_name (message.refers), text);
-      return HELIX_SESSION_AGAIN;
-    case HELIX_ERROR_VERSION:
-    case HELIX_ERROR_PROTOCOL:
-      domain = GST_STREAM_ERROR;
-      code = GST_STREAM_ERROR_FORMAT;
-      remedy = " Are QEMU's shim and this plugin of the same release?";
-      break;
-    case HELIX_ERROR_ROLE:
-      domain = GST_STREAM_ERROR;
-      code = GST_STREAM_ERROR_WRONG_TYPE;
-      remedy = " Set socket-path to the path given to -device helix-export.";
-      break;
-    case HELIX_ERROR_AUTH:
-      code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
-      remedy = " Run this as the user that runs QEMU.";
-      break;
-    case HELIX_ERROR_NO_SCANOUT:
-      if (check_scanout (session, error) == HELIX_SESSION_FAILED)
-        return HELIX_SESSION_FAILED;
-      code = GST_RESOURCE_ERROR_SETTINGS;
-      remedy = " Set scanout to one that the shim exports.";
-      break;
-    case HELIX_ERROR_READBACK:
-      code = GST_RESOURCE_ERROR_READ;
-      remedy = " Waiting for the guest to change its mode.";
-      result = HELIX_SESSION_WARNING;
-      break;
-    case HELIX_ERROR_NO_RESOURCE:
-      code = GST_RESOURCE_ERROR_NOT_FOUND;
-      remedy = " Set resource-id to a living resource of the guest.";
-      result = HELIX_SESSION_LOST;
-      break;
-    case HELIX_ERROR_BUSY:
-      code = GST_RESOURCE_ERROR_BUSY;
-      remedy = " Raise max-clients of -device helix-export, or end another "
-               "client.";
-      result = HELIX_SESSION_LOST;
-      break;
-    case HELIX_ERROR_TIMEOUT:
-      result = HELIX_SESSION_IDLED;
-      break;
-    case HELIX_ERROR_LIMIT:
-    case HELIX_ERROR_NO_MEMORY:
-      code = GST_RESOURCE_ERROR_NO_SPACE_LEFT;
-      result = HELIX_SESSION_LOST;
-      break;
-    default:
-      result = HELIX_SESSION_LOST;
-      break;
+  if (message.code == HELIX_ERROR_UNSUPPORTED) {
+    GST_WARNING ("%s: %s is not supported: %s", session->path,
+        helix_type_name (message.refers), text);
+    return HELIX_SESSION_AGAIN;
   }
-  g_set_error (error, domain, code, "The shim at %s refuses (%s): %s.%s",
-      session->path, helix_error_name (message.code), text, remedy);
-  return result;
+  if (message.code == HELIX_ERROR_NO_SCANOUT
+      && check_scanout (session, error) == HELIX_SESSION_FAILED)
+    return HELIX_SESSION_FAILED;
+  return helix_refusal (message.code, text, session->path, error);
 }
 
 static HelixSessionResult
@@ -462,27 +386,15 @@ take_frame_head (HelixFrameSession *session, HelixFrame *frame, gboolean *ours,
 static void
 supersede (HelixFrameSession *session, HelixFrame *frame)
 {
-  HelixFrame *newest = &session->newest;
-  gboolean resized = newest->info.generation != frame->info.generation;
   HelixSessionStats *stats = &session->stats;
 
-  /* newest.damage counts from the last frame handed out, with or without a
-   * frame in between that nobody saw. */
-  if (session->newest_held) {
-    helix_frame_clear (newest);
-    stats->superseded++;
-  }
-  if (resized || frame->damage.full)
-    helix_damage_all (&newest->damage);
-  else
-    helix_damage_add (&newest->damage, frame->damage.rects, frame->damage.n);
-  newest->info = frame->info;
-  newest->pool = g_steal_pointer (&frame->pool);
-  session->newest_held = TRUE;
   stats->received++;
+  stats->superseded += session->newest_held;
   stats->readback_bytes += frame->info.read_bytes;
   stats->readback_ns += frame->info.readback_ns;
   stats->wait_ns += frame->info.wait_ns;
+  helix_frame_supersede (&session->newest, frame);
+  session->newest_held = TRUE;
 }
 
 static HelixSessionResult

@@ -10,11 +10,8 @@
 #ifndef HELIX_FRAME_SESSION_H
 #define HELIX_FRAME_SESSION_H
 
-#include <gst/gst.h>
-
-#include "helix-damage.h"
 #include "helix-frame-link.h"
-#include "helix-slot-memory.h"
+#include "helix-frame.h"
 
 G_BEGIN_DECLS
 
@@ -27,19 +24,6 @@ typedef struct {
   guint slots;       /* 0 = the shim's choice */
   gboolean inline_pixels;
 } HelixFrameWish;
-
-/* A frame, in a slot that is ours until helix_frame_clear (). */
-typedef struct {
-  struct helix_frame info;
-  HelixDamage damage;  /* since the frame that was handed out before */
-  HelixSlotPool *pool; /* a reference */
-} HelixFrame;
-
-const guint8 *helix_frame_pixels (const HelixFrame *frame);
-/* Gives the slot back. */
-void helix_frame_clear (HelixFrame *frame);
-/* The pixels as memory that gives the slot back when it goes; clears it. */
-GstMemory *helix_frame_steal_memory (HelixFrame *frame);
 
 typedef enum {
   HELIX_SESSION_AGAIN,   /* nothing more now: poll */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A frame as the shim handed it over.
+ */
+#ifndef HELIX_FRAME_H
+#define HELIX_FRAME_H
+
+#include <gst/gst.h>
+
+#include "helix-damage.h"
+#include "helix-slot-memory.h"
+
+G_BEGIN_DECLS
+
+/* A frame, in a slot that is ours until helix_frame_clear (). */
+typedef struct {
+  struct helix_frame info;
+  HelixDamage damage;  /* since the frame that was handed out before */
+  HelixSlotPool *pool; /* a reference */
+} HelixFrame;
+
+const guint8 *helix_frame_pixels (const HelixFrame *frame);
+/* Gives the slot back. */
+void helix_frame_clear (HelixFrame *frame);
+/* The pixels as memory that gives the slot back when it goes; clears it. */
+GstMemory *helix_frame_steal_memory (HelixFrame *frame);
+
+/* `frame` takes the place of `older`, whose damage is added to its own:
+ * nothing of what changed meanwhile is forgotten. `older` may have been
+ * cleared or given away; its info and damage count. The slot of `frame` is
+ * then `older`'s. */
+void helix_frame_supersede (HelixFrame *older, HelixFrame *frame);
+
+G_END_DECLS
+
+#endif /* HELIX_FRAME_H */
