@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The display thread's side: what changed, and who gets to see it.
+ *
+ * Every entry point ends in a pass: each subscription with something pending,
+ * a slot to put it in and its pace kept gets a frame. What a slot lacks is
+ * first copied from the slot, of any subscription that shows the same, that
+ * lacks least; only what no slot has is read from the screen. So a flush is
+ * read once however many watch, and older damage is never read twice.
+ */
+#include <string.h>
+
+#include "helix-platform.h"
+#include "helix-subscription.h"
+
+static bool
+known_fourcc (uint32_t fourcc)
+{
+  switch (fourcc) {
+    case HELIX_FOURCC_BGRX:
+    case HELIX_FOURCC_BGRA:
+    case HELIX_FOURCC_RGBX:
+    case HELIX_FOURCC_RGBA:
+    case HELIX_FOURCC_XRGB:
+    case HELIX_FOURCC_ARGB:
+    case HELIX_FOURCC_XBGR:
+    case HELIX_FOURCC_ABGR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/* The guest names sizes and formats: what the protocol cannot carry counts as
+ * off. */
+static struct helix_surface
+usable (struct helix_shim *shim, const struct helix_surface *surface)
+{
+  const struct helix_surface off = {0};
+  const struct helix_rect *rect;
+
+  if (!surface || surface->resource_id == 0 || surface->rect.width == 0
+      || surface->rect.height == 0)
+    return off;
+  rect = &surface->rect;
+  if (rect->width > HELIX_MAX_DIMENSION || rect->height > HELIX_MAX_DIMENSION
+      || (uint64_t) rect->width * 4 * rect->height > HELIX_MAX_FRAME_BYTES) {
+    helix_shim_log (shim, HELIX_LOG_WARN,
+        "resource %u is %ux%u, more than a frame may have (%ux%u, %u MiB): "
+        "not exported",
+        surface->resource_id, rect->width, rect->height, HELIX_MAX_DIMENSION,
+        HELIX_MAX_DIMENSION, HELIX_MAX_FRAME_BYTES >> 20);
+    return off;
+  }
+  if (!known_fourcc (surface->fourcc)) {
+    helix_shim_log (shim, HELIX_LOG_WARN,
+        "resource %u has format 0x%08x, which has no 32-bit DRM fourcc here: "
+        "not exported",
+        surface->resource_id, surface->fourcc);
+    return off;
+  }
+  return *surface;
+}
+
+/* ---- one subscription ---- */
+
+static bool
+same_surface (const struct helix_surface *a, const struct helix_surface *b)
+{
+  return a->resource_id == b->resource_id && a->fourcc == b->fourcc
+      && a->y_inverted == b->y_inverted
+      && memcmp (&a->rect, &b->rect, sizeof a->rect) == 0;
+}
+
+static void
+begin_resource (struct helix_subscription *sub)
+{
+  struct helix_shim *shim = sub->shim;
+  struct helix_surface surface = {0};
+
+  if (shim->display.resource (
+          shim->display_opaque, sub->resource_id, &surface)) {
+    surface.resource_id = sub->resource_id;
+    surface = usable (shim, &surface);
+  }
+  if (surface.resource_id == 0) {
+    sub->begun = true;
+    helix_subscription_end (
+        sub, HELIX_ERROR_NO_RESOURCE, "no such resource that can be read");
+    return;
+  }
+  helix_subscription_set_surface (sub, &surface, 1);
+}
+
+/* A subscription that the io thread made: what does it show? */
+static void
+begin (struct helix_subscription *sub)
+{
+  struct helix_shim *shim = sub->shim;
+
+  if (sub->begun)
+    return;
+  if (sub->scanout == HELIX_NONE32)
+    begin_resource (sub);
+  else
+    helix_subscription_set_surface (sub, &shim->scanout[sub->scanout].surface,
+        shim->scanout[sub->scanout].generation);
+}
+
+/* The slot, other than `self`, that lacks least of what `sub` shows. */
+static struct helix_memory *
+find_source (struct helix_subscription *sub, const struct helix_slot *self,
+    const struct helix_slot **source, uint32_t *index)
+{
+  struct helix_shim *shim = sub->shim;
+  struct helix_memory *best = NULL;
+  uint64_t least = HELIX_NONE64;
+
+  pthread_mutex_lock (&shim->lock);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_subscription *other = g_ptr_array_index (shim->pass, i);
+    struct helix_memory *memory = other->memory;
+
+    if (!memory || memory->mode != other->mode
+        || !same_surface (&other->surface, &sub->surface))
+      continue;
+    for (uint32_t s = 0; s < memory->slots; s++) {
+      uint64_t area = helix_damage_area (&memory->slot[s].lacks);
+
+      if (&memory->slot[s] != self && area < least) {
+        least = area;
+        best = memory;
+        *source = &memory->slot[s];
+        *index = s;
+      }
+    }
+  }
+  if (best)
+    helix_memory_ref (best);
+  pthread_mutex_unlock (&shim->lock);
+  return best;
+}
+
+/* Copies one box at the same place; returns its bytes. */
+static uint64_t
+copy_box (uint8_t *dst, const uint8_t *src, uint32_t stride,
+    const pixman_box32_t *box)
+{
+  size_t at = (size_t) box->y1 * stride + (size_t) box->x1 * 4;
+  size_t row = (size_t) (box->x2 - box->x1) * 4;
+  size_t rows = (size_t) (box->y2 - box->y1);
+
+  if (row == stride)
+    memcpy (dst + at, src + at, rows * stride);
+  else
+    for (size_t y = 0; y < rows; y++, at += stride)
+      memcpy (dst + at, src + at, row);
+  return row * rows;
+}
+
+/* Fills from a slot what that one has, and takes it off `need`. */
+static void
+copy_from_slot (struct helix_subscription *sub, struct helix_memory *memory,
+    uint32_t index, uint64_t *capture_ns, helix_damage *need)
+{
+  struct helix_shim *shim = sub->shim;
+  const struct helix_slot *source = NULL;
+  uint32_t from_index = 0;
+  struct helix_memory *from =
+      find_source (sub, &memory->slot[index], &source, &from_index);
+  uint64_t bytes = 0;
+  helix_damage has;
+
+  if (!from)
+    return;
+  helix_damage_init (&has);
+  if (helix_damage_without (&has, need, &source->lacks)
+      && !helix_damage_empty (&has)) {
+    int n = 0;
+    const pixman_box32_t *box = pixman_region32_rectangles (&has, &n);
+
+    for (int i = 0; i < n; i++)
+      bytes += copy_box (helix_memory_pixels (memory, index),
+          helix_memory_pixels (from, from_index), sub->surface.rect.width * 4,
+          &box[i]);
+    helix_count (shim, copies, 1);
+    helix_count (shim, copy_bytes, bytes);
+    helix_damage_shared (need, need, &source->lacks);
+    if (helix_damage_empty (need) && source->pass == shim->pass_number)
+      *capture_ns = source->capture_ns;
+  }
+  helix_damage_fini (&has);
+  helix_shim_drop_memory (shim, from);
+}
+
+static bool
+read_screen (struct helix_subscription *sub, struct helix_memory *memory,
+    uint32_t index, const helix_damage *need, struct helix_frame *frame)
+{
+  struct helix_shim *shim = sub->shim;
+  const struct helix_surface *surface = &sub->surface;
+  uint32_t stride = surface->rect.width * 4;
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  uint32_t n = helix_damage_rects (need, rects);
+  uint64_t bytes = 0, begin_ns = helix_now_ns (), took;
+  const char *why = "no reason given";
+  bool good = true;
+
+  if (n == 0)
+    return true;
+  for (uint32_t i = 0; i < n && good; i++) {
+    struct helix_rect box = rects[i];
+    uint8_t *dst = helix_memory_pixels (memory, index) + (size_t) box.y * stride
+        + (size_t) box.x * 4;
+
+    box.x += surface->rect.x;
+    box.y += surface->rect.y;
+    good = shim->display.read (
+        shim->display_opaque, surface, &box, dst, stride, &why);
+    bytes += (uint64_t) box.width * box.height * 4;
+  }
+  took = helix_now_ns () - begin_ns;
+  if (good) {
+    frame->readback_ns = (uint32_t) MIN (took, UINT32_MAX);
+    frame->read_bytes = (uint32_t) MIN (bytes, UINT32_MAX);
+    helix_count (shim, readbacks, 1);
+    helix_count (shim, readback_bytes, bytes);
+    helix_count (shim, readback_ns, took);
+    if (took > __atomic_load_n (&shim->stats.readback_max_ns, __ATOMIC_RELAXED))
+      __atomic_store_n (&shim->stats.readback_max_ns, took, __ATOMIC_RELAXED);
+    return true;
+  }
+  helix_count (shim, read_errors, 1);
+  sub->unreadable = true;
+  if (!sub->unreadable_told) {
+    sub->unreadable_told = true;
+    helix_shim_log (shim, HELIX_LOG_WARN,
+        "resource %u (%ux%u) cannot be read: %s. No frames until the mode "
+        "changes",
+        surface->resource_id, surface->rect.width, surface->rect.height, why);
+    helix_subscription_end (sub, HELIX_ERROR_READBACK, why);
+  }
+  return false;
+}
+
+static void
+fill_frame (struct helix_subscription *sub, struct helix_memory *memory,
+    struct helix_slot *slot, uint32_t index, uint64_t now)
+{
+  const struct helix_surface *surface = &sub->surface;
+  struct helix_frame *frame = &slot->frame;
+  uint32_t width = surface->rect.width, height = surface->rect.height;
+
+  frame->capture_ns = slot->capture_ns;
+  frame->scanout = sub->scanout;
+  frame->resource_id = surface->resource_id;
+  frame->generation = sub->generation;
+  frame->pool_id = memory->id;
+  frame->slot = index;
+  frame->flags = surface->y_inverted ? HELIX_FRAME_Y_INVERTED : 0;
+  frame->width = width;
+  frame->height = height;
+  frame->stride = width * 4;
+  frame->fourcc = surface->fourcc;
+  frame->wait_ns = (uint32_t) MIN (now - sub->pending_ns, UINT32_MAX);
+  frame->rects = helix_damage_is_all (&sub->pending, width, height)
+      ? 0
+      : helix_damage_rects (&sub->pending, slot->rects);
+}
+
+/* Keeps the phase of a steady source; a late frame earns no early one. */
+static void
+advance_pace (struct helix_subscription *sub, uint64_t now)
+{
+  if (sub->due_ns + sub->interval_ns > now)
+    sub->due_ns += sub->interval_ns;
+  else
+    sub->due_ns = now + sub->interval_ns;
+}
+
+static void
+fill (struct helix_subscription *sub, struct helix_memory *memory,
+    uint32_t index, uint64_t now)
+{
+  struct helix_slot *slot = &memory->slot[index];
+  helix_damage need;
+  bool good;
+
+  memset (&slot->frame, 0, sizeof slot->frame);
+  helix_damage_init (&need);
+  helix_damage_copy (&need, &slot->lacks);
+  slot->capture_ns = now;
+  copy_from_slot (sub, memory, index, &slot->capture_ns, &need);
+  good = read_screen (sub, memory, index, &need, &slot->frame);
+  helix_damage_fini (&need);
+  if (good) {
+    fill_frame (sub, memory, slot, index, now);
+    helix_damage_clear (&slot->lacks);
+    slot->pass = sub->shim->pass_number;
+    helix_damage_clear (&sub->pending);
+    sub->pending_ns = HELIX_NONE64;
+    advance_pace (sub, now);
+  }
+  /* Larger memory may have come meanwhile: then this frame is lost, but not
+   * its news. */
+  if (!helix_subscription_publish (sub, memory, index, good) && good)
+    helix_subscription_damage_all (sub, now);
+}
+
+enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
+
+/* Gives the subscription a frame if something is pending and it may be. */
+static enum outcome
+serve (struct helix_subscription *sub)
+{
+  struct helix_memory *memory;
+  uint32_t slot;
+  uint64_t now;
+
+  if (sub->surface.resource_id == 0 || sub->unreadable
+      || sub->pending_ns == HELIX_NONE64)
+    return OUTCOME_DONE;
+  now = helix_now_ns ();
+  if (now < sub->due_ns)
+    return OUTCOME_PACED;
+  switch (helix_subscription_claim (sub, &memory, &slot)) {
+    case HELIX_CLAIM_OK:
+      fill (sub, memory, slot, now);
+      return OUTCOME_DONE;
+    case HELIX_CLAIM_NO_CREDIT:
+      return OUTCOME_NO_CREDIT;
+    default:
+      return OUTCOME_DONE;
+  }
+}
+
+/* ---- a pass over all ---- */
+
+static void
+pass_begin (struct helix_shim *shim)
+{
+  pthread_mutex_lock (&shim->lock);
+  for (guint i = 0; i < shim->subscriptions->len; i++)
+    g_ptr_array_add (shim->pass,
+        helix_subscription_ref (g_ptr_array_index (shim->subscriptions, i)));
+  pthread_mutex_unlock (&shim->lock);
+  shim->pass_number++;
+  for (guint i = 0; i < shim->pass->len; i++)
+    begin (g_ptr_array_index (shim->pass, i));
+}
+
+/* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
+static void
+pass_end (struct helix_shim *shim, uint32_t flushed)
+{
+  uint64_t deadline = HELIX_NONE64;
+
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
+    enum outcome outcome = serve (sub);
+    bool count = flushed && sub->surface.resource_id == flushed;
+
+    if (outcome == OUTCOME_PACED) {
+      deadline = MIN (deadline, sub->due_ns);
+      helix_count (shim, paced, count);
+    } else if (outcome == OUTCOME_NO_CREDIT) {
+      helix_count (shim, no_credit, count);
+    }
+  }
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_subscription_unref (g_ptr_array_index (shim->pass, i));
+  g_ptr_array_set_size (shim->pass, 0);
+  if (deadline != shim->deadline) {
+    shim->deadline = deadline;
+    shim->loop.display_timer (shim->loop_opaque, deadline);
+  }
+}
+
+void
+helix_shim_display_run (struct helix_shim *shim)
+{
+  /* The timer that may have brought us here is spent. */
+  if (shim->deadline <= helix_now_ns ())
+    shim->deadline = HELIX_NONE64;
+  pass_begin (shim);
+  pass_end (shim, 0);
+}
+
+void
+helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
+    const struct helix_rect *rect)
+{
+  bool concerned = false;
+  uint64_t now;
+
+  if (helix_shim_idle (shim) || resource_id == 0)
+    return;
+  now = helix_now_ns ();
+  pass_begin (shim);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
+
+    if (sub->surface.resource_id == resource_id) {
+      concerned = true;
+      helix_subscription_damage (sub, rect, now);
+    }
+  }
+  if (concerned)
+    helix_count (shim, flushes, 1);
+  pass_end (shim, resource_id);
+}
+
+/* Stores what a scanout shows; returns its generation. */
+static uint32_t
+store_scanout (struct helix_shim *shim, uint32_t index,
+    const struct helix_surface *surface)
+{
+  struct helix_shim_scanout *scanout = &shim->scanout[index];
+  const struct helix_surface *old = &scanout->surface;
+  bool on = surface->resource_id != 0, was = old->resource_id != 0;
+  bool changed = on != was
+      || (on
+          && (surface->rect.width != old->rect.width
+              || surface->rect.height != old->rect.height
+              || surface->fourcc != old->fourcc));
+
+  pthread_mutex_lock (&shim->lock);
+  scanout->surface = *surface;
+  if (changed && on)
+    scanout->generation++;
+  if (changed)
+    scanout->serial++;
+  pthread_mutex_unlock (&shim->lock);
+  if (changed && __atomic_load_n (&shim->stats.clients, __ATOMIC_RELAXED))
+    shim->loop.wake_io (shim->loop_opaque);
+  return scanout->generation;
+}
+
+void
+helix_shim_display_scanout (
+    struct helix_shim *shim, uint32_t index, const struct helix_surface *wanted)
+{
+  struct helix_surface surface;
+  uint32_t generation;
+
+  if (index >= shim->config.scanouts
+      || !(shim->config.scanout_mask & 1u << index))
+    return;
+  surface = usable (shim, wanted);
+  /* Subscriptions that are new learn of the state before, so that they see
+   * this change as what it is. */
+  pass_begin (shim);
+  generation = store_scanout (shim, index, &surface);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
+
+    if (sub->scanout == index)
+      helix_subscription_set_surface (sub, &surface, generation);
+    else if (sub->scanout == HELIX_NONE32 && surface.resource_id
+        && sub->surface.resource_id == surface.resource_id)
+      /* Drawn while it was not shown: the flush that follows tells what
+       * differs on the scanout, not what differs in the resource. */
+      helix_subscription_damage_all (sub, helix_now_ns ());
+  }
+  /* Nothing is read here: the guest flushes next, or the wake-up reads. */
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_subscription_unref (g_ptr_array_index (shim->pass, i));
+  if (shim->pass->len)
+    shim->loop.wake_display (shim->loop_opaque);
+  g_ptr_array_set_size (shim->pass, 0);
+}
+
+/* Turns off what shows `resource_id`, or everything for 0. */
+static void
+forget (struct helix_shim *shim, uint32_t resource_id)
+{
+  const struct helix_surface off = {0};
+
+  pass_begin (shim);
+  for (uint32_t i = 0; i < shim->config.scanouts; i++)
+    if (shim->scanout[i].surface.resource_id
+        && (!resource_id
+            || shim->scanout[i].surface.resource_id == resource_id))
+      store_scanout (shim, i, &off);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
+
+    if (sub->surface.resource_id == 0
+        || (resource_id && sub->surface.resource_id != resource_id))
+      continue;
+    helix_subscription_set_surface (sub, &off, sub->generation);
+    if (sub->scanout == HELIX_NONE32)
+      helix_subscription_end (
+          sub, HELIX_ERROR_NO_RESOURCE, "the guest destroyed the resource");
+  }
+  pass_end (shim, 0);
+}
+
+void
+helix_shim_display_unref (struct helix_shim *shim, uint32_t resource_id)
+{
+  if (resource_id)
+    forget (shim, resource_id);
+}
+
+void
+helix_shim_display_reset (struct helix_shim *shim)
+{
+  forget (shim, 0);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One client's wish to see one scanout or resource, where both threads meet:
+ * the display thread damages and fills, the io thread takes what is due and
+ * gives credit back. Owners of fields as in helix-shim-private.h.
+ */
+#ifndef HELIX_SUBSCRIPTION_H
+#define HELIX_SUBSCRIPTION_H
+
+#include "helix-shim-private.h"
+
+struct helix_subscription {
+  int refs;
+  /* [const] */
+  struct helix_shim *shim;
+  uint16_t channel;
+  uint32_t scanout, resource_id; /* HELIX_NONE32 / 0: the other one counts */
+  uint64_t interval_ns;          /* least time between two frames */
+  uint32_t slots;
+  bool shared; /* memory goes as a descriptor */
+
+  /* [lock] */
+  bool closed;                 /* the io thread lost interest */
+  struct helix_memory *memory; /* NULL = none yet */
+  uint64_t wanted;             /* bytes a slot must have, 0 = off */
+  bool refused;                /* that much could not be allocated */
+  bool told;                   /* `state` went out, or need not */
+  struct helix_scanout state;
+  uint32_t error; /* to be told, 0 = none; ends the subscription if `over` */
+  const char *error_why;
+  bool over;
+  uint8_t ready[HELIX_MAX_SLOTS], readies; /* slots, oldest first */
+  bool starved; /* display waits for a slot or for memory */
+
+  /* [display] */
+  bool begun;
+  struct helix_surface surface; /* resource_id 0 = off */
+  uint32_t generation;
+  uint64_t mode;        /* +1 whenever all slots' contents lose their meaning */
+  helix_damage pending; /* changed since the last frame */
+  uint64_t pending_ns;  /* since when; HELIX_NONE64 = nothing is */
+  uint64_t due_ns;      /* no frame before */
+  bool unreadable;      /* until another resource is shown */
+  bool unreadable_told; /* in this generation */
+
+  uint64_t sequence; /* [io] of the last frame */
+};
+
+/* What the io thread has to do next for a subscription. */
+enum helix_due {
+  HELIX_DUE_NOTHING,
+  HELIX_DUE_SCANOUT, /* due->state */
+  HELIX_DUE_ERROR,   /* due->error, ->why; ->over: forget it after */
+  HELIX_DUE_MEMORY,  /* due->wanted bytes a slot */
+  HELIX_DUE_FRAME,   /* due->memory (a new reference), ->slot */
+};
+struct helix_due_item {
+  struct helix_scanout state;
+  uint32_t error;
+  const char *why;
+  bool over;
+  uint64_t wanted;
+  struct helix_memory *memory;
+  uint32_t slot;
+};
+
+enum helix_release_result {
+  HELIX_RELEASE_OK,
+  HELIX_RELEASE_STALE,   /* of a pool before: ignored */
+  HELIX_RELEASE_INVALID, /* not the client's to give */
+};
+
+/* Io thread: makes it and shows it to the display thread. The caller holds
+ * one reference until helix_subscription_close. */
+struct helix_subscription *helix_subscription_new (struct helix_shim *shim,
+    uint16_t channel, const struct helix_subscribe *wish, bool shared);
+struct helix_subscription *helix_subscription_ref (
+    struct helix_subscription *subscription);
+void helix_subscription_unref (struct helix_subscription *subscription);
+void helix_subscription_close (struct helix_subscription *subscription);
+
+/* Io thread. `frames`: whether a FRAME may be taken now. */
+enum helix_due helix_subscription_take (struct helix_subscription *subscription,
+    bool frames, struct helix_due_item *item);
+/* Io thread: memory is there (its reference moves here); NULL: it cannot be
+ * had in the present mode. */
+void helix_subscription_attach (
+    struct helix_subscription *subscription, struct helix_memory *memory);
+/* Io thread: the last byte of an INLINE frame is out, or never will be. */
+void helix_subscription_sent (struct helix_subscription *subscription,
+    struct helix_memory *memory, uint32_t slot);
+enum helix_release_result helix_subscription_release (
+    struct helix_subscription *subscription,
+    const struct helix_release *release);
+
+/* Display thread. */
+void helix_subscription_set_surface (struct helix_subscription *subscription,
+    const struct helix_surface *surface, uint32_t generation);
+/* Resource subscriptions: theirs is gone. */
+void helix_subscription_end (
+    struct helix_subscription *subscription, uint32_t error, const char *why);
+void helix_subscription_damage (struct helix_subscription *subscription,
+    const struct helix_rect *rect, uint64_t now);
+void helix_subscription_damage_all (
+    struct helix_subscription *subscription, uint64_t now);
+enum helix_claim {
+  HELIX_CLAIM_OK,
+  HELIX_CLAIM_NO_CREDIT, /* the client holds them all */
+  HELIX_CLAIM_NO_MEMORY, /* not there yet, or the client is gone */
+};
+/* The free slot that lacks least becomes FILLING, and *memory a reference.
+ * Otherwise whoever frees a slot or brings memory wakes the display thread. */
+enum helix_claim helix_subscription_claim (
+    struct helix_subscription *subscription, struct helix_memory **memory,
+    uint32_t *slot);
+/* FILLING -> READY, or FREE if `good` is false; takes claim's reference.
+ * True if a frame is due now. */
+bool helix_subscription_publish (struct helix_subscription *subscription,
+    struct helix_memory *memory, uint32_t slot, bool good);
+
+#endif /* HELIX_SUBSCRIPTION_H */

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helix-shim-sim: the shim's core behind a synthetic screen. What QEMU is to
+ * the core, this is in small: the main thread owns the sockets, a second one
+ * draws, flushes and is read back.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "helix-platform.h"
+#include "helix-poll-loop.h"
+#include "helix-shim.h"
+#include "helix-sim-options.h"
+#include "helix-sim-screen.h"
+
+#define NS_PER_S 1000000000.0
+
+struct sim {
+  struct helix_sim_options options;
+  struct helix_shim *shim;
+  struct helix_poll_loop *io, *display;
+  pthread_t display_thread;
+  uint64_t timer; /* the shim's display_timer, on the display thread */
+  /* display thread */
+  struct helix_sim_screen screen[HELIX_MAX_SCANOUTS];
+  uint32_t next_resource;
+  uint64_t start_ns, next_ns; /* next_ns: the next picture; NONE64 = no more */
+  uint64_t pictures;          /* drawn since the first */
+};
+
+static struct helix_poll_loop *signalled;
+
+/* ---- helix_display_ops ---- */
+
+static struct helix_sim_screen *
+find_screen (struct sim *sim, uint32_t resource_id)
+{
+  for (uint32_t i = 0; i < sim->options.scanouts; i++)
+    if (sim->screen[i].resource_id == resource_id)
+      return &sim->screen[i];
+  return NULL;
+}
+
+static bool
+read_screen (void *opaque, const struct helix_surface *surface,
+    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+{
+  struct helix_sim_screen *screen = find_screen (opaque, surface->resource_id);
+
+  if (!screen) {
+    *why = "the resource is gone";
+    return false;
+  }
+  helix_sim_screen_read (screen, box, dst, stride);
+  return true;
+}
+
+static void
+describe (const struct helix_sim_screen *screen, struct helix_surface *surface)
+{
+  memset (surface, 0, sizeof *surface);
+  surface->resource_id = screen->resource_id;
+  surface->rect.width = screen->width;
+  surface->rect.height = screen->height;
+  surface->fourcc = HELIX_FOURCC_BGRX;
+}
+
+static bool
+get_resource (void *opaque, uint32_t resource_id, struct helix_surface *surface)
+{
+  struct helix_sim_screen *screen = find_screen (opaque, resource_id);
+
+  if (screen)
+    describe (screen, surface);
+  return screen != NULL;
+}
+
+static void
+write_log (void *opaque, enum helix_log_level level, const char *line)
+{
+  static const char *const names[] = {"error", "warning", "info"};
+  struct sim *sim = opaque;
+
+  if (level == HELIX_LOG_INFO && sim->options.quiet)
+    return;
+  fprintf (stderr, "helix-shim-sim: %s: %s\n", names[level], line);
+}
+
+/* ---- helix_loop_ops ---- */
+
+static void
+watch (void *loop, int fd, void (*readable) (void *opaque),
+    void (*writable) (void *opaque), void *opaque)
+{
+  struct sim *sim = loop;
+
+  helix_poll_loop_watch (sim->io, fd, readable, writable, opaque);
+}
+
+static void
+io_timer (void *loop, uint64_t deadline_ns)
+{
+  struct sim *sim = loop;
+
+  helix_poll_loop_timer (sim->io, deadline_ns);
+}
+
+static void
+wake_io (void *loop)
+{
+  struct sim *sim = loop;
+
+  helix_poll_loop_wake (sim->io);
+}
+
+static void
+wake_display (void *loop)
+{
+  struct sim *sim = loop;
+
+  helix_poll_loop_wake (sim->display);
+}
+
+static void
+update_display_timer (struct sim *sim)
+{
+  helix_poll_loop_timer (sim->display, MIN (sim->timer, sim->next_ns));
+}
+
+static void
+display_timer (void *loop, uint64_t deadline_ns)
+{
+  struct sim *sim = loop;
+
+  sim->timer = deadline_ns;
+  update_display_timer (sim);
+}
+
+/* ---- the display thread ---- */
+
+static void
+show_screen (struct sim *sim, uint32_t index, uint32_t width, uint32_t height,
+    uint32_t number)
+{
+  struct helix_sim_screen *screen = &sim->screen[index];
+  uint32_t old = screen->resource_id;
+  struct helix_surface surface;
+  struct helix_rect all = {0, 0, width, height};
+
+  helix_sim_screen_clear (screen);
+  helix_sim_screen_init (screen, index, ++sim->next_resource, width, height,
+      sim->options.pattern, number);
+  describe (screen, &surface);
+  helix_shim_display_scanout (sim->shim, index, &surface);
+  helix_shim_display_flush (sim->shim, screen->resource_id, &all);
+  if (old)
+    helix_shim_display_unref (sim->shim, old);
+}
+
+/* With --resize-every N:WxH the size alternates each N pictures. */
+static bool
+resize_due (struct sim *sim, uint32_t *width, uint32_t *height)
+{
+  const struct helix_sim_options *options = &sim->options;
+  bool other;
+
+  if (!options->resize_every || sim->pictures % options->resize_every)
+    return false;
+  other = sim->pictures / options->resize_every % 2;
+  *width = other ? options->resize_width : options->width;
+  *height = other ? options->resize_height : options->height;
+  return true;
+}
+
+static void
+draw_next (struct sim *sim)
+{
+  uint32_t width, height;
+  bool resize;
+
+  sim->pictures++;
+  resize = resize_due (sim, &width, &height);
+  for (uint32_t i = 0; i < sim->options.scanouts; i++) {
+    struct helix_sim_screen *screen = &sim->screen[i];
+    struct helix_rect damage;
+
+    if (resize)
+      show_screen (sim, i, width, height, screen->number + 1);
+    else if (helix_sim_screen_next (screen, &damage))
+      helix_shim_display_flush (sim->shim, screen->resource_id, &damage);
+  }
+}
+
+/* When picture number `index` (from 1) is due after the start. In bursts,
+ * each burst begins at a multiple of the period. */
+static uint64_t
+due_of (const struct sim *sim, uint64_t index)
+{
+  const struct helix_sim_options *options = &sim->options;
+  double seconds = (double) index / options->rate;
+
+  if (options->burst)
+    seconds = (double) ((index - 1) / options->burst) * options->burst_period
+        + (double) ((index - 1) % options->burst + 1) / options->rate;
+  return sim->start_ns + (uint64_t) (seconds * NS_PER_S);
+}
+
+/* --frames counts picture 1, which is there from the start. */
+static void
+plan_next (struct sim *sim)
+{
+  const struct helix_sim_options *options = &sim->options;
+  uint64_t now = helix_now_ns ();
+
+  if ((options->frames && sim->pictures + 1 >= options->frames)
+      || options->pattern == HELIX_SIM_STATIC) {
+    sim->next_ns = HELIX_NONE64;
+    if (options->exit)
+      helix_poll_loop_quit (sim->io);
+    return;
+  }
+  sim->next_ns = due_of (sim, sim->pictures + 1);
+  /* Too slow, or stopped for a while: goes on from here, without a rush. */
+  if (sim->next_ns + (uint64_t) (NS_PER_S / options->rate) < now) {
+    sim->start_ns += now - sim->next_ns;
+    sim->next_ns = now;
+  }
+}
+
+static void
+run_display (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  if (sim->timer <= helix_now_ns ())
+    sim->timer = HELIX_NONE64;
+  if (sim->next_ns <= helix_now_ns ()) {
+    draw_next (sim);
+    plan_next (sim);
+  }
+  helix_shim_display_run (sim->shim);
+  update_display_timer (sim);
+}
+
+static void *
+display_main (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  helix_thread_name ("helix-display");
+  for (uint32_t i = 0; i < sim->options.scanouts; i++)
+    show_screen (sim, i, sim->options.width, sim->options.height, 1);
+  sim->start_ns = helix_now_ns ();
+  plan_next (sim);
+  update_display_timer (sim);
+  helix_poll_loop_run (sim->display);
+  return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void
+run_io (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  helix_shim_io_run (sim->shim);
+}
+
+static void
+on_signal (int number)
+{
+  helix_poll_loop_quit (signalled);
+}
+
+static void
+catch_signals (struct helix_poll_loop *loop)
+{
+  struct sigaction action;
+
+  signalled = loop;
+  memset (&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  sigaction (SIGINT, &action, NULL);
+  sigaction (SIGTERM, &action, NULL);
+}
+
+static void
+print_stats (struct sim *sim, FILE *out)
+{
+  struct helix_shim_stats s;
+
+  helix_shim_get_stats (sim->shim, &s);
+#define FIELD(name, end) \
+  fprintf (out, "\"" #name "\": %" G_GUINT64_FORMAT end, s.name)
+  fprintf (out, "{\"pictures\": %" G_GUINT64_FORMAT ", ", sim->pictures + 1);
+  FIELD (clients, ", ");
+  FIELD (subscriptions, ", ");
+  FIELD (accepted, ", ");
+  FIELD (refused, ", ");
+  FIELD (lost, ", ");
+  FIELD (flushes, ", ");
+  FIELD (readbacks, ", ");
+  FIELD (readback_bytes, ", ");
+  FIELD (readback_ns, ", ");
+  FIELD (readback_max_ns, ", ");
+  FIELD (copies, ", ");
+  FIELD (copy_bytes, ", ");
+  FIELD (frames, ", ");
+  FIELD (no_credit, ", ");
+  FIELD (paced, ", ");
+  FIELD (read_errors, "}\n");
+#undef FIELD
+}
+
+static int
+write_stats (struct sim *sim)
+{
+  const char *path = sim->options.stats_path;
+  FILE *out;
+
+  if (!path)
+    return EXIT_SUCCESS;
+  if (strcmp (path, "-") == 0) {
+    print_stats (sim, stdout);
+    return EXIT_SUCCESS;
+  }
+  out = fopen (path, "we");
+  if (!out) {
+    fprintf (stderr,
+        "helix-shim-sim: cannot write statistics to %s: %s. Choose another "
+        "file with --json-stats\n",
+        path, strerror (errno));
+    return EXIT_FAILURE;
+  }
+  print_stats (sim, out);
+  if (fclose (out) == 0)
+    return EXIT_SUCCESS;
+  fprintf (stderr, "helix-shim-sim: cannot write statistics to %s: %s\n", path,
+      strerror (errno));
+  return EXIT_FAILURE;
+}
+
+static bool
+make_shim (struct sim *sim)
+{
+  static const struct helix_display_ops display_ops = {
+      read_screen, get_resource, write_log};
+  static const struct helix_loop_ops loop_ops = {
+      watch, io_timer, wake_io, wake_display, display_timer};
+  const struct helix_shim_config config = {
+      .path = sim->options.socket,
+      .name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
+      .scanouts = sim->options.scanouts,
+      .scanout_mask = 0xffff,
+      .slots = sim->options.slots,
+      .max_clients = sim->options.max_clients,
+  };
+  char *error = NULL;
+
+  sim->shim = helix_shim_new (&config, &display_ops, sim, &loop_ops, sim);
+  if (helix_shim_listen (sim->shim, &error))
+    return true;
+  fprintf (stderr, "helix-shim-sim: error: %s\n", error);
+  free (error);
+  return false;
+}
+
+static int
+serve (struct sim *sim)
+{
+  int err;
+
+  if (!make_shim (sim))
+    return EXIT_FAILURE;
+  err = pthread_create (&sim->display_thread, NULL, display_main, sim);
+  if (err) {
+    fprintf (stderr, "helix-shim-sim: error: cannot start a thread: %s\n",
+        strerror (err));
+    return EXIT_FAILURE;
+  }
+  catch_signals (sim->io);
+  printf ("listening on %s\n", sim->options.socket);
+  fflush (stdout);
+  helix_poll_loop_run (sim->io);
+
+  helix_poll_loop_quit (sim->display);
+  pthread_join (sim->display_thread, NULL);
+  helix_shim_io_stop (sim->shim);
+  return write_stats (sim);
+}
+
+int
+main (int argc, char **argv)
+{
+  struct sim sim;
+  int status = EXIT_FAILURE;
+
+  memset (&sim, 0, sizeof sim);
+  sim.timer = sim.next_ns = HELIX_NONE64;
+  if (!helix_sim_options_parse (&sim.options, &argc, &argv))
+    return 2;
+  sim.io = helix_poll_loop_new (run_io, &sim);
+  sim.display = helix_poll_loop_new (run_display, &sim);
+  if (sim.io && sim.display)
+    status = serve (&sim);
+  else
+    fprintf (stderr, "helix-shim-sim: error: cannot make a wake-up: %s\n",
+        strerror (errno));
+  if (sim.shim)
+    helix_shim_free (sim.shim);
+  for (uint32_t i = 0; i < sim.options.scanouts; i++)
+    helix_sim_screen_clear (&sim.screen[i]);
+  if (sim.io)
+    helix_poll_loop_free (sim.io);
+  if (sim.display)
+    helix_poll_loop_free (sim.display);
+  helix_sim_options_clear (&sim.options);
+  return status;
+}

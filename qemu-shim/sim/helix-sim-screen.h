@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A synthetic screen: the pixels of one scanout and what each picture of a
+ * pattern changes in them. One thread.
+ *
+ * Pictures are numbered from 1. What is where, so that a test can look:
+ *   rows 0-15     the marker with the picture's number (marker, noise, static)
+ *   rows 16-79    grey 0x808080, in which the box moves (marker)
+ *   from row 80   eight colour bars of width / 8 pixels: bar i has colour
+ *                 helix_sim_bar (i + scanout)
+ * Pattern box has black all over and the box on a diagonal. The box is 64x64
+ * pixels of HELIX_SIM_BOX.
+ */
+#ifndef HELIX_SIM_SCREEN_H
+#define HELIX_SIM_SCREEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "helix-protocol.h"
+
+#define HELIX_SIM_BOX_SIZE 64u     /* pixels, both ways */
+#define HELIX_SIM_BOX 0xffff8000u  /* BGRx word: orange */
+#define HELIX_SIM_GREY 0xff808080u /* behind the box */
+#define HELIX_SIM_BARS_Y 80u       /* first row of the bars */
+#define HELIX_SIM_MIN_WIDTH 640u   /* the marker's */
+#define HELIX_SIM_MIN_HEIGHT 96u
+
+enum helix_sim_pattern {
+  HELIX_SIM_MARKER,   /* marker and box change: rows 0-79, columns 0-639 */
+  HELIX_SIM_STATIC,   /* nothing does */
+  HELIX_SIM_NOISE,    /* every pixel does */
+  HELIX_SIM_BOX_ONLY, /* box: its old and its new place */
+};
+
+struct helix_sim_screen {
+  uint32_t scanout;
+  uint32_t resource_id;
+  uint32_t width, height; /* pixels */
+  uint32_t stride;        /* bytes */
+  uint32_t number;        /* of the picture shown */
+  enum helix_sim_pattern pattern;
+  uint32_t *pixels;
+  uint32_t *noise; /* random words, a little more than a picture */
+  uint64_t seed;
+};
+
+/* Word of a bar: 100 % white, yellow, cyan, green, magenta, red, blue, black. */
+uint32_t helix_sim_bar (uint32_t index);
+
+/* Draws picture 1. */
+void helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
+    uint32_t resource_id, uint32_t width, uint32_t height,
+    enum helix_sim_pattern pattern, uint32_t number);
+void helix_sim_screen_clear (struct helix_sim_screen *screen);
+/* Draws the next picture; *damage is what changed. false: nothing did. */
+bool helix_sim_screen_next (
+    struct helix_sim_screen *screen, struct helix_rect *damage);
+/* As helix_display_ops.read. */
+void helix_sim_screen_read (const struct helix_sim_screen *screen,
+    const struct helix_rect *box, void *dst, uint32_t stride);
+
+#endif /* HELIX_SIM_SCREEN_H */
