@@ -196,14 +196,16 @@ helix_unix_bind (int fd, const char *path)
   if (unix_address (&addr, path) < 0)
     return -1;
 #ifdef __linux__
-  /* The file takes its mode from the socket, whatever the umask adds back. */
+  /* The file takes its mode from the socket, less the umask. */
   if (fchmod (fd, S_IRUSR | S_IWUSR) < 0)
     return -1;
-#endif
+  return bind (fd, (struct sockaddr *) &addr, sizeof addr);
+#else
   if (bind (fd, (struct sockaddr *) &addr, sizeof addr) < 0)
     return -1;
-  /* Nobody gets in before listen (), so this is in time. */
+  /* In time: nobody gets in before listen (). */
   return chmod (path, S_IRUSR | S_IWUSR);
+#endif
 }
 
 static int

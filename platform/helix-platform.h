@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The one place where Linux and macOS differ (SO_NOSIGPIPE, memfd and seals,
- * accept4, SOCK_CLOEXEC, MSG_CMSG_CLOEXEC, sun_path, AF_VSOCK).
+ * accept4, SOCK_CLOEXEC, MSG_CMSG_CLOEXEC, sun_path, AF_VSOCK): in
+ * helix-platform.c, and for memory in helix-shm.c.
  *
  * C99 and POSIX only: QEMU, the plugin and the tools all compile this. Every
  * descriptor made here is close-on-exec; every socket is non-blocking and
@@ -18,7 +19,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* CLOCK_MONOTONIC in ns (mach's absolute time on macOS, the same clock). */
+/* CLOCK_MONOTONIC in ns. On macOS mach_absolute_time (), the clock that
+ * GStreamer uses there; CLOCK_MONOTONIC goes on in sleep and it does not. */
 uint64_t helix_now_ns (void);
 
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
@@ -33,7 +35,8 @@ int helix_accept (int fd);
 /* A connected pair, both ends as from helix_socket (AF_UNIX). */
 int helix_socketpair (int fds[2]);
 
-/* bind/connect of an AF_UNIX path. ENAMETOOLONG when it does not fit.
+/* bind/connect of an AF_UNIX path. ENAMETOOLONG when it does not fit, ENOENT
+ * when it is empty. What bind creates has mode 0600, whatever the umask.
  * helix_unix_connect: EINPROGRESS/EAGAIN as connect (2). */
 int helix_unix_bind (int fd, const char *path);
 int helix_unix_connect (int fd, const char *path);

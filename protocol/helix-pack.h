@@ -11,7 +11,8 @@
  * unpack: helix_unpack_X (&x, payload, size, ..., &why) checks everything
  *         that can be checked without knowing the conversation, in 64-bit
  *         arithmetic. On false, `x` is undefined and `why` points to a
- *         static sentence naming the field and its limit.
+ *         static sentence naming the field and its limit. A payload longer
+ *         than the struct is of a later version: the rest is ignored.
  *
  * No function here allocates, blocks or keeps a pointer. `why` must not be
  * NULL.
@@ -36,6 +37,8 @@ bool helix_unpack_header (struct helix_header *header,
 /* A message with no payload: bare PING, bare PONG, UNSUBSCRIBE. */
 size_t helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel);
 
+/* Unpacking an empty PING or PONG is good and gives zeros: a time is there
+ * only if `size` is that of the struct. */
 size_t helix_pack_ping (uint8_t *dst, const struct helix_ping *ping);
 bool helix_unpack_ping (struct helix_ping *ping, const uint8_t *payload,
     size_t size, const char **why);

@@ -58,7 +58,12 @@ void helix_reader_init (struct helix_reader *reader);
 /* From here on, drop bytes until a whole, valid message of `type` (HELLO or
  * WELCOME) is found, then return to strict. For WELCOME the nonce must match.
  * For byte streams that outlive a session (virtio-serial): bytes of the last
- * session, half messages included, may come first. */
+ * session, half messages included, may come first.
+ *
+ * A scan for WELCOME also yields an ERROR that refers to HELLO, and goes on:
+ * it may be the answer, or a leftover that the WELCOME will still follow. So
+ * it is the cause to name if no WELCOME comes in time. Messages above 4084
+ * bytes of payload are not found. */
 void helix_reader_scan (
     struct helix_reader *reader, enum helix_type type, uint64_t nonce);
 

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sockets: flags, paths, credentials, descriptors that are passed, wake-ups.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-platform.h"
+
+static gchar *dir;
+
+static void
+make_dir (void)
+{
+  dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
+  fail_unless (dir != NULL);
+}
+
+static void
+remove_dir (void)
+{
+  fail_unless_equals_int (g_rmdir (dir), 0); /* so the test has tidied up */
+  g_free (dir);
+}
+
+static guint
+count_fds (void)
+{
+  guint n = 0;
+  int fd;
+
+  for (fd = 0; fd < 1024; fd++)
+    n += fcntl (fd, F_GETFD) >= 0;
+  return n;
+}
+
+static void
+expect_prepared (int fd)
+{
+  fail_unless (fd >= 0, "%s", g_strerror (errno));
+  fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
+  fail_unless (fcntl (fd, F_GETFL) & O_NONBLOCK);
+}
+
+static void
+wait_readable (int fd)
+{
+  struct pollfd poll_fd = {fd, POLLIN, 0};
+
+  fail_unless_equals_int (poll (&poll_fd, 1, 5000), 1);
+}
+
+GST_START_TEST (test_sockets_are_prepared)
+{
+  guint before = count_fds ();
+  int fds[2];
+  int fd = helix_socket (AF_UNIX);
+
+  expect_prepared (fd);
+  close (fd);
+  fd = helix_socket (AF_INET);
+  expect_prepared (fd);
+  close (fd);
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  expect_prepared (fds[0]);
+  expect_prepared (fds[1]);
+  close (fds[0]);
+  close (fds[1]);
+  fail_unless_equals_int (pipe (fds), 0); /* no socket: prepared likewise */
+  fail_unless_equals_int (helix_fd_prepare (fds[0]), 0);
+  expect_prepared (fds[0]);
+  close (fds[0]);
+  close (fds[1]);
+  fail_unless_equals_int (helix_fd_prepare (fds[0]), -1);
+  fail_unless_equals_int (errno, EBADF);
+  fail_unless_equals_int (helix_socket (12345), -1);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_listen_and_connect)
+{
+  gchar *path = g_build_filename (dir, "sock", NULL);
+  int server = helix_socket (AF_UNIX), client = helix_socket (AF_UNIX);
+  int accepted;
+  mode_t mask = umask (0);
+  GStatBuf st;
+  uid_t uid = (uid_t) -1;
+  pid_t pid = -1;
+
+  fail_unless_equals_int (helix_unix_connect (client, path), -1);
+  fail_unless_equals_int (errno, ENOENT);
+  fail_unless_equals_int (helix_unix_bind (server, path), 0);
+  umask (mask);
+  fail_unless_equals_int (g_stat (path, &st), 0);
+  fail_unless_equals_int (st.st_mode & 0777, 0600); /* in spite of umask 0 */
+  fail_unless_equals_int (helix_unix_connect (client, path), -1);
+  fail_unless_equals_int (errno, ECONNREFUSED);
+  fail_unless_equals_int (listen (server, 4), 0);
+  fail_unless_equals_int (helix_accept (server), -1);
+  fail_unless (errno == EAGAIN || errno == EWOULDBLOCK);
+  fail_unless_equals_int (helix_unix_connect (client, path), 0);
+  wait_readable (server);
+  accepted = helix_accept (server);
+  expect_prepared (accepted);
+  fail_unless_equals_int (helix_peer_credentials (accepted, &uid, &pid), 0);
+  fail_unless_equals_int (uid, getuid ());
+  fail_unless_equals_int (pid, getpid ());
+  close (accepted);
+  close (client);
+
+  client = helix_socket (AF_UNIX);
+  close (server);
+  server = helix_socket (AF_UNIX);
+  fail_unless_equals_int (helix_unix_bind (server, path), -1);
+  fail_unless_equals_int (errno, EADDRINUSE);
+  fail_unless_equals_int (helix_unix_connect (client, path), -1);
+  fail_unless_equals_int (errno, ECONNREFUSED); /* a stale file */
+  close (server);
+  close (client);
+  g_unlink (path);
+  g_free (path);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_paths)
+{
+  gsize max = helix_sun_path_max ();
+  int fd = helix_socket (AF_UNIX);
+  gchar *path;
+
+  fail_unless (max == 108 || max == 104, "%zu", max);
+  path = g_strnfill (max, 'x');
+  fail_unless_equals_int (helix_unix_bind (fd, path), -1);
+  fail_unless_equals_int (errno, ENAMETOOLONG);
+  fail_unless_equals_int (helix_unix_connect (fd, path), -1);
+  fail_unless_equals_int (errno, ENAMETOOLONG);
+  path[max - 1] = '\0'; /* fits, with its NUL */
+  fail_unless_equals_int (helix_unix_connect (fd, path), -1);
+  fail_unless_equals_int (errno, ENOENT);
+  fail_unless_equals_int (helix_unix_bind (fd, ""), -1);
+  fail_unless_equals_int (errno, ENOENT);
+  fail_unless_equals_int (helix_unix_connect (fd, ""), -1);
+  fail_unless_equals_int (errno, ENOENT);
+  close (fd);
+  g_free (path);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_foreign_sockets)
+{
+  int fd = helix_socket (AF_INET);
+  uid_t uid;
+  pid_t pid;
+
+  fail_unless_equals_int (helix_peer_credentials (fd, &uid, &pid), -1);
+  fail_unless_equals_int (errno, EOPNOTSUPP);
+  close (fd);
+  fail_unless_equals_int (helix_peer_credentials (fd, &uid, &pid), -1);
+
+  if (helix_vsock_domain () < 0) {
+    fail_unless_equals_int (helix_vsock_connect (0, 2, 5900), -1);
+    fail_unless_equals_int (errno, EAFNOSUPPORT);
+    return;
+  }
+  /* Whether the kernel has vsock at all is its business; an error is. */
+  fd = helix_socket (helix_vsock_domain ());
+  if (fd < 0) {
+    fail_unless (
+        errno == EAFNOSUPPORT || errno == EPERM, "%s", g_strerror (errno));
+    return;
+  }
+  expect_prepared (fd);
+  if (helix_vsock_connect (fd, 77, 5900) < 0)
+    fail_unless (errno != EFAULT && errno != EINVAL && errno != EBADF, "%s",
+        g_strerror (errno));
+  close (fd);
+}
+
+GST_END_TEST;
+
+/* Writing to a peer that is gone is an error, not a signal. */
+GST_START_TEST (test_no_sigpipe)
+{
+  struct iovec iov = {(void *) "x", 1};
+  int fds[2];
+
+  signal (SIGPIPE, SIG_DFL);
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  close (fds[1]);
+  fail_unless_equals_int (helix_send (fds[0], &iov, 1, -1), -1);
+  fail_unless_equals_int (errno, EPIPE);
+  close (fds[0]);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_send_and_recv)
+{
+  struct iovec iov[2] = {{(void *) "abc", 3}, {(void *) "defg", 4}};
+  guint before = count_fds ();
+  struct stat sent, came;
+  char buf[16];
+  int fds[2], got = 0, file;
+
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), -1);
+  fail_unless (errno == EAGAIN || errno == EWOULDBLOCK);
+  fail_unless_equals_int (got, -1);
+
+  fail_unless_equals_int (helix_send (fds[1], iov, 2, -1), 7);
+  fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), 7);
+  fail_unless (memcmp (buf, "abcdefg", 7) == 0);
+  fail_unless_equals_int (got, -1);
+
+  /* A descriptor comes with the first byte, even if only that one is read. */
+  file = open (".", O_RDONLY);
+  fail_unless_equals_int (helix_send (fds[1], iov, 2, file), 7);
+  fail_unless_equals_int (helix_recv (fds[0], buf, 1, &got), 1);
+  fail_unless (got >= 0 && got != file);
+  fail_unless (fcntl (got, F_GETFD) & FD_CLOEXEC);
+  fail_unless_equals_int (fstat (file, &sent), 0);
+  fail_unless_equals_int (fstat (got, &came), 0);
+  fail_unless (sent.st_ino == came.st_ino && sent.st_dev == came.st_dev);
+  close (got);
+  fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), 6);
+  fail_unless_equals_int (got, -1);
+
+  /* Who does not want one gets none, and it is closed. */
+  fail_unless_equals_int (helix_send (fds[1], iov, 1, file), 3);
+  fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, NULL), 3);
+
+  close (file);
+  close (fds[1]);
+  fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), 0);
+  close (fds[0]);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+static void
+send_many (int fd, const int *pass, guint n)
+{
+  char room[CMSG_SPACE (sizeof (int) * 253)];
+  struct iovec iov = {(void *) "x", 1};
+  struct msghdr msg = {
+      NULL, 0, &iov, 1, room, CMSG_SPACE (sizeof (int) * n), 0};
+  struct cmsghdr *cmsg;
+
+  memset (room, 0, sizeof room);
+  cmsg = CMSG_FIRSTHDR (&msg);
+  cmsg->cmsg_level = SOL_SOCKET;
+  cmsg->cmsg_type = SCM_RIGHTS;
+  cmsg->cmsg_len = CMSG_LEN (sizeof (int) * n);
+  memcpy (CMSG_DATA (cmsg), pass, sizeof (int) * n);
+  fail_unless_equals_int (sendmsg (fd, &msg, 0), 1);
+}
+
+/* A peer that passes more than one descriptor breaks the protocol, and fills
+ * nobody's table. */
+GST_START_TEST (test_too_many_descriptors)
+{
+  static const guint counts[] = {2, 3, 17, 253};
+  guint before, round, i;
+  int fds[2], pass[253], got;
+  char buf[4];
+
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  for (i = 0; i < G_N_ELEMENTS (pass); i++)
+    pass[i] = fds[0];
+  before = count_fds ();
+  for (round = 0; round < 1000; round++) {
+    for (i = 0; i < G_N_ELEMENTS (counts); i++) {
+      ssize_t n;
+
+      send_many (fds[1], pass, counts[i]);
+      got = 99;
+      n = helix_recv (fds[0], buf, sizeof buf, round % 2 ? &got : NULL);
+      if (n != -1 || errno != EPROTO || (round % 2 && got != -1))
+        fail ("%u passed: %zd, %d, got %d", counts[i], n, errno, got);
+    }
+  }
+  fail_unless_equals_int (count_fds (), before);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+GST_END_TEST;
+
+static void *
+raise_it (void *data)
+{
+  helix_thread_name ("a name that is too long for the kernel");
+  helix_wakeup_raise (data);
+  return NULL;
+}
+
+GST_START_TEST (test_wakeup)
+{
+  guint before = count_fds (), i;
+  struct pollfd poll_fd;
+  pthread_t thread;
+  int fds[2];
+
+  fail_unless_equals_int (helix_wakeup_open (fds), 0);
+  expect_prepared (fds[0]);
+  expect_prepared (fds[1]);
+  poll_fd = (struct pollfd){fds[0], POLLIN, 0};
+  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
+  fail_unless_equals_int (pthread_create (&thread, NULL, raise_it, fds), 0);
+  fail_unless_equals_int (poll (&poll_fd, 1, 5000), 1);
+  pthread_join (thread, NULL);
+  helix_wakeup_clear (fds);
+  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
+  /* More often than a pipe has room: never blocks, one clear is enough. */
+  for (i = 0; i < 70000; i++)
+    helix_wakeup_raise (fds);
+  fail_unless_equals_int (poll (&poll_fd, 1, 0), 1);
+  helix_wakeup_clear (fds);
+  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
+  helix_wakeup_close (fds);
+  fail_unless_equals_int (fds[0], -1);
+  helix_wakeup_close (fds);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_clock)
+{
+  guint64 first = helix_now_ns (), last = first;
+  guint i;
+
+  fail_unless (first > 0);
+  for (i = 0; i < 100000; i++) {
+    guint64 now = helix_now_ns ();
+
+    if (now < last)
+      fail ("time goes back");
+    last = now;
+  }
+  fail_unless (last > first);
+  fail_unless (last - first < 60 * GST_SECOND);
+}
+
+GST_END_TEST;
+
+static Suite *
+helix_platform_suite (void)
+{
+  Suite *suite = suite_create ("helix-platform");
+  TCase *tc = tcase_create ("sockets");
+
+  tcase_set_timeout (tc, 60);
+  tcase_add_checked_fixture (tc, make_dir, remove_dir);
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_sockets_are_prepared);
+  tcase_add_test (tc, test_listen_and_connect);
+  tcase_add_test (tc, test_paths);
+  tcase_add_test (tc, test_foreign_sockets);
+  tcase_add_test (tc, test_no_sigpipe);
+  tcase_add_test (tc, test_send_and_recv);
+  tcase_add_test (tc, test_too_many_descriptors);
+  tcase_add_test (tc, test_wakeup);
+  tcase_add_test (tc, test_clock);
+  return suite;
+}
+
+GST_CHECK_MAIN (helix_platform);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Shared memory: what the giver may do and the taker may not, and what the
+ * taker does not let itself be given.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-platform.h"
+
+#define SIZE ((size_t) 3 * 1024 * 1024)
+
+#ifdef F_GET_SEALS
+#define UNSEALED "F_SEAL_SHRINK"
+#else
+#define UNSEALED "no sealed memory"
+#endif
+
+/* What a sandbox forbids: these stand in for the C library's own. */
+static gboolean forbid_memfd, forbid_shm;
+
+#ifdef MFD_ALLOW_SEALING
+int
+memfd_create (const char *name, unsigned flags)
+{
+  int (*real) (const char *, unsigned) = dlsym (RTLD_NEXT, "memfd_create");
+
+  if (!forbid_memfd)
+    return real (name, flags);
+  errno = EPERM;
+  return -1;
+}
+#endif
+
+int
+shm_open (const char *name, int flags, mode_t mode)
+{
+  int (*real) (const char *, int, mode_t) = dlsym (RTLD_NEXT, "shm_open");
+
+  if (!forbid_shm)
+    return real (name, flags, mode);
+  errno = EPERM;
+  return -1;
+}
+
+static guint
+count_fds (void)
+{
+  guint n = 0;
+  int fd;
+
+  for (fd = 0; fd < 1024; fd++)
+    n += fcntl (fd, F_GETFD) >= 0;
+  return n;
+}
+
+GST_START_TEST (test_give_and_take)
+{
+  guint before = count_fds (), round;
+
+  for (round = 0; round < 50; round++) {
+    const char *why = "unset";
+    guint8 *giver, *taker;
+    void *map = NULL;
+    bool sealed;
+    int fd;
+
+    fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+    fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
+    giver = map;
+    if (giver[0] != 0 || giver[SIZE - 1] != 0)
+      fail ("new memory is not zero");
+    giver[0] = 1;
+    taker = helix_shm_map (fd, SIZE, sealed, &why);
+    fail_unless (taker != NULL, "%s", why);
+    fail_unless (why == NULL);
+    close (fd);
+    giver[SIZE - 1] = 2;
+    if (taker[0] != 1 || taker[SIZE - 1] != 2)
+      fail ("not the same memory");
+    helix_shm_unmap (taker, SIZE);
+    helix_shm_unmap (giver, SIZE);
+  }
+  helix_shm_unmap (NULL, SIZE);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+/* Whoever has the descriptor can neither write nor resize, by no way. */
+GST_START_TEST (test_client_cannot_write)
+{
+  gchar *again;
+  void *map = NULL, *other;
+  bool sealed;
+  int fd, writer;
+
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+  other = mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  fail_unless (other == MAP_FAILED, "mapped for writing");
+  other = mmap (NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+  fail_unless (other != MAP_FAILED);
+  fail_unless_equals_int (mprotect (other, SIZE, PROT_READ | PROT_WRITE), -1);
+  munmap (other, SIZE);
+  fail_unless (write (fd, "x", 1) < 0, "written");
+  fail_unless (ftruncate (fd, 4096) < 0, "shrunk");
+  fail_unless (ftruncate (fd, 2 * SIZE) < 0, "grown");
+
+  if (sealed) {
+    /* Opened again for writing through /proc, where that works. */
+    again = g_strdup_printf ("/proc/self/fd/%d", fd);
+    writer = open (again, O_RDWR | O_CLOEXEC);
+    if (writer >= 0) {
+      other = mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, writer, 0);
+      fail_unless (other == MAP_FAILED, "mapped for writing");
+      fail_unless (write (writer, "x", 1) < 0, "written");
+      fail_unless (ftruncate (writer, 4096) < 0, "shrunk");
+      close (writer);
+    }
+    g_free (again);
+  }
+  ((guint8 *) map)[1] = 3; /* the giver still can */
+  close (fd);
+  helix_shm_unmap (map, SIZE);
+}
+
+GST_END_TEST;
+
+static void
+expect_refused (int fd, size_t size, gboolean sealed, const gchar *word)
+{
+  const char *why = NULL;
+
+  errno = 0;
+  fail_unless (helix_shm_map (fd, size, sealed, &why) == NULL, "%s", word);
+  fail_unless (errno != 0);
+  fail_unless (why && strstr (why, word), "'%s' lacks '%s'", why, word);
+}
+
+GST_START_TEST (test_hostile_descriptors)
+{
+  guint before = count_fds ();
+  int fds[2], fd;
+
+  fd = open ("/dev/zero", O_RDWR | O_CLOEXEC);
+  fail_unless (fd >= 0);
+  expect_refused (fd, SIZE, FALSE, "not memory");
+  expect_refused (fd, SIZE, TRUE, "not memory");
+  close (fd);
+  expect_refused (fd, SIZE, FALSE, "cannot be examined"); /* closed */
+
+  fail_unless_equals_int (pipe (fds), 0);
+  expect_refused (fds[0], SIZE, FALSE, "not memory");
+  close (fds[0]);
+  close (fds[1]);
+
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  expect_refused (fds[0], SIZE, FALSE, "not memory");
+  close (fds[0]);
+  close (fds[1]);
+
+  fd = open (g_get_tmp_dir (), O_RDONLY | O_CLOEXEC);
+  fail_unless (fd >= 0);
+  expect_refused (fd, 1, FALSE, "not memory");
+  close (fd);
+
+  fd = open ("/dev/ptmx", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  if (fd >= 0) {
+    expect_refused (fd, 1, FALSE, "not memory");
+    close (fd);
+  }
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_hostile_memory)
+{
+  gchar *name = NULL;
+  int fd = g_file_open_tmp ("helix-XXXXXX", &name, NULL), writer;
+  const char *why;
+  void *map;
+
+  fail_unless (fd >= 0);
+  fail_unless_equals_int (ftruncate (fd, SIZE), 0);
+  map = helix_shm_map (fd, SIZE, FALSE, &why);
+  fail_unless (map != NULL, "%s", why);
+  helix_shm_unmap (map, SIZE);
+  expect_refused (fd, SIZE, TRUE, UNSEALED);
+  expect_refused (fd, 0, FALSE, "no size");
+  expect_refused (fd, SIZE + 1, FALSE, "smaller");
+  expect_refused (fd, G_MAXSIZE, FALSE, "no size");
+  fail_unless_equals_int (ftruncate (fd, 0), 0);
+  expect_refused (fd, 1, FALSE, "smaller");
+  fail_unless_equals_int (ftruncate (fd, SIZE), 0);
+  writer = open (name, O_WRONLY | O_CLOEXEC);
+  fail_unless (writer >= 0);
+  expect_refused (writer, SIZE, FALSE, "cannot be mapped");
+  close (writer);
+  close (fd);
+  g_unlink (name);
+  g_free (name);
+}
+
+GST_END_TEST;
+
+#ifdef MFD_ALLOW_SEALING
+GST_START_TEST (test_unsealed_memfd)
+{
+  int fd = memfd_create ("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const char *why;
+  void *map;
+
+  fail_unless (fd >= 0);
+  fail_unless_equals_int (ftruncate (fd, SIZE), 0);
+  expect_refused (fd, SIZE, TRUE, "F_SEAL_SHRINK");
+  fail_unless_equals_int (fcntl (fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+  expect_refused (fd, SIZE, TRUE, "F_SEAL_SHRINK");
+  fail_unless_equals_int (fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  expect_refused (fd, SIZE + 4096, TRUE, "smaller");
+  map = helix_shm_map (fd, SIZE, TRUE, &why);
+  fail_unless (map != NULL, "%s", why);
+  helix_shm_unmap (map, SIZE);
+  close (fd);
+}
+
+GST_END_TEST;
+#endif
+
+GST_START_TEST (test_impossible_sizes)
+{
+  guint before = count_fds ();
+  struct rlimit limit, small;
+  void *map = &limit;
+  bool sealed = true;
+  int fd = 99;
+
+  fail_unless_equals_int (helix_shm_create (0, &map, &fd, &sealed), -1);
+  fail_unless_equals_int (errno, EINVAL);
+  fail_unless (map == NULL && fd == -1 && !sealed);
+  fail_unless_equals_int (helix_shm_create (G_MAXSIZE, &map, &fd, &sealed), -1);
+  fail_unless_equals_int (errno, EINVAL);
+
+  /* More than may be written: an error, and no signal that nobody expects. */
+  signal (SIGXFSZ, SIG_IGN);
+  fail_unless_equals_int (getrlimit (RLIMIT_FSIZE, &limit), 0);
+  small = limit;
+  small.rlim_cur = 4096;
+  fail_unless_equals_int (setrlimit (RLIMIT_FSIZE, &small), 0);
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), -1);
+  fail_unless (errno != 0);
+  fail_unless (map == NULL && fd == -1);
+  fail_unless_equals_int (setrlimit (RLIMIT_FSIZE, &limit), 0);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
+/* No descriptor left: an error, nothing leaks, and it works again later. */
+GST_START_TEST (test_out_of_descriptors)
+{
+  struct rlimit limit, small;
+  guint before, room;
+  void *map = NULL;
+  bool sealed;
+  int fd;
+
+  fail_unless_equals_int (getrlimit (RLIMIT_NOFILE, &limit), 0);
+  before = count_fds ();
+  for (room = 0; room < 2; room++) {
+    small = limit;
+    small.rlim_cur = before + room;
+    fail_unless_equals_int (setrlimit (RLIMIT_NOFILE, &small), 0);
+    if (helix_shm_create (SIZE, &map, &fd, &sealed) == 0) {
+      close (fd);
+      helix_shm_unmap (map, SIZE);
+    } else {
+      fail_unless (map == NULL && fd == -1);
+      fail_unless_equals_int (errno, EMFILE);
+    }
+    fail_unless_equals_int (setrlimit (RLIMIT_NOFILE, &limit), 0);
+    fail_unless_equals_int (count_fds (), before);
+  }
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+  close (fd);
+  helix_shm_unmap (map, SIZE);
+}
+
+GST_END_TEST;
+
+/* Where memfd is forbidden: POSIX shared memory; where that is forbidden, too:
+ * a file that is unlinked already. Neither is sealed, both are read-only for
+ * the client. */
+GST_START_TEST (test_fallbacks)
+{
+  gchar *dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
+  guint before = count_fds ();
+  const char *why;
+  guint8 *taker;
+  void *map;
+  bool sealed;
+  int fd;
+
+  fail_unless (dir != NULL);
+  g_setenv ("TMPDIR", dir, TRUE);
+  forbid_memfd = TRUE;
+  for (forbid_shm = FALSE; forbid_shm <= TRUE; forbid_shm++) {
+    fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+    fail_if (sealed);
+    fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
+    fail_unless (mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        == MAP_FAILED);
+    fail_unless (write (fd, "x", 1) < 0 && ftruncate (fd, 0) < 0);
+    expect_refused (fd, SIZE, TRUE, UNSEALED);
+    taker = helix_shm_map (fd, SIZE, FALSE, &why);
+    fail_unless (taker != NULL, "%s", why);
+    ((guint8 *) map)[SIZE - 1] = 9;
+    fail_unless_equals_int (taker[SIZE - 1], 9);
+    close (fd);
+    helix_shm_unmap (taker, SIZE);
+    helix_shm_unmap (map, SIZE);
+  }
+  fail_unless_equals_int (g_rmdir (dir), 0); /* nothing was left in it */
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), -1);
+  fail_unless_equals_int (errno, ENOENT);
+  fail_unless (map == NULL && fd == -1);
+  fail_unless_equals_int (count_fds (), before);
+  g_free (dir);
+}
+
+GST_END_TEST;
+
+static Suite *
+helix_shm_suite (void)
+{
+  Suite *suite = suite_create ("helix-shm");
+  TCase *tc = tcase_create ("memory");
+
+  tcase_set_timeout (tc, 60);
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_give_and_take);
+  tcase_add_test (tc, test_client_cannot_write);
+  tcase_add_test (tc, test_hostile_descriptors);
+  tcase_add_test (tc, test_hostile_memory);
+#ifdef MFD_ALLOW_SEALING
+  tcase_add_test (tc, test_unsealed_memfd);
+#endif
+  tcase_add_test (tc, test_impossible_sizes);
+  tcase_add_test (tc, test_out_of_descriptors);
+  tcase_add_test (tc, test_fallbacks);
+  return suite;
+}
+
+GST_CHECK_MAIN (helix_shm);
