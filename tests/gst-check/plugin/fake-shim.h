@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A shim that does what it is told, wrongly too. One client at a time, one
+ * thread of its own; pictures are painted by the test.
+ */
+#ifndef FAKE_SHIM_H
+#define FAKE_SHIM_H
+
+#include <glib.h>
+
+#include "helix-protocol.h"
+
+typedef enum {
+  FAKE_GOOD,
+  FAKE_SILENT,            /* takes the connection and says nothing */
+  FAKE_WRONG_MAGIC,       /* answers HELLO in another language */
+  FAKE_VERSION_WELCOME,   /* WELCOME with a version from the future */
+  FAKE_VERSION_ERROR,     /* ERROR version */
+  FAKE_WRONG_NONCE,       /* WELCOME for somebody else */
+  FAKE_POOL_WITHOUT_FD,   /* POOL comes alone */
+  FAKE_POOL_PIPE,         /* POOL comes with a pipe */
+  FAKE_POOL_SHORT,        /* POOL's memory is smaller than it says */
+  FAKE_POOL_UNSEALED,     /* POOL says sealed, the memory is not */
+  FAKE_BAD_SLOT,          /* FRAME in slot 7 of 3 */
+  FAKE_BAD_POOL,          /* FRAME in a pool that was never announced */
+  FAKE_SAME_SLOT,         /* FRAME in a slot that is the client's */
+  FAKE_OLD_SEQUENCE,      /* FRAME's sequence goes back */
+  FAKE_LYING_SIZE,        /* FRAME larger than its slot */
+  FAKE_FRAME_FIRST,       /* FRAME before any POOL */
+  FAKE_VANISH_MID_FRAME,  /* gone after half a FRAME */
+  FAKE_VANISH_MID_PIXELS, /* INLINE: gone after half the pixels */
+  FAKE_BYE,               /* says BYE in place of the second frame */
+  FAKE_DEAF,              /* answers no PING */
+  FAKE_NO_SCANOUT,        /* ERROR no-scanout */
+} FakeFault;
+
+typedef void (*FakePaint) (
+    guint8 *pixels, guint width, guint height, guint stride, guint32 number);
+
+typedef struct {
+  FakeFault fault;
+  guint width, height;
+  guint stride;   /* bytes, 0 = width * 4 */
+  guint32 fourcc; /* 0 = BGRX */
+  guint slots;    /* 0 = 3 */
+  guint scanouts; /* 0 = 1 */
+  gboolean y_inverted;
+  FakePaint paint; /* NULL = the marker */
+} FakeConfig;
+
+typedef struct _FakeShim FakeShim;
+
+/* Listens on return. */
+FakeShim *fake_shim_new (const gchar *path, const FakeConfig *config);
+/* Ends the connection without a word, and the thread. */
+void fake_shim_free (FakeShim *shim);
+
+/* Waits until a client has subscribed (5 s at most). FALSE: nobody came. */
+gboolean fake_shim_wait_subscribed (FakeShim *shim);
+/* Sends a frame with this number as soon as a slot is free; returns when it
+ * is on its way. FALSE: no slot within 5 s. n = 0: everything changed. */
+gboolean fake_shim_send (
+    FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n);
+/* Another size and format from the next frame on. */
+void fake_shim_resize (
+    FakeShim *shim, guint width, guint height, guint32 fourcc);
+/* Slots that are free, once that is `wanted` or 5 s have passed. */
+guint fake_shim_wait_free_slots (FakeShim *shim, guint wanted);
+/* Connections taken so far; the last subscription seen. */
+guint fake_shim_accepted (FakeShim *shim);
+struct helix_subscribe fake_shim_subscription (FakeShim *shim);
+
+/* A temporary directory and a path in it; the file and the directory go with
+ * fake_path_free (). */
+gchar *fake_path_new (void);
+void fake_path_free (gchar *path);
+
+#endif /* FAKE_SHIM_H */
