@@ -45,7 +45,7 @@ struct helix_sim_screen {
   uint64_t seed;
 };
 
-/* Word of a bar: 100 % white, yellow, cyan, green, magenta, red, blue, black. */
+/* Word of a bar: white, yellow, cyan, green, magenta, red, blue, black. */
 uint32_t helix_sim_bar (uint32_t index);
 
 /* Draws picture 1. */
