@@ -125,7 +125,7 @@ find_source (struct helix_subscription *sub, const struct helix_slot *self,
         || !same_surface (&other->surface, &sub->surface))
       continue;
     for (uint32_t s = 0; s < memory->slots; s++) {
-      uint64_t area = helix_damage_area (&memory->slot[s].lacks);
+      uint64_t area = helix_region_area (&memory->slot[s].lacks);
 
       if (&memory->slot[s] != self && area < least) {
         least = area;
@@ -161,7 +161,7 @@ copy_box (uint8_t *dst, const uint8_t *src, uint32_t stride,
 /* Fills from a slot what that one has, and takes it off `need`. */
 static void
 copy_from_slot (struct helix_subscription *sub, struct helix_memory *memory,
-    uint32_t index, uint64_t *capture_ns, helix_damage *need)
+    uint32_t index, uint64_t *capture_ns, helix_region *need)
 {
   struct helix_shim *shim = sub->shim;
   const struct helix_slot *source = NULL;
@@ -169,13 +169,13 @@ copy_from_slot (struct helix_subscription *sub, struct helix_memory *memory,
   struct helix_memory *from =
       find_source (sub, &memory->slot[index], &source, &from_index);
   uint64_t bytes = 0;
-  helix_damage has;
+  helix_region has;
 
   if (!from)
     return;
-  helix_damage_init (&has);
-  if (helix_damage_without (&has, need, &source->lacks)
-      && !helix_damage_empty (&has)) {
+  helix_region_init (&has);
+  if (helix_region_without (&has, need, &source->lacks)
+      && !helix_region_empty (&has)) {
     int n = 0;
     const pixman_box32_t *box = pixman_region32_rectangles (&has, &n);
 
@@ -185,23 +185,23 @@ copy_from_slot (struct helix_subscription *sub, struct helix_memory *memory,
           &box[i]);
     helix_count (shim, copies, 1);
     helix_count (shim, copy_bytes, bytes);
-    helix_damage_shared (need, need, &source->lacks);
-    if (helix_damage_empty (need) && source->pass == shim->pass_number)
+    helix_region_shared (need, need, &source->lacks);
+    if (helix_region_empty (need) && source->pass == shim->pass_number)
       *capture_ns = source->capture_ns;
   }
-  helix_damage_fini (&has);
+  helix_region_fini (&has);
   helix_shim_drop_memory (shim, from);
 }
 
 static bool
 read_screen (struct helix_subscription *sub, struct helix_memory *memory,
-    uint32_t index, const helix_damage *need, struct helix_frame *frame)
+    uint32_t index, const helix_region *need, struct helix_frame *frame)
 {
   struct helix_shim *shim = sub->shim;
   const struct helix_surface *surface = &sub->surface;
   uint32_t stride = surface->rect.width * 4;
   struct helix_rect rects[HELIX_MAX_RECTS];
-  uint32_t n = helix_damage_rects (need, rects);
+  uint32_t n = helix_region_rects (need, rects);
   uint64_t bytes = 0, begin_ns = helix_now_ns (), took;
   const char *why = "no reason given";
   bool good = true;
@@ -263,9 +263,9 @@ fill_frame (struct helix_subscription *sub, struct helix_memory *memory,
   frame->stride = width * 4;
   frame->fourcc = surface->fourcc;
   frame->wait_ns = (uint32_t) MIN (now - sub->pending_ns, UINT32_MAX);
-  frame->rects = helix_damage_is_all (&sub->pending, width, height)
+  frame->rects = helix_region_is_all (&sub->pending, width, height)
       ? 0
-      : helix_damage_rects (&sub->pending, slot->rects);
+      : helix_region_rects (&sub->pending, slot->rects);
 }
 
 /* Keeps the phase of a steady source; a late frame earns no early one. */
@@ -283,21 +283,21 @@ fill (struct helix_subscription *sub, struct helix_memory *memory,
     uint32_t index, uint64_t now)
 {
   struct helix_slot *slot = &memory->slot[index];
-  helix_damage need;
+  helix_region need;
   bool good;
 
   memset (&slot->frame, 0, sizeof slot->frame);
-  helix_damage_init (&need);
-  helix_damage_copy (&need, &slot->lacks);
+  helix_region_init (&need);
+  helix_region_copy (&need, &slot->lacks);
   slot->capture_ns = now;
   copy_from_slot (sub, memory, index, &slot->capture_ns, &need);
   good = read_screen (sub, memory, index, &need, &slot->frame);
-  helix_damage_fini (&need);
+  helix_region_fini (&need);
   if (good) {
     fill_frame (sub, memory, slot, index, now);
-    helix_damage_clear (&slot->lacks);
+    helix_region_clear (&slot->lacks);
     slot->pass = sub->shim->pass_number;
-    helix_damage_clear (&sub->pending);
+    helix_region_clear (&sub->pending);
     sub->pending_ns = HELIX_NONE64;
     advance_pace (sub, now);
   }

@@ -51,7 +51,7 @@ helix_memory_new (uint32_t id, uint32_t slots, uint64_t slot_size, bool shared)
   memory->map = map;
   touch (memory->map, memory->total_size);
   for (uint32_t i = 0; i < slots; i++)
-    helix_damage_init (&memory->slot[i].lacks);
+    helix_region_init (&memory->slot[i].lacks);
   return memory;
 
 failed:
@@ -82,7 +82,7 @@ helix_memory_free (struct helix_memory *memory)
   if (memory->client_fd >= 0)
     close (memory->client_fd);
   for (uint32_t i = 0; i < memory->slots; i++)
-    helix_damage_fini (&memory->slot[i].lacks);
+    helix_region_fini (&memory->slot[i].lacks);
   g_free (memory);
 }
 

@@ -11,7 +11,7 @@
 #ifndef HELIX_MEMORY_H
 #define HELIX_MEMORY_H
 
-#include "helix-damage.h"
+#include "helix-region.h"
 
 #define HELIX_PAGE 4096u /* bytes: the protocol's slot granularity */
 
@@ -26,7 +26,7 @@ enum helix_slot_state {
 struct helix_slot {
   enum helix_slot_state state;
   /* display thread */
-  helix_damage lacks;  /* pixels that changed since it was filled */
+  helix_region lacks;  /* pixels that changed since it was filled */
   uint64_t pass;       /* display pass that filled it last */
   uint64_t capture_ns; /* of that fill */
   /* written in FILLING, read by the io thread from READY on */

@@ -31,7 +31,7 @@ helix_subscription_new (struct helix_shim *shim, uint16_t channel,
   self->shared = shared;
   self->told = true;
   self->pending_ns = HELIX_NONE64;
-  helix_damage_init (&self->pending);
+  helix_region_init (&self->pending);
 
   pthread_mutex_lock (&shim->lock);
   g_ptr_array_add (shim->subscriptions, self);
@@ -54,7 +54,7 @@ helix_subscription_unref (struct helix_subscription *self)
 {
   if (__atomic_sub_fetch (&self->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
-  helix_damage_fini (&self->pending);
+  helix_region_fini (&self->pending);
   g_free (self);
 }
 
@@ -216,14 +216,14 @@ damage (struct helix_subscription *self, const struct helix_rect *rect,
 {
   struct helix_memory *memory = get_memory (self);
 
-  helix_damage_add (&self->pending, rect);
+  helix_region_add (&self->pending, rect);
   if (self->pending_ns == HELIX_NONE64)
     self->pending_ns = now;
   if (!memory)
     return;
   if (memory->mode == self->mode)
     for (uint32_t i = 0; i < memory->slots; i++)
-      helix_damage_add (&memory->slot[i].lacks, rect);
+      helix_region_add (&memory->slot[i].lacks, rect);
   helix_shim_drop_memory (self->shim, memory);
 }
 
@@ -299,7 +299,7 @@ helix_subscription_set_surface (struct helix_subscription *self,
   self->generation = generation;
   self->unreadable_told = false;
   self->mode++;
-  helix_damage_clear (&self->pending);
+  helix_region_clear (&self->pending);
   self->pending_ns = HELIX_NONE64;
   if (on)
     helix_subscription_damage_all (self, helix_now_ns ());
@@ -330,7 +330,7 @@ best_free_slot (struct helix_subscription *self, struct helix_memory *memory)
 
     if (memory->slot[i].state != HELIX_SLOT_FREE)
       continue;
-    area = helix_damage_area (&memory->slot[i].lacks);
+    area = helix_region_area (&memory->slot[i].lacks);
     if (area < least) {
       least = area;
       best = i;
@@ -351,7 +351,7 @@ helix_subscription_claim (struct helix_subscription *self,
   if (!self->closed && mine && mine->slot_size >= self->wanted) {
     if (mine->mode != self->mode) {
       for (uint32_t i = 0; i < mine->slots; i++)
-        helix_damage_fill (&mine->slot[i].lacks, self->surface.rect.width,
+        helix_region_fill (&mine->slot[i].lacks, self->surface.rect.width,
             self->surface.rect.height);
       mine->mode = self->mode;
     }

@@ -37,7 +37,7 @@ struct helix_subscription {
   struct helix_surface surface; /* resource_id 0 = off */
   uint32_t generation;
   uint64_t mode;        /* +1 whenever all slots' contents lose their meaning */
-  helix_damage pending; /* changed since the last frame */
+  helix_region pending; /* changed since the last frame */
   uint64_t pending_ns;  /* since when; HELIX_NONE64 = nothing is */
   uint64_t due_ns;      /* no frame before */
   bool unreadable;      /* until another resource is shown */

@@ -1,64 +1,64 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-damage.h"
+#include "helix-region.h"
 
 #include <string.h>
 
 /* pixman.h before 0.43 takes non-const pointers for what it only reads. */
-static helix_damage *
-readable (const helix_damage *damage)
+static helix_region *
+readable (const helix_region *region)
 {
-  return (helix_damage *) damage;
+  return (helix_region *) region;
 }
 
 void
-helix_damage_init (helix_damage *damage)
+helix_region_init (helix_region *region)
 {
-  pixman_region32_init (damage);
+  pixman_region32_init (region);
 }
 
 void
-helix_damage_fini (helix_damage *damage)
+helix_region_fini (helix_region *region)
 {
-  pixman_region32_fini (damage);
+  pixman_region32_fini (region);
 }
 
 void
-helix_damage_clear (helix_damage *damage)
+helix_region_clear (helix_region *region)
 {
-  pixman_region32_clear (damage);
+  pixman_region32_clear (region);
 }
 
 void
-helix_damage_fill (helix_damage *damage, uint32_t width, uint32_t height)
+helix_region_fill (helix_region *region, uint32_t width, uint32_t height)
 {
-  pixman_region32_fini (damage);
-  pixman_region32_init_rect (damage, 0, 0, width, height);
+  pixman_region32_fini (region);
+  pixman_region32_init_rect (region, 0, 0, width, height);
 }
 
 static void
-become_box (helix_damage *damage, const pixman_box32_t *box)
+become_box (helix_region *region, const pixman_box32_t *box)
 {
-  pixman_region32_fini (damage);
-  pixman_region32_init_rect (damage, box->x1, box->y1,
+  pixman_region32_fini (region);
+  pixman_region32_init_rect (region, box->x1, box->y1,
       (unsigned) (box->x2 - box->x1), (unsigned) (box->y2 - box->y1));
 }
 
 /* `ok` is pixman's word on its allocation; `outer` a box that surely holds
  * the result. */
 static void
-settle (helix_damage *damage, bool ok, const pixman_box32_t *outer)
+settle (helix_region *region, bool ok, const pixman_box32_t *outer)
 {
   if (!ok)
-    become_box (damage, outer);
-  else if (pixman_region32_n_rects (damage) > (int) HELIX_MAX_RECTS) {
-    pixman_box32_t box = *pixman_region32_extents (damage);
+    become_box (region, outer);
+  else if (pixman_region32_n_rects (region) > (int) HELIX_MAX_RECTS) {
+    pixman_box32_t box = *pixman_region32_extents (region);
 
-    become_box (damage, &box);
+    become_box (region, &box);
   }
 }
 
 void
-helix_damage_copy (helix_damage *dst, const helix_damage *src)
+helix_region_copy (helix_region *dst, const helix_region *src)
 {
   pixman_box32_t outer = *pixman_region32_extents (readable (src));
 
@@ -66,13 +66,13 @@ helix_damage_copy (helix_damage *dst, const helix_damage *src)
 }
 
 void
-helix_damage_add (helix_damage *damage, const struct helix_rect *rect)
+helix_region_add (helix_region *region, const struct helix_rect *rect)
 {
-  pixman_box32_t outer = *pixman_region32_extents (damage);
+  pixman_box32_t outer = *pixman_region32_extents (region);
   int32_t x1 = (int32_t) rect->x, x2 = x1 + (int32_t) rect->width;
   int32_t y1 = (int32_t) rect->y, y2 = y1 + (int32_t) rect->height;
 
-  if (!pixman_region32_not_empty (damage)) {
+  if (!pixman_region32_not_empty (region)) {
     outer = (pixman_box32_t){x1, y1, x2, y2};
   } else {
     outer.x1 = x1 < outer.x1 ? x1 : outer.x1;
@@ -80,15 +80,15 @@ helix_damage_add (helix_damage *damage, const struct helix_rect *rect)
     outer.x2 = x2 > outer.x2 ? x2 : outer.x2;
     outer.y2 = y2 > outer.y2 ? y2 : outer.y2;
   }
-  settle (damage,
+  settle (region,
       pixman_region32_union_rect (
-          damage, damage, x1, y1, rect->width, rect->height),
+          region, region, x1, y1, rect->width, rect->height),
       &outer);
 }
 
 bool
-helix_damage_without (
-    helix_damage *dst, const helix_damage *a, const helix_damage *b)
+helix_region_without (
+    helix_region *dst, const helix_region *a, const helix_region *b)
 {
   if (pixman_region32_subtract (dst, readable (a), readable (b)))
     return true;
@@ -98,8 +98,8 @@ helix_damage_without (
 }
 
 void
-helix_damage_shared (
-    helix_damage *dst, const helix_damage *a, const helix_damage *b)
+helix_region_shared (
+    helix_region *dst, const helix_region *a, const helix_region *b)
 {
   pixman_box32_t outer = *pixman_region32_extents (readable (a));
 
@@ -108,27 +108,27 @@ helix_damage_shared (
 }
 
 bool
-helix_damage_empty (const helix_damage *damage)
+helix_region_empty (const helix_region *region)
 {
-  return !pixman_region32_not_empty (readable (damage));
+  return !pixman_region32_not_empty (readable (region));
 }
 
 bool
-helix_damage_is_all (
-    const helix_damage *damage, uint32_t width, uint32_t height)
+helix_region_is_all (
+    const helix_region *region, uint32_t width, uint32_t height)
 {
   pixman_box32_t all = {0, 0, (int32_t) width, (int32_t) height};
 
-  return pixman_region32_contains_rectangle (readable (damage), &all)
+  return pixman_region32_contains_rectangle (readable (region), &all)
       == PIXMAN_REGION_IN;
 }
 
 uint64_t
-helix_damage_area (const helix_damage *damage)
+helix_region_area (const helix_region *region)
 {
   int n = 0;
   const pixman_box32_t *box =
-      pixman_region32_rectangles (readable (damage), &n);
+      pixman_region32_rectangles (readable (region), &n);
   uint64_t area = 0;
 
   for (int i = 0; i < n; i++)
@@ -138,12 +138,12 @@ helix_damage_area (const helix_damage *damage)
 }
 
 uint32_t
-helix_damage_rects (
-    const helix_damage *damage, struct helix_rect rects[HELIX_MAX_RECTS])
+helix_region_rects (
+    const helix_region *region, struct helix_rect rects[HELIX_MAX_RECTS])
 {
   int n = 0;
   const pixman_box32_t *box =
-      pixman_region32_rectangles (readable (damage), &n);
+      pixman_region32_rectangles (readable (region), &n);
 
   for (int i = 0; i < n && i < (int) HELIX_MAX_RECTS; i++) {
     rects[i].x = (uint32_t) box[i].x1;

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-test-client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+static void on_readable (void *opaque);
+
+static void
+pool_free (gpointer data)
+{
+  struct test_pool *pool = data;
+
+  if (pool->map)
+    helix_shm_unmap (pool->map, (size_t) pool->pool.total_size);
+  g_free (pool);
+}
+
+struct test_client *
+test_client_connect (struct test_shim *test)
+{
+  struct test_client *client = g_new0 (struct test_client, 1);
+
+  client->test = test;
+  client->pass = -1;
+  client->queue = g_queue_new ();
+  client->pools = g_ptr_array_new_with_free_func (pool_free);
+  helix_reader_init (&client->reader);
+  client->fd = helix_socket (AF_UNIX);
+  fail_unless (client->fd >= 0, "socket: %s", g_strerror (errno));
+  fail_unless (helix_unix_connect (client->fd, test->path) == 0, "connect: %s",
+      g_strerror (errno));
+  test_client_pause (client, false);
+  return client;
+}
+
+void
+test_client_free (struct test_client *client)
+{
+  struct test_message *message;
+
+  test_client_pause (client, true);
+  close (client->fd);
+  while ((message = g_queue_pop_head (client->queue)))
+    test_message_free (message);
+  g_queue_free (client->queue);
+  g_ptr_array_free (client->pools, TRUE);
+  if (client->pass >= 0)
+    close (client->pass);
+  g_free (client);
+}
+
+void
+test_client_pause (struct test_client *client, bool pause)
+{
+  helix_poll_loop_watch (client->test->display, client->fd,
+      pause ? NULL : on_readable, NULL, client);
+}
+
+/* ---- talking ---- */
+
+void
+test_client_send (struct test_client *client, const void *bytes, size_t size)
+{
+  struct iovec iov = {(void *) bytes, size};
+
+  while (iov.iov_len) {
+    ssize_t n = helix_send (client->fd, &iov, 1, -1);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+      struct pollfd p = {.fd = client->fd, .events = POLLOUT};
+
+      fail_unless (poll (&p, 1, 20000) > 0, "the shim reads no more");
+      continue;
+    }
+    /* The shim may have hung up on us already: reading tells. */
+    if (n < 0)
+      return;
+    iov.iov_base = (uint8_t *) iov.iov_base + n;
+    iov.iov_len -= (size_t) n;
+  }
+}
+
+void
+test_client_send_raw (struct test_client *client, uint8_t type,
+    uint16_t channel, const void *payload, uint32_t size)
+{
+  struct helix_header header = {HELIX_MAGIC, type, 0, channel, size};
+  uint8_t bytes[HELIX_HEADER_SIZE];
+
+  helix_pack_header (bytes, &header);
+  test_client_send (client, bytes, sizeof bytes);
+  if (size)
+    test_client_send (client, payload, size);
+}
+
+void
+test_client_hello (struct test_client *client, uint16_t version_min,
+    uint16_t version_max, uint32_t role, uint32_t features)
+{
+  struct helix_hello hello = {
+      .version_min = version_min,
+      .version_max = version_max,
+      .role = role,
+      .features = features,
+      .pid = (uint32_t) getpid (),
+      .nonce = 0x1122334455667788u,
+  };
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  test_client_send (
+      client, message, helix_pack_hello (message, &hello, NULL, "test-client"));
+}
+
+struct test_client *
+test_client_new (struct test_shim *test, uint32_t features)
+{
+  struct test_client *client = test_client_connect (test);
+  struct helix_welcome welcome;
+  struct test_message *message;
+  char name[HELIX_MAX_NAME + 1];
+  const char *why = NULL;
+
+  test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, features);
+  message = test_client_expect (client, HELIX_WELCOME, 0);
+  fail_unless (helix_unpack_welcome (
+                   &welcome, name, message->payload, message->size, &why),
+      "%s", why);
+  fail_unless_equals_uint64 (welcome.nonce, 0x1122334455667788u);
+  fail_unless_equals_int (welcome.version, 1);
+  fail_unless_equals_int (welcome.features, features & HELIX_FEATURE_SHM);
+  test_message_free (message);
+  return client;
+}
+
+void
+test_client_subscribe_with (struct test_client *client, uint16_t channel,
+    const struct helix_subscribe *wish)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  test_client_send (
+      client, message, helix_pack_subscribe (message, channel, wish));
+}
+
+void
+test_client_subscribe (struct test_client *client, uint16_t channel,
+    uint32_t scanout, uint32_t resource_id)
+{
+  struct helix_subscribe wish = {scanout, resource_id, 0, 1, 0, 0};
+
+  test_client_subscribe_with (client, channel, &wish);
+}
+
+void
+test_client_release_slot (struct test_client *client, uint16_t channel,
+    uint32_t pool_id, uint32_t slot)
+{
+  struct helix_release release = {pool_id, slot};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  test_client_send (
+      client, message, helix_pack_release (message, channel, &release));
+}
+
+void
+test_client_release (struct test_client *client, uint16_t channel,
+    const struct test_frame *frame)
+{
+  test_client_release_slot (
+      client, channel, frame->frame.pool_id, frame->frame.slot);
+}
+
+/* ---- listening ---- */
+
+static struct test_message *
+new_message (struct test_client *client)
+{
+  struct test_message *message = g_new0 (struct test_message, 1);
+  struct helix_reader *reader = &client->reader;
+
+  message->header = reader->header;
+  memcpy (message->payload, reader->payload, reader->payload_size);
+  message->size = reader->payload_size;
+  message->bulk_size = reader->bulk_size;
+  message->fd = client->pass;
+  client->pass = -1;
+  return message;
+}
+
+static void
+take (struct test_client *client, struct test_message *message)
+{
+  if (message->header.type == HELIX_PING && !client->keep_pings) {
+    uint8_t answer[HELIX_MAX_MESSAGE];
+    uint64_t now = helix_now_ns ();
+
+    if (!client->mute)
+      test_client_send (client, answer,
+          helix_pack_pong_for (
+              answer, &message->header, message->payload, now, now));
+    test_message_free (message);
+    return;
+  }
+  g_queue_push_tail (client->queue, message);
+}
+
+static void
+on_readable (void *opaque)
+{
+  struct test_client *client = opaque;
+  struct test_message *message;
+  uint8_t *at;
+  size_t want;
+  ssize_t n;
+  int fd = -1;
+
+  for (;;) {
+    helix_reader_want (&client->reader, &at, &want);
+    n = helix_recv (client->fd, at, want, &fd);
+    if (n < 0 && errno == EAGAIN)
+      return;
+    if (n <= 0) {
+      client->closed = true;
+      test_client_pause (client, true);
+      return;
+    }
+    if (fd >= 0) {
+      fail_unless (client->pass < 0, "two descriptors for one message");
+      client->pass = fd;
+    }
+    switch (helix_reader_got (&client->reader, (size_t) n)) {
+      case HELIX_READER_HEAD:
+        message = new_message (client);
+        message->bulk = g_malloc (MAX (message->bulk_size, 1));
+        g_queue_push_tail (client->queue, message);
+        helix_reader_bulk (&client->reader, message->bulk);
+        break;
+      case HELIX_READER_MESSAGE:
+        if (client->reader.bulk_size) {
+          message = g_queue_pop_tail (client->queue);
+          take (client, message);
+        } else {
+          take (client, new_message (client));
+        }
+        break;
+      case HELIX_READER_ERROR:
+        ck_abort_msg ("the shim talks nonsense: %s", client->reader.why);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void
+test_message_free (struct test_message *message)
+{
+  if (message->fd >= 0)
+    close (message->fd);
+  g_free (message->bulk);
+  g_free (message);
+}
+
+static bool
+has_news (void *opaque)
+{
+  struct test_client *client = opaque;
+  struct test_message *head = g_queue_peek_head (client->queue);
+
+  /* The head of a bulk message counts when the bulk is whole. */
+  return client->closed
+      || (head
+          && (!head->bulk || g_queue_get_length (client->queue) > 1
+              || helix_reader_idle (&client->reader)));
+}
+
+struct test_message *
+test_client_next (struct test_client *client)
+{
+  struct test_message *message;
+
+  test_until (client->test, has_news, client, "a message");
+  message = g_queue_pop_head (client->queue);
+  fail_unless (message != NULL, "the shim closed the connection; log:\n%s",
+      client->test->log->str);
+  return message;
+}
+
+static void
+note_scanout (struct test_client *client, struct test_message *message)
+{
+  const char *why = NULL;
+
+  fail_unless (helix_unpack_scanout (
+                   &client->scanout, message->payload, message->size, &why),
+      "%s", why);
+  if (message->header.channel)
+    client->generation = client->scanout.generation;
+}
+
+static void
+note_pool (struct test_client *client, struct test_message *message)
+{
+  struct test_pool *pool = g_new0 (struct test_pool, 1);
+  const char *why = NULL;
+
+  fail_unless (
+      helix_unpack_pool (&pool->pool, message->payload, message->size, &why),
+      "%s", why);
+  if (pool->pool.kind == HELIX_POOL_INLINE) {
+    fail_unless (message->fd < 0);
+  } else {
+    fail_unless (message->fd >= 0, "POOL without its descriptor");
+    pool->map = helix_shm_map (message->fd, (size_t) pool->pool.total_size,
+        pool->pool.kind == HELIX_POOL_SEALED, &why);
+    fail_unless (pool->map != NULL, "%s", why);
+  }
+  g_ptr_array_add (client->pools, pool);
+}
+
+struct test_message *
+test_client_expect (
+    struct test_client *client, enum helix_type type, uint16_t channel)
+{
+  for (;;) {
+    struct test_message *message = test_client_next (client);
+
+    if (message->header.type == HELIX_SCANOUT)
+      note_scanout (client, message);
+    if (message->header.type == HELIX_POOL)
+      note_pool (client, message);
+    if (message->header.type == type && message->header.channel == channel)
+      return message;
+    if (message->header.type == HELIX_ERROR) {
+      char text[HELIX_MAX_TEXT + 1] = "";
+      struct helix_error error = {0};
+      const char *why;
+
+      helix_unpack_error (&error, text, message->payload, message->size, &why);
+      ck_abort_msg ("%s on channel %u was due, not ERROR %s: %s",
+          helix_type_name (type), channel, helix_error_name (error.code), text);
+    }
+    test_message_free (message);
+  }
+}
+
+void
+test_client_expect_error (struct test_client *client, uint16_t channel,
+    enum helix_error_code code, const char *text)
+{
+  struct test_message *message =
+      test_client_expect (client, HELIX_ERROR, channel);
+  char said[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const char *why = NULL;
+
+  fail_unless (
+      helix_unpack_error (&error, said, message->payload, message->size, &why),
+      "%s", why);
+  fail_unless (error.code == code, "ERROR %s: %s; %s was due",
+      helix_error_name (error.code), said, helix_error_name (code));
+  fail_unless (
+      strstr (said, text) != NULL, "\"%s\" is not in \"%s\"", text, said);
+  test_message_free (message);
+}
+
+static bool
+is_closed (void *opaque)
+{
+  struct test_client *client = opaque;
+
+  return client->closed;
+}
+
+void
+test_client_expect_closed (struct test_client *client)
+{
+  test_until (client->test, is_closed, client, "the end of the connection");
+}
+
+static struct test_pool *
+find_pool (struct test_client *client, uint32_t id)
+{
+  for (guint i = 0; i < client->pools->len; i++) {
+    struct test_pool *pool = g_ptr_array_index (client->pools, i);
+
+    if (pool->pool.pool_id == id)
+      return pool;
+  }
+  ck_abort_msg ("FRAME names pool %u, which was never announced", id);
+  return NULL;
+}
+
+struct test_frame
+test_client_frame (struct test_client *client, uint16_t channel)
+{
+  struct test_message *message =
+      test_client_expect (client, HELIX_FRAME, channel);
+  struct test_frame frame = {.message = message};
+  struct test_pool *pool;
+  const char *why = NULL;
+
+  fail_unless (helix_unpack_frame (&frame.frame, frame.rects, message->payload,
+                   message->size, message->size + message->bulk_size, &why),
+      "%s", why);
+  pool = find_pool (client, frame.frame.pool_id);
+  fail_unless (frame.frame.slot < pool->pool.slots);
+  if (channel == 1)
+    fail_unless_equals_int (frame.frame.generation, client->generation);
+  frame.pixels = pool->map ? pool->map + frame.frame.slot * pool->pool.slot_size
+                           : message->bulk;
+  return frame;
+}
+
+void
+test_frame_done (struct test_frame *frame)
+{
+  test_message_free (frame->message);
+  frame->message = NULL;
+}
+
+static guint
+drain_to_pong (struct test_client *client, uint16_t mark)
+{
+  guint frames = 0;
+
+  for (;;) {
+    struct test_message *message = test_client_next (client);
+    struct helix_frame frame;
+    struct helix_rect rects[HELIX_MAX_RECTS];
+    const char *why = NULL;
+    bool last =
+        message->header.type == HELIX_PONG && message->header.channel == mark;
+
+    if (message->header.type == HELIX_SCANOUT)
+      note_scanout (client, message);
+    if (message->header.type == HELIX_POOL)
+      note_pool (client, message);
+    if (message->header.type == HELIX_FRAME) {
+      fail_unless (helix_unpack_frame (&frame, rects, message->payload,
+          message->size, message->size + message->bulk_size, &why));
+      test_client_release_slot (
+          client, message->header.channel, frame.pool_id, frame.slot);
+      frames++;
+    }
+    test_message_free (message);
+    if (last)
+      return frames;
+  }
+}
+
+guint
+test_client_settle (struct test_client *client)
+{
+  guint all = 0, frames;
+  int calm = 0;
+
+  /* What a message sets off may take a turn of each thread to show. */
+  while (calm < 3) {
+    test_client_send_raw (client, HELIX_PING, 0x7777, NULL, 0);
+    frames = drain_to_pong (client, 0x7777);
+    test_round (client->test, 0);
+    calm = frames ? 0 : calm + 1;
+    all += frames;
+  }
+  return all;
+}

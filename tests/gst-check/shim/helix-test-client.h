@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A client of the shim, as polite or as rude as a test wants. It lives in the
+ * display thread's loop, so waiting for a message also lets the display run.
+ */
+#ifndef HELIX_TEST_CLIENT_H
+#define HELIX_TEST_CLIENT_H
+
+#include "helix-pack.h"
+#include "helix-reader.h"
+#include "helix-test-shim.h"
+
+struct test_message {
+  struct helix_header header;
+  uint8_t payload[HELIX_MAX_CONTROL];
+  uint32_t size; /* bytes of payload */
+  uint8_t *bulk; /* pixels of an INLINE frame, or NULL */
+  uint32_t bulk_size;
+  int fd; /* that came along, or -1 */
+};
+
+struct test_pool {
+  struct helix_pool pool;
+  uint8_t *map;
+};
+
+struct test_client {
+  struct test_shim *test;
+  int fd;
+  bool closed; /* by the shim */
+  bool mute;   /* does not answer PING */
+  bool keep_pings;
+  struct helix_reader reader;
+  int pass;      /* descriptor waiting for its message */
+  GQueue *queue; /* struct test_message */
+  GPtrArray *pools;
+  uint32_t generation; /* of the last SCANOUT on channel 1 */
+  struct helix_scanout scanout;
+};
+
+struct test_frame {
+  struct helix_frame frame;
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  const uint8_t *pixels;
+  struct test_message *message; /* owns INLINE pixels */
+};
+
+/* Connects, no more. */
+struct test_client *test_client_connect (struct test_shim *test);
+/* Connects, says HELLO with `features`, waits for WELCOME. */
+struct test_client *test_client_new (struct test_shim *test, uint32_t features);
+void test_client_free (struct test_client *client);
+
+void test_client_send (
+    struct test_client *client, const void *bytes, size_t size);
+/* A header and `size` bytes of payload. */
+void test_client_send_raw (struct test_client *client, uint8_t type,
+    uint16_t channel, const void *payload, uint32_t size);
+void test_client_hello (struct test_client *client, uint16_t version_min,
+    uint16_t version_max, uint32_t role, uint32_t features);
+void test_client_subscribe (struct test_client *client, uint16_t channel,
+    uint32_t scanout, uint32_t resource_id);
+void test_client_subscribe_with (struct test_client *client, uint16_t channel,
+    const struct helix_subscribe *wish);
+void test_client_release (struct test_client *client, uint16_t channel,
+    const struct test_frame *frame);
+void test_client_release_slot (struct test_client *client, uint16_t channel,
+    uint32_t pool_id, uint32_t slot);
+
+/* Stop and go on reading. */
+void test_client_pause (struct test_client *client, bool pause);
+
+/* The next message, whatever it is; fails when the connection ends. Free. */
+struct test_message *test_client_next (struct test_client *client);
+void test_message_free (struct test_message *message);
+/* The next one of `type` on `channel`; others before it are dropped. */
+struct test_message *test_client_expect (
+    struct test_client *client, enum helix_type type, uint16_t channel);
+/* Its ERROR must have this code and this text in it. */
+void test_client_expect_error (struct test_client *client, uint16_t channel,
+    enum helix_error_code code, const char *text);
+void test_client_expect_closed (struct test_client *client);
+/* The next FRAME on `channel`, of the generation and pool announced last. */
+struct test_frame test_client_frame (
+    struct test_client *client, uint16_t channel);
+void test_frame_done (struct test_frame *frame);
+/* Frames that arrive are read and their slots released, until a PING sent
+ * now is answered and the display has nothing to do. Returns how many. */
+guint test_client_settle (struct test_client *client);
+
+#endif /* HELIX_TEST_CLIENT_H */

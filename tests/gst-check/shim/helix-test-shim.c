@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-test-shim.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#define NOBODY 65534
+
+char *
+test_dir_new (void)
+{
+  char *dir = g_strdup ("/tmp/helix-test-XXXXXX");
+
+  fail_unless (mkdtemp (dir) != NULL);
+  return dir;
+}
+
+void
+test_dir_free (char *dir)
+{
+  GDir *entries = g_dir_open (dir, 0, NULL);
+  const char *name;
+
+  while (entries && (name = g_dir_read_name (entries))) {
+    char *path = g_build_filename (dir, name, NULL);
+
+    if (unlink (path) < 0)
+      rmdir (path);
+    g_free (path);
+  }
+  if (entries)
+    g_dir_close (entries);
+  rmdir (dir);
+  g_free (dir);
+}
+
+/* ---- the tables of functions ---- */
+
+static bool
+read_pixels (void *opaque, const struct helix_surface *surface,
+    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+{
+  struct test_shim *test = opaque;
+  struct test_resource *resource = &test->resource[surface->resource_id];
+  uint8_t *row = dst;
+
+  fail_unless (surface->resource_id < TEST_RESOURCES);
+  fail_unless (resource->pixels != NULL, "a resource that is gone was read");
+  fail_unless (box->x + box->width <= resource->width);
+  fail_unless (box->y + box->height <= resource->height);
+  test->reads++;
+  test->last_read = surface->resource_id;
+  if (resource->unreadable) {
+    *why = "the test says so";
+    return false;
+  }
+  test->read_bytes += (uint64_t) box->width * box->height * 4;
+  for (uint32_t y = 0; y < box->height; y++, row += stride)
+    memcpy (row,
+        resource->pixels + (size_t) (box->y + y) * resource->width + box->x,
+        (size_t) box->width * 4);
+  return true;
+}
+
+static bool
+get_resource (void *opaque, uint32_t id, struct helix_surface *surface)
+{
+  struct test_shim *test = opaque;
+
+  if (id >= TEST_RESOURCES || !test->resource[id].pixels)
+    return false;
+  memset (surface, 0, sizeof *surface);
+  surface->resource_id = id;
+  surface->rect.width = test->resource[id].width;
+  surface->rect.height = test->resource[id].height;
+  surface->fourcc = HELIX_FOURCC_BGRX;
+  return true;
+}
+
+static void
+take_log (void *opaque, enum helix_log_level level, const char *line)
+{
+  struct test_shim *test = opaque;
+
+  pthread_mutex_lock (&test->log_lock);
+  g_string_append_printf (test->log, "%s\n", line);
+  pthread_mutex_unlock (&test->log_lock);
+}
+
+static void
+watch (void *loop, int fd, void (*readable) (void *opaque),
+    void (*writable) (void *opaque), void *opaque)
+{
+  struct test_shim *test = loop;
+
+  helix_poll_loop_watch (test->io, fd, readable, writable, opaque);
+}
+
+static void
+io_timer (void *loop, uint64_t deadline_ns)
+{
+  struct test_shim *test = loop;
+
+  helix_poll_loop_timer (test->io, deadline_ns);
+}
+
+static void
+wake_io (void *loop)
+{
+  struct test_shim *test = loop;
+
+  helix_poll_loop_wake (test->io);
+}
+
+static void
+wake_display (void *loop)
+{
+  struct test_shim *test = loop;
+
+  helix_poll_loop_wake (test->display);
+}
+
+static void
+display_timer (void *loop, uint64_t deadline_ns)
+{
+  struct test_shim *test = loop;
+
+  helix_poll_loop_timer (test->display, deadline_ns);
+}
+
+static void
+run_io (void *opaque)
+{
+  struct test_shim *test = opaque;
+
+  helix_shim_io_run (test->shim);
+}
+
+static void
+run_display (void *opaque)
+{
+  struct test_shim *test = opaque;
+
+  helix_shim_display_run (test->shim);
+}
+
+/* ---- life ---- */
+
+struct test_shim *
+test_shim_make (const struct helix_shim_config *config, const char *path)
+{
+  static const struct helix_display_ops display = {
+      read_pixels, get_resource, take_log};
+  static const struct helix_loop_ops loop = {
+      watch, io_timer, wake_io, wake_display, display_timer};
+  struct helix_shim_config own = {
+      .name = "test-shim",
+      .scanouts = 4,
+      .scanout_mask = 0xffff,
+      .slots = 3,
+      .max_clients = 16,
+  };
+  struct test_shim *test = g_new0 (struct test_shim, 1);
+
+  if (config)
+    own = *config;
+  own.path = path;
+  test->path = g_strdup (path);
+  test->log = g_string_new (NULL);
+  pthread_mutex_init (&test->log_lock, NULL);
+  test->io = helix_poll_loop_new (run_io, test);
+  test->display = helix_poll_loop_new (run_display, test);
+  fail_unless (test->io && test->display);
+  test->shim = helix_shim_new (&own, &display, test, &loop, test);
+  return test;
+}
+
+static void *
+io_main (void *opaque)
+{
+  struct test_shim *test = opaque;
+
+  helix_poll_loop_run (test->io);
+  helix_shim_io_stop (test->shim);
+  return NULL;
+}
+
+void
+test_shim_start (struct test_shim *test)
+{
+  char *error = NULL;
+
+  fail_unless (helix_shim_listen (test->shim, &error), "%s", error);
+  fail_unless (pthread_create (&test->io_thread, NULL, io_main, test) == 0);
+  test->running = true;
+}
+
+struct test_shim *
+test_shim_new (const struct helix_shim_config *config)
+{
+  char *dir = test_dir_new ();
+  char *path = g_build_filename (dir, "helix.sock", NULL);
+  struct test_shim *test = test_shim_make (config, path);
+
+  test->dir = dir;
+  g_free (path);
+  test_shim_start (test);
+  return test;
+}
+
+void
+test_shim_stop (struct test_shim *test)
+{
+  if (!test->running)
+    return;
+  test->running = false;
+  helix_poll_loop_quit (test->io);
+  pthread_join (test->io_thread, NULL);
+}
+
+void
+test_shim_free (struct test_shim *test)
+{
+  test_shim_stop (test);
+  helix_shim_free (test->shim);
+  helix_poll_loop_free (test->io);
+  helix_poll_loop_free (test->display);
+  for (uint32_t i = 0; i < TEST_RESOURCES; i++)
+    g_free (test->resource[i].pixels);
+  g_string_free (test->log, TRUE);
+  pthread_mutex_destroy (&test->log_lock);
+  if (test->dir)
+    test_dir_free (test->dir);
+  g_free (test->path);
+  g_free (test);
+}
+
+/* ---- the screen ---- */
+
+static void
+scribble (struct test_resource *resource, const struct helix_rect *rect)
+{
+  for (uint32_t y = rect->y; y < rect->y + rect->height; y++)
+    for (uint32_t x = rect->x; x < rect->x + rect->width; x++)
+      resource->pixels[(size_t) y * resource->width + x] = g_random_int ();
+}
+
+void
+test_resource_new (
+    struct test_shim *test, uint32_t id, uint32_t width, uint32_t height)
+{
+  struct test_resource *resource = &test->resource[id];
+  struct helix_rect all = {0, 0, width, height};
+
+  g_free (resource->pixels);
+  memset (resource, 0, sizeof *resource);
+  resource->width = width;
+  resource->height = height;
+  resource->pixels = g_malloc ((size_t) width * height * 4);
+  scribble (resource, &all);
+}
+
+void
+test_show_part (struct test_shim *test, uint32_t scanout, uint32_t id,
+    struct helix_rect rect)
+{
+  struct helix_surface surface = {
+      .resource_id = id, .rect = rect, .fourcc = HELIX_FOURCC_BGRX};
+
+  helix_shim_display_scanout (test->shim, scanout, &surface);
+}
+
+void
+test_show (struct test_shim *test, uint32_t scanout, uint32_t id)
+{
+  struct helix_rect all = {
+      0, 0, test->resource[id].width, test->resource[id].height};
+
+  test_show_part (test, scanout, id, all);
+}
+
+void
+test_draw (struct test_shim *test, uint32_t id, struct helix_rect rect)
+{
+  scribble (&test->resource[id], &rect);
+}
+
+void
+test_draw_flush (struct test_shim *test, uint32_t id, struct helix_rect rect)
+{
+  test_draw (test, id, rect);
+  helix_shim_display_flush (test->shim, id, &rect);
+}
+
+/* ---- time ---- */
+
+void
+test_round (struct test_shim *test, int timeout_ms)
+{
+  helix_poll_loop_once (test->display, timeout_ms);
+}
+
+void
+test_until (struct test_shim *test, bool (*done) (void *opaque), void *opaque,
+    const char *what)
+{
+  uint64_t limit = helix_now_ns () + TEST_TIMEOUT_NS;
+
+  while (!done (opaque)) {
+    fail_unless (helix_now_ns () < limit, "waited in vain: %s; log:\n%s", what,
+        test->log->str);
+    test_round (test, 20);
+  }
+}
+
+bool
+test_logged (struct test_shim *test, const char *text)
+{
+  bool found;
+
+  pthread_mutex_lock (&test->log_lock);
+  found = strstr (test->log->str, text) != NULL;
+  pthread_mutex_unlock (&test->log_lock);
+  return found;
+}
+
+struct log_wait {
+  struct test_shim *test;
+  const char *text;
+};
+
+static bool
+is_logged (void *opaque)
+{
+  struct log_wait *wait = opaque;
+
+  return test_logged (wait->test, wait->text);
+}
+
+void
+test_until_logged (struct test_shim *test, const char *text)
+{
+  struct log_wait wait = {test, text};
+
+  test_until (test, is_logged, &wait, text);
+}
+
+struct helix_shim_stats
+test_stats (struct test_shim *test)
+{
+  struct helix_shim_stats stats;
+
+  helix_shim_get_stats (test->shim, &stats);
+  return stats;
+}
+
+/* ---- the process ---- */
+
+guint
+test_open_fds (void)
+{
+  guint n = 0;
+
+  for (int fd = 0; fd < 4096; fd++) {
+    struct stat st;
+
+    n += fstat (fd, &st) == 0;
+  }
+  return n;
+}
+
+int
+test_as_nobody (int (*body) (void *opaque), void *opaque)
+{
+  pid_t pid = fork ();
+  int status = 0;
+
+  fail_unless (pid >= 0);
+  if (pid == 0) {
+    if (geteuid () == 0 && (setgid (NOBODY) < 0 || setuid (NOBODY) < 0))
+      _exit (99);
+    _exit (body (opaque));
+  }
+  fail_unless (waitpid (pid, &status, 0) == pid);
+  fail_unless (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}

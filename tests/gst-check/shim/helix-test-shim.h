@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A shim in this process, with an io thread of its own and a screen made of
+ * plain memory. The test's thread is the display thread: nothing is read but
+ * inside its own calls, so every test is in control of time.
+ */
+#ifndef HELIX_TEST_SHIM_H
+#define HELIX_TEST_SHIM_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+#include "helix-platform.h"
+#include "helix-poll-loop.h"
+#include "helix-shim.h"
+
+#define TEST_TIMEOUT_NS 20000000000u /* for anything that must happen */
+#define TEST_RESOURCES 8u
+
+struct test_resource {
+  uint32_t width, height; /* 0 = does not exist */
+  uint32_t *pixels;
+  bool unreadable;
+};
+
+struct test_shim {
+  char *dir, *path;
+  struct helix_shim *shim;
+  struct helix_poll_loop *io, *display;
+  pthread_t io_thread;
+  bool running;
+  bool stopped;                                  /* io_stop was called */
+  struct test_resource resource[TEST_RESOURCES]; /* by id */
+  uint64_t reads, read_bytes; /* what the shim asked of the screen */
+  uint64_t last_read;         /* resource id */
+  pthread_mutex_t log_lock;
+  GString *log;
+};
+
+/* A temporary directory; and its removal with all that is in it. */
+char *test_dir_new (void);
+void test_dir_free (char *dir);
+
+/* `config` NULL: four scanouts, three slots, 16 clients. Does not listen. */
+struct test_shim *test_shim_make (
+    const struct helix_shim_config *config, const char *path);
+/* Listens in a directory of its own, and starts the io thread. */
+struct test_shim *test_shim_new (const struct helix_shim_config *config);
+void test_shim_start (struct test_shim *test);
+/* Ends the io thread with helix_shim_io_stop. */
+void test_shim_stop (struct test_shim *test);
+void test_shim_free (struct test_shim *test);
+
+/* A resource of random pixels. */
+void test_resource_new (
+    struct test_shim *test, uint32_t id, uint32_t width, uint32_t height);
+/* Shows all of a resource on a scanout; 0 = off. */
+void test_show (struct test_shim *test, uint32_t scanout, uint32_t id);
+void test_show_part (struct test_shim *test, uint32_t scanout, uint32_t id,
+    struct helix_rect rect);
+/* New random pixels in `rect`; the second flushes them too. */
+void test_draw (struct test_shim *test, uint32_t id, struct helix_rect rect);
+void test_draw_flush (
+    struct test_shim *test, uint32_t id, struct helix_rect rect);
+
+/* One round of the display thread's loop, for at most `timeout_ms`. */
+void test_round (struct test_shim *test, int timeout_ms);
+/* Rounds until `done` (opaque); fails the test with `what` after the limit. */
+void test_until (struct test_shim *test, bool (*done) (void *opaque),
+    void *opaque, const char *what);
+/* Waits until a line with `text` has been logged. */
+void test_until_logged (struct test_shim *test, const char *text);
+bool test_logged (struct test_shim *test, const char *text);
+
+struct helix_shim_stats test_stats (struct test_shim *test);
+
+/* Descriptors this process has open. */
+guint test_open_fds (void);
+/* Runs `body` in a child that has become uid `nobody`; its exit status. */
+int test_as_nobody (int (*body) (void *opaque), void *opaque);
+
+#endif /* HELIX_TEST_SHIM_H */

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What arrives is what the screen shows, and costs what changed.
+ */
+#include <string.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-test-client.h"
+
+#define W 200u
+#define H 150u
+
+static struct test_shim *
+new_shim (void)
+{
+  struct test_shim *test = test_shim_new (NULL);
+
+  test_resource_new (test, 1, W, H);
+  test_show (test, 0, 1);
+  return test;
+}
+
+static void
+assert_shows (struct test_shim *test, const struct test_frame *frame,
+    uint32_t id, uint32_t x, uint32_t y)
+{
+  const struct test_resource *resource = &test->resource[id];
+
+  for (uint32_t row = 0; row < frame->frame.height; row++)
+    fail_unless (
+        memcmp (frame->pixels + (size_t) row * frame->frame.stride,
+            resource->pixels + (size_t) (y + row) * resource->width + x,
+            (size_t) frame->frame.width * 4)
+            == 0,
+        "row %u of frame %d differs from the screen", row,
+        (int) frame->frame.sequence);
+}
+
+/* Receives, compares, gives the slot back. */
+static struct helix_frame
+take_frame (struct test_client *client, uint16_t channel, uint32_t id)
+{
+  struct test_frame frame = test_client_frame (client, channel);
+  struct helix_frame copy = frame.frame;
+
+  assert_shows (client->test, &frame, id, 0, 0);
+  test_client_release (client, channel, &frame);
+  test_frame_done (&frame);
+  return copy;
+}
+
+GST_START_TEST (test_first_frame_without_a_flush)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct helix_frame frame;
+  uint64_t before = helix_now_ns ();
+
+  fail_unless (helix_shim_idle (test->shim));
+  test_client_subscribe (client, 1, 0, 0);
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.width, W);
+  fail_unless_equals_int (frame.height, H);
+  fail_unless_equals_int (frame.stride, W * 4);
+  fail_unless_equals_int (frame.fourcc, HELIX_FOURCC_BGRX);
+  fail_unless_equals_int (frame.rects, 0);
+  fail_unless_equals_int (frame.resource_id, 1);
+  fail_unless_equals_int (frame.read_bytes, W * H * 4);
+  fail_unless_equals_uint64 (frame.sequence, 1);
+  fail_unless (frame.capture_ns >= before);
+  fail_unless (frame.capture_ns <= helix_now_ns ());
+  fail_if (helix_shim_idle (test->shim));
+  /* And that is all: a still screen says nothing. */
+  fail_unless_equals_int (test_client_settle (client), 0);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* A flush is answered inside the flush, and reads its rectangle only. */
+GST_START_TEST (test_flush_costs_what_changed)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_rect rect = {10, 20, 30, 40};
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  test_client_settle (client);
+  for (int i = 0; i < 10; i++) {
+    uint64_t bytes = test->read_bytes, frames = test_stats (test).readbacks;
+    struct test_frame frame;
+
+    test_draw_flush (test, 1, rect);
+    fail_unless_equals_uint64 (test->read_bytes - bytes, 30 * 40 * 4);
+    fail_unless_equals_uint64 (test_stats (test).readbacks - frames, 1);
+    frame = test_client_frame (client, 1);
+    assert_shows (test, &frame, 1, 0, 0);
+    fail_unless_equals_int (frame.frame.rects, 1);
+    fail_unless (memcmp (&frame.rects[0], &rect, sizeof rect) == 0);
+    fail_unless_equals_int (frame.frame.read_bytes, 30 * 40 * 4);
+    test_client_release (client, 1, &frame);
+    test_frame_done (&frame);
+    test_client_settle (client);
+  }
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static struct helix_rect
+random_rect (void)
+{
+  struct helix_rect r;
+
+  r.x = (uint32_t) g_random_int_range (0, W);
+  r.y = (uint32_t) g_random_int_range (0, H);
+  r.width = (uint32_t) g_random_int_range (1, (gint32) (W - r.x) + 1);
+  r.height = (uint32_t) g_random_int_range (1, (gint32) (H - r.y) + 1);
+  if (g_random_boolean ()) {
+    r.width = MIN (r.width, 8);
+    r.height = MIN (r.height, 8);
+  }
+  return r;
+}
+
+/* What a client keeps who believes the rectangles and nothing else. */
+static void
+patch (uint32_t *canvas, const struct test_frame *frame)
+{
+  const struct helix_rect all = {0, 0, W, H};
+  guint n = frame->frame.rects ? frame->frame.rects : 1;
+
+  for (guint i = 0; i < n; i++) {
+    const struct helix_rect *r = frame->frame.rects ? &frame->rects[i] : &all;
+
+    for (uint32_t y = r->y; y < r->y + r->height; y++)
+      memcpy (canvas + y * W + r->x,
+          (const uint32_t *) (const void *) frame->pixels + y * W + r->x,
+          r->width * 4);
+  }
+}
+
+struct watcher {
+  struct test_client *client;
+  struct test_frame held[3];
+  guint n_held;
+  uint32_t canvas[W * H];
+  bool behind; /* no slot was free at the last flush */
+};
+
+static void
+watcher_receive (struct watcher *w, struct test_shim *test)
+{
+  struct test_frame *frame = &w->held[w->n_held++];
+
+  *frame = test_client_frame (w->client, 1);
+  assert_shows (test, frame, 1, 0, 0);
+  patch (w->canvas, frame);
+  fail_unless (memcmp (w->canvas, test->resource[1].pixels, W * H * 4) == 0,
+      "the rectangles of frame %d leave out a change",
+      (int) frame->frame.sequence);
+  w->behind = false;
+}
+
+static void
+watcher_release (struct watcher *w, struct test_shim *test)
+{
+  guint i = (guint) g_random_int_range (0, (gint32) w->n_held);
+
+  test_client_release (w->client, 1, &w->held[i]);
+  test_frame_done (&w->held[i]);
+  w->held[i] = w->held[--w->n_held];
+  if (w->behind)
+    watcher_receive (w, test);
+  else
+    test_client_settle (w->client); /* the slot is back before the flush */
+}
+
+/* Thousands of random damages, slots given back in any order and at any
+ * time, by two clients: every slot that arrives is the screen of that
+ * moment, byte for byte, and so is what a client builds from rectangles. */
+GST_START_TEST (test_buffer_age)
+{
+  struct test_shim *test = new_shim ();
+  struct watcher *w = g_new0 (struct watcher, 2);
+  const char *steps = g_getenv ("HELIX_TEST_STEPS");
+  guint n = steps ? (guint) atoi (steps) : 3000;
+
+  for (int i = 0; i < 2; i++) {
+    w[i].client = test_client_new (test, HELIX_FEATURE_SHM);
+    test_client_subscribe (w[i].client, 1, 0, 0);
+    watcher_receive (&w[i], test);
+  }
+  for (guint step = 0; step < n; step++) {
+    struct watcher *one = &w[g_random_int_range (0, 2)];
+
+    if (g_random_int_range (0, 3) == 0 && one->n_held) {
+      watcher_release (one, test);
+      continue;
+    }
+    test_draw_flush (test, 1, random_rect ());
+    for (int i = 0; i < 2; i++) {
+      w[i].behind = w[i].n_held == 3;
+      if (!w[i].behind)
+        watcher_receive (&w[i], test);
+    }
+  }
+  for (int i = 0; i < 2; i++) {
+    while (w[i].n_held)
+      test_frame_done (&w[i].held[--w[i].n_held]);
+    test_client_free (w[i].client);
+  }
+  g_free (w);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* However many watch, and however many scanouts show it: one read. */
+GST_START_TEST (test_one_read_for_all)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client[4];
+
+  test_show (test, 1, 1);
+  for (int i = 0; i < 4; i++) {
+    client[i] = test_client_new (test, HELIX_FEATURE_SHM);
+    test_client_subscribe (client[i], 1, i % 2, 0);
+    take_frame (client[i], 1, 1);
+    test_client_settle (client[i]);
+  }
+  for (int round = 0; round < 20; round++) {
+    uint64_t reads = test->reads, bytes = test->read_bytes;
+    uint64_t capture = 0;
+
+    test_draw_flush (test, 1, (struct helix_rect){5, 5, 50, 50});
+    fail_unless_equals_uint64 (test->reads - reads, 1);
+    fail_unless_equals_uint64 (test->read_bytes - bytes, 50 * 50 * 4);
+    for (int i = 0; i < 4; i++) {
+      struct helix_frame frame = take_frame (client[i], 1, 1);
+
+      fail_unless (capture == 0 || frame.capture_ns == capture);
+      capture = frame.capture_ns;
+    }
+    for (int i = 0; i < 4; i++)
+      test_client_settle (client[i]);
+  }
+  fail_unless (test_stats (test).copies >= 60);
+  for (int i = 0; i < 4; i++)
+    test_client_free (client[i]);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Two scanouts side by side in one resource. */
+GST_START_TEST (test_parts_of_a_resource)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_frame frame;
+
+  test_show_part (test, 0, 1, (struct helix_rect){0, 0, 100, 150});
+  test_show_part (test, 1, 1, (struct helix_rect){100, 30, 100, 120});
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_subscribe (client, 2, 1, 0);
+  frame = test_client_frame (client, 1);
+  assert_shows (test, &frame, 1, 0, 0);
+  test_client_release (client, 1, &frame);
+  test_frame_done (&frame);
+  frame = test_client_frame (client, 2);
+  assert_shows (test, &frame, 1, 100, 30);
+  test_client_release (client, 2, &frame);
+  test_frame_done (&frame);
+  test_client_settle (client);
+
+  test_draw_flush (test, 1, (struct helix_rect){90, 20, 20, 20});
+  frame = test_client_frame (client, 1);
+  assert_shows (test, &frame, 1, 0, 0);
+  fail_unless_equals_int (frame.rects[0].x, 90);
+  fail_unless_equals_int (frame.rects[0].width, 10);
+  test_frame_done (&frame);
+  frame = test_client_frame (client, 2);
+  assert_shows (test, &frame, 1, 100, 30);
+  fail_unless_equals_int (frame.rects[0].x, 0);
+  fail_unless_equals_int (frame.rects[0].y, 0);
+  fail_unless_equals_int (frame.rects[0].width, 10);
+  fail_unless_equals_int (frame.rects[0].height, 10);
+  test_frame_done (&frame);
+  test_client_settle (client);
+
+  /* Outside of both: nobody's business. */
+  test_draw_flush (test, 1, (struct helix_rect){150, 0, 20, 20});
+  fail_unless_equals_int (test_client_settle (client), 0);
+  /* The part moves: same size, all of it new, no new generation. */
+  test_draw_flush (test, 1, (struct helix_rect){100, 0, 100, 20});
+  test_client_settle (client);
+  test_show_part (test, 1, 1, (struct helix_rect){100, 10, 100, 120});
+  frame = test_client_frame (client, 2);
+  assert_shows (test, &frame, 1, 100, 10);
+  fail_unless_equals_int (frame.frame.rects, 0);
+  fail_unless_equals_int (frame.frame.generation, 1);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Two resources in turn, only what differs is flushed: no new generation,
+ * no SCANOUT, no full read. */
+GST_START_TEST (test_page_flip)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_resource_new (test, 2, W, H);
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  test_client_settle (client);
+  for (uint32_t i = 0; i < 20; i++) {
+    uint32_t id = 2 - i % 2;
+    uint64_t bytes = test->read_bytes;
+    const struct helix_rect rect = {i, 2 * i, 40, 30};
+    struct helix_frame frame;
+
+    memcpy (
+        test->resource[id].pixels, test->resource[3 - id].pixels, W * H * 4);
+    test_draw (test, id, rect);
+    test_show (test, 0, id);
+    helix_shim_display_flush (test->shim, id, &rect);
+    frame = take_frame (client, 1, id);
+    fail_unless_equals_int (frame.resource_id, id);
+    fail_unless_equals_int (frame.generation, 1);
+    fail_unless_equals_int (frame.rects, 1);
+    fail_unless_equals_uint64 (test->read_bytes - bytes, 40 * 30 * 4);
+    fail_unless_equals_int (test_client_settle (client), 0);
+  }
+  fail_unless_equals_int (client->scanout.resource_id, 1);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_mode_change)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct helix_frame frame;
+
+  test_client_subscribe (client, 1, 0, 0);
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.pool_id, 1);
+  /* Larger: a new pool. */
+  test_resource_new (test, 2, 2 * W, H);
+  test_show (test, 0, 2);
+  frame = take_frame (client, 1, 2);
+  fail_unless_equals_int (frame.generation, 2);
+  fail_unless_equals_int (frame.width, 2 * W);
+  fail_unless_equals_int (frame.rects, 0);
+  fail_unless_equals_int (frame.pool_id, 2);
+  /* Smaller again: it fits. */
+  test_show (test, 0, 1);
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.generation, 3);
+  fail_unless_equals_int (frame.width, W);
+  fail_unless_equals_int (frame.stride, W * 4);
+  fail_unless_equals_int (frame.pool_id, 2);
+  /* Same size, another format. */
+  helix_shim_display_scanout (test->shim, 0,
+      &(struct helix_surface){
+          .resource_id = 1, .rect = {0, 0, W, H}, .fourcc = HELIX_FOURCC_RGBA});
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.generation, 4);
+  fail_unless_equals_int (frame.fourcc, HELIX_FOURCC_RGBA);
+  fail_unless_equals_int (frame.rects, 0);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* A storm of modes: no frame of an old one, the last one arrives. */
+GST_START_TEST (test_mode_storm)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_frame frame;
+
+  test_client_subscribe (client, 1, 0, 0);
+  for (uint32_t i = 0; i < 60; i++) {
+    const struct helix_rect all = {0, 0, 64 + 8 * i, 64};
+
+    test_resource_new (test, 2 + i % 2, 64 + 8 * i, 64);
+    test_show (test, 0, 2 + i % 2);
+    test_draw_flush (test, 2 + i % 2, all);
+    if (i % 3 == 0)
+      test_round (test, 1);
+  }
+  do {
+    frame = test_client_frame (client, 1); /* checks the generation */
+    test_client_release (client, 1, &frame);
+    if (frame.frame.width == 64 + 8 * 59)
+      break;
+    test_frame_done (&frame);
+  } while (true);
+  assert_shows (test, &frame, 3, 0, 0);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_off_and_on)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct helix_frame frame;
+  uint64_t reads;
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  helix_shim_display_scanout (test->shim, 0, NULL);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  fail_unless_equals_int (client->scanout.width, 0);
+  reads = test->reads;
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, W, H});
+  fail_unless_equals_int (test_client_settle (client), 0);
+  fail_unless_equals_uint64 (test->reads, reads);
+  test_show (test, 0, 1);
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.generation, 2);
+  fail_unless_equals_int (frame.rects, 0);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* After unref nothing of it may be read: the fixture would notice. */
+GST_START_TEST (test_unref)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_frame frame[3];
+
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_subscribe (client, 2, HELIX_NONE32, 1);
+  frame[0] = test_client_frame (client, 1);
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 10, 10});
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 10, 10});
+  frame[1] = test_client_frame (client, 1);
+  frame[2] = test_client_frame (client, 1);
+  /* Pending, without credit; then the resource goes. */
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 10, 10});
+  helix_shim_display_unref (test->shim, 1);
+  g_clear_pointer (&test->resource[1].pixels, g_free);
+  for (int i = 0; i < 3; i++) {
+    test_client_release (client, 1, &frame[i]);
+    test_frame_done (&frame[i]);
+  }
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  test_client_expect_error (client, 2, HELIX_ERROR_NO_RESOURCE, "destroyed");
+  helix_shim_display_flush (test->shim, 1, &(struct helix_rect){0, 0, W, H});
+  fail_unless_equals_int (test_client_settle (client), 0);
+  /* The scanout comes back with another one. */
+  test_resource_new (test, 2, W, H);
+  test_show (test, 0, 2);
+  fail_unless_equals_int (take_frame (client, 1, 2).generation, 2);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_reset)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_show (test, 3, 1);
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_subscribe (client, 2, 3, 0);
+  take_frame (client, 1, 1);
+  take_frame (client, 2, 1);
+  helix_shim_display_reset (test->shim);
+  g_clear_pointer (&test->resource[1].pixels, g_free);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  fail_unless_equals_int (test_client_settle (client), 0);
+  /* The guest boots again, by the same client. */
+  test_resource_new (test, 1, W, H);
+  test_show (test, 0, 1);
+  fail_unless_equals_int (take_frame (client, 1, 1).generation, 2);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_resource_subscription)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct helix_frame frame;
+
+  test_client_subscribe (client, 1, HELIX_NONE32, 7);
+  test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource");
+  test_resource_new (test, 5, 64, 32);
+  test_client_subscribe (client, 1, HELIX_NONE32, 5);
+  frame = take_frame (client, 1, 5);
+  fail_unless_equals_int (frame.width, 64);
+  fail_unless_equals_int (frame.scanout, HELIX_NONE32);
+  test_client_settle (client);
+  test_draw_flush (test, 5, (struct helix_rect){1, 1, 2, 2});
+  frame = take_frame (client, 1, 5);
+  fail_unless_equals_int (frame.read_bytes, 16);
+  /* Drawn all over while nobody showed it, then shown with a small flush. */
+  test_draw (test, 5, (struct helix_rect){0, 0, 64, 32});
+  test_show (test, 2, 5);
+  test_draw_flush (test, 5, (struct helix_rect){0, 0, 1, 1});
+  take_frame (client, 1, 5);
+  helix_shim_display_unref (test->shim, 5);
+  g_clear_pointer (&test->resource[5].pixels, g_free);
+  test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "destroyed");
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Told once, tried again when something else is shown. */
+GST_START_TEST (test_unreadable)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_resource_new (test, 2, W, H);
+  test->resource[1].unreadable = true;
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_expect_error (
+      client, 1, HELIX_ERROR_READBACK, "the test says so");
+  for (int i = 0; i < 5; i++)
+    test_draw_flush (test, 1, (struct helix_rect){0, 0, W, H});
+  fail_unless_equals_uint64 (test->reads, 1);
+  fail_unless_equals_uint64 (test_stats (test).read_errors, 1);
+  test_show (test, 0, 2);
+  take_frame (client, 1, 2);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* What no frame can carry counts as off, and is said in the log. */
+GST_START_TEST (test_impossible_surfaces)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_rect sizes[] = {{0, 0, 0, 100}, {0, 0, 100, 0},
+      {0, 0, 16385, 1}, {0, 0, 16384, 16384}, {0, 0, UINT32_MAX, UINT32_MAX}};
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    test_show_part (test, 0, 1, sizes[i]);
+    test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+    fail_unless_equals_int (client->scanout.flags, 0);
+    test_show (test, 0, 1);
+    take_frame (client, 1, 1);
+  }
+  fail_unless (test_logged (test, "16384x16384"));
+  helix_shim_display_scanout (test->shim, 0,
+      &(struct helix_surface){
+          .resource_id = 1, .rect = {0, 0, W, H}, .fourcc = 0x3231564e});
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  fail_unless (test_logged (test, "0x3231564e"));
+  /* A scanout that this VM does not have. */
+  test_show (test, 99, 1);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_y_inverted)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct helix_frame frame;
+
+  test_client_subscribe (client, 1, 0, 0);
+  fail_unless_equals_int (take_frame (client, 1, 1).flags, 0);
+  helix_shim_display_scanout (test->shim, 0,
+      &(struct helix_surface){.resource_id = 1,
+          .rect = {0, 0, W, H},
+          .fourcc = HELIX_FOURCC_BGRX,
+          .y_inverted = true});
+  frame = take_frame (client, 1, 1);
+  fail_unless_equals_int (frame.flags, HELIX_FRAME_Y_INVERTED);
+  fail_unless_equals_int (frame.rects, 0);
+  fail_unless_equals_int (frame.generation, 1);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static Suite *
+display_suite (void)
+{
+  Suite *suite = suite_create ("helix-display");
+  TCase *tc = tcase_create ("display");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_test (tc, test_first_frame_without_a_flush);
+  tcase_add_test (tc, test_flush_costs_what_changed);
+  tcase_add_test (tc, test_buffer_age);
+  tcase_add_test (tc, test_one_read_for_all);
+  tcase_add_test (tc, test_parts_of_a_resource);
+  tcase_add_test (tc, test_page_flip);
+  tcase_add_test (tc, test_mode_change);
+  tcase_add_test (tc, test_mode_storm);
+  tcase_add_test (tc, test_off_and_on);
+  tcase_add_test (tc, test_unref);
+  tcase_add_test (tc, test_reset);
+  tcase_add_test (tc, test_resource_subscription);
+  tcase_add_test (tc, test_unreadable);
+  tcase_add_test (tc, test_impossible_surfaces);
+  tcase_add_test (tc, test_y_inverted);
+  return suite;
+}
+
+GST_CHECK_MAIN (display);

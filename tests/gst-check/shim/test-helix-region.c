@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-region.h"
+
+#define SIDE 64u
+
+static bool
+contains (const helix_region *region, uint32_t x, uint32_t y)
+{
+  return pixman_region32_contains_point (
+      (helix_region *) region, (int) x, (int) y, NULL);
+}
+
+GST_START_TEST (test_overlap)
+{
+  const struct helix_rect bounds = {100, 200, 640, 480};
+  struct helix_rect r = {90, 210, 20, 5}, part;
+
+  fail_unless (helix_rect_within (&part, &r, &bounds));
+  fail_unless_equals_int (part.x, 0);
+  fail_unless_equals_int (part.y, 10);
+  fail_unless_equals_int (part.width, 10);
+  fail_unless_equals_int (part.height, 5);
+
+  r = (struct helix_rect){0, 0, 100, 1000};
+  fail_if (helix_rect_within (&part, &r, &bounds), "they only touch");
+  r = (struct helix_rect){200, 300, 0, 10};
+  fail_if (helix_rect_within (&part, &r, &bounds), "it is empty");
+}
+
+GST_END_TEST;
+
+/* Sums that wrap in 32 bits must not become small again. */
+GST_START_TEST (test_overlap_wraps)
+{
+  const struct helix_rect bounds = {0, 0, 640, 480};
+  struct helix_rect r = {0, 0, UINT32_MAX, UINT32_MAX}, part;
+
+  fail_unless (helix_rect_within (&part, &r, &bounds));
+  fail_unless_equals_int (part.width, 640);
+  fail_unless_equals_int (part.height, 480);
+  r = (struct helix_rect){UINT32_MAX, 0, 2, 480};
+  fail_if (helix_rect_within (&part, &r, &bounds));
+  r = (struct helix_rect){639, 479, UINT32_MAX, UINT32_MAX};
+  fail_unless (helix_rect_within (&part, &r, &bounds));
+  fail_unless_equals_int (part.x, 639);
+  fail_unless_equals_int (part.width, 1);
+  fail_unless_equals_int (part.height, 1);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_collapses_to_its_box)
+{
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  helix_region region;
+
+  helix_region_init (&region);
+  for (uint32_t i = 0; i < HELIX_MAX_RECTS; i++) {
+    struct helix_rect r = {2 * i, 3 * i, 1, 1};
+
+    helix_region_add (&region, &r);
+  }
+  fail_unless_equals_int (helix_region_rects (&region, rects), HELIX_MAX_RECTS);
+  fail_unless_equals_uint64 (helix_region_area (&region), HELIX_MAX_RECTS);
+  rects[0] = (struct helix_rect){200, 1, 1, 1};
+  helix_region_add (&region, &rects[0]);
+  fail_unless_equals_int (helix_region_rects (&region, rects), 1);
+  fail_unless_equals_int (rects[0].x, 0);
+  fail_unless_equals_int (rects[0].width, 201);
+  fail_unless_equals_int (rects[0].height, 3 * (HELIX_MAX_RECTS - 1) + 1);
+  helix_region_fini (&region);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_all_and_nothing)
+{
+  helix_region region;
+
+  helix_region_init (&region);
+  fail_unless (helix_region_empty (&region));
+  fail_if (helix_region_is_all (&region, 8, 8));
+  helix_region_fill (&region, 8, 8);
+  fail_unless (helix_region_is_all (&region, 8, 8));
+  fail_if (helix_region_is_all (&region, 9, 8));
+  helix_region_clear (&region);
+  fail_unless (helix_region_empty (&region));
+  helix_region_fini (&region);
+}
+
+GST_END_TEST;
+
+static struct helix_rect
+random_rect (void)
+{
+  struct helix_rect r;
+
+  r.x = (uint32_t) g_random_int_range (0, SIDE);
+  r.y = (uint32_t) g_random_int_range (0, SIDE);
+  r.width = (uint32_t) g_random_int_range (1, (gint32) (SIDE - r.x) + 1);
+  r.height = (uint32_t) g_random_int_range (1, (gint32) (SIDE - r.y) + 1);
+  r.width = MIN (r.width, 12);
+  r.height = MIN (r.height, 12);
+  return r;
+}
+
+static void
+random_region (helix_region *region, guint n)
+{
+  helix_region_init (region);
+  for (guint i = 0; i < n; i++) {
+    struct helix_rect r = random_rect ();
+
+    helix_region_add (region, &r);
+  }
+}
+
+/* `without` to the pixel, whatever it takes; `shared` at least that much. */
+GST_START_TEST (test_set_operations)
+{
+  for (int round = 0; round < 200; round++) {
+    helix_region a, b, without, shared;
+
+    random_region (&a, (guint) g_random_int_range (0, 30));
+    random_region (&b, (guint) g_random_int_range (0, 30));
+    helix_region_init (&without);
+    helix_region_init (&shared);
+    fail_unless (helix_region_without (&without, &a, &b));
+    helix_region_shared (&shared, &a, &b);
+    for (uint32_t y = 0; y < SIDE; y++)
+      for (uint32_t x = 0; x < SIDE; x++) {
+        bool in_a = contains (&a, x, y), in_b = contains (&b, x, y);
+
+        fail_unless (contains (&without, x, y) == (in_a && !in_b));
+        fail_unless (!(in_a && in_b) || contains (&shared, x, y));
+      }
+    helix_region_shared (&a, &a, &b);
+    fail_unless (helix_region_area (&a) == helix_region_area (&shared));
+    helix_region_fini (&a);
+    helix_region_fini (&b);
+    helix_region_fini (&without);
+    helix_region_fini (&shared);
+  }
+}
+
+GST_END_TEST;
+
+static Suite *
+region_suite (void)
+{
+  Suite *suite = suite_create ("helix-region");
+  TCase *tc = tcase_create ("region");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_overlap);
+  tcase_add_test (tc, test_overlap_wraps);
+  tcase_add_test (tc, test_collapses_to_its_box);
+  tcase_add_test (tc, test_all_and_nothing);
+  tcase_add_test (tc, test_set_operations);
+  return suite;
+}
+
+GST_CHECK_MAIN (region);
