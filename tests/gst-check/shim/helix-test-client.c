@@ -299,7 +299,7 @@ note_scanout (struct test_client *client, struct test_message *message)
   fail_unless (helix_unpack_scanout (
                    &client->scanout, message->payload, message->size, &why),
       "%s", why);
-  if (message->header.channel)
+  if (message->header.channel == 1)
     client->generation = client->scanout.generation;
 }
 

@@ -26,15 +26,15 @@ assert_shows (struct test_shim *test, const struct test_frame *frame,
     uint32_t id, uint32_t x, uint32_t y)
 {
   const struct test_resource *resource = &test->resource[id];
+  guint wrong = 0;
 
   for (uint32_t row = 0; row < frame->frame.height; row++)
-    fail_unless (
-        memcmp (frame->pixels + (size_t) row * frame->frame.stride,
-            resource->pixels + (size_t) (y + row) * resource->width + x,
-            (size_t) frame->frame.width * 4)
-            == 0,
-        "row %u of frame %d differs from the screen", row,
-        (int) frame->frame.sequence);
+    wrong += memcmp (frame->pixels + (size_t) row * frame->frame.stride,
+                 resource->pixels + (size_t) (y + row) * resource->width + x,
+                 (size_t) frame->frame.width * 4)
+        != 0;
+  fail_unless (wrong == 0, "%u rows of frame %d differ from the screen", wrong,
+      (int) frame->frame.sequence);
 }
 
 /* Receives, compares, gives the slot back. */
