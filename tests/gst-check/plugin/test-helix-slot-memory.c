@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-pack.h"
+#include "helix-platform.h"
+#include "helix-slot-memory.h"
+
+#define SLOTS 4
+#define SLOT_SIZE 8192
+
+static HelixFrameLink *link_;
+static guint epoch;
+static int peer; /* the shim's end */
+static guint8 *map;
+static int client_fd;
+static struct helix_pool info;
+
+static void
+setup (void)
+{
+  int fds[2];
+  void *mapped;
+  bool sealed;
+
+  fail_unless (helix_socketpair (fds) == 0);
+  peer = fds[1];
+  link_ = helix_frame_link_new ();
+  epoch = helix_frame_link_attach (link_, fds[0]);
+  fail_unless (
+      helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd, &sealed) == 0);
+  map = mapped;
+  memset (&info, 0, sizeof info);
+  info.pool_id = 5;
+  info.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  info.slots = SLOTS;
+  info.slot_size = SLOT_SIZE;
+  info.total_size = SLOTS * SLOT_SIZE;
+}
+
+static void
+teardown (void)
+{
+  helix_frame_link_unref (link_);
+  close (peer);
+  close (client_fd);
+  helix_shm_unmap (map, SLOTS * SLOT_SIZE);
+}
+
+static HelixSlotPool *
+pool_new (void)
+{
+  const char *why = NULL;
+  HelixSlotPool *pool =
+      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why);
+
+  fail_unless (pool != NULL, "%s", why);
+  return pool;
+}
+
+/* Bit i: slot i of pool 5 was released on channel 3. */
+static guint
+released (void)
+{
+  guint8 bytes[HELIX_HEADER_SIZE + sizeof (struct helix_release)];
+  struct helix_release release;
+  struct helix_header header;
+  const char *why;
+  guint seen = 0;
+
+  while (
+      helix_recv (peer, bytes, sizeof bytes, NULL) == (ssize_t) sizeof bytes) {
+    fail_unless (helix_unpack_header (&header, bytes, &why));
+    fail_unless_equals_int (header.type, HELIX_RELEASE);
+    fail_unless_equals_int (header.channel, 3);
+    fail_unless (helix_unpack_release (
+        &release, bytes + HELIX_HEADER_SIZE, header.size, &why));
+    fail_unless_equals_int (release.pool_id, 5);
+    fail_if (seen & 1u << release.slot);
+    seen |= 1u << release.slot;
+  }
+  return seen;
+}
+
+GST_START_TEST (test_take_and_release)
+{
+  HelixSlotPool *pool = pool_new ();
+
+  fail_unless_equals_int (helix_slot_pool_free_slots (pool), SLOTS);
+  fail_unless (helix_slot_pool_take (pool, 2));
+  fail_if (helix_slot_pool_take (pool, 2));
+  fail_unless_equals_int (helix_slot_pool_free_slots (pool), SLOTS - 1);
+  fail_unless_equals_int (released (), 0);
+  helix_slot_pool_release (pool, 2);
+  fail_unless_equals_int (released (), 1u << 2);
+  fail_unless (helix_slot_pool_take (pool, 2));
+  helix_slot_pool_unref (pool);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_memory)
+{
+  HelixSlotPool *pool = pool_new ();
+  GstMemory *memory, *part;
+  GstMapInfo mapped;
+
+  memcpy (map + SLOT_SIZE, "the screen", 10);
+  fail_unless (helix_slot_pool_take (pool, 1));
+  fail_unless (helix_slot_pool_reserve (pool, 1, 4096));
+  fail_if (helix_slot_pool_reserve (pool, 1, SLOT_SIZE + 1));
+  memory = helix_slot_memory_new (helix_slot_pool_ref (pool), 1, 4096);
+  helix_slot_pool_unref (pool); /* the memory has one of its own */
+  fail_unless (gst_memory_is_type (memory, GST_ALLOCATOR_SYSMEM));
+  fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
+  fail_unless_equals_int (mapped.size, 4096);
+  fail_unless (memcmp (mapped.data, "the screen", 10) == 0);
+  gst_memory_unmap (memory, &mapped);
+  fail_if (gst_memory_map (memory, &mapped, GST_MAP_WRITE));
+  /* Parts of it count as it. */
+  part = gst_memory_share (memory, 4, 6);
+  gst_memory_unref (memory);
+  fail_unless_equals_int (released (), 0);
+  fail_unless (gst_memory_map (part, &mapped, GST_MAP_READ));
+  fail_unless (memcmp (mapped.data, "screen", 6) == 0);
+  gst_memory_unmap (part, &mapped);
+  gst_memory_unref (part);
+  fail_unless_equals_int (released (), 1u << 1);
+}
+GST_END_TEST;
+
+static gpointer
+let_go (gpointer memory)
+{
+  gst_memory_unref (memory);
+  return NULL;
+}
+
+GST_START_TEST (test_release_from_threads)
+{
+  HelixSlotPool *pool = pool_new ();
+  GThread *threads[SLOTS];
+  GstMemory *memory;
+
+  for (guint round = 0; round < 100; round++) {
+    for (guint i = 0; i < SLOTS; i++) {
+      fail_unless (helix_slot_pool_take (pool, i));
+      memory = helix_slot_memory_new (helix_slot_pool_ref (pool), i, 64);
+      threads[i] = g_thread_new ("let-go", let_go, memory);
+    }
+    for (guint i = 0; i < SLOTS; i++)
+      g_thread_join (threads[i]);
+    fail_unless_equals_int (released (), (1u << SLOTS) - 1);
+  }
+  helix_slot_pool_unref (pool);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_retired)
+{
+  HelixSlotPool *pool = pool_new ();
+
+  fail_unless (helix_slot_pool_take (pool, 0));
+  helix_slot_pool_retire (pool);
+  helix_slot_pool_release (pool, 0);
+  fail_unless_equals_int (released (), 0);
+  helix_slot_pool_unref (pool);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_outlives_connection)
+{
+  HelixSlotPool *pool = pool_new ();
+  GstMemory *memory;
+  GstMapInfo mapped;
+  int fds[2];
+
+  memcpy (map, "still", 5);
+  fail_unless (helix_slot_pool_take (pool, 0));
+  memory = helix_slot_memory_new (pool, 0, 64);
+  helix_frame_link_detach (link_);
+  fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
+  fail_unless (memcmp (mapped.data, "still", 5) == 0);
+  gst_memory_unmap (memory, &mapped);
+  /* The next connection hears nothing of the last one's slots. */
+  close (peer);
+  fail_unless (helix_socketpair (fds) == 0);
+  peer = fds[1];
+  helix_frame_link_attach (link_, fds[0]);
+  gst_memory_unref (memory);
+  fail_unless_equals_int (released (), 0);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_inline_pool)
+{
+  const char *why = NULL;
+  HelixSlotPool *pool;
+
+  info.kind = HELIX_POOL_INLINE;
+  info.slot_size = info.total_size = 0;
+  pool = helix_slot_pool_new (link_, epoch, 3, &info, -1, &why);
+  fail_unless (pool != NULL, "%s", why);
+  fail_unless (helix_slot_pool_take (pool, 1));
+  fail_unless (helix_slot_pool_reserve (pool, 1, 100));
+  memset (helix_slot_pool_pixels (pool, 1), 1, 100);
+  fail_unless (helix_slot_pool_reserve (pool, 1, 100000));
+  memset (helix_slot_pool_pixels (pool, 1), 2, 100000);
+  fail_if (helix_slot_pool_reserve (pool, 1, (guint64) 1 << 40));
+  helix_slot_pool_release (pool, 1);
+  fail_unless_equals_int (released (), 1u << 1);
+  helix_slot_pool_unref (pool);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_pools)
+{
+  const char *why = NULL;
+
+  fail_unless (helix_slot_pool_new (link_, epoch, 3, &info, -1, &why) == NULL);
+  fail_unless_equals_int (errno, EPROTO);
+  fail_unless (strstr (why, "descriptor") != NULL);
+  fail_unless (
+      helix_slot_pool_new (link_, epoch, 3, &info, peer, &why) == NULL);
+  fail_unless (strstr (why, "not memory") != NULL);
+  info.total_size += 4096;
+  fail_unless (
+      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why) == NULL);
+  fail_unless (strstr (why, "contradict") != NULL);
+  info.slots = 8;
+  info.total_size = 8 * SLOT_SIZE;
+  fail_unless (
+      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why) == NULL);
+  fail_unless (strstr (why, "smaller") != NULL);
+}
+GST_END_TEST;
+
+static Suite *
+helix_slot_memory_suite (void)
+{
+  Suite *s = suite_create ("helix-slot-memory");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_take_and_release);
+  tcase_add_test (tc, test_memory);
+  tcase_add_test (tc, test_release_from_threads);
+  tcase_add_test (tc, test_retired);
+  tcase_add_test (tc, test_outlives_connection);
+  tcase_add_test (tc, test_inline_pool);
+  tcase_add_test (tc, test_bad_pools);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_slot_memory);
