@@ -9,7 +9,9 @@
  */
 #include <gst/gst.h>
 
+#include "gsthelixguestsink.h"
 #include "gsthelixqemusrc.h"
+#include "gsthelixsrc.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)
@@ -17,6 +19,8 @@ plugin_init (GstPlugin *plugin)
   gboolean registered = FALSE;
 
   registered |= GST_ELEMENT_REGISTER (helixqemusrc, plugin);
+  registered |= GST_ELEMENT_REGISTER (helixguestsink, plugin);
+  registered |= GST_ELEMENT_REGISTER (helixsrc, plugin);
   return registered;
 }
 

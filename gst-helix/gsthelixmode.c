@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gsthelixmode.h"
+
+GType
+gst_helix_mode_get_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_HELIX_MODE_LISTEN, "Wait for the other end", "listen"},
+      {GST_HELIX_MODE_CONNECT, "Connect to the other end", "connect"},
+      {0, NULL, NULL},
+  };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstHelixMode", values));
+  return (GType) type;
+}
+
+gchar *
+gst_helix_default_address (const gchar *otherwise)
+{
+  const gchar *address = g_getenv ("HELIX_ADDRESS");
+
+  return g_strdup (address != NULL && *address != '\0' ? address : otherwise);
+}
+
+GstCaps *
+gst_helix_capture_caps (void)
+{
+  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-system-monotonic");
+  static gsize kept = 0;
+
+  /* Kept for the life of the process: no reference to give back. */
+  if (g_once_init_enter (&kept)) {
+    GstCaps *first = gst_static_caps_get (&caps);
+
+    GST_MINI_OBJECT_FLAG_SET (first, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
+    g_once_init_leave (&kept, (gsize) first);
+  }
+  return (GstCaps *) kept;
+}
+
+void
+gst_helix_post (GstElement *element, GstMessageType type, const GError *error)
+{
+  gst_element_message_full (element, type, error->domain, error->code,
+      g_strdup (error->message), NULL, "", "", 0);
+}

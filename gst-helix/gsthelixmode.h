@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What helixguestsink and helixsrc have in common. */
+#ifndef GST_HELIX_MODE_H
+#define GST_HELIX_MODE_H
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/**
+ * GstHelixMode:
+ * @GST_HELIX_MODE_LISTEN: wait for the other end to connect
+ * @GST_HELIX_MODE_CONNECT: connect to the other end, again whenever it is lost
+ *
+ * Which end opens the connection.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  GST_HELIX_MODE_LISTEN,
+  GST_HELIX_MODE_CONNECT,
+} GstHelixMode;
+
+#define GST_TYPE_HELIX_MODE (gst_helix_mode_get_type ())
+GType gst_helix_mode_get_type (void);
+
+/* $HELIX_ADDRESS if set, else `otherwise`. Free the result. */
+gchar *gst_helix_default_address (const gchar *otherwise);
+
+/* The reference caps of capture times: CLOCK_MONOTONIC in ns. Static. */
+GstCaps *gst_helix_capture_caps (void);
+
+/* Posts `error` as it is: it is a sentence already. */
+void gst_helix_post (
+    GstElement *element, GstMessageType type, const GError *error);
+
+G_END_DECLS
+
+#endif /* GST_HELIX_MODE_H */

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-helixsrc
+ * @title: helixsrc
+ * @short_description: receives encoded video from helixguestsink
+ *
+ * Receives, inside a virtual machine, the video that the host's
+ * #helixguestsink makes of the machine's screen: over TCP (10.0.2.2 is the
+ * host on QEMU's user network), a virtio-serial port, vsock or a UNIX socket.
+ *
+ * Output starts at a keyframe, is alignment=au with parameter sets in band,
+ * and is stamped with the time of capture, mapped from the host's clock to
+ * the pipeline's. Each buffer has a #GstReferenceTimestampMeta with that time
+ * in CLOCK_MONOTONIC of this machine, as far as it is known. Force-key-unit
+ * events from downstream reach the host's encoder.
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 helixsrc ! h264parse ! avdec_h264 ! videoconvert ! autovideosink
+ * ]|
+ *
+ * Since: 0.1
+ */
+#include "gsthelixsrc.h"
+
+#include <gst/video/video.h>
+
+#include "gsthelixmode.h"
+#include "helix-address.h"
+#include "helix-platform.h"
+#include "helix-stream-caps.h"
+#include "helix-stream-client.h"
+#include "helix-stream-timing.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_helix_src_debug);
+#define GST_CAT_DEFAULT gst_helix_src_debug
+
+#define DEFAULT_ADDRESS "tcp:10.0.2.2:5900"
+#define DEFAULT_MODE GST_HELIX_MODE_CONNECT
+#define DEFAULT_AUTO_RECONNECT TRUE
+#define DEFAULT_RECONNECT_TIMEOUT 0
+
+#define STATS_NAME "application/x-helixsrc-stats"
+
+/* The most latency that is announced: sinks would wait that long. */
+#define MAX_LATENCY (10 * GST_SECOND)
+
+enum {
+  PROP_0,
+  PROP_ADDRESS,
+  PROP_MODE,
+  PROP_TOKEN,
+  PROP_AUTO_RECONNECT,
+  PROP_RECONNECT_TIMEOUT,
+  PROP_STATS,
+  N_PROPERTIES,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+
+struct _GstHelixSrc {
+  GstPushSrc parent;
+
+  /* under the object lock */
+  gchar *address;
+  GstHelixMode mode;
+  gchar *token;
+  gboolean auto_reconnect;
+  guint reconnect_timeout;   /* ms */
+  HelixStreamClient *client; /* from start to stop */
+  GstClockTime latency;      /* announced */
+
+  /* of the streaming thread */
+  HelixStreamTiming timing;
+};
+
+G_DEFINE_TYPE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC);
+GST_ELEMENT_REGISTER_DEFINE (
+    helixsrc, "helixsrc", GST_RANK_NONE, GST_TYPE_HELIX_SRC);
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SRC_CAPS));
+
+static gboolean
+gst_helix_src_start (GstBaseSrc *base)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (base);
+  HelixStreamClientConfig config = {0};
+  g_autoptr (HelixAddress) address = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *token = NULL;
+  HelixStreamClient *client = NULL;
+
+  GST_OBJECT_LOCK (self);
+  address = helix_address_parse (self->address, &error);
+  token = g_strdup (self->token);
+  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
+  config.reconnect = self->auto_reconnect;
+  config.reconnect_timeout_ms = self->reconnect_timeout;
+  self->latency = 0;
+  GST_OBJECT_UNLOCK (self);
+
+  config.address = address;
+  config.token = token;
+  helix_stream_timing_clear (&self->timing);
+  if (address != NULL)
+    client = helix_stream_client_new (&config, &error);
+  if (client == NULL) {
+    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+    return FALSE;
+  }
+  GST_OBJECT_LOCK (self);
+  self->client = client;
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_src_stop (GstBaseSrc *base)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (base);
+  HelixStreamClient *client;
+
+  GST_OBJECT_LOCK (self);
+  client = g_steal_pointer (&self->client);
+  GST_OBJECT_UNLOCK (self);
+  helix_stream_client_free (client);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_src_unlock (GstBaseSrc *base)
+{
+  helix_stream_client_flush (GST_HELIX_SRC (base)->client, TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_src_unlock_stop (GstBaseSrc *base)
+{
+  helix_stream_client_flush (GST_HELIX_SRC (base)->client, FALSE);
+  return TRUE;
+}
+
+/* Nothing is known before the other end's CAPS: create () sets them. */
+static gboolean
+gst_helix_src_negotiate (GstBaseSrc *base)
+{
+  return TRUE;
+}
+
+static gboolean
+gst_helix_src_is_seekable (GstBaseSrc *base)
+{
+  return FALSE;
+}
+
+static GstFlowReturn
+take_caps (GstHelixSrc *self, const struct helix_caps *wire)
+{
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+  g_autoptr (GstCaps) caps = helix_stream_caps_from_wire (wire);
+  g_autoptr (GstCaps) current = NULL;
+
+  if (caps == NULL) {
+    GST_ELEMENT_ERROR (self, STREAM, CODEC_NOT_FOUND,
+        ("The host sends a codec (number %u) that this version does not "
+         "know. Use the same version of gst-helix at both ends.",
+            wire->codec),
+        (NULL));
+    return GST_FLOW_ERROR;
+  }
+  current = gst_pad_get_current_caps (pad);
+  if (current != NULL && gst_caps_is_equal (current, caps))
+    return GST_FLOW_OK;
+  if (!gst_pad_peer_query_accept_caps (pad, caps)) {
+    GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+        ("The host sends %s, which the element after helixsrc does not "
+         "take. Use the parser of that codec, or another encoder.",
+            gst_structure_get_name (gst_caps_get_structure (caps, 0))),
+        ("caps %" GST_PTR_FORMAT, caps));
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  GST_INFO_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
+  return gst_base_src_set_caps (GST_BASE_SRC (self), caps)
+      ? GST_FLOW_OK
+      : GST_FLOW_NOT_NEGOTIATED;
+}
+
+/* Running time now. */
+static GstClockTime
+running_time (GstHelixSrc *self, guint64 now_monotonic)
+{
+  g_autoptr (GstClock) clock = gst_element_get_clock (GST_ELEMENT (self));
+  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime now = clock != NULL ? gst_clock_get_time (clock) : now_monotonic;
+
+  return GST_CLOCK_TIME_IS_VALID (base) && now > base ? now - base : 0;
+}
+
+/* Whoever waits for the clock must wait for the slowest unit seen. */
+static void
+watch_latency (GstHelixSrc *self, GstClockTime late)
+{
+  gboolean grew = FALSE;
+
+  late = MIN (late, MAX_LATENCY);
+  GST_OBJECT_LOCK (self);
+  if (late > self->latency) {
+    /* A quarter more, in whole ms: so it settles after a few changes. */
+    self->latency =
+        MIN (GST_ROUND_UP_N (late + late / 4, GST_MSECOND), MAX_LATENCY);
+    grew = TRUE;
+  }
+  GST_OBJECT_UNLOCK (self);
+  if (grew)
+    gst_element_post_message (
+        GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+}
+
+static GstBuffer *
+take_unit (GstHelixSrc *self, HelixStreamItem *item)
+{
+  GstBuffer *buffer = g_steal_pointer (&item->buffer);
+  guint64 now = helix_now_ns ();
+  HelixStreamArrival arrival = {
+      .now_monotonic = now,
+      .now_running = running_time (self, now),
+      .capture = HELIX_NONE64,
+      .discont = item->discont,
+  };
+
+  if (item->clock_known && item->unit.capture_ns != HELIX_NONE64)
+    arrival.capture = item->unit.capture_ns - (guint64) item->clock_offset;
+  helix_stream_timing_map (&self->timing, &item->unit, &arrival,
+      &GST_BUFFER_PTS (buffer), &GST_BUFFER_DTS (buffer));
+  if (item->unit.duration != HELIX_NONE64)
+    GST_BUFFER_DURATION (buffer) = item->unit.duration;
+  GST_BUFFER_OFFSET (buffer) = item->unit.sequence;
+  if (!(item->unit.flags & HELIX_UNIT_KEY))
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  if (item->discont)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  if (arrival.capture != HELIX_NONE64) {
+    gst_buffer_add_reference_timestamp_meta (buffer, gst_helix_capture_caps (),
+        arrival.capture, GST_CLOCK_TIME_NONE);
+    helix_stream_client_add_latency (
+        self->client, now > arrival.capture ? now - arrival.capture : 0);
+  }
+  watch_latency (self,
+      arrival.now_running > GST_BUFFER_PTS (buffer)
+          ? arrival.now_running - GST_BUFFER_PTS (buffer)
+          : 0);
+  return buffer;
+}
+
+static GstFlowReturn
+gst_helix_src_create (GstPushSrc *push, GstBuffer **buffer)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (push);
+  GstFlowReturn flow;
+
+  for (;;) {
+    g_autoptr (GError) error = NULL;
+    HelixStreamItem item;
+
+    switch (helix_stream_client_next (self->client, &item, &error)) {
+      case HELIX_STREAM_CAPS:
+        flow = take_caps (self, &item.caps);
+        if (flow != GST_FLOW_OK)
+          return flow;
+        break;
+      case HELIX_STREAM_UNIT:
+        *buffer = take_unit (self, &item);
+        return GST_FLOW_OK;
+      case HELIX_STREAM_EOS:
+        return GST_FLOW_EOS;
+      case HELIX_STREAM_WARNING:
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
+        break;
+      case HELIX_STREAM_ERROR:
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+        return GST_FLOW_ERROR;
+      case HELIX_STREAM_FLUSHING:
+        return GST_FLOW_FLUSHING;
+    }
+  }
+}
+
+static gboolean
+gst_helix_src_event (GstBaseSrc *base, GstEvent *event)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (base);
+
+  if (!gst_video_event_is_force_key_unit (event))
+    return GST_BASE_SRC_CLASS (gst_helix_src_parent_class)->event (base, event);
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL)
+    helix_stream_client_ask_keyframe (self->client);
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_src_query (GstBaseSrc *base, GstQuery *query)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (base);
+  GstClockTime latency;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_BASE_SRC_CLASS (gst_helix_src_parent_class)->query (base, query);
+  GST_OBJECT_LOCK (self);
+  latency = self->latency;
+  GST_OBJECT_UNLOCK (self);
+  /* No maximum: what we do not take stays with the host, which drops it. */
+  gst_query_set_latency (query, TRUE, latency, GST_CLOCK_TIME_NONE);
+  return TRUE;
+}
+
+/* ---- object ---- */
+
+static void
+gst_helix_src_set_property (
+    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL) {
+    GST_WARNING_OBJECT (
+        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
+    goto done;
+  }
+  switch (id) {
+    case PROP_ADDRESS:
+      g_free (self->address);
+      self->address = g_value_get_string (value) != NULL
+          ? g_value_dup_string (value)
+          : gst_helix_default_address (DEFAULT_ADDRESS);
+      break;
+    case PROP_MODE:
+      self->mode = g_value_get_enum (value);
+      break;
+    case PROP_TOKEN:
+      g_free (self->token);
+      self->token = g_value_dup_string (value);
+      break;
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      self->reconnect_timeout = g_value_get_uint (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_helix_src_get_property (
+    GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_ADDRESS:
+      g_value_set_string (value, self->address);
+      break;
+    case PROP_MODE:
+      g_value_set_enum (value, self->mode);
+      break;
+    case PROP_TOKEN:
+      g_value_set_string (value, self->token);
+      break;
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value,
+          self->client != NULL
+              ? helix_stream_client_stats (self->client, STATS_NAME)
+              : gst_structure_new_empty (STATS_NAME));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_helix_src_finalize (GObject *object)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (object);
+
+  g_free (self->address);
+  g_free (self->token);
+  G_OBJECT_CLASS (gst_helix_src_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags writable =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  /**
+   * GstHelixSrc:address:
+   *
+   * unix:PATH, tcp:HOST:PORT (default port 5900), vsock:CID:PORT (the host's
+   * CID is 2) or serial:PATH (/dev/virtio-ports/NAME). The environment
+   * variable HELIX_ADDRESS overrides the default.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
+      "Where the video comes from: " HELIX_ADDRESS_FORMS
+      " (default $HELIX_ADDRESS if set)",
+      DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
+  /**
+   * GstHelixSrc:mode:
+   *
+   * Whether to connect to the address, or to listen at it for a
+   * helixguestsink with mode=connect.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+      "Whether to connect to the address or to listen at it",
+      GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
+  /**
+   * GstHelixSrc:token:
+   *
+   * The secret that helixguestsink asks for. It crosses the wire in clear.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
+      "Secret of up to 128 bytes that the other end asks for", NULL, writable);
+  /**
+   * GstHelixSrc:auto-reconnect:
+   *
+   * With TRUE, a missing or lost other end is a warning message, once, and
+   * the element tries again until it is back. With FALSE it is an error, and
+   * an orderly end is EOS.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Auto reconnect", "Keep trying when the other end is missing or lost",
+      DEFAULT_AUTO_RECONNECT, writable);
+  /**
+   * GstHelixSrc:reconnect-timeout:
+   *
+   * How long an outage may last before it is an error, in milliseconds.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECONNECT_TIMEOUT] =
+      g_param_spec_uint ("reconnect-timeout", "Reconnect timeout",
+          "Milliseconds that an outage may last before it is an error (0: no "
+          "limit)",
+          0, G_MAXUINT, DEFAULT_RECONNECT_TIMEOUT, writable);
+  /**
+   * GstHelixSrc:stats:
+   *
+   * Since PAUSED: address, connected, reconnects, units, bytes, keyframes,
+   * lost; latency-count, -p50, -p95, -p99 and -max from capture to the source
+   * pad, in ns of the host's clock; clock-offset and clock-offset-error in
+   * ns, once known.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Counters since PAUSED (units, bytes; latencies and clock in ns)",
+      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+}
+
+static void
+gst_helix_src_class_init (GstHelixSrcClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_helix_src_debug, "helixsrc", 0, "helixsrc");
+  object_class->set_property = gst_helix_src_set_property;
+  object_class->get_property = gst_helix_src_get_property;
+  object_class->finalize = gst_helix_src_finalize;
+  install_properties (object_class);
+
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Guest video source",
+      "Source/Network/Video",
+      "Receives encoded video from helixguestsink on the host",
+      "The gst-helix developers");
+  gst_type_mark_as_plugin_api (GST_TYPE_HELIX_MODE, 0);
+
+  base_class->start = GST_DEBUG_FUNCPTR (gst_helix_src_start);
+  base_class->stop = GST_DEBUG_FUNCPTR (gst_helix_src_stop);
+  base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_src_unlock);
+  base_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_helix_src_unlock_stop);
+  base_class->negotiate = GST_DEBUG_FUNCPTR (gst_helix_src_negotiate);
+  base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_helix_src_is_seekable);
+  base_class->event = GST_DEBUG_FUNCPTR (gst_helix_src_event);
+  base_class->query = GST_DEBUG_FUNCPTR (gst_helix_src_query);
+  GST_PUSH_SRC_CLASS (klass)->create = GST_DEBUG_FUNCPTR (gst_helix_src_create);
+}
+
+static void
+gst_helix_src_init (GstHelixSrc *self)
+{
+  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
+  self->mode = DEFAULT_MODE;
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  gst_base_src_set_live (GST_BASE_SRC (self), TRUE);
+  gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
+}

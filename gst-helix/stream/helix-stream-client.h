@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The guest's end of the stream protocol, across connections: dials (or
+ * listens), tells each outage once, tries again with growing gaps.
+ *
+ * next () belongs to one thread; the functions marked (any) to all.
+ */
+#ifndef HELIX_STREAM_CLIENT_H
+#define HELIX_STREAM_CLIENT_H
+
+#include <gst/gst.h>
+
+#include "helix-address.h"
+#include "helix-protocol.h"
+
+G_BEGIN_DECLS
+
+typedef struct _HelixStreamClient HelixStreamClient;
+
+typedef struct {
+  const HelixAddress *address;
+  gboolean listen; /* else connect */
+  const gchar *token;
+  gboolean reconnect;
+  guint reconnect_timeout_ms; /* 0 = for ever */
+} HelixStreamClientConfig;
+
+typedef enum {
+  HELIX_STREAM_CAPS,     /* item.caps */
+  HELIX_STREAM_UNIT,     /* item.buffer and what follows it */
+  HELIX_STREAM_EOS,      /* the other end said BYE, and no reconnect */
+  HELIX_STREAM_WARNING,  /* *error; call again */
+  HELIX_STREAM_ERROR,    /* *error; it is over */
+  HELIX_STREAM_FLUSHING, /* helix_stream_client_flush (TRUE) */
+} HelixStreamResult;
+
+typedef struct {
+  struct helix_caps caps;
+  GstBuffer *buffer; /* the caller's */
+  struct helix_unit unit;
+  gboolean discont;
+  guint64 received_ns;  /* own CLOCK_MONOTONIC: its last byte was read */
+  gboolean clock_known; /* the next two are valid */
+  gint64 clock_offset;  /* ns: other end's clock - own */
+  guint64 clock_error;  /* ns: bound of the error of the offset */
+} HelixStreamItem;
+
+/* Listens, if so configured. NULL and an error for GST_ELEMENT_ERROR. */
+HelixStreamClient *helix_stream_client_new (
+    const HelixStreamClientConfig *config, GError **error);
+void helix_stream_client_free (HelixStreamClient *self);
+
+/* Waits for the next thing. */
+HelixStreamResult helix_stream_client_next (
+    HelixStreamClient *self, HelixStreamItem *item, GError **error);
+
+/* (any) Makes next () return FLUSHING, until called with FALSE. Nothing that
+ * was read in part is lost. */
+void helix_stream_client_flush (HelixStreamClient *self, gboolean on);
+
+/* (any) Has the other end asked for a keyframe, soon. */
+void helix_stream_client_ask_keyframe (HelixStreamClient *self);
+
+/* (any) Books how long a unit took from capture to where the caller is. */
+void helix_stream_client_add_latency (HelixStreamClient *self, guint64 ns);
+
+/* (any) A new structure, named `name`. */
+GstStructure *helix_stream_client_stats (
+    HelixStreamClient *self, const gchar *name);
+
+G_END_DECLS
+
+#endif /* HELIX_STREAM_CLIENT_H */

@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-stream-server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-stream-debug.h"
+#include "helix-stream-session.h"
+#include "helix-transport.h"
+
+#define GST_CAT_DEFAULT helix_stream_debug
+
+#define MSECOND G_GUINT64_CONSTANT (1000000)
+
+/* Connections that have not said HELLO, beyond max-clients. */
+#define MAX_STRANGERS 8
+
+/* Bytes that the thread sends before push () may have the lock again: about
+ * 20 us of copying. */
+#define TURN_BYTES (128 * 1024)
+
+/* Between two requests for a keyframe; and before one is repeated that the
+ * encoder has ignored while it went on making units. */
+#define KEY_GAP_NS (200 * MSECOND)
+#define KEY_REPEAT_NS (1000 * MSECOND)
+
+/* Between two warnings of peers' making. */
+#define PROBLEM_GAP_NS (1000 * MSECOND)
+
+/* connect mode: the time for one attempt, and between attempts. */
+#define DIAL_TIMEOUT_MS 900
+#define DIAL_GAP_MIN_NS (20 * MSECOND)
+#define DIAL_GAP_MAX_NS (500 * MSECOND)
+
+typedef enum {
+  NOTE_ADDED,
+  NOTE_REMOVED,
+  NOTE_KEYFRAME,
+  NOTE_PROBLEM,
+  NOTE_FATAL,
+} NoteKind;
+
+/* A callback to make once the lock is free. */
+typedef struct {
+  NoteKind kind;
+  guint id;
+  gchar *text;
+  GError *error;
+} Note;
+
+struct _HelixStreamServer {
+  HelixStreamServerCallbacks callbacks;
+  gpointer user;
+  HelixAddress *address;
+  HelixListener *listener; /* NULL: connect mode */
+  GCancellable *cancel;
+  gchar *token;
+  guint max_clients;
+  gboolean recover;
+  pthread_t thread;
+  int wakeup[2];
+
+  /* all below: under `lock`; the thread alone adds and removes sessions */
+  pthread_mutex_t lock;
+  pthread_cond_t drained;
+  gboolean stop, interrupted;
+  GPtrArray *sessions;
+  GQueue notes;
+  guint32 next_id;
+
+  struct helix_caps caps; /* caps_id 0: none yet */
+  guint64 sequence;
+  gboolean key_wanted, key_asked;
+  guint64 key_asked_at;
+  guint units_since_asked;
+
+  guint64 dial_at, dial_gap;
+  gboolean outage_told, dial_failed;
+  guint64 problem_at;
+
+  guint64 units, bytes, keyframes, asked, joined, rejected;
+  guint64 gone_units, gone_bytes, gone_dropped; /* of sessions that went */
+};
+
+/* ---- under the lock ---- */
+
+static void
+note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text,
+    GError *error)
+{
+  Note *n = g_new0 (Note, 1);
+
+  n->kind = kind;
+  n->id = id;
+  n->text = g_strdup (text);
+  n->error = error;
+  g_queue_push_tail (&self->notes, n);
+}
+
+static guint
+count_live (HelixStreamServer *self)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->sessions->len; i++)
+    n += ((HelixSession *) self->sessions->pdata[i])->state
+        == HELIX_SESSION_LIVE;
+  return n;
+}
+
+static HelixSessionPolicy
+policy_now (HelixStreamServer *self)
+{
+  HelixSessionPolicy policy = {
+      self->token, count_live (self) >= self->max_clients, self->recover};
+
+  return policy;
+}
+
+static void
+add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
+{
+  HelixSession *session = helix_session_new (
+      self->next_id++, fd, peer, self->listener == NULL, now);
+
+  if (self->listener != NULL
+      && self->sessions->len >= self->max_clients + MAX_STRANGERS) {
+    self->rejected++;
+    helix_session_refuse (session, HELIX_ERROR_BUSY, 0,
+        "too many connections are open already", now);
+    /* No time is spent on it: what the socket does not take is lost. */
+    helix_session_flush (session, G_MAXSIZE, now);
+    helix_session_free (session);
+    return;
+  }
+  GST_DEBUG ("session %u: connection of %s", session->id, session->peer);
+  g_ptr_array_add (self->sessions, session);
+}
+
+/* After anything that may have changed a session. */
+static void
+look_at (HelixStreamServer *self, HelixSession *session, guint64 now)
+{
+  gboolean live = session->state == HELIX_SESSION_LIVE;
+
+  if (session->announced && (!live || session->restarted)) {
+    session->announced = FALSE;
+    note (self, NOTE_REMOVED, session->id,
+        live                          ? "it started a new session"
+            : session->reason != NULL ? session->reason
+                                      : "it is gone",
+        NULL);
+    if (live)
+      session->id = self->next_id++;
+  }
+  session->restarted = FALSE;
+  if (live && !session->announced) {
+    session->announced = TRUE;
+    self->joined++;
+    self->outage_told = FALSE;
+    note (self, NOTE_ADDED, session->id, session->peer, NULL);
+  }
+  if (session->needs_key) {
+    session->needs_key = FALSE;
+    self->key_wanted = TRUE;
+  }
+  if (session->problem == NULL)
+    return;
+  self->rejected++;
+  GST_INFO ("%s", session->problem->message);
+  if (now - self->problem_at >= PROBLEM_GAP_NS) {
+    self->problem_at = now;
+    note (self, NOTE_PROBLEM, 0, NULL, g_steal_pointer (&session->problem));
+  }
+  g_clear_error (&session->problem);
+}
+
+static void
+reap (HelixStreamServer *self, guint64 now)
+{
+  for (guint i = self->sessions->len; i-- > 0;) {
+    HelixSession *session = self->sessions->pdata[i];
+
+    if (session->state != HELIX_SESSION_DEAD)
+      continue;
+    GST_DEBUG ("session %u ends: %s", session->id,
+        session->reason != NULL ? session->reason : "closed");
+    self->gone_units += session->units;
+    self->gone_bytes += session->bytes;
+    self->gone_dropped += session->dropped;
+    helix_session_free (session);
+    g_ptr_array_remove_index (self->sessions, i);
+    self->dial_at = now + self->dial_gap;
+  }
+}
+
+/* Whether (and until when not) the encoder is to be asked for a keyframe. */
+static guint64
+tick_key (HelixStreamServer *self, guint64 now)
+{
+  guint64 due;
+  guint waiting = 0;
+
+  /* Somebody still waits although units came: the request was lost. */
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixSession *session = self->sessions->pdata[i];
+
+    waiting += session->state == HELIX_SESSION_LIVE && session->waits_key
+        && !session->owes_key;
+  }
+  if (waiting > 0 && self->key_asked && self->units_since_asked > 0)
+    self->key_wanted = TRUE;
+  if (!self->key_wanted)
+    return G_MAXUINT64;
+  /* The encoder has the request and nothing to make a keyframe of. */
+  if (self->key_asked && self->units_since_asked == 0)
+    return G_MAXUINT64;
+  due = self->key_asked_at == 0 ? now
+      : self->key_asked         ? self->key_asked_at + KEY_REPEAT_NS
+                                : self->key_asked_at + KEY_GAP_NS;
+  if (now < due)
+    return due;
+  self->key_wanted = FALSE;
+  self->key_asked = TRUE;
+  self->key_asked_at = now;
+  self->units_since_asked = 0;
+  self->asked++;
+  note (self, NOTE_KEYFRAME, 0, NULL, NULL);
+  return G_MAXUINT64;
+}
+
+/* All deadlines. Returns the next one. */
+static guint64
+tick (HelixStreamServer *self, guint64 now)
+{
+  guint64 next = G_MAXUINT64;
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixSession *session = self->sessions->pdata[i];
+    guint64 due = helix_session_tick (session, now);
+
+    helix_session_flush (session, TURN_BYTES, now);
+    look_at (self, session, now);
+    next = MIN (next, due);
+  }
+  next = MIN (next, tick_key (self, now));
+  reap (self, now);
+  if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed)
+    next = MIN (next, self->dial_at);
+  return next;
+}
+
+/* ---- the thread ---- */
+
+static void
+deliver (HelixStreamServer *self)
+{
+  Note *n;
+
+  while ((n = g_queue_pop_head (&self->notes)) != NULL) {
+    pthread_mutex_unlock (&self->lock);
+    switch (n->kind) {
+      case NOTE_ADDED:
+        self->callbacks.client_added (self->user, n->id, n->text);
+        break;
+      case NOTE_REMOVED:
+        self->callbacks.client_removed (self->user, n->id, n->text);
+        break;
+      case NOTE_KEYFRAME:
+        self->callbacks.keyframe_wanted (self->user);
+        break;
+      case NOTE_PROBLEM:
+      case NOTE_FATAL:
+        self->callbacks.problem (self->user, n->error, n->kind == NOTE_FATAL);
+        break;
+    }
+    g_clear_error (&n->error);
+    g_free (n->text);
+    g_free (n);
+    pthread_mutex_lock (&self->lock);
+  }
+}
+
+static void
+accept_all (HelixStreamServer *self, guint index, guint64 now)
+{
+  /* As many as may stay, and some to refuse: then the others' turn comes. */
+  for (guint i = 0; i < MAX_STRANGERS; i++) {
+    g_autoptr (GError) error = NULL;
+    gchar *peer = NULL;
+    gint fd = helix_listener_accept (self->listener, index, &peer, &error);
+
+    if (fd >= 0) {
+      add_session (self, fd, peer, now);
+      continue;
+    }
+    if (error != NULL && now - self->problem_at >= PROBLEM_GAP_NS) {
+      self->problem_at = now;
+      note (self, NOTE_PROBLEM, 0, NULL, g_steal_pointer (&error));
+    }
+    return;
+  }
+}
+
+/* connect mode: one attempt. The lock is free meanwhile. */
+static void
+dial (HelixStreamServer *self)
+{
+  GError *error = NULL;
+  guint64 now;
+  gint fd;
+
+  pthread_mutex_unlock (&self->lock);
+  fd = helix_transport_connect (
+      self->address, self->cancel, DIAL_TIMEOUT_MS, &error);
+  pthread_mutex_lock (&self->lock);
+  now = helix_now_ns ();
+
+  self->dial_gap = CLAMP (self->dial_gap * 2, DIAL_GAP_MIN_NS, DIAL_GAP_MAX_NS);
+  self->dial_at =
+      now + self->dial_gap * (guint64) g_random_int_range (75, 126) / 100;
+  if (fd >= 0) {
+    add_session (self, fd, g_strdup (self->address->text), now);
+    self->outage_told = FALSE;
+  } else if (self->stop) {
+    g_clear_error (&error);
+  } else if (!helix_transport_error_is_temporary (error)) {
+    self->dial_failed = TRUE;
+    note (self, NOTE_FATAL, 0, NULL, error);
+  } else if (!self->outage_told) {
+    self->outage_told = TRUE;
+    note (self, NOTE_PROBLEM, 0, NULL, error);
+  } else {
+    g_clear_error (&error);
+  }
+}
+
+/* Waits with the lock free; returns with fresh revents. */
+static void
+wait_for_work (HelixStreamServer *self, GArray *fds, guint64 next)
+{
+  guint64 now = helix_now_ns ();
+  int timeout = -1;
+
+  if (next <= now)
+    timeout = 0;
+  else if (next != G_MAXUINT64)
+    timeout = (int) MIN ((next - now + MSECOND - 1) / MSECOND, 60000);
+  pthread_mutex_unlock (&self->lock);
+  if (poll ((struct pollfd *) (void *) fds->data, fds->len, timeout) < 0)
+    for (guint i = 0; i < fds->len; i++)
+      g_array_index (fds, struct pollfd, i).revents = 0;
+  pthread_mutex_lock (&self->lock);
+}
+
+static void
+serve_session (
+    HelixStreamServer *self, HelixSession *session, short events, guint64 now)
+{
+  HelixSessionPolicy policy = policy_now (self);
+
+  if (events & (POLLIN | POLLHUP | POLLERR))
+    helix_session_read (session, &policy, now);
+  helix_session_flush (session, TURN_BYTES, now);
+  look_at (self, session, now);
+}
+
+static void
+collect (HelixStreamServer *self, GArray *fds)
+{
+  struct pollfd entry = {.fd = self->wakeup[0], .events = POLLIN};
+
+  g_array_set_size (fds, 0);
+  g_array_append_val (fds, entry);
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixSession *session = self->sessions->pdata[i];
+
+    entry.fd = session->fd;
+    entry.events = POLLIN | (helix_session_pending (session) ? POLLOUT : 0);
+    g_array_append_val (fds, entry);
+  }
+  entry.events = POLLIN;
+  for (guint i = 0; self->listener != NULL && i < self->listener->n_fds; i++) {
+    entry.fd = self->listener->fds[i];
+    g_array_append_val (fds, entry);
+  }
+}
+
+/* One round: wait, then serve whoever has something. */
+static void
+serve (HelixStreamServer *self, GArray *fds, guint64 next)
+{
+  const struct pollfd *ready;
+  guint n = self->sessions->len;
+  guint64 now;
+
+  collect (self, fds);
+  wait_for_work (self, fds, next);
+  now = helix_now_ns ();
+  ready = (const struct pollfd *) (void *) fds->data;
+  if (ready[0].revents != 0)
+    helix_wakeup_clear (self->wakeup);
+  for (guint i = 0; i < n; i++) {
+    if (ready[1 + i].revents == 0)
+      continue;
+    serve_session (self, self->sessions->pdata[i], ready[1 + i].revents, now);
+    /* push () gets its chance between two peers. */
+    pthread_mutex_unlock (&self->lock);
+    pthread_mutex_lock (&self->lock);
+  }
+  for (guint i = 1 + n; i < fds->len; i++)
+    if (ready[i].revents != 0)
+      accept_all (self, i - 1 - n, now);
+}
+
+static gboolean
+all_drained (HelixStreamServer *self)
+{
+  for (guint i = 0; i < self->sessions->len; i++)
+    if (helix_session_pending (self->sessions->pdata[i]))
+      return FALSE;
+  return TRUE;
+}
+
+static void *
+run (void *data)
+{
+  HelixStreamServer *self = data;
+  GArray *fds = g_array_new (FALSE, FALSE, sizeof (struct pollfd));
+
+  helix_thread_name ("helix-stream");
+  pthread_mutex_lock (&self->lock);
+  while (!self->stop) {
+    guint64 now = helix_now_ns ();
+    guint64 next = tick (self, now);
+
+    if (all_drained (self))
+      pthread_cond_broadcast (&self->drained);
+    if (!g_queue_is_empty (&self->notes)) {
+      deliver (self);
+      continue;
+    }
+    if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed
+        && now >= self->dial_at) {
+      dial (self);
+      continue;
+    }
+    serve (self, fds, next);
+  }
+  pthread_mutex_unlock (&self->lock);
+  g_array_unref (fds);
+  return NULL;
+}
+
+/* ---- for the element ---- */
+
+HelixStreamServer *
+helix_stream_server_new (const HelixStreamServerConfig *config,
+    const HelixStreamServerCallbacks *callbacks, gpointer user, GError **error)
+{
+  g_autoptr (HelixListener) listener = NULL;
+  HelixStreamServer *self;
+  int failed;
+
+  helix_stream_debug_init ();
+  if (config->listen) {
+    listener = helix_transport_listen (config->address, NULL, error);
+    if (listener == NULL)
+      return NULL;
+    if (listener->remark != NULL)
+      GST_WARNING ("%s", listener->remark);
+  }
+  self = g_new0 (HelixStreamServer, 1);
+  self->callbacks = *callbacks;
+  self->user = user;
+  self->address = helix_address_parse (config->address->text, NULL);
+  self->listener = g_steal_pointer (&listener);
+  self->cancel = g_cancellable_new ();
+  self->token = g_strdup (config->token);
+  self->max_clients = config->max_clients;
+  self->recover = config->recover;
+  self->sessions = g_ptr_array_new ();
+  self->next_id = 1;
+  self->dial_gap = DIAL_GAP_MIN_NS / 2;
+  g_queue_init (&self->notes);
+  pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->drained, NULL);
+  failed = helix_wakeup_open (self->wakeup) < 0 ? errno : 0;
+  if (failed == 0) {
+    failed = pthread_create (&self->thread, NULL, run, self);
+    if (failed == 0)
+      return self;
+    helix_wakeup_close (self->wakeup);
+  }
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
+      "%s: cannot start a thread: %s. Raise the limits of this process.",
+      config->address->text, g_strerror (failed));
+  return NULL;
+}
+
+static void
+dispose (HelixStreamServer *self)
+{
+  Note *n;
+
+  for (guint i = 0; i < self->sessions->len; i++)
+    helix_session_free (self->sessions->pdata[i]);
+  g_ptr_array_unref (self->sessions);
+  while ((n = g_queue_pop_head (&self->notes)) != NULL) {
+    g_clear_error (&n->error);
+    g_free (n->text);
+    g_free (n);
+  }
+  helix_listener_free (self->listener);
+  helix_address_free (self->address);
+  g_object_unref (self->cancel);
+  g_free (self->token);
+  pthread_cond_destroy (&self->drained);
+  pthread_mutex_destroy (&self->lock);
+  g_free (self);
+}
+
+void
+helix_stream_server_free (HelixStreamServer *self)
+{
+  guint64 now = helix_now_ns ();
+
+  if (self == NULL)
+    return;
+  g_cancellable_cancel (self->cancel);
+  pthread_mutex_lock (&self->lock);
+  self->stop = TRUE;
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+  pthread_join (self->thread, NULL);
+  helix_wakeup_close (self->wakeup);
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    helix_session_bye (self->sessions->pdata[i], HELIX_BYE_CLOSING, now);
+    helix_session_flush (self->sessions->pdata[i], TURN_BYTES, now);
+  }
+  dispose (self);
+}
+
+void
+helix_stream_server_set_caps (
+    HelixStreamServer *self, const struct helix_caps *caps)
+{
+  guint32 id;
+
+  pthread_mutex_lock (&self->lock);
+  id = self->caps.caps_id + 1;
+  self->caps = *caps;
+  self->caps.caps_id = id == 0 ? 1 : id;
+  pthread_mutex_unlock (&self->lock);
+}
+
+void
+helix_stream_server_push (
+    HelixStreamServer *self, GstBuffer *buffer, const struct helix_unit *head)
+{
+  HelixSessionUnit *unit = helix_session_unit_new (buffer);
+  gboolean work = FALSE;
+  struct helix_unit own = *head;
+  HelixSessionPolicy policy;
+  guint64 now;
+
+  if (unit == NULL)
+    return;
+  pthread_mutex_lock (&self->lock);
+  if (self->caps.caps_id == 0)
+    goto done;
+  now = helix_now_ns ();
+  own.caps_id = self->caps.caps_id;
+  own.sequence = self->sequence++;
+  self->units++;
+  self->bytes += unit->map.size;
+  self->units_since_asked++;
+  if (own.flags & HELIX_UNIT_KEY) {
+    self->keyframes++;
+    self->key_asked = self->key_wanted = FALSE;
+  }
+  policy = policy_now (self);
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixSession *session = self->sessions->pdata[i];
+    gboolean waited = helix_session_pending (session);
+
+    helix_session_push (session, &policy, unit, &own, &self->caps);
+    /* Otherwise the thread is at it, and order must be kept. */
+    if (!waited)
+      helix_session_flush (session, G_MAXSIZE, now);
+    work |= helix_session_pending (session) && !waited;
+    work |= session->state == HELIX_SESSION_DEAD || session->needs_key;
+    /* A request that was held back for want of units is due now. */
+    work |= session->state == HELIX_SESSION_LIVE && session->waits_key;
+  }
+
+done:
+  pthread_mutex_unlock (&self->lock);
+  if (work)
+    helix_wakeup_raise (self->wakeup);
+  helix_session_unit_unref (unit);
+}
+
+void
+helix_stream_server_skip (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->sequence++;
+  pthread_mutex_unlock (&self->lock);
+}
+
+void
+helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
+{
+  struct timespec until;
+  guint64 now;
+
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_sec += timeout_ms / 1000;
+  until.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
+  pthread_mutex_lock (&self->lock);
+  while (!self->interrupted && !all_drained (self))
+    if (pthread_cond_timedwait (&self->drained, &self->lock, &until)
+        == ETIMEDOUT)
+      break;
+  now = helix_now_ns ();
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixSession *session = self->sessions->pdata[i];
+
+    if (session->state == HELIX_SESSION_LIVE) {
+      helix_session_bye (session, HELIX_BYE_EOS, now);
+      helix_session_flush (session, TURN_BYTES, now);
+    }
+  }
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+void
+helix_stream_server_interrupt (HelixStreamServer *self, gboolean on)
+{
+  pthread_mutex_lock (&self->lock);
+  self->interrupted = on;
+  pthread_cond_broadcast (&self->drained);
+  pthread_mutex_unlock (&self->lock);
+}
+
+guint
+helix_stream_server_clients (HelixStreamServer *self)
+{
+  guint n;
+
+  pthread_mutex_lock (&self->lock);
+  n = count_live (self);
+  pthread_mutex_unlock (&self->lock);
+  return n;
+}
+
+static GstStructure *
+session_stats (const HelixSession *session)
+{
+  return gst_structure_new ("client", "id", G_TYPE_UINT, session->id, "peer",
+      G_TYPE_STRING, session->peer, "units", G_TYPE_UINT64, session->units,
+      "bytes", G_TYPE_UINT64, session->bytes, "dropped", G_TYPE_UINT64,
+      session->dropped, "queued-units", G_TYPE_UINT, session->queued_units,
+      "queued-bytes", G_TYPE_UINT64, (guint64) session->queued_bytes,
+      "received-units", G_TYPE_UINT64, session->told.units, "received-bytes",
+      G_TYPE_UINT64, session->told.bytes, "lost", G_TYPE_UINT64,
+      session->told.lost, "latency", G_TYPE_UINT64,
+      session->told.units > 0 ? session->told.latency_ns : HELIX_NONE64, NULL);
+}
+
+GstStructure *
+helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
+{
+  GValue list = G_VALUE_INIT, item = G_VALUE_INIT;
+  guint64 units, bytes, dropped;
+  GstStructure *stats;
+
+  g_value_init (&list, GST_TYPE_LIST);
+  pthread_mutex_lock (&self->lock);
+  units = self->gone_units;
+  bytes = self->gone_bytes;
+  dropped = self->gone_dropped;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    const HelixSession *session = self->sessions->pdata[i];
+
+    units += session->units;
+    bytes += session->bytes;
+    dropped += session->dropped;
+    if (session->state != HELIX_SESSION_LIVE)
+      continue;
+    g_value_init (&item, GST_TYPE_STRUCTURE);
+    g_value_take_boxed (&item, session_stats (session));
+    gst_value_list_append_and_take_value (&list, &item);
+  }
+  stats = gst_structure_new (name, "address", G_TYPE_STRING,
+      self->listener != NULL ? self->listener->text : self->address->text,
+      "num-clients", G_TYPE_UINT, count_live (self), "clients-total",
+      G_TYPE_UINT64, self->joined, "rejected", G_TYPE_UINT64, self->rejected,
+      "units", G_TYPE_UINT64, self->units, "bytes", G_TYPE_UINT64, self->bytes,
+      "keyframes", G_TYPE_UINT64, self->keyframes, "keyframes-requested",
+      G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64, units,
+      "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped", G_TYPE_UINT64,
+      dropped, NULL);
+  pthread_mutex_unlock (&self->lock);
+  gst_structure_take_value (stats, "clients", &list);
+  return stats;
+}

@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-stream-session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-stream-debug.h"
+#include "helix-transport-io.h"
+
+#define GST_CAT_DEFAULT helix_stream_debug
+
+/* Control bytes that may wait. Far beyond need: a peer that lets so much
+ * pile up asks without reading the answers. */
+#define MAX_CONTROL (64 * 1024)
+
+/* Messages, and reads, in one go: other peers wait meanwhile. */
+#define MAX_MESSAGES 32
+#define MAX_READS 512
+
+/* One peer's KEYFRAME costs every peer bits, so it counts only so often. */
+#define KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
+
+typedef struct {
+  HelixSessionUnit *unit; /* NULL: CAPS */
+  guint head_size;
+  gsize sent; /* bytes, of head and unit together */
+  guint8 head[HELIX_HEADER_SIZE + sizeof (struct helix_caps)];
+} Item;
+
+G_STATIC_ASSERT (sizeof (struct helix_caps) >= sizeof (struct helix_unit));
+
+HelixSessionUnit *
+helix_session_unit_new (GstBuffer *buffer)
+{
+  HelixSessionUnit *unit = g_new0 (HelixSessionUnit, 1);
+
+  unit->refs = 1;
+  if (!gst_buffer_map (buffer, &unit->map, GST_MAP_READ)) {
+    g_free (unit);
+    return NULL;
+  }
+  unit->buffer = gst_buffer_ref (buffer);
+  return unit;
+}
+
+void
+helix_session_unit_unref (HelixSessionUnit *unit)
+{
+  if (unit == NULL || !g_atomic_int_dec_and_test (&unit->refs))
+    return;
+  gst_buffer_unmap (unit->buffer, &unit->map);
+  gst_buffer_unref (unit->buffer);
+  g_free (unit);
+}
+
+static gsize
+item_size (const Item *item)
+{
+  return item->head_size + (item->unit != NULL ? item->unit->map.size : 0);
+}
+
+/* Takes the item out of the counts and away. */
+static void
+item_free (HelixSession *self, Item *item)
+{
+  if (item->unit != NULL) {
+    self->queued_units--;
+    self->queued_bytes -= item->unit->map.size;
+  }
+  helix_session_unit_unref (item->unit);
+  g_free (item);
+}
+
+/* Drops what waits; an item that has begun must end, unless the stream is
+ * scanned anyway. CAPS among it will be sent again. */
+static guint
+drop_items (HelixSession *self, gboolean begun_too)
+{
+  Item *begun = NULL;
+  Item *item;
+  guint units = 0;
+
+  item = g_queue_peek_head (&self->items);
+  if (item != NULL && item->sent > 0 && !begun_too)
+    begun = g_queue_pop_head (&self->items);
+  while ((item = g_queue_pop_head (&self->items)) != NULL) {
+    units += item->unit != NULL;
+    item_free (self, item);
+  }
+  if (begun != NULL)
+    g_queue_push_head (&self->items, begun);
+  self->caps_id = 0;
+  self->dropped += units;
+  return units;
+}
+
+HelixSession *
+helix_session_new (
+    guint32 id, gint fd, gchar *peer, gboolean resync, guint64 now)
+{
+  HelixSession *self = g_new0 (HelixSession, 1);
+
+  self->id = id;
+  self->fd = fd;
+  self->peer = peer != NULL ? peer : g_strdup ("?");
+  self->resync = resync;
+  self->opened = self->last_read = self->last_write = now;
+  self->control = g_byte_array_new ();
+  g_queue_init (&self->items);
+  helix_reader_init (&self->reader);
+  return self;
+}
+
+void
+helix_session_free (HelixSession *self)
+{
+  drop_items (self, TRUE);
+  close (self->fd);
+  g_byte_array_unref (self->control);
+  g_clear_error (&self->problem);
+  g_free (self->peer);
+  g_free (self->reason);
+  g_free (self);
+}
+
+static void
+die (HelixSession *self, const gchar *reason)
+{
+  if (self->reason == NULL)
+    self->reason = g_strdup (reason);
+  self->state = HELIX_SESSION_DEAD;
+}
+
+/* ---- out ---- */
+
+static void
+say (HelixSession *self, const guint8 *message, gsize size)
+{
+  if (self->state == HELIX_SESSION_DEAD)
+    return;
+  if (self->control->len - self->control_sent + size > MAX_CONTROL) {
+    die (self, "it asks without reading the answers");
+    return;
+  }
+  g_byte_array_append (self->control, message, (guint) size);
+}
+
+static void
+start_closing (HelixSession *self, const gchar *reason, guint64 now)
+{
+  if (self->state >= HELIX_SESSION_CLOSING)
+    return;
+  drop_items (self, FALSE);
+  if (self->reason == NULL)
+    self->reason = g_strdup (reason);
+  self->state = HELIX_SESSION_CLOSING;
+  self->closing = now;
+}
+
+void
+helix_session_bye (HelixSession *self, guint32 bye_reason, guint64 now)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  say (self, message,
+      helix_pack_bye (message, bye_reason,
+          bye_reason == HELIX_BYE_EOS ? "end of stream" : "closing down"));
+  start_closing (self, "this end closes", now);
+}
+
+void
+helix_session_refuse (HelixSession *self, enum helix_error_code code,
+    enum helix_type refers, const gchar *text, guint64 now)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  say (self, message, helix_pack_error (message, 0, code, refers, text));
+  if (!helix_error_is_fatal (code))
+    return;
+  /* That a peer is gone, or comes when the house is full, is no fault. */
+  if (self->problem == NULL && code != HELIX_ERROR_TIMEOUT
+      && code != HELIX_ERROR_BUSY)
+    self->problem = g_error_new (GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED,
+        "Client %s refused: %s.", self->peer, text);
+  start_closing (self, text, now);
+}
+
+gboolean
+helix_session_pending (const HelixSession *self)
+{
+  return self->state != HELIX_SESSION_DEAD
+      && (self->control->len > self->control_sent || self->items.length > 0);
+}
+
+static gint
+fill (struct iovec *iov, const Item *item)
+{
+  gsize in_unit = 0;
+  gint n = 0;
+
+  if (item->sent < item->head_size) {
+    iov[n].iov_base = (guint8 *) item->head + item->sent;
+    iov[n++].iov_len = item->head_size - item->sent;
+  } else {
+    in_unit = item->sent - item->head_size;
+  }
+  if (item->unit != NULL) {
+    iov[n].iov_base = item->unit->map.data + in_unit;
+    iov[n++].iov_len = item->unit->map.size - in_unit;
+  }
+  return n;
+}
+
+/* Books `n` bytes as sent: control first, if `control` of it was offered. */
+static void
+book (HelixSession *self, gsize n, gsize control)
+{
+  gsize part = MIN (n, control);
+  Item *item;
+
+  self->control_sent += part;
+  n -= part;
+  if (self->control_sent == self->control->len) {
+    g_byte_array_set_size (self->control, 0);
+    self->control_sent = 0;
+  }
+  while (n > 0 && (item = g_queue_peek_head (&self->items)) != NULL) {
+    part = MIN (n, item_size (item) - item->sent);
+    item->sent += part;
+    n -= part;
+    if (item->sent < item_size (item))
+      break;
+    if (item->unit != NULL) {
+      self->units++;
+      self->bytes += item->unit->map.size;
+    }
+    item_free (self, g_queue_pop_head (&self->items));
+  }
+}
+
+void
+helix_session_flush (HelixSession *self, gsize limit, guint64 now)
+{
+  while (helix_session_pending (self) && limit > 0) {
+    GList *link = self->items.head;
+    gboolean begun = link != NULL && ((Item *) link->data)->sent > 0;
+    gsize control = 0, total = 0;
+    struct iovec iov[7];
+    gint n = 0;
+    gssize sent;
+
+    /* Control messages overtake units, at the next boundary. */
+    if (!begun && self->control->len > self->control_sent) {
+      control = self->control->len - self->control_sent;
+      iov[n].iov_base = self->control->data + self->control_sent;
+      iov[n++].iov_len = control;
+    }
+    for (; link != NULL && n + 2 <= (gint) G_N_ELEMENTS (iov)
+         && !(begun && link != self->items.head && self->control->len > 0);
+         link = link->next)
+      n += fill (&iov[n], link->data);
+    for (gint i = 0; i < n; i++) {
+      iov[i].iov_len = MIN (iov[i].iov_len, limit - total);
+      total += iov[i].iov_len;
+    }
+
+    sent = helix_transport_write (self->fd, iov, n);
+    if (sent < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        if (!self->blocked)
+          self->last_write = now;
+        self->blocked = TRUE;
+        return;
+      }
+      die (self, g_strerror (errno));
+      return;
+    }
+    self->last_write = now;
+    limit -= (gsize) sent;
+    book (self, (gsize) sent, control);
+  }
+  if (helix_session_pending (self))
+    return;
+  self->blocked = FALSE;
+  /* Only now: a keyframe made while it was stuck would have been lost on it
+   * and have cost the others bits. */
+  if (self->state == HELIX_SESSION_LIVE && self->waits_key && self->owes_key) {
+    self->owes_key = FALSE;
+    self->needs_key = TRUE;
+  }
+}
+
+static void
+queue_item (HelixSession *self, Item *item)
+{
+  if (item->unit != NULL) {
+    g_atomic_int_inc (&item->unit->refs);
+    self->queued_units++;
+    self->queued_bytes += item->unit->map.size;
+  }
+  g_queue_push_tail (&self->items, item);
+}
+
+static void
+overflow (HelixSession *self, const HelixSessionPolicy *policy, gboolean key)
+{
+  guint units = drop_items (self, FALSE);
+
+  GST_INFO ("client %u takes no more: dropped %u units", self->id, units);
+  if (!policy->recover) {
+    die (self, "it is too slow (recover-policy=none)");
+    return;
+  }
+  if (!key)
+    self->waits_key = self->owes_key = TRUE;
+}
+
+void
+helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
+    HelixSessionUnit *unit, const struct helix_unit *head,
+    const struct helix_caps *caps)
+{
+  gboolean key = (head->flags & HELIX_UNIT_KEY) != 0;
+  struct helix_unit own = *head;
+  guint8 message[HELIX_MAX_MESSAGE];
+  Item *item;
+
+  if (self->state != HELIX_SESSION_LIVE)
+    return;
+  if (!self->waits_key && self->queued_units > 0
+      && (self->queued_units >= HELIX_SESSION_MAX_UNITS
+          || self->queued_bytes + unit->map.size > HELIX_SESSION_MAX_BYTES))
+    overflow (self, policy, key);
+  /* A peer that is stuck in a unit waits for its end as well: it could not
+   * take the key unit either. */
+  if (self->state != HELIX_SESSION_LIVE
+      || (self->waits_key && (!key || self->queued_units > 0))) {
+    self->dropped++;
+    return;
+  }
+  if (self->waits_key)
+    own.flags |= HELIX_UNIT_DISCONT;
+  self->waits_key = self->owes_key = FALSE;
+
+  if (self->caps_id != caps->caps_id) {
+    item = g_new0 (Item, 1);
+    item->head_size = (guint) helix_pack_caps (message, caps);
+    memcpy (item->head, message, item->head_size);
+    queue_item (self, item);
+    self->caps_id = caps->caps_id;
+  }
+  item = g_new0 (Item, 1);
+  item->unit = unit;
+  item->head_size =
+      (guint) helix_pack_unit (message, &own, (guint32) unit->map.size);
+  memcpy (item->head, message, item->head_size);
+  queue_item (self, item);
+}
+
+/* ---- in ---- */
+
+/* Takes as long for a near miss as for a wild guess. */
+static gboolean
+token_equal (const gchar *ours, const gchar *theirs)
+{
+  gsize size = strlen (ours);
+  guint8 differ = size != strlen (theirs);
+
+  for (gsize i = 0; i < size && i < strlen (theirs); i++)
+    differ |= (guint8) (ours[i] ^ theirs[i]);
+  return !differ;
+}
+
+static void
+got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  struct helix_welcome welcome = {0};
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_hello hello;
+  const gchar *why;
+
+  if (!helix_unpack_hello (
+          &hello, token, name, r->payload, r->payload_size, &why)) {
+    helix_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
+    return;
+  }
+  if (hello.version_min > HELIX_VERSION_MAX
+      || hello.version_max < HELIX_VERSION_MIN) {
+    g_autofree gchar *text = g_strdup_printf (
+        "it speaks versions %u to %u, this end %u to %u: update the older "
+        "end",
+        hello.version_min, hello.version_max, HELIX_VERSION_MIN,
+        HELIX_VERSION_MAX);
+    helix_session_refuse (self, HELIX_ERROR_VERSION, HELIX_HELLO, text, now);
+    return;
+  }
+  if (hello.role != HELIX_ROLE_STREAM) {
+    helix_session_refuse (self, HELIX_ERROR_ROLE, HELIX_HELLO,
+        "this is helixguestsink, which speaks the stream protocol to "
+        "helixsrc; helixqemusrc connects to the shim's socket",
+        now);
+    return;
+  }
+  if (policy->token != NULL && !token_equal (policy->token, token)) {
+    helix_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
+        "the token is wrong: set the same token at both ends", now);
+    return;
+  }
+  if (policy->full && self->state != HELIX_SESSION_LIVE) {
+    helix_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
+        "max-clients are connected already", now);
+    return;
+  }
+
+  if (self->state == HELIX_SESSION_LIVE)
+    self->restarted = TRUE;
+  /* The new session must not wait for the old one's backlog. */
+  drop_items (self, self->resync);
+  if (self->resync) {
+    g_byte_array_set_size (self->control, 0);
+    self->control_sent = 0;
+  }
+  welcome.version = MIN (hello.version_max, HELIX_VERSION_MAX);
+  welcome.role = HELIX_ROLE_STREAM;
+  welcome.pid = (guint32) getpid ();
+  welcome.nonce = hello.nonce;
+  say (self, message,
+      helix_pack_welcome (
+          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION));
+  self->state = HELIX_SESSION_LIVE;
+  self->waits_key = TRUE;
+  self->owes_key = FALSE;
+  self->needs_key = TRUE;
+  self->last_ping = now;
+  memset (&self->told, 0, sizeof self->told);
+}
+
+static void
+got_live (HelixSession *self, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  struct helix_keyframe keyframe;
+  struct helix_config config;
+  struct helix_stats stats;
+  struct helix_bye bye;
+  struct helix_pong pong;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why = NULL;
+
+  switch (r->header.type) {
+    case HELIX_PONG:
+      if (r->payload_size > 0)
+        helix_unpack_pong (&pong, r->payload, r->payload_size, &why);
+      break;
+    case HELIX_KEYFRAME:
+      if (helix_unpack_keyframe (&keyframe, r->payload, r->payload_size, &why)
+          && now - self->last_asked >= KEYFRAME_NS) {
+        self->last_asked = now;
+        self->needs_key = TRUE;
+      }
+      break;
+    case HELIX_STATS:
+      if (helix_unpack_stats (&stats, r->payload, r->payload_size, &why))
+        self->told = stats;
+      break;
+    case HELIX_CONFIG:
+      helix_unpack_config (&config, r->payload, r->payload_size, &why);
+      break;
+    case HELIX_BYE:
+      if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
+        die (self, "it said goodbye");
+      break;
+    default:
+      helix_session_refuse (self, HELIX_ERROR_UNSUPPORTED, r->header.type,
+          "this message means nothing to helixguestsink", now);
+      break;
+  }
+  if (why != NULL)
+    helix_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
+}
+
+static void
+got_message (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const gchar *why;
+
+  switch (r->header.type) {
+    case HELIX_PING:
+      if (r->payload_size != 0
+          && r->payload_size != sizeof (struct helix_ping)) {
+        helix_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_PING,
+            "PING has neither 0 nor 8 bytes", now);
+        break;
+      }
+      say (self, message,
+          helix_pack_pong_for (
+              message, &r->header, r->payload, now, helix_now_ns ()));
+      break;
+    case HELIX_HELLO:
+      got_hello (self, policy, now);
+      break;
+    case HELIX_ERROR:
+      if (helix_unpack_error (
+              &error, text, r->payload, r->payload_size, &why)) {
+        GST_WARNING ("client %u reports %s: %s", self->id,
+            helix_error_name (error.code), text);
+        if (helix_error_is_fatal (error.code))
+          die (self, text);
+      }
+      break;
+    default:
+      if (self->state == HELIX_SESSION_LIVE)
+        got_live (self, now);
+      else if (!self->resync && r->header.type != HELIX_PONG)
+        helix_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
+            "the first message must be HELLO", now);
+      break;
+  }
+}
+
+/* What cannot be a client's message: give up, or look for the next HELLO. */
+static void
+got_garbage (HelixSession *self, const gchar *why, guint64 now)
+{
+  if (self->resync) {
+    GST_DEBUG ("session %u: %s: looking for HELLO", self->id, why);
+    helix_reader_scan (&self->reader, HELIX_HELLO, 0);
+    return;
+  }
+  helix_session_refuse (self, HELIX_ERROR_PROTOCOL, 0, why, now);
+}
+
+/* After the last word: whatever still comes is read and dropped, because a
+ * close with unread bytes makes TCP throw our word away. */
+static void
+drain (HelixSession *self)
+{
+  guint8 bytes[4096];
+  gssize n = 1;
+
+  for (guint i = 0; i < MAX_MESSAGES && n > 0; i++)
+    n = helix_transport_read (self->fd, bytes, sizeof bytes);
+  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
+    die (self, NULL);
+}
+
+void
+helix_session_read (
+    HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+{
+  guint messages = 0;
+
+  if (self->state == HELIX_SESSION_CLOSING) {
+    drain (self);
+    return;
+  }
+  for (guint i = 0; i < MAX_READS && messages < MAX_MESSAGES
+       && self->state < HELIX_SESSION_CLOSING;
+       i++) {
+    uint8_t *ptr;
+    size_t len;
+    gssize n;
+
+    helix_reader_want (&self->reader, &ptr, &len);
+    n = helix_transport_read (self->fd, ptr, len);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      return;
+    if (n <= 0) {
+      die (self, n == 0 ? "it closed the connection" : g_strerror (errno));
+      return;
+    }
+    self->last_read = now;
+    switch (helix_reader_got (&self->reader, (size_t) n)) {
+      case HELIX_READER_MORE:
+        break;
+      case HELIX_READER_HEAD:
+        got_garbage (self, "clients send no frames and no units", now);
+        break;
+      case HELIX_READER_ERROR:
+        got_garbage (self, self->reader.why, now);
+        break;
+      case HELIX_READER_MESSAGE:
+        messages++;
+        got_message (self, policy, now);
+        break;
+    }
+  }
+}
+
+/* ---- time ---- */
+
+/* Nobody answers any more. On a stream that outlives sessions the next guest
+ * comes over the very same descriptor. */
+static void
+timed_out (HelixSession *self, guint64 now)
+{
+  if (!self->resync) {
+    helix_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_PING,
+        "nothing came from it for 3 s", now);
+    return;
+  }
+  drop_items (self, TRUE);
+  g_byte_array_set_size (self->control, 0);
+  self->control_sent = 0;
+  self->state = HELIX_SESSION_GREETING;
+  self->blocked = FALSE;
+  g_free (self->reason);
+  self->reason = g_strdup ("nothing came from it for 3 s");
+  helix_reader_scan (&self->reader, HELIX_HELLO, 0);
+}
+
+static guint64
+tick_live (HelixSession *self, guint64 now)
+{
+  guint64 alive = self->last_read;
+
+  /* A peer that takes bytes lives, however long its answer is under way. */
+  if (self->blocked)
+    alive = MAX (alive, self->last_write);
+  if (now - alive >= HELIX_SESSION_DEAD_NS) {
+    timed_out (self, now);
+    return now;
+  }
+  if (now - self->last_ping >= HELIX_SESSION_PING_NS) {
+    struct helix_ping ping = {.sent_ns = now};
+    guint8 message[HELIX_MAX_MESSAGE];
+
+    self->last_ping = now;
+    /* Not twice: the one before has not even left. */
+    if (self->control->len == 0)
+      say (self, message, helix_pack_ping (message, &ping));
+  }
+  return MIN (
+      alive + HELIX_SESSION_DEAD_NS, self->last_ping + HELIX_SESSION_PING_NS);
+}
+
+guint64
+helix_session_tick (HelixSession *self, guint64 now)
+{
+  switch (self->state) {
+    case HELIX_SESSION_GREETING:
+      if (self->resync)
+        return G_MAXUINT64;
+      if (now - self->opened < HELIX_SESSION_HELLO_NS)
+        return self->opened + HELIX_SESSION_HELLO_NS;
+      helix_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_HELLO,
+          "no HELLO came within 3 s", now);
+      return now;
+    case HELIX_SESSION_LIVE:
+      return tick_live (self, now);
+    case HELIX_SESSION_CLOSING:
+      if (!helix_session_pending (self) && !self->shut) {
+        /* Fails on a character device: then nobody waits for an end. */
+        if (shutdown (self->fd, SHUT_WR) < 0)
+          die (self, NULL);
+        self->shut = TRUE;
+      }
+      if (now - self->closing < HELIX_SESSION_LINGER_NS)
+        return self->closing + HELIX_SESSION_LINGER_NS;
+      die (self, NULL);
+      return now;
+    case HELIX_SESSION_DEAD:
+      break;
+  }
+  return now;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One peer of the stream server: its place in the conversation, what is still
+ * to be sent to it, and when it counts as dead. Knows no other peer and takes
+ * no lock: the server serialises all calls.
+ *
+ *   GREETING  PING is answered, HELLO is awaited
+ *   LIVE      units flow, from a key unit on
+ *   CLOSING   a last ERROR or BYE is on its way out
+ *   DEAD      to be reaped
+ */
+#ifndef HELIX_STREAM_SESSION_H
+#define HELIX_STREAM_SESSION_H
+
+#include <gst/gst.h>
+
+#include "helix-reader.h"
+
+G_BEGIN_DECLS
+
+/* A unit that waits for a peer that takes no more must not wait long: this
+ * is half a second at 60 fps. A lone larger unit is always accepted. */
+#define HELIX_SESSION_MAX_UNITS 30
+#define HELIX_SESSION_MAX_BYTES (8u << 20)
+
+/* Times in ns of helix_now_ns (). */
+#define HELIX_SESSION_HELLO_NS (3 * G_GUINT64_CONSTANT (1000000000))
+#define HELIX_SESSION_DEAD_NS (3 * G_GUINT64_CONSTANT (1000000000))
+#define HELIX_SESSION_PING_NS (1 * G_GUINT64_CONSTANT (1000000000))
+#define HELIX_SESSION_LINGER_NS (1 * G_GUINT64_CONSTANT (1000000000))
+
+typedef enum {
+  HELIX_SESSION_GREETING,
+  HELIX_SESSION_LIVE,
+  HELIX_SESSION_CLOSING,
+  HELIX_SESSION_DEAD,
+} HelixSessionState;
+
+/* A unit's bytes, shared by all sessions that still have to send them. */
+typedef struct {
+  gint refs;
+  GstBuffer *buffer;
+  GstMapInfo map;
+} HelixSessionUnit;
+
+/* Takes a reference to the buffer; NULL if it cannot be mapped. */
+HelixSessionUnit *helix_session_unit_new (GstBuffer *buffer);
+void helix_session_unit_unref (HelixSessionUnit *unit);
+
+/* What the server expects of peers. */
+typedef struct {
+  const gchar *token; /* or NULL: any */
+  gboolean full;      /* max-clients are live already */
+  gboolean recover;   /* slow peers skip to a keyframe; else they go */
+} HelixSessionPolicy;
+
+typedef struct {
+  /* read by the server */
+  HelixSessionState state;
+  guint32 id;
+  gint fd;
+  gchar *peer;
+  gboolean announced; /* client-added was emitted */
+  gboolean restarted; /* HELLO came again since the server looked */
+  gboolean needs_key; /* wants a keyframe soon; the server clears it */
+  gboolean waits_key; /* gets no unit before a key one */
+  GError *problem;    /* of the peer's making, for a warning; or NULL */
+  gchar *reason;      /* why it went; set from CLOSING on */
+  guint64 units, bytes, dropped; /* sent, sent, not sent */
+  struct helix_stats told;       /* last STATS, told.units = 0: none */
+
+  /* private */
+  gboolean resync; /* the stream outlives sessions: scan, do not give up */
+  gboolean blocked, shut;
+  struct helix_reader reader;
+  guint64 opened, last_read, last_write, last_ping, last_asked, closing;
+  guint32 caps_id;     /* announced, 0 = none */
+  gboolean owes_key;   /* needs_key follows when the backlog is out */
+  GByteArray *control; /* whole messages, control_sent bytes of them sent */
+  gsize control_sent;
+  GQueue items; /* CAPS and UNIT messages; the head may be partly sent */
+  guint queued_units;
+  gsize queued_bytes;
+} HelixSession;
+
+/* Owns `fd` and `peer` from here on. */
+HelixSession *helix_session_new (
+    guint32 id, gint fd, gchar *peer, gboolean resync, guint64 now);
+void helix_session_free (HelixSession *self);
+
+/* Reads and answers what has come, a bounded amount of it. */
+void helix_session_read (
+    HelixSession *self, const HelixSessionPolicy *policy, guint64 now);
+
+/* Queues a unit, CAPS before it if need be, or skips it. */
+void helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
+    HelixSessionUnit *unit, const struct helix_unit *head,
+    const struct helix_caps *caps);
+
+/* Sends what the socket takes now, at most `limit` bytes. */
+void helix_session_flush (HelixSession *self, gsize limit, guint64 now);
+gboolean helix_session_pending (const HelixSession *self);
+
+/* Deadlines and PING. Returns when to call again, in ns. */
+guint64 helix_session_tick (HelixSession *self, guint64 now);
+
+/* Sends BYE, or ERROR if `code` is not 0, and goes to CLOSING. */
+void helix_session_bye (HelixSession *self, guint32 bye_reason, guint64 now);
+void helix_session_refuse (HelixSession *self, enum helix_error_code code,
+    enum helix_type refers, const gchar *text, guint64 now);
+
+G_END_DECLS
+
+#endif /* HELIX_STREAM_SESSION_H */

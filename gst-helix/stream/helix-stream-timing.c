@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-stream-timing.h"
+
+/* No encoder holds a frame for so long: the stamps are of another boot. */
+#define MAX_AGE (60 * GST_SECOND)
+
+void
+helix_stream_timing_clear (HelixStreamTiming *self)
+{
+  self->started = FALSE;
+  self->by_capture = FALSE;
+  self->shift = 0;
+  self->last_dts = GST_CLOCK_TIME_NONE;
+}
+
+/* How old the frame is; FALSE if that cannot be known. */
+static gboolean
+age_of (const HelixStreamArrival *arrival, guint64 *age)
+{
+  if (arrival->capture == HELIX_NONE64)
+    return FALSE;
+  /* The offset is known up to an error: a capture in the future is now. */
+  *age = arrival->now_monotonic > arrival->capture
+      ? arrival->now_monotonic - arrival->capture
+      : 0;
+  return *age <= MAX_AGE;
+}
+
+/* Never before 0, never in the future. */
+static GstClockTime
+shifted (HelixStreamTiming *self, guint64 sender, guint64 now)
+{
+  gint64 pts = (gint64) sender + self->shift;
+
+  if (pts > (gint64) now) {
+    self->shift -= pts - (gint64) now;
+    pts = (gint64) now;
+  }
+  return pts > 0 ? (GstClockTime) pts : 0;
+}
+
+void
+helix_stream_timing_map (HelixStreamTiming *self, const struct helix_unit *unit,
+    const HelixStreamArrival *arrival, GstClockTime *pts, GstClockTime *dts)
+{
+  guint64 now = arrival->now_running;
+  guint64 ahead = 0, age = 0;
+  gboolean known = age_of (arrival, &age);
+
+  if (!self->started || arrival->discont) {
+    self->by_capture = known;
+    self->shift = (gint64) (now - unit->running_time);
+    self->started = TRUE;
+  }
+  /* A frame without a stamp among others that have one goes by the distance
+   * to them, so the shift follows the capture times. */
+  if (self->by_capture && known) {
+    *pts = now > age ? now - age : 0;
+    self->shift = (gint64) (*pts - unit->running_time);
+  } else {
+    *pts = shifted (self, unit->running_time, now);
+  }
+
+  if (unit->dts != HELIX_NONE64 && unit->dts < unit->running_time)
+    ahead = MIN (unit->running_time - unit->dts, MAX_AGE);
+  *dts = *pts > ahead ? *pts - ahead : 0;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_dts) && *dts <= self->last_dts)
+    *dts = self->last_dts + 1;
+  self->last_dts = *dts;
+  *pts = MAX (*pts, *dts);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The words of the property `address`:
+ *
+ *   unix:PATH        tcp:HOST[:PORT]   (default port 5900; [v6] in brackets)
+ *   serial:PATH      vsock:CID:PORT    (CID `any` to listen)
+ *
+ * Parsing looks at the words only: no file, name or port is touched.
+ */
+#ifndef HELIX_ADDRESS_H
+#define HELIX_ADDRESS_H
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+#define HELIX_ADDRESS_DEFAULT_PORT 5900
+#define HELIX_ADDRESS_CID_ANY 0xffffffffu /* VMADDR_CID_ANY */
+/* What every error about an address ends with. */
+#define HELIX_ADDRESS_FORMS \
+  "unix:PATH, tcp:HOST:PORT, vsock:CID:PORT or serial:PATH"
+
+typedef enum {
+  HELIX_ADDRESS_UNIX,
+  HELIX_ADDRESS_TCP,
+  HELIX_ADDRESS_VSOCK,
+  HELIX_ADDRESS_SERIAL,
+} HelixAddressKind;
+
+typedef struct {
+  HelixAddressKind kind;
+  gchar *text;  /* as written, for messages */
+  gchar *path;  /* unix, serial */
+  gchar *host;  /* tcp: name or number, without brackets */
+  guint32 port; /* tcp: 0 (any free one, to listen) to 65535; vsock: 32 bit */
+  guint32 cid;  /* vsock */
+} HelixAddress;
+
+/* NULL and an error (GST_RESOURCE_ERROR_SETTINGS) that names the address and
+ * the right forms. */
+HelixAddress *helix_address_parse (const gchar *text, GError **error);
+
+void helix_address_free (HelixAddress *address);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixAddress, helix_address_free)
+
+G_END_DECLS
+
+#endif /* HELIX_ADDRESS_H */

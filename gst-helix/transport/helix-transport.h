@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Byte streams by address: one small table of functions a kind, one file a
+ * kind, plain descriptors outside. Virtio-serial ports are character devices
+ * and vsock is no GSocket family, so nothing here is GSocket's.
+ *
+ * Every descriptor is non-blocking and close-on-exec. Every error is of
+ * GST_RESOURCE_ERROR (G_IO_ERROR_CANCELLED apart) and a sentence with the
+ * address, the cause and the remedy, ready for GST_ELEMENT_ERROR.
+ */
+#ifndef HELIX_TRANSPORT_H
+#define HELIX_TRANSPORT_H
+
+#include <gio/gio.h>
+
+#include "helix-address.h"
+#include "helix-unix-listener.h"
+
+G_BEGIN_DECLS
+
+/* Sockets of one listener: a name may stand for IPv4 and IPv6. */
+#define HELIX_LISTENER_MAX 4
+
+typedef struct {
+  HelixAddressKind kind;
+  gint fds[HELIX_LISTENER_MAX]; /* to poll for POLLIN */
+  guint n_fds;
+  guint32 port;  /* tcp, vsock: bound port, also where 0 was asked for */
+  gchar *text;   /* the address with the port that it got */
+  gchar *remark; /* something worth a line in the log, or NULL */
+  struct helix_unix_listener unix_socket; /* unix: owns fds[0] */
+} HelixListener;
+
+/* Listens; never blocks but for the resolution of a host name. `cancel` may
+ * be NULL. Serial lines have no listener: an error. */
+HelixListener *helix_transport_listen (
+    const HelixAddress *address, GCancellable *cancel, GError **error);
+void helix_listener_free (HelixListener *listener);
+
+/* The next connection on fds[index], or -1: without an error when nobody
+ * waits. `peer`, if wanted, is who that is, for people ("tcp:10.0.0.7:1234");
+ * the caller frees it. */
+gint helix_listener_accept (
+    HelixListener *listener, guint index, gchar **peer, GError **error);
+
+/* A connected descriptor, or -1. Waits up to `timeout_ms` for the peer's
+ * kernel; `cancel`, which may be NULL, ends the wait. */
+gint helix_transport_connect (const HelixAddress *address, GCancellable *cancel,
+    gint timeout_ms, GError **error);
+
+/* Whether bytes of an earlier session may still come out of a fresh
+ * descriptor (serial lines, where the far end was not told). */
+gboolean helix_transport_outlives_session (const HelixAddress *address);
+
+/* Whether trying again may help: nobody there (yet), busy, lost. */
+gboolean helix_transport_error_is_temporary (const GError *error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixListener, helix_listener_free)
+
+G_END_DECLS
+
+#endif /* HELIX_TRANSPORT_H */
