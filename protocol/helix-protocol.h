@@ -267,6 +267,11 @@ enum helix_codec {
   HELIX_CODEC_JPEG = 6,
 };
 
+/* Zero bytes before HELLO on a stream that outlives its sessions: they finish
+ * the longest message that a predecessor left half sent, and are a header
+ * without a magic besides, whereupon the far end scans for HELLO. */
+#define HELIX_HELLO_PAD (2 * HELIX_HEADER_SIZE + HELIX_MAX_CONTROL)
+
 /* What the units from here on are. Strings are NUL-padded UTF-8 in
  * GStreamer's words, empty = untold. */
 struct helix_caps {
