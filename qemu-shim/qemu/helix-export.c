@@ -168,6 +168,8 @@ static bool helix_export_start(HelixExport *s, Error **errp)
 static bool helix_export_forgive(HelixExport *s, Error *err)
 {
     if (!s->warn_only) {
+        error_append_hint(&err, "With on-error=warn the VM starts without "
+                                "screen export.\n");
         return false;
     }
     warn_report_err(err);
@@ -184,7 +186,6 @@ static void helix_export_machine_done(Notifier *notifier, void *data)
     loc_push_restore(&s->location);
     if (!helix_export_start(s, &err) && !helix_export_forgive(s, err)) {
         error_report_err(err);
-        error_report("on-error=warn would start the VM without screen export");
         exit(1);
     }
     loc_pop(&s->location);

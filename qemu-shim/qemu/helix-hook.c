@@ -20,6 +20,7 @@
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-gpu.h"
 #include "hw/virtio/virtio-gpu-bswap.h"
+#include "ui/console.h"
 #include "helix-glue.h"
 #include "trace.h"
 
@@ -277,12 +278,23 @@ static void helix_hook_vm_change(void *opaque, bool running, RunState state)
 
 /* ---- finding, wrapping ---- */
 
+/*
+ * Children are walked in no order, so the first GPU is the one that owns the
+ * first console.
+ */
 static int helix_hook_find_child(Object *child, void *opaque)
 {
-    VirtIOGPU **gpu = opaque;
+    VirtIOGPU **found = opaque;
+    VirtIOGPU *gpu;
 
-    *gpu = (VirtIOGPU *)object_dynamic_cast(child, TYPE_VIRTIO_GPU);
-    return *gpu != NULL; /* stops the walk */
+    gpu = (VirtIOGPU *)object_dynamic_cast(child, TYPE_VIRTIO_GPU);
+    if (gpu && gpu->parent_obj.scanout[0].con &&
+        (!*found ||
+         qemu_console_get_index(gpu->parent_obj.scanout[0].con) <
+             qemu_console_get_index((*found)->parent_obj.scanout[0].con))) {
+        *found = gpu;
+    }
+    return 0; /* goes on */
 }
 
 VirtIOGPU *helix_hook_find_gpu(const char *id, Error **errp)
