@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-stream-server.h"
+#include "helix-stream-server-private.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
-#include "helix-stream-session.h"
-#include "helix-transport.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
@@ -18,10 +15,6 @@
 
 /* Connections that have not said HELLO, beyond max-clients. */
 #define MAX_STRANGERS 8
-
-/* Bytes that the thread sends before push () may have the lock again: about
- * 20 us of copying. */
-#define TURN_BYTES (128 * 1024)
 
 /* Between two requests for a keyframe; and before one is repeated that the
  * encoder has ignored while it went on making units. */
@@ -52,40 +45,6 @@ typedef struct {
   GError *error;
 } Note;
 
-struct _HelixStreamServer {
-  HelixStreamServerCallbacks callbacks;
-  gpointer user;
-  HelixAddress *address;
-  HelixListener *listener; /* NULL: connect mode */
-  GCancellable *cancel;
-  gchar *token;
-  guint max_clients;
-  gboolean recover;
-  pthread_t thread;
-  int wakeup[2];
-
-  /* all below: under `lock`; the thread alone adds and removes sessions */
-  pthread_mutex_t lock;
-  pthread_cond_t drained;
-  gboolean stop, interrupted;
-  GPtrArray *sessions;
-  GQueue notes;
-  guint32 next_id;
-
-  struct helix_caps caps; /* caps_id 0: none yet */
-  guint64 sequence;
-  gboolean key_wanted, key_asked;
-  guint64 key_asked_at;
-  guint units_since_asked;
-
-  guint64 dial_at, dial_gap;
-  gboolean outage_told, dial_failed;
-  guint64 problem_at;
-
-  guint64 units, bytes, keyframes, asked, joined, rejected;
-  guint64 gone_units, gone_bytes, gone_dropped; /* of sessions that went */
-};
-
 /* ---- under the lock ---- */
 
 static void
@@ -99,26 +58,6 @@ note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text,
   n->text = g_strdup (text);
   n->error = error;
   g_queue_push_tail (&self->notes, n);
-}
-
-static guint
-count_live (HelixStreamServer *self)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < self->sessions->len; i++)
-    n += ((HelixSession *) self->sessions->pdata[i])->state
-        == HELIX_SESSION_LIVE;
-  return n;
-}
-
-static HelixSessionPolicy
-policy_now (HelixStreamServer *self)
-{
-  HelixSessionPolicy policy = {
-      self->token, count_live (self) >= self->max_clients, self->recover};
-
-  return policy;
 }
 
 static void
@@ -189,8 +128,8 @@ reap (HelixStreamServer *self, guint64 now)
       continue;
     GST_DEBUG ("session %u ends: %s", session->id,
         session->reason != NULL ? session->reason : "closed");
-    self->gone_units += session->units;
-    self->gone_bytes += session->bytes;
+    self->gone_units += session->out.sent_units;
+    self->gone_bytes += session->out.sent_bytes;
     self->gone_dropped += session->dropped;
     helix_session_free (session);
     g_ptr_array_remove_index (self->sessions, i);
@@ -361,7 +300,7 @@ static void
 serve_session (
     HelixStreamServer *self, HelixSession *session, short events, guint64 now)
 {
-  HelixSessionPolicy policy = policy_now (self);
+  HelixSessionPolicy policy = helix_stream_server_policy (self);
 
   if (events & (POLLIN | POLLHUP | POLLERR))
     helix_session_read (session, &policy, now);
@@ -417,15 +356,6 @@ serve (HelixStreamServer *self, GArray *fds, guint64 next)
       accept_all (self, i - 1 - n, now);
 }
 
-static gboolean
-all_drained (HelixStreamServer *self)
-{
-  for (guint i = 0; i < self->sessions->len; i++)
-    if (helix_session_pending (self->sessions->pdata[i]))
-      return FALSE;
-  return TRUE;
-}
-
 static void *
 run (void *data)
 {
@@ -438,7 +368,7 @@ run (void *data)
     guint64 now = helix_now_ns ();
     guint64 next = tick (self, now);
 
-    if (all_drained (self))
+    if (helix_stream_server_drained (self))
       pthread_cond_broadcast (&self->drained);
     if (!g_queue_is_empty (&self->notes)) {
       deliver (self);
@@ -544,175 +474,4 @@ helix_stream_server_free (HelixStreamServer *self)
     helix_session_flush (self->sessions->pdata[i], TURN_BYTES, now);
   }
   dispose (self);
-}
-
-void
-helix_stream_server_set_caps (
-    HelixStreamServer *self, const struct helix_caps *caps)
-{
-  guint32 id;
-
-  pthread_mutex_lock (&self->lock);
-  id = self->caps.caps_id + 1;
-  self->caps = *caps;
-  self->caps.caps_id = id == 0 ? 1 : id;
-  pthread_mutex_unlock (&self->lock);
-}
-
-void
-helix_stream_server_push (
-    HelixStreamServer *self, GstBuffer *buffer, const struct helix_unit *head)
-{
-  HelixSessionUnit *unit = helix_session_unit_new (buffer);
-  gboolean work = FALSE;
-  struct helix_unit own = *head;
-  HelixSessionPolicy policy;
-  guint64 now;
-
-  if (unit == NULL)
-    return;
-  pthread_mutex_lock (&self->lock);
-  if (self->caps.caps_id == 0)
-    goto done;
-  now = helix_now_ns ();
-  own.caps_id = self->caps.caps_id;
-  own.sequence = self->sequence++;
-  self->units++;
-  self->bytes += unit->map.size;
-  self->units_since_asked++;
-  if (own.flags & HELIX_UNIT_KEY) {
-    self->keyframes++;
-    self->key_asked = self->key_wanted = FALSE;
-  }
-  policy = policy_now (self);
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
-    gboolean waited = helix_session_pending (session);
-
-    helix_session_push (session, &policy, unit, &own, &self->caps);
-    /* Otherwise the thread is at it, and order must be kept. */
-    if (!waited)
-      helix_session_flush (session, G_MAXSIZE, now);
-    work |= helix_session_pending (session) && !waited;
-    work |= session->state == HELIX_SESSION_DEAD || session->needs_key;
-    /* A request that was held back for want of units is due now. */
-    work |= session->state == HELIX_SESSION_LIVE && session->waits_key;
-  }
-
-done:
-  pthread_mutex_unlock (&self->lock);
-  if (work)
-    helix_wakeup_raise (self->wakeup);
-  helix_session_unit_unref (unit);
-}
-
-void
-helix_stream_server_skip (HelixStreamServer *self)
-{
-  pthread_mutex_lock (&self->lock);
-  self->sequence++;
-  pthread_mutex_unlock (&self->lock);
-}
-
-void
-helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
-{
-  struct timespec until;
-  guint64 now;
-
-  clock_gettime (CLOCK_REALTIME, &until);
-  until.tv_sec += timeout_ms / 1000;
-  until.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
-  pthread_mutex_lock (&self->lock);
-  while (!self->interrupted && !all_drained (self))
-    if (pthread_cond_timedwait (&self->drained, &self->lock, &until)
-        == ETIMEDOUT)
-      break;
-  now = helix_now_ns ();
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
-
-    if (session->state == HELIX_SESSION_LIVE) {
-      helix_session_bye (session, HELIX_BYE_EOS, now);
-      helix_session_flush (session, TURN_BYTES, now);
-    }
-  }
-  pthread_mutex_unlock (&self->lock);
-  helix_wakeup_raise (self->wakeup);
-}
-
-void
-helix_stream_server_interrupt (HelixStreamServer *self, gboolean on)
-{
-  pthread_mutex_lock (&self->lock);
-  self->interrupted = on;
-  pthread_cond_broadcast (&self->drained);
-  pthread_mutex_unlock (&self->lock);
-}
-
-guint
-helix_stream_server_clients (HelixStreamServer *self)
-{
-  guint n;
-
-  pthread_mutex_lock (&self->lock);
-  n = count_live (self);
-  pthread_mutex_unlock (&self->lock);
-  return n;
-}
-
-static GstStructure *
-session_stats (const HelixSession *session)
-{
-  return gst_structure_new ("client", "id", G_TYPE_UINT, session->id, "peer",
-      G_TYPE_STRING, session->peer, "units", G_TYPE_UINT64, session->units,
-      "bytes", G_TYPE_UINT64, session->bytes, "dropped", G_TYPE_UINT64,
-      session->dropped, "queued-units", G_TYPE_UINT, session->queued_units,
-      "queued-bytes", G_TYPE_UINT64, (guint64) session->queued_bytes,
-      "received-units", G_TYPE_UINT64, session->told.units, "received-bytes",
-      G_TYPE_UINT64, session->told.bytes, "lost", G_TYPE_UINT64,
-      session->told.lost, "latency", G_TYPE_UINT64,
-      session->told.units > 0 ? session->told.latency_ns : HELIX_NONE64, NULL);
-}
-
-GstStructure *
-helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
-{
-  GValue list = G_VALUE_INIT, item = G_VALUE_INIT;
-  guint64 units, bytes, dropped;
-  GstStructure *stats;
-
-  g_value_init (&list, GST_TYPE_LIST);
-  pthread_mutex_lock (&self->lock);
-  units = self->gone_units;
-  bytes = self->gone_bytes;
-  dropped = self->gone_dropped;
-  for (guint i = 0; i < self->sessions->len; i++) {
-    const HelixSession *session = self->sessions->pdata[i];
-
-    units += session->units;
-    bytes += session->bytes;
-    dropped += session->dropped;
-    if (session->state != HELIX_SESSION_LIVE)
-      continue;
-    g_value_init (&item, GST_TYPE_STRUCTURE);
-    g_value_take_boxed (&item, session_stats (session));
-    gst_value_list_append_and_take_value (&list, &item);
-  }
-  stats = gst_structure_new (name, "address", G_TYPE_STRING,
-      self->listener != NULL ? self->listener->text : self->address->text,
-      "num-clients", G_TYPE_UINT, count_live (self), "clients-total",
-      G_TYPE_UINT64, self->joined, "rejected", G_TYPE_UINT64, self->rejected,
-      "units", G_TYPE_UINT64, self->units, "bytes", G_TYPE_UINT64, self->bytes,
-      "keyframes", G_TYPE_UINT64, self->keyframes, "keyframes-requested",
-      G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64, units,
-      "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped", G_TYPE_UINT64,
-      dropped, NULL);
-  pthread_mutex_unlock (&self->lock);
-  gst_structure_take_value (stats, "clients", &list);
-  return stats;
 }

@@ -23,78 +23,23 @@
 /* One peer's KEYFRAME costs every peer bits, so it counts only so often. */
 #define KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
 
-typedef struct {
-  HelixSessionUnit *unit; /* NULL: CAPS */
-  guint head_size;
-  gsize sent; /* bytes, of head and unit together */
-  guint8 head[HELIX_HEADER_SIZE + sizeof (struct helix_caps)];
-} Item;
-
-G_STATIC_ASSERT (sizeof (struct helix_caps) >= sizeof (struct helix_unit));
-
-HelixSessionUnit *
-helix_session_unit_new (GstBuffer *buffer)
-{
-  HelixSessionUnit *unit = g_new0 (HelixSessionUnit, 1);
-
-  unit->refs = 1;
-  if (!gst_buffer_map (buffer, &unit->map, GST_MAP_READ)) {
-    g_free (unit);
-    return NULL;
-  }
-  unit->buffer = gst_buffer_ref (buffer);
-  return unit;
-}
-
-void
-helix_session_unit_unref (HelixSessionUnit *unit)
-{
-  if (unit == NULL || !g_atomic_int_dec_and_test (&unit->refs))
-    return;
-  gst_buffer_unmap (unit->buffer, &unit->map);
-  gst_buffer_unref (unit->buffer);
-  g_free (unit);
-}
-
-static gsize
-item_size (const Item *item)
-{
-  return item->head_size + (item->unit != NULL ? item->unit->map.size : 0);
-}
-
-/* Takes the item out of the counts and away. */
-static void
-item_free (HelixSession *self, Item *item)
-{
-  if (item->unit != NULL) {
-    self->queued_units--;
-    self->queued_bytes -= item->unit->map.size;
-  }
-  helix_session_unit_unref (item->unit);
-  g_free (item);
-}
-
-/* Drops what waits; an item that has begun must end, unless the stream is
- * scanned anyway. CAPS among it will be sent again. */
+/* Drops what waits. CAPS among it will be sent again. */
 static guint
-drop_items (HelixSession *self, gboolean begun_too)
+drop_units (HelixSession *self)
 {
-  Item *begun = NULL;
-  Item *item;
-  guint units = 0;
+  guint units = helix_outbox_drop (&self->out);
 
-  item = g_queue_peek_head (&self->items);
-  if (item != NULL && item->sent > 0 && !begun_too)
-    begun = g_queue_pop_head (&self->items);
-  while ((item = g_queue_pop_head (&self->items)) != NULL) {
-    units += item->unit != NULL;
-    item_free (self, item);
-  }
-  if (begun != NULL)
-    g_queue_push_head (&self->items, begun);
   self->caps_id = 0;
   self->dropped += units;
   return units;
+}
+
+/* Likewise with all messages, even one that is partly sent. */
+static void
+abandon (HelixSession *self)
+{
+  self->caps_id = 0;
+  self->dropped += helix_outbox_abandon (&self->out);
 }
 
 HelixSession *
@@ -108,8 +53,7 @@ helix_session_new (
   self->peer = peer != NULL ? peer : g_strdup ("?");
   self->resync = resync;
   self->opened = self->last_read = self->last_write = now;
-  self->control = g_byte_array_new ();
-  g_queue_init (&self->items);
+  helix_outbox_init (&self->out);
   helix_reader_init (&self->reader);
   return self;
 }
@@ -117,9 +61,8 @@ helix_session_new (
 void
 helix_session_free (HelixSession *self)
 {
-  drop_items (self, TRUE);
+  helix_outbox_clear (&self->out);
   close (self->fd);
-  g_byte_array_unref (self->control);
   g_clear_error (&self->problem);
   g_free (self->peer);
   g_free (self->reason);
@@ -141,11 +84,10 @@ say (HelixSession *self, const guint8 *message, gsize size)
 {
   if (self->state == HELIX_SESSION_DEAD)
     return;
-  if (self->control->len - self->control_sent + size > MAX_CONTROL) {
+  if (helix_outbox_control (&self->out) + size > MAX_CONTROL)
     die (self, "it asks without reading the answers");
-    return;
-  }
-  g_byte_array_append (self->control, message, (guint) size);
+  else
+    helix_outbox_say (&self->out, message, size);
 }
 
 static void
@@ -153,7 +95,7 @@ start_closing (HelixSession *self, const gchar *reason, guint64 now)
 {
   if (self->state >= HELIX_SESSION_CLOSING)
     return;
-  drop_items (self, FALSE);
+  drop_units (self);
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
   self->state = HELIX_SESSION_CLOSING;
@@ -191,96 +133,27 @@ helix_session_refuse (HelixSession *self, enum helix_error_code code,
 gboolean
 helix_session_pending (const HelixSession *self)
 {
-  return self->state != HELIX_SESSION_DEAD
-      && (self->control->len > self->control_sent || self->items.length > 0);
-}
-
-static gint
-fill (struct iovec *iov, const Item *item)
-{
-  gsize in_unit = 0;
-  gint n = 0;
-
-  if (item->sent < item->head_size) {
-    iov[n].iov_base = (guint8 *) item->head + item->sent;
-    iov[n++].iov_len = item->head_size - item->sent;
-  } else {
-    in_unit = item->sent - item->head_size;
-  }
-  if (item->unit != NULL) {
-    iov[n].iov_base = item->unit->map.data + in_unit;
-    iov[n++].iov_len = item->unit->map.size - in_unit;
-  }
-  return n;
-}
-
-/* Books `n` bytes as sent: control first, if `control` of it was offered. */
-static void
-book (HelixSession *self, gsize n, gsize control)
-{
-  gsize part = MIN (n, control);
-  Item *item;
-
-  self->control_sent += part;
-  n -= part;
-  if (self->control_sent == self->control->len) {
-    g_byte_array_set_size (self->control, 0);
-    self->control_sent = 0;
-  }
-  while (n > 0 && (item = g_queue_peek_head (&self->items)) != NULL) {
-    part = MIN (n, item_size (item) - item->sent);
-    item->sent += part;
-    n -= part;
-    if (item->sent < item_size (item))
-      break;
-    if (item->unit != NULL) {
-      self->units++;
-      self->bytes += item->unit->map.size;
-    }
-    item_free (self, g_queue_pop_head (&self->items));
-  }
+  return self->state != HELIX_SESSION_DEAD && helix_outbox_pending (&self->out);
 }
 
 void
 helix_session_flush (HelixSession *self, gsize limit, guint64 now)
 {
   while (helix_session_pending (self) && limit > 0) {
-    GList *link = self->items.head;
-    gboolean begun = link != NULL && ((Item *) link->data)->sent > 0;
-    gsize control = 0, total = 0;
-    struct iovec iov[7];
-    gint n = 0;
-    gssize sent;
+    gssize sent = helix_outbox_send (&self->out, self->fd, limit);
 
-    /* Control messages overtake units, at the next boundary. */
-    if (!begun && self->control->len > self->control_sent) {
-      control = self->control->len - self->control_sent;
-      iov[n].iov_base = self->control->data + self->control_sent;
-      iov[n++].iov_len = control;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      if (!self->blocked)
+        self->last_write = now;
+      self->blocked = TRUE;
+      return;
     }
-    for (; link != NULL && n + 2 <= (gint) G_N_ELEMENTS (iov)
-         && !(begun && link != self->items.head && self->control->len > 0);
-         link = link->next)
-      n += fill (&iov[n], link->data);
-    for (gint i = 0; i < n; i++) {
-      iov[i].iov_len = MIN (iov[i].iov_len, limit - total);
-      total += iov[i].iov_len;
-    }
-
-    sent = helix_transport_write (self->fd, iov, n);
     if (sent < 0) {
-      if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!self->blocked)
-          self->last_write = now;
-        self->blocked = TRUE;
-        return;
-      }
       die (self, g_strerror (errno));
       return;
     }
     self->last_write = now;
     limit -= (gsize) sent;
-    book (self, (gsize) sent, control);
   }
   if (helix_session_pending (self))
     return;
@@ -294,20 +167,9 @@ helix_session_flush (HelixSession *self, gsize limit, guint64 now)
 }
 
 static void
-queue_item (HelixSession *self, Item *item)
-{
-  if (item->unit != NULL) {
-    g_atomic_int_inc (&item->unit->refs);
-    self->queued_units++;
-    self->queued_bytes += item->unit->map.size;
-  }
-  g_queue_push_tail (&self->items, item);
-}
-
-static void
 overflow (HelixSession *self, const HelixSessionPolicy *policy, gboolean key)
 {
-  guint units = drop_items (self, FALSE);
+  guint units = drop_units (self);
 
   GST_INFO ("client %u takes no more: dropped %u units", self->id, units);
   if (!policy->recover) {
@@ -320,24 +182,23 @@ overflow (HelixSession *self, const HelixSessionPolicy *policy, gboolean key)
 
 void
 helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
-    HelixSessionUnit *unit, const struct helix_unit *head,
+    HelixOutboxUnit *unit, const struct helix_unit *head,
     const struct helix_caps *caps)
 {
   gboolean key = (head->flags & HELIX_UNIT_KEY) != 0;
   struct helix_unit own = *head;
   guint8 message[HELIX_MAX_MESSAGE];
-  Item *item;
 
   if (self->state != HELIX_SESSION_LIVE)
     return;
-  if (!self->waits_key && self->queued_units > 0
-      && (self->queued_units >= HELIX_SESSION_MAX_UNITS
-          || self->queued_bytes + unit->map.size > HELIX_SESSION_MAX_BYTES))
+  if (!self->waits_key && self->out.units > 0
+      && (self->out.units >= HELIX_SESSION_MAX_UNITS
+          || self->out.bytes + unit->map.size > HELIX_SESSION_MAX_BYTES))
     overflow (self, policy, key);
   /* A peer that is stuck in a unit waits for its end as well: it could not
    * take the key unit either. */
   if (self->state != HELIX_SESSION_LIVE
-      || (self->waits_key && (!key || self->queued_units > 0))) {
+      || (self->waits_key && (!key || self->out.units > 0))) {
     self->dropped++;
     return;
   }
@@ -346,18 +207,12 @@ helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
   self->waits_key = self->owes_key = FALSE;
 
   if (self->caps_id != caps->caps_id) {
-    item = g_new0 (Item, 1);
-    item->head_size = (guint) helix_pack_caps (message, caps);
-    memcpy (item->head, message, item->head_size);
-    queue_item (self, item);
+    helix_outbox_add (
+        &self->out, message, helix_pack_caps (message, caps), NULL);
     self->caps_id = caps->caps_id;
   }
-  item = g_new0 (Item, 1);
-  item->unit = unit;
-  item->head_size =
-      (guint) helix_pack_unit (message, &own, (guint32) unit->map.size);
-  memcpy (item->head, message, item->head_size);
-  queue_item (self, item);
+  helix_outbox_add (&self->out, message,
+      helix_pack_unit (message, &own, (guint32) unit->map.size), unit);
 }
 
 /* ---- in ---- */
@@ -420,11 +275,10 @@ got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
   if (self->state == HELIX_SESSION_LIVE)
     self->restarted = TRUE;
   /* The new session must not wait for the old one's backlog. */
-  drop_items (self, self->resync);
-  if (self->resync) {
-    g_byte_array_set_size (self->control, 0);
-    self->control_sent = 0;
-  }
+  if (self->resync)
+    abandon (self);
+  else
+    drop_units (self);
   welcome.version = MIN (hello.version_max, HELIX_VERSION_MAX);
   welcome.role = HELIX_ROLE_STREAM;
   welcome.pid = (guint32) getpid ();
@@ -608,9 +462,7 @@ timed_out (HelixSession *self, guint64 now)
         "nothing came from it for 3 s", now);
     return;
   }
-  drop_items (self, TRUE);
-  g_byte_array_set_size (self->control, 0);
-  self->control_sent = 0;
+  abandon (self);
   self->state = HELIX_SESSION_GREETING;
   self->blocked = FALSE;
   g_free (self->reason);
@@ -636,7 +488,7 @@ tick_live (HelixSession *self, guint64 now)
 
     self->last_ping = now;
     /* Not twice: the one before has not even left. */
-    if (self->control->len == 0)
+    if (helix_outbox_control (&self->out) == 0)
       say (self, message, helix_pack_ping (message, &ping));
   }
   return MIN (

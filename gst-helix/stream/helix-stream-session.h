@@ -15,6 +15,7 @@
 #include <gst/gst.h>
 
 #include "helix-reader.h"
+#include "helix-stream-outbox.h"
 
 G_BEGIN_DECLS
 
@@ -36,17 +37,6 @@ typedef enum {
   HELIX_SESSION_DEAD,
 } HelixSessionState;
 
-/* A unit's bytes, shared by all sessions that still have to send them. */
-typedef struct {
-  gint refs;
-  GstBuffer *buffer;
-  GstMapInfo map;
-} HelixSessionUnit;
-
-/* Takes a reference to the buffer; NULL if it cannot be mapped. */
-HelixSessionUnit *helix_session_unit_new (GstBuffer *buffer);
-void helix_session_unit_unref (HelixSessionUnit *unit);
-
 /* What the server expects of peers. */
 typedef struct {
   const gchar *token; /* or NULL: any */
@@ -60,27 +50,23 @@ typedef struct {
   guint32 id;
   gint fd;
   gchar *peer;
-  gboolean announced; /* client-added was emitted */
-  gboolean restarted; /* HELLO came again since the server looked */
-  gboolean needs_key; /* wants a keyframe soon; the server clears it */
-  gboolean waits_key; /* gets no unit before a key one */
-  GError *problem;    /* of the peer's making, for a warning; or NULL */
-  gchar *reason;      /* why it went; set from CLOSING on */
-  guint64 units, bytes, dropped; /* sent, sent, not sent */
-  struct helix_stats told;       /* last STATS, told.units = 0: none */
+  gboolean announced;      /* client-added was emitted */
+  gboolean restarted;      /* HELLO came again since the server looked */
+  gboolean needs_key;      /* wants a keyframe soon; the server clears it */
+  gboolean waits_key;      /* gets no unit before a key one */
+  GError *problem;         /* of the peer's making, for a warning; or NULL */
+  gchar *reason;           /* why it went; set from CLOSING on */
+  guint64 dropped;         /* units that it did not get */
+  HelixOutbox out;         /* and the counts of what it got */
+  struct helix_stats told; /* last STATS, told.units = 0: none */
 
   /* private */
   gboolean resync; /* the stream outlives sessions: scan, do not give up */
   gboolean blocked, shut;
   struct helix_reader reader;
   guint64 opened, last_read, last_write, last_ping, last_asked, closing;
-  guint32 caps_id;     /* announced, 0 = none */
-  gboolean owes_key;   /* needs_key follows when the backlog is out */
-  GByteArray *control; /* whole messages, control_sent bytes of them sent */
-  gsize control_sent;
-  GQueue items; /* CAPS and UNIT messages; the head may be partly sent */
-  guint queued_units;
-  gsize queued_bytes;
+  guint32 caps_id;   /* announced, 0 = none */
+  gboolean owes_key; /* needs_key follows when the backlog is out */
 } HelixSession;
 
 /* Owns `fd` and `peer` from here on. */
@@ -94,7 +80,7 @@ void helix_session_read (
 
 /* Queues a unit, CAPS before it if need be, or skips it. */
 void helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
-    HelixSessionUnit *unit, const struct helix_unit *head,
+    HelixOutboxUnit *unit, const struct helix_unit *head,
     const struct helix_caps *caps);
 
 /* Sends what the socket takes now, at most `limit` bytes. */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is still to be sent to one peer: control messages, which go first, and
+ * CAPS and UNIT messages in order. Bytes of units are shared between peers and
+ * never copied. Bounds are the caller's matter. No lock.
+ */
+#ifndef HELIX_STREAM_OUTBOX_H
+#define HELIX_STREAM_OUTBOX_H
+
+#include <gst/gst.h>
+
+#include "helix-pack.h"
+
+G_BEGIN_DECLS
+
+/* A unit's bytes. */
+typedef struct {
+  gint refs;
+  GstBuffer *buffer;
+  GstMapInfo map;
+} HelixOutboxUnit;
+
+/* Takes a reference to the buffer; NULL if it cannot be mapped. */
+HelixOutboxUnit *helix_outbox_unit_new (GstBuffer *buffer);
+void helix_outbox_unit_unref (HelixOutboxUnit *unit);
+
+typedef struct {
+  /* to be read */
+  guint units;                    /* that wait, the one under way included */
+  gsize bytes;                    /* of those units */
+  guint64 sent_units, sent_bytes; /* whole units, ever */
+
+  /* private */
+  GByteArray *control; /* whole messages, control_sent bytes of them sent */
+  gsize control_sent;
+  GQueue items; /* the head may be partly sent */
+} HelixOutbox;
+
+void helix_outbox_init (HelixOutbox *self);
+void helix_outbox_clear (HelixOutbox *self);
+
+/* Adds a control message. */
+void helix_outbox_say (HelixOutbox *self, const guint8 *message, gsize size);
+/* Bytes of control messages that wait. */
+gsize helix_outbox_control (const HelixOutbox *self);
+
+/* Adds a message that must not overtake units: CAPS, or the head of a UNIT
+ * and the unit. `size` is at most that of a CAPS message. */
+void helix_outbox_add (
+    HelixOutbox *self, const guint8 *head, gsize size, HelixOutboxUnit *unit);
+
+/* Drops what add () added. A message that is partly sent stays, or the peer
+ * could make nothing of what follows. Returns the number of units dropped. */
+guint helix_outbox_drop (HelixOutbox *self);
+/* Drops all: the peer looks for the next HELLO or WELCOME anyway. */
+guint helix_outbox_abandon (HelixOutbox *self);
+
+gboolean helix_outbox_pending (const HelixOutbox *self);
+
+/* One write of at most `limit` bytes. Returns what was sent, or -1 and
+ * errno. */
+gssize helix_outbox_send (HelixOutbox *self, gint fd, gsize limit);
+
+G_END_DECLS
+
+#endif /* HELIX_STREAM_OUTBOX_H */
