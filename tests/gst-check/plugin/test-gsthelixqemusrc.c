@@ -1,0 +1,742 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <unistd.h>
+
+#include "fake-shim.h"
+#include "helix-marker.h"
+#include "helix-platform.h"
+#include "sim-child.h"
+
+#define WIDTH 640
+#define HEIGHT 96
+
+/* What vtenc_h264 takes (GStreamer 1.22 on macOS). */
+#define VTENC \
+  "video/x-raw, format = { AYUV64, UYVY, NV12, I420, ARGB64_BE, RGBA64_LE }, " \
+  "width = [ 1, 2147483647 ], height = [ 1, 2147483647 ], " \
+  "framerate = [ 0/1, 2147483647/1 ]"
+
+static gchar *path;
+
+static void
+setup (void)
+{
+  path = fake_path_new ();
+}
+
+static void
+teardown (void)
+{
+  gchar *lock = g_strconcat (path, ".lock", NULL);
+
+  g_unlink (lock);
+  g_free (lock);
+  fake_path_free (path);
+}
+
+static FakeShim *
+shim_new (void)
+{
+  FakeConfig config = {.width = WIDTH, .height = HEIGHT, .scanouts = 2};
+
+  return fake_shim_new (path, &config);
+}
+
+/* The element with its socket set and a downstream that takes `caps`. */
+static GstHarness *
+harness_new (const gchar *caps, const gchar *first, ...)
+{
+  GstHarness *h = gst_harness_new ("helixqemusrc");
+  va_list args;
+
+  fail_unless (h != NULL);
+  gst_harness_use_systemclock (h);
+  gst_harness_set_sink_caps_str (h, caps);
+  g_object_set (h->element, "socket-path", path, NULL);
+  va_start (args, first);
+  if (first != NULL)
+    g_object_set_valist (G_OBJECT (h->element), first, args);
+  va_end (args);
+  return h;
+}
+
+static void
+sink_info (GstHarness *h, GstVideoInfo *info)
+{
+  GstCaps *caps = gst_pad_get_current_caps (h->sinkpad);
+
+  fail_unless (caps != NULL);
+  fail_unless (gst_video_info_from_caps (info, caps));
+  gst_caps_unref (caps);
+}
+
+static guint32
+number_of (GstVideoInfo *info, GstBuffer *buffer)
+{
+  guint component = GST_VIDEO_INFO_IS_YUV (info) ? 0 : 1; /* Y or green */
+  GstVideoFrame frame;
+  guint32 number = 0;
+
+  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READ));
+  fail_unless (
+      helix_marker_read (GST_VIDEO_FRAME_COMP_DATA (&frame, component),
+          (guint32) GST_VIDEO_FRAME_COMP_STRIDE (&frame, component),
+          (guint32) GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, component), &number),
+      "the marker cannot be read");
+  gst_video_frame_unmap (&frame);
+  return number;
+}
+
+static GstBuffer *
+expect_number (GstHarness *h, guint32 number)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+  GstVideoInfo info;
+
+  fail_unless (buffer != NULL);
+  sink_info (h, &info);
+  fail_unless_equals_int (number_of (&info, buffer), number);
+  return buffer;
+}
+
+static guint64
+stat_of (GstElement *element, const gchar *name)
+{
+  GstStructure *stats = NULL;
+  guint64 value = 0;
+  guint small = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  fail_unless_equals_string (
+      gst_structure_get_name (stats), "application/x-helix-qemu-src-stats");
+  if (!gst_structure_get_uint64 (stats, name, &value)) {
+    fail_unless (gst_structure_get_uint (stats, name, &small), "%s", name);
+    value = small;
+  }
+  gst_structure_free (stats);
+  return value;
+}
+
+/* ---- pictures ---- */
+
+static const struct {
+  const gchar *peer;
+  const gchar *caps;
+} formats[] = {
+    {VTENC,
+        "video/x-raw, format=NV12, framerate=60/1, colorimetry=bt709, "
+        "chroma-site=mpeg2"},
+    {"video/x-raw, format=I420",
+        "video/x-raw, format=I420, framerate=60/1, colorimetry=bt709, "
+        "chroma-site=mpeg2"},
+    {"video/x-raw",
+        "video/x-raw, format=BGRx, framerate=60/1, colorimetry=sRGB"},
+    {"video/x-raw, format=BGRA",
+        "video/x-raw, format=BGRA, framerate=60/1, colorimetry=sRGB"},
+};
+
+/* Frames come whole, once each, in order, with a time of their own, whatever
+ * downstream takes and whichever way the pixels come. */
+static void
+run_format (guint i, gboolean shared_memory)
+{
+  GstHarness *h =
+      harness_new (formats[i].peer, "shared-memory", shared_memory, NULL);
+  GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  GstCaps *want = gst_caps_from_string (formats[i].caps), *got;
+  GstClockTime last = GST_CLOCK_TIME_NONE;
+  GstReferenceTimestampMeta *meta;
+  FakeShim *shim = shim_new ();
+  GstBuffer *buffer;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 1; n <= 10; n++) {
+    guint64 before = helix_now_ns ();
+
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    buffer = expect_number (h, n);
+    fail_unless (GST_BUFFER_PTS_IS_VALID (buffer));
+    fail_unless (
+        !GST_CLOCK_TIME_IS_VALID (last) || GST_BUFFER_PTS (buffer) > last);
+    last = GST_BUFFER_PTS (buffer);
+    fail_unless_equals_uint64 (GST_BUFFER_OFFSET (buffer), n);
+    meta = gst_buffer_get_reference_timestamp_meta (buffer, stamp);
+    fail_unless (meta != NULL);
+    fail_unless (
+        meta->timestamp >= before && meta->timestamp <= helix_now_ns ());
+    gst_buffer_unref (buffer);
+  }
+  got = gst_pad_get_current_caps (h->sinkpad);
+  fail_unless (gst_caps_is_subset (got, want));
+  gst_caps_unref (got);
+  gst_caps_unref (want);
+  gst_caps_unref (stamp);
+  fail_unless_equals_uint64 (stat_of (h->element, "frames"), 10);
+  fail_unless_equals_uint64 (stat_of (h->element, "dropped"), 0);
+  fail_unless_equals_uint64 (stat_of (h->element, "last-sequence"), 10);
+  fail_unless_equals_uint64 (stat_of (h->element, "width"), WIDTH);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+
+GST_START_TEST (test_formats)
+{
+  run_format (__i__, TRUE);
+  run_format (__i__, FALSE);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_resize)
+{
+  static const guint sizes[][2] = {
+      {800, 600}, {641, 97}, {1366, 768}, {640, 96}};
+  GstHarness *h = harness_new (formats[__i__].peer, NULL);
+  FakeShim *shim = shim_new ();
+  GstVideoInfo info;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (expect_number (h, 1));
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    fake_shim_resize (shim, sizes[i][0], sizes[i][1], HELIX_FOURCC_BGRX);
+    for (guint32 n = 0; n < 3; n++) {
+      fail_unless (fake_shim_send (shim, 10 * i + n, NULL, 0));
+      gst_buffer_unref (expect_number (h, 10 * i + n));
+      sink_info (h, &info);
+      fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info), sizes[i][0]);
+      fail_unless_equals_int (GST_VIDEO_INFO_HEIGHT (&info), sizes[i][1]);
+    }
+  }
+  fail_unless_equals_int (fake_shim_accepted (shim), 1);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* Slots go through untouched, and come back when their buffers go. */
+GST_START_TEST (test_pass_through)
+{
+  GstHarness *h = harness_new ("video/x-raw", "keepalive-time", 0, NULL);
+  FakeShim *shim = shim_new ();
+  GstBuffer *buffer;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  buffer = expect_number (h, 1);
+  fail_unless (GST_MEMORY_IS_READONLY (gst_buffer_peek_memory (buffer, 0)));
+  fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
+  fail_unless_equals_uint64 (stat_of (h->element, "copied"), 0);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* A downstream that keeps everything stops nothing. */
+GST_START_TEST (test_hoarding)
+{
+  GstHarness *h = harness_new ("video/x-raw", NULL);
+  FakeShim *shim = shim_new ();
+  GstBuffer *hoard[20];
+  GstVideoInfo info;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    hoard[n] = expect_number (h, n);
+  }
+  fail_unless (stat_of (h->element, "copied") >= G_N_ELEMENTS (hoard) - 3);
+  sink_info (h, &info);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+  /* They outlive the element and the connection. */
+  for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    fail_unless_equals_int (number_of (&info, hoard[n]), n);
+    gst_buffer_unref (hoard[n]);
+  }
+}
+GST_END_TEST;
+
+GST_START_TEST (test_keepalive)
+{
+  GstHarness *h = harness_new (formats[__i__].peer, "keepalive-time", 50, NULL);
+  GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  FakeShim *shim = shim_new ();
+  GstClockTime first, last;
+  GstBuffer *buffer;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  buffer = expect_number (h, 1);
+  first = last = GST_BUFFER_PTS (buffer);
+  gst_buffer_unref (buffer);
+  for (guint i = 0; i < 5; i++) {
+    buffer = expect_number (h, 1);
+    fail_unless (GST_BUFFER_PTS (buffer) > last);
+    last = GST_BUFFER_PTS (buffer);
+    /* It was not captured now. */
+    fail_unless (
+        gst_buffer_get_reference_timestamp_meta (buffer, stamp) == NULL);
+    gst_buffer_unref (buffer);
+  }
+  fail_unless (last - first >= 4 * 50 * GST_MSECOND);
+  fail_unless (stat_of (h->element, "repeated") >= 5);
+  fail_unless_equals_uint64 (stat_of (h->element, "frames"), 1);
+  /* Something new is not held up by it. */
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  do {
+    GstVideoInfo info;
+
+    buffer = gst_harness_pull (h);
+    sink_info (h, &info);
+    last = number_of (&info, buffer);
+    gst_buffer_unref (buffer);
+  } while (last == 1);
+  fail_unless_equals_uint64 (last, 2);
+  gst_caps_unref (stamp);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_keepalive_off)
+{
+  GstHarness *h = harness_new ("video/x-raw", "keepalive-time", 0, NULL);
+  FakeShim *shim = shim_new ();
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (expect_number (h, 1));
+  /* Longer than the default, so that a forgotten timer shows. */
+  g_usleep (G_USEC_PER_SEC);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  fail_unless_equals_uint64 (stat_of (h->element, "repeated"), 0);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* ---- conduct ---- */
+
+GST_START_TEST (test_latency)
+{
+  GstHarness *h = harness_new ("video/x-raw", NULL);
+  GstQuery *query = gst_query_new_latency ();
+  GstClockTime min, max;
+  gboolean live;
+
+  gst_harness_play (h);
+  fail_unless (gst_pad_peer_query (h->sinkpad, query));
+  gst_query_parse_latency (query, &live, &min, &max);
+  fail_unless (live);
+  fail_unless (min > 0 && min < 20 * GST_MSECOND);
+  fail_if (GST_CLOCK_TIME_IS_VALID (max));
+  gst_query_unref (query);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_what_is_asked_for)
+{
+  GstHarness *h = harness_new ("video/x-raw", "scanout", 1, "max-framerate", 30,
+      1, "shared-memory", FALSE, NULL);
+  FakeShim *shim = shim_new ();
+  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  struct helix_subscribe subscribe;
+  GstVideoInfo info;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  subscribe = fake_shim_subscription (shim);
+  fail_unless_equals_int (subscribe.scanout, 1);
+  fail_unless_equals_int (subscribe.resource_id, 0);
+  fail_unless_equals_int (subscribe.rate_num, 30);
+  fail_unless_equals_int (subscribe.rate_den, 1);
+  fail_unless_equals_int (subscribe.flags, HELIX_SUBSCRIBE_INLINE);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (expect_number (h, 1));
+  sink_info (h, &info);
+  fail_unless_equals_int (info.fps_n, 30);
+  /* While playing. */
+  g_object_set (h->element, "resource-id", 77, NULL);
+  while (
+      fake_shim_subscription (shim).resource_id != 77 && helix_now_ns () < end)
+    g_thread_yield ();
+  subscribe = fake_shim_subscription (shim);
+  fail_unless_equals_int (subscribe.resource_id, 77);
+  fail_unless (subscribe.scanout == HELIX_NONE32);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* Downstream insists on fewer frames: the shim is asked for no more. */
+GST_START_TEST (test_downstream_rate)
+{
+  GstHarness *h =
+      harness_new ("video/x-raw, format=NV12, framerate=10/1", NULL);
+  FakeShim *shim = shim_new ();
+  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 0);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (expect_number (h, 1));
+  while (fake_shim_subscription (shim).rate_num != 10 && helix_now_ns () < end)
+    g_thread_yield ();
+  fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 10);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+static void
+change_states (void)
+{
+  GstElement *pipeline, *src;
+
+  pipeline = gst_parse_launch ("helixqemusrc name=src ! fakesink", NULL);
+  src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_object_set (src, "socket-path", path, NULL);
+  for (guint i = 0; i < 100; i++) {
+    guint64 begin = helix_now_ns ();
+
+    fail_unless (gst_element_set_state (pipeline, GST_STATE_PLAYING)
+        != GST_STATE_CHANGE_FAILURE);
+    /* Anywhere between the first step and the first frames. */
+    g_usleep ((gulong) (i % 10) * 1000);
+    fail_unless (gst_element_set_state (pipeline, GST_STATE_NULL)
+        == GST_STATE_CHANGE_SUCCESS);
+    fail_unless (helix_now_ns () - begin < 2 * GST_SECOND);
+  }
+  gst_object_unref (src);
+  gst_object_unref (pipeline);
+}
+
+static guint
+count_fds (void)
+{
+  GDir *dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint count = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    count++;
+  if (dir != NULL)
+    g_dir_close (dir);
+  return count;
+}
+
+GST_START_TEST (test_states_without_peer)
+{
+  guint fds;
+
+  change_states ();
+  fds = count_fds ();
+  change_states ();
+  fail_unless_equals_int (count_fds (), fds);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_states_with_peer)
+{
+  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=200");
+  guint fds;
+
+  change_states ();
+  fds = count_fds ();
+  change_states ();
+  fail_unless_equals_int (count_fds (), fds);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* Frames go on after a pause, and none is from before what was seen. */
+GST_START_TEST (test_pause)
+{
+  GstHarness *h = harness_new (VTENC, NULL);
+  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
+  guint32 last = 0, number;
+  GstVideoInfo info;
+
+  for (guint i = 0; i < 10; i++) {
+    gst_harness_play (h);
+    for (guint n = 0; n < 5; n++) {
+      GstBuffer *buffer = gst_harness_pull (h);
+
+      sink_info (h, &info);
+      number = number_of (&info, buffer);
+      fail_unless (number >= last);
+      last = number;
+      gst_buffer_unref (buffer);
+    }
+    fail_unless (gst_element_set_state (h->element, GST_STATE_PAUSED)
+        == GST_STATE_CHANGE_NO_PREROLL);
+  }
+  gst_harness_teardown (h);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+static const gchar *const encoders[] = {
+    "x264enc tune=zerolatency speed-preset=ultrafast", "openh264enc"};
+
+GST_START_TEST (test_encoders)
+{
+  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
+  gchar *line = g_strdup_printf (
+      "helixqemusrc socket-path=%s num-buffers=60 ! %s ! fakesink", path,
+      encoders[__i__]);
+  GError *error = NULL;
+  GstElement *pipeline = gst_parse_launch (line, &error);
+  GstMessage *message;
+  GstBus *bus;
+
+  fail_unless (error == NULL, "%s: %s", line, error ? error->message : "");
+  bus = gst_element_get_bus (pipeline);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND,
+      GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+  fail_unless (message != NULL, "%s did not end", line);
+  fail_unless_equals_string (GST_MESSAGE_TYPE_NAME (message), "eos");
+  gst_message_unref (message);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+  g_free (line);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* Drawn in bursts: numbers never go back, and the last of each burst is here
+ * within 100 ms with nothing drawn after it. */
+GST_START_TEST (test_bursts)
+{
+  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100 --frames=150");
+  GstClockTime late = 0;
+  guint32 last = 0;
+
+  gst_harness_play (h);
+  while (last < 149) {
+    GstBuffer *buffer = gst_harness_pull (h);
+    GstVideoInfo info;
+    guint32 number;
+
+    fail_unless (buffer != NULL, "frame 149 never came, the last was %u", last);
+    late = stat_of (h->element, "latency");
+    sink_info (h, &info);
+    number = number_of (&info, buffer);
+    fail_unless (number >= last, "%u after %u", number, last);
+    last = number;
+    gst_buffer_unref (buffer);
+  }
+  fail_unless (late < 100 * GST_MSECOND);
+  gst_harness_teardown (h);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* The sim dies without a word and another takes its place. */
+GST_START_TEST (test_peer_killed)
+{
+  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  GstBus *bus = gst_bus_new ();
+  GstMessage *message;
+  GstBuffer *buffer;
+  SimChild *sim;
+
+  gst_element_set_bus (h->element, bus);
+  sim = sim_child_new (path, "--size=640x96 --rate=100");
+  gst_harness_play (h);
+  for (guint i = 0; i < 3; i++) {
+    guint64 begin;
+
+    gst_buffer_unref (gst_harness_pull (h));
+    sim_child_kill (sim);
+    message = gst_bus_timed_pop_filtered (
+        bus, GST_SECOND, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+    fail_unless (message != NULL, "no warning within 1 s");
+    fail_unless_equals_string (GST_MESSAGE_TYPE_NAME (message), "warning");
+    gst_message_unref (message);
+    while ((buffer = gst_harness_try_pull (h)) != NULL)
+      gst_buffer_unref (buffer);
+    sim = sim_child_new (path, "--size=640x96 --rate=100");
+    begin = helix_now_ns ();
+    buffer = gst_harness_pull (h);
+    fail_unless (buffer != NULL);
+    fail_unless (helix_now_ns () - begin < GST_SECOND);
+    fail_unless (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
+    gst_buffer_unref (buffer);
+    fail_unless_equals_uint64 (stat_of (h->element, "reconnects"), i + 1);
+  }
+  fail_if (gst_bus_have_pending (bus)
+      && gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) != NULL);
+  gst_element_set_bus (h->element, NULL);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+  sim_child_kill (sim);
+}
+GST_END_TEST;
+
+/* ---- errors ---- */
+
+/* Plays a pipeline until the source complains: one message, in time, naming
+ * `word`, and no second one from it after. */
+static void
+expect_message (const gchar *properties, GstMessageType type, const gchar *word)
+{
+  gchar *line = g_strdup_printf ("helixqemusrc %s ! fakesink", properties),
+        *debug;
+  GstElement *pipeline = gst_parse_launch (line, NULL);
+  GstBus *bus = gst_element_get_bus (pipeline);
+  guint64 begin = helix_now_ns ();
+  GstMessage *message;
+  GError *error = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (
+      bus, 5 * GST_SECOND, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+  fail_unless (message != NULL, "%s: no message", line);
+  fail_unless (helix_now_ns () - begin < GST_SECOND, "%s: late", line);
+  fail_unless_equals_int (GST_MESSAGE_TYPE (message), type);
+  if (type == GST_MESSAGE_ERROR)
+    gst_message_parse_error (message, &error, &debug);
+  else
+    gst_message_parse_warning (message, &error, &debug);
+  fail_unless (
+      strstr (error->message, word) != NULL, "%s: %s", line, error->message);
+  g_clear_error (&error);
+  g_free (debug);
+  gst_message_unref (message);
+  /* The base class adds its own "Internal data stream error". */
+  message =
+      gst_bus_timed_pop_filtered (bus, 300 * GST_MSECOND, GST_MESSAGE_WARNING);
+  fail_unless (message == NULL, "%s: a second warning", line);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+  g_free (line);
+}
+
+GST_START_TEST (test_no_peer)
+{
+  gchar *properties = g_strdup_printf ("socket-path=%s", path);
+
+  expect_message (
+      properties, GST_MESSAGE_WARNING, "Start QEMU with -device helix-export");
+  g_free (properties);
+  properties = g_strdup_printf ("socket-path=%s auto-reconnect=false", path);
+  expect_message (
+      properties, GST_MESSAGE_ERROR, "Start QEMU with -device helix-export");
+  g_free (properties);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_default_places)
+{
+  gchar *dir = g_path_get_dirname (path);
+
+  g_setenv ("XDG_RUNTIME_DIR", dir, TRUE);
+  fail_unless (g_chdir (dir) == 0);
+  g_unsetenv ("HELIX_SOCKET");
+  expect_message ("", GST_MESSAGE_WARNING, path);
+  expect_message ("", GST_MESSAGE_WARNING, "./helix.sock");
+  g_setenv ("HELIX_SOCKET", "/nowhere/h.sock", TRUE);
+  expect_message ("", GST_MESSAGE_WARNING, "/nowhere/h.sock");
+  g_free (dir);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_scanout)
+{
+  SimChild *sim = sim_child_new (path, "--size=640x96 --scanouts=2");
+  gchar *properties = g_strdup_printf ("socket-path=%s scanout=99", path);
+
+  expect_message (
+      properties, GST_MESSAGE_ERROR, "There is no scanout 99: the VM at");
+  g_free (properties);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_path)
+{
+  gchar *properties = g_strdup_printf ("socket-path=/tmp/%0150d", 0);
+
+  expect_message (properties, GST_MESSAGE_ERROR, "too long");
+  g_free (properties);
+  fail_unless (g_file_set_contents (path, "", 0, NULL));
+  properties = g_strdup_printf ("socket-path=%s", path);
+  expect_message (properties, GST_MESSAGE_ERROR, "is a regular file");
+  g_free (properties);
+}
+GST_END_TEST;
+
+static const struct {
+  FakeFault fault;
+  const gchar *word;
+} faults[] = {
+    {FAKE_WRONG_MAGIC, "does not speak the helix frame protocol"},
+    {FAKE_VERSION_WELCOME, "version 77"},
+    {FAKE_VERSION_ERROR, "version 77"},
+};
+
+GST_START_TEST (test_bad_peer)
+{
+  FakeConfig config = {.width = WIDTH, .height = HEIGHT};
+  gchar *properties = g_strdup_printf ("socket-path=%s", path);
+  FakeShim *shim;
+
+  config.fault = faults[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  expect_message (properties, GST_MESSAGE_ERROR, faults[__i__].word);
+  g_free (properties);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+static Suite *
+gst_helix_qemu_src_suite (void)
+{
+  Suite *s = suite_create ("helixqemusrc");
+  TCase *tc = tcase_create ("general");
+  gint n = G_N_ELEMENTS (formats);
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_set_timeout (tc, 120);
+  tcase_add_loop_test (tc, test_formats, 0, n);
+  tcase_add_loop_test (tc, test_resize, 0, n);
+  tcase_add_test (tc, test_pass_through);
+  tcase_add_test (tc, test_hoarding);
+  tcase_add_loop_test (tc, test_keepalive, 0, n);
+  tcase_add_test (tc, test_keepalive_off);
+  tcase_add_test (tc, test_latency);
+  tcase_add_test (tc, test_what_is_asked_for);
+  tcase_add_test (tc, test_downstream_rate);
+  tcase_add_test (tc, test_states_without_peer);
+  tcase_add_test (tc, test_states_with_peer);
+  tcase_add_test (tc, test_pause);
+  tcase_add_loop_test (tc, test_encoders, 0, G_N_ELEMENTS (encoders));
+  tcase_add_test (tc, test_bursts);
+  tcase_add_test (tc, test_peer_killed);
+  tcase_add_test (tc, test_no_peer);
+  tcase_add_test (tc, test_default_places);
+  tcase_add_test (tc, test_bad_scanout);
+  tcase_add_test (tc, test_bad_path);
+  tcase_add_loop_test (tc, test_bad_peer, 0, G_N_ELEMENTS (faults));
+  return s;
+}
+
+GST_CHECK_MAIN (gst_helix_qemu_src);
