@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -20,6 +21,9 @@
 #define BACKLOG 16
 
 #define LOCK_SUFFIX ".lock"
+
+/* Bytes of " (pid N)" and of a lock file, NUL included. */
+#define PID_WORDS 32
 
 /* Writes the sentence and sets errno last: vsnprintf may change it. */
 static bool __attribute__ ((format (printf, 3, 4)))
@@ -61,6 +65,37 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
       path, strerror (error));
 }
 
+/* " (pid 123)" for a sentence, empty when it is not known. */
+static const char *
+pid_words (char words[PID_WORDS], long pid)
+{
+  words[0] = '\0';
+  if (pid > 0)
+    snprintf (words, PID_WORDS, " (pid %ld)", pid);
+  return words;
+}
+
+/* The holder of a lock leaves its pid in it, for whoever finds it taken. */
+static void
+write_pid (int fd)
+{
+  char text[PID_WORDS];
+  int size = snprintf (text, sizeof text, "%ld\n", (long) getpid ());
+
+  /* A courtesy only: the lock holds without. */
+  if (ftruncate (fd, 0) < 0 || pwrite (fd, text, (size_t) size, 0) < 0)
+    return;
+}
+
+static long
+read_pid (int fd)
+{
+  char text[PID_WORDS] = "";
+  ssize_t n = pread (fd, text, sizeof text - 1, 0);
+
+  return n > 0 ? strtol (text, NULL, 10) : 0;
+}
+
 /* True if `fd` is the file that the name in the directory leads to. */
 static bool
 is_current (int dir_fd, const char *name, int fd)
@@ -82,6 +117,7 @@ static bool
 take_lock (struct helix_unix_listener *self, const char *path, char *why)
 {
   char name[sizeof self->name + sizeof LOCK_SUFFIX];
+  char who[PID_WORDS];
   int error;
 
   lock_name (self, name, sizeof name);
@@ -99,9 +135,9 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
       error = errno;
       if (error == EWOULDBLOCK)
         return fail (why, EADDRINUSE,
-            "socket '%s' is already served by another process, which holds "
+            "socket '%s' is already served by another process%s, which holds "
             "'%s" LOCK_SUFFIX "': stop that one, or choose another path",
-            path, path);
+            path, pid_words (who, read_pid (self->lock_fd)), path);
       return fail (why, error,
           "cannot lock '%s" LOCK_SUFFIX "': %s: choose a "
           "path on a local file system",
@@ -109,24 +145,31 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
     }
     /* A holder that closes removes the file: if that happened between our
      * open and our flock, we hold the lock of a file that nobody sees. */
-    if (is_current (self->dir_fd, name, self->lock_fd))
+    if (is_current (self->dir_fd, name, self->lock_fd)) {
+      write_pid (self->lock_fd);
       return true;
+    }
     close (self->lock_fd);
     self->lock_fd = -1;
   }
 }
 
-/* Does somebody listen at `path`? 0 = yes, else the errno of connect. */
+/* Does somebody listen at `path`? 0 = yes, and perhaps its pid; else the
+ * errno of connect. */
 static int
-probe (const char *path)
+probe (const char *path, pid_t *pid)
 {
   int fd = helix_socket (AF_UNIX);
   int error = 0;
+  uid_t uid;
 
+  *pid = 0;
   if (fd < 0)
     return errno;
   if (helix_unix_connect (fd, path) < 0)
     error = errno;
+  else if (helix_peer_credentials (fd, &uid, pid) < 0)
+    *pid = 0;
   close (fd);
   /* EAGAIN: the queue of a living listener is full. */
   return error == EAGAIN || error == EINPROGRESS ? 0 : error;
@@ -136,7 +179,9 @@ probe (const char *path)
 static bool
 clear_path (struct helix_unix_listener *self, const char *path, char *why)
 {
+  char who[PID_WORDS];
   struct stat st;
+  pid_t pid;
   int error;
 
   if (fstatat (self->dir_fd, self->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -155,12 +200,12 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
             : S_ISLNK (st.st_mode) ? "symbolic link"
                                    : "special file");
 
-  error = probe (path);
+  error = probe (path, &pid);
   if (error == 0)
     return fail (why, EADDRINUSE,
-        "socket '%s' is already served by another process: stop that one, "
+        "socket '%s' is already served by another process%s: stop that one, "
         "or choose another path",
-        path);
+        path, pid_words (who, (long) pid));
   /* ENOENT: gone by itself since. */
   if (error != ECONNREFUSED && error != ENOENT)
     return fail (why, error,
@@ -183,6 +228,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path, char *why)
 {
   struct stat st;
   const char *step = "create";
+  pid_t pid;
   int error;
 
   self->fd = helix_socket (AF_UNIX);
@@ -205,7 +251,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path, char *why)
   if (listen (self->fd, BACKLOG) < 0)
     goto failed;
   step = "reach";
-  errno = probe (path);
+  errno = probe (path, &pid);
   if (errno != 0)
     goto failed;
   return true;
