@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Listening (platform/helix-unix-listener.c) as the shim does it: whatever is
+ * in the way is recognised, named, and left alone unless it is dead.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-test-client.h"
+#include "helix-unix-listener.h"
+
+struct place {
+  char *dir, *path, *lock;
+};
+
+static void
+place_init (struct place *place)
+{
+  place->dir = test_dir_new ();
+  place->path = g_build_filename (place->dir, "helix.sock", NULL);
+  place->lock = g_strdup_printf ("%s.lock", place->path);
+}
+
+static void
+place_clear (struct place *place)
+{
+  test_dir_free (place->dir);
+  g_free (place->path);
+  g_free (place->lock);
+}
+
+/* A shim on `path` must refuse, with these words. */
+static void
+assert_refused (const char *path, const char *why, const char *remedy)
+{
+  struct test_shim *test = test_shim_make (NULL, path);
+  char *error = NULL;
+
+  fail_if (helix_shim_listen (test->shim, &error));
+  fail_unless (error != NULL);
+  fail_unless (strlen (path) == 0 || strstr (error, path) != NULL,
+      "the path is not in \"%s\"", error);
+  fail_unless (
+      strstr (error, why) != NULL, "\"%s\" is not in \"%s\"", why, error);
+  fail_unless (
+      strstr (error, remedy) != NULL, "\"%s\" is not in \"%s\"", remedy, error);
+  free (error);
+  test_shim_free (test);
+}
+
+static void
+assert_serves (const char *path)
+{
+  struct test_shim *test = test_shim_make (NULL, path);
+  struct test_client *client;
+
+  test_shim_start (test);
+  client = test_client_new (test, 0);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+static void
+assert_absent (const char *path)
+{
+  fail_unless (access (path, F_OK) < 0, "%s is left behind", path);
+}
+
+/* Listens, then dies without a chance to clean up. */
+static pid_t
+spawn_server (const char *path)
+{
+  int ready[2];
+  char byte;
+  pid_t pid;
+
+  fail_unless (pipe (ready) == 0);
+  pid = fork ();
+  if (pid == 0) {
+    struct helix_unix_listener listener;
+    char why[HELIX_UNIX_WHY];
+
+    if (!helix_unix_listener_open (&listener, path, why)
+        || write (ready[1], "x", 1) != 1)
+      _exit (1);
+    for (;;)
+      pause ();
+  }
+  close (ready[1]);
+  fail_unless (read (ready[0], &byte, 1) == 1, "the server did not start");
+  close (ready[0]);
+  return pid;
+}
+
+static void
+kill_server (pid_t pid)
+{
+  kill (pid, SIGKILL);
+  fail_unless (waitpid (pid, NULL, 0) == pid);
+}
+
+GST_START_TEST (test_mode_and_cleanliness)
+{
+  struct place place;
+  struct test_shim *test;
+  struct stat st;
+  mode_t mask = umask (0);
+
+  place_init (&place);
+  for (int i = 0; i < 2; i++) {
+    test = test_shim_make (NULL, place.path);
+    test_shim_start (test);
+    fail_unless (lstat (place.path, &st) == 0);
+    fail_unless (S_ISSOCK (st.st_mode));
+    fail_unless_equals_int (st.st_mode & 07777, 0600);
+    test_shim_free (test);
+    assert_absent (place.path);
+    assert_absent (place.lock);
+    umask (0777);
+  }
+  umask (mask);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_stale_socket)
+{
+  struct place place;
+  struct test_shim *test;
+
+  place_init (&place);
+  kill_server (spawn_server (place.path));
+  fail_unless (access (place.path, F_OK) == 0, "no stale socket to test with");
+  test = test_shim_make (NULL, place.path);
+  test_shim_start (test);
+  fail_unless (test_logged (test, "dead server"), "it was replaced silently");
+  fail_unless (test_logged (test, place.path));
+  test_client_free (test_client_new (test, 0));
+  test_shim_free (test);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_second_server)
+{
+  struct place place;
+  char *pid_words;
+  pid_t pid;
+
+  place_init (&place);
+  pid = spawn_server (place.path);
+  pid_words = g_strdup_printf ("pid %ld", (long) pid);
+  assert_refused (place.path, pid_words, "stop that one");
+  assert_refused (place.path, "already served", "another path");
+  fail_unless (access (place.path, F_OK) == 0, "the first one's is gone");
+  kill_server (pid);
+  assert_serves (place.path);
+  g_free (pid_words);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* A server that takes no lock is known by its answer. */
+GST_START_TEST (test_server_without_lock)
+{
+  struct place place;
+  struct test_shim *test;
+  char *pid_words = g_strdup_printf ("pid %ld", (long) getpid ());
+  int fd = helix_socket (AF_UNIX);
+
+  place_init (&place);
+  fail_unless (helix_unix_bind (fd, place.path) == 0);
+  fail_unless (listen (fd, 4) == 0);
+  assert_refused (place.path, "already served", "another path");
+  assert_refused (place.path, pid_words, "another path");
+  fail_unless (access (place.path, F_OK) == 0);
+  /* It dies: next time it is in nobody's way. */
+  close (fd);
+  test = test_shim_make (NULL, place.path);
+  test_shim_start (test);
+  test_shim_free (test);
+  g_free (pid_words);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* Only sockets are ever removed. */
+GST_START_TEST (test_other_files)
+{
+  struct place place;
+  char *target;
+  struct stat st;
+  gchar *text = NULL;
+
+  place_init (&place);
+  fail_unless (g_file_set_contents (place.path, "precious", -1, NULL));
+  assert_refused (place.path, "regular file", "remove it");
+  fail_unless (g_file_get_contents (place.path, &text, NULL, NULL));
+  fail_unless_equals_string (text, "precious");
+  g_free (text);
+  unlink (place.path);
+
+  fail_unless (mkdir (place.path, 0700) == 0);
+  assert_refused (place.path, "directory", "another path");
+  fail_unless (rmdir (place.path) == 0);
+
+  target = g_build_filename (place.dir, "target", NULL);
+  fail_unless (symlink (target, place.path) == 0);
+  assert_refused (place.path, "symbolic link", "remove it");
+  fail_unless (lstat (place.path, &st) == 0 && S_ISLNK (st.st_mode));
+  unlink (place.path);
+  g_free (target);
+
+  fail_unless (mkfifo (place.path, 0600) == 0);
+  assert_refused (place.path, "special file", "remove it");
+  fail_unless (lstat (place.path, &st) == 0 && S_ISFIFO (st.st_mode));
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_impossible_paths)
+{
+  struct place place;
+  char *longest, *missing;
+  size_t max = helix_sun_path_max () - 1;
+
+  place_init (&place);
+  longest = g_strnfill (max + 1, 'x');
+  memcpy (longest, place.dir, strlen (place.dir));
+  longest[strlen (place.dir)] = '/';
+  assert_refused (longest, "bytes", "shorter");
+  longest[max] = '\0';
+  if (max - strlen (place.dir) <= 127)
+    assert_serves (longest);
+  missing = g_build_filename (place.dir, "no", "such", "helix.sock", NULL);
+  assert_refused (missing, "No such file", "create it");
+  assert_refused ("", "empty", "name a file");
+  g_free (longest);
+  g_free (missing);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* In a child: what check would report from there is lost, so by status. */
+static int
+listen_as_nobody (void *opaque)
+{
+  const char *path = opaque;
+  struct helix_unix_listener listener;
+  char why[HELIX_UNIX_WHY];
+
+  if (helix_unix_listener_open (&listener, path, why))
+    return 1;
+  if (!strstr (why, path))
+    return 2;
+  if (!strstr (why, "Permission denied"))
+    return 3;
+  return strstr (why, "writable") || strstr (why, "choose") ? 0 : 4;
+}
+
+GST_START_TEST (test_permission_denied)
+{
+  struct place place;
+
+  place_init (&place);
+  fail_unless (chmod (place.dir, 0555) == 0);
+  fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
+  fail_unless (chmod (place.dir, 0700) == 0);
+  fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* At the end the socket goes only if it is still ours. */
+GST_START_TEST (test_unlinks_its_own_only)
+{
+  struct place place;
+  struct test_shim *test;
+  int fd = helix_socket (AF_UNIX);
+
+  place_init (&place);
+  test = test_shim_make (NULL, place.path);
+  test_shim_start (test);
+  fail_unless (unlink (place.path) == 0);
+  fail_unless (helix_unix_bind (fd, place.path) == 0);
+  test_shim_free (test);
+  fail_unless (access (place.path, F_OK) == 0, "a stranger's socket is gone");
+  close (fd);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* A relative path stays what it was, wherever the process goes then. */
+GST_START_TEST (test_relative_path)
+{
+  struct place place;
+  struct test_shim *test;
+  char *before = g_get_current_dir ();
+
+  place_init (&place);
+  fail_unless (chdir (place.dir) == 0);
+  test = test_shim_make (NULL, "helix.sock");
+  test_shim_start (test);
+  fail_unless (access (place.path, F_OK) == 0);
+  fail_unless (chdir ("/") == 0);
+  test_shim_free (test);
+  assert_absent (place.path);
+  fail_unless (chdir (before) == 0);
+  g_free (before);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* Many starters, one path: exactly one of them serves. */
+GST_START_TEST (test_race)
+{
+  enum { STARTERS = 8 };
+  struct place place;
+  pid_t pid[STARTERS];
+  int go[2], done[2], winners = 0;
+  char byte;
+
+  place_init (&place);
+  kill_server (spawn_server (place.path)); /* with a stale socket at that */
+  fail_unless (pipe (go) == 0 && pipe (done) == 0);
+  for (int i = 0; i < STARTERS; i++) {
+    pid[i] = fork ();
+    if (pid[i] == 0) {
+      struct helix_unix_listener listener;
+      char why[HELIX_UNIX_WHY];
+      bool won;
+
+      close (go[1]);
+      if (read (go[0], &byte, 1) != 0)
+        _exit (2);
+      won = helix_unix_listener_open (&listener, place.path, why);
+      if (write (done[1], won ? "w" : "l", 1) != 1)
+        _exit (2);
+      for (;;)
+        pause ();
+    }
+  }
+  close (go[0]);
+  close (go[1]); /* all start now */
+  for (int i = 0; i < STARTERS; i++) {
+    fail_unless (read (done[0], &byte, 1) == 1);
+    winners += byte == 'w';
+  }
+  for (int i = 0; i < STARTERS; i++)
+    kill_server (pid[i]);
+  fail_unless_equals_int (winners, 1);
+  close (done[0]);
+  close (done[1]);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+static Suite *
+listener_suite (void)
+{
+  Suite *suite = suite_create ("helix-listener");
+  TCase *tc = tcase_create ("listener");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 60);
+  tcase_add_test (tc, test_mode_and_cleanliness);
+  tcase_add_test (tc, test_stale_socket);
+  tcase_add_test (tc, test_second_server);
+  tcase_add_test (tc, test_server_without_lock);
+  tcase_add_test (tc, test_other_files);
+  tcase_add_test (tc, test_impossible_paths);
+  tcase_add_test (tc, test_permission_denied);
+  tcase_add_test (tc, test_unlinks_its_own_only);
+  tcase_add_test (tc, test_relative_path);
+  tcase_add_test (tc, test_race);
+  return suite;
+}
+
+GST_CHECK_MAIN (listener);
