@@ -138,6 +138,62 @@ GST_START_TEST (test_half_messages)
 
 GST_END_TEST;
 
+/* The host's end of a serial line: it reads strictly until something has no
+ * magic, and then scans. Whatever half message a guest left, the padding and
+ * HELLO of the next one bring it there. */
+GST_START_TEST (test_restart_from_strict)
+{
+  const struct vector *hello = vectors_find ("valid/hello-stream.hex");
+  static const guint8 pad[HELIX_HELLO_PAD];
+  static guint8 longest[HELIX_MAX_MESSAGE] = {
+      'H', 'X', 'F', 'R', HELIX_STATS, 0, 0, 0, 0x00, 0x10, 0, 0};
+  const struct vector *all;
+  guint i, n;
+  gsize cut;
+
+  all = vectors_get (&n);
+  memset (longest + HELIX_HEADER_SIZE, 0xFF, HELIX_MAX_CONTROL);
+  for (i = 0; i <= n; i++) {
+    const guint8 *bytes = i < n ? all[i].bytes : longest;
+    gsize size = i < n ? all[i].size : sizeof longest;
+
+    /* What a guest sends: no pixels, no units. */
+    if (i < n
+        && (!all[i].valid || bytes[4] == HELIX_UNIT || bytes[4] == HELIX_FRAME))
+      continue;
+    for (cut = 0; cut <= size; cut++) {
+      GByteArray *stream = g_byte_array_new ();
+      enum helix_reader_status status;
+      struct helix_reader reader;
+      gboolean scanned = FALSE;
+      gsize done = 0;
+
+      g_byte_array_append (stream, bytes, (guint) cut);
+      g_byte_array_append (stream, pad, sizeof pad);
+      append (stream, hello);
+      helix_reader_init (&reader);
+      while (done < stream->len) {
+        done += vectors_feed (&reader, stream->data + done, stream->len - done,
+            G_MAXSIZE, &status);
+        if (status == HELIX_READER_ERROR) {
+          scanned = TRUE;
+          helix_reader_scan (&reader, HELIX_HELLO, 0);
+        }
+      }
+      expect (
+          status == HELIX_READER_MESSAGE && scanned, "%u cut at %zu", i, cut);
+      expect (reader.header.type == HELIX_HELLO
+              && reader.payload_size == hello->size - 12
+              && memcmp (reader.payload, hello->bytes + 12, hello->size - 12)
+                  == 0,
+          "%u cut at %zu: not the HELLO", i, cut);
+      g_byte_array_unref (stream);
+    }
+  }
+}
+
+GST_END_TEST;
+
 /* A magic in garbage may claim many bytes that contain the true message. The
  * sender of that one waits for its answer, so it must be found at its last
  * byte, and not when the false one would be complete. */
@@ -285,6 +341,7 @@ helix_reader_scan_suite (void)
   tcase_add_test (tc, test_nothing_before);
   tcase_add_test (tc, test_garbage);
   tcase_add_test (tc, test_half_messages);
+  tcase_add_test (tc, test_restart_from_strict);
   tcase_add_test (tc, test_false_magic);
   tcase_add_test (tc, test_wrong_nonce);
   tcase_add_test (tc, test_refusal);
