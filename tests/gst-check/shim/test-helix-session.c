@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a connection lives and ends: deadlines, signs of life, clients that
+ * talk and do not listen.
+ */
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-session.h"
+#include "helix-test-client.h"
+
+#define SECOND 1000000000ull
+
+static struct test_shim *
+new_shim (void)
+{
+  struct test_shim *test = test_shim_new (NULL);
+
+  test_resource_new (test, 1, 64, 48);
+  test_show (test, 0, 1);
+  return test;
+}
+
+static bool
+nobody_left (void *opaque)
+{
+  return test_stats (opaque).clients == 0;
+}
+
+GST_START_TEST (test_no_hello)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *silent = test_client_connect (test);
+  struct test_client *talker = test_client_connect (test);
+  uint64_t begin = helix_now_ns (), took;
+
+  /* Half a header, and PINGs without end, are no HELLO. */
+  test_client_send (silent, "HXFR", 4);
+  test_client_send_raw (talker, HELIX_PING, 0, NULL, 0);
+  test_client_expect_error (silent, 0, HELIX_ERROR_TIMEOUT, "no HELLO");
+  took = helix_now_ns () - begin;
+  test_client_expect_error (talker, 0, HELIX_ERROR_TIMEOUT, "no HELLO");
+  test_client_expect_closed (silent);
+  test_client_expect_closed (talker);
+  fail_unless (took > 4 * SECOND && took < 10 * SECOND);
+  test_until (test, nobody_left, test, "the end of both");
+  test_client_free (silent);
+  test_client_free (talker);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* One answers PING and stays, the other does not and goes. */
+GST_START_TEST (test_signs_of_life)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *good = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *dead = test_client_new (test, HELIX_FEATURE_SHM);
+  uint64_t begin = helix_now_ns (), took;
+
+  dead->mute = true;
+  test_client_expect_error (dead, 0, HELIX_ERROR_TIMEOUT, "not a byte");
+  test_client_expect_closed (dead);
+  took = helix_now_ns () - begin;
+  fail_unless (took > 5 * SECOND && took < 11 * SECOND);
+  fail_if (good->closed);
+  test_client_settle (good);
+  test_client_free (good);
+  test_client_free (dead);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* PING comes after 2 s of silence, and not before. */
+GST_START_TEST (test_ping_when_idle)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  uint64_t begin = helix_now_ns (), took;
+
+  client->keep_pings = true;
+  test_message_free (test_client_expect (client, HELIX_PING, 0));
+  took = helix_now_ns () - begin;
+  fail_unless (took > 1500000000u && took < 6 * SECOND, "after %d ms",
+      (int) (took / 1000000));
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Asks and asks, and reads no answer: what is queued for it is bounded, it
+ * is cut off when its time is up, and its neighbour notices nothing. */
+GST_START_TEST (test_talks_and_does_not_listen)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *rude = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *good = test_client_new (test, HELIX_FEATURE_SHM);
+  uint8_t ping[HELIX_MAX_MESSAGE];
+  size_t size = helix_pack_empty (ping, HELIX_PING, 1), sent = 0;
+  struct test_frame frame;
+
+  test_client_subscribe (good, 1, 0, 0);
+  frame = test_client_frame (good, 1);
+  test_client_release (good, 1, &frame);
+  test_frame_done (&frame);
+  test_client_settle (good);
+  test_client_pause (rude, true);
+  for (int i = 0; i < 500000; i++) {
+    ssize_t n = send (rude->fd, ping, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0)
+      break;
+    sent += (size_t) n;
+  }
+  /* The shim stopped reading: the rest stayed in the client's own socket. */
+  fail_unless (sent < 500000 * size);
+  for (uint64_t i = 0; i < 20; i++) {
+    test_draw_flush (test, 1, (struct helix_rect){0, 0, 9, 9});
+    frame = test_client_frame (good, 1);
+    fail_unless_equals_uint64 (frame.frame.sequence, i + 2);
+    test_client_release (good, 1, &frame);
+    test_frame_done (&frame);
+    test_client_settle (good);
+  }
+  test_until_logged (test, "not a byte");
+  test_client_free (rude);
+  test_client_free (good);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Either half may be closed. */
+GST_START_TEST (test_half_closed)
+{
+  struct test_shim *test = new_shim ();
+  const int halves[] = {SHUT_WR, SHUT_RD, SHUT_RDWR};
+
+  for (guint i = 0; i < G_N_ELEMENTS (halves); i++) {
+    struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+    test_client_subscribe (client, 1, 0, 0);
+    test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+    test_client_pause (client, true);
+    fail_unless (shutdown (client->fd, halves[i]) == 0);
+    for (int n = 0; n < 10; n++)
+      test_draw_flush (test, 1, (struct helix_rect){0, 0, 9, 9});
+    if (halves[i] != SHUT_RD)
+      test_until (test, nobody_left, test, "the half closed one to end");
+    test_client_free (client);
+    test_until (test, nobody_left, test, "the closed one to end");
+  }
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* The peer goes in the middle of a message, of either direction. */
+GST_START_TEST (test_gone_in_mid_message)
+{
+  struct test_shim *test = new_shim ();
+  uint8_t bytes[HELIX_MAX_MESSAGE];
+  struct helix_subscribe wish = {0, 0, 0, 1, 0, HELIX_SUBSCRIBE_INLINE};
+  size_t size = helix_pack_subscribe (bytes, 1, &wish);
+  struct test_client *client;
+
+  for (size_t cut = 1; cut < size; cut++) {
+    client = test_client_new (test, HELIX_FEATURE_SHM);
+    test_client_send (client, bytes, cut);
+    test_client_free (client);
+  }
+  /* 8 MB of pixels on their way to a client that closes. */
+  test_resource_new (test, 2, 1920, 1080);
+  test_show (test, 0, 2);
+  for (int i = 0; i < 10; i++) {
+    client = test_client_new (test, 0);
+    test_client_subscribe (client, 1, 0, 0);
+    test_message_free (test_client_expect (client, HELIX_POOL, 1));
+    test_round (test, 20);
+    test_client_free (client);
+  }
+  test_until (test, nobody_left, test, "the end of all");
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_server_says_bye)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_client_subscribe (client, 1, 0, 0);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  test_shim_stop (test);
+  test_message_free (test_client_expect (client, HELIX_BYE, 0));
+  test_client_expect_closed (client);
+  /* The display goes on, for nobody. */
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 9, 9});
+  fail_unless (helix_shim_idle (test->shim));
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static Suite *
+session_suite (void)
+{
+  Suite *suite = suite_create ("helix-session");
+  TCase *tc = tcase_create ("session");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 60);
+  tcase_add_test (tc, test_no_hello);
+  tcase_add_test (tc, test_signs_of_life);
+  tcase_add_test (tc, test_ping_when_idle);
+  tcase_add_test (tc, test_talks_and_does_not_listen);
+  tcase_add_test (tc, test_half_closed);
+  tcase_add_test (tc, test_gone_in_mid_message);
+  tcase_add_test (tc, test_server_says_bye);
+  return suite;
+}
+
+GST_CHECK_MAIN (session);

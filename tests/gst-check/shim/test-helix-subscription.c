@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Credit, pace and memory: when a frame comes, and what it costs the others.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-test-client.h"
+
+#define W 160u
+#define H 120u
+
+static const struct helix_rect all = {0, 0, W, H};
+
+static struct test_shim *
+new_shim (void)
+{
+  struct test_shim *test = test_shim_new (NULL);
+
+  test_resource_new (test, 1, W, H);
+  test_show (test, 0, 1);
+  return test;
+}
+
+static void
+assert_current (struct test_shim *test, const struct test_frame *frame)
+{
+  fail_unless (memcmp (frame->pixels, test->resource[1].pixels, W * H * 4) == 0,
+      "frame %d is not what the screen shows", (int) frame->frame.sequence);
+}
+
+/* Without credit nothing is read; when it comes back, the newest state is,
+ * with everything that changed meanwhile. */
+GST_START_TEST (test_no_credit)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_frame held[3], frame;
+  uint64_t reads;
+
+  test_client_subscribe (client, 1, 0, 0);
+  held[0] = test_client_frame (client, 1);
+  for (int i = 1; i < 3; i++) {
+    test_draw_flush (test, 1, all);
+    held[i] = test_client_frame (client, 1);
+  }
+  fail_unless (held[0].frame.slot != held[1].frame.slot);
+  fail_unless (held[1].frame.slot != held[2].frame.slot);
+  fail_unless (held[2].frame.slot != held[0].frame.slot);
+  reads = test->reads;
+  for (uint32_t i = 0; i < 10; i++)
+    test_draw_flush (test, 1, (struct helix_rect){10 * i, 10 * i, 5, 5});
+  fail_unless_equals_uint64 (test->reads, reads);
+  fail_unless_equals_uint64 (test_stats (test).no_credit, 10);
+
+  test_client_release (client, 1, &held[1]);
+  frame = test_client_frame (client, 1);
+  fail_unless_equals_int (frame.frame.slot, held[1].frame.slot);
+  fail_unless_equals_uint64 (frame.frame.sequence, 4);
+  fail_unless_equals_int (frame.frame.rects, 10);
+  fail_unless_equals_int (frame.frame.read_bytes, 10 * 5 * 5 * 4);
+  fail_unless (frame.frame.wait_ns > 0);
+  assert_current (test, &frame);
+  for (int i = 0; i < 3; i++)
+    test_frame_done (&held[i]);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* The last state of a burst arrives without another flush. */
+GST_START_TEST (test_last_of_burst)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_settle (client);
+  for (int burst = 0; burst < 20; burst++) {
+    struct test_frame frame;
+    uint64_t last;
+
+    for (int i = 0; i < 10; i++)
+      test_draw_flush (test, 1, all);
+    last = helix_now_ns ();
+    do {
+      frame = test_client_frame (client, 1);
+      test_client_release (client, 1, &frame);
+      if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
+        break;
+      test_frame_done (&frame);
+    } while (true);
+    test_frame_done (&frame);
+    /* Generous for a loaded machine; 100 ms is what a person may notice. */
+    fail_unless (helix_now_ns () - last < 1000000000u);
+    test_client_settle (client);
+  }
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* 20 a second at most, and the last one without another flush. */
+GST_START_TEST (test_pace)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_subscribe wish = {0, 0, 20, 1, 0, 0};
+  struct test_frame frame;
+  uint64_t first, last = 0, reads;
+
+  test_client_subscribe_with (client, 1, &wish);
+  frame = test_client_frame (client, 1);
+  first = frame.frame.capture_ns;
+  test_client_release (client, 1, &frame);
+  test_frame_done (&frame);
+  test_client_settle (client);
+  reads = test->reads;
+  for (int i = 0; i < 50; i++)
+    test_draw_flush (test, 1, all);
+  fail_unless (test->reads - reads <= 1);
+  fail_unless (test_stats (test).paced >= 49);
+  for (int i = 1; i <= 5; i++) {
+    frame = test_client_frame (client, 1);
+    test_client_release (client, 1, &frame);
+    /* Nearly: the phase is kept, so one gap may be short, never the sum. */
+    fail_unless (
+        frame.frame.capture_ns - first >= (uint64_t) i * 50000000u - 2000000u,
+        "frame %d came after %d us", i,
+        (int) ((frame.frame.capture_ns - first) / 1000));
+    assert_current (test, &frame);
+    fail_unless (frame.frame.capture_ns > last);
+    last = frame.frame.capture_ns;
+    test_frame_done (&frame);
+    test_draw_flush (test, 1, (struct helix_rect){0, 0, 3, 3});
+  }
+  frame = test_client_frame (client, 1);
+  assert_current (test, &frame);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* An idle encoder never waits: after a pause the flush itself reads. */
+GST_START_TEST (test_pace_adds_no_wait)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_subscribe wish = {0, 0, 1000, 1, 0, 0};
+  struct test_frame frame;
+  uint64_t begin;
+
+  test_client_subscribe_with (client, 1, &wish);
+  frame = test_client_frame (client, 1);
+  test_client_release (client, 1, &frame);
+  test_frame_done (&frame);
+  test_client_settle (client);
+  begin = helix_now_ns ();
+  while (helix_now_ns () < begin + 3000000)
+    test_round (test, 1);
+  begin = test->reads;
+  test_draw_flush (test, 1, all);
+  fail_unless_equals_uint64 (test->reads, begin + 1);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_slots_wanted)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  for (uint32_t slots = 2; slots <= HELIX_MAX_SLOTS; slots++) {
+    const struct helix_subscribe wish = {0, 0, 0, 1, slots, 0};
+    struct test_frame frame;
+    struct test_pool *pool;
+
+    test_client_subscribe_with (client, 1, &wish);
+    frame = test_client_frame (client, 1);
+    test_frame_done (&frame);
+    for (uint32_t i = 1; i < slots; i++) {
+      test_draw_flush (test, 1, all);
+      frame = test_client_frame (client, 1);
+      test_frame_done (&frame);
+    }
+    test_draw_flush (test, 1, all);
+    pool = g_ptr_array_index (client->pools, client->pools->len - 1);
+    fail_unless_equals_int (pool->pool.slots, slots);
+    fail_unless_equals_int (pool->pool.kind, HELIX_POOL_SEALED);
+    fail_unless_equals_uint64 (
+        pool->pool.slot_size, (W * H * 4 + 4095) / 4096 * 4096);
+    fail_unless_equals_int (test_client_settle (client), 0);
+  }
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Pixels in the message: by wish, and for who cannot take descriptors. */
+GST_START_TEST (test_inline)
+{
+  for (uint32_t can = 0; can < 2; can++) {
+    struct test_shim *test = new_shim ();
+    struct test_client *client = test_client_new (test, can);
+    const struct helix_subscribe wish = {
+        0, 0, 0, 1, 0, can ? HELIX_SUBSCRIBE_INLINE : 0};
+    struct test_frame frame;
+
+    test_client_subscribe_with (client, 1, &wish);
+    frame = test_client_frame (client, 1);
+    fail_unless_equals_int (frame.message->bulk_size, W * H * 4);
+    assert_current (test, &frame);
+    test_client_release (client, 1, &frame);
+    test_frame_done (&frame);
+    test_client_settle (client);
+    for (uint32_t i = 0; i < 50; i++) {
+      test_draw_flush (test, 1, (struct helix_rect){i, i, 9, 9});
+      frame = test_client_frame (client, 1);
+      assert_current (test, &frame);
+      test_client_release (client, 1, &frame);
+      test_frame_done (&frame);
+    }
+    test_client_free (client);
+    test_shim_free (test);
+  }
+}
+
+GST_END_TEST;
+
+/* Too large for any socket buffer, to a client that reads when it likes: in
+ * the end it has the newest picture, whole. */
+GST_START_TEST (test_inline_slow_reader)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, 0);
+  struct test_frame frame;
+  const struct helix_rect large = {0, 0, 1920, 1080};
+
+  test_resource_new (test, 2, 1920, 1080);
+  test_show (test, 0, 2);
+  test_client_subscribe (client, 1, 0, 0);
+  frame = test_client_frame (client, 1);
+  test_client_release (client, 1, &frame);
+  test_frame_done (&frame);
+  test_client_pause (client, true);
+  for (int i = 0; i < 20; i++) {
+    test_draw_flush (test, 2, large);
+    test_round (test, 1);
+  }
+  test_client_pause (client, false);
+  do {
+    frame = test_client_frame (client, 1);
+    test_client_release (client, 1, &frame);
+    fail_unless (frame.frame.sequence < 10, "%d frames were queued",
+        (int) frame.frame.sequence);
+    if (memcmp (frame.pixels, test->resource[2].pixels, 1920 * 1080 * 4) == 0)
+      break;
+    test_frame_done (&frame);
+  } while (true);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* One that stops reading pins its own slots; the others get every frame. */
+GST_START_TEST (test_stopped_client_hurts_nobody)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *stopped = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *good = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *inline_one = test_client_new (test, 0);
+  struct test_frame frame;
+
+  test_client_subscribe (stopped, 1, 0, 0);
+  test_client_subscribe (inline_one, 1, 0, 0);
+  test_client_subscribe (good, 1, 0, 0);
+  test_client_pause (stopped, true);
+  test_client_pause (inline_one, true);
+  frame = test_client_frame (good, 1);
+  test_client_release (good, 1, &frame);
+  test_frame_done (&frame);
+  test_client_settle (good);
+  for (uint64_t i = 0; i < 300; i++) {
+    uint64_t reads = test->reads;
+
+    test_draw_flush (test, 1, (struct helix_rect){i % 100, i % 80, 20, 20});
+    fail_unless_equals_uint64 (test->reads, reads + 1);
+    frame = test_client_frame (good, 1);
+    fail_unless_equals_uint64 (frame.frame.sequence, i + 2);
+    assert_current (test, &frame);
+    test_client_release (good, 1, &frame);
+    test_frame_done (&frame);
+    /* Its credit is back before the next flush. */
+    fail_unless_equals_int (test_client_settle (good), 0);
+  }
+  /* And the stopped one catches up in one frame. */
+  test_client_pause (stopped, false);
+  do {
+    frame = test_client_frame (stopped, 1);
+    test_client_release (stopped, 1, &frame);
+    fail_unless (frame.frame.sequence <= 4);
+    if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
+      break;
+    test_frame_done (&frame);
+  } while (true);
+  test_frame_done (&frame);
+  test_client_free (stopped);
+  test_client_free (inline_one);
+  test_client_free (good);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* A process that holds slots and is killed. */
+static pid_t
+spawn_holder (const char *path)
+{
+  int ready[2];
+  char byte;
+  pid_t pid;
+
+  fail_unless (pipe (ready) == 0);
+  pid = fork ();
+  if (pid == 0) {
+    struct helix_hello hello = {1, 1, HELIX_ROLE_FRAMES, 1, 0, 1, 0, 0, 0};
+    struct helix_subscribe wish = {0, 0, 0, 1, 0, 0};
+    uint8_t bytes[2 * HELIX_MAX_MESSAGE];
+    size_t size = helix_pack_hello (bytes, &hello, NULL, "holder");
+    int fd = helix_socket (AF_UNIX);
+
+    size += helix_pack_subscribe (bytes + size, 1, &wish);
+    if (helix_unix_connect (fd, path) < 0
+        || send (fd, bytes, size, 0) != (ssize_t) size
+        || write (ready[1], "x", 1) != 1)
+      _exit (1);
+    for (;;)
+      pause ();
+  }
+  close (ready[1]);
+  fail_unless (read (ready[0], &byte, 1) == 1, "the holder did not start");
+  close (ready[0]);
+  return pid;
+}
+
+static bool
+all_gone (void *opaque)
+{
+  return test_stats (opaque).clients == 0
+      && test_stats (opaque).subscriptions == 0;
+}
+
+static bool
+three_frames (void *opaque)
+{
+  struct test_shim *test = opaque;
+
+  test_draw_flush (test, 1, all);
+  return test_stats (test).frames >= 3;
+}
+
+GST_START_TEST (test_killed_client)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client;
+  struct test_frame frame;
+  pid_t pid = spawn_holder (test->path);
+
+  test_until (test, three_frames, test, "the holder's slots to be full");
+  kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+  test_until (test, all_gone, test, "the end of the killed client");
+  fail_unless (helix_shim_idle (test->shim));
+  fail_unless_equals_uint64 (test_stats (test).lost, 1);
+  client = test_client_new (test, HELIX_FEATURE_SHM);
+  test_client_subscribe (client, 1, 0, 0);
+  frame = test_client_frame (client, 1);
+  assert_current (test, &frame);
+  test_frame_done (&frame);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Clients come and go while the display reads as fast as it can: what is
+ * being filled when its client vanishes is freed after. For TSan and ASan. */
+GST_START_TEST (test_vanishing_clients)
+{
+  struct test_shim *test = new_shim ();
+  guint before = test_open_fds ();
+
+  for (int round = 0; round < 100; round++) {
+    struct test_client *client = test_client_new (test, round % 3 ? 1 : 0);
+
+    test_client_subscribe (client, 1, 0, 0);
+    test_client_subscribe (client, 2, HELIX_NONE32, 1);
+    for (int i = 0; i < round % 10; i++) {
+      test_draw_flush (test, 1, all);
+      test_round (test, 0);
+    }
+    if (round % 4 == 0)
+      test_client_send_raw (client, HELIX_UNSUBSCRIBE, 1, NULL, 0);
+    test_draw_flush (test, 1, all);
+    test_client_free (client);
+    test_draw_flush (test, 1, all);
+  }
+  test_until (test, all_gone, test, "the end of all clients");
+  fail_unless_equals_int (test_open_fds (), before);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* 2 GiB for one connection are the limit: told, and survived. */
+GST_START_TEST (test_memory_limit)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_subscribe wish = {1, 0, 0, 1, 8, 0};
+
+  /* 8 slots of 256 MiB are exactly that; with the pool below, beyond. */
+  test_resource_new (test, 2, 64, 64);
+  test_client_subscribe (client, 1, 0, 0);
+  test_frame_done (
+      &(struct test_frame){.message = test_client_frame (client, 1).message});
+  test_client_subscribe_with (client, 2, &wish);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
+  test_show_part (test, 1, 2, (struct helix_rect){0, 0, 16384, 4096});
+  test_client_expect_error (client, 2, HELIX_ERROR_NO_MEMORY, "8 slots");
+  /* A smaller mode is served again. */
+  test_show (test, 1, 2);
+  test_frame_done (
+      &(struct test_frame){.message = test_client_frame (client, 2).message});
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static Suite *
+subscription_suite (void)
+{
+  Suite *suite = suite_create ("helix-subscription");
+  TCase *tc = tcase_create ("subscription");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 60);
+  tcase_add_test (tc, test_no_credit);
+  tcase_add_test (tc, test_last_of_burst);
+  tcase_add_test (tc, test_pace);
+  tcase_add_test (tc, test_pace_adds_no_wait);
+  tcase_add_test (tc, test_slots_wanted);
+  tcase_add_test (tc, test_inline);
+  tcase_add_test (tc, test_inline_slow_reader);
+  tcase_add_test (tc, test_stopped_client_hurts_nobody);
+  tcase_add_test (tc, test_killed_client);
+  tcase_add_test (tc, test_vanishing_clients);
+  tcase_add_test (tc, test_memory_limit);
+  return suite;
+}
+
+GST_CHECK_MAIN (subscription);
