@@ -374,16 +374,16 @@ read_step (HelixStreamClient *self, guint64 awake, HelixStreamItem *item,
   if (helix_stream_link_pending (link))
     helix_stream_link_flush (link);
   switch (helix_stream_link_read (link)) {
-    case HELIX_LINK_MORE:
+    case HELIX_STREAM_LINK_MORE:
       return FALSE;
-    case HELIX_LINK_LIVE:
+    case HELIX_STREAM_LINK_LIVE:
       went_live (self);
       return FALSE;
-    case HELIX_LINK_CAPS:
+    case HELIX_STREAM_LINK_CAPS:
       item->caps = link->caps;
       *result = HELIX_STREAM_CAPS;
       return TRUE;
-    case HELIX_LINK_UNIT:
+    case HELIX_STREAM_LINK_UNIT:
       self->gap = GAP_MIN_NS / 2;
       item->unit = link->unit;
       item->buffer = g_steal_pointer (&link->buffer);
@@ -393,9 +393,9 @@ read_step (HelixStreamClient *self, guint64 awake, HelixStreamItem *item,
       publish (self, item, link->received_ns);
       *result = HELIX_STREAM_UNIT;
       return TRUE;
-    case HELIX_LINK_LOST:
+    case HELIX_STREAM_LINK_LOST:
       return lost (self, result, out);
-    case HELIX_LINK_IDLE:
+    case HELIX_STREAM_LINK_IDLE:
       break;
   }
 

@@ -36,7 +36,7 @@
  * starts to look for HELLO before HELLO begins. */
 #define HELLO_PAD (HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE)
 
-static HelixLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
+static HelixStreamLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
     gboolean fatal, GstResourceError code, const gchar *format, ...)
 {
   g_autofree gchar *text = NULL;
@@ -49,11 +49,11 @@ static HelixLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
   self->error =
       g_error_new (GST_RESOURCE_ERROR, code, "%s: %s.", self->address, text);
   self->fatal = fatal && !self->strangers;
-  return HELIX_LINK_LOST;
+  return HELIX_STREAM_LINK_LOST;
 }
 
 /* What arrived is not the stream protocol. */
-static HelixLinkEvent
+static HelixStreamLinkEvent
 lose_garbage (HelixStreamLink *self, const gchar *why)
 {
   self->loud = TRUE;
@@ -141,7 +141,7 @@ helix_stream_link_free (HelixStreamLink *self)
 
 /* ---- messages ---- */
 
-static HelixLinkEvent
+static HelixStreamLinkEvent
 got_welcome (HelixStreamLink *self)
 {
   const struct helix_reader *r = &self->reader;
@@ -159,10 +159,10 @@ got_welcome (HelixStreamLink *self)
   GST_INFO ("%s: connected to '%s'", self->address, name);
   g_clear_error (&self->error);
   self->live = TRUE;
-  return HELIX_LINK_LIVE;
+  return HELIX_STREAM_LINK_LIVE;
 }
 
-static HelixLinkEvent
+static HelixStreamLinkEvent
 got_error (HelixStreamLink *self)
 {
   const struct helix_reader *r = &self->reader;
@@ -177,7 +177,7 @@ got_error (HelixStreamLink *self)
   if (!helix_error_is_fatal (error.code)) {
     GST_WARNING ("%s: the other end reports %s: %s", self->address,
         helix_error_name (error.code), text);
-    return HELIX_LINK_MORE;
+    return HELIX_STREAM_LINK_MORE;
   }
   switch (error.code) {
     case HELIX_ERROR_AUTH:
@@ -201,10 +201,11 @@ got_error (HelixStreamLink *self)
       helix_error_name (error.code), text);
   /* On a serial line it may be an answer to somebody before us: only if no
    * WELCOME follows was it meant for us. */
-  return self->serial && !self->live ? HELIX_LINK_MORE : HELIX_LINK_LOST;
+  return self->serial && !self->live ? HELIX_STREAM_LINK_MORE
+                                     : HELIX_STREAM_LINK_LOST;
 }
 
-static HelixLinkEvent
+static HelixStreamLinkEvent
 got_message (HelixStreamLink *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
@@ -225,7 +226,7 @@ got_message (HelixStreamLink *self, guint64 now)
       say (self, message,
           helix_pack_pong_for (
               message, &r->header, r->payload, now, helix_now_ns ()));
-      return HELIX_LINK_MORE;
+      return HELIX_STREAM_LINK_MORE;
     default:
       break;
   }
@@ -235,32 +236,32 @@ got_message (HelixStreamLink *self, guint64 now)
   switch (r->header.type) {
     case HELIX_PONG:
       if (r->payload_size == 0)
-        return HELIX_LINK_MORE;
+        return HELIX_STREAM_LINK_MORE;
       if (!helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
       helix_clock_offset_add (&self->clock, &pong, now);
-      return HELIX_LINK_MORE;
+      return HELIX_STREAM_LINK_MORE;
     case HELIX_BYE:
       if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
       GST_INFO ("%s: the other end said goodbye: %s", self->address, text);
       g_clear_error (&self->error);
-      return HELIX_LINK_LOST;
+      return HELIX_STREAM_LINK_LOST;
     case HELIX_CAPS:
       if (!helix_unpack_caps (&caps, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
       self->caps = caps;
-      return HELIX_LINK_CAPS;
+      return HELIX_STREAM_LINK_CAPS;
     default:
       /* A later version may say more: harmless. */
-      return HELIX_LINK_MORE;
+      return HELIX_STREAM_LINK_MORE;
   }
 }
 
 /* ---- units ---- */
 
 /* A unit's head: decide whether it is wanted, and make room. */
-static HelixLinkEvent
+static HelixStreamLinkEvent
 got_head (HelixStreamLink *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
@@ -288,7 +289,7 @@ got_head (HelixStreamLink *self, guint64 now)
     helix_stream_link_ask (self,
         self->totals.units == 0 ? HELIX_KEYFRAME_JOIN : HELIX_KEYFRAME_GAP,
         now);
-    return HELIX_LINK_MORE;
+    return HELIX_STREAM_LINK_MORE;
   }
 
   self->buffer = gst_buffer_new_allocate (NULL, r->bulk_size, NULL);
@@ -303,14 +304,14 @@ got_head (HelixStreamLink *self, guint64 now)
   }
   self->mapped = TRUE;
   helix_reader_bulk (&self->reader, self->map.data);
-  return HELIX_LINK_MORE;
+  return HELIX_STREAM_LINK_MORE;
 }
 
-static HelixLinkEvent
+static HelixStreamLinkEvent
 got_unit (HelixStreamLink *self, guint64 now)
 {
   if (!self->mapped)
-    return HELIX_LINK_MORE; /* it was skipped */
+    return HELIX_STREAM_LINK_MORE; /* it was skipped */
   gst_buffer_unmap (self->buffer, &self->map);
   self->mapped = FALSE;
   self->need_key = FALSE;
@@ -320,10 +321,10 @@ got_unit (HelixStreamLink *self, guint64 now)
   self->totals.last_sequence = self->unit.sequence;
   if (self->unit.flags & HELIX_UNIT_KEY)
     self->totals.keyframes++;
-  return HELIX_LINK_UNIT;
+  return HELIX_STREAM_LINK_UNIT;
 }
 
-HelixLinkEvent
+HelixStreamLinkEvent
 helix_stream_link_read (HelixStreamLink *self)
 {
   uint8_t *ptr;
@@ -334,11 +335,11 @@ helix_stream_link_read (HelixStreamLink *self)
   helix_reader_want (&self->reader, &ptr, &len);
   n = helix_transport_read (self->fd, ptr, len);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-    return HELIX_LINK_IDLE;
+    return HELIX_STREAM_LINK_IDLE;
   if (n <= 0) {
     /* Whoever refuses us says why before it closes. */
     if (self->error != NULL)
-      return HELIX_LINK_LOST;
+      return HELIX_STREAM_LINK_LOST;
     return lose (self, FALSE, GST_RESOURCE_ERROR_READ, "%s: %s. %s",
         self->live ? "the connection was lost"
                    : "the connection ended without an answer",
@@ -359,7 +360,7 @@ helix_stream_link_read (HelixStreamLink *self)
     case HELIX_READER_MORE:
       break;
   }
-  return HELIX_LINK_MORE;
+  return HELIX_STREAM_LINK_MORE;
 }
 
 /* ---- out ---- */

@@ -14,28 +14,28 @@
 G_BEGIN_DECLS
 
 typedef enum {
-  HELIX_LINK_IDLE, /* nothing more to read now */
-  HELIX_LINK_MORE, /* something was read: call again */
-  HELIX_LINK_LIVE, /* WELCOME came */
-  HELIX_LINK_CAPS, /* `caps` changed */
-  HELIX_LINK_UNIT, /* `buffer` and `unit` */
-  HELIX_LINK_LOST, /* `error` says why, or `bye` */
-} HelixLinkEvent;
+  HELIX_STREAM_LINK_IDLE, /* nothing more to read now */
+  HELIX_STREAM_LINK_MORE, /* something was read: call again */
+  HELIX_STREAM_LINK_LIVE, /* WELCOME came */
+  HELIX_STREAM_LINK_CAPS, /* `caps` changed */
+  HELIX_STREAM_LINK_UNIT, /* `buffer` and `unit` */
+  HELIX_STREAM_LINK_LOST, /* `error` says why, or `bye` */
+} HelixStreamLinkEvent;
 
 typedef struct {
   gint fd;
   gboolean live;
 
-  /* with HELIX_LINK_CAPS and after */
+  /* with HELIX_STREAM_LINK_CAPS and after */
   struct helix_caps caps; /* caps_id 0: none yet */
 
-  /* with HELIX_LINK_UNIT */
+  /* with HELIX_STREAM_LINK_UNIT */
   struct helix_unit unit;
   GstBuffer *buffer;   /* the caller takes it */
   gboolean discont;    /* does not continue what was given before */
   guint64 received_ns; /* own CLOCK_MONOTONIC */
 
-  /* with HELIX_LINK_LOST */
+  /* with HELIX_STREAM_LINK_LOST */
   GError *error;  /* NULL: an orderly BYE */
   gboolean fatal; /* another attempt would end the same way */
   gboolean loud;  /* something was wrong, not merely over */
@@ -67,7 +67,7 @@ HelixStreamLink *helix_stream_link_new (gint fd, const gchar *address,
 void helix_stream_link_free (HelixStreamLink *self);
 
 /* Reads a little. Never blocks. */
-HelixLinkEvent helix_stream_link_read (HelixStreamLink *self);
+HelixStreamLinkEvent helix_stream_link_read (HelixStreamLink *self);
 
 /* Sends what waits; on a failure read () finds the same. */
 void helix_stream_link_flush (HelixStreamLink *self);
@@ -75,7 +75,7 @@ gboolean helix_stream_link_pending (const HelixStreamLink *self);
 
 /* Deadlines, PING, STATS. `awake`: since when the caller has been reading;
  * what it did not look at cannot be missed. Returns when to call again, or 0:
- * lost, as with HELIX_LINK_LOST. */
+ * lost, as with HELIX_STREAM_LINK_LOST. */
 guint64 helix_stream_link_tick (
     HelixStreamLink *self, guint64 now, guint64 awake);
 

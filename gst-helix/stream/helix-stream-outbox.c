@@ -6,7 +6,7 @@
 #include "helix-transport-io.h"
 
 typedef struct {
-  HelixOutboxUnit *unit; /* NULL: CAPS */
+  HelixStreamOutboxUnit *unit; /* NULL: CAPS */
   gsize head_size;
   gsize sent; /* bytes, of head and unit together */
   guint8 head[HELIX_HEADER_SIZE + sizeof (struct helix_caps)];
@@ -14,10 +14,10 @@ typedef struct {
 
 G_STATIC_ASSERT (sizeof (struct helix_caps) >= sizeof (struct helix_unit));
 
-HelixOutboxUnit *
-helix_outbox_unit_new (GstBuffer *buffer)
+HelixStreamOutboxUnit *
+helix_stream_outbox_unit_new (GstBuffer *buffer)
 {
-  HelixOutboxUnit *unit = g_new0 (HelixOutboxUnit, 1);
+  HelixStreamOutboxUnit *unit = g_new0 (HelixStreamOutboxUnit, 1);
 
   unit->refs = 1;
   if (!gst_buffer_map (buffer, &unit->map, GST_MAP_READ)) {
@@ -29,7 +29,7 @@ helix_outbox_unit_new (GstBuffer *buffer)
 }
 
 void
-helix_outbox_unit_unref (HelixOutboxUnit *unit)
+helix_stream_outbox_unit_unref (HelixStreamOutboxUnit *unit)
 {
   if (unit == NULL || !g_atomic_int_dec_and_test (&unit->refs))
     return;
@@ -39,7 +39,7 @@ helix_outbox_unit_unref (HelixOutboxUnit *unit)
 }
 
 void
-helix_outbox_init (HelixOutbox *self)
+helix_stream_outbox_init (HelixStreamOutbox *self)
 {
   memset (self, 0, sizeof *self);
   self->control = g_byte_array_new ();
@@ -47,27 +47,28 @@ helix_outbox_init (HelixOutbox *self)
 }
 
 void
-helix_outbox_clear (HelixOutbox *self)
+helix_stream_outbox_clear (HelixStreamOutbox *self)
 {
-  helix_outbox_abandon (self);
+  helix_stream_outbox_abandon (self);
   g_byte_array_unref (self->control);
 }
 
 void
-helix_outbox_say (HelixOutbox *self, const guint8 *message, gsize size)
+helix_stream_outbox_say (
+    HelixStreamOutbox *self, const guint8 *message, gsize size)
 {
   g_byte_array_append (self->control, message, (guint) size);
 }
 
 gsize
-helix_outbox_control (const HelixOutbox *self)
+helix_stream_outbox_control (const HelixStreamOutbox *self)
 {
   return self->control->len - self->control_sent;
 }
 
 void
-helix_outbox_add (
-    HelixOutbox *self, const guint8 *head, gsize size, HelixOutboxUnit *unit)
+helix_stream_outbox_add (HelixStreamOutbox *self, const guint8 *head,
+    gsize size, HelixStreamOutboxUnit *unit)
 {
   Item *item = g_new0 (Item, 1);
 
@@ -91,25 +92,25 @@ item_size (const Item *item)
 
 /* Takes the item out of the counts and away. */
 static void
-item_free (HelixOutbox *self, Item *item)
+item_free (HelixStreamOutbox *self, Item *item)
 {
   if (item->unit != NULL) {
     self->units--;
     self->bytes -= item->unit->map.size;
   }
-  helix_outbox_unit_unref (item->unit);
+  helix_stream_outbox_unit_unref (item->unit);
   g_free (item);
 }
 
 static gboolean
-has_begun (const HelixOutbox *self)
+has_begun (const HelixStreamOutbox *self)
 {
   return self->items.head != NULL
       && ((Item *) self->items.head->data)->sent > 0;
 }
 
 guint
-helix_outbox_drop (HelixOutbox *self)
+helix_stream_outbox_drop (HelixStreamOutbox *self)
 {
   guint keep = has_begun (self) ? 1 : 0;
   guint before = self->units;
@@ -120,7 +121,7 @@ helix_outbox_drop (HelixOutbox *self)
 }
 
 guint
-helix_outbox_abandon (HelixOutbox *self)
+helix_stream_outbox_abandon (HelixStreamOutbox *self)
 {
   guint before = self->units;
   Item *item;
@@ -133,9 +134,9 @@ helix_outbox_abandon (HelixOutbox *self)
 }
 
 gboolean
-helix_outbox_pending (const HelixOutbox *self)
+helix_stream_outbox_pending (const HelixStreamOutbox *self)
 {
-  return helix_outbox_control (self) > 0 || self->items.length > 0;
+  return helix_stream_outbox_control (self) > 0 || self->items.length > 0;
 }
 
 /* The unsent rest of an item. */
@@ -160,7 +161,7 @@ fill (struct iovec *iov, const Item *item)
 
 /* Books `n` bytes as sent: control first, if `control` of it was offered. */
 static void
-book (HelixOutbox *self, gsize n, gsize control)
+book (HelixStreamOutbox *self, gsize n, gsize control)
 {
   gsize part = MIN (n, control);
   Item *item;
@@ -186,7 +187,7 @@ book (HelixOutbox *self, gsize n, gsize control)
 }
 
 gssize
-helix_outbox_send (HelixOutbox *self, gint fd, gsize limit)
+helix_stream_outbox_send (HelixStreamOutbox *self, gint fd, gsize limit)
 {
   gboolean begun = has_begun (self);
   gsize control = 0, total = 0;
@@ -195,15 +196,15 @@ helix_outbox_send (HelixOutbox *self, gint fd, gsize limit)
   gssize sent;
 
   /* Control messages overtake units, at the next boundary. */
-  if (!begun && helix_outbox_control (self) > 0) {
-    control = helix_outbox_control (self);
+  if (!begun && helix_stream_outbox_control (self) > 0) {
+    control = helix_stream_outbox_control (self);
     iov[n].iov_base = self->control->data + self->control_sent;
     iov[n++].iov_len = control;
   }
   for (GList *link = self->items.head;
        link != NULL && n + 2 <= (gint) G_N_ELEMENTS (iov); link = link->next) {
     n += fill (&iov[n], link->data);
-    if (begun && helix_outbox_control (self) > 0)
+    if (begun && helix_stream_outbox_control (self) > 0)
       break;
   }
   for (gint i = 0; i < n; i++) {

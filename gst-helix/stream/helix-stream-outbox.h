@@ -18,11 +18,11 @@ typedef struct {
   gint refs;
   GstBuffer *buffer;
   GstMapInfo map;
-} HelixOutboxUnit;
+} HelixStreamOutboxUnit;
 
 /* Takes a reference to the buffer; NULL if it cannot be mapped. */
-HelixOutboxUnit *helix_outbox_unit_new (GstBuffer *buffer);
-void helix_outbox_unit_unref (HelixOutboxUnit *unit);
+HelixStreamOutboxUnit *helix_stream_outbox_unit_new (GstBuffer *buffer);
+void helix_stream_outbox_unit_unref (HelixStreamOutboxUnit *unit);
 
 typedef struct {
   /* to be read */
@@ -34,32 +34,33 @@ typedef struct {
   GByteArray *control; /* whole messages, control_sent bytes of them sent */
   gsize control_sent;
   GQueue items; /* the head may be partly sent */
-} HelixOutbox;
+} HelixStreamOutbox;
 
-void helix_outbox_init (HelixOutbox *self);
-void helix_outbox_clear (HelixOutbox *self);
+void helix_stream_outbox_init (HelixStreamOutbox *self);
+void helix_stream_outbox_clear (HelixStreamOutbox *self);
 
 /* Adds a control message. */
-void helix_outbox_say (HelixOutbox *self, const guint8 *message, gsize size);
+void helix_stream_outbox_say (
+    HelixStreamOutbox *self, const guint8 *message, gsize size);
 /* Bytes of control messages that wait. */
-gsize helix_outbox_control (const HelixOutbox *self);
+gsize helix_stream_outbox_control (const HelixStreamOutbox *self);
 
 /* Adds a message that must not overtake units: CAPS, or the head of a UNIT
  * and the unit. `size` is at most that of a CAPS message. */
-void helix_outbox_add (
-    HelixOutbox *self, const guint8 *head, gsize size, HelixOutboxUnit *unit);
+void helix_stream_outbox_add (HelixStreamOutbox *self, const guint8 *head,
+    gsize size, HelixStreamOutboxUnit *unit);
 
 /* Drops what add () added. A message that is partly sent stays, or the peer
  * could make nothing of what follows. Returns the number of units dropped. */
-guint helix_outbox_drop (HelixOutbox *self);
+guint helix_stream_outbox_drop (HelixStreamOutbox *self);
 /* Drops all: the peer looks for the next HELLO or WELCOME anyway. */
-guint helix_outbox_abandon (HelixOutbox *self);
+guint helix_stream_outbox_abandon (HelixStreamOutbox *self);
 
-gboolean helix_outbox_pending (const HelixOutbox *self);
+gboolean helix_stream_outbox_pending (const HelixStreamOutbox *self);
 
 /* One write of at most `limit` bytes. Returns what was sent, or -1 and
  * errno. */
-gssize helix_outbox_send (HelixOutbox *self, gint fd, gsize limit);
+gssize helix_stream_outbox_send (HelixStreamOutbox *self, gint fd, gsize limit);
 
 G_END_DECLS
 

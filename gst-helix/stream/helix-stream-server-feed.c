@@ -12,15 +12,15 @@ helix_stream_server_live (HelixStreamServer *self)
   guint n = 0;
 
   for (guint i = 0; i < self->sessions->len; i++)
-    n += ((HelixSession *) self->sessions->pdata[i])->state
-        == HELIX_SESSION_LIVE;
+    n += ((HelixStreamSession *) self->sessions->pdata[i])->state
+        == HELIX_STREAM_SESSION_LIVE;
   return n;
 }
 
-HelixSessionPolicy
+HelixStreamSessionPolicy
 helix_stream_server_policy (HelixStreamServer *self)
 {
-  HelixSessionPolicy policy = {self->token,
+  HelixStreamSessionPolicy policy = {self->token,
       helix_stream_server_live (self) >= self->max_clients, self->recover};
 
   return policy;
@@ -30,7 +30,7 @@ gboolean
 helix_stream_server_drained (HelixStreamServer *self)
 {
   for (guint i = 0; i < self->sessions->len; i++)
-    if (helix_session_pending (self->sessions->pdata[i]))
+    if (helix_stream_session_pending (self->sessions->pdata[i]))
       return FALSE;
   return TRUE;
 }
@@ -52,10 +52,10 @@ void
 helix_stream_server_push (
     HelixStreamServer *self, GstBuffer *buffer, const struct helix_unit *head)
 {
-  HelixOutboxUnit *unit = helix_outbox_unit_new (buffer);
+  HelixStreamOutboxUnit *unit = helix_stream_outbox_unit_new (buffer);
   gboolean work = FALSE;
   struct helix_unit own = *head;
-  HelixSessionPolicy policy;
+  HelixStreamSessionPolicy policy;
   guint64 now;
 
   if (unit == NULL)
@@ -75,24 +75,24 @@ helix_stream_server_push (
   }
   policy = helix_stream_server_policy (self);
   for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
-    gboolean waited = helix_session_pending (session);
+    HelixStreamSession *session = self->sessions->pdata[i];
+    gboolean waited = helix_stream_session_pending (session);
 
-    helix_session_push (session, &policy, unit, &own, &self->caps);
+    helix_stream_session_push (session, &policy, unit, &own, &self->caps);
     /* Otherwise the thread is at it, and order must be kept. */
     if (!waited)
-      helix_session_flush (session, G_MAXSIZE, now);
-    work |= helix_session_pending (session) && !waited;
-    work |= session->state == HELIX_SESSION_DEAD || session->needs_key;
+      helix_stream_session_flush (session, G_MAXSIZE, now);
+    work |= helix_stream_session_pending (session) && !waited;
+    work |= session->state == HELIX_STREAM_SESSION_DEAD || session->needs_key;
     /* A request that was held back for want of units is due now. */
-    work |= session->state == HELIX_SESSION_LIVE && session->waits_key;
+    work |= session->state == HELIX_STREAM_SESSION_LIVE && session->waits_key;
   }
 
 done:
   pthread_mutex_unlock (&self->lock);
   if (work)
     helix_wakeup_raise (self->wakeup);
-  helix_outbox_unit_unref (unit);
+  helix_stream_outbox_unit_unref (unit);
 }
 
 void
@@ -123,11 +123,11 @@ helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
       break;
   now = helix_now_ns ();
   for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
+    HelixStreamSession *session = self->sessions->pdata[i];
 
-    if (session->state == HELIX_SESSION_LIVE) {
-      helix_session_bye (session, HELIX_BYE_EOS, now);
-      helix_session_flush (session, TURN_BYTES, now);
+    if (session->state == HELIX_STREAM_SESSION_LIVE) {
+      helix_stream_session_bye (session, HELIX_BYE_EOS, now);
+      helix_stream_session_flush (session, TURN_BYTES, now);
     }
   }
   pthread_mutex_unlock (&self->lock);
@@ -155,7 +155,7 @@ helix_stream_server_clients (HelixStreamServer *self)
 }
 
 static GstStructure *
-session_stats (const HelixSession *session)
+session_stats (const HelixStreamSession *session)
 {
   return gst_structure_new ("client", "id", G_TYPE_UINT, session->id, "peer",
       G_TYPE_STRING, session->peer, "units", G_TYPE_UINT64,
@@ -181,12 +181,12 @@ helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
   bytes = self->gone_bytes;
   dropped = self->gone_dropped;
   for (guint i = 0; i < self->sessions->len; i++) {
-    const HelixSession *session = self->sessions->pdata[i];
+    const HelixStreamSession *session = self->sessions->pdata[i];
 
     units += session->out.sent_units;
     bytes += session->out.sent_bytes;
     dropped += session->dropped;
-    if (session->state != HELIX_SESSION_LIVE)
+    if (session->state != HELIX_STREAM_SESSION_LIVE)
       continue;
     g_value_init (&item, GST_TYPE_STRUCTURE);
     g_value_take_boxed (&item, session_stats (session));

@@ -55,7 +55,7 @@ struct _HelixStreamServer {
 /* All under the lock. Live sessions; what they are measured by; whether all
  * that was queued is out. */
 guint helix_stream_server_live (HelixStreamServer *self);
-HelixSessionPolicy helix_stream_server_policy (HelixStreamServer *self);
+HelixStreamSessionPolicy helix_stream_server_policy (HelixStreamServer *self);
 gboolean helix_stream_server_drained (HelixStreamServer *self);
 
 G_END_DECLS

@@ -63,17 +63,17 @@ note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text,
 static void
 add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
 {
-  HelixSession *session = helix_session_new (
+  HelixStreamSession *session = helix_stream_session_new (
       self->next_id++, fd, peer, self->listener == NULL, now);
 
   if (self->listener != NULL
       && self->sessions->len >= self->max_clients + MAX_STRANGERS) {
     self->rejected++;
-    helix_session_refuse (session, HELIX_ERROR_BUSY, 0,
+    helix_stream_session_refuse (session, HELIX_ERROR_BUSY, 0,
         "too many connections are open already", now);
     /* No time is spent on it: what the socket does not take is lost. */
-    helix_session_flush (session, G_MAXSIZE, now);
-    helix_session_free (session);
+    helix_stream_session_flush (session, G_MAXSIZE, now);
+    helix_stream_session_free (session);
     return;
   }
   GST_DEBUG ("session %u: connection of %s", session->id, session->peer);
@@ -82,9 +82,9 @@ add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
 
 /* After anything that may have changed a session. */
 static void
-look_at (HelixStreamServer *self, HelixSession *session, guint64 now)
+look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
 {
-  gboolean live = session->state == HELIX_SESSION_LIVE;
+  gboolean live = session->state == HELIX_STREAM_SESSION_LIVE;
 
   if (session->announced && (!live || session->restarted)) {
     session->announced = FALSE;
@@ -122,16 +122,16 @@ static void
 reap (HelixStreamServer *self, guint64 now)
 {
   for (guint i = self->sessions->len; i-- > 0;) {
-    HelixSession *session = self->sessions->pdata[i];
+    HelixStreamSession *session = self->sessions->pdata[i];
 
-    if (session->state != HELIX_SESSION_DEAD)
+    if (session->state != HELIX_STREAM_SESSION_DEAD)
       continue;
     GST_DEBUG ("session %u ends: %s", session->id,
         session->reason != NULL ? session->reason : "closed");
     self->gone_units += session->out.sent_units;
     self->gone_bytes += session->out.sent_bytes;
     self->gone_dropped += session->dropped;
-    helix_session_free (session);
+    helix_stream_session_free (session);
     g_ptr_array_remove_index (self->sessions, i);
     self->dial_at = now + self->dial_gap;
   }
@@ -146,9 +146,9 @@ tick_key (HelixStreamServer *self, guint64 now)
 
   /* Somebody still waits although units came: the request was lost. */
   for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
+    HelixStreamSession *session = self->sessions->pdata[i];
 
-    waiting += session->state == HELIX_SESSION_LIVE && session->waits_key
+    waiting += session->state == HELIX_STREAM_SESSION_LIVE && session->waits_key
         && !session->owes_key;
   }
   if (waiting > 0 && self->key_asked && self->units_since_asked > 0)
@@ -179,10 +179,10 @@ tick (HelixStreamServer *self, guint64 now)
   guint64 next = G_MAXUINT64;
 
   for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
-    guint64 due = helix_session_tick (session, now);
+    HelixStreamSession *session = self->sessions->pdata[i];
+    guint64 due = helix_stream_session_tick (session, now);
 
-    helix_session_flush (session, TURN_BYTES, now);
+    helix_stream_session_flush (session, TURN_BYTES, now);
     look_at (self, session, now);
     next = MIN (next, due);
   }
@@ -297,14 +297,14 @@ wait_for_work (HelixStreamServer *self, GArray *fds, guint64 next)
 }
 
 static void
-serve_session (
-    HelixStreamServer *self, HelixSession *session, short events, guint64 now)
+serve_session (HelixStreamServer *self, HelixStreamSession *session,
+    short events, guint64 now)
 {
-  HelixSessionPolicy policy = helix_stream_server_policy (self);
+  HelixStreamSessionPolicy policy = helix_stream_server_policy (self);
 
   if (events & (POLLIN | POLLHUP | POLLERR))
-    helix_session_read (session, &policy, now);
-  helix_session_flush (session, TURN_BYTES, now);
+    helix_stream_session_read (session, &policy, now);
+  helix_stream_session_flush (session, TURN_BYTES, now);
   look_at (self, session, now);
 }
 
@@ -316,10 +316,11 @@ collect (HelixStreamServer *self, GArray *fds)
   g_array_set_size (fds, 0);
   g_array_append_val (fds, entry);
   for (guint i = 0; i < self->sessions->len; i++) {
-    HelixSession *session = self->sessions->pdata[i];
+    HelixStreamSession *session = self->sessions->pdata[i];
 
     entry.fd = session->fd;
-    entry.events = POLLIN | (helix_session_pending (session) ? POLLOUT : 0);
+    entry.events =
+        POLLIN | (helix_stream_session_pending (session) ? POLLOUT : 0);
     g_array_append_val (fds, entry);
   }
   entry.events = POLLIN;
@@ -438,7 +439,7 @@ dispose (HelixStreamServer *self)
   Note *n;
 
   for (guint i = 0; i < self->sessions->len; i++)
-    helix_session_free (self->sessions->pdata[i]);
+    helix_stream_session_free (self->sessions->pdata[i]);
   g_ptr_array_unref (self->sessions);
   while ((n = g_queue_pop_head (&self->notes)) != NULL) {
     g_clear_error (&n->error);
@@ -470,8 +471,8 @@ helix_stream_server_free (HelixStreamServer *self)
   helix_wakeup_close (self->wakeup);
 
   for (guint i = 0; i < self->sessions->len; i++) {
-    helix_session_bye (self->sessions->pdata[i], HELIX_BYE_CLOSING, now);
-    helix_session_flush (self->sessions->pdata[i], TURN_BYTES, now);
+    helix_stream_session_bye (self->sessions->pdata[i], HELIX_BYE_CLOSING, now);
+    helix_stream_session_flush (self->sessions->pdata[i], TURN_BYTES, now);
   }
   dispose (self);
 }

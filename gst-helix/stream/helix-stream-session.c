@@ -25,9 +25,9 @@
 
 /* Drops what waits. CAPS among it will be sent again. */
 static guint
-drop_units (HelixSession *self)
+drop_units (HelixStreamSession *self)
 {
-  guint units = helix_outbox_drop (&self->out);
+  guint units = helix_stream_outbox_drop (&self->out);
 
   self->caps_id = 0;
   self->dropped += units;
@@ -36,32 +36,32 @@ drop_units (HelixSession *self)
 
 /* Likewise with all messages, even one that is partly sent. */
 static void
-abandon (HelixSession *self)
+abandon (HelixStreamSession *self)
 {
   self->caps_id = 0;
-  self->dropped += helix_outbox_abandon (&self->out);
+  self->dropped += helix_stream_outbox_abandon (&self->out);
 }
 
-HelixSession *
-helix_session_new (
+HelixStreamSession *
+helix_stream_session_new (
     guint32 id, gint fd, gchar *peer, gboolean resync, guint64 now)
 {
-  HelixSession *self = g_new0 (HelixSession, 1);
+  HelixStreamSession *self = g_new0 (HelixStreamSession, 1);
 
   self->id = id;
   self->fd = fd;
   self->peer = peer != NULL ? peer : g_strdup ("?");
   self->resync = resync;
   self->opened = self->last_read = self->last_write = now;
-  helix_outbox_init (&self->out);
+  helix_stream_outbox_init (&self->out);
   helix_reader_init (&self->reader);
   return self;
 }
 
 void
-helix_session_free (HelixSession *self)
+helix_stream_session_free (HelixStreamSession *self)
 {
-  helix_outbox_clear (&self->out);
+  helix_stream_outbox_clear (&self->out);
   close (self->fd);
   g_clear_error (&self->problem);
   g_free (self->peer);
@@ -70,40 +70,41 @@ helix_session_free (HelixSession *self)
 }
 
 static void
-die (HelixSession *self, const gchar *reason)
+die (HelixStreamSession *self, const gchar *reason)
 {
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
-  self->state = HELIX_SESSION_DEAD;
+  self->state = HELIX_STREAM_SESSION_DEAD;
 }
 
 /* ---- out ---- */
 
 static void
-say (HelixSession *self, const guint8 *message, gsize size)
+say (HelixStreamSession *self, const guint8 *message, gsize size)
 {
-  if (self->state == HELIX_SESSION_DEAD)
+  if (self->state == HELIX_STREAM_SESSION_DEAD)
     return;
-  if (helix_outbox_control (&self->out) + size > MAX_CONTROL)
+  if (helix_stream_outbox_control (&self->out) + size > MAX_CONTROL)
     die (self, "it asks without reading the answers");
   else
-    helix_outbox_say (&self->out, message, size);
+    helix_stream_outbox_say (&self->out, message, size);
 }
 
 static void
-start_closing (HelixSession *self, const gchar *reason, guint64 now)
+start_closing (HelixStreamSession *self, const gchar *reason, guint64 now)
 {
-  if (self->state >= HELIX_SESSION_CLOSING)
+  if (self->state >= HELIX_STREAM_SESSION_CLOSING)
     return;
   drop_units (self);
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
-  self->state = HELIX_SESSION_CLOSING;
+  self->state = HELIX_STREAM_SESSION_CLOSING;
   self->closing = now;
 }
 
 void
-helix_session_bye (HelixSession *self, guint32 bye_reason, guint64 now)
+helix_stream_session_bye (
+    HelixStreamSession *self, guint32 bye_reason, guint64 now)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
@@ -114,8 +115,9 @@ helix_session_bye (HelixSession *self, guint32 bye_reason, guint64 now)
 }
 
 void
-helix_session_refuse (HelixSession *self, enum helix_error_code code,
-    enum helix_type refers, const gchar *text, guint64 now)
+helix_stream_session_refuse (HelixStreamSession *self,
+    enum helix_error_code code, enum helix_type refers, const gchar *text,
+    guint64 now)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
@@ -131,16 +133,17 @@ helix_session_refuse (HelixSession *self, enum helix_error_code code,
 }
 
 gboolean
-helix_session_pending (const HelixSession *self)
+helix_stream_session_pending (const HelixStreamSession *self)
 {
-  return self->state != HELIX_SESSION_DEAD && helix_outbox_pending (&self->out);
+  return self->state != HELIX_STREAM_SESSION_DEAD
+      && helix_stream_outbox_pending (&self->out);
 }
 
 void
-helix_session_flush (HelixSession *self, gsize limit, guint64 now)
+helix_stream_session_flush (HelixStreamSession *self, gsize limit, guint64 now)
 {
-  while (helix_session_pending (self) && limit > 0) {
-    gssize sent = helix_outbox_send (&self->out, self->fd, limit);
+  while (helix_stream_session_pending (self) && limit > 0) {
+    gssize sent = helix_stream_outbox_send (&self->out, self->fd, limit);
 
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       if (!self->blocked)
@@ -155,19 +158,21 @@ helix_session_flush (HelixSession *self, gsize limit, guint64 now)
     self->last_write = now;
     limit -= (gsize) sent;
   }
-  if (helix_session_pending (self))
+  if (helix_stream_session_pending (self))
     return;
   self->blocked = FALSE;
   /* Only now: a keyframe made while it was stuck would have been lost on it
    * and have cost the others bits. */
-  if (self->state == HELIX_SESSION_LIVE && self->waits_key && self->owes_key) {
+  if (self->state == HELIX_STREAM_SESSION_LIVE && self->waits_key
+      && self->owes_key) {
     self->owes_key = FALSE;
     self->needs_key = TRUE;
   }
 }
 
 static void
-overflow (HelixSession *self, const HelixSessionPolicy *policy, gboolean key)
+overflow (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    gboolean key)
 {
   guint units = drop_units (self);
 
@@ -181,23 +186,23 @@ overflow (HelixSession *self, const HelixSessionPolicy *policy, gboolean key)
 }
 
 void
-helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
-    HelixOutboxUnit *unit, const struct helix_unit *head,
-    const struct helix_caps *caps)
+helix_stream_session_push (HelixStreamSession *self,
+    const HelixStreamSessionPolicy *policy, HelixStreamOutboxUnit *unit,
+    const struct helix_unit *head, const struct helix_caps *caps)
 {
   gboolean key = (head->flags & HELIX_UNIT_KEY) != 0;
   struct helix_unit own = *head;
   guint8 message[HELIX_MAX_MESSAGE];
 
-  if (self->state != HELIX_SESSION_LIVE)
+  if (self->state != HELIX_STREAM_SESSION_LIVE)
     return;
   if (!self->waits_key && self->out.units > 0
-      && (self->out.units >= HELIX_SESSION_MAX_UNITS
-          || self->out.bytes + unit->map.size > HELIX_SESSION_MAX_BYTES))
+      && (self->out.units >= HELIX_STREAM_SESSION_MAX_UNITS
+          || self->out.bytes + unit->map.size > HELIX_STREAM_SESSION_MAX_BYTES))
     overflow (self, policy, key);
   /* A peer that is stuck in a unit waits for its end as well: it could not
    * take the key unit either. */
-  if (self->state != HELIX_SESSION_LIVE
+  if (self->state != HELIX_STREAM_SESSION_LIVE
       || (self->waits_key && (!key || self->out.units > 0))) {
     self->dropped++;
     return;
@@ -207,11 +212,11 @@ helix_session_push (HelixSession *self, const HelixSessionPolicy *policy,
   self->waits_key = self->owes_key = FALSE;
 
   if (self->caps_id != caps->caps_id) {
-    helix_outbox_add (
+    helix_stream_outbox_add (
         &self->out, message, helix_pack_caps (message, caps), NULL);
     self->caps_id = caps->caps_id;
   }
-  helix_outbox_add (&self->out, message,
+  helix_stream_outbox_add (&self->out, message,
       helix_pack_unit (message, &own, (guint32) unit->map.size), unit);
 }
 
@@ -230,7 +235,8 @@ token_equal (const gchar *ours, const gchar *theirs)
 }
 
 static void
-got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint64 now)
 {
   const struct helix_reader *r = &self->reader;
   gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
@@ -241,7 +247,8 @@ got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
 
   if (!helix_unpack_hello (
           &hello, token, name, r->payload, r->payload_size, &why)) {
-    helix_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
     return;
   }
   if (hello.version_min > HELIX_VERSION_MAX
@@ -251,28 +258,29 @@ got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
         "end",
         hello.version_min, hello.version_max, HELIX_VERSION_MIN,
         HELIX_VERSION_MAX);
-    helix_session_refuse (self, HELIX_ERROR_VERSION, HELIX_HELLO, text, now);
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_VERSION, HELIX_HELLO, text, now);
     return;
   }
   if (hello.role != HELIX_ROLE_STREAM) {
-    helix_session_refuse (self, HELIX_ERROR_ROLE, HELIX_HELLO,
+    helix_stream_session_refuse (self, HELIX_ERROR_ROLE, HELIX_HELLO,
         "this is helixguestsink, which speaks the stream protocol to "
         "helixsrc; helixqemusrc connects to the shim's socket",
         now);
     return;
   }
   if (policy->token != NULL && !token_equal (policy->token, token)) {
-    helix_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
+    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
         "the token is wrong: set the same token at both ends", now);
     return;
   }
-  if (policy->full && self->state != HELIX_SESSION_LIVE) {
-    helix_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
+  if (policy->full && self->state != HELIX_STREAM_SESSION_LIVE) {
+    helix_stream_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
         "max-clients are connected already", now);
     return;
   }
 
-  if (self->state == HELIX_SESSION_LIVE)
+  if (self->state == HELIX_STREAM_SESSION_LIVE)
     self->restarted = TRUE;
   /* The new session must not wait for the old one's backlog. */
   if (self->resync)
@@ -286,7 +294,7 @@ got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
   say (self, message,
       helix_pack_welcome (
           message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION));
-  self->state = HELIX_SESSION_LIVE;
+  self->state = HELIX_STREAM_SESSION_LIVE;
   self->waits_key = TRUE;
   self->owes_key = FALSE;
   self->needs_key = TRUE;
@@ -295,7 +303,7 @@ got_hello (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
 }
 
 static void
-got_live (HelixSession *self, guint64 now)
+got_live (HelixStreamSession *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
   struct helix_keyframe keyframe;
@@ -330,16 +338,18 @@ got_live (HelixSession *self, guint64 now)
         die (self, "it said goodbye");
       break;
     default:
-      helix_session_refuse (self, HELIX_ERROR_UNSUPPORTED, r->header.type,
-          "this message means nothing to helixguestsink", now);
+      helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
+          r->header.type, "this message means nothing to helixguestsink", now);
       break;
   }
   if (why != NULL)
-    helix_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
 }
 
 static void
-got_message (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+got_message (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint64 now)
 {
   const struct helix_reader *r = &self->reader;
   guint8 message[HELIX_MAX_MESSAGE];
@@ -351,7 +361,7 @@ got_message (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
     case HELIX_PING:
       if (r->payload_size != 0
           && r->payload_size != sizeof (struct helix_ping)) {
-        helix_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_PING,
+        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_PING,
             "PING has neither 0 nor 8 bytes", now);
         break;
       }
@@ -372,10 +382,10 @@ got_message (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
       }
       break;
     default:
-      if (self->state == HELIX_SESSION_LIVE)
+      if (self->state == HELIX_STREAM_SESSION_LIVE)
         got_live (self, now);
       else if (!self->resync && r->header.type != HELIX_PONG)
-        helix_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
+        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
             "the first message must be HELLO", now);
       break;
   }
@@ -383,20 +393,20 @@ got_message (HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
 
 /* What cannot be a client's message: give up, or look for the next HELLO. */
 static void
-got_garbage (HelixSession *self, const gchar *why, guint64 now)
+got_garbage (HelixStreamSession *self, const gchar *why, guint64 now)
 {
   if (self->resync) {
     GST_DEBUG ("session %u: %s: looking for HELLO", self->id, why);
     helix_reader_scan (&self->reader, HELIX_HELLO, 0);
     return;
   }
-  helix_session_refuse (self, HELIX_ERROR_PROTOCOL, 0, why, now);
+  helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, 0, why, now);
 }
 
 /* After the last word: whatever still comes is read and dropped, because a
  * close with unread bytes makes TCP throw our word away. */
 static void
-drain (HelixSession *self)
+drain (HelixStreamSession *self)
 {
   guint8 bytes[4096];
   gssize n = 1;
@@ -408,17 +418,17 @@ drain (HelixSession *self)
 }
 
 void
-helix_session_read (
-    HelixSession *self, const HelixSessionPolicy *policy, guint64 now)
+helix_stream_session_read (HelixStreamSession *self,
+    const HelixStreamSessionPolicy *policy, guint64 now)
 {
   guint messages = 0;
 
-  if (self->state == HELIX_SESSION_CLOSING) {
+  if (self->state == HELIX_STREAM_SESSION_CLOSING) {
     drain (self);
     return;
   }
   for (guint i = 0; i < MAX_READS && messages < MAX_MESSAGES
-       && self->state < HELIX_SESSION_CLOSING;
+       && self->state < HELIX_STREAM_SESSION_CLOSING;
        i++) {
     uint8_t *ptr;
     size_t len;
@@ -455,15 +465,15 @@ helix_session_read (
 /* Nobody answers any more. On a stream that outlives sessions the next guest
  * comes over the very same descriptor. */
 static void
-timed_out (HelixSession *self, guint64 now)
+timed_out (HelixStreamSession *self, guint64 now)
 {
   if (!self->resync) {
-    helix_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_PING,
+    helix_stream_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_PING,
         "nothing came from it for 3 s", now);
     return;
   }
   abandon (self);
-  self->state = HELIX_SESSION_GREETING;
+  self->state = HELIX_STREAM_SESSION_GREETING;
   self->blocked = FALSE;
   g_free (self->reason);
   self->reason = g_strdup ("nothing came from it for 3 s");
@@ -471,56 +481,56 @@ timed_out (HelixSession *self, guint64 now)
 }
 
 static guint64
-tick_live (HelixSession *self, guint64 now)
+tick_live (HelixStreamSession *self, guint64 now)
 {
   guint64 alive = self->last_read;
 
   /* A peer that takes bytes lives, however long its answer is under way. */
   if (self->blocked)
     alive = MAX (alive, self->last_write);
-  if (now - alive >= HELIX_SESSION_DEAD_NS) {
+  if (now - alive >= HELIX_STREAM_SESSION_DEAD_NS) {
     timed_out (self, now);
     return now;
   }
-  if (now - self->last_ping >= HELIX_SESSION_PING_NS) {
+  if (now - self->last_ping >= HELIX_STREAM_SESSION_PING_NS) {
     struct helix_ping ping = {.sent_ns = now};
     guint8 message[HELIX_MAX_MESSAGE];
 
     self->last_ping = now;
     /* Not twice: the one before has not even left. */
-    if (helix_outbox_control (&self->out) == 0)
+    if (helix_stream_outbox_control (&self->out) == 0)
       say (self, message, helix_pack_ping (message, &ping));
   }
-  return MIN (
-      alive + HELIX_SESSION_DEAD_NS, self->last_ping + HELIX_SESSION_PING_NS);
+  return MIN (alive + HELIX_STREAM_SESSION_DEAD_NS,
+      self->last_ping + HELIX_STREAM_SESSION_PING_NS);
 }
 
 guint64
-helix_session_tick (HelixSession *self, guint64 now)
+helix_stream_session_tick (HelixStreamSession *self, guint64 now)
 {
   switch (self->state) {
-    case HELIX_SESSION_GREETING:
+    case HELIX_STREAM_SESSION_GREETING:
       if (self->resync)
         return G_MAXUINT64;
-      if (now - self->opened < HELIX_SESSION_HELLO_NS)
-        return self->opened + HELIX_SESSION_HELLO_NS;
-      helix_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_HELLO,
+      if (now - self->opened < HELIX_STREAM_SESSION_HELLO_NS)
+        return self->opened + HELIX_STREAM_SESSION_HELLO_NS;
+      helix_stream_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_HELLO,
           "no HELLO came within 3 s", now);
       return now;
-    case HELIX_SESSION_LIVE:
+    case HELIX_STREAM_SESSION_LIVE:
       return tick_live (self, now);
-    case HELIX_SESSION_CLOSING:
-      if (!helix_session_pending (self) && !self->shut) {
+    case HELIX_STREAM_SESSION_CLOSING:
+      if (!helix_stream_session_pending (self) && !self->shut) {
         /* Fails on a character device: then nobody waits for an end. */
         if (shutdown (self->fd, SHUT_WR) < 0)
           die (self, NULL);
         self->shut = TRUE;
       }
-      if (now - self->closing < HELIX_SESSION_LINGER_NS)
-        return self->closing + HELIX_SESSION_LINGER_NS;
+      if (now - self->closing < HELIX_STREAM_SESSION_LINGER_NS)
+        return self->closing + HELIX_STREAM_SESSION_LINGER_NS;
       die (self, NULL);
       return now;
-    case HELIX_SESSION_DEAD:
+    case HELIX_STREAM_SESSION_DEAD:
       break;
   }
   return now;
