@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stream-peer.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-transport-io.h"
+
+gchar *
+peer_folder_new (void)
+{
+  gchar *folder = g_dir_make_tmp ("helix-test-XXXXXX", NULL);
+
+  fail_unless (folder != NULL);
+  return folder;
+}
+
+void
+peer_folder_free (gchar *folder)
+{
+  GDir *dir = g_dir_open (folder, 0, NULL);
+  const gchar *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename (folder, name, NULL);
+
+    g_remove (path);
+  }
+  if (dir != NULL)
+    g_dir_close (dir);
+  g_rmdir (folder);
+  g_free (folder);
+}
+
+guint
+peer_free_port (void)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t size = sizeof address;
+  gint fd = socket (AF_INET, SOCK_STREAM, 0);
+
+  address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  fail_unless (bind (fd, (struct sockaddr *) &address, size) == 0);
+  fail_unless (getsockname (fd, (struct sockaddr *) &address, &size) == 0);
+  close (fd);
+  return ntohs (address.sin_port);
+}
+
+void
+peer_init (StreamPeer *peer, gint fd)
+{
+  memset (peer, 0, sizeof *peer);
+  peer->fd = fd;
+  helix_reader_init (&peer->reader);
+}
+
+void
+peer_clear (StreamPeer *peer)
+{
+  if (peer->fd >= 0)
+    close (peer->fd);
+  peer->fd = -1;
+  g_clear_pointer (&peer->bulk, g_free);
+}
+
+void
+peer_connect (StreamPeer *peer, const gchar *path)
+{
+  guint64 end =
+      helix_now_ns () + PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000);
+
+  for (;;) {
+    gint fd = helix_socket (AF_UNIX);
+
+    fail_unless (fd >= 0);
+    if (helix_unix_connect (fd, path) == 0) {
+      peer_init (peer, fd);
+      return;
+    }
+    close (fd);
+    fail_unless (helix_now_ns () < end, "nobody listens at %s", path);
+    g_usleep (2000);
+  }
+}
+
+gint
+peer_listen (const gchar *path)
+{
+  gint fd = helix_socket (AF_UNIX);
+
+  unlink (path);
+  fail_unless (fd >= 0);
+  fail_unless (helix_unix_bind (fd, path) == 0);
+  fail_unless (listen (fd, 8) == 0);
+  return fd;
+}
+
+static void
+wait_for (gint fd, short events, const gchar *what)
+{
+  struct pollfd entry = {.fd = fd, .events = events};
+
+  fail_unless (poll (&entry, 1, PEER_TIMEOUT_MS) > 0, "no %s", what);
+}
+
+void
+peer_accept (StreamPeer *peer, gint listener)
+{
+  gint fd;
+
+  wait_for (listener, POLLIN, "connection");
+  fd = helix_accept (listener);
+  fail_unless (fd >= 0);
+  peer_init (peer, fd);
+}
+
+void
+peer_send (StreamPeer *peer, const void *data, gsize size)
+{
+  while (size > 0) {
+    struct iovec iov = {.iov_base = (void *) data, .iov_len = size};
+    gssize n = helix_transport_write (peer->fd, &iov, 1);
+
+    if (n < 0 && errno == EAGAIN) {
+      wait_for (peer->fd, POLLOUT, "room to send");
+      continue;
+    }
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+      return; /* what the other end says to that comes with the next read */
+    fail_unless (n > 0, "send: %s", g_strerror (errno));
+    data = (const guint8 *) data + n;
+    size -= (gsize) n;
+  }
+}
+
+void
+peer_hello (StreamPeer *peer, const gchar *token)
+{
+  struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_STREAM,
+      .nonce = 0x1122334455667788};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_send (peer, message, helix_pack_hello (message, &hello, token, "test"));
+}
+
+void
+peer_welcome (StreamPeer *peer)
+{
+  struct helix_welcome welcome = {.version = 1, .role = HELIX_ROLE_STREAM};
+  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_hello hello;
+  const gchar *why;
+
+  peer_expect (peer, HELIX_HELLO);
+  fail_unless (helix_unpack_hello (&hello, token, name, peer->reader.payload,
+      peer->reader.payload_size, &why));
+  welcome.nonce = hello.nonce;
+  peer_send (peer, message, helix_pack_welcome (message, &welcome, "test"));
+}
+
+void
+peer_send_caps (StreamPeer *peer, guint32 id)
+{
+  struct helix_caps caps = {.caps_id = id,
+      .codec = HELIX_CODEC_VP8,
+      .width = 320,
+      .height = 240,
+      .rate_num = 30,
+      .rate_den = 1,
+      .par_num = 1,
+      .par_den = 1};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_send (peer, message, helix_pack_caps (message, &caps));
+}
+
+void
+peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
+    const void *data, gsize size)
+{
+  struct helix_unit unit = {.sequence = sequence,
+      .running_time = sequence * 33333333,
+      .dts = HELIX_NONE64,
+      .duration = HELIX_NONE64,
+      .capture_ns = helix_now_ns (),
+      .caps_id = 1,
+      .flags = flags};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  unit.sent_ns = unit.capture_ns;
+  peer_send (peer, message, helix_pack_unit (message, &unit, (guint32) size));
+  peer_send (peer, data, size);
+}
+
+static void
+answer_ping (StreamPeer *peer)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint64 now = helix_now_ns ();
+
+  peer_send (peer, message,
+      helix_pack_pong_for (
+          message, &peer->reader.header, peer->reader.payload, now, now));
+}
+
+static void
+got_head (StreamPeer *peer)
+{
+  const gchar *why = "";
+
+  fail_unless (helix_unpack_unit (&peer->unit, peer->reader.payload,
+                   peer->reader.payload_size, peer->reader.header.size, &why),
+      "%s", why);
+  g_free (peer->bulk);
+  peer->bulk = g_malloc (peer->reader.bulk_size);
+  helix_reader_bulk (&peer->reader, peer->bulk);
+}
+
+guint
+peer_next_any (StreamPeer *peer)
+{
+  for (;;) {
+    uint8_t *ptr;
+    size_t len;
+    gssize n;
+
+    helix_reader_want (&peer->reader, &ptr, &len);
+    n = helix_transport_read (peer->fd, ptr, len);
+    if (n < 0 && errno == EAGAIN) {
+      wait_for (peer->fd, POLLIN, "message");
+      continue;
+    }
+    if (n == 0 || (n < 0 && (errno == ECONNRESET || errno == EIO)))
+      return 0;
+    fail_unless (n > 0, "recv: %s", g_strerror (errno));
+    switch (helix_reader_got (&peer->reader, (size_t) n)) {
+      case HELIX_READER_MORE:
+        break;
+      case HELIX_READER_HEAD:
+        got_head (peer);
+        break;
+      case HELIX_READER_ERROR:
+        fail ("the other end breaks the protocol: %s", peer->reader.why);
+        break;
+      case HELIX_READER_MESSAGE:
+        return peer->reader.header.type;
+    }
+  }
+}
+
+guint
+peer_next (StreamPeer *peer)
+{
+  guint type;
+
+  for (;;) {
+    type = peer_next_any (peer);
+    if (type == HELIX_PING)
+      answer_ping (peer);
+    else if (type != HELIX_PONG && type != HELIX_STATS
+        && type != HELIX_KEYFRAME)
+      return type;
+  }
+}
+
+void
+peer_expect (StreamPeer *peer, guint type)
+{
+  guint got;
+
+  do {
+    got = peer_next_any (peer);
+    fail_unless (
+        got != 0, "the connection ended before %s", helix_type_name (type));
+    if (got == HELIX_PING && type != HELIX_PING)
+      answer_ping (peer);
+  } while (got != type);
+}
+
+void
+peer_expect_refusal (StreamPeer *peer, guint code)
+{
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const gchar *why;
+
+  peer_expect (peer, HELIX_ERROR);
+  fail_unless (helix_unpack_error (
+      &error, text, peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless_equals_int (error.code, code);
+  fail_unless (text[0] != '\0');
+  fail_unless_equals_int (peer_next_any (peer), 0);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tests' own end of the stream protocol: plain blocking calls with a
+ * deadline, no code of the plugin's but the packing. Each call fails the test
+ * when what it waits for does not come.
+ */
+#ifndef STREAM_PEER_H
+#define STREAM_PEER_H
+
+#include <glib.h>
+
+#include "helix-reader.h"
+
+G_BEGIN_DECLS
+
+/* Longest wait for anything; a loaded machine needs some of it. */
+#define PEER_TIMEOUT_MS 10000
+
+typedef struct {
+  gint fd;
+  struct helix_reader reader;
+  guint8 *bulk; /* of the last UNIT */
+  struct helix_unit unit;
+} StreamPeer;
+
+/* A fresh temporary folder, and its removal with all that is in it. */
+gchar *peer_folder_new (void);
+void peer_folder_free (gchar *folder);
+
+/* A loopback TCP port that was free a moment ago. */
+guint peer_free_port (void);
+
+/* `fd` is the peer's from here on. */
+void peer_init (StreamPeer *peer, gint fd);
+void peer_clear (StreamPeer *peer);
+/* Connects to unix:PATH, trying again while nobody listens. */
+void peer_connect (StreamPeer *peer, const gchar *path);
+/* Listens at `path`; accepts one. */
+gint peer_listen (const gchar *path);
+void peer_accept (StreamPeer *peer, gint listener);
+
+void peer_send (StreamPeer *peer, const void *data, gsize size);
+void peer_hello (StreamPeer *peer, const gchar *token);
+/* HELLO came: answers it. */
+void peer_welcome (StreamPeer *peer);
+void peer_send_caps (StreamPeer *peer, guint32 id);
+void peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
+    const void *data, gsize size);
+
+/* The next message that is neither PING nor PONG nor STATS nor KEYFRAME;
+ * PING is answered. 0 = the other end closed. */
+guint peer_next (StreamPeer *peer);
+/* Likewise, whatever it is. */
+guint peer_next_any (StreamPeer *peer);
+/* Any of its kind; others are passed over. */
+void peer_expect (StreamPeer *peer, guint type);
+/* ERROR with this code, then the end of the connection. */
+void peer_expect_refusal (StreamPeer *peer, guint code);
+
+G_END_DECLS
+
+#endif /* STREAM_PEER_H */

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <gst/check/gstcheck.h>
+#include <poll.h>
+#include <pty.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-transport-io.h"
+#include "helix-transport.h"
+#include "stream-peer.h"
+
+static gchar *folder;
+
+static void
+setup (void)
+{
+  folder = peer_folder_new ();
+}
+
+static void
+teardown (void)
+{
+  peer_folder_free (folder);
+}
+
+static HelixAddress *
+address_of (const gchar *format, const gchar *name)
+{
+  g_autofree gchar *path = g_build_filename (folder, name, NULL);
+  g_autofree gchar *text = g_strdup_printf (format, path);
+  HelixAddress *address = helix_address_parse (text, NULL);
+
+  fail_unless (address != NULL);
+  return address;
+}
+
+static gint
+accept_one (HelixListener *listener, gchar **peer)
+{
+  struct pollfd fds[HELIX_LISTENER_MAX];
+
+  for (guint i = 0; i < listener->n_fds; i++)
+    fds[i] = (struct pollfd){.fd = listener->fds[i], .events = POLLIN};
+  fail_unless (poll (fds, listener->n_fds, PEER_TIMEOUT_MS) > 0);
+  for (guint i = 0; i < listener->n_fds; i++)
+    if (fds[i].revents != 0)
+      return helix_listener_accept (listener, i, peer, NULL);
+  fail ("nobody to accept");
+  return -1;
+}
+
+/* Bytes go both ways, and nothing blocks. */
+static void
+check_pair (gint a, gint b)
+{
+  struct iovec iov = {.iov_base = (void *) "helix", .iov_len = 5};
+  struct pollfd entry = {.fd = b, .events = POLLIN};
+  gchar got[8];
+
+  fail_unless (fcntl (a, F_GETFL) & O_NONBLOCK);
+  fail_unless (fcntl (b, F_GETFL) & O_NONBLOCK);
+  fail_unless (fcntl (a, F_GETFD) & FD_CLOEXEC);
+  fail_unless (fcntl (b, F_GETFD) & FD_CLOEXEC);
+  fail_unless (helix_transport_read (b, got, sizeof got) < 0);
+  fail_unless_equals_int (errno, EAGAIN);
+  fail_unless_equals_int (helix_transport_write (a, &iov, 1), 5);
+  fail_unless (poll (&entry, 1, PEER_TIMEOUT_MS) == 1);
+  fail_unless_equals_int (helix_transport_read (b, got, sizeof got), 5);
+  fail_unless (memcmp (got, "helix", 5) == 0);
+}
+
+static void
+check_kind (const HelixAddress *asked, const gchar *peer_prefix)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HelixListener) listener =
+      helix_transport_listen (asked, NULL, &error);
+  g_autoptr (HelixAddress) address = NULL;
+  g_autofree gchar *peer = NULL;
+  gint a, b;
+
+  fail_unless (listener != NULL, "%s", error != NULL ? error->message : "");
+  address = helix_address_parse (listener->text, NULL);
+  a = helix_transport_connect (address, NULL, PEER_TIMEOUT_MS, &error);
+  fail_unless (a >= 0, "%s", error != NULL ? error->message : "");
+  /* The listener's own proof comes first on UNIX sockets: it is gone. */
+  b = accept_one (listener, &peer);
+  fail_unless (b >= 0);
+  if (asked->kind == HELIX_ADDRESS_UNIX) {
+    close (b);
+    g_clear_pointer (&peer, g_free);
+    b = accept_one (listener, &peer);
+  }
+  fail_unless (g_str_has_prefix (peer, peer_prefix));
+  check_pair (a, b);
+  check_pair (b, a);
+  close (a);
+  close (b);
+  fail_unless (helix_listener_accept (listener, 0, NULL, &error) < 0);
+  fail_unless (error == NULL);
+}
+
+GST_START_TEST (test_unix)
+{
+  g_autoptr (HelixAddress) address = address_of ("unix:%s", "s");
+
+  check_kind (address, "unix:pid=");
+  fail_unless (access (address->path, F_OK) < 0);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_tcp)
+{
+  g_autoptr (HelixAddress) address =
+      helix_address_parse ("tcp:127.0.0.1:0", NULL);
+
+  check_kind (address, "tcp:127.0.0.1:");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_tcp_name)
+{
+  g_autoptr (HelixAddress) address =
+      helix_address_parse ("tcp:localhost:0", NULL);
+
+  check_kind (address, "tcp:");
+}
+GST_END_TEST;
+
+/* The errors: address, cause, remedy; and whether another try may help. */
+static void
+check_refused (const HelixAddress *address, gint code, gboolean temporary,
+    const gchar *say)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 begin = helix_now_ns ();
+
+  fail_unless (helix_transport_connect (address, NULL, 900, &error) < 0);
+  fail_unless (helix_now_ns () - begin < 5 * GST_SECOND);
+  fail_unless (
+      g_error_matches (error, GST_RESOURCE_ERROR, code), "%s", error->message);
+  fail_unless_equals_int (
+      helix_transport_error_is_temporary (error), temporary);
+  fail_unless (strstr (error->message, address->text) != NULL);
+  fail_unless (strstr (error->message, say) != NULL, "%s", error->message);
+}
+
+GST_START_TEST (test_unix_refused)
+{
+  g_autoptr (HelixAddress) nobody = address_of ("unix:%s", "nobody");
+  g_autoptr (HelixAddress) regular = address_of ("unix:%s", "regular");
+  g_autoptr (HelixAddress) stale = address_of ("unix:%s", "stale");
+  g_autoptr (HelixAddress) directory = helix_address_parse ("unix:/", NULL);
+  g_autofree gchar *name = g_strnfill (200, 'x');
+  g_autofree gchar *long_text = g_strdup_printf ("unix:/%s", name);
+  g_autoptr (HelixAddress) too_long = helix_address_parse (long_text, NULL);
+
+  check_refused (nobody, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "no server");
+  fail_unless (g_file_set_contents (regular->path, "x", 1, NULL));
+  check_refused (regular, GST_RESOURCE_ERROR_SETTINGS, FALSE, "regular file");
+  close (peer_listen (stale->path));
+  check_refused (
+      stale, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "its owner is gone");
+  check_refused (directory, GST_RESOURCE_ERROR_SETTINGS, FALSE, "directory");
+  check_refused (too_long, GST_RESOURCE_ERROR_SETTINGS, FALSE, "shorter path");
+}
+GST_END_TEST;
+
+/* Only root can become somebody who may not. */
+GST_START_TEST (test_unix_forbidden)
+{
+  g_autoptr (HelixAddress) address = address_of ("unix:%s", "s");
+  g_autoptr (HelixAddress) other = address_of ("unix:%s", "other");
+  g_autoptr (HelixListener) listener =
+      helix_transport_listen (address, NULL, NULL);
+  g_autoptr (GError) error = NULL;
+
+  fail_unless (listener != NULL);
+  if (geteuid () != 0)
+    return;
+  fail_unless (chmod (folder, 0755) == 0);
+  fail_unless (seteuid (65534) == 0);
+  check_refused (address, GST_RESOURCE_ERROR_NOT_AUTHORIZED, FALSE,
+      "Run both ends as one user");
+  fail_unless (helix_transport_listen (other, NULL, &error) == NULL);
+  fail_unless (seteuid (0) == 0);
+  fail_unless (g_error_matches (
+      error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED));
+}
+GST_END_TEST;
+
+GST_START_TEST (test_tcp_refused)
+{
+  g_autofree gchar *text =
+      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
+  g_autoptr (HelixAddress) nobody = helix_address_parse (text, NULL);
+  g_autoptr (HelixAddress) zero = helix_address_parse ("tcp:127.0.0.1:0", NULL);
+  g_autoptr (HelixAddress) name =
+      helix_address_parse ("tcp:no-such-host.invalid:1", NULL);
+
+  check_refused (nobody, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "no server");
+  check_refused (zero, GST_RESOURCE_ERROR_SETTINGS, FALSE, "port 0");
+  check_refused (
+      name, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "cannot be resolved");
+}
+GST_END_TEST;
+
+/* There is no host above this machine that listens: whatever the kernel says
+ * to that, it is said with the remedy. */
+GST_START_TEST (test_vsock_refused)
+{
+  g_autoptr (HelixAddress) address =
+      helix_address_parse ("vsock:2:59999", NULL);
+  g_autoptr (GError) error = NULL;
+
+  fail_unless (helix_transport_connect (address, NULL, 900, &error) < 0);
+  fail_unless_equals_int (error->domain, GST_RESOURCE_ERROR);
+  fail_unless (g_str_has_prefix (error->message, "vsock:2:59999: "));
+  fail_unless (strstr (error->message, "CID") != NULL
+          || strstr (error->message, "vhost-vsock") != NULL,
+      "%s", error->message);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_serial_refused)
+{
+  g_autoptr (HelixAddress) nobody = address_of ("serial:%s", "nobody");
+  g_autoptr (HelixAddress) regular = address_of ("serial:%s", "regular");
+  g_autoptr (HelixAddress) pipe = address_of ("serial:%s", "fifo");
+  g_autoptr (GError) error = NULL;
+
+  check_refused (nobody, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "no such port");
+  fail_unless (g_file_set_contents (regular->path, "x", 1, NULL));
+  check_refused (
+      regular, GST_RESOURCE_ERROR_SETTINGS, FALSE, "no character device");
+  fail_unless (mkfifo (pipe->path, 0600) == 0);
+  check_refused (
+      pipe, GST_RESOURCE_ERROR_SETTINGS, FALSE, "no character device");
+  fail_unless (helix_transport_listen (nobody, NULL, &error) == NULL);
+  fail_unless (strstr (error->message, "mode=connect") != NULL);
+}
+GST_END_TEST;
+
+/* Every byte value passes, in both directions, unechoed. */
+GST_START_TEST (test_serial_raw)
+{
+  g_autoptr (HelixAddress) address = NULL;
+  g_autofree gchar *text = NULL;
+  gchar name[128];
+  guint8 sent[256], got[256];
+  gint master, slave, fd;
+  struct iovec iov = {.iov_base = sent, .iov_len = sizeof sent};
+
+  fail_unless (openpty (&master, &slave, name, NULL, NULL) == 0);
+  fail_unless (helix_fd_prepare (master) == 0);
+  text = g_strdup_printf ("serial:%s", name);
+  address = helix_address_parse (text, NULL);
+  fail_unless (helix_transport_outlives_session (address));
+  fd = helix_transport_connect (address, NULL, 900, NULL);
+  fail_unless (fd >= 0);
+  for (guint i = 0; i < sizeof sent; i++)
+    sent[i] = (guint8) i;
+  for (guint way = 0; way < 2; way++) {
+    gint from = way == 0 ? fd : master, to = way == 0 ? master : fd;
+    gsize have = 0;
+
+    fail_unless_equals_int (helix_transport_write (from, &iov, 1), 256);
+    while (have < sizeof got) {
+      struct pollfd entry = {.fd = to, .events = POLLIN};
+      gssize n;
+
+      fail_unless (poll (&entry, 1, PEER_TIMEOUT_MS) == 1);
+      n = helix_transport_read (to, got + have, sizeof got - have);
+      fail_unless (n > 0);
+      have += (gsize) n;
+    }
+    fail_unless (memcmp (sent, got, sizeof got) == 0);
+  }
+  close (fd);
+  close (slave);
+  close (master);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_listen_refused)
+{
+  g_autoptr (GError) taken = NULL, elsewhere = NULL, file = NULL;
+  g_autoptr (HelixAddress) any = helix_address_parse ("tcp:127.0.0.1:0", NULL);
+  g_autoptr (HelixListener) first = helix_transport_listen (any, NULL, NULL);
+  g_autoptr (HelixAddress) same = helix_address_parse (first->text, NULL);
+  g_autoptr (HelixAddress) foreign =
+      helix_address_parse ("tcp:192.0.2.1:5900", NULL);
+  g_autoptr (HelixAddress) regular = address_of ("unix:%s", "regular");
+
+  fail_unless (helix_transport_listen (same, NULL, &taken) == NULL);
+  fail_unless (
+      g_error_matches (taken, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_BUSY));
+  fail_unless (strstr (taken->message, "choose another one") != NULL);
+  fail_unless (helix_transport_listen (foreign, NULL, &elsewhere) == NULL);
+  fail_unless (
+      strstr (elsewhere->message, "an address of this machine") != NULL);
+  fail_unless (g_file_set_contents (regular->path, "x", 1, NULL));
+  fail_unless (helix_transport_listen (regular, NULL, &file) == NULL);
+  fail_unless (strstr (file->message, "regular file") != NULL);
+}
+GST_END_TEST;
+
+static gpointer
+cancel_soon (gpointer cancel)
+{
+  g_usleep (50000);
+  g_cancellable_cancel (cancel);
+  return NULL;
+}
+
+/* A full backlog makes connect wait: cancelling ends that at once. */
+GST_START_TEST (test_cancel)
+{
+  g_autoptr (HelixAddress) any = helix_address_parse ("tcp:127.0.0.1:0", NULL);
+  g_autoptr (HelixListener) listener = helix_transport_listen (any, NULL, NULL);
+  g_autoptr (HelixAddress) address = helix_address_parse (listener->text, NULL);
+  g_autoptr (GCancellable) cancel = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) open = g_array_new (FALSE, FALSE, sizeof (gint));
+  GThread *thread = NULL;
+  gint fd;
+
+  do {
+    fd = helix_transport_connect (address, NULL, 50, NULL);
+    if (fd >= 0)
+      g_array_append_val (open, fd);
+  } while (fd >= 0 && open->len < 64);
+  fail_unless (fd < 0, "the backlog has no end");
+  thread = g_thread_new ("cancel", cancel_soon, cancel);
+  fail_unless (helix_transport_connect (address, cancel, 60000, &error) < 0);
+  fail_unless (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+  g_thread_join (thread);
+  for (guint i = 0; i < open->len; i++)
+    close (g_array_index (open, gint, i));
+}
+GST_END_TEST;
+
+static Suite *
+helix_transport_suite (void)
+{
+  Suite *s = suite_create ("helix-transport");
+  TCase *tc = tcase_create ("transport");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_unix);
+  tcase_add_test (tc, test_tcp);
+  tcase_add_test (tc, test_tcp_name);
+  tcase_add_test (tc, test_unix_refused);
+  tcase_add_test (tc, test_unix_forbidden);
+  tcase_add_test (tc, test_tcp_refused);
+  tcase_add_test (tc, test_vsock_refused);
+  tcase_add_test (tc, test_serial_refused);
+  tcase_add_test (tc, test_serial_raw);
+  tcase_add_test (tc, test_listen_refused);
+  tcase_add_test (tc, test_cancel);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_transport);
