@@ -290,6 +290,7 @@ helix_peer_credentials (int fd, uid_t *uid, pid_t *pid)
   socklen_t len = sizeof addr;
 
   *pid = 0;
+  memset (&addr, 0, sizeof addr);
   /* Other sockets answer SO_PEERCRED too, with uid -1. */
   if (getsockname (fd, (struct sockaddr *) &addr, &len) < 0)
     return -1;

@@ -78,10 +78,12 @@ allocate (int fd, size_t size)
 static void *
 map_writable (int fd, size_t size)
 {
-  void *map = mmap (
-      NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  const int flags = MAP_SHARED | MAP_POPULATE;
+  void *map = mmap (NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 
-  return map == MAP_FAILED ? NULL : map;
+  if (map == MAP_FAILED)
+    return NULL;
+  return map;
 }
 
 #ifdef __linux__

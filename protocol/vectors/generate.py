@@ -472,6 +472,10 @@ def invalid():
                   frame(height=4, stride=0x40000000))
     yield payload("frame-fourcc", "FRAME: fourcc is not known",
                   frame(fourcc=NV12))
+    huge = frame()
+    huge.size = 72 + (256 << 20) + 4
+    yield header("frame-pixels-too-large", "FRAME: pixels are above 256 MiB",
+                 huge)
     yield header("frame-rects-many", "FRAME: rects is above 32",
                  frame([(0, 0, 1, 1)] * 33))
     yield header("frame-rects-wrap", "FRAME: rects is above 32",

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -26,18 +27,42 @@
 #endif
 
 #ifdef MFD_ALLOW_SEALING
+#include <sys/syscall.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
 /* What a sandbox forbids: these stand in for the C library's own. Where there
  * is no memfd, the fallbacks are what all the other tests run on. */
-static gboolean forbid_memfd, forbid_shm;
+static gboolean forbid_memfd, forbid_shm, old_kernel;
 
 int
 memfd_create (const char *name, unsigned flags)
 {
   int (*real) (const char *, unsigned) = dlsym (RTLD_NEXT, "memfd_create");
 
-  if (!forbid_memfd)
+  if (!forbid_memfd && !(old_kernel && (flags & MFD_NOEXEC_SEAL)))
     return real (name, flags);
-  errno = EPERM;
+  errno = forbid_memfd ? EPERM : EINVAL;
+  return -1;
+}
+
+int
+fcntl (int fd, int cmd, ...)
+{
+  va_list args;
+  long arg;
+
+  va_start (args, cmd);
+  arg = va_arg (args, long);
+  va_end (args);
+  if (!old_kernel || cmd != F_ADD_SEALS || arg != F_SEAL_FUTURE_WRITE)
+    return (int) syscall (SYS_fcntl, fd, cmd, arg);
+  errno = EINVAL;
   return -1;
 }
 
@@ -299,6 +324,33 @@ GST_START_TEST (test_out_of_descriptors)
 GST_END_TEST;
 
 #ifdef MFD_ALLOW_SEALING
+/* Before Linux 5.1 there is no seal against writing; a descriptor opened for
+ * reading does it then. */
+GST_START_TEST (test_old_kernel)
+{
+  guint before = count_fds ();
+  const char *why;
+  void *map, *taker;
+  bool sealed;
+  int fd;
+
+  old_kernel = TRUE;
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+  fail_unless (sealed);
+  fail_if (fcntl (fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE);
+  fail_unless (mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+      == MAP_FAILED);
+  fail_unless (write (fd, "x", 1) < 0 && ftruncate (fd, 0) < 0);
+  taker = helix_shm_map (fd, SIZE, TRUE, &why);
+  fail_unless (taker != NULL, "%s", why);
+  close (fd);
+  helix_shm_unmap (taker, SIZE);
+  helix_shm_unmap (map, SIZE);
+  fail_unless_equals_int (count_fds (), before);
+}
+
+GST_END_TEST;
+
 /* Where memfd is forbidden: POSIX shared memory; where that is forbidden, too:
  * a file that is unlinked already. Neither is sealed, both are read-only for
  * the client. */
@@ -356,6 +408,7 @@ helix_shm_suite (void)
   tcase_add_test (tc, test_hostile_memory);
 #ifdef MFD_ALLOW_SEALING
   tcase_add_test (tc, test_unsealed_memfd);
+  tcase_add_test (tc, test_old_kernel);
   tcase_add_test (tc, test_fallbacks);
 #endif
   tcase_add_test (tc, test_impossible_sizes);
