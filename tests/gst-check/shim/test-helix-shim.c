@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The shim as a whole: who gets in, how many, and what is left of them.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-test-client.h"
+
+static struct test_shim *
+new_shim_for (uint32_t max_clients)
+{
+  struct helix_shim_config config = {.name = "test-shim",
+      .scanouts = 1,
+      .scanout_mask = 1,
+      .slots = 3,
+      .max_clients = max_clients};
+  struct test_shim *test = test_shim_new (&config);
+
+  test_resource_new (test, 1, 64, 48);
+  test_show (test, 0, 1);
+  return test;
+}
+
+static bool
+nobody_left (void *opaque)
+{
+  return test_stats (opaque).clients == 0;
+}
+
+GST_START_TEST (test_max_clients)
+{
+  struct test_shim *test = new_shim_for (2);
+  struct test_client *one = test_client_new (test, 1);
+  struct test_client *two = test_client_new (test, 1);
+  struct test_client *three = test_client_connect (test);
+
+  test_client_expect_error (three, 0, HELIX_ERROR_BUSY, "max-clients");
+  test_client_expect_closed (three);
+  test_client_free (three);
+  /* Whoever leaves makes room at once: a restart finds its place. */
+  for (int i = 0; i < 50; i++) {
+    test_client_free (two);
+    two = test_client_new (test, 1);
+  }
+  fail_unless_equals_uint64 (test_stats (test).clients, 2);
+  test_client_free (one);
+  test_client_free (two);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* In a child of another uid: 0 when it is refused as it should be. */
+static int
+connect_as_nobody (void *opaque)
+{
+  struct test_shim *test = opaque;
+  struct helix_reader reader;
+  struct helix_error error;
+  char text[HELIX_MAX_TEXT + 1];
+  const char *why;
+  int fd = helix_socket (AF_UNIX);
+
+  if (fd < 0 || helix_unix_connect (fd, test->path) < 0)
+    return 1;
+  helix_reader_init (&reader);
+  for (int i = 0; i < 2000; i++) {
+    uint8_t *at;
+    size_t want;
+    ssize_t n;
+
+    helix_reader_want (&reader, &at, &want);
+    n = helix_recv (fd, at, want, NULL);
+    if (n == 0)
+      return 2;
+    if (n < 0) {
+      g_usleep (10000);
+      continue;
+    }
+    if (helix_reader_got (&reader, (size_t) n) != HELIX_READER_MESSAGE)
+      continue;
+    return reader.header.type == HELIX_ERROR
+            && helix_unpack_error (
+                &error, text, reader.payload, reader.payload_size, &why)
+            && error.code == HELIX_ERROR_AUTH && strstr (text, "uid")
+        ? 0
+        : 3;
+  }
+  return 4;
+}
+
+/* Mode 0600 keeps others out; were the mode changed, the uid still does.
+ * Without root no other uid can be had, and only the mode can be tested. */
+GST_START_TEST (test_other_users)
+{
+  struct test_shim *test = new_shim_for (4);
+
+  if (geteuid () != 0) {
+    g_print ("not root: the uid check is not tested\n");
+    test_shim_free (test);
+    return;
+  }
+  fail_unless (chmod (test->dir, 0755) == 0);
+  fail_unless_equals_int (test_as_nobody (connect_as_nobody, test), 1);
+  fail_unless (chmod (test->path, 0666) == 0);
+  fail_unless_equals_int (test_as_nobody (connect_as_nobody, test), 0);
+  test_until_logged (test, "may not watch");
+  fail_unless_equals_uint64 (test_stats (test).refused, 1);
+  test_client_free (test_client_new (test, 1));
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* A thousand connections, said nothing, said a little, watched: nothing of
+ * them is left. */
+GST_START_TEST (test_flood_leaves_nothing)
+{
+  struct test_shim *test = new_shim_for (64);
+  struct test_client *client;
+  guint before;
+
+  client = test_client_new (test, 1);
+  test_client_free (client);
+  test_until (test, nobody_left, test, "the end of the first");
+  before = test_open_fds ();
+  for (int i = 0; i < 1000; i++) {
+    if (i % 10 == 0) {
+      client = test_client_new (test, 1);
+      test_client_subscribe (client, 1, 0, 0);
+      test_frame_done (&(struct test_frame){
+          .message = test_client_frame (client, 1).message});
+    } else {
+      client = test_client_connect (test);
+      if (i % 10 == 1)
+        test_client_send (client, "HXFR", 4);
+      if (i % 10 == 2)
+        test_client_send_raw (client, HELIX_PING, 0, NULL, 0);
+    }
+    test_client_free (client);
+  }
+  test_until (test, nobody_left, test, "the end of all");
+  fail_unless_equals_int (test_open_fds (), before);
+  fail_unless (test_stats (test).accepted >= 1000);
+  fail_unless (strlen (test->log->str) < 20000, "the log was flooded");
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static double
+cpu_seconds (void)
+{
+  struct rusage usage;
+
+  getrusage (RUSAGE_SELF, &usage);
+  return (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      + (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Out of descriptors, with somebody at the door: no spinning, one line, and
+ * in he comes when there is one again. */
+GST_START_TEST (test_out_of_descriptors)
+{
+  struct test_shim *test = new_shim_for (4);
+  struct test_client *client;
+  struct rlimit old, tight;
+  int waste[4096], wasted = 0, last;
+  double cpu;
+  uint64_t begin;
+
+  client = test_client_connect (test);
+  test_client_free (client);
+  test_until (test, nobody_left, test, "the end of the first");
+  fail_unless (getrlimit (RLIMIT_NOFILE, &old) == 0);
+  tight = old;
+  tight.rlim_cur = 256;
+  fail_unless (setrlimit (RLIMIT_NOFILE, &tight) == 0);
+  while ((last = dup (STDIN_FILENO)) >= 0)
+    waste[wasted++] = last;
+  close (waste[--wasted]); /* for the client's end; none for the shim's */
+  client = test_client_connect (test);
+  test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, 1);
+  test_until_logged (test, "cannot accept");
+  fail_unless (test_logged (test, "ulimit -n"));
+
+  begin = helix_now_ns ();
+  cpu = cpu_seconds ();
+  while (helix_now_ns () < begin + 1000000000u)
+    test_round (test, 100);
+  cpu = cpu_seconds () - cpu;
+  fail_unless (cpu < 0.5, "%.2f s of CPU in one second of waiting", cpu);
+  fail_unless (
+      strstr (strstr (test->log->str, "cannot accept") + 1, "cannot accept")
+          == NULL,
+      "told more than once");
+
+  while (wasted > 0)
+    close (waste[--wasted]);
+  test_message_free (test_client_expect (client, HELIX_WELCOME, 0));
+  setrlimit (RLIMIT_NOFILE, &old);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_stats_add_up)
+{
+  struct test_shim *test = new_shim_for (4);
+  struct test_client *client = test_client_new (test, 1);
+  struct helix_shim_stats stats;
+
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_settle (client);
+  for (int i = 0; i < 5; i++) {
+    test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
+    test_client_settle (client);
+  }
+  stats = test_stats (test);
+  fail_unless_equals_uint64 (stats.clients, 1);
+  fail_unless_equals_uint64 (stats.subscriptions, 1);
+  fail_unless_equals_uint64 (stats.flushes, 5);
+  fail_unless_equals_uint64 (stats.frames, 6);
+  fail_unless_equals_uint64 (stats.readbacks, test->reads);
+  fail_unless_equals_uint64 (stats.readback_bytes, test->read_bytes);
+  fail_unless (stats.readback_max_ns > 0);
+  fail_unless (stats.readback_ns >= stats.readback_max_ns);
+  fail_unless_equals_uint64 (stats.read_errors, 0);
+  fail_unless_equals_uint64 (stats.refused, 0);
+  test_client_free (client);
+  test_until (test, nobody_left, test, "the end of the client");
+  stats = test_stats (test);
+  fail_unless_equals_uint64 (stats.clients, 0);
+  fail_unless_equals_uint64 (stats.subscriptions, 0);
+  fail_unless_equals_uint64 (stats.lost, 1);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* With nobody there a flush does nothing at all. */
+GST_START_TEST (test_idle)
+{
+  struct test_shim *test = new_shim_for (4);
+  struct test_client *client;
+
+  fail_unless (helix_shim_idle (test->shim));
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
+  fail_unless_equals_uint64 (test_stats (test).flushes, 0);
+  /* Connected is not watching. */
+  client = test_client_new (test, 1);
+  fail_unless (helix_shim_idle (test->shim));
+  test_client_subscribe (client, 1, 0, 0);
+  test_frame_done (
+      &(struct test_frame){.message = test_client_frame (client, 1).message});
+  fail_if (helix_shim_idle (test->shim));
+  test_client_send_raw (client, HELIX_UNSUBSCRIBE, 1, NULL, 0);
+  test_client_settle (client);
+  fail_unless (helix_shim_idle (test->shim));
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Made and not listening, listening and not run: all can be freed. */
+GST_START_TEST (test_short_lives)
+{
+  char *dir = test_dir_new ();
+  char *path = g_build_filename (dir, "helix.sock", NULL);
+  guint before = test_open_fds ();
+  char *error = NULL;
+
+  test_shim_free (test_shim_make (NULL, path));
+  for (int i = 0; i < 20; i++) {
+    struct test_shim *test = test_shim_make (NULL, path);
+
+    fail_unless (helix_shim_listen (test->shim, &error), "%s", error);
+    test_shim_free (test);
+  }
+  fail_unless_equals_int (test_open_fds (), before);
+  test_dir_free (dir);
+  g_free (path);
+}
+
+GST_END_TEST;
+
+struct noise {
+  struct test_shim *test;
+  bool stop; /* atomic */
+};
+
+/* Everything the display thread may be told, as fast as it goes. */
+static void *
+make_noise (void *opaque)
+{
+  struct noise *noise = opaque;
+  struct helix_shim *shim = noise->test->shim;
+
+  for (uint32_t i = 0; !__atomic_load_n (&noise->stop, __ATOMIC_RELAXED); i++) {
+    struct helix_surface surface = {
+        1 + i % 2, {i % 3, 0, 40, 40 - i % 2}, HELIX_FOURCC_BGRX, i % 5 == 0};
+
+    helix_shim_display_scanout (shim, 0, i % 7 ? &surface : NULL);
+    helix_shim_display_flush (shim, 1 + i % 2, &surface.rect);
+    helix_shim_display_run (shim);
+    if (i % 11 == 0)
+      helix_shim_display_unref (shim, 1 + i % 2);
+    if (i % 23 == 0)
+      helix_shim_display_reset (shim);
+    helix_shim_idle (shim);
+  }
+  return NULL;
+}
+
+static void
+talk (const char *path, uint32_t round)
+{
+  struct helix_hello hello = {
+      1, 1, HELIX_ROLE_FRAMES, round % 2, 0, 1, 0, 0, 0};
+  struct helix_subscribe wish = {
+      round % 3 ? 0 : HELIX_NONE32, round % 3 ? 0 : 1, 0, 1, 0, 0};
+  uint8_t bytes[4 * HELIX_MAX_MESSAGE], sink[8192];
+  size_t size = helix_pack_hello (bytes, &hello, NULL, "noise");
+  int fd = helix_socket (AF_UNIX);
+
+  size += helix_pack_subscribe (bytes + size, 1, &wish);
+  size += helix_pack_subscribe (bytes + size, 2, &wish);
+  if (helix_unix_connect (fd, path) == 0
+      && send (fd, bytes, size, MSG_NOSIGNAL) > 0)
+    for (uint32_t i = 0; i < round % 20; i++)
+      if (helix_recv (fd, sink, sizeof sink, NULL) < 0)
+        g_usleep (100);
+  close (fd);
+}
+
+/* Display, io and clients at once: for the sanitizers to look at. */
+GST_START_TEST (test_all_at_once)
+{
+  struct test_shim *test = new_shim_for (8);
+  struct noise noise = {test, false};
+  struct helix_shim_stats stats;
+  pthread_t thread;
+
+  test_resource_new (test, 1, 64, 64);
+  test_resource_new (test, 2, 64, 64);
+  fail_unless (pthread_create (&thread, NULL, make_noise, &noise) == 0);
+  for (uint32_t round = 0; round < 300; round++) {
+    talk (test->path, round);
+    helix_shim_get_stats (test->shim, &stats);
+  }
+  __atomic_store_n (&noise.stop, true, __ATOMIC_RELAXED);
+  pthread_join (thread, NULL);
+  test_until (test, nobody_left, test, "the end of all");
+  fail_unless (test_stats (test).frames > 0);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static Suite *
+shim_suite (void)
+{
+  Suite *suite = suite_create ("helix-shim");
+  TCase *tc = tcase_create ("shim");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_test (tc, test_max_clients);
+  tcase_add_test (tc, test_other_users);
+  tcase_add_test (tc, test_flood_leaves_nothing);
+  tcase_add_test (tc, test_out_of_descriptors);
+  tcase_add_test (tc, test_stats_add_up);
+  tcase_add_test (tc, test_idle);
+  tcase_add_test (tc, test_short_lives);
+  tcase_add_test (tc, test_all_at_once);
+  return suite;
+}
+
+GST_CHECK_MAIN (shim);
