@@ -115,7 +115,7 @@ GST_START_TEST (test_pace)
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
   const struct helix_subscribe wish = {0, 0, 20, 1, 0, 0};
   struct test_frame frame;
-  uint64_t first, last = 0, reads;
+  uint64_t first, last = 0, reads, begin, due;
 
   test_client_subscribe_with (client, 1, &wish);
   frame = test_client_frame (client, 1);
@@ -124,10 +124,12 @@ GST_START_TEST (test_pace)
   test_frame_done (&frame);
   test_client_settle (client);
   reads = test->reads;
+  begin = helix_now_ns ();
   for (int i = 0; i < 50; i++)
     test_draw_flush (test, 1, all);
-  fail_unless (test->reads - reads <= 1);
-  fail_unless (test_stats (test).paced >= 49);
+  due = 1 + (helix_now_ns () - begin) / 50000000u; /* one, if not slow */
+  fail_unless (test->reads - reads <= due);
+  fail_unless (test_stats (test).paced >= 50 - due);
   for (int i = 1; i <= 5; i++) {
     frame = test_client_frame (client, 1);
     test_client_release (client, 1, &frame);

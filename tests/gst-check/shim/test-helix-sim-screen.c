@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-marker.h"
+#include "helix-sim-screen.h"
+
+#define W 800u
+#define H 300u
+
+static uint32_t
+pixel (const struct helix_sim_screen *screen, uint32_t x, uint32_t y)
+{
+  return screen->pixels[(size_t) y * screen->width + x];
+}
+
+static guint
+count_outside (const struct helix_sim_screen *screen, const uint32_t *before,
+    const struct helix_rect *damage)
+{
+  guint changed = 0;
+
+  for (uint32_t y = 0; y < H; y++)
+    for (uint32_t x = 0; x < W; x++)
+      if (x < damage->x || x >= damage->x + damage->width || y < damage->y
+          || y >= damage->y + damage->height)
+        changed += pixel (screen, x, y) != before[(size_t) y * W + x];
+  return changed;
+}
+
+/* Damage that leaves a change out would be a lie in every test there is. */
+GST_START_TEST (test_damage_is_all_that_changes)
+{
+  const enum helix_sim_pattern patterns[] = {
+      HELIX_SIM_MARKER, HELIX_SIM_NOISE, HELIX_SIM_BOX_ONLY};
+  uint32_t *before = g_malloc (W * H * 4);
+
+  for (guint p = 0; p < G_N_ELEMENTS (patterns); p++) {
+    struct helix_sim_screen screen;
+    struct helix_rect damage;
+
+    helix_sim_screen_init (&screen, 0, 1, W, H, patterns[p], 1);
+    for (int i = 0; i < 500; i++) {
+      memcpy (before, screen.pixels, W * H * 4);
+      fail_unless (helix_sim_screen_next (&screen, &damage));
+      fail_unless (damage.x + damage.width <= W);
+      fail_unless (damage.y + damage.height <= H);
+      fail_unless_equals_int (count_outside (&screen, before, &damage), 0);
+      fail_unless (memcmp (before, screen.pixels, W * H * 4) != 0);
+      if (patterns[p] == HELIX_SIM_BOX_ONLY)
+        fail_unless (damage.width <= 68 && damage.height <= 68);
+      if (patterns[p] == HELIX_SIM_MARKER)
+        fail_unless (damage.width <= 640 && damage.height <= 80);
+    }
+    helix_sim_screen_clear (&screen);
+  }
+  g_free (before);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_numbers_and_colours)
+{
+  struct helix_sim_screen screen;
+  struct helix_rect damage;
+  uint32_t number;
+
+  for (uint32_t scanout = 0; scanout < 3; scanout++) {
+    helix_sim_screen_init (&screen, scanout, 1, W, H, HELIX_SIM_MARKER, 1);
+    for (uint32_t i = 1; i < 20; i++) {
+      fail_unless (helix_marker_read (
+          (uint8_t *) screen.pixels, screen.stride, 4, &number));
+      fail_unless_equals_int (number, i);
+      for (uint32_t bar = 0; bar < 8; bar++)
+        fail_unless_equals_int (pixel (&screen, W * bar / 8 + 50, 200),
+            helix_sim_bar (bar + scanout));
+      fail_unless_equals_int (pixel (&screen, 700, 40), HELIX_SIM_GREY);
+      helix_sim_screen_next (&screen, &damage);
+    }
+    helix_sim_screen_clear (&screen);
+  }
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_static)
+{
+  struct helix_sim_screen screen;
+  struct helix_rect damage;
+
+  helix_sim_screen_init (&screen, 0, 1, W, H, HELIX_SIM_STATIC, 1);
+  fail_if (helix_sim_screen_next (&screen, &damage));
+  fail_unless_equals_int (screen.number, 1);
+  helix_sim_screen_clear (&screen);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_read)
+{
+  struct helix_sim_screen screen;
+  const struct helix_rect box = {100, 90, 7, 5};
+  uint32_t out[5][10];
+
+  helix_sim_screen_init (&screen, 0, 1, W, H, HELIX_SIM_NOISE, 1);
+  memset (out, 0, sizeof out);
+  helix_sim_screen_read (&screen, &box, out, sizeof out[0]);
+  for (uint32_t y = 0; y < 5; y++)
+    for (uint32_t x = 0; x < 10; x++)
+      fail_unless_equals_int (
+          out[y][x], x < 7 ? pixel (&screen, 100 + x, 90 + y) : 0);
+  helix_sim_screen_clear (&screen);
+}
+
+GST_END_TEST;
+
+static Suite *
+sim_screen_suite (void)
+{
+  Suite *suite = suite_create ("helix-sim-screen");
+  TCase *tc = tcase_create ("sim-screen");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_damage_is_all_that_changes);
+  tcase_add_test (tc, test_numbers_and_colours);
+  tcase_add_test (tc, test_static);
+  tcase_add_test (tc, test_read);
+  return suite;
+}
+
+GST_CHECK_MAIN (sim_screen);
