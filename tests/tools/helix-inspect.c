@@ -85,6 +85,8 @@ property_default (GParamSpec *pspec)
         G_PARAM_SPEC_ENUM (pspec)->enum_class, g_value_get_enum (value));
     return g_strdup (nick ? nick->value_nick : "?");
   }
+  if (G_VALUE_HOLDS_BOXED (value) && !g_value_get_boxed (value))
+    return g_strdup ("-");
   if (!gst_value_can_compare (value, value)
       || !(text = gst_value_serialize (value)))
     return g_strdup ("-");

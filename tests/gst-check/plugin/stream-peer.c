@@ -88,6 +88,7 @@ peer_connect (StreamPeer *peer, const gchar *path)
     }
     close (fd);
     fail_unless (helix_now_ns () < end, "nobody listens at %s", path);
+    /* Nothing tells that somebody listens now: try again. */
     g_usleep (2000);
   }
 }

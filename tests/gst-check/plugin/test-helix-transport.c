@@ -313,6 +313,7 @@ GST_END_TEST;
 static gpointer
 cancel_soon (gpointer cancel)
 {
+  /* Nothing tells that the other thread waits in poll; most times it does. */
   g_usleep (50000);
   g_cancellable_cancel (cancel);
   return NULL;
