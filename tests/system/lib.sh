@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What the cases share. A case is a bash script that sources this file, starts
+# a guest and pipelines, waits for events (never for time to pass) and ends
+# with 0, with 77 where it cannot run on this machine, else with a reason.
+set -uo pipefail
+
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${HELIX_BUILD:-$tree/build}
+case_name=$(basename "$0")
+check=$build/tests/system/helix-check-video
+
+fail () {
+  echo "$case_name: $*"
+  exit 1
+}
+
+skip () {
+  echo "SKIP: $*"
+  exit 77
+}
+
+[ -n "${HELIX_QEMU:-}" ] || fail "HELIX_QEMU is unset: start it by" \
+  "tests/system/run $case_name"
+[ -x "$check" ] || fail "$check is missing: build first (script/build)"
+
+# Short: the path of a UNIX socket has 108 bytes.
+work=$(mktemp -d "${TMPDIR:-/tmp}/helix.XXXXXX")
+job=$work/job
+mkdir -p "$job"
+export HELIX_SOCKET=$work/helix.sock
+export GST_PLUGIN_PATH=$build/gst-helix
+export GST_REGISTRY=${HELIX_REGISTRY:-$work/registry.bin}
+processes=()
+
+# Kept when something went wrong, for whoever has to find out what.
+clean_up () {
+  local status=$? pid
+  for pid in "${processes[@]}"; do
+    kill -CONT "$pid" 2>/dev/null
+    kill "$pid" 2>/dev/null
+  done
+  wait
+  if [ $status -ne 0 ] && [ $status -ne 77 ]; then
+    tails
+    if [ -n "${HELIX_LOGS:-}" ]; then
+      rm -rf "${HELIX_LOGS:?}/$case_name"
+      cp -r "$work" "$HELIX_LOGS/$case_name" &&
+        echo "all files: $HELIX_LOGS/$case_name"
+    fi
+  fi
+  rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 143' TERM INT HUP
+
+tails () {
+  local file
+  for file in "$work"/*.log "$job"/*.log "$job/events"; do
+    [ -s "$file" ] || continue
+    echo "--- ${file#"$work/"}, last lines"
+    tail -n 12 "$file" | cut -c 1-300
+  done
+}
+
+# until_true SECONDS WHAT COMMAND...: fails loudly if it does not become true.
+until_true () {
+  local limit=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    alive
+    [ $SECONDS -lt $limit ] || fail "gave up waiting for $what"
+    sleep 0.1
+  done
+}
+
+# A guest or pipeline that ended is not worth waiting for.
+alive () {
+  local i
+  for i in "${!names[@]}"; do
+    kill -0 "${names[$i]}" 2>/dev/null || fail "$i ended early"
+  done
+}
+declare -A names=()
+
+# start NAME COMMAND...: in the background, output to NAME.log.
+start () {
+  local name=$1
+  shift
+  "$@" >"$work/$name.log" 2>&1 </dev/null &
+  processes+=($!)
+  names[$name]=$!
+}
+
+# stop NAME: as Ctrl-C would; the status is the program's.
+stop () {
+  local pid=${names[$1]} status
+  unset "names[$1]"
+  kill -INT "$pid" 2>/dev/null
+  wait "$pid"
+  status=$?
+  return $status
+}
+
+guest_name=guest
+
+# More variables for the job, as NAME=VALUE.
+guest_environment=()
+
+# start_guest OPTION... <<JOB: the job follows the guest's prelude.
+start_guest () {
+  cp "$GST_REGISTRY" "$job/registry.bin"
+  printf '%q\n' "HELIX_TREE=$tree" "HELIX_BUILD=$build" \
+    "GUEST_ADDRESS=${guest_address:-}" "${guest_environment[@]}" \
+    >"$job/job.env"
+  {
+    cat "$tree/tests/system/guest/prelude.sh"
+    cat
+  } >"$job/run.sh"
+  start "$guest_name" "$tree/script/guest" --qemu "$HELIX_QEMU" --job "$job" \
+    --share "$build" --timeout "${guest_timeout:-240}" "$@"
+}
+
+# The job ends by itself when it sees the file `finish`.
+finish_guest () {
+  local name=$guest_name pid status
+  pid=${names[$name]}
+  unset "names[$name]"
+  : >"$job/finish"
+  wait "$pid"
+  status=$?
+  [ $status -eq 0 ] || fail "the guest's job ended with status $status"
+}
+
+seen () {
+  grep -q -s "^HELIX-EVENT $1" "$job/events"
+}
+
+# wait_event TEXT [SECONDS]: a line of the guest's that begins so.
+wait_event () {
+  until_true "${2:-120}" "the guest's event '$1'" seen "$1"
+}
+
+checked () { # file, rules...
+  local file=$1
+  shift
+  [ -s "$file" ] && verdict=$("$check" "$@" "$file" 2>"$work/check.log")
+}
+
+# wait_video FILE SECONDS RULE...: until the file keeps helix-check-video's
+# rules. What it holds was written by the guest: whatever is on its way must
+# arrive without anybody drawing on.
+wait_video () {
+  local file=$1 limit=$((SECONDS + $2))
+  shift 2
+  verdict=
+  until checked "$file" "$@"; do
+    alive
+    if [ $SECONDS -ge $limit ]; then
+      echo "$verdict"
+      fail "${file#"$work/"} is not as it should be: $(<"$work/check.log")"
+    fi
+    sleep 0.5
+  done
+  echo "${file##*/}: $verdict"
+}
+
+# A TCP port of 127.0.0.1 that nobody listens on.
+free_port () {
+  local port
+  while :; do
+    port=$((RANDOM % 20000 + 20000))
+    (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}
+
+# user_net / serial_net: which way the video goes back; sets guest_options.
+user_net () {
+  local port
+  port=$(free_port)
+  export HELIX_ADDRESS=tcp:127.0.0.1:$port
+  guest_address=tcp:10.0.2.2:$port
+  guest_options=(--net)
+  sink=(helixguestsink)
+}
+
+serial_net () {
+  unset HELIX_ADDRESS
+  guest_address=serial:/dev/virtio-ports/org.helix.stream
+  guest_options=(--serial-port "$work/port.sock")
+  sink=(helixguestsink "address=unix:$work/port.sock" mode=connect)
+}
+
+# The encoder of all but the literal lines: no picture waits for the next.
+encoder=(x264enc tune=zerolatency speed-preset=ultrafast bitrate=6000)
+
+# start_host NAME [PROPERTY-OF-HELIXQEMUSRC...]
+start_host () {
+  local name=$1
+  shift
+  start "$name" gst-launch-1.0 helixqemusrc "$@" ! "${encoder[@]}" \
+    ! "${sink[@]}"
+}
+
+# check_loop LAST RULE...: after the guest's last frame, without any further
+# drawing, the video is there, whole and in order.
+check_loop () {
+  local last=$1
+  shift
+  wait_event "drawn $last"
+  wait_video "$job/out.h264" 20 --min-frames 300 --last "$last" \
+    --max-colour-error "$colour_error" "$@"
+  finish_guest
+  stop host || fail "the host's pipeline ended with an error"
+  sed 's/^/guest: /' "$job/report"
+}
+
+# Of 255: what limited-range 4:2:0 and a fast encoder may do to a colour.
+colour_error=12
