@@ -23,10 +23,16 @@
 #include "sysemu/sysemu.h"
 #endif
 
-/* virglrenderer can be asked: the GL device is compiled in. */
-#if defined(CONFIG_OPENGL) &&                                                  \
-    (defined(VIRGL_VERSION_MAJOR) || defined(CONFIG_VIRGL))
+/*
+ * virglrenderer can be asked: the GL device is compiled in. 7.2 does not tell,
+ * but has its headers in the search path only then.
+ */
+#if defined(CONFIG_OPENGL) && defined(VIRGL_VERSION_MAJOR)
 #define HELIX_HAVE_VIRGL 1
+#elif defined(CONFIG_OPENGL) && QEMU_VERSION_MAJOR < 8
+#if __has_include(<virglrenderer.h>)
+#define HELIX_HAVE_VIRGL 1
+#endif
 #endif
 /* Host blobs (Venus, or virgl's own) exist. */
 #if defined(HELIX_HAVE_VIRGL) && defined(VIRGL_VERSION_MAJOR) &&               \

@@ -161,6 +161,10 @@ static bool helix_export_start(HelixExport *s, Error **errp)
     helix_hook_install(&s->readback, s->shim, s->loop);
     trace_helix_export_listen(s->path, object_get_typename(OBJECT(gpu)),
                               config.scanouts);
+    /* Once, so that a log tells that the shim is in this QEMU. */
+    info_report("helix-export " HELIX_PACKAGE_VERSION ": %s serves %" PRIu32
+                " scanout(s) of %s",
+                s->path, config.scanouts, object_get_typename(OBJECT(gpu)));
     return true;
 }
 
@@ -249,7 +253,8 @@ static bool helix_export_check_path(HelixExport *s, Error **errp)
     }
     /* Daemonizing changes to "/", and we unlink the socket at exit. */
     if (is_daemonized() && !g_path_is_absolute(s->path)) {
-        char *absolute = g_canonicalize_filename(s->path, NULL);
+        g_autofree char *here = g_get_current_dir();
+        char *absolute = g_build_filename(here, s->path, NULL);
 
         g_free(s->path);
         s->path = absolute;
