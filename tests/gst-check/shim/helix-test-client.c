@@ -287,7 +287,7 @@ test_client_next (struct test_client *client)
   test_until (client->test, has_news, client, "a message");
   message = g_queue_pop_head (client->queue);
   fail_unless (message != NULL, "the shim closed the connection; log:\n%s",
-      client->test->log->str);
+      test_log (client->test));
   return message;
 }
 

@@ -314,19 +314,29 @@ test_until (struct test_shim *test, bool (*done) (void *opaque), void *opaque,
 
   while (!done (opaque)) {
     fail_unless (helix_now_ns () < limit, "waited in vain: %s; log:\n%s", what,
-        test->log->str);
+        test_log (test));
     test_round (test, 20);
   }
+}
+
+char *
+test_log (struct test_shim *test)
+{
+  char *log;
+
+  pthread_mutex_lock (&test->log_lock);
+  log = g_strdup (test->log->str);
+  pthread_mutex_unlock (&test->log_lock);
+  return log;
 }
 
 bool
 test_logged (struct test_shim *test, const char *text)
 {
-  bool found;
+  char *log = test_log (test);
+  bool found = strstr (log, text) != NULL;
 
-  pthread_mutex_lock (&test->log_lock);
-  found = strstr (test->log->str, text) != NULL;
-  pthread_mutex_unlock (&test->log_lock);
+  g_free (log);
   return found;
 }
 

@@ -73,6 +73,8 @@ void test_until (struct test_shim *test, bool (*done) (void *opaque),
 /* Waits until a line with `text` has been logged. */
 void test_until_logged (struct test_shim *test, const char *text);
 bool test_logged (struct test_shim *test, const char *text);
+/* What has been logged so far; free with g_free. */
+char *test_log (struct test_shim *test);
 
 struct helix_shim_stats test_stats (struct test_shim *test);
 

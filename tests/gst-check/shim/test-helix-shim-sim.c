@@ -62,6 +62,7 @@ sim_new (const char *const *more)
   sim->test.dir = test_dir_new ();
   sim->test.path = g_build_filename (sim->test.dir, "helix.sock", NULL);
   sim->test.log = g_string_new (NULL);
+  pthread_mutex_init (&sim->test.log_lock, NULL);
   sim->test.display = helix_poll_loop_new (nothing, NULL);
   args[1] = sim->test.path;
   while (*more)
@@ -92,6 +93,7 @@ sim_end (struct sim *sim, int number, char *out, size_t size)
   close (sim->err);
   helix_poll_loop_free (sim->test.display);
   g_string_free (sim->test.log, TRUE);
+  pthread_mutex_destroy (&sim->test.log_lock);
   test_dir_free (sim->test.dir);
   g_free (sim->test.path);
   g_free (sim);
