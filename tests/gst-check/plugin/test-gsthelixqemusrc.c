@@ -589,6 +589,41 @@ GST_START_TEST (test_peer_killed)
 }
 GST_END_TEST;
 
+/* Nothing is left of a pipeline: not of one that was resized, neither. */
+GST_START_TEST (test_leaks)
+{
+  const gchar *launch = g_getenv ("GST_LAUNCH");
+  gchar *line, *out = NULL, *err = NULL;
+  GError *error = NULL;
+  gint status = -1;
+  SimChild *sim;
+
+  if (launch == NULL) {
+    GST_INFO ("no gst-launch-1.0 to run");
+    return;
+  }
+  sim = sim_child_new (
+      path, "--size=640x96 --rate=100 --resize-every=20:800x600");
+  line = g_strdup_printf ("%s -q helixqemusrc socket-path=%s num-buffers=100 "
+                          "! %s ! fakesink",
+      launch, path, encoders[0]);
+  g_setenv ("GST_TRACERS", "leaks", TRUE);
+  g_setenv ("GST_DEBUG", "GST_TRACER:7", TRUE);
+  g_setenv ("GST_DEBUG_NO_COLOR", "1", TRUE);
+  fail_unless (g_spawn_command_line_sync (line, &out, &err, &status, &error),
+      "%s", error ? error->message : "");
+  fail_unless_equals_int (status, 0);
+  fail_unless (
+      strstr (err, "object-alive.class") != NULL, "no tracer: %s", err);
+  fail_unless (
+      strstr (err, "object-alive, type-name=(string)G") == NULL, "%s", err);
+  g_free (out);
+  g_free (err);
+  g_free (line);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
 /* ---- errors ---- */
 
 /* Plays a pipeline until the source complains: one message, in time, naming
@@ -729,6 +764,7 @@ gst_helix_qemu_src_suite (void)
   tcase_add_test (tc, test_states_with_peer);
   tcase_add_test (tc, test_pause);
   tcase_add_loop_test (tc, test_encoders, 0, G_N_ELEMENTS (encoders));
+  tcase_add_test (tc, test_leaks);
   tcase_add_test (tc, test_bursts);
   tcase_add_test (tc, test_peer_killed);
   tcase_add_test (tc, test_no_peer);
