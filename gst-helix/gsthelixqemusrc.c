@@ -103,14 +103,20 @@ gst_helix_qemu_src_stop (GstBaseSrc *src)
 static gboolean
 gst_helix_qemu_src_unlock (GstBaseSrc *src)
 {
-  helix_frame_client_set_flushing (GST_HELIX_QEMU_SRC (src)->client, TRUE);
+  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
+
+  if (client != NULL)
+    helix_frame_client_set_flushing (client, TRUE);
   return TRUE;
 }
 
 static gboolean
 gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
 {
-  helix_frame_client_set_flushing (GST_HELIX_QEMU_SRC (src)->client, FALSE);
+  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
+
+  if (client != NULL)
+    helix_frame_client_set_flushing (client, FALSE);
   return TRUE;
 }
 

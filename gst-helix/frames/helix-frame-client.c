@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "helix-platform.h"
 #include "helix-socket-path.h"
@@ -26,7 +27,7 @@ struct _HelixFrameClient {
   HelixFrameLink *link;
   gint flushing; /* atomic */
 
-  GMutex lock; /* of these */
+  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   HelixFrameWish wish;
   gboolean wish_changed;
   HelixFrameClientStats stats;
@@ -65,7 +66,7 @@ helix_frame_client_new (
   client->wish = *wish;
   client->backoff_ns = BACKOFF_MIN;
   client->outage_ns = helix_now_ns ();
-  g_mutex_init (&client->lock);
+  pthread_mutex_init (&client->lock, NULL);
   return client;
 }
 
@@ -76,10 +77,10 @@ close_session (HelixFrameClient *client)
   if (client->session == NULL)
     return;
   g_clear_pointer (&client->session, helix_frame_session_free);
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   client->past = client->stats.frames;
   client->stats.connected = FALSE;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
 }
 
 void
@@ -87,7 +88,7 @@ helix_frame_client_free (HelixFrameClient *client)
 {
   close_session (client);
   helix_frame_link_unref (client->link);
-  g_mutex_clear (&client->lock);
+  pthread_mutex_destroy (&client->lock);
   g_free (client->path);
   g_free (client->name);
   g_free (client);
@@ -97,10 +98,10 @@ void
 helix_frame_client_subscribe (
     HelixFrameClient *client, const HelixFrameWish *wish)
 {
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   client->wish = *wish;
   client->wish_changed = TRUE;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
   helix_frame_link_wakeup (client->link);
 }
 
@@ -116,9 +117,9 @@ void
 helix_frame_client_get_stats (
     HelixFrameClient *client, HelixFrameClientStats *stats)
 {
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   *stats = client->stats;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
 }
 
 static void
@@ -128,13 +129,13 @@ update_stats (HelixFrameClient *client)
   HelixSessionStats now;
 
   helix_frame_session_get_stats (client->session, &now);
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   all->received = client->past.received + now.received;
   all->superseded = client->past.superseded + now.superseded;
   all->readback_bytes = client->past.readback_bytes + now.readback_bytes;
   all->readback_ns = client->past.readback_ns + now.readback_ns;
   all->wait_ns = client->past.wait_ns + now.wait_ns;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
 }
 
 /* The connection is gone or could not be had. */
@@ -184,11 +185,11 @@ open_session (HelixFrameClient *client, GError **error)
     result = final ? HELIX_CLIENT_ERROR : outage (client, FALSE, error);
     goto out;
   }
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   wish = client->wish;
   client->wish_changed = FALSE;
   client->stats.connected = TRUE;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
   client->session =
       helix_frame_session_new (client->link, fd, path, client->name, &wish);
 out:
@@ -202,11 +203,11 @@ apply_wish (HelixFrameClient *client)
   HelixFrameWish wish;
   gboolean changed;
 
-  g_mutex_lock (&client->lock);
+  pthread_mutex_lock (&client->lock);
   wish = client->wish;
   changed = client->wish_changed;
   client->wish_changed = FALSE;
-  g_mutex_unlock (&client->lock);
+  pthread_mutex_unlock (&client->lock);
   if (changed)
     helix_frame_session_subscribe (client->session, &wish);
 }
@@ -215,9 +216,9 @@ static void
 all_is_well (HelixFrameClient *client)
 {
   if (client->outage_ns != 0) {
-    g_mutex_lock (&client->lock);
+    pthread_mutex_lock (&client->lock);
     client->stats.reconnects += client->had_frames;
-    g_mutex_unlock (&client->lock);
+    pthread_mutex_unlock (&client->lock);
   }
   /* Only a frame counts: a peer that takes connections and drops them again
    * must not be asked in a hurry. */
