@@ -422,6 +422,24 @@ pool_bytes (const struct helix_session *self, uint32_t except)
   return bytes;
 }
 
+/* Memory to share, or, where none can be had, to send from. */
+static struct helix_memory *
+new_memory (
+    struct helix_session *self, struct helix_subscription *sub, uint64_t wanted)
+{
+  uint32_t id = self->last_pool + 1;
+  struct helix_memory *memory =
+      helix_memory_new (id, sub->slots, wanted, sub->shared);
+
+  if (memory || !sub->shared)
+    return memory;
+  helix_shim_log (self->shim, HELIX_LOG_WARN,
+      "no shared memory for client %" G_GUINT64_FORMAT
+      " (%s): pixels are sent, which costs a copy more",
+      self->number, strerror (errno));
+  return helix_memory_new (id, sub->slots, wanted, false);
+}
+
 static void
 provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
 {
@@ -433,8 +451,7 @@ provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
   if (pool_bytes (self, index) + wanted * sub->slots > HELIX_MAX_POOL_BYTES)
     errno = EDQUOT;
   else
-    memory =
-        helix_memory_new (self->last_pool + 1, sub->slots, wanted, sub->shared);
+    memory = new_memory (self, sub, wanted);
   if (!memory) {
     complain (self, sub->channel, HELIX_ERROR_NO_MEMORY, HELIX_SUBSCRIBE,
         "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "

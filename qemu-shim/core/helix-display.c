@@ -263,9 +263,13 @@ fill_frame (struct helix_subscription *sub, struct helix_memory *memory,
   frame->stride = width * 4;
   frame->fourcc = surface->fourcc;
   frame->wait_ns = (uint32_t) MIN (now - sub->pending_ns, UINT32_MAX);
-  frame->rects = helix_region_is_all (&sub->pending, width, height)
-      ? 0
-      : helix_region_rects (&sub->pending, slot->rects);
+  if (helix_region_is_all (&sub->pending, width, height))
+    return;
+  frame->rects = helix_region_rects (&sub->pending, slot->rects);
+  /* On the wire y counts from the top of the picture, here from the first
+   * row in memory. */
+  for (uint32_t i = 0; surface->y_inverted && i < frame->rects; i++)
+    slot->rects[i].y = height - slot->rects[i].y - slot->rects[i].height;
 }
 
 /* Keeps the phase of a steady source; a late frame earns no early one. */

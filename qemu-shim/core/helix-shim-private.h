@@ -55,8 +55,8 @@ struct helix_shim {
   struct helix_unix_listener listener;
   GPtrArray *sessions;
   uint64_t accept_again_ns; /* after EMFILE; HELIX_NONE64 = accepting */
-  bool accept_told;
-  uint64_t next_session; /* for log lines */
+  uint64_t accept_told_ns;  /* when that may be told again */
+  uint64_t next_session;    /* for log lines */
   bool stopped;
 
   /* [display] */

@@ -5,6 +5,7 @@
 #include "helix-shim-private.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 /* Out of descriptors: the waiting connection stays readable, so accepting
  * pauses instead of spinning. */
 #define ACCEPT_PAUSE_NS 200000000u
+/* How often that is worth a line. */
+#define ACCEPT_TELL_NS 60000000000u
 
 struct helix_shim *
 helix_shim_new (const struct helix_shim_config *config,
@@ -236,6 +239,32 @@ adopt (struct helix_shim *shim, int fd)
   shim->loop.wake_io (shim->loop_opaque);
 }
 
+/* Linux says EMFILE before it looks whether anybody waits. */
+static bool
+somebody_waits (struct helix_shim *shim)
+{
+  struct pollfd p = {.fd = shim->listener.fd, .events = POLLIN};
+
+  return poll (&p, 1, 0) > 0;
+}
+
+static void
+pause_accepting (struct helix_shim *shim, int error)
+{
+  uint64_t now = helix_now_ns ();
+
+  if (now >= shim->accept_told_ns) {
+    shim->accept_told_ns = now + ACCEPT_TELL_NS;
+    helix_shim_log (shim, HELIX_LOG_WARN,
+        "cannot accept on '%s': %s. Trying again; close something or raise "
+        "the limit of open files (ulimit -n)",
+        shim->path, strerror (error));
+  }
+  shim->accept_again_ns = now + ACCEPT_PAUSE_NS;
+  watch_listener (shim, false);
+  helix_shim_schedule (shim);
+}
+
 static void
 on_connection (void *opaque)
 {
@@ -245,22 +274,14 @@ on_connection (void *opaque)
     int fd = helix_accept (shim->listener.fd);
 
     if (fd >= 0) {
-      shim->accept_told = false;
       adopt (shim, fd);
-      continue;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    } else {
+      int error = errno;
+
+      if (error != EAGAIN && error != EWOULDBLOCK && somebody_waits (shim))
+        pause_accepting (shim, error);
       return;
-    if (!shim->accept_told)
-      helix_shim_log (shim, HELIX_LOG_WARN,
-          "cannot accept on '%s': %s. Trying again; close something or raise "
-          "the limit of open files (ulimit -n)",
-          shim->path, strerror (errno));
-    shim->accept_told = true;
-    shim->accept_again_ns = helix_now_ns () + ACCEPT_PAUSE_NS;
-    watch_listener (shim, false);
-    helix_shim_schedule (shim);
-    return;
+    }
   }
 }
 

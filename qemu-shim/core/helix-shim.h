@@ -30,7 +30,8 @@
 
 struct helix_shim;
 
-/* What a scanout shows, or what a resource is. */
+/* What a scanout shows, or what a resource is. Rectangles of resources, here
+ * and below, count rows as read () delivers them, from the first. */
 struct helix_surface {
   uint32_t resource_id;   /* 0 = nothing: the scanout is off */
   struct helix_rect rect; /* shown part, pixels from the resource's top left */

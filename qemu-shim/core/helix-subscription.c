@@ -143,6 +143,7 @@ helix_subscription_attach (
   if (memory) {
     old = self->memory;
     self->memory = memory;
+    self->shared = memory->kind != HELIX_POOL_INLINE;
     self->readies = 0;
     self->starved = false;
   } else {

@@ -17,9 +17,9 @@ struct helix_subscription {
   uint32_t scanout, resource_id; /* HELIX_NONE32 / 0: the other one counts */
   uint64_t interval_ns;          /* least time between two frames */
   uint32_t slots;
-  bool shared; /* memory goes as a descriptor */
 
   /* [lock] */
+  bool shared;                 /* memory goes as a descriptor */
   bool closed;                 /* the io thread lost interest */
   struct helix_memory *memory; /* NULL = none yet */
   uint64_t wanted;             /* bytes a slot must have, 0 = off */

@@ -596,6 +596,7 @@ GST_START_TEST (test_y_inverted)
 {
   struct test_shim *test = new_shim ();
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_frame flipped;
   struct helix_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);
@@ -609,6 +610,15 @@ GST_START_TEST (test_y_inverted)
   fail_unless_equals_int (frame.flags, HELIX_FRAME_Y_INVERTED);
   fail_unless_equals_int (frame.rects, 0);
   fail_unless_equals_int (frame.generation, 1);
+  /* Rows 10-14 in memory are rows 135-139 of the picture. */
+  test_client_settle (client);
+  test_draw_flush (test, 1, (struct helix_rect){3, 10, 4, 5});
+  flipped = test_client_frame (client, 1);
+  assert_shows (test, &flipped, 1, 0, 0);
+  fail_unless_equals_int (flipped.rects[0].x, 3);
+  fail_unless_equals_int (flipped.rects[0].y, 135);
+  fail_unless_equals_int (flipped.rects[0].height, 5);
+  test_frame_done (&flipped);
   test_client_free (client);
   test_shim_free (test);
 }

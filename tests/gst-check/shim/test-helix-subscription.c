@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -457,6 +458,36 @@ GST_START_TEST (test_memory_limit)
 
 GST_END_TEST;
 
+/* No shared memory to be had: pixels are sent instead, and it is said. */
+GST_START_TEST (test_no_shared_memory)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct rlimit old, tight;
+  struct test_frame frame;
+
+  signal (SIGXFSZ, SIG_IGN);
+  fail_unless (getrlimit (RLIMIT_FSIZE, &old) == 0);
+  tight = old;
+  tight.rlim_cur = 128 << 10; /* the pool needs 228 KiB */
+  fail_unless (setrlimit (RLIMIT_FSIZE, &tight) == 0);
+  test_client_subscribe (client, 1, 0, 0);
+  for (uint32_t i = 0; i < 5; i++) {
+    frame = test_client_frame (client, 1);
+    fail_unless_equals_int (frame.message->bulk_size, W * H * 4);
+    assert_current (test, &frame);
+    test_client_release (client, 1, &frame);
+    test_frame_done (&frame);
+    test_draw_flush (test, 1, (struct helix_rect){i, i, 9, 9});
+  }
+  fail_unless (test_logged (test, "no shared memory"));
+  setrlimit (RLIMIT_FSIZE, &old);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 static Suite *
 subscription_suite (void)
 {
@@ -476,6 +507,7 @@ subscription_suite (void)
   tcase_add_test (tc, test_killed_client);
   tcase_add_test (tc, test_vanishing_clients);
   tcase_add_test (tc, test_memory_limit);
+  tcase_add_test (tc, test_no_shared_memory);
   return suite;
 }
 
