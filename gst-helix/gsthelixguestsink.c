@@ -82,7 +82,7 @@ struct _GstHelixGuestSink {
   guint max_clients;
   GstHelixRecoverPolicy recover_policy;
 
-  HelixStreamServer *server; /* from start to stop; set under object lock */
+  HelixStreamServer *server; /* from PAUSED on; set under the object lock */
 
   /* of the streaming thread */
   HelixAnnexb *annexb; /* NULL: the codec needs no conversion */
@@ -97,23 +97,6 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SINK_CAPS));
-
-GType
-gst_helix_recover_policy_get_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_HELIX_RECOVER_POLICY_NONE, "Disconnect the client", "none"},
-      {GST_HELIX_RECOVER_POLICY_KEYFRAME, "Skip to the next keyframe",
-          "keyframe"},
-      {0, NULL, NULL},
-  };
-  static gsize type = 0;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstHelixRecoverPolicy", values));
-  return (GType) type;
-}
 
 /* ---- callbacks, from the server's thread ---- */
 
@@ -156,10 +139,10 @@ problem (gpointer user, const GError *error, gboolean fatal)
       fatal ? GST_MESSAGE_ERROR : GST_MESSAGE_WARNING, error);
 }
 
-/* ---- base sink ---- */
+/* ---- element and base sink ---- */
 
 static gboolean
-gst_helix_guest_sink_start (GstBaseSink *base)
+start_server (GstHelixGuestSink *self)
 {
   static const HelixStreamServerCallbacks callbacks = {
       .client_added = client_added,
@@ -167,7 +150,6 @@ gst_helix_guest_sink_start (GstBaseSink *base)
       .keyframe_wanted = keyframe_wanted,
       .problem = problem,
   };
-  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (base);
   HelixStreamServerConfig config = {0};
   g_autoptr (HelixAddress) address = NULL;
   g_autoptr (GError) error = NULL;
@@ -197,10 +179,9 @@ gst_helix_guest_sink_start (GstBaseSink *base)
   return TRUE;
 }
 
-static gboolean
-gst_helix_guest_sink_stop (GstBaseSink *base)
+static void
+stop_server (GstHelixGuestSink *self)
 {
-  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (base);
   HelixStreamServer *server;
 
   GST_OBJECT_LOCK (self);
@@ -208,7 +189,26 @@ gst_helix_guest_sink_stop (GstBaseSink *base)
   GST_OBJECT_UNLOCK (self);
   helix_stream_server_free (server);
   g_clear_pointer (&self->annexb, helix_annexb_free);
-  return TRUE;
+}
+
+/* Not in GstBaseSink's start (): behind its failure the base class posts an
+ * error of its own, which says nothing. */
+static GstStateChangeReturn
+gst_helix_guest_sink_change_state (
+    GstElement *element, GstStateChange transition)
+{
+  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_server (self))
+    return GST_STATE_CHANGE_FAILURE;
+  ret = GST_ELEMENT_CLASS (gst_helix_guest_sink_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && ret == GST_STATE_CHANGE_FAILURE))
+    stop_server (self);
+  return ret;
 }
 
 static gboolean
@@ -620,8 +620,8 @@ gst_helix_guest_sink_class_init (GstHelixGuestSinkClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_HELIX_MODE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_HELIX_RECOVER_POLICY, 0);
 
-  base_class->start = GST_DEBUG_FUNCPTR (gst_helix_guest_sink_start);
-  base_class->stop = GST_DEBUG_FUNCPTR (gst_helix_guest_sink_stop);
+  element_class->change_state =
+      GST_DEBUG_FUNCPTR (gst_helix_guest_sink_change_state);
   base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_guest_sink_unlock);
   base_class->unlock_stop =
       GST_DEBUG_FUNCPTR (gst_helix_guest_sink_unlock_stop);

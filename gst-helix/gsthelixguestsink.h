@@ -7,24 +7,6 @@
 
 G_BEGIN_DECLS
 
-/**
- * GstHelixRecoverPolicy:
- * @GST_HELIX_RECOVER_POLICY_NONE: disconnect the client
- * @GST_HELIX_RECOVER_POLICY_KEYFRAME: skip to the next keyframe, and have
- *   one made as soon as the client takes data again
- *
- * What happens to a client that does not take units as fast as they come.
- *
- * Since: 0.1
- */
-typedef enum {
-  GST_HELIX_RECOVER_POLICY_NONE,
-  GST_HELIX_RECOVER_POLICY_KEYFRAME,
-} GstHelixRecoverPolicy;
-
-#define GST_TYPE_HELIX_RECOVER_POLICY (gst_helix_recover_policy_get_type ())
-GType gst_helix_recover_policy_get_type (void);
-
 #define GST_TYPE_HELIX_GUEST_SINK (gst_helix_guest_sink_get_type ())
 G_DECLARE_FINAL_TYPE (
     GstHelixGuestSink, gst_helix_guest_sink, GST, HELIX_GUEST_SINK, GstBaseSink)

@@ -16,6 +16,23 @@ gst_helix_mode_get_type (void)
   return (GType) type;
 }
 
+GType
+gst_helix_recover_policy_get_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_HELIX_RECOVER_POLICY_NONE, "Disconnect the client", "none"},
+      {GST_HELIX_RECOVER_POLICY_KEYFRAME, "Skip to the next keyframe",
+          "keyframe"},
+      {0, NULL, NULL},
+  };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (
+        &type, g_enum_register_static ("GstHelixRecoverPolicy", values));
+  return (GType) type;
+}
+
 gchar *
 gst_helix_default_address (const gchar *otherwise)
 {

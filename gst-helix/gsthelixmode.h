@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What helixguestsink and helixsrc have in common. */
+/* Types of properties, and what helixguestsink and helixsrc share. */
 #ifndef GST_HELIX_MODE_H
 #define GST_HELIX_MODE_H
 
@@ -23,6 +23,24 @@ typedef enum {
 
 #define GST_TYPE_HELIX_MODE (gst_helix_mode_get_type ())
 GType gst_helix_mode_get_type (void);
+
+/**
+ * GstHelixRecoverPolicy:
+ * @GST_HELIX_RECOVER_POLICY_NONE: disconnect the client
+ * @GST_HELIX_RECOVER_POLICY_KEYFRAME: skip to the next keyframe, and have
+ *   one made as soon as the client takes data again
+ *
+ * What happens to a client that does not take units as fast as they come.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  GST_HELIX_RECOVER_POLICY_NONE,
+  GST_HELIX_RECOVER_POLICY_KEYFRAME,
+} GstHelixRecoverPolicy;
+
+#define GST_TYPE_HELIX_RECOVER_POLICY (gst_helix_recover_policy_get_type ())
+GType gst_helix_recover_policy_get_type (void);
 
 /* $HELIX_ADDRESS if set, else `otherwise`. Free the result. */
 gchar *gst_helix_default_address (const gchar *otherwise);

@@ -67,7 +67,7 @@ struct _GstHelixSrc {
   gchar *token;
   gboolean auto_reconnect;
   guint reconnect_timeout;   /* ms */
-  HelixStreamClient *client; /* from start to stop */
+  HelixStreamClient *client; /* from PAUSED on */
   GstClockTime latency;      /* announced */
 
   /* of the streaming thread */
@@ -82,9 +82,8 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SRC_CAPS));
 
 static gboolean
-gst_helix_src_start (GstBaseSrc *base)
+start_client (GstHelixSrc *self)
 {
-  GstHelixSrc *self = GST_HELIX_SRC (base);
   HelixStreamClientConfig config = {0};
   g_autoptr (HelixAddress) address = NULL;
   g_autoptr (GError) error = NULL;
@@ -115,17 +114,34 @@ gst_helix_src_start (GstBaseSrc *base)
   return TRUE;
 }
 
-static gboolean
-gst_helix_src_stop (GstBaseSrc *base)
+static void
+stop_client (GstHelixSrc *self)
 {
-  GstHelixSrc *self = GST_HELIX_SRC (base);
   HelixStreamClient *client;
 
   GST_OBJECT_LOCK (self);
   client = g_steal_pointer (&self->client);
   GST_OBJECT_UNLOCK (self);
   helix_stream_client_free (client);
-  return TRUE;
+}
+
+/* Not in GstBaseSrc's start (): behind its failure the base class posts an
+ * error of its own, which says nothing. */
+static GstStateChangeReturn
+gst_helix_src_change_state (GstElement *element, GstStateChange transition)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_client (self))
+    return GST_STATE_CHANGE_FAILURE;
+  ret = GST_ELEMENT_CLASS (gst_helix_src_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && ret == GST_STATE_CHANGE_FAILURE))
+    stop_client (self);
+  return ret;
 }
 
 static gboolean
@@ -505,8 +521,7 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
       "The gst-helix developers");
   gst_type_mark_as_plugin_api (GST_TYPE_HELIX_MODE, 0);
 
-  base_class->start = GST_DEBUG_FUNCPTR (gst_helix_src_start);
-  base_class->stop = GST_DEBUG_FUNCPTR (gst_helix_src_stop);
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_helix_src_change_state);
   base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_src_unlock);
   base_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_helix_src_unlock_stop);
   base_class->negotiate = GST_DEBUG_FUNCPTR (gst_helix_src_negotiate);

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gsthelixmode.h"
+#include "helix-platform.h"
+#include "stream-peer.h"
+
+static gchar *folder, *path, *address;
+
+static void
+setup (void)
+{
+  folder = peer_folder_new ();
+  path = g_build_filename (folder, "s", NULL);
+  address = g_strdup_printf ("unix:%s", path);
+}
+
+static void
+teardown (void)
+{
+  g_free (address);
+  g_free (path);
+  peer_folder_free (folder);
+}
+
+/* Pushes buffers from a pad that notes the events which come back. */
+static GstHarness *
+harness_of (GstElement *sink, const gchar *caps)
+{
+  GstHarness *h = gst_harness_new_with_element (sink, "sink", NULL);
+
+  gst_object_unref (sink);
+  if (caps != NULL)
+    gst_harness_set_src_caps_str (h, caps);
+  return h;
+}
+
+static GstElement *
+sink_new (void)
+{
+  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
+
+  g_object_set (gst_object_ref_sink (sink), "address", address, NULL);
+  return sink;
+}
+
+static GstHarness *
+harness_new (const gchar *caps)
+{
+  return harness_of (sink_new (), caps);
+}
+
+static GstBuffer *
+buffer_of (guint8 value, gsize size, GstClockTime pts, gboolean delta)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
+
+  gst_buffer_memset (buffer, 0, value, size);
+  GST_BUFFER_PTS (buffer) = pts;
+  if (delta)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  return buffer;
+}
+
+/* The event that asks for a keyframe; others may come before it. */
+static void
+expect_force_key_unit (GstHarness *h)
+{
+  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
+
+  while (g_get_monotonic_time () < end) {
+    GstEvent *event = gst_harness_try_pull_upstream_event (h);
+    gboolean found = event != NULL && gst_video_event_is_force_key_unit (event);
+
+    if (event != NULL)
+      gst_event_unref (event);
+    else
+      g_usleep (2000);
+    if (found)
+      return;
+  }
+  fail ("nobody asked for a keyframe");
+}
+
+GST_START_TEST (test_join_forces_keyframe)
+{
+  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
+  StreamPeer peer;
+
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  expect_force_key_unit (h);
+  fail_unless_equals_int (
+      gst_harness_push (h, buffer_of (1, 10, 0, TRUE)), GST_FLOW_OK);
+  fail_unless_equals_int (
+      gst_harness_push (h, buffer_of (2, 10, 1000, FALSE)), GST_FLOW_OK);
+  fail_unless_equals_int (peer_next (&peer), HELIX_CAPS);
+  fail_unless_equals_int (peer_next (&peer), HELIX_UNIT);
+  fail_unless_equals_int (peer.bulk[0], 2);
+  fail_unless_equals_uint64 (peer.unit.running_time, 1000);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* Encoders add 1000 h to PTS and segment. That stays here. */
+GST_START_TEST (test_running_time)
+{
+  const GstClockTime far = 1000 * 3600 * GST_SECOND;
+  GstHarness *h = harness_new (NULL);
+  GstSegment segment;
+  GstBuffer *buffer;
+  StreamPeer peer;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.position = far;
+  gst_harness_push_event (h, gst_event_new_stream_start ("s"));
+  gst_harness_push_event (
+      h, gst_event_new_caps (gst_caps_new_empty_simple ("video/x-vp9")));
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  buffer = buffer_of (1, 10, far + 40 * GST_MSECOND, FALSE);
+  GST_BUFFER_DTS (buffer) = far - 40 * GST_MSECOND;
+  gst_harness_push (h, buffer);
+  buffer = buffer_of (1, 10, far + 80 * GST_MSECOND, TRUE);
+  GST_BUFFER_DTS (buffer) = far + 20 * GST_MSECOND;
+  GST_BUFFER_DURATION (buffer) = 7;
+  gst_harness_push (h, buffer);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (peer.unit.running_time, 40 * GST_MSECOND);
+  fail_unless_equals_uint64 (peer.unit.dts, 0);
+  fail_unless_equals_uint64 (peer.unit.duration, HELIX_NONE64);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (peer.unit.running_time, 80 * GST_MSECOND);
+  fail_unless_equals_uint64 (peer.unit.dts, 20 * GST_MSECOND);
+  fail_unless_equals_uint64 (peer.unit.duration, 7);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* The time of capture that helixqemusrc attached goes on the wire. */
+GST_START_TEST (test_capture_time)
+{
+  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
+  GstCaps *caps = gst_caps_from_string ("timestamp/x-system-monotonic");
+  GstBuffer *buffer;
+  StreamPeer peer;
+
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  buffer = buffer_of (1, 10, 0, FALSE);
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, caps, 123456789, GST_CLOCK_TIME_NONE);
+  gst_harness_push (h, buffer);
+  gst_harness_push (h, buffer_of (1, 10, 1, TRUE));
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (peer.unit.capture_ns, 123456789);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (peer.unit.capture_ns, HELIX_NONE64);
+  gst_caps_unref (caps);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+static guint signal_added, signal_removed, notified;
+
+static void
+count_added (GstElement *element, guint id, const gchar *peer, gpointer user)
+{
+  fail_unless (id > 0);
+  fail_unless (g_str_has_prefix (peer, "unix:pid="));
+  g_atomic_int_inc (&signal_added);
+}
+
+static void
+count_removed (GstElement *element, guint id, const gchar *why, gpointer user)
+{
+  fail_unless (why != NULL && *why != '\0');
+  g_atomic_int_inc (&signal_removed);
+}
+
+static void
+count_notify (GObject *object, GParamSpec *pspec, gpointer user)
+{
+  g_atomic_int_inc (&notified);
+}
+
+static void
+await (guint *count, guint wanted)
+{
+  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
+
+  while ((guint) g_atomic_int_get (count) < wanted) {
+    fail_unless (g_get_monotonic_time () < end);
+    g_usleep (2000);
+  }
+}
+
+GST_START_TEST (test_signals_and_stats)
+{
+  GstElement *sink = sink_new ();
+  GstHarness *h;
+  GstStructure *stats;
+  StreamPeer peer;
+  guint64 sent;
+  guint clients;
+
+  signal_added = signal_removed = notified = 0;
+  g_signal_connect (sink, "client-added", G_CALLBACK (count_added), NULL);
+  g_signal_connect (sink, "client-removed", G_CALLBACK (count_removed), NULL);
+  g_signal_connect (
+      sink, "notify::num-clients", G_CALLBACK (count_notify), NULL);
+  h = harness_of (sink, "video/x-vp8");
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  await (&signal_added, 1);
+  await (&notified, 1);
+  g_object_get (h->element, "num-clients", &clients, NULL);
+  fail_unless_equals_int (clients, 1);
+  gst_harness_push (h, buffer_of (1, 10, 0, FALSE));
+  peer_expect (&peer, HELIX_UNIT);
+  g_object_get (h->element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, "units-sent", &sent));
+  fail_unless_equals_uint64 (sent, 1);
+  fail_unless_equals_string (
+      gst_structure_get_string (stats, "address"), address);
+  gst_structure_free (stats);
+  peer_clear (&peer);
+  await (&signal_removed, 1);
+  g_object_get (h->element, "num-clients", &clients, NULL);
+  fail_unless_equals_int (clients, 0);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* ---- bad input ---- */
+
+static gchar *
+message_text (GstBus *bus, GstMessageType type)
+{
+  GstMessage *message =
+      gst_bus_timed_pop_filtered (bus, PEER_TIMEOUT_MS * GST_MSECOND, type);
+  GError *error = NULL;
+  gchar *text;
+
+  fail_unless (message != NULL, "no message");
+  if (type == GST_MESSAGE_ERROR)
+    gst_message_parse_error (message, &error, NULL);
+  else
+    gst_message_parse_warning (message, &error, NULL);
+  text = g_strdup (error->message);
+  g_error_free (error);
+  gst_message_unref (message);
+  return text;
+}
+
+/* The address is at fault: an error with it, at once, and no second one. */
+static void
+check_start_fails (const gchar *where, GstHelixMode mode, const gchar *say)
+{
+  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
+  GstBus *bus = gst_bus_new ();
+  g_autofree gchar *text = NULL;
+  guint64 begin = helix_now_ns ();
+  GstMessage *second;
+  GError *error = NULL;
+
+  gst_element_set_bus (sink, bus);
+  g_object_set (sink, "address", where, "mode", mode, NULL);
+  fail_unless_equals_int (gst_element_set_state (sink, GST_STATE_PAUSED),
+      mode == GST_HELIX_MODE_LISTEN ? GST_STATE_CHANGE_FAILURE
+                                    : GST_STATE_CHANGE_SUCCESS);
+  text = message_text (bus, GST_MESSAGE_ERROR);
+  fail_unless (helix_now_ns () - begin < GST_SECOND);
+  fail_unless (strstr (text, say) != NULL, "%s", text);
+  fail_unless (strstr (text, where) != NULL, "%s", text);
+  gst_element_set_state (sink, GST_STATE_NULL);
+  second = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  if (second != NULL) {
+    gst_message_parse_error (second, &error, NULL);
+    fail ("%s: a second error: %s", where, error->message);
+  }
+  gst_element_set_bus (sink, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (sink);
+}
+
+GST_START_TEST (test_bad_address)
+{
+  g_autofree gchar *x = g_strnfill (200, 'x');
+  g_autofree gchar *too_long = g_strdup_printf ("unix:/tmp/%s", x);
+  g_autofree gchar *port = NULL;
+  gint taken = peer_listen (path);
+  GstElement *sink;
+  GstHarness *h;
+
+  check_start_fails ("nonsense", GST_HELIX_MODE_LISTEN, "An address is");
+  check_start_fails (too_long, GST_HELIX_MODE_LISTEN, "shorter path");
+  check_start_fails (address, GST_HELIX_MODE_LISTEN, "already served");
+  close (taken);
+  g_unlink (path);
+  fail_unless (g_file_set_contents (path, "x", 1, NULL));
+  check_start_fails (address, GST_HELIX_MODE_LISTEN, "regular file");
+  check_start_fails (address, GST_HELIX_MODE_CONNECT, "regular file");
+  g_unlink (path);
+  check_start_fails ("unix:/nowhere/at/all", GST_HELIX_MODE_LISTEN, "create");
+  check_start_fails ("serial:/dev/null", GST_HELIX_MODE_LISTEN, "mode=connect");
+
+  port = g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
+  sink = sink_new ();
+  g_object_set (sink, "address", port, NULL);
+  h = harness_of (sink, NULL);
+  check_start_fails (port, GST_HELIX_MODE_LISTEN, "choose another one");
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* A stale socket file is replaced. */
+GST_START_TEST (test_stale_socket)
+{
+  GstHarness *h;
+  StreamPeer peer;
+
+  close (peer_listen (path));
+  h = harness_new ("video/x-vp8");
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+  fail_unless (access (path, F_OK) < 0);
+}
+GST_END_TEST;
+
+/* A client that errs is a warning, and the stream goes on. */
+GST_START_TEST (test_bad_client)
+{
+  GstHarness *h = harness_new ("video/x-vp8");
+  GstBus *bus = gst_bus_new ();
+  g_autofree gchar *text = NULL;
+  StreamPeer peer;
+
+  gst_element_set_bus (h->element, bus);
+  peer_connect (&peer, path);
+  peer_send (&peer, "GET / HTTP/1.1\r\n", 16);
+  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
+  text = message_text (bus, GST_MESSAGE_WARNING);
+  fail_unless (strstr (text, "refused") != NULL);
+  fail_unless_equals_int (
+      gst_harness_push (h, buffer_of (1, 10, 0, FALSE)), GST_FLOW_OK);
+  peer_clear (&peer);
+  gst_element_set_bus (h->element, NULL);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* An encoder that errs is a warning, once; what follows is a gap. */
+GST_START_TEST (test_bad_units)
+{
+  GstHarness *h =
+      harness_new ("video/x-h264,stream-format=byte-stream,alignment=au");
+  static const guint8 good[] = {0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xd9, 2, 0,
+      0, 0, 1, 0x68, 0xce, 0x38, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84};
+  GstBus *bus = gst_bus_new ();
+  g_autofree gchar *text = NULL;
+  StreamPeer peer;
+
+  gst_element_set_bus (h->element, bus);
+  peer_connect (&peer, path);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  for (guint i = 0; i < 3; i++)
+    fail_unless_equals_int (
+        gst_harness_push (h, buffer_of (0x65, 10, i, FALSE)), GST_FLOW_OK);
+  gst_harness_push (h, gst_buffer_new_memdup (good, sizeof good));
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (peer.unit.sequence, 3);
+  text = message_text (bus, GST_MESSAGE_WARNING);
+  fail_unless (strstr (text, "start code") != NULL, "%s", text);
+  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
+  peer_clear (&peer);
+  gst_element_set_bus (h->element, NULL);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_token)
+{
+  GstElement *sink = sink_new ();
+  StreamPeer peer;
+  GstHarness *h;
+
+  g_object_set (sink, "token", "s3cret", NULL);
+  h = harness_of (sink, "video/x-vp8");
+  peer_connect (&peer, path);
+  peer_hello (&peer, "s3cres");
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+  peer_connect (&peer, path);
+  peer_hello (&peer, "s3cret");
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+/* Properties are fixed while it runs. */
+GST_START_TEST (test_properties)
+{
+  GstHarness *h = harness_new ("video/x-vp8");
+  g_autofree gchar *now = NULL;
+  gboolean sync, async;
+  guint max;
+
+  g_object_set (
+      h->element, "address", "tcp:127.0.0.1:1", "max-clients", 3, NULL);
+  g_object_get (h->element, "address", &now, "max-clients", &max, "sync", &sync,
+      "async", &async, NULL);
+  fail_unless_equals_string (now, address);
+  fail_unless_equals_int (max, 16);
+  fail_if (sync || async);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_states)
+{
+  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
+
+  g_object_set (sink, "address", address, NULL);
+  for (guint i = 0; i < 100; i++) {
+    StreamPeer peer = {.fd = -1};
+
+    fail_unless_equals_int (gst_element_set_state (sink, GST_STATE_PLAYING),
+        GST_STATE_CHANGE_SUCCESS);
+    if (i % 2 == 1) {
+      peer_connect (&peer, path);
+      peer_hello (&peer, NULL);
+    }
+    fail_unless_equals_int (
+        gst_element_set_state (sink, GST_STATE_NULL), GST_STATE_CHANGE_SUCCESS);
+    peer_clear (&peer);
+  }
+  gst_object_unref (sink);
+}
+GST_END_TEST;
+
+/* $HELIX_ADDRESS is the default when set. */
+GST_START_TEST (test_default_address)
+{
+  GstElement *sink;
+  gchar *now;
+
+  g_unsetenv ("HELIX_ADDRESS");
+  sink = gst_element_factory_make ("helixguestsink", NULL);
+  g_object_get (sink, "address", &now, NULL);
+  fail_unless_equals_string (now, "tcp:127.0.0.1:5900");
+  g_free (now);
+  gst_object_unref (sink);
+  g_setenv ("HELIX_ADDRESS", address, TRUE);
+  sink = gst_element_factory_make ("helixguestsink", NULL);
+  g_object_get (sink, "address", &now, NULL);
+  fail_unless_equals_string (now, address);
+  g_free (now);
+  gst_object_unref (sink);
+  g_unsetenv ("HELIX_ADDRESS");
+}
+GST_END_TEST;
+
+static Suite *
+helixguestsink_suite (void)
+{
+  Suite *s = suite_create ("helixguestsink");
+  TCase *tc = tcase_create ("sink");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_join_forces_keyframe);
+  tcase_add_test (tc, test_running_time);
+  tcase_add_test (tc, test_capture_time);
+  tcase_add_test (tc, test_signals_and_stats);
+  tcase_add_test (tc, test_bad_address);
+  tcase_add_test (tc, test_stale_socket);
+  tcase_add_test (tc, test_bad_client);
+  tcase_add_test (tc, test_bad_units);
+  tcase_add_test (tc, test_token);
+  tcase_add_test (tc, test_properties);
+  tcase_add_test (tc, test_states);
+  tcase_add_test (tc, test_default_address);
+  return s;
+}
+
+GST_CHECK_MAIN (helixguestsink);
