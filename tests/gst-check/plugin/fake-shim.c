@@ -156,7 +156,7 @@ send_pool (FakeShim *shim)
   pool.total_size = pool.slot_size * pool.slots;
   if (is_inline (shim)) {
     pool.kind = HELIX_POOL_INLINE;
-    shim->map = g_malloc (pool.total_size);
+    shim->map = g_malloc0 (pool.total_size);
   } else {
     g_assert (
         helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0);
