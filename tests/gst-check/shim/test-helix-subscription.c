@@ -262,7 +262,8 @@ GST_START_TEST (test_inline_slow_reader)
   test_frame_done (&frame);
   test_client_pause (client, true);
   for (int i = 0; i < 20; i++) {
-    test_draw_flush (test, 2, large);
+    test_draw (test, 2, (struct helix_rect){0, 0, 64, 64});
+    helix_shim_display_flush (test->shim, 2, &large);
     test_round (test, 1);
   }
   test_client_pause (client, false);
