@@ -8,6 +8,7 @@
  * classes and in words that change with GStreamer's version.
  */
 #include <gst/gst.h>
+#include <stdio.h>
 #include <string.h>
 
 static guint complaints;
@@ -148,7 +149,7 @@ print_property (const gchar *element, GParamSpec *pspec)
   if (!change)
     complain (element, name, "does not say when it may be changed");
 
-  g_print ("| `%s` | %s | %s | %s | %s | %s |\n", name, property_type (pspec),
+  printf ("| `%s` | %s | %s | %s | %s | %s |\n", name, property_type (pspec),
       standard, range ? range : "-", change ? change : "?",
       blurb ? blurb : "?");
   g_free (range);
@@ -162,8 +163,8 @@ print_properties (const gchar *name, GstElement *element)
   GParamSpec **all =
       g_object_class_list_properties (G_OBJECT_GET_CLASS (element), &n);
 
-  g_print ("\n| property | type | default | range | may change | |\n"
-           "| --- | --- | --- | --- | --- | --- |\n");
+  printf ("\n| property | type | default | range | may change | |\n"
+          "| --- | --- | --- | --- | --- | --- |\n");
   for (i = 0; i < n; i++) {
     if (all[i]->owner_type == G_OBJECT_TYPE (element))
       print_property (name, all[i]);
@@ -181,12 +182,12 @@ print_signals (GstElement *element)
     GSignalQuery query;
 
     g_signal_query (ids[i], &query);
-    g_print ("%s* %s `%s` (", i ? "" : "\n",
+    printf ("%s* %s `%s` (", i ? "" : "\n",
         query.signal_flags & G_SIGNAL_ACTION ? "Action" : "Signal",
         query.signal_name);
     for (p = 0; p < query.n_params; p++)
-      g_print ("%s%s", p ? ", " : "", g_type_name (query.param_types[p]));
-    g_print (") → %s\n", g_type_name (query.return_type));
+      printf ("%s%s", p ? ", " : "", g_type_name (query.param_types[p]));
+    printf (") → %s\n", g_type_name (query.return_type));
   }
   g_free (ids);
 }
@@ -196,17 +197,17 @@ print_pads (GstElementFactory *factory)
 {
   const GList *item = gst_element_factory_get_static_pad_templates (factory);
 
-  g_print ("\n");
+  printf ("\n");
   for (; item; item = item->next) {
     GstStaticPadTemplate *pad = item->data;
     GstCaps *caps = gst_static_pad_template_get_caps (pad);
     guint i;
 
-    g_print ("Pad `%s`:\n\n", pad->name_template);
+    printf ("Pad `%s`:\n\n", pad->name_template);
     for (i = 0; i < gst_caps_get_size (caps); i++) {
       gchar *text = gst_structure_to_string (gst_caps_get_structure (caps, i));
 
-      g_print ("    %s\n", text);
+      printf ("    %s\n", text);
       g_free (text);
     }
     gst_caps_unref (caps);
@@ -233,7 +234,7 @@ print_element (GstElementFactory *factory)
     if (!value || !*value)
       complain (name, keys[i], "is empty");
   }
-  g_print ("\n## %s\n\n%s (%s). %s\n", name,
+  printf ("\n## %s\n\n%s (%s). %s\n", name,
       gst_element_factory_get_metadata (factory, keys[0]),
       gst_element_factory_get_metadata (factory, keys[1]),
       gst_element_factory_get_metadata (factory, keys[2]));
@@ -261,9 +262,9 @@ main (int argc, char **argv)
     g_printerr ("the plugin helix is not in GST_PLUGIN_PATH\n");
     return 1;
   }
-  g_print ("# The elements\n\n"
-           "Written by `script/check-inspect --update` from the plugin "
-           "itself;\n`script/test inspect` fails where the two differ.\n");
+  printf ("# The elements\n\n"
+          "Written by `script/check-inspect --update` from the plugin "
+          "itself;\n`script/test inspect` fails where the two differ.\n");
   features =
       gst_registry_get_feature_list_by_plugin (gst_registry_get (), "helix");
   features = g_list_sort (features, compare_names);
