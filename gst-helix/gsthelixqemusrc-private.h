@@ -44,6 +44,7 @@ struct _GstHelixQemuSrc {
   GstVideoInfo info;
   HelixConvert *convert;
   gboolean downstream_meta; /* takes GstVideoMeta */
+  gboolean own_pool;        /* buffers to convert into are our canvases */
   GstCaps *timestamp_caps;
   GstBuffer *last; /* to be repeated, or NULL */
   guint64 pushed_ns;

@@ -211,7 +211,8 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
     gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
   /* One buffer stays here to be repeated: a pool that cannot spare it would
    * run dry. */
-  if (pool == NULL || (max != 0 && max < min + 2)) {
+  self->own_pool = pool == NULL || (max != 0 && max < min + 2);
+  if (self->own_pool) {
     gst_clear_object (&pool);
     pool = gst_video_buffer_pool_new ();
     max = 0;
@@ -271,6 +272,21 @@ lend (GstHelixQemuSrc *self, HelixFrame *frame)
   return buffer;
 }
 
+/* A buffer with the canvas's memory. The memory is shared, so whoever wants
+ * to write it downstream gets a copy, and the canvas comes back as it left:
+ * the next conversion only adds what changed. */
+static GstBuffer *
+expose (GstBuffer *canvas)
+{
+  GstBuffer *buffer = gst_buffer_new ();
+
+  gst_buffer_copy_into (
+      buffer, canvas, GST_BUFFER_COPY_MEMORY | GST_BUFFER_COPY_META, 0, -1);
+  gst_buffer_add_parent_buffer_meta (buffer, canvas);
+  gst_buffer_unref (canvas);
+  return buffer;
+}
+
 static GstFlowReturn
 convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
 {
@@ -282,14 +298,16 @@ convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   gst_object_unref (pool);
   if (flow != GST_FLOW_OK)
     return flow;
-  if (!helix_convert_run (
-          self->convert, &self->picture, &frame->damage, *buffer)) {
+  if (!helix_convert_run (self->convert, &self->picture, &frame->damage,
+          *buffer, self->own_pool)) {
     gst_clear_buffer (buffer);
     GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
         ("A buffer of downstream cannot be written."),
         ("%ux%u", self->picture.width, self->picture.height));
     return GST_FLOW_ERROR;
   }
+  if (self->own_pool)
+    *buffer = expose (*buffer);
   end = helix_now_ns ();
   GST_OBJECT_LOCK (self);
   self->counters.copied +=

@@ -28,10 +28,17 @@ gboolean helix_convert_configure (HelixConvert *convert,
 
 /* Makes `buffer`, laid out as its GstVideoMeta or the output says, show the
  * picture, whose shape is the configured one. `damage` is what changed since
- * the picture that was converted before; what `buffer` held does not matter.
- * FALSE when the buffer cannot be written or is too small. */
+ * the picture that was converted before.
+ *
+ * A `canvas` is a buffer that nobody else ever writes: what it held after an
+ * earlier conversion is still there, and only what changed since is
+ * converted. Any other buffer is converted whole. FALSE when the buffer cannot
+ * be written or is too small. */
 gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
-    const HelixDamage *damage, GstBuffer *buffer);
+    const HelixDamage *damage, GstBuffer *buffer, gboolean canvas);
+
+/* Bytes of picture that went through conversion so far. */
+guint64 helix_convert_get_bytes (const HelixConvert *convert);
 
 G_END_DECLS
 

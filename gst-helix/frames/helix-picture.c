@@ -106,9 +106,9 @@ settle (GstCaps *caps, GstVideoFormat format, gint max_num, gint max_den)
     gst_structure_set (
         structure, "colorimetry", G_TYPE_STRING, colorimetry, NULL);
   if (gst_structure_has_field (structure, "chroma-site"))
-    gst_structure_fixate_field_string (structure, "chroma-site", "mpeg2");
+    gst_structure_fixate_field_string (structure, "chroma-site", "jpeg");
   else if (yuv)
-    gst_structure_set (structure, "chroma-site", G_TYPE_STRING, "mpeg2", NULL);
+    gst_structure_set (structure, "chroma-site", G_TYPE_STRING, "jpeg", NULL);
   return gst_caps_fixate (caps);
 }
 

@@ -33,6 +33,15 @@ void helix_picture_from_frame (HelixPicture *picture, const HelixFrame *frame);
 gboolean helix_picture_same_shape (
     const HelixPicture *a, const HelixPicture *b);
 
+/* Where row `y` from the top begins. */
+static inline const guint8 *
+helix_picture_row (const HelixPicture *picture, guint y)
+{
+  guint row = picture->y_inverted ? picture->height - 1 - y : y;
+
+  return picture->pixels + (gsize) row * picture->stride;
+}
+
 /* Its description as the input of a conversion. */
 void helix_picture_info (const HelixPicture *picture, GstVideoInfo *info);
 

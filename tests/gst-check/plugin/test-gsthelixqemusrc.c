@@ -128,10 +128,10 @@ static const struct {
 } formats[] = {
     {VTENC,
         "video/x-raw, format=NV12, framerate=60/1, colorimetry=bt709, "
-        "chroma-site=mpeg2"},
+        "chroma-site=jpeg"},
     {"video/x-raw, format=I420",
         "video/x-raw, format=I420, framerate=60/1, colorimetry=bt709, "
-        "chroma-site=mpeg2"},
+        "chroma-site=jpeg"},
     {"video/x-raw",
         "video/x-raw, format=BGRx, framerate=60/1, colorimetry=sRGB"},
     {"video/x-raw, format=BGRA",

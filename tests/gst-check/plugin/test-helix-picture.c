@@ -82,7 +82,7 @@ GST_START_TEST (test_fields)
 {
   expect (VTENC, 0, 1,
       "video/x-raw, format=NV12, width=1366, height=768, framerate=60/1, "
-      "colorimetry=bt709, chroma-site=mpeg2, pixel-aspect-ratio=1/1, "
+      "colorimetry=bt709, chroma-site=jpeg, pixel-aspect-ratio=1/1, "
       "interlace-mode=progressive");
   expect ("video/x-raw, format=BGRx", 0, 1,
       "video/x-raw, format=BGRx, framerate=60/1, colorimetry=sRGB");
