@@ -424,6 +424,22 @@ test_frame_done (struct test_frame *frame)
   frame->message = NULL;
 }
 
+void
+test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
+    uint32_t id, uint32_t x, uint32_t y)
+{
+  const struct test_resource *resource = &test->resource[id];
+  guint wrong = 0;
+
+  for (uint32_t row = 0; row < frame->frame.height; row++)
+    wrong += memcmp (frame->pixels + (size_t) row * frame->frame.stride,
+                 resource->pixels + (size_t) (y + row) * resource->width + x,
+                 (size_t) frame->frame.width * 4)
+        != 0;
+  fail_unless (wrong == 0, "%u rows of frame %d differ from the screen", wrong,
+      (int) frame->frame.sequence);
+}
+
 static guint
 drain_to_pong (struct test_client *client, uint16_t mark)
 {

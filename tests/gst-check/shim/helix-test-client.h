@@ -83,6 +83,9 @@ void test_client_expect_closed (struct test_client *client);
 /* The next FRAME on `channel`, of the generation and pool announced last. */
 struct test_frame test_client_frame (
     struct test_client *client, uint16_t channel);
+/* Every pixel is that of resource `id`, from x,y on, as it is now. */
+void test_frame_assert_shows (struct test_shim *test,
+    const struct test_frame *frame, uint32_t id, uint32_t x, uint32_t y);
 void test_frame_done (struct test_frame *frame);
 /* Frames that arrive are read and their slots released, until a PING sent
  * now is answered and the display has nothing to do. Returns how many. */

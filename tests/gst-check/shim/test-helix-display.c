@@ -21,22 +21,6 @@ new_shim (void)
   return test;
 }
 
-static void
-assert_shows (struct test_shim *test, const struct test_frame *frame,
-    uint32_t id, uint32_t x, uint32_t y)
-{
-  const struct test_resource *resource = &test->resource[id];
-  guint wrong = 0;
-
-  for (uint32_t row = 0; row < frame->frame.height; row++)
-    wrong += memcmp (frame->pixels + (size_t) row * frame->frame.stride,
-                 resource->pixels + (size_t) (y + row) * resource->width + x,
-                 (size_t) frame->frame.width * 4)
-        != 0;
-  fail_unless (wrong == 0, "%u rows of frame %d differ from the screen", wrong,
-      (int) frame->frame.sequence);
-}
-
 /* Receives, compares, gives the slot back. */
 static struct helix_frame
 take_frame (struct test_client *client, uint16_t channel, uint32_t id)
@@ -44,7 +28,7 @@ take_frame (struct test_client *client, uint16_t channel, uint32_t id)
   struct test_frame frame = test_client_frame (client, channel);
   struct helix_frame copy = frame.frame;
 
-  assert_shows (client->test, &frame, id, 0, 0);
+  test_frame_assert_shows (client->test, &frame, id, 0, 0);
   test_client_release (client, channel, &frame);
   test_frame_done (&frame);
   return copy;
@@ -97,7 +81,7 @@ GST_START_TEST (test_flush_costs_what_changed)
     fail_unless_equals_uint64 (test->read_bytes - bytes, 30 * 40 * 4);
     fail_unless_equals_uint64 (test_stats (test).readbacks - frames, 1);
     frame = test_client_frame (client, 1);
-    assert_shows (test, &frame, 1, 0, 0);
+    test_frame_assert_shows (test, &frame, 1, 0, 0);
     fail_unless_equals_int (frame.frame.rects, 1);
     fail_unless (memcmp (&frame.rects[0], &rect, sizeof rect) == 0);
     fail_unless_equals_int (frame.frame.read_bytes, 30 * 40 * 4);
@@ -106,115 +90,6 @@ GST_START_TEST (test_flush_costs_what_changed)
     test_client_settle (client);
   }
   test_client_free (client);
-  test_shim_free (test);
-}
-
-GST_END_TEST;
-
-static struct helix_rect
-random_rect (void)
-{
-  struct helix_rect r;
-
-  r.x = (uint32_t) g_random_int_range (0, W);
-  r.y = (uint32_t) g_random_int_range (0, H);
-  r.width = (uint32_t) g_random_int_range (1, (gint32) (W - r.x) + 1);
-  r.height = (uint32_t) g_random_int_range (1, (gint32) (H - r.y) + 1);
-  if (g_random_boolean ()) {
-    r.width = MIN (r.width, 8);
-    r.height = MIN (r.height, 8);
-  }
-  return r;
-}
-
-/* What a client keeps who believes the rectangles and nothing else. */
-static void
-patch (uint32_t *canvas, const struct test_frame *frame)
-{
-  const struct helix_rect all = {0, 0, W, H};
-  guint n = frame->frame.rects ? frame->frame.rects : 1;
-
-  for (guint i = 0; i < n; i++) {
-    const struct helix_rect *r = frame->frame.rects ? &frame->rects[i] : &all;
-
-    for (uint32_t y = r->y; y < r->y + r->height; y++)
-      memcpy (canvas + y * W + r->x,
-          (const uint32_t *) (const void *) frame->pixels + y * W + r->x,
-          r->width * 4);
-  }
-}
-
-struct watcher {
-  struct test_client *client;
-  struct test_frame held[3];
-  guint n_held;
-  uint32_t canvas[W * H];
-  bool behind; /* no slot was free at the last flush */
-};
-
-static void
-watcher_receive (struct watcher *w, struct test_shim *test)
-{
-  struct test_frame *frame = &w->held[w->n_held++];
-
-  *frame = test_client_frame (w->client, 1);
-  assert_shows (test, frame, 1, 0, 0);
-  patch (w->canvas, frame);
-  fail_unless (memcmp (w->canvas, test->resource[1].pixels, W * H * 4) == 0,
-      "the rectangles of frame %d leave out a change",
-      (int) frame->frame.sequence);
-  w->behind = false;
-}
-
-static void
-watcher_release (struct watcher *w, struct test_shim *test)
-{
-  guint i = (guint) g_random_int_range (0, (gint32) w->n_held);
-
-  test_client_release (w->client, 1, &w->held[i]);
-  test_frame_done (&w->held[i]);
-  w->held[i] = w->held[--w->n_held];
-  if (w->behind)
-    watcher_receive (w, test);
-  else
-    test_client_settle (w->client); /* the slot is back before the flush */
-}
-
-/* Thousands of random damages, slots given back in any order and at any
- * time, by two clients: every slot that arrives is the screen of that
- * moment, byte for byte, and so is what a client builds from rectangles. */
-GST_START_TEST (test_buffer_age)
-{
-  struct test_shim *test = new_shim ();
-  struct watcher *w = g_new0 (struct watcher, 2);
-  const char *steps = g_getenv ("HELIX_TEST_STEPS");
-  guint n = steps ? (guint) atoi (steps) : 3000;
-
-  for (int i = 0; i < 2; i++) {
-    w[i].client = test_client_new (test, HELIX_FEATURE_SHM);
-    test_client_subscribe (w[i].client, 1, 0, 0);
-    watcher_receive (&w[i], test);
-  }
-  for (guint step = 0; step < n; step++) {
-    struct watcher *one = &w[g_random_int_range (0, 2)];
-
-    if (g_random_int_range (0, 3) == 0 && one->n_held) {
-      watcher_release (one, test);
-      continue;
-    }
-    test_draw_flush (test, 1, random_rect ());
-    for (int i = 0; i < 2; i++) {
-      w[i].behind = w[i].n_held == 3;
-      if (!w[i].behind)
-        watcher_receive (&w[i], test);
-    }
-  }
-  for (int i = 0; i < 2; i++) {
-    while (w[i].n_held)
-      test_frame_done (&w[i].held[--w[i].n_held]);
-    test_client_free (w[i].client);
-  }
-  g_free (w);
   test_shim_free (test);
 }
 
@@ -269,23 +144,23 @@ GST_START_TEST (test_parts_of_a_resource)
   test_client_subscribe (client, 1, 0, 0);
   test_client_subscribe (client, 2, 1, 0);
   frame = test_client_frame (client, 1);
-  assert_shows (test, &frame, 1, 0, 0);
+  test_frame_assert_shows (test, &frame, 1, 0, 0);
   test_client_release (client, 1, &frame);
   test_frame_done (&frame);
   frame = test_client_frame (client, 2);
-  assert_shows (test, &frame, 1, 100, 30);
+  test_frame_assert_shows (test, &frame, 1, 100, 30);
   test_client_release (client, 2, &frame);
   test_frame_done (&frame);
   test_client_settle (client);
 
   test_draw_flush (test, 1, (struct helix_rect){90, 20, 20, 20});
   frame = test_client_frame (client, 1);
-  assert_shows (test, &frame, 1, 0, 0);
+  test_frame_assert_shows (test, &frame, 1, 0, 0);
   fail_unless_equals_int (frame.rects[0].x, 90);
   fail_unless_equals_int (frame.rects[0].width, 10);
   test_frame_done (&frame);
   frame = test_client_frame (client, 2);
-  assert_shows (test, &frame, 1, 100, 30);
+  test_frame_assert_shows (test, &frame, 1, 100, 30);
   fail_unless_equals_int (frame.rects[0].x, 0);
   fail_unless_equals_int (frame.rects[0].y, 0);
   fail_unless_equals_int (frame.rects[0].width, 10);
@@ -301,7 +176,7 @@ GST_START_TEST (test_parts_of_a_resource)
   test_client_settle (client);
   test_show_part (test, 1, 1, (struct helix_rect){100, 10, 100, 120});
   frame = test_client_frame (client, 2);
-  assert_shows (test, &frame, 1, 100, 10);
+  test_frame_assert_shows (test, &frame, 1, 100, 10);
   fail_unless_equals_int (frame.frame.rects, 0);
   fail_unless_equals_int (frame.frame.generation, 1);
   test_frame_done (&frame);
@@ -409,7 +284,7 @@ GST_START_TEST (test_mode_storm)
       break;
     test_frame_done (&frame);
   } while (true);
-  assert_shows (test, &frame, 3, 0, 0);
+  test_frame_assert_shows (test, &frame, 3, 0, 0);
   test_frame_done (&frame);
   test_client_free (client);
   test_shim_free (test);
@@ -614,7 +489,7 @@ GST_START_TEST (test_y_inverted)
   test_client_settle (client);
   test_draw_flush (test, 1, (struct helix_rect){3, 10, 4, 5});
   flipped = test_client_frame (client, 1);
-  assert_shows (test, &flipped, 1, 0, 0);
+  test_frame_assert_shows (test, &flipped, 1, 0, 0);
   fail_unless_equals_int (flipped.rects[0].x, 3);
   fail_unless_equals_int (flipped.rects[0].y, 135);
   fail_unless_equals_int (flipped.rects[0].height, 5);
@@ -635,7 +510,6 @@ display_suite (void)
   tcase_set_timeout (tc, 120);
   tcase_add_test (tc, test_first_frame_without_a_flush);
   tcase_add_test (tc, test_flush_costs_what_changed);
-  tcase_add_test (tc, test_buffer_age);
   tcase_add_test (tc, test_one_read_for_all);
   tcase_add_test (tc, test_parts_of_a_resource);
   tcase_add_test (tc, test_page_flip);
