@@ -71,8 +71,8 @@ parse (int argc, char **argv, struct options *o)
       {"scanouts", 1, NULL, 's'}, {"first", 1, NULL, 'f'},
       {"frames", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
       {"mode-change-after", 1, NULL, 'a'}, {"bars-shift", 1, NULL, 'b'},
-      {"buffer", 1, NULL, 'u'}, {"hold", 0, NULL, 'h'}, {"help", 0, NULL, '?'},
-      {NULL, 0, NULL, 0}};
+      {"buffer", 1, NULL, 'u'}, {"go", 1, NULL, 'g'}, {"hold", 0, NULL, 'h'},
+      {"help", 0, NULL, '?'}, {NULL, 0, NULL, 0}};
   int option;
   bool good = true;
 

@@ -64,7 +64,8 @@ parse (int argc, char **argv, struct options *o)
   static const struct option longopts[] = {{"device", 1, NULL, 'd'},
       {"connector", 1, NULL, 'c'}, {"mode", 1, NULL, 'm'},
       {"first", 1, NULL, 'f'}, {"frames", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
-      {"bars-shift", 1, NULL, 'b'}, {"hold", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+      {"bars-shift", 1, NULL, 'b'}, {"go", 1, NULL, 'g'},
+      {"hold", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
   int option;
 
   *o = (struct options){.device = "/dev/dri/card0",

@@ -16,12 +16,20 @@ event () {
   echo "HELIX-EVENT $*" >>"$HELIX_EVENTS"
 }
 
-# await TEST-EXPRESSION...: e.g. await -s out.h264; two minutes at most.
+# Programs in the background that nothing can do without.
+needed=()
+
+# await TEST-EXPRESSION...: e.g. await -s out.h264; three minutes at most.
 await () {
-  local _
-  for _ in {1..2400}; do
+  local _ pid
+  for _ in {1..3600}; do
     # shellcheck disable=SC2244 # the test is the caller's
     [ "$@" ] && return
+    for pid in "${needed[@]}"; do
+      kill -0 "$pid" 2>/dev/null && continue
+      echo "guest: a program ended early, while waiting for: $*" >&2
+      exit 1
+    done
     sleep 0.05
   done
   echo "guest: gave up waiting for: $*" >&2
@@ -42,6 +50,7 @@ end () {
 receive () {
   "$programs/helix-receive" --address "$GUEST_ADDRESS" "$@" &
   receiver=$!
+  needed+=("$receiver")
 }
 
 # loop DRAWING...: receives into out.h264 while the program draws. Its second
@@ -51,6 +60,7 @@ loop () {
   receive --h264 /tmp/job/out.h264 --report /tmp/job/report
   "$@" --hold --go /tmp/job/go &
   drawing=$!
+  needed+=("$drawing")
   await -s /tmp/job/out.h264
   : >/tmp/job/go
   await -e /tmp/job/finish
