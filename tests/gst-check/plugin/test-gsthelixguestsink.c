@@ -80,6 +80,7 @@ expect_force_key_unit (GstHarness *h)
     if (event != NULL)
       gst_event_unref (event);
     else
+      /* A harness can only be asked again. */
       g_usleep (2000);
     if (found)
       return;
@@ -203,6 +204,7 @@ await (guint *count, guint wanted)
 
   while ((guint) g_atomic_int_get (count) < wanted) {
     fail_unless (g_get_monotonic_time () < end);
+    /* A counter can only be asked again. */
     g_usleep (2000);
   }
 }

@@ -494,6 +494,7 @@ GST_START_TEST (test_states)
   for (guint i = 0; i < 100; i++) {
     play (guest);
     if (i % 2 == 0)
+      /* Leaves at another moment each round. */
       g_usleep (g_random_int_range (0, 10000));
     fail_unless_equals_int (gst_element_set_state (guest, GST_STATE_NULL),
         GST_STATE_CHANGE_SUCCESS);

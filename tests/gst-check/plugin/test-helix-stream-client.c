@@ -166,6 +166,7 @@ GST_END_TEST;
 static gpointer
 ask_soon (gpointer data)
 {
+  /* Nothing tells that the other thread waits in poll; most times it does. */
   g_usleep (20000);
   helix_stream_client_ask_keyframe (client);
   return NULL;
