@@ -114,6 +114,7 @@ marker_suite (void)
   TCase *tc = tcase_create ("marker");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 30);
   tcase_add_test (tc, test_crc);
   tcase_add_test (tc, test_round_trip);
   tcase_add_test (tc, test_layout);

@@ -80,6 +80,7 @@ memory_suite (void)
   TCase *tc = tcase_create ("memory");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 30);
   tcase_add_test (tc, test_shared);
   tcase_add_test (tc, test_inline);
   tcase_add_test (tc, test_references);

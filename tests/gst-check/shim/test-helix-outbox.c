@@ -133,6 +133,7 @@ outbox_suite (void)
   TCase *tc = tcase_create ("outbox");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 30);
   tcase_add_test (tc, test_order_and_bytes);
   tcase_add_test (tc, test_limit);
   tcase_add_test (tc, test_pool_descriptor);

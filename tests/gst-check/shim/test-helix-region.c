@@ -166,6 +166,7 @@ region_suite (void)
   TCase *tc = tcase_create ("region");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 30);
   tcase_add_test (tc, test_overlap);
   tcase_add_test (tc, test_overlap_wraps);
   tcase_add_test (tc, test_collapses_to_its_box);

@@ -196,6 +196,13 @@ GST_START_TEST (test_out_of_descriptors)
   uint64_t begin;
   char *log;
 
+  /* Valgrind takes the connection first and says EMFILE then. */
+  if (strstr (g_getenv ("LD_PRELOAD") ? g_getenv ("LD_PRELOAD") : "",
+          "vgpreload")) {
+    g_print ("under Valgrind: running out of descriptors is not tested\n");
+    test_shim_free (test);
+    return;
+  }
   client = test_client_connect (test);
   test_client_free (client);
   test_until (test, nobody_left, test, "the end of the first");
