@@ -179,10 +179,9 @@ message (GstBus *bus, GstMessage *message, gpointer data)
 static gboolean
 build (struct receiver *r)
 {
-  gchar *quoted = mp4_path != NULL ? g_shell_quote (mp4_path) : NULL;
-  gchar *mux = quoted != NULL ? g_strdup_printf (
-                   "units. ! queue ! mp4mux ! filesink location=%s", quoted)
-                              : g_strdup ("");
+  const gchar *mux = mp4_path != NULL
+      ? "units. ! queue ! h264parse ! mp4mux ! filesink name=file"
+      : "";
   gchar *line = g_strdup_printf ("helixsrc name=source ! h264parse "
                                  "config-interval=-1 ! tee name=units ! queue "
                                  "! video/x-h264,stream-format=byte-stream,"
@@ -196,8 +195,6 @@ build (struct receiver *r)
 
   r->pipeline = gst_parse_launch (line, &error);
   g_free (line);
-  g_free (mux);
-  g_free (quoted);
   if (r->pipeline == NULL || error != NULL) {
     fprintf (stderr, "helix-receive: %s\n",
         error != NULL ? error->message : "cannot build the pipeline");
@@ -206,6 +203,12 @@ build (struct receiver *r)
   r->source = gst_bin_get_by_name (GST_BIN (r->pipeline), "source");
   if (address != NULL)
     g_object_set (r->source, "address", address, NULL);
+  if (mp4_path != NULL) {
+    GstElement *file = gst_bin_get_by_name (GST_BIN (r->pipeline), "file");
+
+    g_object_set (file, "location", mp4_path, NULL);
+    gst_object_unref (file);
+  }
   sink = gst_bin_get_by_name (GST_BIN (r->pipeline), "sink");
   gst_app_sink_set_callbacks (GST_APP_SINK (sink), &callbacks, r, NULL);
   gst_object_unref (sink);
@@ -303,11 +306,9 @@ main (int argc, char **argv)
     return 1;
   g_unix_signal_add (SIGTERM, asked_to_end, &r);
   g_unix_signal_add (SIGINT, asked_to_end, &r);
-  if (gst_element_set_state (r.pipeline, GST_STATE_PLAYING)
-      != GST_STATE_CHANGE_FAILURE)
-    g_main_loop_run (r.loop);
-  else
-    r.status = 1;
+  /* A failure to start is a message on the bus as well: told from there. */
+  gst_element_set_state (r.pipeline, GST_STATE_PLAYING);
+  g_main_loop_run (r.loop);
   if (!write_report (&r))
     r.status = 1;
   gst_element_set_state (r.pipeline, GST_STATE_NULL);
