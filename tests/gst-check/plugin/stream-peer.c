@@ -15,6 +15,8 @@
 #include "helix-platform.h"
 #include "helix-transport-io.h"
 
+#define PEER_TIMEOUT_NS (PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000))
+
 gchar *
 peer_folder_new (void)
 {
@@ -75,8 +77,7 @@ peer_clear (StreamPeer *peer)
 void
 peer_connect (StreamPeer *peer, const gchar *path)
 {
-  guint64 end =
-      helix_now_ns () + PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000);
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_NS;
 
   for (;;) {
     gint fd = helix_socket (AF_UNIX);
@@ -264,10 +265,12 @@ peer_next_any (StreamPeer *peer)
 guint
 peer_next (StreamPeer *peer)
 {
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_NS;
   guint type;
 
   for (;;) {
     type = peer_next_any (peer);
+    fail_unless (helix_now_ns () < end, "nothing but PING comes");
     if (type == HELIX_PING)
       answer_ping (peer);
     else if (type != HELIX_PONG && type != HELIX_STATS
@@ -279,10 +282,12 @@ peer_next (StreamPeer *peer)
 void
 peer_expect (StreamPeer *peer, guint type)
 {
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_NS;
   guint got;
 
   do {
     got = peer_next_any (peer);
+    fail_unless (helix_now_ns () < end, "no %s comes", helix_type_name (type));
     fail_unless (
         got != 0, "the connection ended before %s", helix_type_name (type));
     if (got == HELIX_PING && type != HELIX_PING)

@@ -371,7 +371,7 @@ fill_up (StreamPeer *reading)
   guint32 n = 1;
 
   push (0, TRUE, 20000);
-  for (; n < 400; n++) {
+  for (; n < 80; n++) {
     push (n, FALSE, 20000);
     peer_expect (reading, HELIX_UNIT);
     fail_unless_equals_int (number_of (reading), n - 1);
@@ -431,13 +431,6 @@ GST_START_TEST (test_slow_client)
     got++;
   } while (client_stat (0, "queued-units") > 0);
   await (&keyframes, asked + 1, "keyframe request");
-  while (helix_stream_server_clients (server) == 2) {
-    struct pollfd entry = {.fd = slow.fd, .events = POLLIN};
-
-    if (poll (&entry, 1, 100) == 0)
-      break;
-    peer_next (&slow);
-  }
   push (n++, FALSE, 100);
   push (n++, TRUE, 100);
   push (n++, FALSE, 100);
