@@ -230,11 +230,11 @@ gst_helix_guest_sink_set_caps (GstBaseSink *base, GstCaps *caps)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (base);
   struct helix_caps wire;
-  const gchar *why = "its size is beyond 16384x16384";
+  const gchar *why;
 
   g_clear_pointer (&self->annexb, helix_annexb_free);
   self->complained = FALSE;
-  if (!helix_stream_caps_to_wire (caps, &wire))
+  if (!helix_stream_caps_to_wire (caps, &wire, &why))
     goto refused;
   self->all_key = wire.codec == HELIX_CODEC_JPEG;
   if (wire.codec == HELIX_CODEC_H264 || wire.codec == HELIX_CODEC_H265) {

@@ -41,7 +41,8 @@ copy_fraction (
 }
 
 gboolean
-helix_stream_caps_to_wire (const GstCaps *caps, struct helix_caps *wire)
+helix_stream_caps_to_wire (
+    const GstCaps *caps, struct helix_caps *wire, const gchar **why)
 {
   const GstStructure *s = gst_caps_get_structure (caps, 0);
   gint width = 0, height = 0;
@@ -50,12 +51,14 @@ helix_stream_caps_to_wire (const GstCaps *caps, struct helix_caps *wire)
   for (guint i = 0; i < G_N_ELEMENTS (codecs); i++)
     if (gst_structure_has_name (s, codecs[i].name))
       wire->codec = codecs[i].codec;
+  *why = "the codec has no number in the protocol";
   if (wire->codec == 0)
     return FALSE;
 
   gst_structure_get_int (s, "width", &width);
   gst_structure_get_int (s, "height", &height);
-  if (width < 0 || height < 0 || width > (gint) HELIX_MAX_DIMENSION
+  *why = "the caps name no size from 1x1 to 16384x16384";
+  if (width < 1 || height < 1 || width > (gint) HELIX_MAX_DIMENSION
       || height > (gint) HELIX_MAX_DIMENSION)
     return FALSE;
   wire->width = (guint32) width;
@@ -63,6 +66,8 @@ helix_stream_caps_to_wire (const GstCaps *caps, struct helix_caps *wire)
   wire->rate_den = wire->par_num = wire->par_den = 1;
   copy_fraction (&wire->rate_num, &wire->rate_den, s, "framerate");
   copy_fraction (&wire->par_num, &wire->par_den, s, "pixel-aspect-ratio");
+  if (wire->par_num == 0)
+    wire->par_num = wire->par_den = 1;
   copy_string (wire->profile, sizeof wire->profile, s, "profile");
   copy_string (wire->level, sizeof wire->level, s, "level");
   copy_string (wire->colorimetry, sizeof wire->colorimetry, s, "colorimetry");

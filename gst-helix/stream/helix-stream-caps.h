@@ -31,10 +31,10 @@ G_BEGIN_DECLS
   "alignment = (string) tu; " \
   "video/x-vp8; video/x-vp9; image/jpeg"
 
-/* Fills everything but caps_id. FALSE for caps of another kind, or with a
- * size beyond HELIX_MAX_DIMENSION. */
+/* Fills everything but caps_id. FALSE, and *why (a static sentence), for caps
+ * of another kind, or without a size within HELIX_MAX_DIMENSION. */
 gboolean helix_stream_caps_to_wire (
-    const GstCaps *caps, struct helix_caps *wire);
+    const GstCaps *caps, struct helix_caps *wire, const gchar **why);
 
 /* NULL for a codec that this version does not know. */
 GstCaps *helix_stream_caps_from_wire (const struct helix_caps *wire);

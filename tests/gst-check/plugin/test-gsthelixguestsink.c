@@ -114,6 +114,7 @@ GST_END_TEST;
 GST_START_TEST (test_running_time)
 {
   const GstClockTime far = 1000 * 3600 * GST_SECOND;
+  GstCaps *caps = gst_caps_from_string ("video/x-vp9,width=320,height=240");
   GstHarness *h = harness_new (NULL);
   GstSegment segment;
   GstBuffer *buffer;
@@ -122,8 +123,8 @@ GST_START_TEST (test_running_time)
   gst_segment_init (&segment, GST_FORMAT_TIME);
   segment.start = segment.position = far;
   gst_harness_push_event (h, gst_event_new_stream_start ("s"));
-  gst_harness_push_event (
-      h, gst_event_new_caps (gst_caps_new_empty_simple ("video/x-vp9")));
+  gst_harness_push_event (h, gst_event_new_caps (caps));
+  gst_caps_unref (caps);
   gst_harness_push_event (h, gst_event_new_segment (&segment));
   peer_connect (&peer, path);
   peer_hello (&peer, NULL);
@@ -223,7 +224,7 @@ GST_START_TEST (test_signals_and_stats)
   g_signal_connect (sink, "client-removed", G_CALLBACK (count_removed), NULL);
   g_signal_connect (
       sink, "notify::num-clients", G_CALLBACK (count_notify), NULL);
-  h = harness_of (sink, "video/x-vp8");
+  h = harness_of (sink, "video/x-vp8,width=320,height=240");
   peer_connect (&peer, path);
   peer_hello (&peer, NULL);
   await (&signal_added, 1);
@@ -335,7 +336,7 @@ GST_START_TEST (test_stale_socket)
   StreamPeer peer;
 
   close (peer_listen (path));
-  h = harness_new ("video/x-vp8");
+  h = harness_new ("video/x-vp8,width=320,height=240");
   peer_connect (&peer, path);
   peer_hello (&peer, NULL);
   fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
@@ -348,7 +349,7 @@ GST_END_TEST;
 /* A client that errs is a warning, and the stream goes on. */
 GST_START_TEST (test_bad_client)
 {
-  GstHarness *h = harness_new ("video/x-vp8");
+  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
   GstBus *bus = gst_bus_new ();
   g_autofree gchar *text = NULL;
   StreamPeer peer;
@@ -372,7 +373,8 @@ GST_END_TEST;
 GST_START_TEST (test_bad_units)
 {
   GstHarness *h =
-      harness_new ("video/x-h264,stream-format=byte-stream,alignment=au");
+      harness_new ("video/x-h264,stream-format=byte-stream,alignment=au,"
+                   "width=320,height=240");
   static const guint8 good[] = {0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xd9, 2, 0,
       0, 0, 1, 0x68, 0xce, 0x38, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84};
   GstBus *bus = gst_bus_new ();
@@ -406,7 +408,7 @@ GST_START_TEST (test_token)
   GstHarness *h;
 
   g_object_set (sink, "token", "s3cret", NULL);
-  h = harness_of (sink, "video/x-vp8");
+  h = harness_of (sink, "video/x-vp8,width=320,height=240");
   peer_connect (&peer, path);
   peer_hello (&peer, "s3cres");
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
@@ -422,7 +424,7 @@ GST_END_TEST;
 /* Properties are fixed while it runs. */
 GST_START_TEST (test_properties)
 {
-  GstHarness *h = harness_new ("video/x-vp8");
+  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
   g_autofree gchar *now = NULL;
   gboolean sync, async;
   guint max;
