@@ -112,8 +112,8 @@ check_colour (const GstVideoFrame *frame, guint x, guint y, const guint8 rgb[3])
 
   if (GST_VIDEO_FORMAT_INFO_IS_YUV (frame->info.finfo)) {
     bt709 (rgb, want);
-    /* The video library multiplies with 8 bits of precision. */
-    tolerance = 2;
+    /* The weights have 8 bits. */
+    tolerance = 1;
   }
   for (guint c = 0; c < 3; c++) {
     gint got = sample (frame, c, x, y);
