@@ -353,3 +353,21 @@ helix_error_is_fatal (uint32_t code)
       return false;
   }
 }
+
+bool
+helix_fourcc_is_known (uint32_t fourcc)
+{
+  switch (fourcc) {
+    case HELIX_FOURCC_BGRX:
+    case HELIX_FOURCC_BGRA:
+    case HELIX_FOURCC_RGBX:
+    case HELIX_FOURCC_RGBA:
+    case HELIX_FOURCC_XRGB:
+    case HELIX_FOURCC_ARGB:
+    case HELIX_FOURCC_XBGR:
+    case HELIX_FOURCC_ABGR:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -121,5 +121,7 @@ const char *helix_type_name (uint32_t type);
 const char *helix_error_name (uint32_t code);
 /* Whether the sender of this error closes the connection behind it. */
 bool helix_error_is_fatal (uint32_t code);
+/* Whether it is one of enum helix_fourcc. */
+bool helix_fourcc_is_known (uint32_t fourcc);
 
 #endif /* HELIX_PACK_H */

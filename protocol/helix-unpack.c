@@ -259,24 +259,6 @@ is_scanout (uint32_t index)
   return index < HELIX_MAX_SCANOUTS || index == HELIX_NONE32;
 }
 
-static bool
-is_fourcc (uint32_t fourcc)
-{
-  switch (fourcc) {
-    case HELIX_FOURCC_BGRX:
-    case HELIX_FOURCC_BGRA:
-    case HELIX_FOURCC_RGBX:
-    case HELIX_FOURCC_RGBA:
-    case HELIX_FOURCC_XRGB:
-    case HELIX_FOURCC_ARGB:
-    case HELIX_FOURCC_XBGR:
-    case HELIX_FOURCC_ABGR:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool
 helix_unpack_subscribe (struct helix_subscribe *subscribe,
     const uint8_t *payload, size_t size, const char **why)
@@ -303,7 +285,7 @@ helix_unpack_scanout (struct helix_scanout *scanout, const uint8_t *payload,
   if (scanout->flags & HELIX_SCANOUT_ENABLED) {
     CHECK (is_dimension (scanout->width), "SCANOUT: width is not 1 to 16384");
     CHECK (is_dimension (scanout->height), "SCANOUT: height is not 1 to 16384");
-    CHECK (is_fourcc (scanout->fourcc), "SCANOUT: fourcc is not known");
+    CHECK (helix_fourcc_is_known (scanout->fourcc), "SCANOUT: fourcc is not known");
   } else {
     CHECK (scanout->width == 0 && scanout->height == 0 && scanout->fourcc == 0,
         "SCANOUT: width, height or fourcc is not 0 though it is off");
@@ -370,7 +352,7 @@ helix_unpack_frame (struct helix_frame *frame,
   pixels = (uint64_t) frame->stride * frame->height;
   CHECK (pixels <= HELIX_MAX_FRAME_BYTES,
       "FRAME: stride * height is above 256 MiB");
-  CHECK (is_fourcc (frame->fourcc), "FRAME: fourcc is not known");
+  CHECK (helix_fourcc_is_known (frame->fourcc), "FRAME: fourcc is not known");
   CHECK (frame->rects <= HELIX_MAX_RECTS, "FRAME: rects is above 32");
   CHECK (size == sizeof *frame + frame->rects * sizeof *rects,
       "FRAME: rects is not the number of rectangles that follow");

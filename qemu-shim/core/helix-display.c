@@ -10,26 +10,9 @@
  */
 #include <string.h>
 
+#include "helix-pack.h"
 #include "helix-platform.h"
 #include "helix-subscription.h"
-
-static bool
-known_fourcc (uint32_t fourcc)
-{
-  switch (fourcc) {
-    case HELIX_FOURCC_BGRX:
-    case HELIX_FOURCC_BGRA:
-    case HELIX_FOURCC_RGBX:
-    case HELIX_FOURCC_RGBA:
-    case HELIX_FOURCC_XRGB:
-    case HELIX_FOURCC_ARGB:
-    case HELIX_FOURCC_XBGR:
-    case HELIX_FOURCC_ABGR:
-      return true;
-    default:
-      return false;
-  }
-}
 
 /* The guest names sizes and formats: what the protocol cannot carry counts as
  * off. */
@@ -52,7 +35,7 @@ usable (struct helix_shim *shim, const struct helix_surface *surface)
         HELIX_MAX_DIMENSION, HELIX_MAX_FRAME_BYTES >> 20);
     return off;
   }
-  if (!known_fourcc (surface->fourcc)) {
+  if (!helix_fourcc_is_known (surface->fourcc)) {
     helix_shim_log (shim, HELIX_LOG_WARN,
         "resource %u has format 0x%08x, which has no 32-bit DRM fourcc here: "
         "not exported",
