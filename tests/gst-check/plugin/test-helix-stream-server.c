@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <gst/check/gstcheck.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
@@ -11,8 +13,9 @@
 #include "stream-peer.h"
 
 /* What the server reported. */
-static GMutex lock;
-static GCond changed;
+/* POSIX, not GLib: ThreadSanitizer sees these. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static guint added, removed, keyframes, problems;
 static gboolean fatal_problem;
 static gchar *last_reason, *last_problem;
@@ -23,10 +26,10 @@ static HelixStreamServer *server;
 #define NOTE(statement) \
   G_STMT_START \
   { \
-    g_mutex_lock (&lock); \
+    pthread_mutex_lock (&lock); \
     statement; \
-    g_cond_broadcast (&changed); \
-    g_mutex_unlock (&lock); \
+    pthread_cond_broadcast (&changed); \
+    pthread_mutex_unlock (&lock); \
   } \
   G_STMT_END
 
@@ -62,15 +65,28 @@ static const HelixStreamServerCallbacks callbacks = {
 static void
 await (const guint *count, guint wanted, const gchar *what)
 {
-  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
-  gboolean in_time = TRUE;
+  struct timespec end;
+  gint failed = 0;
 
-  g_mutex_lock (&lock);
-  while (*count < wanted && in_time)
-    in_time = g_cond_wait_until (&changed, &lock, end);
+  clock_gettime (CLOCK_REALTIME, &end);
+  end.tv_sec += PEER_TIMEOUT_MS / 1000;
+  pthread_mutex_lock (&lock);
+  while (*count < wanted && failed == 0)
+    failed = pthread_cond_timedwait (&changed, &lock, &end);
   fail_unless_equals_int (*count, wanted);
-  g_mutex_unlock (&lock);
-  fail_unless (in_time, "%s did not come", what);
+  pthread_mutex_unlock (&lock);
+  fail_unless (failed == 0, "%s did not come", what);
+}
+
+static guint
+now (const guint *count)
+{
+  guint value;
+
+  pthread_mutex_lock (&lock);
+  value = *count;
+  pthread_mutex_unlock (&lock);
+  return value;
 }
 
 #define AWAIT(count, wanted) await (&count, wanted, #count)
@@ -192,7 +208,7 @@ GST_START_TEST (test_join)
   peer_clear (&peer);
   AWAIT (removed, 1);
   fail_unless_equals_int (helix_stream_server_clients (server), 0);
-  fail_unless_equals_int (problems, 0);
+  fail_unless_equals_int (now (&problems), 0);
 }
 GST_END_TEST;
 
@@ -294,7 +310,7 @@ GST_START_TEST (test_garbage)
   peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
   peer_clear (&peer);
   AWAIT (removed, 1);
-  fail_unless_equals_int (problems, 1);
+  fail_unless_equals_int (now (&problems), 1);
 }
 GST_END_TEST;
 
@@ -358,7 +374,7 @@ GST_START_TEST (test_silent_strangers)
     peer_clear (&silent[i]);
   join (&peer);
   peer_clear (&peer);
-  fail_unless_equals_int (problems, 0);
+  fail_unless_equals_int (now (&problems), 0);
 }
 GST_END_TEST;
 
@@ -417,12 +433,10 @@ GST_START_TEST (test_slow_client)
   fail_unless_equals_int (client_stat (1, "dropped"), 0);
 
   /* While it is stuck it costs nobody a keyframe, */
-  g_mutex_lock (&lock);
-  asked = keyframes;
-  g_mutex_unlock (&lock);
+  asked = now (&keyframes);
   push (n++, FALSE, 20000);
   peer_expect (&quick, HELIX_UNIT);
-  fail_unless_equals_int (keyframes, asked);
+  fail_unless_equals_int (now (&keyframes), asked);
 
   /* then it gets what was under way, and from then on a whole stream. */
   do {
@@ -478,10 +492,8 @@ GST_START_TEST (test_dead_client)
   while (helix_now_ns () - begin < 6 * GST_SECOND) {
     struct pollfd entry = {.fd = alive.fd, .events = POLLIN};
 
-    g_mutex_lock (&lock);
-    if (removed > 0)
+    if (now (&removed) > 0)
       begin = 0;
-    g_mutex_unlock (&lock);
     if (poll (&entry, 1, 20) > 0) {
       fail_unless_equals_int (peer_next_any (&alive), HELIX_PING);
       helix_pack_empty (message, HELIX_PONG, 0);
@@ -542,9 +554,7 @@ GST_START_TEST (test_keyframe_rate)
     peer_expect (&peer, HELIX_UNIT);
   }
   took = helix_now_ns () - begin;
-  g_mutex_lock (&lock);
-  fail_unless (keyframes <= 2 + took / (200 * GST_MSECOND));
-  g_mutex_unlock (&lock);
+  fail_unless (now (&keyframes) <= 2 + took / (200 * GST_MSECOND));
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -640,7 +650,7 @@ GST_START_TEST (test_leave_and_vanish)
   peer_send (&peer, message, 5);
   peer_clear (&peer);
   AWAIT (removed, 2);
-  fail_unless_equals_int (problems, 0);
+  fail_unless_equals_int (now (&problems), 0);
 }
 GST_END_TEST;
 
@@ -677,7 +687,7 @@ GST_START_TEST (test_connect_resyncs)
   fail_unless_equals_int (peer_next (&peer), HELIX_CAPS);
   fail_unless_equals_int (peer_next (&peer), HELIX_UNIT);
   fail_unless_equals_int (number_of (&peer), 2);
-  fail_unless_equals_int (problems, 0);
+  fail_unless_equals_int (now (&problems), 0);
   peer_clear (&peer);
   /* The other side of the stream starts anew: so does the connection. */
   peer_accept (&peer, listener);
@@ -737,7 +747,7 @@ GST_START_TEST (test_connect_waits)
   peer_accept (&peer, listener);
   peer_hello (&peer, NULL);
   fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  fail_unless_equals_int (problems, 1);
+  fail_unless_equals_int (now (&problems), 1);
   peer_clear (&peer);
   close (listener);
 }
