@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stream-served.h"
+
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <time.h>
+
+struct served served = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .changed = PTHREAD_COND_INITIALIZER,
+};
+
+#define NOTE(statement) \
+  G_STMT_START \
+  { \
+    pthread_mutex_lock (&served.lock); \
+    statement; \
+    pthread_cond_broadcast (&served.changed); \
+    pthread_mutex_unlock (&served.lock); \
+  } \
+  G_STMT_END
+
+static void
+client_added (gpointer user, guint id, const gchar *peer)
+{
+  NOTE (served.added++);
+}
+
+static void
+client_removed (gpointer user, guint id, const gchar *reason)
+{
+  NOTE (served.removed++; g_free (served.last_reason);
+        served.last_reason = g_strdup (reason));
+}
+
+static void
+keyframe_wanted (gpointer user)
+{
+  NOTE (served.keyframes++);
+}
+
+static void
+problem (gpointer user, const GError *error, gboolean fatal)
+{
+  NOTE (served.problems++; served.fatal_problem = fatal;
+        g_free (served.last_problem);
+        served.last_problem = g_strdup (error->message));
+}
+
+static const HelixStreamServerCallbacks callbacks = {
+    client_added, client_removed, keyframe_wanted, problem};
+
+void
+served_await (const guint *count, guint wanted, const gchar *what)
+{
+  struct timespec end;
+  gint failed = 0;
+
+  clock_gettime (CLOCK_REALTIME, &end);
+  end.tv_sec += PEER_TIMEOUT_MS / 1000;
+  pthread_mutex_lock (&served.lock);
+  while (*count < wanted && failed == 0)
+    failed = pthread_cond_timedwait (&served.changed, &served.lock, &end);
+  fail_unless_equals_int (*count, wanted);
+  pthread_mutex_unlock (&served.lock);
+  fail_unless (failed == 0, "%s did not come", what);
+}
+
+guint
+served_now (const guint *count)
+{
+  guint value;
+
+  pthread_mutex_lock (&served.lock);
+  value = *count;
+  pthread_mutex_unlock (&served.lock);
+  return value;
+}
+
+void
+served_start_with (
+    gboolean listen, const gchar *token, guint max, gboolean recover)
+{
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", served.path);
+  g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
+  HelixStreamServerConfig config = {address, listen, token, max, recover};
+  g_autoptr (GError) error = NULL;
+
+  served.server = helix_stream_server_new (&config, &callbacks, NULL, &error);
+  fail_unless (
+      served.server != NULL, "%s", error != NULL ? error->message : "");
+}
+
+void
+served_start (void)
+{
+  served_start_with (TRUE, NULL, 4, TRUE);
+}
+
+void
+served_stop (void)
+{
+  g_clear_pointer (&served.server, helix_stream_server_free);
+}
+
+void
+served_setup (void)
+{
+  served.folder = peer_folder_new ();
+  served.path = g_build_filename (served.folder, "s", NULL);
+  served.added = served.removed = served.keyframes = served.problems = 0;
+}
+
+void
+served_teardown (void)
+{
+  served_stop ();
+  g_clear_pointer (&served.last_reason, g_free);
+  g_clear_pointer (&served.last_problem, g_free);
+  g_free (served.path);
+  peer_folder_free (served.folder);
+}
+
+void
+served_set_caps (void)
+{
+  struct helix_caps caps = {.codec = HELIX_CODEC_H264,
+      .width = 640,
+      .height = 480,
+      .rate_num = 30,
+      .rate_den = 1,
+      .par_num = 1,
+      .par_den = 1};
+
+  helix_stream_server_set_caps (served.server, &caps);
+}
+
+void
+served_push (guint32 number, gboolean key, gsize size)
+{
+  struct helix_unit head = {.running_time = number,
+      .dts = HELIX_NONE64,
+      .duration = HELIX_NONE64,
+      .capture_ns = HELIX_NONE64,
+      .flags = key ? HELIX_UNIT_KEY : 0};
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
+
+  gst_buffer_memset (buffer, 0, 0x5a, size);
+  gst_buffer_fill (buffer, 0, &number, sizeof number);
+  helix_stream_server_push (served.server, buffer, &head);
+  gst_buffer_unref (buffer);
+}
+
+guint32
+served_number_of (const StreamPeer *peer)
+{
+  guint32 number;
+
+  memcpy (&number, peer->bulk, sizeof number);
+  return number;
+}
+
+void
+served_join (StreamPeer *peer)
+{
+  peer_connect (peer, served.path);
+  peer_hello (peer, NULL);
+  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+}
+
+guint64
+served_client_stat (guint index, const gchar *field)
+{
+  GstStructure *stats = helix_stream_server_stats (served.server, "stats");
+  const GValue *list = gst_structure_get_value (stats, "clients");
+  const GstStructure *client;
+  guint64 value = 0;
+  guint small;
+
+  fail_unless (gst_value_list_get_size (list) > index);
+  client = gst_value_get_structure (gst_value_list_get_value (list, index));
+  if (!gst_structure_get_uint64 (client, field, &value)) {
+    fail_unless (gst_structure_get_uint (client, field, &small));
+    value = small;
+  }
+  gst_structure_free (stats);
+  return value;
+}

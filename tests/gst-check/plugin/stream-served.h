@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A stream server, what it reported, and its peers: for all of its tests.
+ */
+#ifndef STREAM_SERVED_H
+#define STREAM_SERVED_H
+
+#include <glib.h>
+#include <pthread.h>
+
+#include "helix-stream-server.h"
+#include "stream-peer.h"
+
+/* The server of the test and what it reported. Read it by AWAIT and
+ * served_now. */
+struct served {
+  /* POSIX, not GLib: ThreadSanitizer sees these. */
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  guint added, removed, keyframes, problems;
+  gboolean fatal_problem;
+  gchar *last_reason, *last_problem;
+  gchar *folder, *path; /* of the socket that it serves or connects to */
+  HelixStreamServer *server;
+};
+
+extern struct served served;
+
+/* Checked fixtures: no server yet, none left. */
+void served_setup (void);
+void served_teardown (void);
+
+void served_start_with (
+    gboolean listen, const gchar *token, guint max, gboolean recover);
+/* Listens, takes four clients, recovers slow ones by keyframes. */
+void served_start (void);
+void served_stop (void);
+void served_set_caps (void);
+/* A unit of `size` bytes, the first four of which are its number. */
+void served_push (guint32 number, gboolean key, gsize size);
+guint32 served_number_of (const StreamPeer *peer);
+/* A new client, welcomed. */
+void served_join (StreamPeer *peer);
+/* A field of the statistics of client `index`. */
+guint64 served_client_stat (guint index, const gchar *field);
+
+/* Waits until served.`count` is `wanted`, which it must not pass. */
+void served_await (const guint *count, guint wanted, const gchar *what);
+#define AWAIT(count, wanted) served_await (&served.count, wanted, #count)
+/* A counter, under the lock. */
+guint served_now (const guint *count);
+
+#endif /* STREAM_SERVED_H */
