@@ -285,7 +285,8 @@ helix_unpack_scanout (struct helix_scanout *scanout, const uint8_t *payload,
   if (scanout->flags & HELIX_SCANOUT_ENABLED) {
     CHECK (is_dimension (scanout->width), "SCANOUT: width is not 1 to 16384");
     CHECK (is_dimension (scanout->height), "SCANOUT: height is not 1 to 16384");
-    CHECK (helix_fourcc_is_known (scanout->fourcc), "SCANOUT: fourcc is not known");
+    CHECK (helix_fourcc_is_known (scanout->fourcc),
+        "SCANOUT: fourcc is not known");
   } else {
     CHECK (scanout->width == 0 && scanout->height == 0 && scanout->fourcc == 0,
         "SCANOUT: width, height or fourcc is not 0 though it is off");
