@@ -130,6 +130,7 @@ keyframe_wanted (gpointer user)
           gst_video_event_new_upstream_force_key_unit (
               GST_CLOCK_TIME_NONE, TRUE, 0)))
     GST_DEBUG_OBJECT (self, "nobody upstream takes force-key-unit yet");
+  gst_pad_push_event (GST_BASE_SINK_PAD (self), gst_helix_event_new_refresh ());
 }
 
 static void

@@ -63,3 +63,19 @@ gst_helix_post (GstElement *element, GstMessageType type, const GError *error)
   gst_element_message_full (element, type, error->domain, error->code,
       g_strdup (error->message), NULL, "", "", 0);
 }
+
+#define REFRESH_NAME "GstHelixRefresh"
+
+GstEvent *
+gst_helix_event_new_refresh (void)
+{
+  return gst_event_new_custom (
+      GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new_empty (REFRESH_NAME));
+}
+
+gboolean
+gst_helix_event_is_refresh (GstEvent *event)
+{
+  return GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_UPSTREAM
+      && gst_event_has_name (event, REFRESH_NAME);
+}

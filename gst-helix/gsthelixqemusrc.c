@@ -37,6 +37,7 @@
 #include <errno.h>
 #include <gst/video/video.h>
 
+#include "gsthelixmode.h"
 #include "helix-platform.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
@@ -448,9 +449,11 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
       case HELIX_CLIENT_FRAME:
         flow = take_frame (self, &frame, buffer);
         if (flow == GST_FLOW_OK)
-          gst_buffer_replace (&self->last, keepalive ? *buffer : NULL);
+          gst_buffer_replace (&self->last, *buffer);
         break;
       case HELIX_CLIENT_TIMEOUT:
+        if (self->last == NULL) /* asked for before there was any */
+          break;
         *buffer = repeat (self);
         flow = GST_FLOW_OK;
         break;
@@ -489,6 +492,21 @@ gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
       gst_util_uint64_scale_int (
           GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM),
       GST_CLOCK_TIME_NONE);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+
+  if (!gst_helix_event_is_refresh (event))
+    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+        ->event (src, event);
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL)
+    helix_frame_client_poke (self->client);
+  GST_OBJECT_UNLOCK (self);
   return TRUE;
 }
 
@@ -535,6 +553,7 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
   base_class->negotiate = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_negotiate);
   base_class->decide_allocation =
       GST_DEBUG_FUNCPTR (gst_helix_qemu_src_decide_allocation);
+  base_class->event = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_event);
   base_class->query = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_query);
   base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_is_seekable);
   push_class->create = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_create);

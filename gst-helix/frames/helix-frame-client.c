@@ -26,6 +26,7 @@ struct _HelixFrameClient {
   guint64 reconnect_timeout; /* ns, 0 = none */
   HelixFrameLink *link;
   gint flushing; /* atomic */
+  gint poked;    /* atomic */
 
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   HelixFrameWish wish;
@@ -102,6 +103,13 @@ helix_frame_client_subscribe (
   client->wish = *wish;
   client->wish_changed = TRUE;
   pthread_mutex_unlock (&client->lock);
+  helix_frame_link_wakeup (client->link);
+}
+
+void
+helix_frame_client_poke (HelixFrameClient *client)
+{
+  g_atomic_int_set (&client->poked, TRUE);
   helix_frame_link_wakeup (client->link);
 }
 
@@ -306,7 +314,8 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
       result = use_session (client, frame, &until, error);
     if (result != NOTHING)
       return result;
-    if (helix_now_ns () >= deadline)
+    if (g_atomic_int_compare_and_exchange (&client->poked, TRUE, FALSE)
+        || helix_now_ns () >= deadline)
       return HELIX_CLIENT_TIMEOUT;
     if (client->session == NULL)
       until = MIN (until, client->retry_ns);

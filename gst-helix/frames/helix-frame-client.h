@@ -50,6 +50,8 @@ void helix_frame_client_subscribe (
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
+/* Any thread: make next () say TIMEOUT once, as soon as it has nothing new. */
+void helix_frame_client_poke (HelixFrameClient *client);
 /* Any thread. */
 void helix_frame_client_get_stats (
     HelixFrameClient *client, HelixFrameClientStats *stats);

@@ -30,12 +30,6 @@
 
 #define MAX_OUT (64 * 1024)
 
-/* Zero bytes before HELLO on a serial line. A predecessor that was killed may
- * have left half a message: these complete the longest one, and what is left
- * of them is at least one header, which has no magic, so that the far end
- * starts to look for HELLO before HELLO begins. */
-#define HELLO_PAD (HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE)
-
 static HelixStreamLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
     gboolean fatal, GstResourceError code, const gchar *format, ...)
 {
@@ -87,7 +81,8 @@ say_hello (HelixStreamLink *self, const gchar *token)
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (self->serial) {
-    static const guint8 pad[HELLO_PAD];
+    /* Completes whatever a predecessor that was killed left half said. */
+    static const guint8 pad[HELIX_HELLO_PAD];
 
     say (self, pad, sizeof pad);
   }

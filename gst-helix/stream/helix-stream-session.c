@@ -355,14 +355,14 @@ got_message (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
   guint8 message[HELIX_MAX_MESSAGE];
   gchar text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
+  struct helix_ping ping;
   const gchar *why;
 
   switch (r->header.type) {
     case HELIX_PING:
-      if (r->payload_size != 0
-          && r->payload_size != sizeof (struct helix_ping)) {
-        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, HELIX_PING,
-            "PING has neither 0 nor 8 bytes", now);
+      if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why)) {
+        helix_stream_session_refuse (
+            self, HELIX_ERROR_PROTOCOL, HELIX_PING, why, now);
         break;
       }
       say (self, message,
