@@ -323,6 +323,31 @@ serve (struct helix_subscription *sub)
 
 /* ---- a pass over all ---- */
 
+static uint64_t
+readbacks_now (struct helix_shim *shim)
+{
+  return __atomic_load_n (&shim->stats.readbacks, __ATOMIC_RELAXED);
+}
+
+/* Takes the time of what went on since `begin_ns`, if it read the screen:
+ * until here the guest's display, and in QEMU the whole main loop, stood
+ * still. `readbacks` is what had been read by then; only this thread counts
+ * them. */
+static void
+note_hold (struct helix_shim *shim, uint64_t begin_ns, uint64_t readbacks)
+{
+  uint64_t took;
+
+  if (readbacks_now (shim) == readbacks)
+    return;
+  took = helix_now_ns () - begin_ns;
+  helix_count (shim, holds, 1);
+  helix_count (shim, hold_ns, took);
+  helix_count (shim, hold[helix_hold_bucket (took)], 1);
+  if (took > __atomic_load_n (&shim->stats.hold_max_ns, __ATOMIC_RELAXED))
+    __atomic_store_n (&shim->stats.hold_max_ns, took, __ATOMIC_RELAXED);
+}
+
 static void
 pass_begin (struct helix_shim *shim)
 {
@@ -366,11 +391,14 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
 void
 helix_shim_display_run (struct helix_shim *shim)
 {
+  uint64_t begin_ns = helix_now_ns (), readbacks = readbacks_now (shim);
+
   /* The timer that may have brought us here is spent. */
-  if (shim->deadline <= helix_now_ns ())
+  if (shim->deadline <= begin_ns)
     shim->deadline = HELIX_NONE64;
   pass_begin (shim);
   pass_end (shim, 0);
+  note_hold (shim, begin_ns, readbacks);
 }
 
 void
@@ -378,11 +406,12 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
     const struct helix_rect *rect)
 {
   bool concerned = false;
-  uint64_t now;
+  uint64_t now, readbacks;
 
   if (helix_shim_idle (shim) || resource_id == 0)
     return;
   now = helix_now_ns ();
+  readbacks = readbacks_now (shim);
   pass_begin (shim);
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
@@ -395,6 +424,7 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
   if (concerned)
     helix_count (shim, flushes, 1);
   pass_end (shim, resource_id);
+  note_hold (shim, now, readbacks);
 }
 
 /* Stores what a scanout shows; returns its generation. */

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "helix-hold.h"
 #include "helix-protocol.h"
 
 struct helix_shim;
@@ -93,6 +94,9 @@ struct helix_shim_stats {
   uint64_t no_credit;          /* flushes that had to wait for a slot */
   uint64_t paced;              /* flushes that had to wait for max-framerate */
   uint64_t read_errors;
+  /* Flushes and wake-ups that read something back: for how long each kept
+   * the display thread, all in all. ns; helix-hold.h has the buckets. */
+  uint64_t holds, hold_ns, hold_max_ns, hold[HELIX_HOLD_BUCKETS];
 };
 
 /* Any thread. Neither listens nor starts anything yet. Ops and strings are

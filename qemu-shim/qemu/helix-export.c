@@ -341,22 +341,31 @@ static char *helix_export_get_stats(Object *obj, Error **errp)
 {
     HelixExport *s = HELIX_EXPORT(obj);
     struct helix_shim_stats st = {};
+    char *buckets, *text;
 
     if (!s->shim) {
         return g_strdup("not running");
     }
     helix_shim_get_stats(s->shim, &st);
-    return g_strdup_printf(
+    buckets = helix_hold_text(st.hold);
+    text = g_strdup_printf(
         "clients=%" PRIu64 " subscriptions=%" PRIu64 " accepted=%" PRIu64
         " refused=%" PRIu64 " lost=%" PRIu64 " flushes=%" PRIu64
         " readbacks=%" PRIu64 " readback-bytes=%" PRIu64 " readback-ns=%" PRIu64
         " readback-max-ns=%" PRIu64 " copies=%" PRIu64 " copy-bytes=%" PRIu64
         " frames=%" PRIu64 " no-credit=%" PRIu64 " paced=%" PRIu64
-        " read-errors=%" PRIu64,
+        " read-errors=%" PRIu64 " holds=%" PRIu64 " hold-ns=%" PRIu64
+        " hold-p50-ns=%" PRIu64 " hold-p99-ns=%" PRIu64 " hold-max-ns=%" PRIu64
+        " hold-buckets=%s",
         st.clients, st.subscriptions, st.accepted, st.refused, st.lost,
         st.flushes, st.readbacks, st.readback_bytes, st.readback_ns,
         st.readback_max_ns, st.copies, st.copy_bytes, st.frames, st.no_credit,
-        st.paced, st.read_errors);
+        st.paced, st.read_errors, st.holds, st.hold_ns,
+        helix_hold_percentile(st.hold, st.hold_max_ns, 50),
+        helix_hold_percentile(st.hold, st.hold_max_ns, 99), st.hold_max_ns,
+        buckets ?: "");
+    free(buckets);
+    return text;
 }
 
 HELIX_PROPERTIES helix_export_properties[] = {

@@ -35,6 +35,7 @@ struct sim {
 };
 
 static struct helix_poll_loop *signalled;
+static volatile sig_atomic_t stats_wanted;
 
 /* ---- helix_display_ops ---- */
 
@@ -266,17 +267,14 @@ display_main (void *opaque)
 /* ---- the main thread ---- */
 
 static void
-run_io (void *opaque)
-{
-  struct sim *sim = opaque;
-
-  helix_shim_io_run (sim->shim);
-}
-
-static void
 on_signal (int number)
 {
-  helix_poll_loop_quit (signalled);
+  if (number == SIGUSR1) {
+    stats_wanted = 1;
+    helix_poll_loop_wake (signalled);
+  } else {
+    helix_poll_loop_quit (signalled);
+  }
 }
 
 static void
@@ -289,12 +287,14 @@ catch_signals (struct helix_poll_loop *loop)
   action.sa_handler = on_signal;
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
+  sigaction (SIGUSR1, &action, NULL);
 }
 
 static void
 print_stats (struct sim *sim, FILE *out)
 {
   struct helix_shim_stats s;
+  char *buckets;
 
   helix_shim_get_stats (sim->shim, &s);
 #define FIELD(name, end) \
@@ -315,36 +315,60 @@ print_stats (struct sim *sim, FILE *out)
   FIELD (frames, ", ");
   FIELD (no_credit, ", ");
   FIELD (paced, ", ");
-  FIELD (read_errors, "}\n");
+  FIELD (read_errors, ", ");
+  FIELD (holds, ", ");
+  FIELD (hold_ns, ", ");
+  FIELD (hold_max_ns, ", ");
 #undef FIELD
+  buckets = helix_hold_text (s.hold);
+  fprintf (out, "\"hold_buckets\": \"%s\"}\n", buckets ? buckets : "");
+  free (buckets);
 }
 
-static int
-write_stats (struct sim *sim)
+/* The file appears whole: whoever reads it may be waiting for it. */
+static bool
+replace_stats (struct sim *sim, const char *path)
 {
-  const char *path = sim->options.stats_path;
-  FILE *out;
+  char *fresh = g_strdup_printf ("%s.new", path);
+  FILE *out = fopen (fresh, "we");
+  bool good = out != NULL;
 
-  if (!path)
-    return EXIT_SUCCESS;
-  if (strcmp (path, "-") == 0) {
-    print_stats (sim, stdout);
-    return EXIT_SUCCESS;
+  if (good) {
+    print_stats (sim, out);
+    good = fclose (out) == 0 && rename (fresh, path) == 0;
   }
-  out = fopen (path, "we");
-  if (!out) {
+  if (!good)
     fprintf (stderr,
         "helix-shim-sim: cannot write statistics to %s: %s. Choose another "
         "file with --json-stats\n",
         path, strerror (errno));
-    return EXIT_FAILURE;
+  g_free (fresh);
+  return good;
+}
+
+static bool
+write_stats (struct sim *sim)
+{
+  const char *path = sim->options.stats_path;
+
+  if (!path)
+    return true;
+  if (strcmp (path, "-") != 0)
+    return replace_stats (sim, path);
+  print_stats (sim, stdout);
+  return fflush (stdout) == 0;
+}
+
+static void
+run_io (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  if (stats_wanted) {
+    stats_wanted = 0;
+    write_stats (sim);
   }
-  print_stats (sim, out);
-  if (fclose (out) == 0)
-    return EXIT_SUCCESS;
-  fprintf (stderr, "helix-shim-sim: cannot write statistics to %s: %s\n", path,
-      strerror (errno));
-  return EXIT_FAILURE;
+  helix_shim_io_run (sim->shim);
 }
 
 static bool
@@ -393,7 +417,7 @@ serve (struct sim *sim)
   helix_poll_loop_quit (sim->display);
   pthread_join (sim->display_thread, NULL);
   helix_shim_io_stop (sim->shim);
-  return write_stats (sim);
+  return write_stats (sim) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int

@@ -155,6 +155,12 @@ play (const char *pattern)
   fail_unless_equals_uint64 (counter (out, "pictures"), 400);
   fail_unless_equals_uint64 (counter (out, "frames"), frames);
   fail_unless_equals_uint64 (counter (out, "read_errors"), 0);
+  /* One subscription: what holds the display thread up is each readback. */
+  fail_unless_equals_uint64 (
+      counter (out, "holds"), counter (out, "readbacks"));
+  fail_unless (counter (out, "hold_ns") >= counter (out, "readback_ns"));
+  fail_unless (
+      counter (out, "hold_max_ns") >= counter (out, "readback_max_ns"));
 }
 
 GST_START_TEST (test_marker)
@@ -222,6 +228,29 @@ GST_START_TEST (test_box_cost)
   fail_unless (
       read / frames <= 64 * 1024, "%d bytes a frame", (int) (read / frames));
   test_client_free (client);
+  fail_unless_equals_int (sim_end (sim, SIGTERM, out, sizeof out), 0);
+}
+
+GST_END_TEST;
+
+/* Benchmarks ask for the counters in between. */
+GST_START_TEST (test_stats_on_signal)
+{
+  const char *const args[] = {"--pattern", "static", "--json-stats", "-", NULL};
+  struct sim *sim = sim_new (args);
+  char out[2000];
+
+  for (int i = 0; i < 3; i++) {
+    struct pollfd p = {.fd = sim->out, .events = POLLIN};
+    ssize_t n;
+
+    kill (sim->pid, SIGUSR1);
+    fail_unless (poll (&p, 1, 20000) == 1, "SIGUSR1 brings no counters");
+    n = read (sim->out, out, sizeof out - 1);
+    fail_unless (n > 0);
+    out[n] = '\0';
+    fail_unless_equals_uint64 (counter (out, "pictures"), 1);
+  }
   fail_unless_equals_int (sim_end (sim, SIGTERM, out, sizeof out), 0);
 }
 
@@ -396,6 +425,7 @@ shim_sim_suite (void)
   tcase_add_test (tc, test_noise);
   tcase_add_test (tc, test_static_screen);
   tcase_add_test (tc, test_box_cost);
+  tcase_add_test (tc, test_stats_on_signal);
   tcase_add_test (tc, test_resize);
   tcase_add_test (tc, test_burst);
   tcase_add_test (tc, test_scanouts);
