@@ -59,14 +59,16 @@ parse_rate (const char *text, double *rate)
 static bool
 parse_pattern (const char *text, enum helix_sim_pattern *pattern)
 {
-  static const char *const names[] = {"marker", "static", "noise", "box"};
+  static const char *const names[] = {
+      "marker", "static", "noise", "box", "full", "typing", "scroll"};
 
   for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
     if (strcmp (text, names[i]) == 0) {
       *pattern = (enum helix_sim_pattern) i;
       return true;
     }
-  return wrong ("pattern", text, "there are marker, static, noise and box");
+  return wrong ("pattern", text,
+      "there are marker, static, noise, box, full, typing and scroll");
 }
 
 static bool
@@ -160,8 +162,9 @@ parse (struct helix_sim_options *options, struct text_options *text, int *argc,
           "Pictures a second, N or N/D (default 60)", "FPS"},
       {"pattern", 0, 0, G_OPTION_ARG_STRING, &text->pattern,
           "marker: numbered, colour bars, moving box; static: the same, still; "
-          "noise: every pixel changes; box: 64x64 pixels change (default "
-          "marker)",
+          "noise, full: every pixel changes, at random or smoothly; box: 64x64 "
+          "pixels; typing: a few rows of glyphs; scroll: half of the screen "
+          "(default marker)",
           "NAME"},
       {"frames", 0, 0, G_OPTION_ARG_INT64, &text->frames,
           "Pictures to draw before the screen stands still; serving goes on "
@@ -183,7 +186,8 @@ parse (struct helix_sim_options *options, struct text_options *text, int *argc,
       {"max-clients", 0, 0, G_OPTION_ARG_INT, &text->max_clients,
           "Connections at a time, 1 to 1024 (default 16)", "N"},
       {"json-stats", 0, 0, G_OPTION_ARG_FILENAME, &options->stats_path,
-          "Write counters as JSON at exit; - is standard output", "FILE"},
+          "Write counters as JSON at exit and on SIGUSR1; - is standard output",
+          "FILE"},
       {"quiet", 'q', 0, G_OPTION_ARG_NONE, &text->quiet,
           "Tell only warnings and errors", NULL},
       {"version", 0, 0, G_OPTION_ARG_NONE, &text->version,

@@ -5,7 +5,9 @@
 
 #include <glib.h>
 
+#include "helix-badge.h"
 #include "helix-marker.h"
+#include "helix-sim-scene.h"
 
 #define BOX_STEP 4u       /* pixels a picture */
 #define NOISE_SLACK 4096u /* words a picture's start may differ by */
@@ -42,19 +44,37 @@ swing (uint32_t number, uint32_t room)
   return (at <= steps ? at : 2 * steps - at) * BOX_STEP % (room + 1);
 }
 
+struct helix_rect
+helix_sim_box_place (uint32_t width, uint32_t height, uint32_t number)
+{
+  struct helix_rect box = {swing (number, width - HELIX_SIM_BOX_SIZE),
+      swing (number, height - HELIX_SIM_BOX_SIZE), HELIX_SIM_BOX_SIZE,
+      HELIX_SIM_BOX_SIZE};
+
+  return box;
+}
+
 static struct helix_rect
 box_place (const struct helix_sim_screen *screen, uint32_t number)
 {
   struct helix_rect box = {
-      0, HELIX_MARKER_HEIGHT, HELIX_SIM_BOX_SIZE, HELIX_SIM_BOX_SIZE};
+      swing (number, HELIX_MARKER_WIDTH - HELIX_SIM_BOX_SIZE),
+      HELIX_MARKER_HEIGHT, HELIX_SIM_BOX_SIZE, HELIX_SIM_BOX_SIZE};
 
-  if (screen->pattern == HELIX_SIM_BOX_ONLY) {
-    box.x = swing (number, screen->width - HELIX_SIM_BOX_SIZE);
-    box.y = swing (number, screen->height - HELIX_SIM_BOX_SIZE);
-  } else {
-    box.x = swing (number, HELIX_MARKER_WIDTH - HELIX_SIM_BOX_SIZE);
-  }
+  if (screen->pattern == HELIX_SIM_BOX_ONLY)
+    box = helix_sim_box_place (screen->width, screen->height, number);
   return box;
+}
+
+static void
+draw_box (struct helix_sim_screen *screen)
+{
+  struct helix_rect box = box_place (screen, screen->number);
+
+  paint (screen, &box, HELIX_SIM_BOX);
+  if (screen->pattern == HELIX_SIM_BOX_ONLY)
+    helix_badge_draw (screen->pixels + (size_t) box.y * screen->width + box.x,
+        screen->stride, screen->number);
 }
 
 static struct helix_rect
@@ -95,13 +115,14 @@ static void
 draw_first (struct helix_sim_screen *screen)
 {
   struct helix_rect all = {0, 0, screen->width, screen->height};
-  struct helix_rect box = box_place (screen, screen->number);
 
   if (screen->pattern == HELIX_SIM_NOISE) {
     draw_noise (screen);
+  } else if (screen->texture) {
+    helix_sim_scene_first (screen);
   } else if (screen->pattern == HELIX_SIM_BOX_ONLY) {
     paint (screen, &all, BLACK);
-    paint (screen, &box, HELIX_SIM_BOX);
+    draw_box (screen);
     return;
   } else {
     paint (screen, &all, HELIX_SIM_GREY);
@@ -114,7 +135,7 @@ draw_first (struct helix_sim_screen *screen)
       paint (screen, &bar, helix_sim_bar (i + screen->scanout));
     }
     if (screen->pattern == HELIX_SIM_MARKER)
-      paint (screen, &box, HELIX_SIM_BOX);
+      draw_box (screen);
   }
   draw_marker (screen);
 }
@@ -141,6 +162,7 @@ helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
     for (size_t i = 0; i < words + NOISE_SLACK; i++)
       screen->noise[i] = (uint32_t) random_word (screen) | BLACK;
   }
+  screen->texture = helix_sim_scene_texture (pattern, width, height);
   draw_first (screen);
 }
 
@@ -149,6 +171,7 @@ helix_sim_screen_clear (struct helix_sim_screen *screen)
 {
   g_free (screen->pixels);
   g_free (screen->noise);
+  g_free (screen->texture);
   memset (screen, 0, sizeof *screen);
 }
 
@@ -168,9 +191,14 @@ helix_sim_screen_next (
     *damage = (struct helix_rect){0, 0, screen->width, screen->height};
     return true;
   }
+  if (screen->texture) {
+    helix_sim_scene_next (screen, damage);
+    draw_marker (screen);
+    return true;
+  }
   paint (screen, &before,
       screen->pattern == HELIX_SIM_BOX_ONLY ? BLACK : HELIX_SIM_GREY);
-  paint (screen, &after, HELIX_SIM_BOX);
+  draw_box (screen);
   *damage = join (&before, &after);
   if (screen->pattern == HELIX_SIM_MARKER) {
     const struct helix_rect marker = {

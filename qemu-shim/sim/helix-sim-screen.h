@@ -4,12 +4,13 @@
  * pattern changes in them. One thread.
  *
  * Pictures are numbered from 1. What is where, so that a test can look:
- *   rows 0-15     the marker with the picture's number (marker, noise, static)
+ *   rows 0-15     the marker with the picture's number (all but box)
  *   rows 16-79    grey 0x808080, in which the box moves (marker)
  *   from row 80   eight colour bars of width / 8 pixels: bar i has colour
  *                 helix_sim_bar (i + scanout)
- * Pattern box has black all over and the box on a diagonal. The box is 64x64
- * pixels of HELIX_SIM_BOX.
+ * Pattern box has black all over and the box on a diagonal, with the number on
+ * it as a badge (helix-badge.h). The box is 64x64 pixels of HELIX_SIM_BOX.
+ * Full, typing and scroll are what benchmarks measure: see helix-sim-scene.h.
  */
 #ifndef HELIX_SIM_SCREEN_H
 #define HELIX_SIM_SCREEN_H
@@ -31,6 +32,9 @@ enum helix_sim_pattern {
   HELIX_SIM_STATIC,   /* nothing does */
   HELIX_SIM_NOISE,    /* every pixel does */
   HELIX_SIM_BOX_ONLY, /* box: its old and its new place */
+  HELIX_SIM_FULL,     /* every pixel does, smoothly */
+  HELIX_SIM_TYPING,   /* rows 0-63, columns 0-639: marker and text */
+  HELIX_SIM_SCROLL,   /* the upper half */
 };
 
 struct helix_sim_screen {
@@ -41,12 +45,17 @@ struct helix_sim_screen {
   uint32_t number;        /* of the picture shown */
   enum helix_sim_pattern pattern;
   uint32_t *pixels;
-  uint32_t *noise; /* random words, a little more than a picture */
+  uint32_t *noise;   /* random words, a little more than a picture */
+  uint32_t *texture; /* what the scenes are made of */
   uint64_t seed;
 };
 
 /* Word of a bar: white, yellow, cyan, green, magenta, red, blue, black. */
 uint32_t helix_sim_bar (uint32_t index);
+
+/* Where the box of pattern box is in picture `number`. */
+struct helix_rect helix_sim_box_place (
+    uint32_t width, uint32_t height, uint32_t number);
 
 /* Draws picture 1. */
 void helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,

@@ -3,6 +3,7 @@
 
 #include <gst/check/gstcheck.h>
 
+#include "helix-badge.h"
 #include "helix-marker.h"
 #include "helix-sim-screen.h"
 
@@ -32,8 +33,8 @@ count_outside (const struct helix_sim_screen *screen, const uint32_t *before,
 /* Damage that leaves a change out would be a lie in every test there is. */
 GST_START_TEST (test_damage_is_all_that_changes)
 {
-  const enum helix_sim_pattern patterns[] = {
-      HELIX_SIM_MARKER, HELIX_SIM_NOISE, HELIX_SIM_BOX_ONLY};
+  const enum helix_sim_pattern patterns[] = {HELIX_SIM_MARKER, HELIX_SIM_NOISE,
+      HELIX_SIM_BOX_ONLY, HELIX_SIM_FULL, HELIX_SIM_TYPING, HELIX_SIM_SCROLL};
   uint32_t *before = g_malloc (W * H * 4);
 
   for (guint p = 0; p < G_N_ELEMENTS (patterns); p++) {
@@ -52,6 +53,10 @@ GST_START_TEST (test_damage_is_all_that_changes)
         fail_unless (damage.width <= 68 && damage.height <= 68);
       if (patterns[p] == HELIX_SIM_MARKER)
         fail_unless (damage.width <= 640 && damage.height <= 80);
+      if (patterns[p] == HELIX_SIM_TYPING)
+        fail_unless (damage.width == 640 && damage.height == 64);
+      if (patterns[p] == HELIX_SIM_SCROLL)
+        fail_unless (damage.width == W && damage.height == H / 2);
     }
     helix_sim_screen_clear (&screen);
   }
@@ -76,6 +81,61 @@ GST_START_TEST (test_numbers_and_colours)
         fail_unless_equals_int (pixel (&screen, W * bar / 8 + 50, 200),
             helix_sim_bar (bar + scanout));
       fail_unless_equals_int (pixel (&screen, 700, 40), HELIX_SIM_GREY);
+      helix_sim_screen_next (&screen, &damage);
+    }
+    helix_sim_screen_clear (&screen);
+  }
+}
+
+GST_END_TEST;
+
+/* Below the marker no pixel of full is ever what it was. */
+GST_START_TEST (test_full_changes_everything)
+{
+  uint32_t *before = g_malloc (W * H * 4);
+  struct helix_sim_screen screen;
+  struct helix_rect damage;
+
+  helix_sim_screen_init (&screen, 0, 1, W, H, HELIX_SIM_FULL, 1);
+  for (int i = 0; i < 300; i++) {
+    guint same = 0;
+
+    memcpy (before, screen.pixels, W * H * 4);
+    fail_unless (helix_sim_screen_next (&screen, &damage));
+    fail_unless (damage.width == W && damage.height == H);
+    for (uint32_t at = W * HELIX_MARKER_HEIGHT; at < W * H; at++)
+      same += screen.pixels[at] == before[at];
+    fail_unless_equals_int (same, 0);
+  }
+  helix_sim_screen_clear (&screen);
+  g_free (before);
+}
+
+GST_END_TEST;
+
+/* Every picture says which one it is: by its marker, or by the badge on the
+ * box, which is where helix_sim_box_place says. */
+GST_START_TEST (test_every_scene_is_numbered)
+{
+  const enum helix_sim_pattern patterns[] = {HELIX_SIM_FULL, HELIX_SIM_TYPING,
+      HELIX_SIM_SCROLL, HELIX_SIM_NOISE, HELIX_SIM_BOX_ONLY};
+
+  for (guint p = 0; p < G_N_ELEMENTS (patterns); p++) {
+    struct helix_sim_screen screen;
+    struct helix_rect damage;
+
+    helix_sim_screen_init (&screen, 0, 1, W, H, patterns[p], 1);
+    for (uint32_t i = 1; i < 400; i++) {
+      const uint8_t *plane = (const uint8_t *) screen.pixels;
+      struct helix_rect box = helix_sim_box_place (W, H, i);
+      uint32_t number = 0;
+      bool whole = patterns[p] == HELIX_SIM_BOX_ONLY
+          ? helix_badge_read (plane + box.y * screen.stride + box.x * 4,
+              screen.stride, 4, &number)
+          : helix_marker_read (plane, screen.stride, 4, &number);
+
+      fail_unless (whole, "pattern %u, picture %u", patterns[p], i);
+      fail_unless_equals_int (number, i);
       helix_sim_screen_next (&screen, &damage);
     }
     helix_sim_screen_clear (&screen);
@@ -125,6 +185,8 @@ sim_screen_suite (void)
   tcase_set_timeout (tc, 30);
   tcase_add_test (tc, test_damage_is_all_that_changes);
   tcase_add_test (tc, test_numbers_and_colours);
+  tcase_add_test (tc, test_full_changes_everything);
+  tcase_add_test (tc, test_every_scene_is_numbered);
   tcase_add_test (tc, test_static);
   tcase_add_test (tc, test_read);
   return suite;
