@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 typedef struct {
   guint64 frames, repeated, copied; /* buffers */
   guint64 convert_ns, latency_ns;
+  guint64 converted; /* bytes of picture that were read to convert or copy */
   guint64 sequence;
   guint32 generation, width, height;
 } GstHelixQemuSrcCounters;

@@ -71,7 +71,8 @@ get_stats (GstHelixQemuSrc *self)
       "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
       "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
       G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
-      own.convert_ns, "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+      own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
+      "latency", G_TYPE_UINT64, own.latency_ns, NULL);
 }
 
 static void
@@ -296,6 +297,8 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    *   again to keep encoders awake; `dropped` (uint64): given back unseen for
    *   a newer one; `copied` (uint64): copied because downstream held too many
    * * `bytes` (uint64): read back by the shim for this element
+   * * `converted-bytes` (uint64): of pictures, read here to convert or copy
+   *   them
    * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
    *   last picture
    * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading

@@ -292,6 +292,7 @@ static GstFlowReturn
 convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
 {
   GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
+  guint64 converted = helix_convert_get_bytes (self->convert);
   guint64 begin = helix_now_ns (), end;
   GstFlowReturn flow;
 
@@ -314,6 +315,8 @@ convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   self->counters.copied +=
       helix_picture_is_native (&self->picture, &self->info);
   self->counters.convert_ns += end - begin;
+  self->counters.converted +=
+      helix_convert_get_bytes (self->convert) - converted;
   GST_OBJECT_UNLOCK (self);
   return GST_FLOW_OK;
 }

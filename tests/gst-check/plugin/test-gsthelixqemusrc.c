@@ -238,6 +238,7 @@ GST_START_TEST (test_pass_through)
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   gst_buffer_unref (buffer);
   fail_unless_equals_uint64 (stat_of (h->element, "copied"), 0);
+  fail_unless_equals_uint64 (stat_of (h->element, "converted-bytes"), 0);
   gst_harness_teardown (h);
   fake_shim_free (shim);
 }
@@ -258,6 +259,7 @@ GST_START_TEST (test_hoarding)
     hoard[n] = expect_number (h, n);
   }
   fail_unless (stat_of (h->element, "copied") >= G_N_ELEMENTS (hoard) - 3);
+  fail_unless (stat_of (h->element, "converted-bytes") > 0);
   sink_info (h, &info);
   gst_harness_teardown (h);
   fake_shim_free (shim);
