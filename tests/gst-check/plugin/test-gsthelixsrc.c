@@ -144,11 +144,16 @@ GST_START_TEST (test_join_midstream)
     fail_if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT));
     fail_unless (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
     gst_sample_unref (sample);
-    sample = pipeline_pull (guest);
-    buffer = gst_sample_get_buffer (sample);
-    fail_unless (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT));
-    fail_if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
-    gst_sample_unref (sample);
+    /* The encoder's first unit is a keyframe of its own accord; the one that
+     * was asked for then comes behind it. Not more than these. */
+    for (guint n = 0, delta = 0; !delta; n++) {
+      fail_unless (n < 3, "nothing but keyframes");
+      sample = pipeline_pull (guest);
+      buffer = gst_sample_get_buffer (sample);
+      delta = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+      fail_if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
+      gst_sample_unref (sample);
+    }
     pipeline_end (guest);
   }
   pipeline_end (host);
