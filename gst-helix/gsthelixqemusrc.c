@@ -273,18 +273,45 @@ lend (GstHelixQemuSrc *self, HelixFrame *frame)
   return buffer;
 }
 
-/* A buffer with the canvas's memory. The memory is shared, so whoever wants
- * to write it downstream gets a copy, and the canvas comes back as it left:
- * the next conversion only adds what changed. */
+/* A canvas that is out: mapped, so that its bytes stay where they are. */
+typedef struct {
+  GstBuffer *canvas;
+  GstMapInfo map;
+} Exposed;
+
+static void
+take_back (gpointer data)
+{
+  Exposed *exposed = data;
+
+  gst_buffer_unmap (exposed->canvas, &exposed->map);
+  gst_buffer_unref (exposed->canvas);
+  g_free (exposed);
+}
+
+/* A buffer that shows the canvas, read-only: whoever wants to write it
+ * downstream gets a copy, and the canvas comes back as it left, so that the
+ * next conversion only adds what changed. The bytes are wrapped in a memory
+ * of their own because a pool throws away a buffer whose memory has another
+ * user, and a dying buffer lets go of its metas, a parent buffer among them,
+ * before its memories. NULL: the canvas cannot be mapped. */
 static GstBuffer *
 expose (GstBuffer *canvas)
 {
-  GstBuffer *buffer = gst_buffer_new ();
+  Exposed *exposed = g_new (Exposed, 1);
+  GstBuffer *buffer;
 
-  gst_buffer_copy_into (
-      buffer, canvas, GST_BUFFER_COPY_MEMORY | GST_BUFFER_COPY_META, 0, -1);
-  gst_buffer_add_parent_buffer_meta (buffer, canvas);
-  gst_buffer_unref (canvas);
+  exposed->canvas = canvas;
+  if (!gst_buffer_map (canvas, &exposed->map, GST_MAP_READ)) {
+    gst_buffer_unref (canvas);
+    g_free (exposed);
+    return NULL;
+  }
+  buffer = gst_buffer_new ();
+  gst_buffer_append_memory (buffer,
+      gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, exposed->map.data,
+          exposed->map.size, 0, exposed->map.size, exposed, take_back));
+  gst_buffer_copy_into (buffer, canvas, GST_BUFFER_COPY_META, 0, -1);
   return buffer;
 }
 
@@ -301,15 +328,16 @@ convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   if (flow != GST_FLOW_OK)
     return flow;
   if (!helix_convert_run (self->convert, &self->picture, &frame->damage,
-          *buffer, self->own_pool)) {
+          *buffer, self->own_pool))
     gst_clear_buffer (buffer);
+  else if (self->own_pool)
+    *buffer = expose (*buffer);
+  if (*buffer == NULL) {
     GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
         ("A buffer of downstream cannot be written."),
         ("%ux%u", self->picture.width, self->picture.height));
     return GST_FLOW_ERROR;
   }
-  if (self->own_pool)
-    *buffer = expose (*buffer);
   end = helix_now_ns ();
   GST_OBJECT_LOCK (self);
   self->counters.copied +=

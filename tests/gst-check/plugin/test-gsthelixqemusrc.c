@@ -244,6 +244,45 @@ GST_START_TEST (test_pass_through)
 }
 GST_END_TEST;
 
+/* What did not change is not converted again, whether downstream holds on to
+ * a picture for a while or not: buffers come back to be drawn over. */
+GST_START_TEST (test_only_damage_is_converted)
+{
+  const struct helix_rect marker = {
+      0, 0, HELIX_MARKER_WIDTH, HELIX_MARKER_HEIGHT};
+  FakeShim *shim = shim_new ();
+  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  GstBuffer *held = NULL;
+  guint64 before, spent;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 1; n <= 4; n++) {
+    /* The pool grows to what is out at a time, by pictures drawn whole. */
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    gst_buffer_replace (&held, NULL);
+    held = expect_number (h, n);
+  }
+  before = stat_of (h->element, "converted-bytes");
+  for (guint32 n = 5; n <= 24; n++) {
+    GstBuffer *buffer;
+
+    fail_unless (fake_shim_send (shim, n, &marker, 1));
+    buffer = expect_number (h, n);
+    gst_buffer_replace (&held, NULL);
+    held = buffer;
+  }
+  spent = stat_of (h->element, "converted-bytes") - before;
+  /* Twenty markers, and no more than one picture that had to be whole. */
+  fail_unless (spent <= 20 * 2 * HELIX_MARKER_WIDTH * HELIX_MARKER_HEIGHT * 4
+              + WIDTH * HEIGHT * 4,
+      "%d bytes were converted", (int) spent);
+  gst_buffer_replace (&held, NULL);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
 /* A downstream that keeps everything stops nothing. */
 GST_START_TEST (test_hoarding)
 {
@@ -557,6 +596,7 @@ gst_helix_qemu_src_suite (void)
   tcase_add_loop_test (tc, test_formats, 0, n);
   tcase_add_loop_test (tc, test_resize, 0, n);
   tcase_add_test (tc, test_pass_through);
+  tcase_add_test (tc, test_only_damage_is_converted);
   tcase_add_test (tc, test_hoarding);
   tcase_add_loop_test (tc, test_keepalive, 0, n);
   tcase_add_test (tc, test_keepalive_off);
