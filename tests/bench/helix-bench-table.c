@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-bench-table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+void
+helix_bench_die (const gchar *format, ...)
+{
+  va_list args;
+
+  fprintf (stderr, "%s: ", program_invocation_short_name);
+  va_start (args, format);
+  vfprintf (stderr, format, args);
+  va_end (args);
+  fputc ('\n', stderr);
+  exit (EXIT_FAILURE);
+}
+
+guint64
+helix_bench_now (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (guint64) now.tv_sec * 1000000000u + (guint64) now.tv_nsec;
+}
+
+HelixBenchTable *
+helix_bench_table_open (const gchar *path)
+{
+  int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  void *table = MAP_FAILED;
+
+  if (fd >= 0 && ftruncate (fd, sizeof (HelixBenchTable)) == 0)
+    table = mmap (NULL, sizeof (HelixBenchTable), PROT_READ | PROT_WRITE,
+        MAP_SHARED, fd, 0);
+  if (table == MAP_FAILED)
+    helix_bench_die ("cannot map the table %s: %s", path, g_strerror (errno));
+  close (fd);
+  return table;
+}
+
+void
+helix_bench_table_put (
+    HelixBenchTable *table, guint32 number, guint64 capture_ns)
+{
+  __atomic_store_n (&table->capture_ns[number % HELIX_BENCH_PICTURES],
+      capture_ns, __ATOMIC_RELEASE);
+}
+
+guint64
+helix_bench_table_get (HelixBenchTable *table, guint32 number)
+{
+  return __atomic_load_n (
+      &table->capture_ns[number % HELIX_BENCH_PICTURES], __ATOMIC_ACQUIRE);
+}
