@@ -46,7 +46,6 @@ struct _GstHelixQemuSrc {
   HelixConvert *convert;
   gboolean downstream_meta; /* takes GstVideoMeta */
   gboolean own_pool;        /* buffers to convert into are our canvases */
-  GstCaps *timestamp_caps;
   GstBuffer *last; /* to be repeated; NULL before the first */
   guint64 pushed_ns;
   GstClockTime last_pts;

@@ -417,7 +417,7 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   GST_BUFFER_PTS (*buffer) = stamp (self, age);
   GST_BUFFER_OFFSET (*buffer) = info.sequence;
   gst_buffer_add_reference_timestamp_meta (
-      *buffer, self->timestamp_caps, info.capture_ns, GST_CLOCK_TIME_NONE);
+      *buffer, gst_helix_capture_caps (), info.capture_ns, GST_CLOCK_TIME_NONE);
   helix_frame_client_get_stats (self->client, &stats);
   if (stats.reconnects != self->reconnects)
     GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
@@ -436,7 +436,8 @@ repeat (GstHelixQemuSrc *self)
   GstBuffer *buffer = gst_buffer_copy (self->last);
   GstReferenceTimestampMeta *meta;
 
-  meta = gst_buffer_get_reference_timestamp_meta (buffer, self->timestamp_caps);
+  meta = gst_buffer_get_reference_timestamp_meta (
+      buffer, gst_helix_capture_caps ());
   if (meta != NULL)
     gst_buffer_remove_meta (buffer, (GstMeta *) meta);
   /* Keeps the memory from going back to its pool while this is under way. */
@@ -447,16 +448,6 @@ repeat (GstHelixQemuSrc *self)
   self->counters.repeated++;
   GST_OBJECT_UNLOCK (self);
   return buffer;
-}
-
-/* Puts what the client has to say on the bus. */
-static void
-report (GstHelixQemuSrc *self, GstMessageType type, GError **error)
-{
-  gst_element_message_full (GST_ELEMENT (self), type, (*error)->domain,
-      (*error)->code, g_strdup ((*error)->message), NULL, __FILE__,
-      GST_FUNCTION, __LINE__);
-  g_clear_error (error);
 }
 
 static GstFlowReturn
@@ -492,7 +483,8 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         flow = GST_FLOW_FLUSHING;
         break;
       case HELIX_CLIENT_WARNING:
-        report (self, GST_MESSAGE_WARNING, &error);
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
+        g_clear_error (&error);
         break;
       case HELIX_CLIENT_EOS:
         GST_INFO_OBJECT (self, "%s", error->message);
@@ -500,7 +492,8 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         flow = GST_FLOW_EOS;
         break;
       case HELIX_CLIENT_ERROR:
-        report (self, GST_MESSAGE_ERROR, &error);
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+        g_clear_error (&error);
         flow = GST_FLOW_ERROR;
         break;
     }
@@ -556,7 +549,6 @@ gst_helix_qemu_src_finalize (GObject *object)
 
   g_free (self->socket_path);
   helix_convert_free (self->convert);
-  gst_caps_unref (self->timestamp_caps);
   G_OBJECT_CLASS (gst_helix_qemu_src_parent_class)->finalize (object);
 }
 
@@ -600,8 +592,6 @@ gst_helix_qemu_src_init (GstHelixQemuSrc *self)
 
   gst_helix_qemu_src_init_properties (self);
   self->convert = helix_convert_new ();
-  self->timestamp_caps =
-      gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   gst_base_src_set_live (src, TRUE);
   gst_base_src_set_format (src, GST_FORMAT_TIME);
 }
