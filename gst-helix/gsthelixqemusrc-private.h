@@ -46,7 +46,7 @@ struct _GstHelixQemuSrc {
   HelixConvert *convert;
   gboolean downstream_meta; /* takes GstVideoMeta */
   gboolean own_pool;        /* buffers to convert into are our canvases */
-  GstBuffer *last; /* to be repeated; NULL before the first */
+  GstBuffer *last;          /* to be repeated; NULL before the first */
   guint64 pushed_ns;
   GstClockTime last_pts;
   guint reconnects; /* seen so far */
