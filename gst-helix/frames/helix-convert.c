@@ -28,7 +28,11 @@ typedef struct {
 static GQuark
 content_quark (void)
 {
-  return g_quark_from_static_string ("helix-convert-content");
+  static GQuark quark; /* the same whoever sets it first */
+
+  if (quark == 0)
+    quark = g_quark_from_static_string ("helix-convert-content");
+  return quark;
 }
 
 HelixConvert *

@@ -39,7 +39,8 @@ typedef struct {
 
 /* One pair of rows: pixels in, luma of both and one row of chroma out. */
 typedef struct {
-  const guint8 *rgb[2]; /* the same twice for the last row of an odd height */
+  const guint8 *rgb[2];  /* the same twice for the last row of an odd height */
+  const guint8 *next[2]; /* rows that are soon needed, to be fetched by then */
   guint8 *luma[2];
   guint8 *u, *v; /* v = NULL: interleaved after u */
 } Rows;
@@ -222,6 +223,16 @@ store_half (guint8 *p, __m256i v)
   _mm_storeu_si128 ((__m128i *) (void *) p, _mm256_castsi256_si128 (v));
 }
 
+/* The 128 bytes of 32 pixels, in lines of 64, of both rows. */
+static inline TARGET_AVX2 void
+fetch (const Rows *rows, guint x)
+{
+  for (guint r = 0; r < 2; r++) {
+    _mm_prefetch ((const char *) (rows->next[r] + 4 * x), _MM_HINT_T0);
+    _mm_prefetch ((const char *) (rows->next[r] + 4 * x + 64), _MM_HINT_T0);
+  }
+}
+
 /* Returns the first column that it left undone. */
 static TARGET_AVX2 guint
 convert_avx2 (const Weights *w, const Rows *rows, guint x, guint end)
@@ -231,6 +242,7 @@ convert_avx2 (const Weights *w, const Rows *rows, guint x, guint end)
   for (; x + 32 <= end; x += 32) {
     __m256i top[4], low[4], mean[2], u, v;
 
+    fetch (rows, x);
     for (guint i = 0; i < 4; i++) {
       top[i] = load (rows->rgb[0] + 4 * (x + 8 * i));
       low[i] = load (rows->rgb[1] + 4 * (x + 8 * i));
@@ -256,6 +268,11 @@ convert_avx2 (const Weights *w, const Rows *rows, guint x, guint end)
 
 /* ---- boxes ---- */
 
+/* How far ahead rows are fetched. The slot was just written by another
+ * processor, and the hardware does not look beyond a page. Measured on a cold
+ * 1080p picture: 0.73 ms without, 0.56 with 2, 0.52 with 4, 0.65 with 16. */
+#define FETCH_ROWS 4
+
 static void
 convert_box (const HelixPicture *picture, GstVideoFrame *out,
     const struct helix_rect *box, gboolean portable)
@@ -263,6 +280,7 @@ convert_box (const HelixPicture *picture, GstVideoFrame *out,
   guint left = box->x & ~1u, top = box->y & ~1u;
   guint right = MIN ((box->x + box->width + 1) & ~1u, picture->width);
   guint bottom = MIN ((box->y + box->height + 1) & ~1u, picture->height);
+  guint last = bottom - 1;
   gboolean planar = GST_VIDEO_FRAME_FORMAT (out) == GST_VIDEO_FORMAT_I420;
   guint8 *plane[3] = {NULL};
   gsize stride[3] = {0};
@@ -278,6 +296,8 @@ convert_box (const HelixPicture *picture, GstVideoFrame *out,
     Rows rows = {
         .rgb = {helix_picture_row (picture, y),
             helix_picture_row (picture, below)},
+        .next = {helix_picture_row (picture, MIN (y + FETCH_ROWS, last)),
+            helix_picture_row (picture, MIN (y + FETCH_ROWS + 1, last))},
         .luma = {plane[0] + y * stride[0], plane[0] + below * stride[0]},
         .u = plane[1] + y / 2 * stride[1],
         .v = planar ? plane[2] + y / 2 * stride[2] : NULL,
