@@ -208,6 +208,52 @@ helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text)
 }
 
 size_t
+helix_pack_status (
+    uint8_t *dst, const struct helix_status *status, const char *text)
+{
+  uint8_t *end = put (dst + HELIX_HEADER_SIZE, status, LAYOUT_STATUS);
+
+  end = put_text (end, text, text_size (text, HELIX_MAX_TEXT));
+  return finish (dst, HELIX_STATUS, 0, end, 0);
+}
+
+size_t
+helix_pack_client (
+    uint8_t *dst, const struct helix_client *client, const char *name)
+{
+  struct helix_client copy = *client;
+  uint8_t *end;
+
+  copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
+  copy.reserved0 = 0;
+  copy.reserved1 = 0;
+  end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_CLIENT);
+  end = put_text (end, name, copy.name_size);
+  return finish (dst, HELIX_CLIENT, 0, end, 0);
+}
+
+size_t
+helix_pack_cursor (uint8_t *dst, uint16_t channel,
+    const struct helix_cursor *cursor, uint32_t bulk)
+{
+  uint8_t *end = put (dst + HELIX_HEADER_SIZE, cursor, LAYOUT_CURSOR);
+
+  return finish (dst, HELIX_CURSOR, channel, end, bulk);
+}
+
+size_t
+helix_pack_show (uint8_t *dst, uint16_t channel, const struct helix_show *show)
+{
+  return whole (dst, HELIX_SHOW, channel, show, LAYOUT_SHOW);
+}
+
+size_t
+helix_pack_set_scanout (uint8_t *dst, const struct helix_set_scanout *set)
+{
+  return whole (dst, HELIX_SET_SCANOUT, 0, set, LAYOUT_SET_SCANOUT);
+}
+
+size_t
 helix_pack_subscribe (
     uint8_t *dst, uint16_t channel, const struct helix_subscribe *subscribe)
 {
@@ -302,6 +348,9 @@ helix_type_name (uint32_t type)
       {HELIX_HELLO, "HELLO"},
       {HELIX_WELCOME, "WELCOME"},
       {HELIX_BYE, "BYE"},
+      {HELIX_LIST, "LIST"},
+      {HELIX_STATUS, "STATUS"},
+      {HELIX_CLIENT, "CLIENT"},
       {HELIX_ERROR, "ERROR"},
       {HELIX_SUBSCRIBE, "SUBSCRIBE"},
       {HELIX_UNSUBSCRIBE, "UNSUBSCRIBE"},
@@ -311,6 +360,7 @@ helix_type_name (uint32_t type)
       {HELIX_RELEASE, "RELEASE"},
       {HELIX_CURSOR, "CURSOR"},
       {HELIX_SET_SCANOUT, "SET_SCANOUT"},
+      {HELIX_SHOW, "SHOW"},
       {HELIX_CAPS, "CAPS"},
       {HELIX_UNIT, "UNIT"},
       {HELIX_KEYFRAME, "KEYFRAME"},

@@ -34,7 +34,7 @@ void helix_pack_header (
 bool helix_unpack_header (struct helix_header *header,
     const uint8_t src[HELIX_HEADER_SIZE], const char **why);
 
-/* A message with no payload: bare PING, bare PONG, UNSUBSCRIBE. */
+/* A message with no payload: bare PING, bare PONG, UNSUBSCRIBE, LIST. */
 size_t helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel);
 
 /* Unpacking an empty PING or PONG is good and gives zeros: a time is there
@@ -72,6 +72,32 @@ size_t helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text);
 bool helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
     const uint8_t *payload, size_t size, const char **why);
 
+/* `text` and `name` may be NULL; name_size is set from the name. */
+size_t helix_pack_status (
+    uint8_t *dst, const struct helix_status *status, const char *text);
+bool helix_unpack_status (struct helix_status *status,
+    char text[HELIX_MAX_TEXT + 1], const uint8_t *payload, size_t size,
+    const char **why);
+size_t helix_pack_client (
+    uint8_t *dst, const struct helix_client *client, const char *name);
+bool helix_unpack_client (struct helix_client *client,
+    char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
+    const char **why);
+/* `bulk` = bytes of pixels that will follow: with HELIX_CURSOR_SHAPE exactly
+ * width * height * 4, else 0. `total` = the whole payload's bytes. */
+size_t helix_pack_cursor (uint8_t *dst, uint16_t channel,
+    const struct helix_cursor *cursor, uint32_t bulk);
+bool helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
+    size_t size, uint32_t total, const char **why);
+size_t helix_pack_show (
+    uint8_t *dst, uint16_t channel, const struct helix_show *show);
+bool helix_unpack_show (struct helix_show *show, const uint8_t *payload,
+    size_t size, const char **why);
+
+size_t helix_pack_set_scanout (
+    uint8_t *dst, const struct helix_set_scanout *set);
+bool helix_unpack_set_scanout (struct helix_set_scanout *set,
+    const uint8_t *payload, size_t size, const char **why);
 size_t helix_pack_subscribe (
     uint8_t *dst, uint16_t channel, const struct helix_subscribe *subscribe);
 bool helix_unpack_subscribe (struct helix_subscribe *subscribe,

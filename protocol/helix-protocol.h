@@ -42,6 +42,7 @@
 #define HELIX_MAX_TEXT 480u                /* bytes: text of ERROR and BYE */
 #define HELIX_MAX_NAME 128u                /* bytes: HELLO, WELCOME name */
 #define HELIX_MAX_TOKEN 128u               /* bytes: HELLO token */
+#define HELIX_MAX_CURSOR 256u /* pixels: a cursor's width, height */
 
 /* Message types. C client (helixqemusrc, helixsrc), S server (shim,
  * helixguestsink). 0x01-0x05, 0x20-0x22 and 0x30-0x31 belong to the dialect
@@ -53,6 +54,9 @@ enum helix_type {
   HELIX_HELLO = 0x40,   /* C->S; struct helix_hello + token + name */
   HELIX_WELCOME = 0x41, /* S->C; struct helix_welcome + name */
   HELIX_BYE = 0x42,     /* both ways; struct helix_bye + text */
+  HELIX_LIST = 0x43,    /* C->S; empty: how goes it, and who is here? */
+  HELIX_STATUS = 0x44,  /* S->C; struct helix_status + text: the one answer, */
+  HELIX_CLIENT = 0x45,  /* S->C; struct helix_client + name: then the others */
   HELIX_ERROR = 0xFF,   /* both ways; struct helix_error + text */
 
   /* frame protocol; channel = the subscription, chosen by the client */
@@ -62,8 +66,9 @@ enum helix_type {
   HELIX_POOL = 0x53,        /* S->C; struct helix_pool + one fd */
   HELIX_FRAME = 0x54,       /* S->C; struct helix_frame + rects [+ pixels] */
   HELIX_RELEASE = 0x55,     /* C->S; struct helix_release */
-  HELIX_CURSOR = 0x58,      /* reserved for the cursor plane */
-  HELIX_SET_SCANOUT = 0x59, /* reserved for switching a scanout on and off */
+  HELIX_CURSOR = 0x58,      /* S->C; struct helix_cursor [+ pixels] (both) */
+  HELIX_SET_SCANOUT = 0x59, /* C->S; struct helix_set_scanout */
+  HELIX_SHOW = 0x5A,        /* C->S; struct helix_show (both) */
 
   /* stream protocol; channel 0 */
   HELIX_CAPS = 0x70,     /* S->C; struct helix_caps */
@@ -77,6 +82,10 @@ enum helix_type {
 enum helix_role {
   HELIX_ROLE_FRAMES = 1, /* the frame protocol */
   HELIX_ROLE_STREAM = 2, /* the stream protocol */
+  /* The stream protocol without the stream: neither CAPS nor UNITs nor CURSOR
+   * come, no keyframe is made for it and max-clients does not count it. For
+   * whoever only steers (SHOW, CONFIG, KEYFRAME) or asks (LIST). */
+  HELIX_ROLE_CONTROL = 3,
 };
 
 /* Features, in HELLO (what the client can) and WELCOME (what will be used:
@@ -161,6 +170,69 @@ struct helix_bye {
 #define HELIX_BYE_CLOSING 0u
 #define HELIX_BYE_EOS 1u
 
+/* How a server does, first answer to LIST. Followed by 0..HELIX_MAX_TEXT bytes
+ * of UTF-8 for a person: what it serves, as "x264enc, 1920x1080". */
+struct helix_status {
+  uint64_t uptime_ns;     /* since it began to serve */
+  uint64_t frames;        /* frames sent; stream: units that came in */
+  uint64_t bytes;         /* bytes read back; stream: of units that came in */
+  uint64_t dropped;       /* flushes without a credit; stream: units not sent */
+  uint64_t keyframes;     /* stream: among the units; else 0 */
+  uint64_t last_ns;       /* age of the newest frame or unit, or NONE64 */
+  uint32_t clients;       /* CLIENT messages that follow */
+  uint32_t width, height; /* pixels; stream: of the units; else 0 */
+  uint32_t reserved;      /* 0; receivers ignore it */
+};
+
+/* One client of the server, the asker included. Followed by name_size bytes
+ * of UTF-8: what it called itself, and where it comes from. */
+struct helix_client {
+  uint32_t index;        /* 0, 1 ... status.clients - 1 */
+  uint32_t flags;        /* HELIX_CLIENT_* */
+  uint32_t pid;          /* its process, 0 = untold */
+  uint32_t role;         /* enum helix_role */
+  uint32_t scanout;      /* of its first subscription, or NONE32 */
+  uint32_t resource_id;  /* of that, or 0 */
+  uint64_t connected_ns; /* for so long */
+  uint64_t frames;       /* frames or units sent to it */
+  uint64_t dropped;      /* of those meant for it; NONE64 = not counted */
+  uint64_t received;     /* units that it says arrived, or NONE64 */
+  uint64_t latency_ns;   /* capture -> received, as it says, or NONE64 */
+  uint64_t last_ns;      /* age of the newest frame or unit sent, or NONE64 */
+  uint16_t name_size;    /* bytes, <= HELIX_MAX_NAME */
+  uint16_t reserved0;    /* 0; receivers ignore it */
+  uint32_t reserved1;    /* 0; receivers ignore it */
+};
+#define HELIX_CLIENT_YOU (1u << 0) /* the asker itself */
+
+/* The cursor plane of a scanout: which shape, where. Frame protocol: on the
+ * channel of a subscription that asked for it, at its start and at each
+ * change. Stream protocol: as the other end's pipeline passes it on. With
+ * SHAPE, width * height * 4 bytes follow: B G R A, colours multiplied by
+ * alpha, rows from the top; without, the shape of that serial is known. */
+struct helix_cursor {
+  uint32_t scanout;       /* index */
+  uint32_t flags;         /* HELIX_CURSOR_* */
+  uint32_t x, y;          /* pixels, two's complement: the image's top left */
+  uint32_t serial;        /* of the shape, 0 = there was none yet */
+  uint32_t width, height; /* pixels, 1..HELIX_MAX_CURSOR; 0 without a shape */
+  uint32_t hot_x, hot_y;  /* pixels from the image's top left: what points */
+  uint32_t reserved;      /* 0; receivers ignore it */
+  uint64_t changed_ns;    /* host CLOCK_MONOTONIC */
+};
+#define HELIX_CURSOR_VISIBLE (1u << 0)
+#define HELIX_CURSOR_SHAPE (1u << 1) /* pixels follow */
+
+/* Shows a resource: it is read back now, whole, as the next frame of the
+ * subscription (frame protocol: of the message's channel), which from then on
+ * shows this resource. For pictures that no scanout shows and no flush
+ * announces, like the buffers of a compositor's screen cast. */
+struct helix_show {
+  uint32_t resource_id; /* virtio-gpu resource, not 0 */
+  uint32_t reserved;    /* 0; receivers ignore it */
+  uint64_t capture_ns;  /* host CLOCK_MONOTONIC of the picture, NONE64 = now */
+};
+
 /* ---- frame protocol ---- */
 
 /* Exactly one of scanout and resource_id names what to watch. A SUBSCRIBE on
@@ -175,6 +247,15 @@ struct helix_subscribe {
   uint32_t flags;       /* HELIX_SUBSCRIBE_* */
 };
 #define HELIX_SUBSCRIBE_INLINE (1u << 0) /* pixels in FRAME, no pool fd */
+#define HELIX_SUBSCRIBE_CURSOR (1u << 1) /* CURSOR messages, too */
+
+/* Asks the guest to switch a scanout on at a size, or off: a monitor is
+ * plugged in, or out. What the guest makes of it, SCANOUT tells. Channel 0. */
+struct helix_set_scanout {
+  uint32_t scanout;       /* index */
+  uint32_t width, height; /* pixels, both 0 = off */
+  uint32_t refresh;       /* mHz, 0 = the device's default */
+};
 
 /* State of a scanout: on a subscription's channel as answer and at each
  * change; on channel 0 for every scanout after WELCOME and at each change. */
@@ -352,6 +433,15 @@ HELIX_ASSERT_AT (helix_welcome, nonce, 16);
 HELIX_ASSERT_AT (helix_welcome, name_size, 24);
 HELIX_ASSERT_SIZE (helix_error, 8);
 HELIX_ASSERT_SIZE (helix_bye, 4);
+HELIX_ASSERT_SIZE (helix_status, 64);
+HELIX_ASSERT_AT (helix_status, clients, 48);
+HELIX_ASSERT_SIZE (helix_client, 80);
+HELIX_ASSERT_AT (helix_client, connected_ns, 24);
+HELIX_ASSERT_AT (helix_client, name_size, 72);
+HELIX_ASSERT_SIZE (helix_cursor, 48);
+HELIX_ASSERT_AT (helix_cursor, changed_ns, 40);
+HELIX_ASSERT_SIZE (helix_show, 16);
+HELIX_ASSERT_SIZE (helix_set_scanout, 16);
 HELIX_ASSERT_SIZE (helix_subscribe, 24);
 HELIX_ASSERT_SIZE (helix_scanout, 32);
 HELIX_ASSERT_SIZE (helix_pool, 32);

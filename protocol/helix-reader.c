@@ -123,6 +123,11 @@ got_header (struct helix_reader *reader)
         return lost (reader, "UNIT: no data follows");
       enter (reader, STATE_HEAD, 0, sizeof (struct helix_unit));
       return HELIX_READER_MORE;
+    case HELIX_CURSOR:
+      if (reader->header.size < sizeof (struct helix_cursor))
+        return lost (reader, "CURSOR: payload is shorter than 48 bytes");
+      enter (reader, STATE_HEAD, 0, sizeof (struct helix_cursor));
+      return HELIX_READER_MORE;
     default:
       if (reader->header.size == 0)
         return message (reader);

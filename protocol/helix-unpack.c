@@ -144,6 +144,11 @@ helix_unpack_header (struct helix_header *header,
       CHECK (header->size <= HELIX_MAX_CONTROL + HELIX_MAX_FRAME_BYTES,
           "header: size of a FRAME is above 256 MiB of pixels");
       break;
+    case HELIX_CURSOR:
+      CHECK (header->size <= sizeof (struct helix_cursor)
+                  + HELIX_MAX_CURSOR * HELIX_MAX_CURSOR * 4,
+          "header: size of a CURSOR is above 256 KiB of pixels");
+      break;
     case HELIX_UNIT:
       CHECK (header->size <= sizeof (struct helix_unit) + HELIX_MAX_UNIT_BYTES,
           "header: size of a UNIT is above 64 MiB of data");
@@ -245,6 +250,70 @@ helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
   return true;
 }
 
+bool
+helix_unpack_status (struct helix_status *status, char text[HELIX_MAX_TEXT + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  CHECK (size >= sizeof *status, "STATUS: payload is shorter than 64 bytes");
+  payload = get (status, payload, LAYOUT_STATUS);
+  size -= sizeof *status;
+  copy_text (text, payload, size < HELIX_MAX_TEXT ? size : HELIX_MAX_TEXT);
+  return true;
+}
+
+bool
+helix_unpack_client (struct helix_client *client, char name[HELIX_MAX_NAME + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  CHECK (size >= sizeof *client, "CLIENT: payload is shorter than 80 bytes");
+  payload = get (client, payload, LAYOUT_CLIENT);
+  CHECK (client->name_size <= HELIX_MAX_NAME,
+      "CLIENT: name_size is above 128 bytes");
+  CHECK (sizeof *client + client->name_size <= size,
+      "CLIENT: name_size is more than the payload holds");
+  copy_text (name, payload, client->name_size);
+  return true;
+}
+
+bool
+helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
+    size_t size, uint32_t total, const char **why)
+{
+  uint64_t pixels;
+
+  CHECK (size >= sizeof *cursor, "CURSOR: payload is shorter than 48 bytes");
+  get (cursor, payload, LAYOUT_CURSOR);
+  CHECK (cursor->scanout < HELIX_MAX_SCANOUTS, "CURSOR: scanout is above 15");
+  CHECK (
+      cursor->width <= HELIX_MAX_CURSOR && cursor->height <= HELIX_MAX_CURSOR,
+      "CURSOR: width or height is above 256");
+  CHECK (!cursor->width == !cursor->height,
+      "CURSOR: only one of width and height is 0");
+  CHECK (cursor->width == 0
+          || (cursor->hot_x < cursor->width && cursor->hot_y < cursor->height),
+      "CURSOR: the hot spot is outside of the shape");
+  pixels = (uint64_t) cursor->width * cursor->height * 4;
+  if (cursor->flags & HELIX_CURSOR_SHAPE) {
+    CHECK (pixels > 0 && cursor->serial != 0,
+        "CURSOR: a shape without pixels or without a serial");
+    CHECK (total >= sizeof *cursor && total - sizeof *cursor == pixels,
+        "CURSOR: pixels that follow are not width * height * 4 bytes");
+  } else {
+    CHECK (total == size, "CURSOR: pixels follow, and no shape is announced");
+  }
+  return true;
+}
+
+bool
+helix_unpack_show (struct helix_show *show, const uint8_t *payload, size_t size,
+    const char **why)
+{
+  CHECK (size >= sizeof *show, "SHOW: payload is shorter than 16 bytes");
+  get (show, payload, LAYOUT_SHOW);
+  CHECK (show->resource_id != 0, "SHOW: resource_id is 0");
+  return true;
+}
+
 /* ---- frame protocol ---- */
 
 static bool
@@ -257,6 +326,21 @@ static bool
 is_scanout (uint32_t index)
 {
   return index < HELIX_MAX_SCANOUTS || index == HELIX_NONE32;
+}
+
+bool
+helix_unpack_set_scanout (struct helix_set_scanout *set, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  CHECK (size >= sizeof *set, "SET_SCANOUT: payload is shorter than 16 bytes");
+  get (set, payload, LAYOUT_SET_SCANOUT);
+  CHECK (set->scanout < HELIX_MAX_SCANOUTS, "SET_SCANOUT: scanout is above 15");
+  CHECK (!set->width == !set->height,
+      "SET_SCANOUT: only one of width and height is 0");
+  CHECK (set->width == 0
+          || (is_dimension (set->width) && is_dimension (set->height)),
+      "SET_SCANOUT: width or height is above 16384");
+  return true;
 }
 
 bool

@@ -54,6 +54,11 @@ struct helix_display_ops {
    * false: no such resource. Display thread. */
   bool (*resource) (
       void *opaque, uint32_t resource_id, struct helix_surface *surface);
+  /* Asks the guest to switch a scanout on (at that size) or off, as a monitor
+   * that is plugged in or out. What comes of it is told by display_scanout.
+   * NULL, or false: cannot be done; *why = a static sentence. Display thread. */
+  bool (*set_scanout) (
+      void *opaque, const struct helix_set_scanout *set, const char **why);
   /* One line, no newline, for the operator. Any thread; must not block. */
   void (*log) (void *opaque, enum helix_log_level level, const char *line);
 };
@@ -76,7 +81,7 @@ struct helix_loop_ops {
 
 struct helix_shim_config {
   const char *path;      /* socket path; relative to the working directory */
-  const char *name;      /* program and version, for WELCOME and messages */
+  const char *name;      /* program, version and VM, for WELCOME and messages */
   uint32_t scanouts;     /* 1..HELIX_MAX_SCANOUTS */
   uint16_t scanout_mask; /* bit i: scanout i may be watched */
   uint32_t slots;        /* default per subscription, 2..HELIX_MAX_SLOTS */
@@ -122,6 +127,15 @@ void helix_shim_display_run (struct helix_shim *shim);
 /* A scanout shows something else now, or nothing. */
 void helix_shim_display_scanout (struct helix_shim *shim, uint32_t scanout,
     const struct helix_surface *surface);
+/* The cursor plane of a scanout. `shape`: what it looks like from now on; NULL
+ * = as before. Its pixels are copied. */
+struct helix_cursor_shape {
+  uint32_t width, height; /* pixels, 1..HELIX_MAX_CURSOR */
+  uint32_t hot_x, hot_y;  /* pixels from the top left */
+  const uint8_t *pixels;  /* B G R A, premultiplied, width * 4 bytes a row */
+};
+void helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
+    bool visible, int32_t x, int32_t y, const struct helix_cursor_shape *shape);
 /* Pixels of `rect` (of the resource) changed. Reads back, if anybody wants
  * them, before it returns. */
 void helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,

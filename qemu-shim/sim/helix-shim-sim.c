@@ -375,7 +375,7 @@ static bool
 make_shim (struct sim *sim)
 {
   static const struct helix_display_ops display_ops = {
-      read_screen, get_resource, write_log};
+      .read = read_screen, .resource = get_resource, .log = write_log};
   static const struct helix_loop_ops loop_ops = {
       watch, io_timer, wake_io, wake_display, display_timer};
   const struct helix_shim_config config = {

@@ -156,7 +156,7 @@ struct test_shim *
 test_shim_make (const struct helix_shim_config *config, const char *path)
 {
   static const struct helix_display_ops display = {
-      read_pixels, get_resource, take_log};
+      .read = read_pixels, .resource = get_resource, .log = take_log};
   static const struct helix_loop_ops loop = {
       watch, io_timer, wake_io, wake_display, display_timer};
   struct helix_shim_config own = {
