@@ -56,7 +56,8 @@ struct helix_display_ops {
       void *opaque, uint32_t resource_id, struct helix_surface *surface);
   /* Asks the guest to switch a scanout on (at that size) or off, as a monitor
    * that is plugged in or out. What comes of it is told by display_scanout.
-   * NULL, or false: cannot be done; *why = a static sentence. Display thread. */
+   * NULL, or false: cannot be done; *why = a static sentence. Display
+   * thread. */
   bool (*set_scanout) (
       void *opaque, const struct helix_set_scanout *set, const char **why);
   /* One line, no newline, for the operator. Any thread; must not block. */

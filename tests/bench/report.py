@@ -342,6 +342,18 @@ def text_report(machine, groups, hold, targets, rows, failures):
             parts.append(f"  {kind:<9} {scene:<7} {address:<5}" + "".join(
                 f" {p} {show(ms_of(found, f'{name}_{p}_ns'))}"
                 for p in ("p50", "p95", "p99", "max")))
+    for kind in ("unix", "tcp"):
+        found = [row for row in of_kind(rows, "units") + of_kind(rows, "socket")
+                 if row["address"].startswith(kind)]
+        for name in ("units", "socket"):
+            some = of_kind(found, name)
+            if some:
+                parts.append(
+                    f"20 kB over {kind}, "
+                    + ("pad to pad:     " if name == "units"
+                       else "the bare socket:")
+                    + "".join(f" {p} {show(ms_of(some, f'{p}_ns'), 3)}"
+                              for p in ("p50", "p99", "max")) + " ms")
     parts += ["", "Targets:"] + target_lines(targets)
     if failures:
         parts += ["", "Not measured, because it failed:"] + failures
