@@ -31,6 +31,7 @@
 
 #include <gst/video/video.h>
 
+#include "gsthelixevents.h"
 #include "gsthelixmode.h"
 #include "helix-address.h"
 #include "helix-annexb.h"

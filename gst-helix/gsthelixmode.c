@@ -41,19 +41,35 @@ gst_helix_default_address (const gchar *otherwise)
   return g_strdup (address != NULL && *address != '\0' ? address : otherwise);
 }
 
+/* Caps for the life of the process: no reference to give back. */
+static GstCaps *
+keep (GstStaticCaps *caps)
+{
+  GstCaps *kept = gst_static_caps_get (caps);
+
+  GST_MINI_OBJECT_FLAG_SET (kept, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
+  return kept;
+}
+
 GstCaps *
 gst_helix_capture_caps (void)
 {
   static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-system-monotonic");
   static gsize kept = 0;
 
-  /* Kept for the life of the process: no reference to give back. */
-  if (g_once_init_enter (&kept)) {
-    GstCaps *first = gst_static_caps_get (&caps);
+  if (g_once_init_enter (&kept))
+    g_once_init_leave (&kept, (gsize) keep (&caps));
+  return (GstCaps *) kept;
+}
 
-    GST_MINI_OBJECT_FLAG_SET (first, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
-    g_once_init_leave (&kept, (gsize) first);
-  }
+GstCaps *
+gst_helix_pushed_caps (void)
+{
+  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-helix-pushed");
+  static gsize kept = 0;
+
+  if (g_once_init_enter (&kept))
+    g_once_init_leave (&kept, (gsize) keep (&caps));
   return (GstCaps *) kept;
 }
 
@@ -62,20 +78,4 @@ gst_helix_post (GstElement *element, GstMessageType type, const GError *error)
 {
   gst_element_message_full (element, type, error->domain, error->code,
       g_strdup (error->message), NULL, "", "", 0);
-}
-
-#define REFRESH_NAME "GstHelixRefresh"
-
-GstEvent *
-gst_helix_event_new_refresh (void)
-{
-  return gst_event_new_custom (
-      GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new_empty (REFRESH_NAME));
-}
-
-gboolean
-gst_helix_event_is_refresh (GstEvent *event)
-{
-  return GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_UPSTREAM
-      && gst_event_has_name (event, REFRESH_NAME);
 }

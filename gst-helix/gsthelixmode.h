@@ -45,15 +45,12 @@ GType gst_helix_recover_policy_get_type (void);
 /* $HELIX_ADDRESS if set, else `otherwise`. Free the result. */
 gchar *gst_helix_default_address (const gchar *otherwise);
 
-/* An upstream event that asks helixqemusrc for its last picture again, at
- * once. Encoders pass it on, but keep force-key-unit to themselves: behind
- * that one it gives them a picture to make the keyframe of, however long the
- * screen stands still. */
-GstEvent *gst_helix_event_new_refresh (void);
-gboolean gst_helix_event_is_refresh (GstEvent *event);
-
 /* The reference caps of capture times: CLOCK_MONOTONIC in ns. Static. */
 GstCaps *gst_helix_capture_caps (void);
+
+/* Those of the time when helixqemusrc let go of a buffer, in ns of the same
+ * clock: what an encoder took is reckoned from there. Static. */
+GstCaps *gst_helix_pushed_caps (void);
 
 /* Posts `error` as it is: it is a sentence already. */
 void gst_helix_post (

@@ -37,6 +37,7 @@
 #include <errno.h>
 #include <gst/video/video.h>
 
+#include "gsthelixevents.h"
 #include "gsthelixmode.h"
 #include "helix-platform.h"
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The custom events by which the elements of this plugin speak to each other,
+ * through whatever lies between them. Nothing that comes in is believed: the
+ * parsers check every field's presence, type and bounds.
+ */
+#ifndef GST_HELIX_EVENTS_H
+#define GST_HELIX_EVENTS_H
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/* Which fields of a GstHelixControl count. */
+typedef enum {
+  GST_HELIX_CONTROL_SCANOUT = 1 << 0,
+  GST_HELIX_CONTROL_RESOURCE = 1 << 1,
+  GST_HELIX_CONTROL_RATE = 1 << 2,
+} GstHelixControlFields;
+
+/* What helixqemusrc is to show, and how often. */
+typedef struct {
+  GstHelixControlFields fields;
+  guint scanout;           /* index */
+  guint resource_id;       /* virtio-gpu resource, 0 = the scanout again */
+  gint rate_num, rate_den; /* frames a second at most, 0/1 = no limit */
+} GstHelixControl;
+
+/* The cursor plane of a scanout. */
+typedef struct {
+  guint scanout; /* index */
+  gboolean visible;
+  gint x, y;           /* pixels: the image's top left, may be negative */
+  guint serial;        /* of the shape, 0 = there was none yet */
+  guint width, height; /* pixels, 0 without a shape */
+  guint hot_x, hot_y;  /* pixels from the image's top left: what points */
+  GstBuffer *image;    /* width * height * 4 bytes, B G R A with colours
+                         * multiplied by alpha; NULL: the shape of that serial
+                         * is known */
+} GstHelixCursor;
+
+/* Upstream "GstHelixControl", fields "scanout" (uint), "resource-id" (uint),
+ * "max-framerate" (fraction): only those named. The answer of the event is
+ * FALSE when helixqemusrc refuses. NULL when no field is named. */
+GstEvent *gst_helix_event_new_control (const GstHelixControl *control);
+/* FALSE when it is no such event, or one that says nothing sensible. */
+gboolean gst_helix_event_parse_control (
+    GstEvent *event, GstHelixControl *control);
+
+/* Upstream "GstHelixShow", fields "resource-id" (uint, not 0) and
+ * "capture-time" (uint64, ns of the host's CLOCK_MONOTONIC, G_MAXUINT64 =
+ * now): show this resource, as it is now. */
+GstEvent *gst_helix_event_new_show (guint resource_id, guint64 capture_time);
+gboolean gst_helix_event_parse_show (
+    GstEvent *event, guint *resource_id, guint64 *capture_time);
+
+/* Upstream "GstHelixRefresh", no fields: asks helixqemusrc for its last
+ * picture again, at once. Encoders pass it on, but keep force-key-unit to
+ * themselves: behind that one it gives them a picture to make the keyframe
+ * of, however long the screen stands still. */
+GstEvent *gst_helix_event_new_refresh (void);
+gboolean gst_helix_event_is_refresh (GstEvent *event);
+
+/* Downstream, out of band, "GstHelixCursor": the fields of GstHelixCursor,
+ * "scanout", "serial", "width", "height", "hot-x", "hot-y" (uint), "visible"
+ * (boolean), "x", "y" (int) and, where there is one, "image" (GstBuffer). */
+GstEvent *gst_helix_event_new_cursor (const GstHelixCursor *cursor);
+/* The image, if any, is the event's: take a reference to keep it. */
+gboolean gst_helix_event_parse_cursor (GstEvent *event, GstHelixCursor *cursor);
+
+/* The structure of that event, for messages. */
+GstStructure *gst_helix_cursor_to_structure (const GstHelixCursor *cursor);
+/* The image, if any, is the structure's. */
+gboolean gst_helix_cursor_from_structure (
+    const GstStructure *structure, GstHelixCursor *cursor);
+
+G_END_DECLS
+
+#endif /* GST_HELIX_EVENTS_H */
