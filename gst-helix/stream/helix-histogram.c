@@ -57,3 +57,19 @@ helix_histogram_percentile (const HelixHistogram *self, gdouble percent)
   }
   return self->max;
 }
+
+void
+helix_histogram_store (
+    const HelixHistogram *self, GstStructure *stats, const gchar *stage)
+{
+  static const guint percents[] = {50, 95, 99};
+  gchar name[64];
+
+  for (guint i = 0; i < G_N_ELEMENTS (percents); i++) {
+    g_snprintf (name, sizeof name, "%s-p%u", stage, percents[i]);
+    gst_structure_set (stats, name, G_TYPE_UINT64,
+        helix_histogram_percentile (self, percents[i]), NULL);
+  }
+  g_snprintf (name, sizeof name, "%s-max", stage);
+  gst_structure_set (stats, name, G_TYPE_UINT64, self->max, NULL);
+}

@@ -6,7 +6,7 @@
 #ifndef HELIX_HISTOGRAM_H
 #define HELIX_HISTOGRAM_H
 
-#include <glib.h>
+#include <gst/gst.h>
 
 G_BEGIN_DECLS
 
@@ -25,6 +25,10 @@ void helix_histogram_add (HelixHistogram *self, guint64 ns);
  * of all do not exceed; never more than max; 0 when empty. */
 guint64 helix_histogram_percentile (
     const HelixHistogram *self, gdouble percent);
+
+/* Sets "STAGE-p50", "-p95", "-p99" and "-max" in `stats`: guint64, ns. */
+void helix_histogram_store (
+    const HelixHistogram *self, GstStructure *stats, const gchar *stage);
 
 G_END_DECLS
 
