@@ -249,7 +249,14 @@ def add_stream_targets(targets, rows):
                     ms_of(found, "age_p99_ns"), 20, "ms")
 
 
-def add_guest_targets(targets, folder):
+def add_guest_targets(targets, folder, rows):
+    for scene in ("full", "typing"):
+        found = of_kind(rows, "guest", scene=scene)
+        for name, limit in (("p50", 10), ("p99", 20)):
+            targets.add(
+                f"capture to application in the guest, 1080p30 {scene}: {name}",
+                median([row.get(f"latency_{name}_ms") for row in found]),
+                limit, "ms")
     text = "\n".join(read_lines(os.path.join(folder, "overhead.txt")))
     for kind, limit, what in (("watched", 0.90, "one 60 fps client"),
                               ("stopped", 0.99, "a stopped client")):
@@ -314,6 +321,39 @@ def target_lines(targets):
     return lines
 
 
+def guest_lines(rows):
+    """Capture to the application in the real guest, by GPU and scene."""
+    guest = of_kind(rows, "guest")
+    lines = []
+    for source, scene in sorted({(r["source"], r["scene"]) for r in guest}):
+        found = of_kind(guest, "guest", source=source, scene=scene)
+        line = f"  {source:<9} {scene:<7}"
+        for name in ("p50", "p99"):
+            value = median([row.get(f"latency_{name}_ms") for row in found])
+            line += f" {name} {show(value)}"
+        fps = median([row.get("fps") for row in found])
+        lines.append(f"{line}, {show(fps, 1)} fps")
+    if lines:
+        lines[:0] = ["", "Capture to the application in the real guest, "
+                     "likewise, 1080p30 (ms):"]
+    return lines
+
+
+def socket_lines(rows):
+    """A unit's way beside the bare socket's."""
+    lines = []
+    for kind in ("unix", "tcp"):
+        for name, title in (("units", "pad to pad:"),
+                            ("socket", "the bare socket:")):
+            found = [row for row in of_kind(rows, name)
+                     if row["address"].startswith(kind)]
+            if found:
+                lines.append(f"20 kB over {kind:<4}, {title:<16}" + "".join(
+                    f" {p} {show(ms_of(found, f'{p}_ns'), 3)}"
+                    for p in ("p50", "p99", "max")) + " ms")
+    return [""] + lines if lines else []
+
+
 def text_report(machine, groups, hold, targets, rows, failures):
     parts = [f"{key}: {value}" for key, value in machine.items()]
     parts += ["", "Medians over the rounds; recv and send are CPU time a frame "
@@ -342,18 +382,7 @@ def text_report(machine, groups, hold, targets, rows, failures):
             parts.append(f"  {kind:<9} {scene:<7} {address:<5}" + "".join(
                 f" {p} {show(ms_of(found, f'{name}_{p}_ns'))}"
                 for p in ("p50", "p95", "p99", "max")))
-    for kind in ("unix", "tcp"):
-        found = [row for row in of_kind(rows, "units") + of_kind(rows, "socket")
-                 if row["address"].startswith(kind)]
-        for name in ("units", "socket"):
-            some = of_kind(found, name)
-            if some:
-                parts.append(
-                    f"20 kB over {kind}, "
-                    + ("pad to pad:     " if name == "units"
-                       else "the bare socket:")
-                    + "".join(f" {p} {show(ms_of(some, f'{p}_ns'), 3)}"
-                              for p in ("p50", "p99", "max")) + " ms")
+    parts += guest_lines(rows) + socket_lines(rows)
     parts += ["", "Targets:"] + target_lines(targets)
     if failures:
         parts += ["", "Not measured, because it failed:"] + failures
@@ -413,7 +442,7 @@ def main():
     targets = Targets()
     add_cost_targets(targets, groups)
     add_stream_targets(targets, rows)
-    add_guest_targets(targets, folder)
+    add_guest_targets(targets, folder, rows)
     text = text_report(machine, groups, hold, targets, rows, failures)
     print(text)
     with open(os.path.join(folder, "table.txt"), "w",
