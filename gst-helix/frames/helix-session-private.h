@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the conversation with the shim (helix-frame-session.c) and the
+ * judgement of what it says (helix-session-messages.c) share.
+ */
+#ifndef HELIX_SESSION_PRIVATE_H
+#define HELIX_SESSION_PRIVATE_H
+
+#include "helix-frame-session.h"
+#include "helix-reader.h"
+
+G_BEGIN_DECLS
+
+struct _HelixFrameSession {
+  HelixFrameLink *link;
+  guint epoch;
+  gchar *path;
+  HelixFrameWish wish;
+  struct helix_reader reader;
+  int passed_fd; /* came with the message that is being read, or -1 */
+  guint64 nonce;
+
+  gboolean welcomed;
+  guint32 features;
+  guint scanouts; /* of the VM */
+  guint16 channel;
+  HelixSlotPool *pool; /* of the subscription, or NULL */
+  guint64 sequence;    /* of the last frame, 0 = none */
+
+  gboolean incoming_held;  /* pixels of `incoming` are on their way */
+  gboolean incoming_stale; /* for a subscription that is over */
+  HelixFrame incoming;
+  gboolean newest_held;
+  HelixFrame newest;
+
+  guint64 heard_ns;  /* last byte */
+  guint64 pinged_ns; /* last unanswered PING, 0 = none */
+  HelixSessionStats stats;
+};
+
+/* ---- helix-frame-session.c ---- */
+
+void helix_session_send (
+    HelixFrameSession *session, const guint8 *message, gsize size);
+void helix_session_send_subscribe (HelixFrameSession *session);
+void helix_session_drop_pool (HelixFrameSession *session);
+
+/* ---- helix-session-messages.c: AGAIN, or what is to be done about it ---- */
+
+/* The peer broke the rules: tells it, tells the user. */
+HelixSessionResult helix_session_violation (
+    HelixFrameSession *session, const gchar *what, GError **error);
+/* The reader has the head of a bulk message: says where the rest goes. */
+HelixSessionResult helix_session_take_head (
+    HelixFrameSession *session, GError **error);
+/* The reader has a whole message. */
+HelixSessionResult helix_session_take_message (
+    HelixFrameSession *session, GError **error);
+
+G_END_DECLS
+
+#endif /* HELIX_SESSION_PRIVATE_H */
