@@ -3,16 +3,24 @@
 
 #include <string.h>
 
+#include "helix-platform.h"
 #include "helix-transport-io.h"
 
-typedef struct {
-  HelixStreamOutboxUnit *unit; /* NULL: CAPS */
+struct _HelixStreamOutboxItem {
+  HelixStreamOutboxUnit *unit; /* NULL: CAPS, CURSOR without a shape */
+  guint32 serial;              /* of a cursor's shape */
   gsize head_size;
   gsize sent; /* bytes, of head and unit together */
   guint8 head[HELIX_HEADER_SIZE + sizeof (struct helix_caps)];
-} Item;
+};
+
+typedef HelixStreamOutboxItem Item;
 
 G_STATIC_ASSERT (sizeof (struct helix_caps) >= sizeof (struct helix_unit));
+G_STATIC_ASSERT (sizeof (struct helix_caps) >= sizeof (struct helix_cursor));
+
+/* For control, the cursor, and three units or so. */
+#define MAX_IOV 9
 
 HelixStreamOutboxUnit *
 helix_stream_outbox_unit_new (GstBuffer *buffer)
@@ -66,22 +74,29 @@ helix_stream_outbox_control (const HelixStreamOutbox *self)
   return self->control->len - self->control_sent;
 }
 
+static Item *
+item_new (const guint8 *head, gsize size, HelixStreamOutboxUnit *unit)
+{
+  Item *item = g_new0 (Item, 1);
+
+  g_assert (size <= sizeof item->head);
+  memcpy (item->head, head, size);
+  item->head_size = size;
+  item->unit = unit;
+  if (unit != NULL)
+    g_atomic_int_inc (&unit->refs);
+  return item;
+}
+
 void
 helix_stream_outbox_add (HelixStreamOutbox *self, const guint8 *head,
     gsize size, HelixStreamOutboxUnit *unit)
 {
-  Item *item = g_new0 (Item, 1);
-
-  g_return_if_fail (size <= sizeof item->head);
-  memcpy (item->head, head, size);
-  item->head_size = size;
-  item->unit = unit;
   if (unit != NULL) {
-    g_atomic_int_inc (&unit->refs);
     self->units++;
     self->bytes += unit->map.size;
   }
-  g_queue_push_tail (&self->items, item);
+  g_queue_push_tail (&self->items, item_new (head, size, unit));
 }
 
 static gsize
@@ -90,16 +105,34 @@ item_size (const Item *item)
   return item->head_size + (item->unit != NULL ? item->unit->map.size : 0);
 }
 
-/* Takes the item out of the counts and away. */
 static void
-item_free (HelixStreamOutbox *self, Item *item)
+item_free (Item *item)
+{
+  helix_stream_outbox_unit_unref (item->unit);
+  g_free (item);
+}
+
+/* Takes an item of the queue out of the counts and away. */
+static void
+take_out (HelixStreamOutbox *self, Item *item)
 {
   if (item->unit != NULL) {
     self->units--;
     self->bytes -= item->unit->map.size;
   }
-  helix_stream_outbox_unit_unref (item->unit);
-  g_free (item);
+  item_free (item);
+}
+
+gboolean
+helix_stream_outbox_cursor (HelixStreamOutbox *self, const guint8 *head,
+    gsize size, HelixStreamOutboxUnit *shape, guint32 serial)
+{
+  if (self->cursor != NULL && self->cursor->sent > 0)
+    return FALSE;
+  g_clear_pointer (&self->cursor, item_free);
+  self->cursor = item_new (head, size, shape);
+  self->cursor->serial = serial;
+  return TRUE;
 }
 
 static gboolean
@@ -116,7 +149,9 @@ helix_stream_outbox_drop (HelixStreamOutbox *self)
   guint before = self->units;
 
   while (self->items.length > keep)
-    item_free (self, g_queue_pop_tail (&self->items));
+    take_out (self, g_queue_pop_tail (&self->items));
+  if (self->cursor != NULL && self->cursor->sent == 0)
+    g_clear_pointer (&self->cursor, item_free);
   return before - self->units;
 }
 
@@ -127,7 +162,9 @@ helix_stream_outbox_abandon (HelixStreamOutbox *self)
   Item *item;
 
   while ((item = g_queue_pop_head (&self->items)) != NULL)
-    item_free (self, item);
+    take_out (self, item);
+  g_clear_pointer (&self->cursor, item_free);
+  self->cursor_serial = 0;
   g_byte_array_set_size (self->control, 0);
   self->control_sent = 0;
   return before;
@@ -136,7 +173,8 @@ helix_stream_outbox_abandon (HelixStreamOutbox *self)
 gboolean
 helix_stream_outbox_pending (const HelixStreamOutbox *self)
 {
-  return helix_stream_outbox_control (self) > 0 || self->items.length > 0;
+  return helix_stream_outbox_control (self) > 0 || self->cursor != NULL
+      || self->items.length > 0;
 }
 
 /* The unsent rest of an item. */
@@ -159,9 +197,32 @@ fill (struct iovec *iov, const Item *item)
   return n;
 }
 
-/* Books `n` bytes as sent: control first, if `control` of it was offered. */
+/* Books up to `n` bytes of an item; returns how many are left for others. */
+static gsize
+book_item (Item *item, gsize n)
+{
+  gsize part = MIN (n, item_size (item) - item->sent);
+
+  item->sent += part;
+  return n - part;
+}
+
+static gsize
+book_cursor (HelixStreamOutbox *self, gsize n)
+{
+  Item *item = self->cursor;
+
+  if (n > 0 && item->sent == 0 && item->unit != NULL)
+    self->cursor_serial = item->serial;
+  n = book_item (item, n);
+  if (item->sent == item_size (item))
+    g_clear_pointer (&self->cursor, item_free);
+  return n;
+}
+
+/* Books `n` bytes as sent, in the order in which they were offered. */
 static void
-book (HelixStreamOutbox *self, gsize n, gsize control)
+book (HelixStreamOutbox *self, gsize n, gsize control, gboolean cursor)
 {
   gsize part = MIN (n, control);
   Item *item;
@@ -172,39 +233,48 @@ book (HelixStreamOutbox *self, gsize n, gsize control)
     g_byte_array_set_size (self->control, 0);
     self->control_sent = 0;
   }
+  if (cursor)
+    n = book_cursor (self, n);
   while (n > 0 && (item = g_queue_peek_head (&self->items)) != NULL) {
-    part = MIN (n, item_size (item) - item->sent);
-    item->sent += part;
-    n -= part;
+    n = book_item (item, n);
     if (item->sent < item_size (item))
       break;
     if (item->unit != NULL) {
       self->sent_units++;
       self->sent_bytes += item->unit->map.size;
+      if (self->times != NULL && item->unit->arrived_ns != 0)
+        helix_histogram_add (
+            self->times, helix_now_ns () - item->unit->arrived_ns);
     }
-    item_free (self, g_queue_pop_head (&self->items));
+    take_out (self, g_queue_pop_head (&self->items));
   }
 }
 
+/* A message that has begun is finished; then control messages, then the
+ * cursor, then units. */
 gssize
 helix_stream_outbox_send (HelixStreamOutbox *self, gint fd, gsize limit)
 {
-  gboolean begun = has_begun (self);
+  gboolean in_unit = has_begun (self);
+  gboolean in_cursor = self->cursor != NULL && self->cursor->sent > 0;
+  gboolean cursor = self->cursor != NULL && !in_unit;
   gsize control = 0, total = 0;
-  struct iovec iov[7];
+  struct iovec iov[MAX_IOV];
   gint n = 0;
   gssize sent;
 
-  /* Control messages overtake units, at the next boundary. */
-  if (!begun && helix_stream_outbox_control (self) > 0) {
+  if (!in_unit && !in_cursor && helix_stream_outbox_control (self) > 0) {
     control = helix_stream_outbox_control (self);
     iov[n].iov_base = self->control->data + self->control_sent;
     iov[n++].iov_len = control;
   }
-  for (GList *link = self->items.head;
-       link != NULL && n + 2 <= (gint) G_N_ELEMENTS (iov); link = link->next) {
+  if (cursor)
+    n += fill (&iov[n], self->cursor);
+  for (GList *link = in_cursor ? NULL : self->items.head;
+       link != NULL && n + 2 <= MAX_IOV; link = link->next) {
     n += fill (&iov[n], link->data);
-    if (begun && helix_stream_outbox_control (self) > 0)
+    if (in_unit
+        && (helix_stream_outbox_control (self) > 0 || self->cursor != NULL))
       break;
   }
   for (gint i = 0; i < n; i++) {
@@ -213,6 +283,6 @@ helix_stream_outbox_send (HelixStreamOutbox *self, gint fd, gsize limit)
   }
   sent = helix_transport_write (fd, iov, n);
   if (sent > 0)
-    book (self, (gsize) sent, control);
+    book (self, (gsize) sent, control, cursor);
   return sent;
 }

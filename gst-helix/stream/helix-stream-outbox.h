@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is still to be sent to one peer: control messages, which go first, and
- * CAPS and UNIT messages in order. Bytes of units are shared between peers and
- * never copied. Bounds are the caller's matter. No lock.
+ * What is still to be sent to one peer: control messages, which go first, the
+ * newest CURSOR, which goes next, and CAPS and UNIT messages in order. Bytes
+ * of units and cursor shapes are shared between peers and never copied. Bounds
+ * are the caller's matter. No lock.
  */
 #ifndef HELIX_STREAM_OUTBOX_H
 #define HELIX_STREAM_OUTBOX_H
 
 #include <gst/gst.h>
 
+#include "helix-histogram.h"
 #include "helix-pack.h"
 
 G_BEGIN_DECLS
 
-/* A unit's bytes. */
+/* A unit's bytes, or a cursor shape's. */
 typedef struct {
   gint refs;
   GstBuffer *buffer;
   GstMapInfo map;
+  guint64 arrived_ns; /* helix_now_ns () when the server got it; 0 = untold */
 } HelixStreamOutboxUnit;
+
+typedef struct _HelixStreamOutboxItem HelixStreamOutboxItem;
 
 /* Takes a reference to the buffer; NULL if it cannot be mapped. */
 HelixStreamOutboxUnit *helix_stream_outbox_unit_new (GstBuffer *buffer);
@@ -29,11 +34,16 @@ typedef struct {
   guint units;                    /* that wait, the one under way included */
   gsize bytes;                    /* of those units */
   guint64 sent_units, sent_bytes; /* whole units, ever */
+  guint32 cursor_serial; /* of the last shape begun to be sent, 0 = none */
+
+  /* to be set: where the time from arrival to the last byte goes, or NULL */
+  HelixHistogram *times;
 
   /* private */
   GByteArray *control; /* whole messages, control_sent bytes of them sent */
   gsize control_sent;
-  GQueue items; /* the head may be partly sent */
+  HelixStreamOutboxItem *cursor; /* may be partly sent; NULL: none waits */
+  GQueue items;                  /* the head may be partly sent */
 } HelixStreamOutbox;
 
 void helix_stream_outbox_init (HelixStreamOutbox *self);
@@ -50,10 +60,19 @@ gsize helix_stream_outbox_control (const HelixStreamOutbox *self);
 void helix_stream_outbox_add (HelixStreamOutbox *self, const guint8 *head,
     gsize size, HelixStreamOutboxUnit *unit);
 
-/* Drops what add () added. A message that is partly sent stays, or the peer
- * could make nothing of what follows. Returns the number of units dropped. */
+/* Puts a CURSOR message in the place of the one that waits, so at most one
+ * ever does. `shape`: its pixels, those of `serial`, or NULL. FALSE: the one
+ * before is under way; try again when it is out. */
+gboolean helix_stream_outbox_cursor (HelixStreamOutbox *self,
+    const guint8 *head, gsize size, HelixStreamOutboxUnit *shape,
+    guint32 serial);
+
+/* Drops what add () and cursor () added. A message that is partly sent stays,
+ * or the peer could make nothing of what follows. Returns the number of units
+ * dropped. */
 guint helix_stream_outbox_drop (HelixStreamOutbox *self);
-/* Drops all: the peer looks for the next HELLO or WELCOME anyway. */
+/* Drops all: the peer looks for the next HELLO or WELCOME anyway. Which
+ * cursor shapes it has is forgotten. */
 guint helix_stream_outbox_abandon (HelixStreamOutbox *self);
 
 gboolean helix_stream_outbox_pending (const HelixStreamOutbox *self);

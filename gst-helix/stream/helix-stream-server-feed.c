@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the element's threads do with the server: units in, numbers out. */
+/* What the element's threads give the server: caps, units, the cursor. */
 #include <errno.h>
 #include <time.h>
 
@@ -7,21 +7,29 @@
 #include "helix-stream-server-private.h"
 
 guint
-helix_stream_server_live (HelixStreamServer *self)
+helix_stream_server_live (HelixStreamServer *self, guint32 role)
 {
   guint n = 0;
 
-  for (guint i = 0; i < self->sessions->len; i++)
-    n += ((HelixStreamSession *) self->sessions->pdata[i])->state
-        == HELIX_STREAM_SESSION_LIVE;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    const HelixStreamSession *session = self->sessions->pdata[i];
+
+    n += session->state == HELIX_STREAM_SESSION_LIVE && session->role == role;
+  }
   return n;
 }
 
 HelixStreamSessionPolicy
 helix_stream_server_policy (HelixStreamServer *self)
 {
-  HelixStreamSessionPolicy policy = {self->token,
-      helix_stream_server_live (self) >= self->max_clients, self->recover};
+  HelixStreamSessionPolicy policy = {
+      .token = self->token,
+      .full = helix_stream_server_live (self, HELIX_ROLE_STREAM)
+          >= self->max_clients,
+      .control_full = helix_stream_server_live (self, HELIX_ROLE_CONTROL)
+          >= HELIX_STREAM_SERVER_MAX_CONTROL,
+      .recover = self->recover,
+  };
 
   return policy;
 }
@@ -49,8 +57,122 @@ helix_stream_server_set_caps (
 }
 
 void
-helix_stream_server_push (
-    HelixStreamServer *self, GstBuffer *buffer, const struct helix_unit *head)
+helix_stream_server_describe (HelixStreamServer *self, const gchar *text)
+{
+  pthread_mutex_lock (&self->lock);
+  g_free (self->description);
+  self->description = g_strdup (text);
+  pthread_mutex_unlock (&self->lock);
+}
+
+/* As what the far end checks, so that it never has a reason to complain. */
+static gboolean
+cursor_is_good (
+    const struct helix_cursor *cursor, const HelixStreamOutboxUnit *shape)
+{
+  if (cursor->scanout >= HELIX_MAX_SCANOUTS)
+    return FALSE;
+  if (shape == NULL)
+    return TRUE;
+  return cursor->serial != 0 && cursor->width >= 1
+      && cursor->width <= HELIX_MAX_CURSOR && cursor->height >= 1
+      && cursor->height <= HELIX_MAX_CURSOR && cursor->hot_x < cursor->width
+      && cursor->hot_y < cursor->height
+      && shape->map.size == (gsize) cursor->width * cursor->height * 4;
+}
+
+/* Takes `shape`. What is told of a shape is always what was told with it. */
+static void
+keep_cursor (HelixStreamCursor *self, const struct helix_cursor *cursor,
+    HelixStreamOutboxUnit *shape)
+{
+  struct helix_cursor last = self->head;
+
+  self->known = TRUE;
+  self->head = *cursor;
+  if (shape != NULL) {
+    helix_stream_outbox_unit_unref (self->shape);
+    self->shape = shape;
+    return;
+  }
+  if (self->shape == NULL || last.serial != cursor->serial) {
+    g_clear_pointer (&self->shape, helix_stream_outbox_unit_unref);
+    last.serial = last.width = last.height = last.hot_x = last.hot_y = 0;
+  }
+  self->head.serial = last.serial;
+  self->head.width = last.width;
+  self->head.height = last.height;
+  self->head.hot_x = last.hot_x;
+  self->head.hot_y = last.hot_y;
+}
+
+/* After something was queued for a session that had nothing to send before:
+ * sends what its socket takes. Returns whether the thread must do the rest. */
+static gboolean
+send_now (HelixStreamSession *session, gboolean waited, guint64 now)
+{
+  /* Otherwise the thread is at it, and order must be kept. */
+  if (!waited)
+    helix_stream_session_flush (session, G_MAXSIZE, now);
+  return (helix_stream_session_pending (session) && !waited)
+      || session->state == HELIX_STREAM_SESSION_DEAD || session->needs_key
+      || session->wants_list;
+}
+
+gboolean
+helix_stream_server_cursor (HelixStreamServer *self,
+    const struct helix_cursor *cursor, GstBuffer *shape)
+{
+  struct helix_cursor own = *cursor;
+  HelixStreamOutboxUnit *unit = NULL;
+  gboolean work = FALSE;
+  guint64 now;
+
+  if (shape != NULL && (unit = helix_stream_outbox_unit_new (shape)) == NULL)
+    return FALSE;
+  own.flags &= ~HELIX_CURSOR_SHAPE;
+  if (!cursor_is_good (&own, unit)) {
+    helix_stream_outbox_unit_unref (unit);
+    return FALSE;
+  }
+  pthread_mutex_lock (&self->lock);
+  now = helix_now_ns ();
+  keep_cursor (&self->cursor, &own, unit);
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixStreamSession *session = self->sessions->pdata[i];
+    gboolean waited = helix_stream_session_pending (session);
+
+    session->cursor_due = TRUE;
+    if (helix_stream_session_watches (session))
+      work |= send_now (session, waited, now);
+  }
+  pthread_mutex_unlock (&self->lock);
+  if (work)
+    helix_wakeup_raise (self->wakeup);
+  return TRUE;
+}
+
+static void
+count_unit (HelixStreamServer *self, const struct helix_unit *head, gsize size,
+    guint64 pushed_ns)
+{
+  self->units++;
+  self->bytes += size;
+  self->units_since_asked++;
+  self->last_unit = head->sent_ns;
+  if (pushed_ns <= head->sent_ns)
+    helix_histogram_add (&self->encode, head->sent_ns - pushed_ns);
+  if (head->capture_ns <= head->sent_ns)
+    helix_histogram_add (&self->latency, head->sent_ns - head->capture_ns);
+  if (head->flags & HELIX_UNIT_KEY) {
+    self->keyframes++;
+    self->key_asked = self->key_wanted = FALSE;
+  }
+}
+
+void
+helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
+    const struct helix_unit *head, guint64 pushed_ns)
 {
   HelixStreamOutboxUnit *unit = helix_stream_outbox_unit_new (buffer);
   gboolean work = FALSE;
@@ -60,30 +182,21 @@ helix_stream_server_push (
 
   if (unit == NULL)
     return;
+  unit->arrived_ns = head->sent_ns;
   pthread_mutex_lock (&self->lock);
   if (self->caps.caps_id == 0)
     goto done;
   now = helix_now_ns ();
   own.caps_id = self->caps.caps_id;
   own.sequence = self->sequence++;
-  self->units++;
-  self->bytes += unit->map.size;
-  self->units_since_asked++;
-  if (own.flags & HELIX_UNIT_KEY) {
-    self->keyframes++;
-    self->key_asked = self->key_wanted = FALSE;
-  }
+  count_unit (self, &own, unit->map.size, pushed_ns);
   policy = helix_stream_server_policy (self);
   for (guint i = 0; i < self->sessions->len; i++) {
     HelixStreamSession *session = self->sessions->pdata[i];
     gboolean waited = helix_stream_session_pending (session);
 
     helix_stream_session_push (session, &policy, unit, &own, &self->caps);
-    /* Otherwise the thread is at it, and order must be kept. */
-    if (!waited)
-      helix_stream_session_flush (session, G_MAXSIZE, now);
-    work |= helix_stream_session_pending (session) && !waited;
-    work |= session->state == HELIX_STREAM_SESSION_DEAD || session->needs_key;
+    work |= send_now (session, waited, now);
     /* A request that was held back for want of units is due now. */
     work |= session->state == HELIX_STREAM_SESSION_LIVE && session->waits_key;
   }
@@ -149,59 +262,7 @@ helix_stream_server_clients (HelixStreamServer *self)
   guint n;
 
   pthread_mutex_lock (&self->lock);
-  n = helix_stream_server_live (self);
+  n = helix_stream_server_live (self, HELIX_ROLE_STREAM);
   pthread_mutex_unlock (&self->lock);
   return n;
-}
-
-static GstStructure *
-session_stats (const HelixStreamSession *session)
-{
-  return gst_structure_new ("client", "id", G_TYPE_UINT, session->id, "peer",
-      G_TYPE_STRING, session->peer, "units", G_TYPE_UINT64,
-      session->out.sent_units, "bytes", G_TYPE_UINT64, session->out.sent_bytes,
-      "dropped", G_TYPE_UINT64, session->dropped, "queued-units", G_TYPE_UINT,
-      session->out.units, "queued-bytes", G_TYPE_UINT64,
-      (guint64) session->out.bytes, "received-units", G_TYPE_UINT64,
-      session->told.units, "received-bytes", G_TYPE_UINT64, session->told.bytes,
-      "lost", G_TYPE_UINT64, session->told.lost, "latency", G_TYPE_UINT64,
-      session->told.units > 0 ? session->told.latency_ns : HELIX_NONE64, NULL);
-}
-
-GstStructure *
-helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
-{
-  GValue list = G_VALUE_INIT, item = G_VALUE_INIT;
-  guint64 units, bytes, dropped;
-  GstStructure *stats;
-
-  g_value_init (&list, GST_TYPE_LIST);
-  pthread_mutex_lock (&self->lock);
-  units = self->gone_units;
-  bytes = self->gone_bytes;
-  dropped = self->gone_dropped;
-  for (guint i = 0; i < self->sessions->len; i++) {
-    const HelixStreamSession *session = self->sessions->pdata[i];
-
-    units += session->out.sent_units;
-    bytes += session->out.sent_bytes;
-    dropped += session->dropped;
-    if (session->state != HELIX_STREAM_SESSION_LIVE)
-      continue;
-    g_value_init (&item, GST_TYPE_STRUCTURE);
-    g_value_take_boxed (&item, session_stats (session));
-    gst_value_list_append_and_take_value (&list, &item);
-  }
-  stats = gst_structure_new (name, "address", G_TYPE_STRING,
-      self->listener != NULL ? self->listener->text : self->address->text,
-      "num-clients", G_TYPE_UINT, helix_stream_server_live (self),
-      "clients-total", G_TYPE_UINT64, self->joined, "rejected", G_TYPE_UINT64,
-      self->rejected, "units", G_TYPE_UINT64, self->units, "bytes",
-      G_TYPE_UINT64, self->bytes, "keyframes", G_TYPE_UINT64, self->keyframes,
-      "keyframes-requested", G_TYPE_UINT64, self->asked, "units-sent",
-      G_TYPE_UINT64, units, "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped",
-      G_TYPE_UINT64, dropped, NULL);
-  pthread_mutex_unlock (&self->lock);
-  gst_structure_take_value (stats, "clients", &list);
-  return stats;
 }

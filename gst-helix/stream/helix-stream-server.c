@@ -13,7 +13,7 @@
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
 
-/* Connections that have not said HELLO, beyond max-clients. */
+/* Connections that have not said HELLO, beyond those that may. */
 #define MAX_STRANGERS 8
 
 /* Between two requests for a keyframe; and before one is repeated that the
@@ -29,45 +29,45 @@
 #define DIAL_GAP_MIN_NS (20 * MSECOND)
 #define DIAL_GAP_MAX_NS (500 * MSECOND)
 
-typedef enum {
-  NOTE_ADDED,
-  NOTE_REMOVED,
-  NOTE_KEYFRAME,
-  NOTE_PROBLEM,
-  NOTE_FATAL,
-} NoteKind;
-
-/* A callback to make once the lock is free. */
-typedef struct {
-  NoteKind kind;
-  guint id;
-  gchar *text;
-  GError *error;
-} Note;
-
 /* ---- under the lock ---- */
 
-static void
-note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text,
-    GError *error)
+HelixStreamNote *
+helix_stream_server_note (HelixStreamServer *self, HelixStreamNoteKind kind,
+    guint id, const gchar *text)
 {
-  Note *n = g_new0 (Note, 1);
+  HelixStreamNote *note = g_new0 (HelixStreamNote, 1);
 
-  n->kind = kind;
-  n->id = id;
-  n->text = g_strdup (text);
-  n->error = error;
-  g_queue_push_tail (&self->notes, n);
+  note->kind = kind;
+  note->id = id;
+  note->text = g_strdup (text);
+  g_queue_push_tail (&self->notes, note);
+  return note;
+}
+
+static void
+note_error (HelixStreamServer *self, HelixStreamNoteKind kind, GError *error)
+{
+  helix_stream_server_note (self, kind, 0, NULL)->error = error;
+}
+
+static void
+note_free (HelixStreamNote *note)
+{
+  g_clear_error (&note->error);
+  g_free (note->text);
+  g_free (note);
 }
 
 static void
 add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
 {
   HelixStreamSession *session = helix_stream_session_new (
-      self->next_id++, fd, peer, self->listener == NULL, now);
+      self->next_id++, fd, peer, self->listener == NULL, &self->cursor, now);
 
+  session->out.times = &self->send;
   if (self->listener != NULL
-      && self->sessions->len >= self->max_clients + MAX_STRANGERS) {
+      && self->sessions->len >= self->max_clients
+              + HELIX_STREAM_SERVER_MAX_CONTROL + MAX_STRANGERS) {
     self->rejected++;
     helix_stream_session_refuse (session, HELIX_ERROR_BUSY, 0,
         "too many connections are open already", now);
@@ -86,22 +86,25 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
 {
   gboolean live = session->state == HELIX_STREAM_SESSION_LIVE;
 
+  helix_stream_server_heed (self, session, now);
   if (session->announced && (!live || session->restarted)) {
     session->announced = FALSE;
-    note (self, NOTE_REMOVED, session->id,
+    helix_stream_server_note (self, HELIX_STREAM_NOTE_REMOVED, session->id,
         live                          ? "it started a new session"
             : session->reason != NULL ? session->reason
-                                      : "it is gone",
-        NULL);
-    if (live)
+                                      : "it is gone");
+    if (live) {
       session->id = self->next_id++;
+      self->rejoined++;
+    }
   }
   session->restarted = FALSE;
-  if (live && !session->announced) {
+  if (helix_stream_session_watches (session) && !session->announced) {
     session->announced = TRUE;
     self->joined++;
     self->outage_told = FALSE;
-    note (self, NOTE_ADDED, session->id, session->peer, NULL);
+    helix_stream_server_note (
+        self, HELIX_STREAM_NOTE_ADDED, session->id, session->peer);
   }
   if (session->needs_key) {
     session->needs_key = FALSE;
@@ -113,7 +116,8 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
   GST_INFO ("%s", session->problem->message);
   if (now - self->problem_at >= PROBLEM_GAP_NS) {
     self->problem_at = now;
-    note (self, NOTE_PROBLEM, 0, NULL, g_steal_pointer (&session->problem));
+    note_error (
+        self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&session->problem));
   }
   g_clear_error (&session->problem);
 }
@@ -168,7 +172,7 @@ tick_key (HelixStreamServer *self, guint64 now)
   self->key_asked_at = now;
   self->units_since_asked = 0;
   self->asked++;
-  note (self, NOTE_KEYFRAME, 0, NULL, NULL);
+  helix_stream_server_note (self, HELIX_STREAM_NOTE_KEYFRAME, 0, NULL);
   return G_MAXUINT64;
 }
 
@@ -186,6 +190,7 @@ tick (HelixStreamServer *self, guint64 now)
     look_at (self, session, now);
     next = MIN (next, due);
   }
+  next = MIN (next, helix_stream_server_tick_wishes (self, now));
   next = MIN (next, tick_key (self, now));
   reap (self, now);
   if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed)
@@ -196,30 +201,43 @@ tick (HelixStreamServer *self, guint64 now)
 /* ---- the thread ---- */
 
 static void
+call_back (HelixStreamServer *self, const HelixStreamNote *note)
+{
+  const HelixStreamServerCallbacks *callbacks = &self->callbacks;
+
+  switch (note->kind) {
+    case HELIX_STREAM_NOTE_ADDED:
+      callbacks->client_added (self->user, note->id, note->text);
+      break;
+    case HELIX_STREAM_NOTE_REMOVED:
+      callbacks->client_removed (self->user, note->id, note->text);
+      break;
+    case HELIX_STREAM_NOTE_KEYFRAME:
+      callbacks->keyframe_wanted (self->user);
+      break;
+    case HELIX_STREAM_NOTE_WISH:
+      callbacks->wished (self->user, note->id, &note->wish);
+      break;
+    case HELIX_STREAM_NOTE_SHOW:
+      callbacks->show (self->user, note->id, &note->show);
+      break;
+    case HELIX_STREAM_NOTE_PROBLEM:
+    case HELIX_STREAM_NOTE_FATAL:
+      callbacks->problem (
+          self->user, note->error, note->kind == HELIX_STREAM_NOTE_FATAL);
+      break;
+  }
+}
+
+static void
 deliver (HelixStreamServer *self)
 {
-  Note *n;
+  HelixStreamNote *note;
 
-  while ((n = g_queue_pop_head (&self->notes)) != NULL) {
+  while ((note = g_queue_pop_head (&self->notes)) != NULL) {
     pthread_mutex_unlock (&self->lock);
-    switch (n->kind) {
-      case NOTE_ADDED:
-        self->callbacks.client_added (self->user, n->id, n->text);
-        break;
-      case NOTE_REMOVED:
-        self->callbacks.client_removed (self->user, n->id, n->text);
-        break;
-      case NOTE_KEYFRAME:
-        self->callbacks.keyframe_wanted (self->user);
-        break;
-      case NOTE_PROBLEM:
-      case NOTE_FATAL:
-        self->callbacks.problem (self->user, n->error, n->kind == NOTE_FATAL);
-        break;
-    }
-    g_clear_error (&n->error);
-    g_free (n->text);
-    g_free (n);
+    call_back (self, note);
+    note_free (note);
     pthread_mutex_lock (&self->lock);
   }
 }
@@ -239,7 +257,7 @@ accept_all (HelixStreamServer *self, guint index, guint64 now)
     }
     if (error != NULL && now - self->problem_at >= PROBLEM_GAP_NS) {
       self->problem_at = now;
-      note (self, NOTE_PROBLEM, 0, NULL, g_steal_pointer (&error));
+      note_error (self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&error));
     }
     return;
   }
@@ -263,16 +281,17 @@ dial (HelixStreamServer *self)
   self->dial_at =
       now + self->dial_gap * (guint64) g_random_int_range (75, 126) / 100;
   if (fd >= 0) {
+    self->rejoined += self->joined > 0;
     add_session (self, fd, g_strdup (self->address->text), now);
     self->outage_told = FALSE;
   } else if (self->stop) {
     g_clear_error (&error);
   } else if (!helix_transport_error_is_temporary (error)) {
     self->dial_failed = TRUE;
-    note (self, NOTE_FATAL, 0, NULL, error);
+    note_error (self, HELIX_STREAM_NOTE_FATAL, error);
   } else if (!self->outage_told) {
     self->outage_told = TRUE;
-    note (self, NOTE_PROBLEM, 0, NULL, error);
+    note_error (self, HELIX_STREAM_NOTE_PROBLEM, error);
   } else {
     g_clear_error (&error);
   }
@@ -416,6 +435,7 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   self->recover = config->recover;
   self->sessions = g_ptr_array_new ();
   self->next_id = 1;
+  self->started = helix_now_ns ();
   self->dial_gap = DIAL_GAP_MIN_NS / 2;
   g_queue_init (&self->notes);
   pthread_mutex_init (&self->lock, NULL);
@@ -436,16 +456,15 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
 static void
 dispose (HelixStreamServer *self)
 {
-  Note *n;
+  HelixStreamNote *note;
 
   for (guint i = 0; i < self->sessions->len; i++)
     helix_stream_session_free (self->sessions->pdata[i]);
   g_ptr_array_unref (self->sessions);
-  while ((n = g_queue_pop_head (&self->notes)) != NULL) {
-    g_clear_error (&n->error);
-    g_free (n->text);
-    g_free (n);
-  }
+  while ((note = g_queue_pop_head (&self->notes)) != NULL)
+    note_free (note);
+  helix_stream_outbox_unit_unref (self->cursor.shape);
+  g_free (self->description);
   helix_listener_free (self->listener);
   helix_address_free (self->address);
   g_object_unref (self->cancel);

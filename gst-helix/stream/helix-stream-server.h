@@ -19,12 +19,27 @@ G_BEGIN_DECLS
 
 typedef struct _HelixStreamServer HelixStreamServer;
 
-/* All called from the server's thread, with no lock held. */
+/* Changes of one setting a second that reach the pipeline: a hostile guest
+ * sends thousands, and encoders pay for each (vtenc drains). */
+#define HELIX_STREAM_SERVER_WISHES 4
+
+/* Peers that only steer or ask, beside max_clients. */
+#define HELIX_STREAM_SERVER_MAX_CONTROL 8
+
+/* All called from the server's thread, with no lock held, so that they may
+ * take their time and call the server. */
 typedef struct {
   void (*client_added) (gpointer user, guint id, const gchar *peer);
   void (*client_removed) (gpointer user, guint id, const gchar *reason);
   /* A key unit is needed soon. Already rate-limited. */
   void (*keyframe_wanted) (gpointer user);
+  /* A peer wishes something: only what wish->fields names. Not before
+   * helix_stream_server_obey (). Each field comes at most
+   * HELIX_STREAM_SERVER_WISHES times a second; of several peers' wishes in
+   * between only the newest is told, from whomever it is. */
+  void (*wished) (gpointer user, guint id, const struct helix_config *wish);
+  /* A picture is to be shown; likewise only the newest that waits. */
+  void (*show) (gpointer user, guint id, const struct helix_show *show);
   /* fatal: the server does nothing any more. Else a warning, at most one a
    * second, once per outage. */
   void (*problem) (gpointer user, const GError *error, gboolean fatal);
@@ -50,10 +65,32 @@ void helix_stream_server_free (HelixStreamServer *self);
 void helix_stream_server_set_caps (
     HelixStreamServer *self, const struct helix_caps *caps);
 
+/* What is served, for people, as "x264enc, H.264 1920x1080": STATUS's text. */
+void helix_stream_server_describe (HelixStreamServer *self, const gchar *text);
+
+/* From now on peers' wishes are told; those that came before as well. */
+void helix_stream_server_obey (HelixStreamServer *self);
+
+/* Says ERROR to a peer that is still there; from callbacks. Not fatal ones. */
+void helix_stream_server_tell (HelixStreamServer *self, guint id,
+    enum helix_error_code code, enum helix_type refers, const gchar *text);
+
+/* Has a keyframe made soon, whoever waits for one. */
+void helix_stream_server_want_key (HelixStreamServer *self);
+
+/* The cursor is now like this. `shape`: its pixels, width * height * 4 bytes,
+ * or NULL: that of cursor->serial is known, or there is none. The newest is
+ * sent to everybody that watches, and kept for those to come. FALSE, and
+ * nothing is done: it breaks the protocol's rules. */
+gboolean helix_stream_server_cursor (HelixStreamServer *self,
+    const struct helix_cursor *cursor, GstBuffer *shape);
+
 /* Sends one unit (the buffer is kept until everybody has it). sequence and
- * caps_id of `head` are filled in here. Before set_caps: dropped. */
-void helix_stream_server_push (
-    HelixStreamServer *self, GstBuffer *buffer, const struct helix_unit *head);
+ * caps_id of `head` are filled in here; head->sent_ns is when it came in.
+ * `pushed_ns`: when its raw picture went to the encoder, or HELIX_NONE64.
+ * Before set_caps: dropped. */
+void helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
+    const struct helix_unit *head, guint64 pushed_ns);
 
 /* A unit that cannot be sent: leaves a gap in the sequence. */
 void helix_stream_server_skip (HelixStreamServer *self);
@@ -63,7 +100,7 @@ void helix_stream_server_skip (HelixStreamServer *self);
 void helix_stream_server_end (HelixStreamServer *self, guint timeout_ms);
 void helix_stream_server_interrupt (HelixStreamServer *self, gboolean on);
 
-/* Live peers. */
+/* Live peers that get the stream. */
 guint helix_stream_server_clients (HelixStreamServer *self);
 
 /* A new structure, named `name`. */

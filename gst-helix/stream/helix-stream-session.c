@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-stream-session.h"
+#include "helix-stream-session-private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,31 +20,28 @@
 #define MAX_MESSAGES 32
 #define MAX_READS 512
 
-/* One peer's KEYFRAME costs every peer bits, so it counts only so often. */
-#define KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
-
-/* Drops what waits. CAPS among it will be sent again. */
-static guint
-drop_units (HelixStreamSession *self)
+guint
+helix_stream_session_drop (HelixStreamSession *self)
 {
   guint units = helix_stream_outbox_drop (&self->out);
 
   self->caps_id = 0;
+  self->cursor_due = self->cursor->known;
   self->dropped += units;
   return units;
 }
 
-/* Likewise with all messages, even one that is partly sent. */
-static void
-abandon (HelixStreamSession *self)
+void
+helix_stream_session_abandon (HelixStreamSession *self)
 {
   self->caps_id = 0;
+  self->cursor_due = self->cursor->known;
   self->dropped += helix_stream_outbox_abandon (&self->out);
 }
 
 HelixStreamSession *
-helix_stream_session_new (
-    guint32 id, gint fd, gchar *peer, gboolean resync, guint64 now)
+helix_stream_session_new (guint32 id, gint fd, gchar *peer, gboolean resync,
+    const HelixStreamCursor *cursor, guint64 now)
 {
   HelixStreamSession *self = g_new0 (HelixStreamSession, 1);
 
@@ -52,6 +49,7 @@ helix_stream_session_new (
   self->fd = fd;
   self->peer = peer != NULL ? peer : g_strdup ("?");
   self->resync = resync;
+  self->cursor = cursor;
   self->opened = self->last_read = self->last_write = now;
   helix_stream_outbox_init (&self->out);
   helix_reader_init (&self->reader);
@@ -69,25 +67,39 @@ helix_stream_session_free (HelixStreamSession *self)
   g_free (self);
 }
 
-static void
-die (HelixStreamSession *self, const gchar *reason)
+void
+helix_stream_session_die (HelixStreamSession *self, const gchar *reason)
 {
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
   self->state = HELIX_STREAM_SESSION_DEAD;
 }
 
+gboolean
+helix_stream_session_watches (const HelixStreamSession *self)
+{
+  return self->state == HELIX_STREAM_SESSION_LIVE
+      && self->role == HELIX_ROLE_STREAM;
+}
+
 /* ---- out ---- */
 
-static void
-say (HelixStreamSession *self, const guint8 *message, gsize size)
+void
+helix_stream_session_say (
+    HelixStreamSession *self, const guint8 *message, gsize size)
 {
   if (self->state == HELIX_STREAM_SESSION_DEAD)
     return;
   if (helix_stream_outbox_control (&self->out) + size > MAX_CONTROL)
-    die (self, "it asks without reading the answers");
+    helix_stream_session_die (self, "it asks without reading the answers");
   else
     helix_stream_outbox_say (&self->out, message, size);
+}
+
+gboolean
+helix_stream_session_listens (const HelixStreamSession *self)
+{
+  return helix_stream_outbox_control (&self->out) == 0;
 }
 
 static void
@@ -95,7 +107,7 @@ start_closing (HelixStreamSession *self, const gchar *reason, guint64 now)
 {
   if (self->state >= HELIX_STREAM_SESSION_CLOSING)
     return;
-  drop_units (self);
+  helix_stream_session_drop (self);
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
   self->state = HELIX_STREAM_SESSION_CLOSING;
@@ -108,7 +120,7 @@ helix_stream_session_bye (
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  say (self, message,
+  helix_stream_session_say (self, message,
       helix_pack_bye (message, bye_reason,
           bye_reason == HELIX_BYE_EOS ? "end of stream" : "closing down"));
   start_closing (self, "this end closes", now);
@@ -121,7 +133,8 @@ helix_stream_session_refuse (HelixStreamSession *self,
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  say (self, message, helix_pack_error (message, 0, code, refers, text));
+  helix_stream_session_say (
+      self, message, helix_pack_error (message, 0, code, refers, text));
   if (!helix_error_is_fatal (code))
     return;
   /* That a peer is gone, or comes when the house is full, is no fault. */
@@ -135,16 +148,55 @@ helix_stream_session_refuse (HelixStreamSession *self,
 gboolean
 helix_stream_session_pending (const HelixStreamSession *self)
 {
-  return self->state != HELIX_STREAM_SESSION_DEAD
-      && helix_stream_outbox_pending (&self->out);
+  if (self->state == HELIX_STREAM_SESSION_DEAD)
+    return FALSE;
+  return helix_stream_outbox_pending (&self->out)
+      || (self->cursor_due && helix_stream_session_watches (self));
+}
+
+/* The cursor as it is now replaces the one that waits: so a slow peer has one
+ * message of this kind before it, not one for each of its movements. */
+static void
+offer_cursor (HelixStreamSession *self)
+{
+  struct helix_cursor head = self->cursor->head;
+  HelixStreamOutboxUnit *shape = self->cursor->shape;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size;
+
+  if (!self->cursor_due || !helix_stream_session_watches (self))
+    return;
+  if (shape != NULL && self->out.cursor_serial == head.serial)
+    shape = NULL; /* it is there already */
+  if (shape != NULL)
+    head.flags |= HELIX_CURSOR_SHAPE;
+  size = helix_pack_cursor (
+      message, 0, &head, shape != NULL ? (guint32) shape->map.size : 0);
+  if (helix_stream_outbox_cursor (
+          &self->out, message, size, shape, head.serial))
+    self->cursor_due = FALSE;
+}
+
+/* One write. */
+static gssize
+send_some (HelixStreamSession *self, gsize limit)
+{
+  guint64 units = self->out.sent_units;
+  gssize sent = helix_stream_outbox_send (&self->out, self->fd, limit);
+
+  if (self->out.sent_units > units)
+    self->last_unit = helix_now_ns ();
+  return sent;
 }
 
 void
 helix_stream_session_flush (HelixStreamSession *self, gsize limit, guint64 now)
 {
   while (helix_stream_session_pending (self) && limit > 0) {
-    gssize sent = helix_stream_outbox_send (&self->out, self->fd, limit);
+    gssize sent;
 
+    offer_cursor (self);
+    sent = send_some (self, limit);
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       if (!self->blocked)
         self->last_write = now;
@@ -152,7 +204,7 @@ helix_stream_session_flush (HelixStreamSession *self, gsize limit, guint64 now)
       return;
     }
     if (sent < 0) {
-      die (self, g_strerror (errno));
+      helix_stream_session_die (self, g_strerror (errno));
       return;
     }
     self->last_write = now;
@@ -174,11 +226,11 @@ static void
 overflow (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
     gboolean key)
 {
-  guint units = drop_units (self);
+  guint units = helix_stream_session_drop (self);
 
   GST_INFO ("client %u takes no more: dropped %u units", self->id, units);
   if (!policy->recover) {
-    die (self, "it is too slow (recover-policy=none)");
+    helix_stream_session_die (self, "it is too slow (recover-policy=none)");
     return;
   }
   if (!key)
@@ -194,7 +246,7 @@ helix_stream_session_push (HelixStreamSession *self,
   struct helix_unit own = *head;
   guint8 message[HELIX_MAX_MESSAGE];
 
-  if (self->state != HELIX_STREAM_SESSION_LIVE)
+  if (!helix_stream_session_watches (self))
     return;
   if (!self->waits_key && self->out.units > 0
       && (self->out.units >= HELIX_STREAM_SESSION_MAX_UNITS
@@ -210,6 +262,8 @@ helix_stream_session_push (HelixStreamSession *self,
   if (self->waits_key)
     own.flags |= HELIX_UNIT_DISCONT;
   self->waits_key = self->owes_key = FALSE;
+  if (key)
+    self->asks_again = FALSE;
 
   if (self->caps_id != caps->caps_id) {
     helix_stream_outbox_add (
@@ -221,175 +275,6 @@ helix_stream_session_push (HelixStreamSession *self,
 }
 
 /* ---- in ---- */
-
-/* Takes as long for a near miss as for a wild guess. */
-static gboolean
-token_equal (const gchar *ours, const gchar *theirs)
-{
-  gsize size = strlen (ours);
-  guint8 differ = size != strlen (theirs);
-
-  for (gsize i = 0; i < size && i < strlen (theirs); i++)
-    differ |= (guint8) (ours[i] ^ theirs[i]);
-  return !differ;
-}
-
-static void
-got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
-    guint64 now)
-{
-  const struct helix_reader *r = &self->reader;
-  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
-  struct helix_welcome welcome = {0};
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_hello hello;
-  const gchar *why;
-
-  if (!helix_unpack_hello (
-          &hello, token, name, r->payload, r->payload_size, &why)) {
-    helix_stream_session_refuse (
-        self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
-    return;
-  }
-  if (hello.version_min > HELIX_VERSION_MAX
-      || hello.version_max < HELIX_VERSION_MIN) {
-    g_autofree gchar *text = g_strdup_printf (
-        "it speaks versions %u to %u, this end %u to %u: update the older "
-        "end",
-        hello.version_min, hello.version_max, HELIX_VERSION_MIN,
-        HELIX_VERSION_MAX);
-    helix_stream_session_refuse (
-        self, HELIX_ERROR_VERSION, HELIX_HELLO, text, now);
-    return;
-  }
-  if (hello.role != HELIX_ROLE_STREAM) {
-    helix_stream_session_refuse (self, HELIX_ERROR_ROLE, HELIX_HELLO,
-        "this is helixguestsink, which speaks the stream protocol to "
-        "helixsrc; helixqemusrc connects to the shim's socket",
-        now);
-    return;
-  }
-  if (policy->token != NULL && !token_equal (policy->token, token)) {
-    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
-        "the token is wrong: set the same token at both ends", now);
-    return;
-  }
-  if (policy->full && self->state != HELIX_STREAM_SESSION_LIVE) {
-    helix_stream_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
-        "max-clients are connected already", now);
-    return;
-  }
-
-  if (self->state == HELIX_STREAM_SESSION_LIVE)
-    self->restarted = TRUE;
-  /* The new session must not wait for the old one's backlog. */
-  if (self->resync)
-    abandon (self);
-  else
-    drop_units (self);
-  welcome.version = MIN (hello.version_max, HELIX_VERSION_MAX);
-  welcome.role = HELIX_ROLE_STREAM;
-  welcome.pid = (guint32) getpid ();
-  welcome.nonce = hello.nonce;
-  say (self, message,
-      helix_pack_welcome (
-          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION));
-  self->state = HELIX_STREAM_SESSION_LIVE;
-  self->waits_key = TRUE;
-  self->owes_key = FALSE;
-  self->needs_key = TRUE;
-  self->last_ping = now;
-  memset (&self->told, 0, sizeof self->told);
-}
-
-static void
-got_live (HelixStreamSession *self, guint64 now)
-{
-  const struct helix_reader *r = &self->reader;
-  struct helix_keyframe keyframe;
-  struct helix_config config;
-  struct helix_stats stats;
-  struct helix_bye bye;
-  struct helix_pong pong;
-  gchar text[HELIX_MAX_TEXT + 1];
-  const gchar *why = NULL;
-
-  switch (r->header.type) {
-    case HELIX_PONG:
-      if (r->payload_size > 0)
-        helix_unpack_pong (&pong, r->payload, r->payload_size, &why);
-      break;
-    case HELIX_KEYFRAME:
-      if (helix_unpack_keyframe (&keyframe, r->payload, r->payload_size, &why)
-          && now - self->last_asked >= KEYFRAME_NS) {
-        self->last_asked = now;
-        self->needs_key = TRUE;
-      }
-      break;
-    case HELIX_STATS:
-      if (helix_unpack_stats (&stats, r->payload, r->payload_size, &why))
-        self->told = stats;
-      break;
-    case HELIX_CONFIG:
-      helix_unpack_config (&config, r->payload, r->payload_size, &why);
-      break;
-    case HELIX_BYE:
-      if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
-        die (self, "it said goodbye");
-      break;
-    default:
-      helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
-          r->header.type, "this message means nothing to helixguestsink", now);
-      break;
-  }
-  if (why != NULL)
-    helix_stream_session_refuse (
-        self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
-}
-
-static void
-got_message (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
-    guint64 now)
-{
-  const struct helix_reader *r = &self->reader;
-  guint8 message[HELIX_MAX_MESSAGE];
-  gchar text[HELIX_MAX_TEXT + 1];
-  struct helix_error error;
-  struct helix_ping ping;
-  const gchar *why;
-
-  switch (r->header.type) {
-    case HELIX_PING:
-      if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why)) {
-        helix_stream_session_refuse (
-            self, HELIX_ERROR_PROTOCOL, HELIX_PING, why, now);
-        break;
-      }
-      say (self, message,
-          helix_pack_pong_for (
-              message, &r->header, r->payload, now, helix_now_ns ()));
-      break;
-    case HELIX_HELLO:
-      got_hello (self, policy, now);
-      break;
-    case HELIX_ERROR:
-      if (helix_unpack_error (
-              &error, text, r->payload, r->payload_size, &why)) {
-        GST_WARNING ("client %u reports %s: %s", self->id,
-            helix_error_name (error.code), text);
-        if (helix_error_is_fatal (error.code))
-          die (self, text);
-      }
-      break;
-    default:
-      if (self->state == HELIX_STREAM_SESSION_LIVE)
-        got_live (self, now);
-      else if (!self->resync && r->header.type != HELIX_PONG)
-        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
-            "the first message must be HELLO", now);
-      break;
-  }
-}
 
 /* What cannot be a client's message: give up, or look for the next HELLO. */
 static void
@@ -414,7 +299,7 @@ drain (HelixStreamSession *self)
   for (guint i = 0; i < MAX_MESSAGES && n > 0; i++)
     n = helix_transport_read (self->fd, bytes, sizeof bytes);
   if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
-    die (self, NULL);
+    helix_stream_session_die (self, NULL);
 }
 
 void
@@ -439,7 +324,8 @@ helix_stream_session_read (HelixStreamSession *self,
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (n <= 0) {
-      die (self, n == 0 ? "it closed the connection" : g_strerror (errno));
+      helix_stream_session_die (
+          self, n == 0 ? "it closed the connection" : g_strerror (errno));
       return;
     }
     self->last_read = now;
@@ -454,7 +340,7 @@ helix_stream_session_read (HelixStreamSession *self,
         break;
       case HELIX_READER_MESSAGE:
         messages++;
-        got_message (self, policy, now);
+        helix_stream_session_message (self, policy, now);
         break;
     }
   }
@@ -472,7 +358,7 @@ timed_out (HelixStreamSession *self, guint64 now)
         "nothing came from it for 3 s", now);
     return;
   }
-  abandon (self);
+  helix_stream_session_abandon (self);
   self->state = HELIX_STREAM_SESSION_GREETING;
   self->blocked = FALSE;
   g_free (self->reason);
@@ -499,10 +385,19 @@ tick_live (HelixStreamSession *self, guint64 now)
     self->last_ping = now;
     /* Not twice: the one before has not even left. */
     if (helix_stream_outbox_control (&self->out) == 0)
-      say (self, message, helix_pack_ping (message, &ping));
+      helix_stream_session_say (
+          self, message, helix_pack_ping (message, &ping));
   }
-  return MIN (alive + HELIX_STREAM_SESSION_DEAD_NS,
-      self->last_ping + HELIX_STREAM_SESSION_PING_NS);
+  if (self->asks_again
+      && now - self->last_asked >= HELIX_STREAM_SESSION_KEYFRAME_NS) {
+    self->asks_again = FALSE;
+    self->last_asked = now;
+    self->needs_key = TRUE;
+  }
+  return MIN (MIN (alive + HELIX_STREAM_SESSION_DEAD_NS,
+                  self->last_ping + HELIX_STREAM_SESSION_PING_NS),
+      self->asks_again ? self->last_asked + HELIX_STREAM_SESSION_KEYFRAME_NS
+                       : G_MAXUINT64);
 }
 
 guint64
@@ -523,12 +418,12 @@ helix_stream_session_tick (HelixStreamSession *self, guint64 now)
       if (!helix_stream_session_pending (self) && !self->shut) {
         /* Fails on a character device: then nobody waits for an end. */
         if (shutdown (self->fd, SHUT_WR) < 0)
-          die (self, NULL);
+          helix_stream_session_die (self, NULL);
         self->shut = TRUE;
       }
       if (now - self->closing < HELIX_STREAM_SESSION_LINGER_NS)
         return self->closing + HELIX_STREAM_SESSION_LINGER_NS;
-      die (self, NULL);
+      helix_stream_session_die (self, NULL);
       return now;
     case HELIX_STREAM_SESSION_DEAD:
       break;

@@ -30,6 +30,10 @@ G_BEGIN_DECLS
 #define HELIX_STREAM_SESSION_PING_NS (1 * G_GUINT64_CONSTANT (1000000000))
 #define HELIX_STREAM_SESSION_LINGER_NS (1 * G_GUINT64_CONSTANT (1000000000))
 
+/* One peer's KEYFRAME costs every peer bits, so it counts only so often. One
+ * that comes sooner counts when its time has come. */
+#define HELIX_STREAM_SESSION_KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
+
 typedef enum {
   HELIX_STREAM_SESSION_GREETING,
   HELIX_STREAM_SESSION_LIVE,
@@ -39,10 +43,18 @@ typedef enum {
 
 /* What the server expects of peers. */
 typedef struct {
-  const gchar *token; /* or NULL: any */
-  gboolean full;      /* max-clients are live already */
-  gboolean recover;   /* slow peers skip to a keyframe; else they go */
+  const gchar *token;    /* or NULL: any */
+  gboolean full;         /* max-clients are live already */
+  gboolean control_full; /* likewise those that only steer */
+  gboolean recover;      /* slow peers skip to a keyframe; else they go */
 } HelixStreamSessionPolicy;
+
+/* The cursor as it is now, for all peers. */
+typedef struct {
+  gboolean known;               /* one was ever seen */
+  struct helix_cursor head;     /* without HELIX_CURSOR_SHAPE */
+  HelixStreamOutboxUnit *shape; /* of head.serial; NULL: it has none */
+} HelixStreamCursor;
 
 typedef struct {
   /* read by the server */
@@ -57,26 +69,45 @@ typedef struct {
   GError *problem;         /* of the peer's making, for a warning; or NULL */
   gchar *reason;           /* why it went; set from CLOSING on */
   guint64 dropped;         /* units that it did not get */
+  guint64 last_unit;       /* when it got one, in ns; 0: never */
   HelixStreamOutbox out;   /* and the counts of what it got */
   struct helix_stats told; /* last STATS, told.units = 0: none */
 
+  /* from HELLO on */
+  guint32 role; /* HELIX_ROLE_STREAM, or _CONTROL: it gets no stream */
+  guint32 pid;
+  guint64 live_since;
+  gchar name[HELIX_MAX_NAME + 1];
+
+  /* what it asked for since the server looked; the server clears these */
+  struct helix_config wish; /* fields = 0: nothing */
+  struct helix_show show;   /* resource_id = 0: nothing */
+  gboolean wants_list;
+
+  gboolean cursor_due; /* `cursor` is not what it was last told */
+
   /* private */
+  const HelixStreamCursor *cursor; /* the server's */
   gboolean resync; /* the stream outlives sessions: scan, do not give up */
   gboolean blocked, shut;
   struct helix_reader reader;
   guint64 opened, last_read, last_write, last_ping, last_asked, closing;
-  guint32 caps_id;   /* announced, 0 = none */
-  gboolean owes_key; /* needs_key follows when the backlog is out */
+  guint32 caps_id;     /* announced, 0 = none */
+  gboolean owes_key;   /* needs_key follows when the backlog is out */
+  gboolean asks_again; /* needs_key follows when KEYFRAME_NS are over */
 } HelixStreamSession;
 
-/* Owns `fd` and `peer` from here on. */
-HelixStreamSession *helix_stream_session_new (
-    guint32 id, gint fd, gchar *peer, gboolean resync, guint64 now);
+/* Owns `fd` and `peer` from here on; `cursor` outlives it. */
+HelixStreamSession *helix_stream_session_new (guint32 id, gint fd, gchar *peer,
+    gboolean resync, const HelixStreamCursor *cursor, guint64 now);
 void helix_stream_session_free (HelixStreamSession *self);
 
 /* Reads and answers what has come, a bounded amount of it. */
 void helix_stream_session_read (HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, guint64 now);
+
+/* Whether units are for it. */
+gboolean helix_stream_session_watches (const HelixStreamSession *self);
 
 /* Queues a unit, CAPS before it if need be, or skips it. */
 void helix_stream_session_push (HelixStreamSession *self,
@@ -87,6 +118,12 @@ void helix_stream_session_push (HelixStreamSession *self,
 void helix_stream_session_flush (
     HelixStreamSession *self, gsize limit, guint64 now);
 gboolean helix_stream_session_pending (const HelixStreamSession *self);
+
+/* Queues an answer. A peer that reads none of its answers goes. */
+void helix_stream_session_say (
+    HelixStreamSession *self, const guint8 *message, gsize size);
+/* Whether it has read all answers so far. */
+gboolean helix_stream_session_listens (const HelixStreamSession *self);
 
 /* Deadlines and PING. Returns when to call again, in ns. */
 guint64 helix_stream_session_tick (HelixStreamSession *self, guint64 now);

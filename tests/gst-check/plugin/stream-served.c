@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "helix-platform.h"
+
 struct served served = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .changed = PTHREAD_COND_INITIALIZER,
@@ -47,8 +49,24 @@ problem (gpointer user, const GError *error, gboolean fatal)
         served.last_problem = g_strdup (error->message));
 }
 
+static void
+wished (gpointer user, guint id, const struct helix_config *wish)
+{
+  NOTE (served.wishes++; served.last_wisher = id; served.last_wish = *wish);
+}
+
+static void
+show (gpointer user, guint id, const struct helix_show *show)
+{
+  NOTE (served.shows++; served.last_show = *show);
+  /* What a test wants to be refused. */
+  if (show->resource_id == SERVED_NO_RESOURCE)
+    helix_stream_server_tell (served.server, id, HELIX_ERROR_NO_RESOURCE,
+        HELIX_SHOW, "there is no such resource");
+}
+
 static const HelixStreamServerCallbacks callbacks = {
-    client_added, client_removed, keyframe_wanted, problem};
+    client_added, client_removed, keyframe_wanted, wished, show, problem};
 
 void
 served_await (const guint *count, guint wanted, const gchar *what)
@@ -109,6 +127,7 @@ served_setup (void)
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
+  served.wishes = served.shows = 0;
 }
 
 void
@@ -145,9 +164,10 @@ served_push (guint32 number, gboolean key, gsize size)
       .flags = key ? HELIX_UNIT_KEY : 0};
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
 
+  head.sent_ns = helix_now_ns ();
   gst_buffer_memset (buffer, 0, 0x5a, size);
   gst_buffer_fill (buffer, 0, &number, sizeof number);
-  helix_stream_server_push (served.server, buffer, &head);
+  helix_stream_server_push (served.server, buffer, &head, HELIX_NONE64);
   gst_buffer_unref (buffer);
 }
 

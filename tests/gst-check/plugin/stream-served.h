@@ -11,15 +11,21 @@
 #include "helix-stream-server.h"
 #include "stream-peer.h"
 
+/* A SHOW of this one is refused. */
+#define SERVED_NO_RESOURCE 666
+
 /* The server of the test and what it reported. Read it by AWAIT and
  * served_now. */
 struct served {
   /* POSIX, not GLib: ThreadSanitizer sees these. */
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  guint added, removed, keyframes, problems;
+  guint added, removed, keyframes, wishes, shows, problems;
   gboolean fatal_problem;
   gchar *last_reason, *last_problem;
+  guint last_wisher;
+  struct helix_config last_wish;
+  struct helix_show last_show;
   gchar *folder, *path; /* of the socket that it serves or connects to */
   HelixStreamServer *server;
 };

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-encoder.h"
+
+#include <stdio.h>
+
+#include <gst/video/video.h>
+
+#include "helix-encoder-table.h"
+#include "helix-stream-debug.h"
+
+#define GST_CAT_DEFAULT helix_stream_debug
+
+/* Pads on the way up; a chain that is longer has a loop in it. */
+#define MAX_DEPTH 64
+
+/* ---- finding it ---- */
+
+static GstElement *search (GstPad *sink_pad, guint depth);
+
+static const gchar *
+factory_of (GstElement *element)
+{
+  GstElementFactory *factory = gst_element_get_factory (element);
+
+  return factory != NULL ? GST_OBJECT_NAME (factory) : "";
+}
+
+/* Everything that feeds a source pad from inside of its element. A bin's ghost
+ * pads answer with the pads behind them, so bins need no care. */
+static GstElement *
+search_behind (GstPad *src_pad, guint depth)
+{
+  GstIterator *pads = gst_pad_iterate_internal_links (src_pad);
+  GstElement *found = NULL;
+  GValue item = G_VALUE_INIT;
+  gboolean more = pads != NULL;
+
+  while (more && found == NULL) {
+    switch (gst_iterator_next (pads, &item)) {
+      case GST_ITERATOR_OK:
+        found = search (g_value_get_object (&item), depth);
+        g_value_reset (&item);
+        break;
+      case GST_ITERATOR_RESYNC:
+        gst_iterator_resync (pads);
+        break;
+      default:
+        more = FALSE;
+        break;
+    }
+  }
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&pads, gst_iterator_free);
+  return found;
+}
+
+static GstElement *
+search (GstPad *sink_pad, guint depth)
+{
+  GstPad *peer = gst_pad_get_peer (sink_pad);
+  GstObject *parent = NULL;
+  GstElement *found = NULL;
+
+  if (peer == NULL)
+    return NULL;
+  /* The parent of a ghost pad's other half is the ghost pad. */
+  parent = gst_object_get_parent (GST_OBJECT (peer));
+  if (parent != NULL && GST_IS_ELEMENT (parent)
+      && (GST_IS_VIDEO_ENCODER (parent)
+          || helix_encoder_table_has (factory_of (GST_ELEMENT (parent)))))
+    found = GST_ELEMENT (gst_object_ref (parent));
+  else if (depth > 0)
+    found = search_behind (peer, depth - 1);
+  gst_clear_object (&parent);
+  gst_object_unref (peer);
+  return found;
+}
+
+GstElement *
+helix_encoder_find (GstPad *sink_pad)
+{
+  return search (sink_pad, MAX_DEPTH);
+}
+
+/* ---- setting it ---- */
+
+static gboolean
+range_of (GParamSpec *pspec, guint64 *min, guint64 *max)
+{
+  *min = 0;
+  if (G_IS_PARAM_SPEC_UINT (pspec)) {
+    *min = G_PARAM_SPEC_UINT (pspec)->minimum;
+    *max = G_PARAM_SPEC_UINT (pspec)->maximum;
+  } else if (G_IS_PARAM_SPEC_INT (pspec)) {
+    *min = (guint64) MAX (G_PARAM_SPEC_INT (pspec)->minimum, 0);
+    *max = (guint64) MAX (G_PARAM_SPEC_INT (pspec)->maximum, 0);
+  } else if (G_IS_PARAM_SPEC_UINT64 (pspec)) {
+    *min = G_PARAM_SPEC_UINT64 (pspec)->minimum;
+    *max = G_PARAM_SPEC_UINT64 (pspec)->maximum;
+  } else if (G_TYPE_FUNDAMENTAL (pspec->value_type) == G_TYPE_BOXED) {
+    *max = G_MAXINT; /* a V4L2 control */
+  } else {
+    return FALSE;
+  }
+  /* 0 is "automatic" wherever it is allowed. */
+  *min = MAX (*min, 1);
+  return TRUE;
+}
+
+/* The number behind a property of any integer type; 0 if it has none. */
+static guint64
+get_number (GstElement *encoder, const gchar *property, const gchar *field)
+{
+  GValue value = G_VALUE_INIT, number = G_VALUE_INIT;
+  guint64 result = 0;
+  gint in_field = 0;
+
+  g_object_get_property (G_OBJECT (encoder), property, &value);
+  g_value_init (&number, G_TYPE_UINT64);
+  if (field != NULL) {
+    if (GST_VALUE_HOLDS_STRUCTURE (&value)
+        && gst_value_get_structure (&value) != NULL)
+      gst_structure_get_int (
+          gst_value_get_structure (&value), field, &in_field);
+    result = (guint64) MAX (in_field, 0);
+  } else if (g_value_transform (&value, &number)) {
+    result = g_value_get_uint64 (&number);
+  }
+  g_value_unset (&number);
+  g_value_unset (&value);
+  return result;
+}
+
+static void
+set_number (GstElement *encoder, const HelixEncoderRow *row, guint64 number)
+{
+  GValue value = G_VALUE_INIT;
+
+  if (row->field == NULL) {
+    g_value_init (&value, G_TYPE_UINT64);
+    g_value_set_uint64 (&value, number);
+  } else {
+    GstStructure *all = NULL;
+
+    /* Whatever else the application set in there stays. */
+    g_object_get (encoder, row->property, &all, NULL);
+    if (all == NULL)
+      all = gst_structure_new_empty ("controls");
+    gst_structure_set (all, row->field, G_TYPE_INT, (gint) number, NULL);
+    g_value_init (&value, GST_TYPE_STRUCTURE);
+    g_value_take_boxed (&value, all);
+  }
+  /* Transforms the number into the property's own type. */
+  g_object_set_property (G_OBJECT (encoder), row->property, &value);
+  g_value_unset (&value);
+}
+
+/* The version of the plugin that has the element; of GStreamer for one that
+ * an application made. */
+static gboolean
+is_since (GstElement *encoder, const guint since[3])
+{
+  GstElementFactory *factory = gst_element_get_factory (encoder);
+  GstPlugin *plugin = factory != NULL
+      ? gst_plugin_feature_get_plugin (GST_PLUGIN_FEATURE (factory))
+      : NULL;
+  guint is[4] = {0};
+
+  if (plugin == NULL
+      || sscanf (gst_plugin_get_version (plugin), "%u.%u.%u", &is[0], &is[1],
+             &is[2])
+          != 3)
+    gst_version (&is[0], &is[1], &is[2], &is[3]);
+  gst_clear_object (&plugin);
+  for (guint i = 0; i < 3; i++)
+    if (is[i] != since[i])
+      return is[i] > since[i];
+  return TRUE;
+}
+
+static gboolean
+bears_change (GstElement *encoder, const HelixEncoderRow *row, gchar **why)
+{
+  switch (row->change) {
+    case HELIX_ENCODER_LIVE:
+      return TRUE;
+    case HELIX_ENCODER_SINCE:
+      if (is_since (encoder, row->since))
+        return TRUE;
+      *why = g_strdup_printf (
+          "%s keeps its bitrate: before GStreamer %u.%u.%u a change while it "
+          "plays may hang it for ever. Update GStreamer.",
+          GST_OBJECT_NAME (encoder), row->since[0], row->since[1],
+          row->since[2]);
+      return FALSE;
+    case HELIX_ENCODER_NEVER:
+      break;
+  }
+  *why = g_strdup_printf ("%s keeps its bitrate: %s takes one only before it "
+                          "starts. Use another encoder.",
+      GST_OBJECT_NAME (encoder), factory_of (encoder));
+  return FALSE;
+}
+
+/* The wish in the property's unit, within what the property and the ceiling
+ * that the application chose allow. */
+static guint64
+bound (GstElement *encoder, const HelixEncoderRow *row, GParamSpec *pspec,
+    guint32 bitrate, gchar **why)
+{
+  guint64 wanted = ((guint64) bitrate + row->unit / 2) / row->unit;
+  guint64 min = 1, max = G_MAXUINT64, number, ceiling;
+  const gchar *bounded_by = row->property;
+
+  if (!range_of (pspec, &min, &max))
+    return 0;
+  if (row->ceiling != NULL
+      && g_object_class_find_property (
+          G_OBJECT_GET_CLASS (encoder), row->ceiling)) {
+    ceiling = get_number (encoder, row->ceiling, NULL);
+    if (ceiling > 0 && ceiling < max) {
+      max = ceiling;
+      bounded_by = row->ceiling;
+    }
+  }
+  number = CLAMP (wanted, min, MAX (min, max));
+  if (number != wanted)
+    *why = g_strdup_printf (
+        "%s gets %" G_GUINT64_FORMAT " bit/s where a guest wants %u: that is "
+        "the %s its %s allows. Ask for less, or change that property.",
+        GST_OBJECT_NAME (encoder), number * row->unit, bitrate,
+        number > wanted ? "least" : "most", bounded_by);
+  return number;
+}
+
+HelixEncoderResult
+helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
+{
+  const HelixEncoderRow *row;
+  GParamSpec *pspec;
+  guint64 number, reads;
+
+  *why = NULL;
+  if (encoder == NULL) {
+    *why = g_strdup (
+        "A guest wants another bitrate, but nothing upstream is an encoder. "
+        "Put one there, or set control-encoder=false.");
+    return HELIX_ENCODER_MISSING;
+  }
+  row = helix_encoder_table_find (
+      factory_of (encoder), G_OBJECT_GET_CLASS (encoder));
+  if (row == NULL) {
+    *why = g_strdup_printf (
+        "A guest wants another bitrate, but how %s (%s) is told one is not "
+        "known. Set control-encoder=false and obey the signal client-control "
+        "in the application, or use another encoder.",
+        GST_OBJECT_NAME (encoder), factory_of (encoder));
+    return HELIX_ENCODER_UNKNOWN;
+  }
+  if (!bears_change (encoder, row, why))
+    return HELIX_ENCODER_FIXED;
+  pspec = g_object_class_find_property (
+      G_OBJECT_GET_CLASS (encoder), row->property);
+  number = bound (encoder, row, pspec, bitrate, why);
+  set_number (encoder, row, number);
+  reads = get_number (encoder, row->property, row->field);
+  GST_INFO_OBJECT (encoder,
+      "%u bit/s: %s=%" G_GUINT64_FORMAT ", reads %" G_GUINT64_FORMAT, bitrate,
+      row->field != NULL ? row->field : row->property, number, reads);
+  /* vpx keeps whole kbit/s, in whatever unit it was told. */
+  if ((MAX (reads, number) - MIN (reads, number)) * row->unit >= 1000) {
+    g_free (*why);
+    *why = g_strdup_printf (
+        "%s did not take %" G_GUINT64_FORMAT " for its %s: that is still "
+        "%" G_GUINT64_FORMAT ". GST_DEBUG=%s:5 may say why.",
+        GST_OBJECT_NAME (encoder), number, row->property, reads,
+        factory_of (encoder));
+    return HELIX_ENCODER_STUBBORN;
+  }
+  return *why != NULL ? HELIX_ENCODER_BOUNDED : HELIX_ENCODER_DONE;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What peers wish of the host's pipeline, brought into an order that the
+ * pipeline can bear, and what they want to know about the server.
+ */
+#include "helix-platform.h"
+#include "helix-stream-server-private.h"
+
+#define SECOND G_GUINT64_CONSTANT (1000000000)
+
+#define WISH_GAP_NS (SECOND / HELIX_STREAM_SERVER_WISHES)
+
+/* Between two pictures to be shown: more than any screen has in a second. */
+#define SHOW_GAP_NS (SECOND / 250)
+
+/* CLIENT messages in one answer: with the longest names they, and STATUS, are
+ * less than the 64 KiB of control messages that may wait for a peer. */
+#define MAX_LISTED 256
+
+/* ---- wishes ---- */
+
+static void
+take_wish (HelixStreamServer *self, const struct helix_config *wish, guint id)
+{
+  self->wish_order++;
+  for (guint i = 0; i < HELIX_STREAM_N_WISHES; i++)
+    if (wish->fields & 1u << i)
+      self->wishes[i] = (HelixStreamWish){TRUE, id, self->wish_order};
+  if (wish->fields & HELIX_CONFIG_BITRATE)
+    self->wish.bitrate = wish->bitrate;
+  if (wish->fields & HELIX_CONFIG_RATE) {
+    self->wish.rate_num = wish->rate_num;
+    self->wish.rate_den = wish->rate_den;
+  }
+  if (wish->fields & HELIX_CONFIG_SCANOUT)
+    self->wish.scanout = wish->scanout;
+  if (wish->fields & HELIX_CONFIG_RESOURCE)
+    self->wish.resource_id = wish->resource_id;
+}
+
+/* The field that has waited longest, or NULL. */
+static const HelixStreamWish *
+first_wish (const HelixStreamServer *self)
+{
+  const HelixStreamWish *first = NULL;
+
+  for (guint i = 0; i < HELIX_STREAM_N_WISHES; i++)
+    if (self->wishes[i].waits
+        && (first == NULL || self->wishes[i].order < first->order))
+      first = &self->wishes[i];
+  return first;
+}
+
+/* One callback for each peer that has the last word on something. */
+static void
+tell_wishes (HelixStreamServer *self)
+{
+  const HelixStreamWish *first;
+
+  while ((first = first_wish (self)) != NULL) {
+    HelixStreamNote *note = helix_stream_server_note (
+        self, HELIX_STREAM_NOTE_WISH, first->id, NULL);
+
+    note->wish = self->wish; /* the values; which of them, follows */
+    note->wish.fields = 0;
+    for (guint i = 0; i < HELIX_STREAM_N_WISHES; i++) {
+      if (!self->wishes[i].waits || self->wishes[i].id != note->id)
+        continue;
+      note->wish.fields |= 1u << i;
+      self->wishes[i].waits = FALSE;
+    }
+  }
+}
+
+guint64
+helix_stream_server_tick_wishes (HelixStreamServer *self, guint64 now)
+{
+  guint64 next = G_MAXUINT64;
+
+  if (!self->obeys)
+    return G_MAXUINT64;
+  if (first_wish (self) != NULL) {
+    if (now >= self->wish_at) {
+      self->wish_at = now + WISH_GAP_NS;
+      tell_wishes (self);
+    } else {
+      next = self->wish_at;
+    }
+  }
+  if (self->show.resource_id == 0)
+    return next;
+  if (now < self->show_at)
+    return MIN (next, self->show_at);
+  self->show_at = now + SHOW_GAP_NS;
+  helix_stream_server_note (self, HELIX_STREAM_NOTE_SHOW, self->show_id, NULL)
+      ->show = self->show;
+  self->show.resource_id = 0;
+  return next;
+}
+
+/* ---- LIST ---- */
+
+/* An age, or HELIX_NONE64 of what never was. */
+static guint64
+age (guint64 then, guint64 now)
+{
+  if (then == 0)
+    return HELIX_NONE64;
+  return now > then ? now - then : 0;
+}
+
+static guint
+count_listed (HelixStreamServer *self)
+{
+  guint n = helix_stream_server_live (self, HELIX_ROLE_STREAM)
+      + helix_stream_server_live (self, HELIX_ROLE_CONTROL);
+
+  return MIN (n, MAX_LISTED);
+}
+
+static void
+say_status (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
+{
+  struct helix_status status = {
+      .uptime_ns = now - self->started,
+      .frames = self->units,
+      .bytes = self->bytes,
+      .dropped = helix_stream_server_dropped (self),
+      .keyframes = self->keyframes,
+      .last_ns = age (self->last_unit, now),
+      .clients = count_listed (self),
+      .width = self->caps.width,
+      .height = self->caps.height,
+  };
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_session_say (
+      asker, message, helix_pack_status (message, &status, self->description));
+}
+
+static void
+say_client (HelixStreamSession *asker, const HelixStreamSession *session,
+    guint index, guint64 now)
+{
+  gboolean told = session->told.units > 0;
+  struct helix_client client = {
+      .index = index,
+      .flags = session == asker ? HELIX_CLIENT_YOU : 0,
+      .pid = session->pid,
+      .role = session->role,
+      .scanout = HELIX_NONE32,
+      .connected_ns = age (session->live_since, now),
+      .frames = session->out.sent_units,
+      .dropped = session->dropped,
+      .received = told ? session->told.units : HELIX_NONE64,
+      .latency_ns = told ? session->told.latency_ns : HELIX_NONE64,
+      .last_ns = age (session->last_unit, now),
+  };
+  g_autofree gchar *name = g_strconcat (
+      session->name, session->name[0] != '\0' ? ", " : "", session->peer, NULL);
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_session_say (
+      asker, message, helix_pack_client (message, &client, name));
+}
+
+static void
+answer_list (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
+{
+  guint listed = count_listed (self), index = 0;
+
+  say_status (self, asker, now);
+  say_client (asker, asker, index++, now);
+  for (guint i = 0; i < self->sessions->len && index < listed; i++) {
+    const HelixStreamSession *session = self->sessions->pdata[i];
+
+    if (session != asker && session->state == HELIX_STREAM_SESSION_LIVE)
+      say_client (asker, session, index++, now);
+  }
+}
+
+void
+helix_stream_server_heed (
+    HelixStreamServer *self, HelixStreamSession *session, guint64 now)
+{
+  if (session->wish.fields != 0) {
+    take_wish (self, &session->wish, session->id);
+    session->wish.fields = 0;
+  }
+  if (session->show.resource_id != 0) {
+    self->show = session->show;
+    self->show_id = session->id;
+    session->show.resource_id = 0;
+  }
+  /* One answer at a time: whoever asks faster than it reads gets fewer. */
+  if (session->wants_list && session->state == HELIX_STREAM_SESSION_LIVE
+      && helix_stream_session_listens (session)) {
+    session->wants_list = FALSE;
+    answer_list (self, session, now);
+  }
+}
+
+/* ---- for callbacks ---- */
+
+void
+helix_stream_server_tell (HelixStreamServer *self, guint id,
+    enum helix_error_code code, enum helix_type refers, const gchar *text)
+{
+  pthread_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixStreamSession *session = self->sessions->pdata[i];
+
+    if (session->id == id && session->state == HELIX_STREAM_SESSION_LIVE)
+      helix_stream_session_refuse (session, code, refers, text, 0);
+  }
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+void
+helix_stream_server_want_key (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->key_wanted = TRUE;
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+void
+helix_stream_server_obey (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->obeys = TRUE;
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a peer says, and what it gets for an answer. */
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-stream-debug.h"
+#include "helix-stream-session-private.h"
+
+#define GST_CAT_DEFAULT helix_stream_debug
+
+/* Takes as long for a near miss as for a wild guess. */
+static gboolean
+token_equal (const gchar *ours, const gchar *theirs)
+{
+  gsize size = strlen (ours);
+  guint8 differ = size != strlen (theirs);
+
+  for (gsize i = 0; i < size && i < strlen (theirs); i++)
+    differ |= (guint8) (ours[i] ^ theirs[i]);
+  return !differ;
+}
+
+static gboolean
+has_room (const HelixStreamSession *self,
+    const HelixStreamSessionPolicy *policy, guint32 role)
+{
+  if (self->state == HELIX_STREAM_SESSION_LIVE && self->role == role)
+    return TRUE; /* it keeps its place */
+  return role == HELIX_ROLE_STREAM ? !policy->full : !policy->control_full;
+}
+
+/* From here on it is live, and starts anew if it was. */
+static void
+begin (HelixStreamSession *self, const struct helix_hello *hello,
+    const gchar *name, guint64 now)
+{
+  struct helix_welcome welcome = {0};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (self->state == HELIX_STREAM_SESSION_LIVE)
+    self->restarted = TRUE;
+  self->out.cursor_serial = 0;
+  /* The new session must not wait for the old one's backlog. */
+  if (self->resync)
+    helix_stream_session_abandon (self);
+  else
+    helix_stream_session_drop (self);
+  self->state = HELIX_STREAM_SESSION_LIVE;
+  self->role = hello->role;
+  self->pid = hello->pid;
+  self->live_since = now;
+  g_strlcpy (self->name, name, sizeof self->name);
+  self->waits_key = self->needs_key = self->role == HELIX_ROLE_STREAM;
+  self->owes_key = self->asks_again = FALSE;
+  self->wants_list = FALSE;
+  self->last_ping = now;
+  memset (&self->told, 0, sizeof self->told);
+
+  welcome.version = MIN (hello->version_max, HELIX_VERSION_MAX);
+  welcome.role = hello->role;
+  welcome.pid = (guint32) getpid ();
+  welcome.nonce = hello->nonce;
+  helix_stream_session_say (self, message,
+      helix_pack_welcome (
+          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION));
+}
+
+static void
+got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  struct helix_hello hello;
+  const gchar *why;
+
+  if (!helix_unpack_hello (
+          &hello, token, name, r->payload, r->payload_size, &why)) {
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
+    return;
+  }
+  if (hello.version_min > HELIX_VERSION_MAX
+      || hello.version_max < HELIX_VERSION_MIN) {
+    g_autofree gchar *text = g_strdup_printf (
+        "it speaks versions %u to %u, this end %u to %u: update the older "
+        "end",
+        hello.version_min, hello.version_max, HELIX_VERSION_MIN,
+        HELIX_VERSION_MAX);
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_VERSION, HELIX_HELLO, text, now);
+    return;
+  }
+  if (hello.role != HELIX_ROLE_STREAM && hello.role != HELIX_ROLE_CONTROL) {
+    helix_stream_session_refuse (self, HELIX_ERROR_ROLE, HELIX_HELLO,
+        "this is helixguestsink, which speaks the stream protocol to "
+        "helixsrc; helixqemusrc connects to the shim's socket",
+        now);
+    return;
+  }
+  if (policy->token != NULL && !token_equal (policy->token, token)) {
+    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
+        "the token is wrong: set the same token at both ends", now);
+    return;
+  }
+  if (!has_room (self, policy, hello.role)) {
+    helix_stream_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
+        hello.role == HELIX_ROLE_STREAM
+            ? "max-clients are connected already"
+            : "too many are connected already that only steer",
+        now);
+    return;
+  }
+  begin (self, &hello, name, now);
+}
+
+/* Only the fields that it names; what it wished before still holds. */
+static void
+got_config (HelixStreamSession *self, const struct helix_config *config)
+{
+  struct helix_config *wish = &self->wish;
+
+  if (config->fields & HELIX_CONFIG_BITRATE)
+    wish->bitrate = config->bitrate;
+  if (config->fields & HELIX_CONFIG_RATE) {
+    wish->rate_num = config->rate_num;
+    wish->rate_den = config->rate_den;
+  }
+  if (config->fields & HELIX_CONFIG_SCANOUT)
+    wish->scanout = config->scanout;
+  if (config->fields & HELIX_CONFIG_RESOURCE)
+    wish->resource_id = config->resource_id;
+  wish->fields |= config->fields
+      & (HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | HELIX_CONFIG_SCANOUT
+          | HELIX_CONFIG_RESOURCE);
+}
+
+static void
+got_keyframe (HelixStreamSession *self, guint64 now)
+{
+  if (now - self->last_asked < HELIX_STREAM_SESSION_KEYFRAME_NS) {
+    self->asks_again = TRUE;
+    return;
+  }
+  self->last_asked = now;
+  self->asks_again = FALSE;
+  self->needs_key = TRUE;
+}
+
+static void
+got_live (HelixStreamSession *self, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  struct helix_keyframe keyframe;
+  struct helix_config config;
+  struct helix_stats stats;
+  struct helix_show show;
+  struct helix_bye bye;
+  struct helix_pong pong;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why = NULL;
+
+  switch (r->header.type) {
+    case HELIX_PONG:
+      if (r->payload_size > 0)
+        helix_unpack_pong (&pong, r->payload, r->payload_size, &why);
+      break;
+    case HELIX_KEYFRAME:
+      if (helix_unpack_keyframe (&keyframe, r->payload, r->payload_size, &why))
+        got_keyframe (self, now);
+      break;
+    case HELIX_STATS:
+      if (helix_unpack_stats (&stats, r->payload, r->payload_size, &why))
+        self->told = stats;
+      break;
+    case HELIX_CONFIG:
+      if (helix_unpack_config (&config, r->payload, r->payload_size, &why))
+        got_config (self, &config);
+      break;
+    case HELIX_SHOW:
+      if (helix_unpack_show (&show, r->payload, r->payload_size, &why))
+        self->show = show;
+      break;
+    case HELIX_LIST:
+      self->wants_list = TRUE;
+      break;
+    case HELIX_BYE:
+      if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
+        helix_stream_session_die (self, "it said goodbye");
+      break;
+    default:
+      helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
+          r->header.type, "this message means nothing to helixguestsink", now);
+      break;
+  }
+  if (why != NULL)
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
+}
+
+void
+helix_stream_session_message (HelixStreamSession *self,
+    const HelixStreamSessionPolicy *policy, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  struct helix_ping ping;
+  const gchar *why;
+
+  switch (r->header.type) {
+    case HELIX_PING:
+      if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why)) {
+        helix_stream_session_refuse (
+            self, HELIX_ERROR_PROTOCOL, HELIX_PING, why, now);
+        break;
+      }
+      helix_stream_session_say (self, message,
+          helix_pack_pong_for (
+              message, &r->header, r->payload, now, helix_now_ns ()));
+      break;
+    case HELIX_HELLO:
+      got_hello (self, policy, now);
+      break;
+    case HELIX_ERROR:
+      if (helix_unpack_error (
+              &error, text, r->payload, r->payload_size, &why)) {
+        GST_WARNING ("client %u reports %s: %s", self->id,
+            helix_error_name (error.code), text);
+        if (helix_error_is_fatal (error.code))
+          helix_stream_session_die (self, text);
+      }
+      break;
+    default:
+      if (self->state == HELIX_STREAM_SESSION_LIVE)
+        got_live (self, now);
+      else if (!self->resync && r->header.type != HELIX_PONG)
+        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
+            "the first message must be HELLO", now);
+      break;
+  }
+}
