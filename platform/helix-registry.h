@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which shims run here: a folder of symbolic links, PID.vm, one for each, to
- * their sockets. A shim adds its own when it listens; whoever looks for VMs
- * reads the folder. It is $XDG_RUNTIME_DIR/gst-helix, or, without that,
- * /tmp/gst-helix-UID, which is used only if it is ours and nobody else may
- * write to it. Nothing depends on it: a shim that cannot register serves all
- * the same.
+ * their sockets (a process's second one is PID-2.vm). A shim adds its own when
+ * it listens; whoever looks for VMs reads the folder. It is
+ * $XDG_RUNTIME_DIR/gst-helix, or, without that, /tmp/gst-helix-UID, which is
+ * used only if it is ours and nobody else may write to it. Nothing depends on
+ * it: a shim that cannot register serves all the same.
  *
  * C99 and POSIX, no GLib: part of QEMU. Any thread.
  */
@@ -19,7 +19,8 @@
 #define HELIX_REGISTRY_PATH 1024
 
 /* The folder's path. With `create`, makes it (mode 0700). false: there is
- * none, or it cannot be trusted; *why = a static sentence. */
+ * none, or it cannot be trusted; *why = a static sentence, and `folder` says
+ * where it would be (as far as that fits). */
 bool helix_registry_folder (
     char folder[HELIX_REGISTRY_PATH], bool create, const char **why);
 

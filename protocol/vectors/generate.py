@@ -10,210 +10,15 @@ so that the tests, which compare them, prove something.
 """
 
 import pathlib
-import struct
 import sys
 
+# No cache of the other file in the source tree.
+sys.dont_write_bytecode = True
+from messages import (  # noqa: E402
+    AR24, NONE32, NONE64, NV12, Message, caps, client, cursor, frame, hello,
+    simple, texted, unit, welcome)
+
 HERE = pathlib.Path(__file__).resolve().parent
-NONE32 = 0xFFFFFFFF
-NONE64 = 0xFFFFFFFFFFFFFFFF
-
-TYPES = {
-    "PING": 0x10, "PONG": 0x11, "HELLO": 0x40, "WELCOME": 0x41, "BYE": 0x42,
-    "ERROR": 0xFF, "SUBSCRIBE": 0x50, "UNSUBSCRIBE": 0x51, "SCANOUT": 0x52,
-    "POOL": 0x53, "FRAME": 0x54, "RELEASE": 0x55, "CAPS": 0x70, "UNIT": 0x71,
-    "KEYFRAME": 0x72, "CONFIG": 0x73, "STATS": 0x74,
-}
-
-# name:width in bytes, in the order of the wire
-FIELDS = {
-    "PING": "sent_ns:8",
-    "PONG": "ping_ns:8 received_ns:8 sent_ns:8",
-    "HELLO": "version_min:2 version_max:2 role:4 features:4 pid:4 nonce:8 "
-             "token_size:2 name_size:2 reserved:4",
-    "WELCOME": "version:2 scanouts:2 role:4 features:4 pid:4 nonce:8 "
-               "name_size:2 reserved0:2 reserved1:4",
-    "BYE": "reason:4",
-    "ERROR": "code:4 refers:4",
-    "SUBSCRIBE": "scanout:4 resource_id:4 rate_num:4 rate_den:4 slots:4 "
-                 "flags:4",
-    "UNSUBSCRIBE": "",
-    "SCANOUT": "scanout:4 flags:4 generation:4 resource_id:4 width:4 "
-               "height:4 fourcc:4 reserved:4",
-    "POOL": "pool_id:4 kind:4 slots:4 reserved:4 slot_size:8 total_size:8",
-    "FRAME": "sequence:8 capture_ns:8 scanout:4 resource_id:4 generation:4 "
-             "pool_id:4 slot:4 flags:4 width:4 height:4 stride:4 fourcc:4 "
-             "rects:4 readback_ns:4 wait_ns:4 read_bytes:4",
-    "RECT": "x:4 y:4 width:4 height:4",
-    "RELEASE": "pool_id:4 slot:4",
-    "CAPS": "caps_id:4 codec:4 width:4 height:4 rate_num:4 rate_den:4 "
-            "par_num:4 par_den:4",
-    "UNIT": "sequence:8 running_time:8 dts:8 duration:8 capture_ns:8 "
-            "sent_ns:8 caps_id:4 flags:4",
-    "KEYFRAME": "reason:4 reserved:4 last_sequence:8",
-    "CONFIG": "fields:4 bitrate:4 rate_num:4 rate_den:4 scanout:4 "
-              "resource_id:4",
-    "STATS": "units:8 bytes:8 keyframes:8 lost:8 last_sequence:8 "
-             "latency_ns:8",
-}
-
-XR24 = struct.unpack("<I", b"XR24")[0]
-AR24 = struct.unpack("<I", b"AR24")[0]
-NV12 = struct.unpack("<I", b"NV12")[0]
-
-DEFAULTS = {
-    "PING": dict(sent_ns=1000000001),
-    "PONG": dict(ping_ns=1000000001, received_ns=5000000002,
-                 sent_ns=5000000003),
-    "HELLO": dict(version_min=1, version_max=1, role=1, features=1, pid=4242,
-                  nonce=0x0123456789ABCDEF),
-    "WELCOME": dict(version=1, scanouts=2, role=1, features=1, pid=77,
-                    nonce=0x0123456789ABCDEF),
-    "BYE": dict(reason=0),
-    "ERROR": dict(code=7, refers=0x50),
-    "SUBSCRIBE": dict(scanout=1, resource_id=0, rate_num=60, rate_den=1,
-                      slots=3, flags=0),
-    "UNSUBSCRIBE": {},
-    "SCANOUT": dict(scanout=1, flags=1, generation=5, resource_id=33,
-                    width=1920, height=1080, fourcc=XR24),
-    "POOL": dict(pool_id=9, kind=1, slots=3, slot_size=8294400,
-                 total_size=24883200),
-    "FRAME": dict(sequence=12, capture_ns=123456789012345, scanout=1,
-                  resource_id=33, generation=5, pool_id=9, slot=2, flags=0,
-                  width=1920, height=1080, stride=7680, fourcc=XR24, rects=0,
-                  readback_ns=250000, wait_ns=0, read_bytes=8294400),
-    "RELEASE": dict(pool_id=9, slot=2),
-    "CAPS": dict(caps_id=1, codec=1, width=1920, height=1080, rate_num=60,
-                 rate_den=1, par_num=1, par_den=1),
-    "UNIT": dict(sequence=100, running_time=2000000000, dts=1983333334,
-                 duration=16666666, capture_ns=123456789012345,
-                 sent_ns=123456799012345, caps_id=1, flags=1),
-    "KEYFRAME": dict(reason=2, last_sequence=99),
-    "CONFIG": dict(fields=15, bitrate=8000000, rate_num=30, rate_den=1,
-                   scanout=2, resource_id=0),
-    "STATS": dict(units=600, bytes=5000000, keyframes=3, lost=1,
-                  last_sequence=699, latency_ns=7500000),
-}
-
-
-def number(name, value):
-    if name in ("nonce", "fourcc"):
-        text = "0x%x" % value
-        if name == "fourcc" and value:
-            text += ' ("%s")' % struct.pack("<I", value).decode("ascii")
-        return text
-    if value in (NONE32, NONE64):
-        return "none"
-    return str(value)
-
-
-class Message:
-    """Bytes with a note each, and what the header says of them."""
-
-    def __init__(self, kind, channel=0, flags=0, size=None, magic=b"HXFR",
-                 type_=None):
-        self.kind, self.channel, self.flags = kind, channel, flags
-        self.size, self.magic, self.type = size, magic, type_
-        self.parts = []
-
-    def raw(self, data, note):
-        self.parts.append((bytes(data), note))
-        return self
-
-    def fields(self, **over):
-        return self.record(self.kind, over)
-
-    def record(self, name_of, over):
-        values = dict(DEFAULTS.get(name_of, {}), **over)
-        for item in FIELDS[name_of].split():
-            name, width = item.split(":")
-            value = values.pop(name, 0)
-            self.raw(value.to_bytes(int(width), "little"),
-                     "%s = %s" % (name, number(name, value)))
-        assert not values, values
-        return self
-
-    def cut(self, size):
-        """Keeps `size` bytes of payload; the header says so, too."""
-        kept, left = [], size
-        for data, note in self.parts:
-            if left > 0:
-                kept.append((data[:left],
-                             note if len(data) <= left else note + ", cut"))
-                left -= len(data)
-        self.parts = kept
-        return self
-
-    def lines(self):
-        payload = sum(len(data) for data, _ in self.parts)
-        size = payload if self.size is None else self.size
-        type_ = TYPES[self.kind] if self.type is None else self.type
-        head = [(self.magic, 'magic = "%s"' % self.magic.decode("ascii")),
-                (bytes([type_]), "type = 0x%02x" % type_),
-                (bytes([self.flags]), "flags = %d" % self.flags),
-                (struct.pack("<H", self.channel),
-                 "channel = %d" % self.channel),
-                (struct.pack("<I", size), "size = %d" % size)]
-        at = 0
-        for data, note in head + self.parts:
-            for i in range(0, max(len(data), 1), 16):
-                piece = data[i:i + 16]
-                text = " ".join("%02x" % b for b in piece)
-                if i == 0:
-                    yield "%-48s# %4d %s" % (text, at, note)
-                elif piece:
-                    yield text
-            at += len(data)
-
-
-def simple(message, channel=0, **over):
-    return Message(message, channel).fields(**over)
-
-
-def texted(message, text, note="text"):
-    return message.raw(text, note)
-
-
-def hello(token=b"", name=b"", **over):
-    sizes = dict(token_size=len(token), name_size=len(name))
-    sizes.update(over)
-    message = Message("HELLO").fields(**sizes)
-    if token:
-        message.raw(token, "token")
-    if name:
-        message.raw(name, "name")
-    return message
-
-
-def welcome(name=b"", **over):
-    sizes = dict(name_size=len(name))
-    sizes.update(over)
-    message = Message("WELCOME").fields(**sizes)
-    return message.raw(name, "name") if name else message
-
-
-def frame(boxes=(), pixels=b"", channel=3, **over):
-    values = dict(rects=len(boxes))
-    values.update(over)
-    message = Message("FRAME", channel).fields(**values)
-    for x, y, width, height in boxes:
-        message.record("RECT", dict(x=x, y=y, width=width,
-                                    height=height))
-    return message.raw(pixels, "pixels") if pixels else message
-
-
-def caps(profile=b"", level=b"", colorimetry=b"", **over):
-    message = Message("CAPS").fields(**over)
-    for name, value, room in (("profile", profile, 32), ("level", level, 16),
-                              ("colorimetry", colorimetry, 32)):
-        message.raw(value.ljust(room, b"\0"),
-                    '%s = "%s"' % (name, value.rstrip(b"\0").decode()))
-    return message
-
-
-def unit(data=b"\0\0\0\1\x65\x88\x84", **over):
-    message = Message("UNIT").fields(**over)
-    return message.raw(data, "data") if data else message
-
 
 SMALL = dict(width=2, height=2, stride=8, read_bytes=16)
 
@@ -262,6 +67,53 @@ def valid():
         "bidirectional override become '?', line breaks become spaces.", \
         False, texted(simple("ERROR"),
                       b"a\x1b[31m\nb \xff\xc0 \x00\xc3\xa9 \xe2\x80\xae")
+    yield "hello-control", "Steers and asks on the stream leg, no video.", \
+        True, hello(name=b"helix 0.1.0", role=3, features=0)
+    yield "welcome-control", "Answer to hello-control.", True, \
+        welcome(b"helixguestsink 0.1.0", scanouts=0, role=3, features=0)
+    yield "list", "How goes it, and who is here?", True, Message("LIST")
+    yield "status-shim", "A shim's answer; two CLIENTs follow.", True, \
+        texted(simple("STATUS"), b"0: 1920x1080, 1: off")
+    yield "status-stream", "A helixguestsink's, before the first unit.", \
+        True, simple("STATUS", frames=0, bytes=0, dropped=0, keyframes=0,
+                     last_ns=NONE64, clients=0)
+    yield "status-longest", "480 bytes of text.", True, \
+        texted(simple("STATUS", keyframes=3, width=1920, height=1080),
+               b"s" * 480)
+    yield "status-too-long", "Text beyond 480 bytes is ignored.", False, \
+        texted(simple("STATUS"), b"s" * 500)
+    yield "client-you", "The asker, a client of a shim.", True, \
+        client(b"helixqemusrc 0.1.0")
+    yield "client-stream", "A guest that reports what arrives; no name.", \
+        True, client(index=1, flags=0, pid=0, role=2, scanout=NONE32,
+                     received=3598, latency_ns=21000000)
+    yield "client-longest", "A name of 128 bytes.", True, client(b"n" * 128)
+    yield "client-tail", "A later version's fields follow and are ignored.", \
+        False, client(b"later").raw(bytes(8), "ignored")
+    yield "cursor-shape", "Visible, 3 x 2 pixels follow.", True, \
+        cursor(bytes(range(24)), flags=3)
+    yield "cursor-moved", "The shape is known; partly outside, at -5, -7.", \
+        True, cursor(x=NONE32 - 4, y=NONE32 - 6)
+    yield "cursor-hidden", "The same shape, not shown.", True, \
+        cursor(flags=0)
+    yield "cursor-none", "There was no shape yet.", True, \
+        cursor(flags=0, x=0, y=0, serial=0, width=0, height=0, hot_x=0,
+               hot_y=0, changed_ns=0)
+    yield "cursor-widest", "256 x 1, the hot spot at its end.", False, \
+        cursor(flags=0x80000001, width=256, height=1, hot_x=255, hot_y=0)
+    yield "cursor-stream", "On the stream leg: channel 0.", True, \
+        cursor(bytes(4), 0, flags=3, width=1, height=1, hot_x=0, hot_y=0)
+    yield "show", "Resource 33, captured then.", True, simple("SHOW", 3)
+    yield "show-now", "On the stream leg, captured now.", True, \
+        simple("SHOW", capture_ns=NONE64)
+    yield "set-scanout-on", "Scanout 1 at 1280 x 720, 60 Hz.", True, \
+        simple("SET_SCANOUT")
+    yield "set-scanout-off", "Scanout 15 is unplugged.", True, \
+        simple("SET_SCANOUT", scanout=15, width=0, height=0, refresh=0)
+    yield "set-scanout-largest", "16384 x 16384.", True, \
+        simple("SET_SCANOUT", scanout=0, width=16384, height=16384)
+    yield "subscribe-cursor", "Scanout 0 and its cursor.", True, \
+        simple("SUBSCRIBE", 3, scanout=0, flags=2)
     yield "subscribe-scanout", "Scanout 1, at most 60 a second.", True, \
         simple("SUBSCRIBE", 3)
     yield "subscribe-resource", "Resource 33, every frame, pixels inline.", \
@@ -352,6 +204,11 @@ def invalid():
     yield header("unit-too-large",
                  "header: size of a UNIT is above 64 MiB of data",
                  Message("UNIT", size=56 + (64 << 20) + 1))
+    yield header("cursor-too-large",
+                 "header: size of a CURSOR is above 256 KiB of pixels",
+                 Message("CURSOR", size=48 + (256 << 10) + 1))
+    yield header("cursor-short", "CURSOR: payload is shorter than 48 bytes",
+                 cursor().cut(47))
     yield header("frame-short", "FRAME: payload is shorter than 72 bytes",
                  frame().cut(71))
     yield header("unit-short", "UNIT: payload is shorter than 56 bytes",
@@ -365,8 +222,9 @@ def invalid():
     for kind, size in (("HELLO", 32), ("WELCOME", 32), ("ERROR", 8),
                        ("BYE", 4), ("SUBSCRIBE", 24), ("SCANOUT", 32),
                        ("POOL", 32), ("RELEASE", 8), ("KEYFRAME", 16),
-                       ("CONFIG", 24), ("STATS", 48)):
-        yield payload(kind.lower() + "-short",
+                       ("CONFIG", 24), ("STATS", 48), ("STATUS", 64),
+                       ("CLIENT", 80), ("SHOW", 16), ("SET_SCANOUT", 16)):
+        yield payload(kind.lower().replace("_", "-") + "-short",
                       "%s: payload is shorter than %d bytes" % (kind, size),
                       simple(kind).cut(size - 1))
     yield payload("caps-short", "CAPS: payload is shorter than 112 bytes",
@@ -400,6 +258,50 @@ def invalid():
                   "WELCOME: name_size is more than the payload holds",
                   welcome(b"name", name_size=5))
     yield payload("error-code", "ERROR: code is 0", simple("ERROR", code=0))
+
+    yield payload("client-name", "CLIENT: name_size is above 128 bytes",
+                  client(b"n" * 129))
+    yield payload("client-size",
+                  "CLIENT: name_size is more than the payload holds",
+                  client(b"name", name_size=5))
+    for scanout in (16, NONE32):
+        yield payload("cursor-scanout-%x" % scanout,
+                      "CURSOR: scanout is above 15", cursor(scanout=scanout))
+    for name in ("width", "height"):
+        yield payload("cursor-" + name, "CURSOR: width or height is above 256",
+                      cursor(**{name: 257}))
+        yield payload("cursor-%s-0" % name,
+                      "CURSOR: only one of width and height is 0",
+                      cursor(**{name: 0}))
+    outside = "CURSOR: the hot spot is outside of the shape"
+    yield payload("cursor-hot-x", outside, cursor(hot_x=3))
+    yield payload("cursor-hot-y", outside, cursor(hot_y=NONE32))
+    lacks = "CURSOR: a shape without pixels or without a serial"
+    yield payload("cursor-shape-empty", lacks,
+                  cursor(flags=3, width=0, height=0, hot_x=0, hot_y=0))
+    yield payload("cursor-shape-serial", lacks,
+                  cursor(bytes(24), flags=3, serial=0))
+    follow = "CURSOR: pixels that follow are not width * height * 4 bytes"
+    for size in (0, 23, 25):
+        yield payload("cursor-pixels-%d" % size, follow,
+                      cursor(bytes(size), flags=3))
+    yield payload("cursor-pixels-surplus",
+                  "CURSOR: pixels follow, and no shape is announced",
+                  cursor(bytes(24)))
+    yield payload("show-resource", "SHOW: resource_id is 0",
+                  simple("SHOW", 3, resource_id=0))
+    for scanout in (16, NONE32):
+        yield payload("set-scanout-index-%x" % scanout,
+                      "SET_SCANOUT: scanout is above 15",
+                      simple("SET_SCANOUT", scanout=scanout))
+    for name in ("width", "height"):
+        yield payload("set-scanout-%s-0" % name,
+                      "SET_SCANOUT: only one of width and height is 0",
+                      simple("SET_SCANOUT", **{name: 0}))
+        for value in (16385, NONE32):
+            yield payload("set-scanout-%s-%x" % (name, value),
+                          "SET_SCANOUT: width or height is above 16384",
+                          simple("SET_SCANOUT", **{name: value}))
 
     both = "SUBSCRIBE: not exactly one of scanout and resource_id is given"
     yield payload("subscribe-both", both,

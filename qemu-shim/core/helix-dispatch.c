@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-session.h"
-
-static void
-send_message (struct helix_session *self, const uint8_t *message, size_t size)
-{
-  helix_outbox_push (&self->outbox, message, size);
-}
-
-/* An ERROR that ends nothing. */
-static void complain (struct helix_session *self, uint16_t channel,
-    enum helix_error_code code, uint32_t refers, const char *format, ...)
-    G_GNUC_PRINTF (5, 6);
-
-static void
-complain (struct helix_session *self, uint16_t channel,
-    enum helix_error_code code, uint32_t refers, const char *format, ...)
-{
-  uint8_t message[HELIX_MAX_MESSAGE];
-  char text[HELIX_MAX_TEXT + 1];
-  va_list args;
-
-  va_start (args, format);
-  vsnprintf (text, sizeof text, format, args);
-  va_end (args);
-  helix_shim_log (self->shim, HELIX_LOG_INFO,
-      "client %" G_GUINT64_FORMAT " (pid %ld), channel %u: %s: %s",
-      self->number, (long) self->pid, channel, helix_error_name (code), text);
-  send_message (
-      self, message, helix_pack_error (message, channel, code, refers, text));
-}
+#include "helix-show.h"
 
 /* ---- channels ---- */
 
@@ -57,9 +27,11 @@ free_channel (struct helix_session *self)
   return NULL;
 }
 
-static void
-close_channel (struct helix_subscription **place)
+void
+helix_session_close_channel (
+    struct helix_session *self, struct helix_subscription **place)
 {
+  self->dropped += helix_subscription_dropped (*place);
   helix_subscription_close (*place);
   *place = NULL;
 }
@@ -69,7 +41,7 @@ helix_session_close_channels (struct helix_session *self)
 {
   for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
     if (self->channel[i])
-      close_channel (&self->channel[i]);
+      helix_session_close_channel (self, &self->channel[i]);
 }
 
 /* ---- messages ---- */
@@ -113,35 +85,48 @@ on_hello (struct helix_session *self)
   }
   self->state = HELIX_SESSION_OPEN;
   self->features = hello.features & HELIX_FEATURE_SHM;
+  self->told_pid = hello.pid;
   welcome.version = MIN (hello.version_max, HELIX_VERSION_MAX);
   welcome.scanouts = (uint16_t) shim->config.scanouts;
   welcome.role = HELIX_ROLE_FRAMES;
   welcome.features = self->features;
   welcome.pid = (uint32_t) getpid ();
   welcome.nonce = hello.nonce;
-  send_message (
+  helix_session_send (
       self, message, helix_pack_welcome (message, &welcome, shim->name));
   helix_shim_log (shim, HELIX_LOG_INFO,
       "client %" G_GUINT64_FORMAT " (pid %ld, \"%s\") connected", self->number,
       (long) self->pid, self->name);
 }
 
-/* A loop of SUBSCRIBEs would be a loop of full readbacks. */
-static bool
-spend_token (struct helix_session *self)
+bool
+helix_session_spend (
+    struct helix_bucket *bucket, uint32_t burst, uint64_t every_ns)
 {
   uint64_t now = helix_now_ns ();
-  uint64_t earned = (now - self->tokens_ns) / HELIX_SUBSCRIBE_EVERY_NS;
+  uint64_t earned = (now - bucket->time_ns) / every_ns;
 
   if (earned > 0) {
-    self->tokens = (uint32_t) MIN (
-        self->tokens + earned, (uint64_t) HELIX_SUBSCRIBE_BURST);
-    self->tokens_ns = now;
+    bucket->tokens = (uint32_t) MIN (bucket->tokens + earned, (uint64_t) burst);
+    bucket->time_ns = now;
   }
-  if (self->tokens == 0)
+  if (bucket->tokens == 0)
     return false;
-  self->tokens--;
+  bucket->tokens--;
   return true;
+}
+
+/* A loop of SUBSCRIBEs would be a loop of full readbacks, one of SET_SCANOUTs
+ * a guest that does nothing else. */
+static bool
+spend_token (struct helix_session *self, uint16_t channel, uint32_t type)
+{
+  if (helix_session_spend (
+          &self->subscribes, HELIX_SUBSCRIBE_BURST, HELIX_SUBSCRIBE_EVERY_NS))
+    return true;
+  helix_session_complain (self, channel, HELIX_ERROR_LIMIT, type,
+      "too many %ss; wait a second", helix_type_name (type));
+  return false;
 }
 
 static const char *
@@ -163,38 +148,43 @@ scanout_list (uint16_t mask, char text[64])
   return text;
 }
 
+/* Whether this VM has it, and lets it be seen. */
 static bool
-may_subscribe (struct helix_session *self, uint16_t channel,
-    const struct helix_subscribe *wish)
+check_scanout (struct helix_session *self, uint16_t channel, uint32_t type,
+    uint32_t scanout)
 {
   const struct helix_shim_config *config = &self->shim->config;
   uint16_t known = (uint16_t) ((1u << config->scanouts) - 1);
   char list[64];
 
-  if (channel == 0) {
-    complain (self, channel, HELIX_ERROR_LIMIT, HELIX_SUBSCRIBE,
-        "channel 0 belongs to the connection; choose one of 1-65535");
-    return false;
-  }
-  if (wish->scanout != HELIX_NONE32 && wish->scanout >= config->scanouts) {
-    complain (self, channel, HELIX_ERROR_NO_SCANOUT, HELIX_SUBSCRIBE,
-        "scanout %u does not exist; this VM has scanout%s %s", wish->scanout,
+  if (scanout >= config->scanouts) {
+    helix_session_complain (self, channel, HELIX_ERROR_NO_SCANOUT, type,
+        "scanout %u does not exist; this VM has scanout%s %s", scanout,
         config->scanouts > 1 ? "s" : "", scanout_list (known, list));
     return false;
   }
-  if (wish->scanout != HELIX_NONE32
-      && !(config->scanout_mask & 1u << wish->scanout)) {
-    complain (self, channel, HELIX_ERROR_NO_SCANOUT, HELIX_SUBSCRIBE,
-        "scanout %u is not exported; the VM was told to export %s",
-        wish->scanout, scanout_list (config->scanout_mask & known, list));
-    return false;
-  }
-  if (!spend_token (self)) {
-    complain (self, channel, HELIX_ERROR_LIMIT, HELIX_SUBSCRIBE,
-        "too many SUBSCRIBEs; wait a second");
+  if (!(config->scanout_mask & 1u << scanout)) {
+    helix_session_complain (self, channel, HELIX_ERROR_NO_SCANOUT, type,
+        "scanout %u is not exported; the VM was told to export %s", scanout,
+        scanout_list (config->scanout_mask & known, list));
     return false;
   }
   return true;
+}
+
+static bool
+may_subscribe (struct helix_session *self, uint16_t channel,
+    const struct helix_subscribe *wish)
+{
+  if (channel == 0) {
+    helix_session_complain (self, channel, HELIX_ERROR_LIMIT, HELIX_SUBSCRIBE,
+        "channel 0 belongs to the connection; choose one of 1-65535");
+    return false;
+  }
+  if (wish->scanout != HELIX_NONE32
+      && !check_scanout (self, channel, HELIX_SUBSCRIBE, wish->scanout))
+    return false;
+  return spend_token (self, channel, HELIX_SUBSCRIBE);
 }
 
 static void
@@ -215,11 +205,11 @@ on_subscribe (struct helix_session *self)
     return;
   place = find_channel (self, channel);
   if (place)
-    close_channel (place);
+    helix_session_close_channel (self, place);
   else
     place = free_channel (self);
   if (!place) {
-    complain (self, channel, HELIX_ERROR_LIMIT, HELIX_SUBSCRIBE,
+    helix_session_complain (self, channel, HELIX_ERROR_LIMIT, HELIX_SUBSCRIBE,
         "%u subscriptions on one connection are the limit", HELIX_MAX_CHANNELS);
     return;
   }
@@ -255,6 +245,57 @@ on_release (struct helix_session *self)
 }
 
 static void
+on_set_scanout (struct helix_session *self)
+{
+  const struct helix_reader *reader = &self->reader;
+  struct helix_shim *shim = self->shim;
+  struct helix_set_scanout set;
+  const char *why;
+  char size[32] = "off";
+
+  if (!helix_unpack_set_scanout (
+          &set, reader->payload, reader->payload_size, &why)) {
+    helix_session_fail (
+        self, HELIX_ERROR_PROTOCOL, HELIX_SET_SCANOUT, "%s", why);
+    return;
+  }
+  if (!check_scanout (self, 0, HELIX_SET_SCANOUT, set.scanout)
+      || !spend_token (self, 0, HELIX_SET_SCANOUT))
+    return;
+  if (!shim->display.set_scanout) {
+    helix_session_complain (self, 0, HELIX_ERROR_UNSUPPORTED, HELIX_SET_SCANOUT,
+        "%s cannot switch scanouts on or off; let the guest do it", shim->name);
+    return;
+  }
+  if (set.width)
+    snprintf (size, sizeof size, "at %ux%u", set.width, set.height);
+  helix_shim_log (shim, HELIX_LOG_INFO,
+      "client %" G_GUINT64_FORMAT " (pid %ld) wants scanout %u %s",
+      self->number, (long) self->pid, set.scanout, size);
+  helix_wish_store (shim, &set, self->number);
+}
+
+static void
+on_show (struct helix_session *self)
+{
+  const struct helix_reader *reader = &self->reader;
+  uint16_t channel = reader->header.channel;
+  struct helix_subscription **place = find_channel (self, channel);
+  struct helix_show show;
+  const char *why;
+
+  if (!helix_unpack_show (&show, reader->payload, reader->payload_size, &why))
+    helix_session_fail (self, HELIX_ERROR_PROTOCOL, HELIX_SHOW, "%s", why);
+  else if (place)
+    helix_show_store (*place, &show);
+  else
+    helix_session_complain (self, channel, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
+        "resource %u: channel %u has no subscription that could show it; "
+        "SUBSCRIBE first",
+        show.resource_id, channel);
+}
+
+static void
 on_ping (struct helix_session *self)
 {
   const struct helix_reader *reader = &self->reader;
@@ -268,7 +309,7 @@ on_ping (struct helix_session *self)
     helix_session_fail (self, HELIX_ERROR_PROTOCOL, HELIX_PING, "%s", why);
     return;
   }
-  send_message (self, message,
+  helix_session_send (self, message,
       helix_pack_pong_for (message, &reader->header, reader->payload,
           self->heard_ns, helix_now_ns ()));
 }
@@ -306,14 +347,16 @@ static bool
 is_servers (uint8_t type)
 {
   return type == HELIX_WELCOME || type == HELIX_SCANOUT || type == HELIX_POOL
-      || type == HELIX_FRAME;
+      || type == HELIX_FRAME || type == HELIX_CURSOR || type == HELIX_STATUS
+      || type == HELIX_CLIENT;
 }
 
 static bool
 is_for_open_session (uint8_t type)
 {
   return type == HELIX_SUBSCRIBE || type == HELIX_UNSUBSCRIBE
-      || type == HELIX_RELEASE;
+      || type == HELIX_RELEASE || type == HELIX_LIST
+      || type == HELIX_SET_SCANOUT || type == HELIX_SHOW;
 }
 
 void
@@ -354,186 +397,23 @@ helix_session_dispatch (struct helix_session *self)
     case HELIX_UNSUBSCRIBE:
       place = find_channel (self, channel);
       if (place)
-        close_channel (place);
+        helix_session_close_channel (self, place);
       break;
     case HELIX_RELEASE:
       on_release (self);
       break;
+    case HELIX_LIST:
+      helix_session_list (self);
+      break;
+    case HELIX_SET_SCANOUT:
+      on_set_scanout (self);
+      break;
+    case HELIX_SHOW:
+      on_show (self);
+      break;
     default:
-      complain (self, channel, HELIX_ERROR_UNSUPPORTED, type,
+      helix_session_complain (self, channel, HELIX_ERROR_UNSUPPORTED, type,
           "messages of type 0x%02x are not spoken here", type);
       break;
   }
-}
-
-/* ---- what goes out by itself ---- */
-
-void
-helix_session_bye (struct helix_session *self)
-{
-  uint8_t message[HELIX_MAX_MESSAGE];
-
-  if (self->state == HELIX_SESSION_OPEN)
-    send_message (self, message,
-        helix_pack_bye (
-            message, HELIX_BYE_CLOSING, "the server is closing down"));
-}
-
-/* Channel 0: every scanout once, then each that changed. */
-static void
-collect_scanouts (struct helix_session *self)
-{
-  struct helix_shim *shim = self->shim;
-  struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
-  uint8_t message[HELIX_MAX_MESSAGE];
-
-  pthread_mutex_lock (&shim->lock);
-  memcpy (now, shim->scanout, sizeof now);
-  pthread_mutex_unlock (&shim->lock);
-  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
-    const struct helix_surface *surface = &now[i].surface;
-    struct helix_scanout scanout = {0};
-
-    if (self->seen_any && self->seen[i] == now[i].serial)
-      continue;
-    self->seen[i] = now[i].serial;
-    scanout.scanout = i;
-    scanout.generation = now[i].generation;
-    if (surface->resource_id) {
-      scanout.flags = HELIX_SCANOUT_ENABLED;
-      scanout.resource_id = surface->resource_id;
-      scanout.width = surface->rect.width;
-      scanout.height = surface->rect.height;
-      scanout.fourcc = surface->fourcc;
-    }
-    send_message (self, message, helix_pack_scanout (message, 0, &scanout));
-  }
-  self->seen_any = true;
-}
-
-static uint64_t
-pool_bytes (const struct helix_session *self, uint32_t except)
-{
-  uint64_t bytes = 0;
-
-  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
-    if (i != except && self->channel[i] && self->channel[i]->memory)
-      bytes += self->channel[i]->memory->total_size;
-  return bytes;
-}
-
-/* Memory to share, or, where none can be had, to send from. */
-static struct helix_memory *
-new_memory (
-    struct helix_session *self, struct helix_subscription *sub, uint64_t wanted)
-{
-  uint32_t id = self->last_pool + 1;
-  struct helix_memory *memory =
-      helix_memory_new (id, sub->slots, wanted, sub->shared);
-
-  if (memory || !sub->shared)
-    return memory;
-  helix_shim_log (self->shim, HELIX_LOG_WARN,
-      "no shared memory for client %" G_GUINT64_FORMAT
-      " (%s): pixels are sent, which costs a copy more",
-      self->number, strerror (errno));
-  return helix_memory_new (id, sub->slots, wanted, false);
-}
-
-static void
-provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
-{
-  struct helix_subscription *sub = self->channel[index];
-  uint8_t message[HELIX_MAX_MESSAGE];
-  struct helix_pool pool = {0};
-  struct helix_memory *memory = NULL;
-
-  if (pool_bytes (self, index) + wanted * sub->slots > HELIX_MAX_POOL_BYTES)
-    errno = EDQUOT;
-  else
-    memory = new_memory (self, sub, wanted);
-  if (!memory) {
-    complain (self, sub->channel, HELIX_ERROR_NO_MEMORY, HELIX_SUBSCRIBE,
-        "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
-        "until the mode changes",
-        sub->slots, wanted, strerror (errno));
-    helix_subscription_attach (sub, NULL);
-    return;
-  }
-  pool.pool_id = memory->id;
-  pool.kind = memory->kind;
-  pool.slots = memory->slots;
-  pool.slot_size = memory->slot_size;
-  pool.total_size = memory->total_size;
-  self->last_pool = memory->id;
-  helix_outbox_push_pool (&self->outbox, message,
-      helix_pack_pool (message, sub->channel, &pool), memory);
-  helix_subscription_attach (sub, memory);
-}
-
-/* Takes over the reference in `item`. */
-static void
-send_frame (struct helix_session *self, struct helix_subscription *sub,
-    struct helix_due_item *item)
-{
-  struct helix_slot *slot = &item->memory->slot[item->slot];
-  uint8_t message[HELIX_MAX_MESSAGE];
-  size_t bulk = 0, size;
-
-  slot->frame.sequence = ++sub->sequence;
-  if (!sub->shared)
-    bulk = (size_t) slot->frame.stride * slot->frame.height;
-  size = helix_pack_frame (
-      message, sub->channel, &slot->frame, slot->rects, (uint32_t) bulk);
-  if (sub->shared)
-    helix_outbox_push (&self->outbox, message, size);
-  else
-    helix_outbox_push_pixels (
-        &self->outbox, message, size, sub, item->memory, item->slot, bulk);
-  if (helix_memory_unref (item->memory))
-    helix_memory_free (item->memory);
-  helix_count (self->shim, frames, 1);
-}
-
-/* Moves one thing; false when nothing is due or there is no room. */
-static bool
-collect_one (struct helix_session *self, uint32_t index)
-{
-  struct helix_subscription *sub = self->channel[index];
-  uint8_t message[HELIX_MAX_MESSAGE];
-  struct helix_due_item item;
-
-  if (!sub || helix_outbox_full (&self->outbox))
-    return false;
-  switch (helix_subscription_take (
-      sub, sub->shared || !self->outbox.streaming, &item)) {
-    case HELIX_DUE_SCANOUT:
-      send_message (self, message,
-          helix_pack_scanout (message, sub->channel, &item.state));
-      return true;
-    case HELIX_DUE_ERROR:
-      complain (
-          self, sub->channel, item.error, HELIX_SUBSCRIBE, "%s", item.why);
-      if (item.over)
-        close_channel (&self->channel[index]);
-      return true;
-    case HELIX_DUE_MEMORY:
-      provide_memory (self, index, item.wanted);
-      return true;
-    case HELIX_DUE_FRAME:
-      send_frame (self, sub, &item);
-      return true;
-    default:
-      return false;
-  }
-}
-
-void
-helix_session_collect (struct helix_session *self)
-{
-  if (!helix_outbox_full (&self->outbox))
-    collect_scanouts (self);
-  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
-    while (collect_one (self, i))
-      ;
 }

@@ -12,6 +12,7 @@
 
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-show.h"
 #include "helix-subscription.h"
 
 /* The guest names sizes and formats: what the protocol cannot carry counts as
@@ -55,21 +56,26 @@ same_surface (const struct helix_surface *a, const struct helix_surface *b)
       && memcmp (&a->rect, &b->rect, sizeof a->rect) == 0;
 }
 
+bool
+helix_display_resource (struct helix_shim *shim, uint32_t resource_id,
+    struct helix_surface *surface)
+{
+  memset (surface, 0, sizeof *surface);
+  if (!shim->display.resource (shim->display_opaque, resource_id, surface))
+    return false;
+  surface->resource_id = resource_id;
+  *surface = usable (shim, surface);
+  return surface->resource_id != 0;
+}
+
 static void
 begin_resource (struct helix_subscription *sub)
 {
-  struct helix_shim *shim = sub->shim;
-  struct helix_surface surface = {0};
+  struct helix_surface surface;
 
-  if (shim->display.resource (
-          shim->display_opaque, sub->resource_id, &surface)) {
-    surface.resource_id = sub->resource_id;
-    surface = usable (shim, &surface);
-  }
-  if (surface.resource_id == 0) {
+  if (!helix_display_resource (sub->shim, sub->resource_id, &surface)) {
     sub->begun = true;
-    helix_subscription_end (
-        sub, HELIX_ERROR_NO_RESOURCE, "no such resource that can be read");
+    helix_subscription_end (sub, "no such resource that can be read");
     return;
   }
   helix_subscription_set_surface (sub, &surface, 1);
@@ -221,7 +227,8 @@ read_screen (struct helix_subscription *sub, struct helix_memory *memory,
         "resource %u (%ux%u) cannot be read: %s. No frames until the mode "
         "changes",
         surface->resource_id, surface->rect.width, surface->rect.height, why);
-    helix_subscription_end (sub, HELIX_ERROR_READBACK, why);
+    helix_subscription_tell (
+        sub, HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why);
   }
   return false;
 }
@@ -270,17 +277,19 @@ fill (struct helix_subscription *sub, struct helix_memory *memory,
     uint32_t index, uint64_t now)
 {
   struct helix_slot *slot = &memory->slot[index];
+  uint64_t captured_ns = now;
   helix_region need;
   bool good;
 
   memset (&slot->frame, 0, sizeof slot->frame);
   helix_region_init (&need);
   helix_region_copy (&need, &slot->lacks);
-  slot->capture_ns = now;
-  copy_from_slot (sub, memory, index, &slot->capture_ns, &need);
+  copy_from_slot (sub, memory, index, &captured_ns, &need);
   good = read_screen (sub, memory, index, &need, &slot->frame);
   helix_region_fini (&need);
   if (good) {
+    captured_ns = helix_show_capture (sub, captured_ns);
+    slot->capture_ns = captured_ns;
     fill_frame (sub, memory, slot, index, now);
     helix_region_clear (&slot->lacks);
     slot->pass = sub->shim->pass_number;
@@ -288,10 +297,15 @@ fill (struct helix_subscription *sub, struct helix_memory *memory,
     sub->pending_ns = HELIX_NONE64;
     advance_pace (sub, now);
   }
-  /* Larger memory may have come meanwhile: then this frame is lost, but not
-   * its news. */
-  if (!helix_subscription_publish (sub, memory, index, good) && good)
+  if (!good) {
+    helix_subscription_publish (sub, memory, index, false);
+  } else if (helix_subscription_publish (sub, memory, index, true)) {
+    sub->captured_ns = captured_ns;
+    sub->shown_ns = HELIX_NONE64;
+  } else {
+    /* Larger memory came meanwhile: this frame is lost, but not its news. */
     helix_subscription_damage_all (sub, now);
+  }
 }
 
 enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
@@ -359,6 +373,8 @@ pass_begin (struct helix_shim *shim)
   shim->pass_number++;
   for (guint i = 0; i < shim->pass->len; i++)
     begin (g_ptr_array_index (shim->pass, i));
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_show_obey (g_ptr_array_index (shim->pass, i));
 }
 
 /* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
@@ -377,6 +393,7 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
       helix_count (shim, paced, count);
     } else if (outcome == OUTCOME_NO_CREDIT) {
       helix_count (shim, no_credit, count);
+      __atomic_fetch_add (&sub->dropped, count, __ATOMIC_RELAXED);
     }
   }
   for (guint i = 0; i < shim->pass->len; i++)
@@ -391,8 +408,11 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
 void
 helix_shim_display_run (struct helix_shim *shim)
 {
-  uint64_t begin_ns = helix_now_ns (), readbacks = readbacks_now (shim);
+  uint64_t begin_ns, readbacks;
 
+  helix_wish_obey_all (shim);
+  begin_ns = helix_now_ns ();
+  readbacks = readbacks_now (shim);
   /* The timer that may have brought us here is spent. */
   if (shim->deadline <= begin_ns)
     shim->deadline = HELIX_NONE64;
@@ -471,9 +491,10 @@ helix_shim_display_scanout (
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
 
-    if (sub->scanout == index)
+    if (sub->scanout == index && !sub->showing)
       helix_subscription_set_surface (sub, &surface, generation);
-    else if (sub->scanout == HELIX_NONE32 && surface.resource_id
+    else if ((sub->scanout == HELIX_NONE32 || sub->showing)
+        && surface.resource_id
         && sub->surface.resource_id == surface.resource_id)
       /* Drawn while it was not shown: the flush that follows tells what
        * differs on the scanout, not what differs in the resource. */
@@ -506,9 +527,8 @@ forget (struct helix_shim *shim, uint32_t resource_id)
         || (resource_id && sub->surface.resource_id != resource_id))
       continue;
     helix_subscription_set_surface (sub, &off, sub->generation);
-    if (sub->scanout == HELIX_NONE32)
-      helix_subscription_end (
-          sub, HELIX_ERROR_NO_RESOURCE, "the guest destroyed the resource");
+    if (!helix_show_lost (sub) && sub->scanout == HELIX_NONE32)
+      helix_subscription_end (sub, "the guest destroyed the resource");
   }
   pass_end (shim, 0);
 }
@@ -524,4 +544,5 @@ void
 helix_shim_display_reset (struct helix_shim *shim)
 {
   forget (shim, 0);
+  helix_cursor_hide_all (shim);
 }

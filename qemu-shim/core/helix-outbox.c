@@ -14,8 +14,10 @@ struct helix_out {
   struct helix_out *next;
   size_t size, sent; /* bytes: `sent` counts message, then bulk */
   size_t bulk;
-  struct helix_memory *memory; /* referenced; NULL = plain message */
-  struct helix_subscription *subscription; /* referenced; with bulk only */
+  const uint8_t *bulk_from;    /* `bulk` bytes of a slot or a shape */
+  struct helix_memory *memory; /* referenced; POOL, and FRAME with pixels */
+  struct helix_subscription *subscription; /* referenced; who hears of it */
+  struct helix_shape *shape;               /* referenced; CURSOR with pixels */
   uint32_t slot;
   uint8_t message[];
 };
@@ -65,7 +67,21 @@ helix_outbox_push_pixels (struct helix_outbox *outbox, const void *message,
   out->subscription = helix_subscription_ref (subscription);
   out->slot = slot;
   out->bulk = bulk;
+  out->bulk_from = helix_memory_pixels (memory, slot);
   outbox->streaming = true;
+}
+
+void
+helix_outbox_push_cursor (struct helix_outbox *outbox, const void *message,
+    size_t size, struct helix_subscription *subscription,
+    struct helix_shape *shape, size_t bulk)
+{
+  struct helix_out *out = push (outbox, message, size);
+
+  out->subscription = helix_subscription_ref (subscription);
+  out->shape = shape;
+  out->bulk = bulk;
+  out->bulk_from = shape ? shape->pixels : NULL;
 }
 
 /* Takes the first message off, sent whole or given up. */
@@ -78,14 +94,18 @@ drop_head (struct helix_outbox *outbox)
   if (!outbox->head)
     outbox->tail = &outbox->head;
   outbox->size -= out->size;
-  if (out->subscription) {
+  if (out->subscription && out->memory) {
     outbox->streaming = false;
     helix_subscription_sent (out->subscription, out->memory, out->slot);
-    helix_subscription_unref (out->subscription);
+  } else if (out->subscription) {
+    helix_cursor_sent (out->subscription);
   } else if (out->memory && out->memory->client_fd >= 0) {
     close (out->memory->client_fd);
     out->memory->client_fd = -1;
   }
+  if (out->subscription)
+    helix_subscription_unref (out->subscription);
+  helix_shape_unref (out->shape);
   if (out->memory && helix_memory_unref (out->memory))
     helix_memory_free (out->memory);
   g_free (out);
@@ -123,7 +143,7 @@ send_head (struct helix_out *out, int fd)
   if (out->bulk) {
     size_t done = out->sent > out->size ? out->sent - out->size : 0;
 
-    iov[n].iov_base = helix_memory_pixels (out->memory, out->slot) + done;
+    iov[n].iov_base = (uint8_t *) out->bulk_from + done;
     iov[n++].iov_len = out->bulk - done;
   } else if (out->memory && out->sent == 0) {
     pass = out->memory->client_fd;

@@ -5,13 +5,15 @@
  * Control messages are bounded by their writer: it reads nothing more from a
  * client and asks no subscription for more while helix_outbox_full (). Pixels
  * of INLINE pools are not copied: they are sent from their slot, which stays
- * SENDING until the last byte is out, one frame at a time.
+ * SENDING until the last byte is out, one frame at a time. Those of a cursor
+ * are sent from its shape, one CURSOR of a subscription at a time.
  */
 #ifndef HELIX_OUTBOX_H
 #define HELIX_OUTBOX_H
 
 #include "helix-memory.h"
 
+struct helix_shape;
 struct helix_subscription;
 struct helix_out;
 
@@ -37,6 +39,12 @@ void helix_outbox_push_pool (struct helix_outbox *outbox, const void *message,
 void helix_outbox_push_pixels (struct helix_outbox *outbox, const void *message,
     size_t size, struct helix_subscription *subscription,
     struct helix_memory *memory, uint32_t slot, size_t bulk);
+
+/* CURSOR: with a shape, whose reference moves here, its pixels follow the
+ * message. The subscription hears when it is gone (helix_cursor_sent). */
+void helix_outbox_push_cursor (struct helix_outbox *outbox, const void *message,
+    size_t size, struct helix_subscription *subscription,
+    struct helix_shape *shape, size_t bulk);
 
 /* Writes what the socket takes. false: the connection is lost, errno set. */
 bool helix_outbox_flush (struct helix_outbox *outbox, int fd);

@@ -25,8 +25,10 @@ helix_session_new (struct helix_shim *shim, int fd, uid_t uid, pid_t pid)
   self->number = ++shim->next_session;
   self->uid = uid;
   self->pid = pid;
-  self->born_ns = self->heard_ns = self->tokens_ns = helix_now_ns ();
-  self->tokens = HELIX_SUBSCRIBE_BURST;
+  self->born_ns = self->heard_ns = helix_now_ns ();
+  self->subscribes =
+      (struct helix_bucket){HELIX_SUBSCRIBE_BURST, self->born_ns};
+  self->lists = (struct helix_bucket){HELIX_LIST_BURST, self->born_ns};
   helix_reader_init (&self->reader);
   helix_outbox_init (&self->outbox);
   helix_count (shim, clients, 1);

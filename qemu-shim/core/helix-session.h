@@ -2,7 +2,7 @@
 /*
  * One client's connection. Io thread only. helix-session.c keeps it alive
  * (reading, writing, deadlines, the end), helix-dispatch.c understands what
- * it says.
+ * it says, helix-roster.c answers LIST, helix-collect.c says what is due.
  */
 #ifndef HELIX_SESSION_H
 #define HELIX_SESSION_H
@@ -21,11 +21,19 @@
 #define HELIX_MAX_POOL_BYTES (2ull << 30)  /* memory of one connection */
 #define HELIX_SUBSCRIBE_BURST 64u          /* SUBSCRIBEs at once, */
 #define HELIX_SUBSCRIBE_EVERY_NS 31250000u /* then 32 a second */
+#define HELIX_LIST_BURST 16u               /* LISTs at once, */
+#define HELIX_LIST_EVERY_NS 125000000u     /* then 8 a second */
 
 enum helix_session_state {
   HELIX_SESSION_NEW,     /* waits for HELLO */
   HELIX_SESSION_OPEN,    /* WELCOME is out */
   HELIX_SESSION_CLOSING, /* reads no more, writes what is left */
+};
+
+/* How often a client may do something. */
+struct helix_bucket {
+  uint32_t tokens; /* left */
+  uint64_t time_ns;
 };
 
 struct helix_session {
@@ -44,12 +52,16 @@ struct helix_session {
   /* since HELLO */
   char name[HELIX_MAX_NAME + 1];
   uint32_t features;                 /* in use */
+  uint32_t told_pid;                 /* what it says of itself */
   uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT sent */
   bool seen_any;
   struct helix_subscription *channel[HELIX_MAX_CHANNELS];
   uint32_t last_pool;
-  uint32_t tokens; /* SUBSCRIBEs left */
-  uint64_t tokens_ns;
+  struct helix_bucket subscribes; /* and SET_SCANOUTs */
+  struct helix_bucket lists;
+  uint64_t frames;        /* sent */
+  uint64_t dropped;       /* by subscriptions that are no more */
+  uint64_t last_frame_ns; /* sent; 0 = none yet */
 };
 
 /* Takes `fd` over. */
@@ -74,9 +86,24 @@ void helix_session_end (struct helix_session *session, bool linger);
 
 /* helix-dispatch.c: one whole message is in session->reader. */
 void helix_session_dispatch (struct helix_session *session);
-/* helix-dispatch.c: what is due goes to the outbox. */
+/* Whether it may be done once more now. */
+bool helix_session_spend (
+    struct helix_bucket *bucket, uint32_t burst, uint64_t every_ns);
+void helix_session_close_channel (
+    struct helix_session *session, struct helix_subscription **place);
+void helix_session_close_channels (struct helix_session *session);
+
+/* helix-roster.c: answers LIST. */
+void helix_session_list (struct helix_session *session);
+
+/* helix-collect.c: what is due goes to the outbox. */
 void helix_session_collect (struct helix_session *session);
 void helix_session_bye (struct helix_session *session);
-void helix_session_close_channels (struct helix_session *session);
+void helix_session_send (
+    struct helix_session *session, const uint8_t *message, size_t size);
+/* An ERROR that ends nothing. `refers`: type at fault. */
+void helix_session_complain (struct helix_session *session, uint16_t channel,
+    enum helix_error_code code, uint32_t refers, const char *format, ...)
+    G_GNUC_PRINTF (5, 6);
 
 #endif /* HELIX_SESSION_H */

@@ -11,9 +11,12 @@
 
 #include <glib.h>
 
+#include "helix-cursor.h"
 #include "helix-memory.h"
+#include "helix-registry.h"
 #include "helix-shim.h"
 #include "helix-unix-listener.h"
+#include "helix-wish.h"
 
 struct helix_session;
 struct helix_subscription;
@@ -42,21 +45,29 @@ struct helix_shim {
   pthread_mutex_t lock;
   /* [lock]; scanouts are written by the display thread only */
   struct helix_shim_scanout scanout[HELIX_MAX_SCANOUTS];
+  struct helix_plane cursor[HELIX_MAX_SCANOUTS]; /* likewise */
+  struct helix_wish wish[HELIX_MAX_SCANOUTS];
   GPtrArray *subscriptions;  /* each with a reference */
   struct helix_memory *dead; /* for the io thread to free */
   uint32_t log_tokens, log_dropped;
   uint64_t log_time;
 
   /* atomic */
-  uint32_t watched; /* subscriptions, for helix_shim_idle */
+  uint32_t watched;         /* subscriptions, for helix_shim_idle */
+  uint32_t cursor_watchers; /* those with a cursor */
+  bool wishes;              /* one of `wish` is to be obeyed */
+  bool refusals;            /* one was refused, some time */
   struct helix_shim_stats stats;
 
   /* [io] */
   struct helix_unix_listener listener;
   GPtrArray *sessions;
-  uint64_t accept_again_ns; /* after EMFILE; HELIX_NONE64 = accepting */
-  uint64_t accept_told_ns;  /* when that may be told again */
-  uint64_t next_session;    /* for log lines */
+  uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
+  uint64_t accept_told_ns;         /* when that may be told again */
+  uint64_t next_session;           /* for log lines */
+  uint64_t born_ns;                /* listening since */
+  uint64_t last_frame_ns;          /* sent; 0 = none yet */
+  char entry[HELIX_REGISTRY_PATH]; /* among the running VMs; empty = none */
   bool stopped;
 
   /* [display] */
@@ -74,6 +85,10 @@ void helix_shim_log (struct helix_shim *shim, enum helix_log_level level,
     const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* Io thread: sets io_timer to the nearest deadline there is. */
 void helix_shim_schedule (struct helix_shim *shim);
+/* Display thread: a resource's whole surface. false: none that a frame could
+ * carry. */
+bool helix_display_resource (struct helix_shim *shim, uint32_t resource_id,
+    struct helix_surface *surface);
 /* Any thread: drop a reference; the io thread frees. */
 void helix_shim_drop_memory (
     struct helix_shim *shim, struct helix_memory *memory);

@@ -60,6 +60,7 @@ helix_shim_free (struct helix_shim *shim)
   g_ptr_array_free (shim->subscriptions, TRUE);
   g_ptr_array_free (shim->sessions, TRUE);
   g_ptr_array_free (shim->pass, TRUE);
+  helix_cursor_free_all (shim);
   while (shim->dead) {
     struct helix_memory *next = shim->dead->next;
 
@@ -301,6 +302,19 @@ skip_own_proof (struct helix_shim *shim)
     close (fd);
 }
 
+/* So that it can be found. Who is told the path needs none of this. */
+static void
+enter_registry (struct helix_shim *shim)
+{
+  const char *why = NULL;
+
+  if (!helix_registry_add (shim->path, shim->entry, &why))
+    helix_shim_log (shim, HELIX_LOG_INFO,
+        "'%s' is not among the running VMs that programs find by themselves: "
+        "%s. Name its path to them",
+        shim->path, why);
+}
+
 bool
 helix_shim_listen (struct helix_shim *shim, char **error)
 {
@@ -316,7 +330,9 @@ helix_shim_listen (struct helix_shim *shim, char **error)
         "replaced the socket that a dead server had left at '%s'", shim->path);
   skip_own_proof (shim);
   watch_listener (shim, true);
+  shim->born_ns = helix_now_ns ();
   helix_shim_log (shim, HELIX_LOG_INFO, "listening on '%s'", shim->path);
+  enter_registry (shim);
   return true;
 }
 
@@ -369,6 +385,7 @@ helix_shim_io_stop (struct helix_shim *shim)
   shim->loop.io_timer (shim->loop_opaque, HELIX_NONE64);
   if (shim->listener.fd >= 0 && shim->accept_again_ns == HELIX_NONE64)
     watch_listener (shim, false);
+  helix_registry_remove (shim->entry);
   helix_unix_listener_close (&shim->listener);
 }
 

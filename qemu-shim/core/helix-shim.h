@@ -55,9 +55,9 @@ struct helix_display_ops {
   bool (*resource) (
       void *opaque, uint32_t resource_id, struct helix_surface *surface);
   /* Asks the guest to switch a scanout on (at that size) or off, as a monitor
-   * that is plugged in or out. What comes of it is told by display_scanout.
-   * NULL, or false: cannot be done; *why = a static sentence. Display
-   * thread. */
+   * that is plugged in or out. What comes of it is told by display_scanout,
+   * before it returns or later. NULL, or false: cannot be done; *why = a
+   * static sentence. Display thread, inside of helix_shim_display_run. */
   bool (*set_scanout) (
       void *opaque, const struct helix_set_scanout *set, const char **why);
   /* One line, no newline, for the operator. Any thread; must not block. */
@@ -100,6 +100,9 @@ struct helix_shim_stats {
   uint64_t no_credit;          /* flushes that had to wait for a slot */
   uint64_t paced;              /* flushes that had to wait for max-framerate */
   uint64_t read_errors;
+  uint64_t cursors;      /* CURSORs sent */
+  uint64_t shows;        /* SHOWs obeyed */
+  uint64_t set_scanouts; /* SET_SCANOUTs passed on to the guest */
   /* Flushes and wake-ups that read something back: for how long each kept
    * the display thread, all in all. ns; helix-hold.h has the buckets. */
   uint64_t holds, hold_ns, hold_max_ns, hold[HELIX_HOLD_BUCKETS];
@@ -128,20 +131,24 @@ void helix_shim_display_run (struct helix_shim *shim);
 /* A scanout shows something else now, or nothing. */
 void helix_shim_display_scanout (struct helix_shim *shim, uint32_t scanout,
     const struct helix_surface *surface);
-/* The cursor plane of a scanout. `shape`: what it looks like from now on; NULL
- * = as before. Its pixels are copied. */
+/* What a cursor looks like. */
 struct helix_cursor_shape {
   uint32_t width, height; /* pixels, 1..HELIX_MAX_CURSOR */
   uint32_t hot_x, hot_y;  /* pixels from the top left */
   const uint8_t *pixels;  /* B G R A, premultiplied, width * 4 bytes a row */
 };
+/* The cursor plane of a scanout, whether anybody watches or not: who comes
+ * later is told, too. x, y: pixels, where the image's top left is, perhaps
+ * outside of the screen. `shape`: what it looks like from now on; NULL = as
+ * before. Its pixels are copied. Reads nothing and sends nothing but itself. */
 void helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
     bool visible, int32_t x, int32_t y, const struct helix_cursor_shape *shape);
 /* Pixels of `rect` (of the resource) changed. Reads back, if anybody wants
  * them, before it returns. */
 void helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
     const struct helix_rect *rect);
-/* The resource is about to go away: never read it again. */
+/* The resource is about to go away: never read it again. What SHOW had put in
+ * its place shows nothing until the next SHOW. */
 void helix_shim_display_unref (struct helix_shim *shim, uint32_t resource_id);
 /* Device reset: no scanout shows anything, no resource exists. */
 void helix_shim_display_reset (struct helix_shim *shim);

@@ -28,6 +28,10 @@ helix_subscription_new (struct helix_shim *shim, uint16_t channel,
   self->resource_id = wish->resource_id;
   self->interval_ns = interval_of (wish);
   self->slots = wish->slots ? wish->slots : shim->config.slots;
+  self->cursor =
+      wish->flags & HELIX_SUBSCRIBE_CURSOR && wish->scanout != HELIX_NONE32;
+  self->resource_now = wish->resource_id;
+  self->shown_ns = HELIX_NONE64;
   self->shared = shared;
   self->told = true;
   self->pending_ns = HELIX_NONE64;
@@ -37,6 +41,7 @@ helix_subscription_new (struct helix_shim *shim, uint16_t channel,
   g_ptr_array_add (shim->subscriptions, self);
   pthread_mutex_unlock (&shim->lock);
   __atomic_fetch_add (&shim->watched, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_add (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
   helix_count (shim, subscriptions, 1);
   shim->loop.wake_display (shim->loop_opaque);
   return self;
@@ -73,6 +78,7 @@ helix_subscription_close (struct helix_subscription *self)
   pthread_mutex_unlock (&shim->lock);
 
   __atomic_fetch_sub (&shim->watched, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_sub (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
   helix_uncount (shim, subscriptions);
   if (memory && helix_memory_unref (memory))
     helix_memory_free (memory);
@@ -111,6 +117,8 @@ helix_subscription_take (
     due = HELIX_DUE_SCANOUT;
   } else if (self->error) {
     item->error = self->error;
+    item->refers = self->error_refers;
+    item->resource = self->error_resource;
     item->why = self->error_why;
     item->over = self->over;
     self->error = 0;
@@ -171,6 +179,12 @@ helix_subscription_sent (
   pthread_mutex_lock (&self->shim->lock);
   memory->slot[slot].state = HELIX_SLOT_CLIENT;
   pthread_mutex_unlock (&self->shim->lock);
+}
+
+uint64_t
+helix_subscription_dropped (const struct helix_subscription *self)
+{
+  return __atomic_load_n (&self->dropped, __ATOMIC_RELAXED);
 }
 
 enum helix_release_result
@@ -307,16 +321,34 @@ helix_subscription_set_surface (struct helix_subscription *self,
   announce (self);
 }
 
-void
-helix_subscription_end (
-    struct helix_subscription *self, uint32_t error, const char *why)
+static void
+tell (struct helix_subscription *self, uint32_t error, uint32_t refers,
+    uint32_t resource_id, const char *why, bool over)
 {
   pthread_mutex_lock (&self->shim->lock);
-  self->error = error;
-  self->error_why = why;
-  self->over = error == HELIX_ERROR_NO_RESOURCE;
+  /* Nothing takes the place of the end. */
+  if (!self->over) {
+    self->error = error;
+    self->error_refers = refers;
+    self->error_resource = resource_id;
+    self->error_why = why;
+    self->over = over;
+  }
   pthread_mutex_unlock (&self->shim->lock);
   self->shim->loop.wake_io (self->shim->loop_opaque);
+}
+
+void
+helix_subscription_tell (struct helix_subscription *self, uint32_t error,
+    uint32_t refers, uint32_t resource_id, const char *why)
+{
+  tell (self, error, refers, resource_id, why, false);
+}
+
+void
+helix_subscription_end (struct helix_subscription *self, const char *why)
+{
+  tell (self, HELIX_ERROR_NO_RESOURCE, HELIX_SUBSCRIBE, 0, why, true);
 }
 
 /* Under the lock. HELIX_NONE32 = none is free. */

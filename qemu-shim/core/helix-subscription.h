@@ -17,6 +17,7 @@ struct helix_subscription {
   uint32_t scanout, resource_id; /* HELIX_NONE32 / 0: the other one counts */
   uint64_t interval_ns;          /* least time between two frames */
   uint32_t slots;
+  bool cursor; /* CURSORs are wanted, and there is a scanout */
 
   /* [lock] */
   bool shared;                 /* memory goes as a descriptor */
@@ -27,10 +28,17 @@ struct helix_subscription {
   bool told;                   /* `state` went out, or need not */
   struct helix_scanout state;
   uint32_t error; /* to be told, 0 = none; ends the subscription if `over` */
+  uint32_t error_refers, error_resource;
   const char *error_why;
   bool over;
+  struct helix_show show; /* the newest; counts while show_wanted */
+  uint32_t resource_now;  /* watched by SUBSCRIBE or SHOW, else 0 */
   uint8_t ready[HELIX_MAX_SLOTS], readies; /* slots, oldest first */
   bool starved; /* display waits for a slot or for memory */
+
+  /* atomic */
+  bool show_wanted;
+  uint64_t dropped; /* flushes that had to wait for a slot */
 
   /* [display] */
   bool begun;
@@ -42,21 +50,31 @@ struct helix_subscription {
   uint64_t due_ns;      /* no frame before */
   bool unreadable;      /* until another resource is shown */
   bool unreadable_told; /* in this generation */
+  bool showing;         /* what SHOW said, whatever the scanout does */
+  uint64_t shown_ns;    /* capture time of that picture, or HELIX_NONE64 */
+  uint64_t captured_ns; /* of the last frame */
 
-  uint64_t sequence; /* [io] of the last frame */
+  /* [io] */
+  uint64_t sequence;       /* of the last frame */
+  bool answered;           /* the first SCANOUT is out */
+  bool cursor_told;        /* the first CURSOR is out */
+  bool cursor_queued;      /* one is under way */
+  uint64_t cursor_version; /* of the plane, told last */
+  uint32_t cursor_serial;  /* of the shape that the client has */
 };
 
 /* What the io thread has to do next for a subscription. */
 enum helix_due {
   HELIX_DUE_NOTHING,
   HELIX_DUE_SCANOUT, /* due->state */
-  HELIX_DUE_ERROR,   /* due->error, ->why; ->over: forget it after */
+  HELIX_DUE_ERROR,   /* ->error, ->refers, ->resource (0 = none), ->why;
+                      * ->over: forget it after */
   HELIX_DUE_MEMORY,  /* due->wanted bytes a slot */
   HELIX_DUE_FRAME,   /* due->memory (a new reference), ->slot */
 };
 struct helix_due_item {
   struct helix_scanout state;
-  uint32_t error;
+  uint32_t error, refers, resource;
   const char *why;
   bool over;
   uint64_t wanted;
@@ -89,6 +107,9 @@ void helix_subscription_attach (
 /* Io thread: the last byte of an INLINE frame is out, or never will be. */
 void helix_subscription_sent (struct helix_subscription *subscription,
     struct helix_memory *memory, uint32_t slot);
+/* Any thread: flushes that had to wait for a slot. */
+uint64_t helix_subscription_dropped (
+    const struct helix_subscription *subscription);
 enum helix_release_result helix_subscription_release (
     struct helix_subscription *subscription,
     const struct helix_release *release);
@@ -98,7 +119,11 @@ void helix_subscription_set_surface (struct helix_subscription *subscription,
     const struct helix_surface *surface, uint32_t generation);
 /* Resource subscriptions: theirs is gone. */
 void helix_subscription_end (
-    struct helix_subscription *subscription, uint32_t error, const char *why);
+    struct helix_subscription *subscription, const char *why);
+/* An ERROR that ends nothing. `refers`: type at fault; `resource_id`: the one
+ * it is about, 0 = that goes without saying. */
+void helix_subscription_tell (struct helix_subscription *subscription,
+    uint32_t error, uint32_t refers, uint32_t resource_id, const char *why);
 void helix_subscription_damage (struct helix_subscription *subscription,
     const struct helix_rect *rect, uint64_t now);
 void helix_subscription_damage_all (

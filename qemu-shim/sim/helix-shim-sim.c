@@ -16,10 +16,16 @@
 #include "helix-platform.h"
 #include "helix-poll-loop.h"
 #include "helix-shim.h"
+#include "helix-sim-cursor.h"
 #include "helix-sim-options.h"
 #include "helix-sim-screen.h"
 
 #define NS_PER_S 1000000000.0
+
+/* Resources off the screen: their ids, and what the number of their pictures
+ * begins with, so that nobody takes one for another. */
+#define FIRST_RESOURCE 1001u
+#define RESOURCE_NUMBERS 1000000u
 
 struct sim {
   struct helix_sim_options options;
@@ -28,10 +34,12 @@ struct sim {
   pthread_t display_thread;
   uint64_t timer; /* the shim's display_timer, on the display thread */
   /* display thread */
-  struct helix_sim_screen screen[HELIX_MAX_SCANOUTS];
+  struct helix_sim_screen screen[HELIX_MAX_SCANOUTS]; /* resource 0 = off */
+  struct helix_sim_screen resource[HELIX_SIM_MAX_RESOURCES];
   uint32_t next_resource;
   uint64_t start_ns, next_ns; /* next_ns: the next picture; NONE64 = no more */
   uint64_t pictures;          /* drawn since the first */
+  uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next; NONE64 = none */
 };
 
 static struct helix_poll_loop *signalled;
@@ -45,6 +53,9 @@ find_screen (struct sim *sim, uint32_t resource_id)
   for (uint32_t i = 0; i < sim->options.scanouts; i++)
     if (sim->screen[i].resource_id == resource_id)
       return &sim->screen[i];
+  for (uint32_t i = 0; i < sim->options.resources; i++)
+    if (sim->resource[i].resource_id == resource_id)
+      return &sim->resource[i];
   return NULL;
 }
 
@@ -80,6 +91,31 @@ get_resource (void *opaque, uint32_t resource_id, struct helix_surface *surface)
   if (screen)
     describe (screen, surface);
   return screen != NULL;
+}
+
+static void show_screen (struct sim *sim, uint32_t index, uint32_t width,
+    uint32_t height, uint32_t number);
+static void hide_screen (struct sim *sim, uint32_t index);
+
+static bool
+set_scanout (
+    void *opaque, const struct helix_set_scanout *set, const char **why)
+{
+  struct sim *sim = opaque;
+
+  if (set->width == 0) {
+    hide_screen (sim, set->scanout);
+    return true;
+  }
+  if (set->width < HELIX_SIM_MIN_WIDTH || set->height < HELIX_SIM_MIN_HEIGHT
+      || (uint64_t) set->width * set->height * 4 > HELIX_MAX_FRAME_BYTES) {
+    *why = "a synthetic screen has 640x96 pixels at least (the marker) and "
+           "256 MiB at most";
+    return false;
+  }
+  show_screen (
+      sim, set->scanout, set->width, set->height, (uint32_t) sim->pictures + 1);
+  return true;
 }
 
 static void
@@ -131,7 +167,8 @@ wake_display (void *loop)
 static void
 update_display_timer (struct sim *sim)
 {
-  helix_poll_loop_timer (sim->display, MIN (sim->timer, sim->next_ns));
+  helix_poll_loop_timer (
+      sim->display, MIN (sim->timer, MIN (sim->next_ns, sim->cursor_ns)));
 }
 
 static void
@@ -144,6 +181,32 @@ display_timer (void *loop, uint64_t deadline_ns)
 }
 
 /* ---- the display thread ---- */
+
+/* The cursor's place on every scanout; the shape only at first. */
+static void
+place_cursor (struct sim *sim)
+{
+  static uint8_t pixels[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4];
+  const struct helix_cursor_shape shape = {HELIX_SIM_CURSOR_SIZE,
+      HELIX_SIM_CURSOR_SIZE, HELIX_SIM_CURSOR_HOT_X, HELIX_SIM_CURSOR_HOT_Y,
+      pixels};
+
+  if (!sim->options.cursor)
+    return;
+  if (sim->cursor_moves == 0)
+    helix_sim_cursor_draw (pixels);
+  for (uint32_t i = 0; i < sim->options.scanouts; i++) {
+    const struct helix_sim_screen *screen = &sim->screen[i];
+    int32_t x, y;
+
+    helix_sim_cursor_place (
+        screen->resource_id ? screen->width : sim->options.width,
+        screen->resource_id ? screen->height : sim->options.height,
+        sim->cursor_moves, &x, &y);
+    helix_shim_display_cursor (sim->shim, i, screen->resource_id != 0, x, y,
+        sim->cursor_moves == 0 ? &shape : NULL);
+  }
+}
 
 static void
 show_screen (struct sim *sim, uint32_t index, uint32_t width, uint32_t height,
@@ -162,6 +225,57 @@ show_screen (struct sim *sim, uint32_t index, uint32_t width, uint32_t height,
   helix_shim_display_flush (sim->shim, screen->resource_id, &all);
   if (old)
     helix_shim_display_unref (sim->shim, old);
+  place_cursor (sim);
+}
+
+static void
+hide_screen (struct sim *sim, uint32_t index)
+{
+  uint32_t old = sim->screen[index].resource_id;
+
+  if (!old)
+    return;
+  helix_shim_display_scanout (sim->shim, index, NULL);
+  helix_shim_display_unref (sim->shim, old);
+  helix_sim_screen_clear (&sim->screen[index]);
+  place_cursor (sim);
+}
+
+static void
+make_resources (struct sim *sim)
+{
+  const struct helix_sim_options *options = &sim->options;
+
+  for (uint32_t i = 0; i < options->resources; i++)
+    helix_sim_screen_init (&sim->resource[i], i + 1, FIRST_RESOURCE + i,
+        options->width, options->height, options->pattern,
+        (i + 1) * RESOURCE_NUMBERS + 1);
+}
+
+static uint64_t
+cursor_interval (const struct sim *sim)
+{
+  return (uint64_t) (NS_PER_S / sim->options.cursor_rate);
+}
+
+static void
+start_cursor (struct sim *sim)
+{
+  place_cursor (sim);
+  if (sim->options.cursor && sim->options.cursor_rate > 0)
+    sim->cursor_ns = helix_now_ns () + cursor_interval (sim);
+}
+
+static void
+move_cursor (struct sim *sim, uint64_t now)
+{
+  if (now < sim->cursor_ns)
+    return;
+  sim->cursor_ns += cursor_interval (sim);
+  if (sim->cursor_ns < now)
+    sim->cursor_ns = now;
+  sim->cursor_moves++;
+  place_cursor (sim);
 }
 
 /* With --resize-every N:WxH the size alternates each N pictures. */
@@ -191,10 +305,17 @@ draw_next (struct sim *sim)
     struct helix_sim_screen *screen = &sim->screen[i];
     struct helix_rect damage;
 
+    if (!screen->resource_id)
+      continue;
     if (resize)
       show_screen (sim, i, width, height, screen->number + 1);
     else if (helix_sim_screen_next (screen, &damage))
       helix_shim_display_flush (sim->shim, screen->resource_id, &damage);
+  }
+  for (uint32_t i = 0; i < sim->options.resources; i++) {
+    struct helix_rect damage;
+
+    helix_sim_screen_next (&sim->resource[i], &damage);
   }
 }
 
@@ -245,6 +366,7 @@ run_display (void *opaque)
     draw_next (sim);
     plan_next (sim);
   }
+  move_cursor (sim, helix_now_ns ());
   helix_shim_display_run (sim->shim);
   update_display_timer (sim);
 }
@@ -255,8 +377,10 @@ display_main (void *opaque)
   struct sim *sim = opaque;
 
   helix_thread_name ("helix-display");
-  for (uint32_t i = 0; i < sim->options.scanouts; i++)
+  for (uint32_t i = 0; i < sim->options.scanouts_on; i++)
     show_screen (sim, i, sim->options.width, sim->options.height, 1);
+  make_resources (sim);
+  start_cursor (sim);
   sim->start_ns = helix_now_ns ();
   plan_next (sim);
   update_display_timer (sim);
@@ -316,6 +440,9 @@ print_stats (struct sim *sim, FILE *out)
   FIELD (no_credit, ", ");
   FIELD (paced, ", ");
   FIELD (read_errors, ", ");
+  FIELD (cursors, ", ");
+  FIELD (shows, ", ");
+  FIELD (set_scanouts, ", ");
   FIELD (holds, ", ");
   FIELD (hold_ns, ", ");
   FIELD (hold_max_ns, ", ");
@@ -374,8 +501,10 @@ run_io (void *opaque)
 static bool
 make_shim (struct sim *sim)
 {
-  static const struct helix_display_ops display_ops = {
-      .read = read_screen, .resource = get_resource, .log = write_log};
+  static const struct helix_display_ops display_ops = {.read = read_screen,
+      .resource = get_resource,
+      .set_scanout = set_scanout,
+      .log = write_log};
   static const struct helix_loop_ops loop_ops = {
       watch, io_timer, wake_io, wake_display, display_timer};
   const struct helix_shim_config config = {
@@ -427,7 +556,7 @@ main (int argc, char **argv)
   int status = EXIT_FAILURE;
 
   memset (&sim, 0, sizeof sim);
-  sim.timer = sim.next_ns = HELIX_NONE64;
+  sim.timer = sim.next_ns = sim.cursor_ns = HELIX_NONE64;
   if (!helix_sim_options_parse (&sim.options, &argc, &argv))
     return 2;
   sim.io = helix_poll_loop_new (run_io, &sim);
@@ -441,6 +570,8 @@ main (int argc, char **argv)
     helix_shim_free (sim.shim);
   for (uint32_t i = 0; i < sim.options.scanouts; i++)
     helix_sim_screen_clear (&sim.screen[i]);
+  for (uint32_t i = 0; i < sim.options.resources; i++)
+    helix_sim_screen_clear (&sim.resource[i]);
   if (sim.io)
     helix_poll_loop_free (sim.io);
   if (sim.display)

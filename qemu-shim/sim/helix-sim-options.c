@@ -8,10 +8,10 @@
 #include <glib.h>
 
 struct text_options {
-  char *size, *rate, *pattern, *resize, *burst;
+  char *size, *rate, *pattern, *resize, *burst, *cursor_rate;
   gint64 frames;
-  gint scanouts, slots, max_clients;
-  gboolean exit, quiet, version;
+  gint scanouts, scanouts_on, resources, slots, max_clients;
+  gboolean cursor, exit, quiet, version;
 };
 
 static bool
@@ -42,18 +42,29 @@ parse_size (
 }
 
 static bool
-parse_rate (const char *text, double *rate)
+parse_rate (const char *option, const char *text, double *rate)
 {
   double num = 0, den = 1;
   char rest;
 
   if (sscanf (text, "%lf/%lf%c", &num, &den, &rest) != 2
       && sscanf (text, "%lf%c", &num, &rest) != 1)
-    return wrong ("rate", text, "a rate is N or N/D pictures a second");
+    return wrong (option, text, "a rate is N or N/D a second");
   *rate = num / den;
   if (!(*rate >= 0.001 && *rate <= 10000))
-    return wrong ("rate", text, "rates go from 0.001 to 10000 a second");
+    return wrong (option, text, "rates go from 0.001 to 10000 a second");
   return true;
+}
+
+/* The cursor may stand still. */
+static bool
+parse_cursor_rate (const char *text, double *rate)
+{
+  if (strcmp (text, "0") == 0) {
+    *rate = 0;
+    return true;
+  }
+  return parse_rate ("cursor-rate", text, rate);
 }
 
 static bool
@@ -120,6 +131,10 @@ take (struct helix_sim_options *options, struct text_options *text)
 {
   options->frames = (uint64_t) text->frames;
   options->scanouts = (uint32_t) text->scanouts;
+  options->scanouts_on = text->scanouts_on < 0 ? (uint32_t) text->scanouts
+                                               : (uint32_t) text->scanouts_on;
+  options->resources = (uint32_t) text->resources;
+  options->cursor = text->cursor;
   options->slots = (uint32_t) text->slots;
   options->max_clients = (uint32_t) text->max_clients;
   options->exit = text->exit;
@@ -134,13 +149,19 @@ take (struct helix_sim_options *options, struct text_options *text)
              "it is a number of pictures")
       && check_range ("scanouts", text->scanouts, 1, HELIX_MAX_SCANOUTS,
           "a VM has 1 to 16 scanouts")
+      && check_range ("scanouts-on", text->scanouts_on, -1, text->scanouts,
+          "no more can be on than there are (--scanouts)")
+      && check_range ("resources", text->resources, 0, HELIX_SIM_MAX_RESOURCES,
+          "0 to 16 pictures may be kept off the screen")
       && check_range (
           "slots", text->slots, 2, HELIX_MAX_SLOTS, "a pool has 2 to 8 slots")
       && check_range ("max-clients", text->max_clients, 1, 1024,
           "1 to 1024 clients may be allowed")
       && parse_size ("size", text->size ? text->size : "1920x1080",
           &options->width, &options->height)
-      && parse_rate (text->rate ? text->rate : "60", &options->rate)
+      && parse_rate ("rate", text->rate ? text->rate : "60", &options->rate)
+      && parse_cursor_rate (
+          text->cursor_rate ? text->cursor_rate : "60", &options->cursor_rate)
       && parse_pattern (
           text->pattern ? text->pattern : "marker", &options->pattern)
       && (!text->resize || parse_resize (text->resize, options))
@@ -158,6 +179,20 @@ parse (struct helix_sim_options *options, struct text_options *text, int *argc,
           "Pixels of each scanout, at least 640x96 (default 1920x1080)", "WxH"},
       {"scanouts", 0, 0, G_OPTION_ARG_INT, &text->scanouts,
           "Scanouts, 1 to 16 (default 1)", "N"},
+      {"scanouts-on", 0, 0, G_OPTION_ARG_INT, &text->scanouts_on,
+          "How many of them are on from the start, the first ones; clients "
+          "may switch each on and off (default: all)",
+          "N"},
+      {"resources", 0, 0, G_OPTION_ARG_INT, &text->resources,
+          "Pictures that no scanout shows and no flush announces, resources "
+          "1001 to 1000+N; resource 1000+I counts from I million (default 0)",
+          "N"},
+      {"cursor", 0, 0, G_OPTION_ARG_NONE, &text->cursor,
+          "Give each scanout a cursor of 32x32 pixels that moves", NULL},
+      {"cursor-rate", 0, 0, G_OPTION_ARG_STRING, &text->cursor_rate,
+          "Moves of the cursor a second, N or N/D; 0: it stands still (default "
+          "60)",
+          "FPS"},
       {"rate", 0, 0, G_OPTION_ARG_STRING, &text->rate,
           "Pictures a second, N or N/D (default 60)", "FPS"},
       {"pattern", 0, 0, G_OPTION_ARG_STRING, &text->pattern,
@@ -228,7 +263,8 @@ bool
 helix_sim_options_parse (
     struct helix_sim_options *options, int *argc, char ***argv)
 {
-  struct text_options text = {.scanouts = 1, .slots = 3, .max_clients = 16};
+  struct text_options text = {
+      .scanouts = 1, .scanouts_on = -1, .slots = 3, .max_clients = 16};
   bool good;
 
   memset (options, 0, sizeof *options);
@@ -238,6 +274,7 @@ helix_sim_options_parse (
   g_free (text.pattern);
   g_free (text.resize);
   g_free (text.burst);
+  g_free (text.cursor_rate);
   if (!good)
     helix_sim_options_clear (options);
   return good;

@@ -10,11 +10,17 @@
 
 #include "helix-sim-screen.h"
 
+#define HELIX_SIM_MAX_RESOURCES 16u /* off the screen */
+
 struct helix_sim_options {
   char *socket;           /* path */
   uint32_t width, height; /* pixels */
   uint32_t scanouts;      /* 1..HELIX_MAX_SCANOUTS */
-  double rate;            /* pictures a second */
+  uint32_t scanouts_on;   /* of those, on from the start */
+  uint32_t resources;     /* that no scanout shows */
+  bool cursor;
+  double cursor_rate; /* moves a second, 0 = it stands still */
+  double rate;        /* pictures a second */
   enum helix_sim_pattern pattern;
   uint64_t frames;       /* pictures, 0 = for ever */
   bool exit;             /* after the last picture */

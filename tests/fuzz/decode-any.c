@@ -25,6 +25,16 @@ decode_any (struct decode_any *any, const struct helix_header *header,
       return helix_unpack_bye (&as->bye, any->text, payload, size, why);
     case HELIX_ERROR:
       return helix_unpack_error (&as->error, any->text, payload, size, why);
+    case HELIX_STATUS:
+      return helix_unpack_status (&as->status, any->text, payload, size, why);
+    case HELIX_CLIENT:
+      return helix_unpack_client (&as->client, any->name, payload, size, why);
+    case HELIX_CURSOR:
+      return helix_unpack_cursor (&as->cursor, payload, size, total, why);
+    case HELIX_SHOW:
+      return helix_unpack_show (&as->show, payload, size, why);
+    case HELIX_SET_SCANOUT:
+      return helix_unpack_set_scanout (&as->set_scanout, payload, size, why);
     case HELIX_SUBSCRIBE:
       return helix_unpack_subscribe (&as->subscribe, payload, size, why);
     case HELIX_SCANOUT:
@@ -74,6 +84,17 @@ decode_any_pack (
     case HELIX_ERROR:
       return helix_pack_error (dst, h->channel,
           (enum helix_error_code) as->error.code, as->error.refers, any->text);
+    case HELIX_STATUS:
+      return helix_pack_status (dst, &as->status, any->text);
+    case HELIX_CLIENT:
+      return helix_pack_client (dst, &as->client, any->name);
+    case HELIX_CURSOR:
+      bulk = h->size - sizeof as->cursor;
+      return helix_pack_cursor (dst, h->channel, &as->cursor, (uint32_t) bulk);
+    case HELIX_SHOW:
+      return helix_pack_show (dst, h->channel, &as->show);
+    case HELIX_SET_SCANOUT:
+      return helix_pack_set_scanout (dst, &as->set_scanout);
     case HELIX_SUBSCRIBE:
       return helix_pack_subscribe (dst, h->channel, &as->subscribe);
     case HELIX_SCANOUT:

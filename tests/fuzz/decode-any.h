@@ -16,6 +16,11 @@ union decode_any_struct {
   struct helix_welcome welcome;
   struct helix_error error;
   struct helix_bye bye;
+  struct helix_status status;
+  struct helix_client client;
+  struct helix_cursor cursor;
+  struct helix_show show;
+  struct helix_set_scanout set_scanout;
   struct helix_subscribe subscribe;
   struct helix_scanout scanout;
   struct helix_pool pool;
@@ -33,13 +38,13 @@ struct decode_any {
   union decode_any_struct as;
   struct helix_rect rects[HELIX_MAX_RECTS];
   char token[HELIX_MAX_TOKEN + 1]; /* of HELLO */
-  char name[HELIX_MAX_NAME + 1];   /* of HELLO and WELCOME */
-  char text[HELIX_MAX_TEXT + 1];   /* of ERROR and BYE */
+  char name[HELIX_MAX_NAME + 1];   /* of HELLO, WELCOME, CLIENT */
+  char text[HELIX_MAX_TEXT + 1];   /* of ERROR, BYE, STATUS */
 };
 
 /* The message of `header`, of whose payload `size` bytes are at `payload`
- * (the head, for FRAME and UNIT). Messages without a struct, and types that
- * are not known, are always good. */
+ * (the head, for FRAME, CURSOR and UNIT). Messages without a struct, and types
+ * that are not known, are always good. */
 bool decode_any (struct decode_any *any, const struct helix_header *header,
     const uint8_t *payload, size_t size, const char **why);
 

@@ -63,6 +63,20 @@ check_believed (const struct decode_any *any)
       MUST ((uint64_t) any->rects[i].y + any->rects[i].height <= frame->height);
     }
   }
+  if (any->type == HELIX_CURSOR) {
+    const struct helix_cursor *cursor = &any->as.cursor;
+
+    MUST (cursor->scanout < HELIX_MAX_SCANOUTS);
+    MUST (cursor->width <= HELIX_MAX_CURSOR);
+    MUST (cursor->height <= HELIX_MAX_CURSOR);
+    MUST (!cursor->width
+        || (cursor->hot_x < cursor->width && cursor->hot_y < cursor->height));
+  }
+  if (any->type == HELIX_SET_SCANOUT) {
+    MUST (any->as.set_scanout.scanout < HELIX_MAX_SCANOUTS);
+    MUST (any->as.set_scanout.width <= HELIX_MAX_DIMENSION);
+    MUST (any->as.set_scanout.height <= HELIX_MAX_DIMENSION);
+  }
   if (any->type == HELIX_POOL) {
     MUST (any->as.pool.slots <= HELIX_MAX_SLOTS);
     MUST (any->as.pool.total_size

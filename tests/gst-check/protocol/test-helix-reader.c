@@ -20,6 +20,8 @@ head_size (const struct vector *v)
   size = header.size;
   if (header.type == HELIX_UNIT)
     size = sizeof (struct helix_unit);
+  if (header.type == HELIX_CURSOR)
+    size = sizeof (struct helix_cursor);
   if (header.type == HELIX_FRAME) {
     /* The head is the only size with which it unpacks. */
     for (size = sizeof frame; size <= header.size; size += sizeof rects[0]) {

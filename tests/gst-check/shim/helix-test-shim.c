@@ -40,6 +40,28 @@ test_dir_free (char *dir)
   g_free (dir);
 }
 
+/* Shims of tests are not to be found by others, nor others by tests. */
+static char *runtime_dir;
+
+static void
+remove_runtime_dir (void)
+{
+  char *folder = g_build_filename (runtime_dir, "gst-helix", NULL);
+
+  test_dir_free (folder);
+  test_dir_free (runtime_dir);
+}
+
+static void
+own_runtime_dir (void)
+{
+  if (runtime_dir)
+    return;
+  runtime_dir = test_dir_new ();
+  g_setenv ("XDG_RUNTIME_DIR", runtime_dir, TRUE);
+  atexit (remove_runtime_dir);
+}
+
 /* ---- the tables of functions ---- */
 
 static bool
@@ -168,6 +190,7 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
   };
   struct test_shim *test = g_new0 (struct test_shim, 1);
 
+  own_runtime_dir ();
   if (config)
     own = *config;
   own.path = path;

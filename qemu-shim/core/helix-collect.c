@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What goes out to a client by itself: scanouts, pools, frames, cursors, and
+ * what the display thread has to tell it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "helix-platform.h"
+#include "helix-session.h"
+
+void
+helix_session_send (
+    struct helix_session *self, const uint8_t *message, size_t size)
+{
+  helix_outbox_push (&self->outbox, message, size);
+}
+
+void
+helix_session_complain (struct helix_session *self, uint16_t channel,
+    enum helix_error_code code, uint32_t refers, const char *format, ...)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  char text[HELIX_MAX_TEXT + 1];
+  va_list args;
+
+  va_start (args, format);
+  vsnprintf (text, sizeof text, format, args);
+  va_end (args);
+  helix_shim_log (self->shim, HELIX_LOG_INFO,
+      "client %" G_GUINT64_FORMAT " (pid %ld), channel %u: %s: %s",
+      self->number, (long) self->pid, channel, helix_error_name (code), text);
+  helix_session_send (
+      self, message, helix_pack_error (message, channel, code, refers, text));
+}
+
+void
+helix_session_bye (struct helix_session *self)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  if (self->state == HELIX_SESSION_OPEN)
+    helix_session_send (self, message,
+        helix_pack_bye (
+            message, HELIX_BYE_CLOSING, "the server is closing down"));
+}
+
+/* Channel 0: every scanout once, then each that changed. */
+static void
+collect_scanouts (struct helix_session *self)
+{
+  struct helix_shim *shim = self->shim;
+  struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  pthread_mutex_lock (&shim->lock);
+  memcpy (now, shim->scanout, sizeof now);
+  pthread_mutex_unlock (&shim->lock);
+  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
+    const struct helix_surface *surface = &now[i].surface;
+    struct helix_scanout scanout = {0};
+
+    if (self->seen_any && self->seen[i] == now[i].serial)
+      continue;
+    self->seen[i] = now[i].serial;
+    scanout.scanout = i;
+    scanout.generation = now[i].generation;
+    if (surface->resource_id) {
+      scanout.flags = HELIX_SCANOUT_ENABLED;
+      scanout.resource_id = surface->resource_id;
+      scanout.width = surface->rect.width;
+      scanout.height = surface->rect.height;
+      scanout.fourcc = surface->fourcc;
+    }
+    helix_session_send (
+        self, message, helix_pack_scanout (message, 0, &scanout));
+  }
+  self->seen_any = true;
+}
+
+static uint64_t
+pool_bytes (const struct helix_session *self, uint32_t except)
+{
+  uint64_t bytes = 0;
+
+  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
+    if (i != except && self->channel[i] && self->channel[i]->memory)
+      bytes += self->channel[i]->memory->total_size;
+  return bytes;
+}
+
+/* Memory to share, or, where none can be had, to send from. */
+static struct helix_memory *
+new_memory (
+    struct helix_session *self, struct helix_subscription *sub, uint64_t wanted)
+{
+  uint32_t id = self->last_pool + 1;
+  struct helix_memory *memory =
+      helix_memory_new (id, sub->slots, wanted, sub->shared);
+
+  if (memory || !sub->shared)
+    return memory;
+  helix_shim_log (self->shim, HELIX_LOG_WARN,
+      "no shared memory for client %" G_GUINT64_FORMAT
+      " (%s): pixels are sent, which costs a copy more",
+      self->number, strerror (errno));
+  return helix_memory_new (id, sub->slots, wanted, false);
+}
+
+static void
+provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
+{
+  struct helix_subscription *sub = self->channel[index];
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_pool pool = {0};
+  struct helix_memory *memory = NULL;
+
+  if (pool_bytes (self, index) + wanted * sub->slots > HELIX_MAX_POOL_BYTES)
+    errno = EDQUOT;
+  else
+    memory = new_memory (self, sub, wanted);
+  if (!memory) {
+    helix_session_complain (self, sub->channel, HELIX_ERROR_NO_MEMORY,
+        HELIX_SUBSCRIBE,
+        "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
+        "until the mode changes",
+        sub->slots, wanted, strerror (errno));
+    helix_subscription_attach (sub, NULL);
+    return;
+  }
+  pool.pool_id = memory->id;
+  pool.kind = memory->kind;
+  pool.slots = memory->slots;
+  pool.slot_size = memory->slot_size;
+  pool.total_size = memory->total_size;
+  self->last_pool = memory->id;
+  helix_outbox_push_pool (&self->outbox, message,
+      helix_pack_pool (message, sub->channel, &pool), memory);
+  helix_subscription_attach (sub, memory);
+}
+
+/* Takes over the reference in `item`. */
+static void
+send_frame (struct helix_session *self, struct helix_subscription *sub,
+    struct helix_due_item *item)
+{
+  struct helix_slot *slot = &item->memory->slot[item->slot];
+  uint8_t message[HELIX_MAX_MESSAGE];
+  size_t bulk = 0, size;
+
+  slot->frame.sequence = ++sub->sequence;
+  if (!sub->shared)
+    bulk = (size_t) slot->frame.stride * slot->frame.height;
+  size = helix_pack_frame (
+      message, sub->channel, &slot->frame, slot->rects, (uint32_t) bulk);
+  if (sub->shared)
+    helix_outbox_push (&self->outbox, message, size);
+  else
+    helix_outbox_push_pixels (
+        &self->outbox, message, size, sub, item->memory, item->slot, bulk);
+  if (helix_memory_unref (item->memory))
+    helix_memory_free (item->memory);
+  self->frames++;
+  self->last_frame_ns = self->shim->last_frame_ns = helix_now_ns ();
+  helix_count (self->shim, frames, 1);
+}
+
+static bool
+collect_cursor (struct helix_session *self, struct helix_subscription *sub)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_cursor cursor;
+  struct helix_shape *shape;
+  uint32_t bulk;
+
+  if (!helix_cursor_take (sub, &cursor, &shape))
+    return false;
+  bulk = shape ? shape->width * shape->height * 4 : 0;
+  helix_outbox_push_cursor (&self->outbox, message,
+      helix_pack_cursor (message, sub->channel, &cursor, bulk), sub, shape,
+      bulk);
+  helix_count (self->shim, cursors, 1);
+  return true;
+}
+
+/* An ERROR that the display thread has for the client. */
+static void
+tell_error (struct helix_session *self, uint32_t index,
+    const struct helix_due_item *item)
+{
+  struct helix_subscription *sub = self->channel[index];
+
+  if (item->resource)
+    helix_session_complain (self, sub->channel, item->error, item->refers,
+        "resource %u: %s", item->resource, item->why);
+  else
+    helix_session_complain (
+        self, sub->channel, item->error, item->refers, "%s", item->why);
+  if (item->over)
+    helix_session_close_channel (self, &self->channel[index]);
+}
+
+/* Moves one thing; false when nothing is due or there is no room. */
+static bool
+collect_one (struct helix_session *self, uint32_t index)
+{
+  struct helix_subscription *sub = self->channel[index];
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_due_item item;
+
+  if (!sub || helix_outbox_full (&self->outbox))
+    return false;
+  switch (helix_subscription_take (
+      sub, sub->shared || !self->outbox.streaming, &item)) {
+    case HELIX_DUE_SCANOUT:
+      sub->answered = true;
+      helix_session_send (self, message,
+          helix_pack_scanout (message, sub->channel, &item.state));
+      return true;
+    case HELIX_DUE_ERROR:
+      tell_error (self, index, &item);
+      return true;
+    case HELIX_DUE_MEMORY:
+      provide_memory (self, index, item.wanted);
+      return true;
+    case HELIX_DUE_FRAME:
+      send_frame (self, sub, &item);
+      return true;
+    default:
+      return collect_cursor (self, sub);
+  }
+}
+
+/* SET_SCANOUTs that the screen's owner could not obey. */
+static void
+collect_refusals (struct helix_session *self)
+{
+  const char *why;
+  uint32_t scanout;
+
+  while (helix_wish_refused (self->shim, self->number, &scanout, &why))
+    helix_session_complain (self, 0, HELIX_ERROR_UNSUPPORTED, HELIX_SET_SCANOUT,
+        "scanout %u cannot be switched: %s", scanout, why);
+}
+
+void
+helix_session_collect (struct helix_session *self)
+{
+  if (!helix_outbox_full (&self->outbox)) {
+    collect_scanouts (self);
+    collect_refusals (self);
+  }
+  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
+    while (collect_one (self, i))
+      ;
+}
