@@ -11,8 +11,20 @@
  * Output starts at a keyframe, is alignment=au with parameter sets in band,
  * and is stamped with the time of capture, mapped from the host's clock to
  * the pipeline's. Each buffer has a #GstReferenceTimestampMeta with that time
- * in CLOCK_MONOTONIC of this machine, as far as it is known. Force-key-unit
- * events from downstream reach the host's encoder.
+ * in CLOCK_MONOTONIC of this machine, as far as it is known.
+ *
+ * The guest decides what it gets: force-key-unit events from downstream reach
+ * the host's encoder, and #GstHelixSrc:bitrate, #GstHelixSrc:max-framerate,
+ * #GstHelixSrc:scanout and #GstHelixSrc:resource-id are obeyed there by
+ * #helixguestsink and #helixqemusrc. Of several guests the last to ask
+ * decides. What the host cannot do is a warning message.
+ *
+ * Where the host's #helixqemusrc has show-cursor=false, the pointer of the
+ * machine is not in the picture, but comes as an out-of-band event downstream
+ * and as an element message, both with a structure "GstHelixCursor": scanout,
+ * visible, x, y, serial, width, height, hot-x, hot-y and, with a new shape,
+ * image (a #GstBuffer of B G R A, premultiplied), also while the picture
+ * stands still.
  *
  * ## Example launch line
  * |[
@@ -21,58 +33,20 @@
  *
  * Since: 0.1
  */
-#include "gsthelixsrc.h"
+#include "gsthelixsrc-private.h"
 
 #include <gst/video/video.h>
 
-#include "gsthelixmode.h"
+#include "gsthelixevents.h"
 #include "helix-address.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
-#include "helix-stream-client.h"
-#include "helix-stream-timing.h"
 
-GST_DEBUG_CATEGORY_STATIC (gst_helix_src_debug);
+GST_DEBUG_CATEGORY (gst_helix_src_debug);
 #define GST_CAT_DEFAULT gst_helix_src_debug
-
-#define DEFAULT_ADDRESS "tcp:10.0.2.2:5900"
-#define DEFAULT_MODE GST_HELIX_MODE_CONNECT
-#define DEFAULT_AUTO_RECONNECT TRUE
-#define DEFAULT_RECONNECT_TIMEOUT 0
-
-#define STATS_NAME "application/x-helixsrc-stats"
 
 /* The most latency that is announced: sinks would wait that long. */
 #define MAX_LATENCY (10 * GST_SECOND)
-
-enum {
-  PROP_0,
-  PROP_ADDRESS,
-  PROP_MODE,
-  PROP_TOKEN,
-  PROP_AUTO_RECONNECT,
-  PROP_RECONNECT_TIMEOUT,
-  PROP_STATS,
-  N_PROPERTIES,
-};
-
-static GParamSpec *properties[N_PROPERTIES];
-
-struct _GstHelixSrc {
-  GstPushSrc parent;
-
-  /* under the object lock */
-  gchar *address;
-  GstHelixMode mode;
-  gchar *token;
-  gboolean auto_reconnect;
-  guint reconnect_timeout;   /* ms */
-  HelixStreamClient *client; /* from PAUSED on */
-  GstClockTime latency;      /* announced */
-
-  /* of the streaming thread */
-  HelixStreamTiming timing;
-};
 
 G_DEFINE_TYPE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC);
 GST_ELEMENT_REGISTER_DEFINE (
@@ -110,6 +84,7 @@ start_client (GstHelixSrc *self)
   }
   GST_OBJECT_LOCK (self);
   self->client = client;
+  helix_stream_client_configure (client, &self->wished, 0);
   GST_OBJECT_UNLOCK (self);
   return TRUE;
 }
@@ -270,6 +245,31 @@ take_unit (GstHelixSrc *self, HelixStreamItem *item)
   return buffer;
 }
 
+/* To whoever draws the pointer: elements downstream, the application. */
+static void
+tell_cursor (GstHelixSrc *self, const HelixStreamItem *item)
+{
+  const struct helix_cursor *wire = &item->cursor;
+  GstHelixCursor cursor = {
+      .scanout = wire->scanout,
+      .visible = (wire->flags & HELIX_CURSOR_VISIBLE) != 0,
+      .x = (gint32) wire->x,
+      .y = (gint32) wire->y,
+      .serial = wire->serial,
+      .width = wire->width,
+      .height = wire->height,
+      .hot_x = wire->hot_x,
+      .hot_y = wire->hot_y,
+      .image = item->buffer,
+  };
+
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (
+          GST_OBJECT (self), gst_helix_cursor_to_structure (&cursor)));
+  gst_pad_push_event (
+      GST_BASE_SRC_PAD (self), gst_helix_event_new_cursor (&cursor));
+}
+
 static GstFlowReturn
 gst_helix_src_create (GstPushSrc *push, GstBuffer **buffer)
 {
@@ -289,6 +289,10 @@ gst_helix_src_create (GstPushSrc *push, GstBuffer **buffer)
       case HELIX_STREAM_UNIT:
         *buffer = take_unit (self, &item);
         return GST_FLOW_OK;
+      case HELIX_STREAM_CURSOR:
+        tell_cursor (self, &item);
+        gst_clear_buffer (&item.buffer);
+        break;
       case HELIX_STREAM_EOS:
         return GST_FLOW_EOS;
       case HELIX_STREAM_WARNING:
@@ -336,169 +340,10 @@ gst_helix_src_query (GstBaseSrc *base, GstQuery *query)
 /* ---- object ---- */
 
 static void
-gst_helix_src_set_property (
-    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstHelixSrc *self = GST_HELIX_SRC (object);
-
-  GST_OBJECT_LOCK (self);
-  if (self->client != NULL) {
-    GST_WARNING_OBJECT (
-        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
-    goto done;
-  }
-  switch (id) {
-    case PROP_ADDRESS:
-      g_free (self->address);
-      self->address = g_value_get_string (value) != NULL
-          ? g_value_dup_string (value)
-          : gst_helix_default_address (DEFAULT_ADDRESS);
-      break;
-    case PROP_MODE:
-      self->mode = g_value_get_enum (value);
-      break;
-    case PROP_TOKEN:
-      g_free (self->token);
-      self->token = g_value_dup_string (value);
-      break;
-    case PROP_AUTO_RECONNECT:
-      self->auto_reconnect = g_value_get_boolean (value);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      self->reconnect_timeout = g_value_get_uint (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-
-done:
-  GST_OBJECT_UNLOCK (self);
-}
-
-static void
-gst_helix_src_get_property (
-    GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  GstHelixSrc *self = GST_HELIX_SRC (object);
-
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_ADDRESS:
-      g_value_set_string (value, self->address);
-      break;
-    case PROP_MODE:
-      g_value_set_enum (value, self->mode);
-      break;
-    case PROP_TOKEN:
-      g_value_set_string (value, self->token);
-      break;
-    case PROP_AUTO_RECONNECT:
-      g_value_set_boolean (value, self->auto_reconnect);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      g_value_set_uint (value, self->reconnect_timeout);
-      break;
-    case PROP_STATS:
-      g_value_take_boxed (value,
-          self->client != NULL
-              ? helix_stream_client_stats (self->client, STATS_NAME)
-              : gst_structure_new_empty (STATS_NAME));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (self);
-}
-
-static void
 gst_helix_src_finalize (GObject *object)
 {
-  GstHelixSrc *self = GST_HELIX_SRC (object);
-
-  g_free (self->address);
-  g_free (self->token);
+  gst_helix_src_free_properties (GST_HELIX_SRC (object));
   G_OBJECT_CLASS (gst_helix_src_parent_class)->finalize (object);
-}
-
-static void
-install_properties (GObjectClass *klass)
-{
-  const GParamFlags writable =
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
-
-  /**
-   * GstHelixSrc:address:
-   *
-   * unix:PATH, tcp:HOST:PORT (default port 5900), vsock:CID:PORT (the host's
-   * CID is 2) or serial:PATH (/dev/virtio-ports/NAME). The environment
-   * variable HELIX_ADDRESS overrides the default.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
-      "Where the video comes from: " HELIX_ADDRESS_FORMS
-      " (default $HELIX_ADDRESS if set)",
-      DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
-  /**
-   * GstHelixSrc:mode:
-   *
-   * Whether to connect to the address, or to listen at it for a
-   * helixguestsink with mode=connect.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
-      "Whether to connect to the address or to listen at it",
-      GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
-  /**
-   * GstHelixSrc:token:
-   *
-   * The secret that helixguestsink asks for. It crosses the wire in clear.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
-      "Secret of up to 128 bytes that the other end asks for", NULL, writable);
-  /**
-   * GstHelixSrc:auto-reconnect:
-   *
-   * With TRUE, a missing or lost other end is a warning message, once, and
-   * the element tries again until it is back. With FALSE it is an error, and
-   * an orderly end is EOS.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
-      "Auto reconnect", "Keep trying when the other end is missing or lost",
-      DEFAULT_AUTO_RECONNECT, writable);
-  /**
-   * GstHelixSrc:reconnect-timeout:
-   *
-   * How long an outage may last before it is an error, in milliseconds.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_RECONNECT_TIMEOUT] =
-      g_param_spec_uint ("reconnect-timeout", "Reconnect timeout",
-          "Milliseconds that an outage may last before it is an error (0: no "
-          "limit)",
-          0, G_MAXUINT, DEFAULT_RECONNECT_TIMEOUT, writable);
-  /**
-   * GstHelixSrc:stats:
-   *
-   * Since PAUSED: address, connected, reconnects, units, bytes, keyframes,
-   * lost; latency-count, -p50, -p95, -p99 and -max from capture to the source
-   * pad, in ns of the host's clock; clock-offset and clock-offset-error in
-   * ns, once known.
-   *
-   * Since: 0.1
-   */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Counters since PAUSED (units, bytes; latencies and clock in ns)",
-      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (klass, N_PROPERTIES, properties);
 }
 
 static void
@@ -509,10 +354,8 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
   GstBaseSrcClass *base_class = GST_BASE_SRC_CLASS (klass);
 
   GST_DEBUG_CATEGORY_INIT (gst_helix_src_debug, "helixsrc", 0, "helixsrc");
-  object_class->set_property = gst_helix_src_set_property;
-  object_class->get_property = gst_helix_src_get_property;
   object_class->finalize = gst_helix_src_finalize;
-  install_properties (object_class);
+  gst_helix_src_install_properties (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Guest video source",
@@ -534,10 +377,7 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
 static void
 gst_helix_src_init (GstHelixSrc *self)
 {
-  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
-  self->mode = DEFAULT_MODE;
-  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
-  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  gst_helix_src_init_properties (self);
   gst_base_src_set_live (GST_BASE_SRC (self), TRUE);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
 }

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helix-histogram.h"
 #include "helix-platform.h"
+#include "helix-stream-cursors.h"
 #include "helix-stream-debug.h"
 #include "helix-stream-link.h"
+#include "helix-stream-tally.h"
+#include "helix-stream-wishes.h"
 #include "helix-transport.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
@@ -21,18 +23,22 @@
 #define DIAL_TIMEOUT_MS 900
 #define TELL_NS (900 * MSECOND)
 
-/* Between attempts. Growing, and reset only by a unit: a far end that
- * accepts and throws out must not be hammered. */
+/* Between attempts. Growing, and reset only by what a session is for (units,
+ * or an answer to PING where there are none): a far end that accepts and
+ * throws out must not be hammered. */
 #define GAP_MIN_NS (20 * MSECOND)
 #define GAP_MAX_NS (500 * MSECOND)
 
-/* Latencies whose median goes into STATS: about a second of them. */
-#define RECENT 64
+/* Nobody read for so long: what piled up meanwhile is not worth showing. A
+ * late wake-up or a slow decoder does not count. */
+#define STALL_NS (1000 * MSECOND)
+#define MAX_WAIT_MS 500
 
 struct _HelixStreamClient {
   HelixAddress *address;
   HelixListener *listener; /* NULL: connect mode */
-  gchar *token;
+  gchar *token, *name;
+  guint32 role;
   gboolean reconnect;
   guint64 reconnect_timeout; /* ns, 0 = for ever */
   GCancellable *cancel;
@@ -43,19 +49,14 @@ struct _HelixStreamClient {
   guint64 dial_at, gap;
   guint64 outage_since; /* 0: units flow */
   gboolean told;        /* this outage */
+  HelixStreamCursors cursors;
+  guint64 looked; /* when it last was about to read or to wait */
 
   /* under `lock` */
   pthread_mutex_t lock;
   gboolean flushing, ask;
-  struct helix_stats before; /* of links that are gone */
-  struct helix_stats now;    /* of the link */
-  guint64 connects;
-  gboolean connected, clock_known;
-  gint64 clock_offset;
-  guint64 clock_error;
-  HelixHistogram latency;
-  guint64 recent[RECENT];
-  guint n_recent;
+  HelixStreamWishes wishes;
+  HelixStreamTally tally;
 };
 
 HelixStreamClient *
@@ -85,6 +86,10 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   self->address = helix_address_parse (config->address->text, NULL);
   self->listener = listener;
   self->token = g_strdup (config->token);
+  self->name = g_strdup_printf (
+      "%s " HELIX_PACKAGE_VERSION, config->name ? config->name : "helixsrc");
+  self->role = config->role != 0 ? config->role : HELIX_ROLE_STREAM;
+  helix_stream_wishes_init (&self->wishes);
   self->reconnect = config->reconnect;
   self->reconnect_timeout = config->reconnect_timeout_ms * MSECOND;
   self->cancel = g_cancellable_new ();
@@ -93,38 +98,54 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   return self;
 }
 
+/* What the other threads asked for. TRUE: to flush. */
+static gboolean
+take_orders (HelixStreamClient *self, guint64 now)
+{
+  HelixStreamWishes *wishes = &self->wishes;
+  HelixStreamLink *link = self->link;
+  struct helix_config config;
+  gboolean flushing;
+
+  pthread_mutex_lock (&self->lock);
+  flushing = self->flushing;
+  if (link != NULL && self->ask) {
+    helix_stream_link_ask (link, HELIX_KEYFRAME_ASKED, now);
+    self->ask = FALSE;
+  }
+  if (link != NULL && helix_stream_wishes_pending (wishes, &config)
+      && helix_stream_link_config (link, &config))
+    helix_stream_wishes_sent (wishes);
+  if (link != NULL && wishes->show_id != 0
+      && helix_stream_link_show (link, wishes->show_id, wishes->show_ns, now))
+    wishes->show_id = 0;
+  pthread_mutex_unlock (&self->lock);
+  return flushing;
+}
+
 void
 helix_stream_client_free (HelixStreamClient *self)
 {
   if (self == NULL)
     return;
-  if (self->link != NULL)
+  if (self->link != NULL) {
+    /* The last wish may be what another thread has only just uttered. */
+    take_orders (self, helix_now_ns ());
     helix_stream_link_bye (self->link);
+  }
   helix_stream_link_free (self->link);
+  helix_stream_cursors_clear (&self->cursors);
   helix_listener_free (self->listener);
   helix_address_free (self->address);
   helix_wakeup_close (self->wakeup);
   g_object_unref (self->cancel);
   pthread_mutex_destroy (&self->lock);
   g_free (self->token);
+  g_free (self->name);
   g_free (self);
 }
 
 /* ---- connections ---- */
-
-/* Adds the link's numbers to those of its predecessors. */
-static void
-settle (HelixStreamClient *self)
-{
-  pthread_mutex_lock (&self->lock);
-  self->before.units += self->now.units;
-  self->before.bytes += self->now.bytes;
-  self->before.keyframes += self->now.keyframes;
-  self->before.lost += self->now.lost;
-  memset (&self->now, 0, sizeof self->now);
-  self->connected = self->clock_known = FALSE;
-  pthread_mutex_unlock (&self->lock);
-}
 
 /* What a failed attempt or a lost connection means for the caller. NULL, with
  * *result unset: go on quietly. Takes `error`. */
@@ -171,7 +192,10 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   GError *error = g_steal_pointer (&link->error);
   gboolean fatal = link->fatal, loud = link->loud;
 
-  settle (self);
+  pthread_mutex_lock (&self->lock);
+  helix_stream_tally_update (&self->tally, link, helix_now_ns ());
+  helix_stream_tally_lost (&self->tally);
+  pthread_mutex_unlock (&self->lock);
   helix_stream_link_free (link);
   if (error == NULL) {
     if (!self->reconnect) {
@@ -187,9 +211,16 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
 static void
 start_link (HelixStreamClient *self, gint fd)
 {
-  self->link = helix_stream_link_new (fd, self->address->text,
-      helix_transport_outlives_session (self->address), self->listener != NULL,
-      self->token, helix_now_ns ());
+  HelixStreamLinkConfig config = {
+      .address = self->address->text,
+      .serial = helix_transport_outlives_session (self->address),
+      .strangers = self->listener != NULL,
+      .role = self->role,
+      .name = self->name,
+      .token = self->token,
+  };
+
+  self->link = helix_stream_link_new (fd, &config, helix_now_ns ());
 }
 
 /* One attempt. FALSE: go on. */
@@ -212,7 +243,8 @@ dial (HelixStreamClient *self, HelixStreamResult *result, GError **out)
       result, out);
 }
 
-/* Waits for work or `until`. Sets *connection to the index of a listening
+/* Waits for work or `until`, half a second at most (see STALL_NS). Sets
+ * *connection to the index of a listening
  * socket with a connection, else -1. */
 static void
 wait_until (HelixStreamClient *self, guint64 until, gint *connection)
@@ -223,7 +255,7 @@ wait_until (HelixStreamClient *self, guint64 until, gint *connection)
   };
   guint n = 2, listening = 0;
   guint64 now = helix_now_ns ();
-  int timeout = -1;
+  int timeout = MAX_WAIT_MS;
 
   if (self->link != NULL) {
     fds[1].fd = self->link->fd;
@@ -239,7 +271,7 @@ wait_until (HelixStreamClient *self, guint64 until, gint *connection)
   if (until != G_MAXUINT64)
     timeout = until <= now
         ? 0
-        : (int) MIN ((until - now + MSECOND - 1) / MSECOND, 60000);
+        : (int) MIN ((until - now + MSECOND - 1) / MSECOND, MAX_WAIT_MS);
   *connection = -1;
   if (poll (fds, n, timeout) <= 0)
     return;
@@ -293,73 +325,58 @@ static void
 publish (HelixStreamClient *self, HelixStreamItem *item, guint64 now)
 {
   HelixStreamLink *link = self->link;
+  HelixStreamTally *tally = &self->tally;
 
   pthread_mutex_lock (&self->lock);
-  self->now = link->totals;
-  self->clock_known = helix_clock_offset_get (
-      &link->clock, now, &self->clock_offset, &self->clock_error);
-  if (item != NULL) {
-    item->clock_known = self->clock_known;
-    item->clock_offset = self->clock_offset;
-    item->clock_error = self->clock_error;
-  }
+  helix_stream_tally_update (tally, link, now);
+  helix_stream_tally_arrived (tally, link);
+  item->clock_known = tally->clock_known;
+  item->clock_offset = tally->clock_offset;
+  item->clock_error = tally->clock_error;
   pthread_mutex_unlock (&self->lock);
-}
-
-static int
-compare (const void *a, const void *b)
-{
-  guint64 x = *(const guint64 *) a, y = *(const guint64 *) b;
-
-  return x < y ? -1 : x > y;
-}
-
-/* For STATS. Sorted once a second at most. */
-static guint64
-recent_median (HelixStreamClient *self)
-{
-  guint64 sorted[RECENT];
-  guint n;
-
-  pthread_mutex_lock (&self->lock);
-  n = MIN (self->n_recent, RECENT);
-  memcpy (sorted, self->recent, n * sizeof sorted[0]);
-  pthread_mutex_unlock (&self->lock);
-  if (n == 0)
-    return HELIX_NONE64;
-  qsort (sorted, n, sizeof sorted[0], compare);
-  return sorted[n / 2];
-}
-
-/* What the other threads asked for. */
-static gboolean
-take_orders (HelixStreamClient *self, guint64 now)
-{
-  gboolean flushing, ask;
-
-  pthread_mutex_lock (&self->lock);
-  flushing = self->flushing;
-  ask = self->ask;
-  pthread_mutex_unlock (&self->lock);
-  if (ask && self->link != NULL
-      && helix_stream_link_ask (self->link, HELIX_KEYFRAME_ASKED, now)) {
-    pthread_mutex_lock (&self->lock);
-    self->ask = FALSE;
-    pthread_mutex_unlock (&self->lock);
-  }
-  return flushing;
 }
 
 static void
 went_live (HelixStreamClient *self)
 {
   pthread_mutex_lock (&self->lock);
-  self->connects++;
-  self->connected = TRUE;
-  self->n_recent = 0;
+  helix_stream_tally_connected (&self->tally);
+  helix_stream_wishes_renew (&self->wishes);
   pthread_mutex_unlock (&self->lock);
+  helix_stream_cursors_clear (&self->cursors);
   self->outage_since = 0;
   self->told = FALSE;
+}
+
+/* What was asked for does not exist, or not there. FALSE: known already. */
+static gboolean
+refused (HelixStreamClient *self, GError **out)
+{
+  const HelixStreamLink *link = self->link;
+  gboolean news;
+
+  pthread_mutex_lock (&self->lock);
+  news = helix_stream_wishes_refused (&self->wishes, &link->refusal);
+  pthread_mutex_unlock (&self->lock);
+  if (news)
+    g_set_error (out, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s: the other end refuses what was asked of it (%s): %s",
+        self->address->text, helix_error_name (link->refusal.code),
+        link->refusal_text);
+  return news;
+}
+
+/* Without units, that the other end answers is all there is to go by, and to
+ * keep the statistics by. */
+static void
+publish_idle (HelixStreamClient *self, guint64 now)
+{
+  if (self->link->clock.count > 0 && self->role != HELIX_ROLE_STREAM)
+    self->gap = GAP_MIN_NS / 2;
+  pthread_mutex_lock (&self->lock);
+  helix_stream_tally_update (&self->tally, self->link, now);
+  self->link->totals.latency_ns = helix_stream_tally_median (&self->tally);
+  pthread_mutex_unlock (&self->lock);
 }
 
 /* Connected: read until something is worth returning. FALSE: go on. */
@@ -393,13 +410,23 @@ read_step (HelixStreamClient *self, guint64 awake, HelixStreamItem *item,
       publish (self, item, link->received_ns);
       *result = HELIX_STREAM_UNIT;
       return TRUE;
+    case HELIX_STREAM_LINK_CURSOR:
+      item->cursor = link->cursor;
+      item->buffer = helix_stream_cursors_take (
+          &self->cursors, &link->cursor, g_steal_pointer (&link->buffer));
+      *result = HELIX_STREAM_CURSOR;
+      return TRUE;
+    case HELIX_STREAM_LINK_REFUSED:
+      *result = HELIX_STREAM_WARNING;
+      return refused (self, out);
     case HELIX_STREAM_LINK_LOST:
       return lost (self, result, out);
     case HELIX_STREAM_LINK_IDLE:
       break;
   }
 
-  link->totals.latency_ns = recent_median (self);
+  if (link->live)
+    publish_idle (self, helix_now_ns ());
   until = helix_stream_link_tick (link, helix_now_ns (), awake);
   if (until == 0)
     return lost (self, result, out);
@@ -425,14 +452,20 @@ HelixStreamResult
 helix_stream_client_next (
     HelixStreamClient *self, HelixStreamItem *item, GError **error)
 {
-  guint64 awake = helix_now_ns ();
+  guint64 awake = helix_now_ns (), now;
   HelixStreamResult result;
 
   /* Also when there is always something to read, PING and STATS go out. */
   if (self->link != NULL && self->link->live)
     helix_stream_link_tick (self->link, awake, awake);
   for (;;) {
-    if (take_orders (self, helix_now_ns ()))
+    now = helix_now_ns ();
+    if (self->link != NULL && now - self->looked > STALL_NS) {
+      helix_stream_link_catch_up (self->link, now);
+      awake = now;
+    }
+    self->looked = now;
+    if (take_orders (self, now))
       return HELIX_STREAM_FLUSHING;
     if (self->link == NULL) {
       if (connect_step (self, &result, error))
@@ -469,39 +502,45 @@ helix_stream_client_ask_keyframe (HelixStreamClient *self)
 }
 
 void
+helix_stream_client_configure (
+    HelixStreamClient *self, const struct helix_config *wish, guint32 dropped)
+{
+  pthread_mutex_lock (&self->lock);
+  helix_stream_wishes_drop (&self->wishes, dropped);
+  helix_stream_wishes_set (&self->wishes, wish);
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+void
+helix_stream_client_show (
+    HelixStreamClient *self, guint32 resource_id, guint64 capture_ns)
+{
+  pthread_mutex_lock (&self->lock);
+  self->wishes.show_id = resource_id;
+  self->wishes.show_ns = capture_ns;
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+void
 helix_stream_client_add_latency (HelixStreamClient *self, guint64 ns)
 {
   pthread_mutex_lock (&self->lock);
-  helix_histogram_add (&self->latency, ns);
-  self->recent[self->n_recent % RECENT] = ns;
-  self->n_recent =
-      self->n_recent + 1 < 2 * RECENT ? self->n_recent + 1 : RECENT;
+  helix_stream_tally_add_latency (&self->tally, ns);
   pthread_mutex_unlock (&self->lock);
 }
 
 GstStructure *
 helix_stream_client_stats (HelixStreamClient *self, const gchar *name)
 {
-  const HelixHistogram *h = &self->latency;
-  GstStructure *stats;
+  GstStructure *stats = gst_structure_new (name, "address", G_TYPE_STRING,
+      self->listener != NULL ? self->listener->text : self->address->text,
+      NULL);
 
   pthread_mutex_lock (&self->lock);
-  stats = gst_structure_new (name, "address", G_TYPE_STRING,
-      self->listener != NULL ? self->listener->text : self->address->text,
-      "connected", G_TYPE_BOOLEAN, self->connected, "reconnects", G_TYPE_UINT64,
-      self->connects > 0 ? self->connects - 1 : 0, "units", G_TYPE_UINT64,
-      self->before.units + self->now.units, "bytes", G_TYPE_UINT64,
-      self->before.bytes + self->now.bytes, "keyframes", G_TYPE_UINT64,
-      self->before.keyframes + self->now.keyframes, "lost", G_TYPE_UINT64,
-      self->before.lost + self->now.lost, "latency-count", G_TYPE_UINT64,
-      h->count, "latency-p50", G_TYPE_UINT64,
-      helix_histogram_percentile (h, 50), "latency-p95", G_TYPE_UINT64,
-      helix_histogram_percentile (h, 95), "latency-p99", G_TYPE_UINT64,
-      helix_histogram_percentile (h, 99), "latency-max", G_TYPE_UINT64, h->max,
-      NULL);
-  if (self->clock_known)
-    gst_structure_set (stats, "clock-offset", G_TYPE_INT64, self->clock_offset,
-        "clock-offset-error", G_TYPE_UINT64, self->clock_error, NULL);
+  helix_stream_tally_store (
+      &self->tally, stats, self->role == HELIX_ROLE_STREAM);
   pthread_mutex_unlock (&self->lock);
   return stats;
 }

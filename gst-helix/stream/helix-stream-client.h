@@ -23,11 +23,15 @@ typedef struct {
   const gchar *token;
   gboolean reconnect;
   guint reconnect_timeout_ms; /* 0 = for ever */
+  guint32 role;               /* 0 = HELIX_ROLE_STREAM, or ..._CONTROL */
+  const gchar *name;          /* NULL = "helixsrc": who we are */
 } HelixStreamClientConfig;
 
 typedef enum {
   HELIX_STREAM_CAPS,     /* item.caps */
   HELIX_STREAM_UNIT,     /* item.buffer and what follows it */
+  HELIX_STREAM_CURSOR,   /* item.cursor, item.buffer: its image, if that is
+                            another than before, or NULL */
   HELIX_STREAM_EOS,      /* the other end said BYE, and no reconnect */
   HELIX_STREAM_WARNING,  /* *error; call again */
   HELIX_STREAM_ERROR,    /* *error; it is over */
@@ -36,6 +40,7 @@ typedef enum {
 
 typedef struct {
   struct helix_caps caps;
+  struct helix_cursor cursor;
   GstBuffer *buffer; /* the caller's */
   struct helix_unit unit;
   gboolean discont;
@@ -60,6 +65,18 @@ void helix_stream_client_flush (HelixStreamClient *self, gboolean on);
 
 /* (any) Has the other end asked for a keyframe, soon. */
 void helix_stream_client_ask_keyframe (HelixStreamClient *self);
+
+/* (any) Asks the other end for what `wish` names, now and in each session to
+ * come; no longer for the fields in `dropped`, HELIX_CONFIG_*. What it refuses
+ * is a HELIX_STREAM_WARNING, once for each value. */
+void helix_stream_client_configure (
+    HelixStreamClient *self, const struct helix_config *wish, guint32 dropped);
+
+/* (any) Has the other end show a resource, captured at `capture_ns` of the
+ * own clock (HELIX_NONE64: unknown). One that has not left yet when the next
+ * comes is forgotten. */
+void helix_stream_client_show (
+    HelixStreamClient *self, guint32 resource_id, guint64 capture_ns);
 
 /* (any) Books how long a unit took from capture to where the caller is. */
 void helix_stream_client_add_latency (HelixStreamClient *self, guint64 ns);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-stream-link.h"
+#include "helix-stream-link-private.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
@@ -11,27 +10,12 @@
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
-#define MSECOND G_GUINT64_CONSTANT (1000000)
+/* Leaving behind what piled up takes no longer than that. */
+#define CATCH_UP_NS G_GUINT64_CONSTANT (1000000000)
 
-/* Without an answer to HELLO for so long, the link is given up. A serial
- * port is quickly opened again, and the far end may have come since. */
-#define WELCOME_NS (3000 * MSECOND)
-#define WELCOME_SERIAL_NS (1000 * MSECOND)
-
-#define DEAD_NS (3000 * MSECOND)
-#define PING_NS (1000 * MSECOND)
-#define STATS_NS (1000 * MSECOND)
-
-/* The clocks' offset is wanted soon after the start: PING comes faster. */
-#define FAST_PINGS 8
-#define FAST_PING_NS (50 * MSECOND)
-
-#define ASK_NS (200 * MSECOND)
-
-#define MAX_OUT (64 * 1024)
-
-static HelixStreamLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
-    gboolean fatal, GstResourceError code, const gchar *format, ...)
+HelixStreamLinkEvent
+helix_stream_link_lose (HelixStreamLink *self, gboolean fatal,
+    GstResourceError code, const gchar *format, ...)
 {
   g_autofree gchar *text = NULL;
   va_list args;
@@ -40,9 +24,9 @@ static HelixStreamLinkEvent G_GNUC_PRINTF (4, 5) lose (HelixStreamLink *self,
   text = g_strdup_vprintf (format, args);
   va_end (args);
   g_clear_error (&self->error);
-  self->error =
-      g_error_new (GST_RESOURCE_ERROR, code, "%s: %s.", self->address, text);
-  self->fatal = fatal && !self->strangers;
+  self->error = g_error_new (
+      GST_RESOURCE_ERROR, code, "%s: %s.", self->config.address, text);
+  self->fatal = fatal && !self->config.strangers;
   return HELIX_STREAM_LINK_LOST;
 }
 
@@ -52,69 +36,37 @@ lose_garbage (HelixStreamLink *self, const gchar *why)
 {
   self->loud = TRUE;
   if (self->live)
-    return lose (self, !self->serial, GST_RESOURCE_ERROR_READ,
+    return helix_stream_link_lose (self, !self->config.serial,
+        GST_RESOURCE_ERROR_READ,
         "the other end broke the protocol: %s. Use the same version of "
         "gst-helix at both ends",
         why);
-  return lose (self, TRUE, GST_RESOURCE_ERROR_SETTINGS,
+  return helix_stream_link_lose (self, TRUE, GST_RESOURCE_ERROR_SETTINGS,
       "whoever answers there is no helixguestsink: %s. Check the address", why);
 }
 
-static void
-say (HelixStreamLink *self, const guint8 *message, gsize size)
-{
-  /* All of ours can be said again later. */
-  if (self->out->len - self->out_sent + size <= MAX_OUT)
-    g_byte_array_append (self->out, message, (guint) size);
-}
-
-static void
-say_hello (HelixStreamLink *self, const gchar *token)
-{
-  struct helix_hello hello = {
-      .version_min = HELIX_VERSION_MIN,
-      .version_max = HELIX_VERSION_MAX,
-      .role = HELIX_ROLE_STREAM,
-      .pid = (guint32) getpid (),
-      .nonce = self->nonce,
-  };
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (self->serial) {
-    /* Completes whatever a predecessor that was killed left half said. */
-    static const guint8 pad[HELIX_HELLO_PAD];
-
-    say (self, pad, sizeof pad);
-  }
-  say (self, message,
-      helix_pack_hello (
-          message, &hello, token, "helixsrc " HELIX_PACKAGE_VERSION));
-}
-
 HelixStreamLink *
-helix_stream_link_new (gint fd, const gchar *address, gboolean serial,
-    gboolean strangers, const gchar *token, guint64 now)
+helix_stream_link_new (
+    gint fd, const HelixStreamLinkConfig *config, guint64 now)
 {
   HelixStreamLink *self = g_new0 (HelixStreamLink, 1);
 
   self->fd = fd;
-  self->address = address;
-  self->serial = serial;
-  self->strangers = strangers;
+  self->config = *config;
   self->opened = self->last_read = now;
   self->nonce = (guint64) g_random_int () << 32 | g_random_int ();
   self->out = g_byte_array_new ();
   self->need_key = self->discont = TRUE;
-  if (serial)
+  if (config->serial)
     helix_reader_scan (&self->reader, HELIX_WELCOME, self->nonce);
   else
     helix_reader_init (&self->reader);
-  say_hello (self, token);
+  helix_stream_link_hello (self);
   return self;
 }
 
 static void
-drop_unit (HelixStreamLink *self)
+drop_bulk (HelixStreamLink *self)
 {
   if (self->mapped)
     gst_buffer_unmap (self->buffer, &self->map);
@@ -127,7 +79,7 @@ helix_stream_link_free (HelixStreamLink *self)
 {
   if (self == NULL)
     return;
-  drop_unit (self);
+  drop_bulk (self);
   close (self->fd);
   g_byte_array_unref (self->out);
   g_clear_error (&self->error);
@@ -148,10 +100,10 @@ got_welcome (HelixStreamLink *self)
     return lose_garbage (self, why);
   if (welcome.nonce != self->nonce)
     return lose_garbage (self, "WELCOME: the nonce is not ours");
-  if (welcome.role != HELIX_ROLE_STREAM || welcome.version < HELIX_VERSION_MIN
+  if (welcome.role != self->config.role || welcome.version < HELIX_VERSION_MIN
       || welcome.version > HELIX_VERSION_MAX)
     return lose_garbage (self, "WELCOME: role or version was not offered");
-  GST_INFO ("%s: connected to '%s'", self->address, name);
+  GST_INFO ("%s: connected to '%s'", self->config.address, name);
   g_clear_error (&self->error);
   self->live = TRUE;
   return HELIX_STREAM_LINK_LIVE;
@@ -161,7 +113,7 @@ static HelixStreamLinkEvent
 got_error (HelixStreamLink *self)
 {
   const struct helix_reader *r = &self->reader;
-  gchar text[HELIX_MAX_TEXT + 1];
+  gchar *text = self->refusal_text;
   struct helix_error error;
   GstResourceError code = GST_RESOURCE_ERROR_READ;
   gboolean fatal = FALSE;
@@ -170,9 +122,10 @@ got_error (HelixStreamLink *self)
   if (!helix_unpack_error (&error, text, r->payload, r->payload_size, &why))
     return lose_garbage (self, why);
   if (!helix_error_is_fatal (error.code)) {
-    GST_WARNING ("%s: the other end reports %s: %s", self->address,
+    GST_WARNING ("%s: the other end reports %s: %s", self->config.address,
         helix_error_name (error.code), text);
-    return HELIX_STREAM_LINK_MORE;
+    self->refusal = error;
+    return self->live ? HELIX_STREAM_LINK_REFUSED : HELIX_STREAM_LINK_MORE;
   }
   switch (error.code) {
     case HELIX_ERROR_AUTH:
@@ -192,12 +145,28 @@ got_error (HelixStreamLink *self)
       break;
   }
   self->loud = TRUE;
-  lose (self, fatal, code, "the other end refuses (%s): %s",
+  helix_stream_link_lose (self, fatal, code, "the other end refuses (%s): %s",
       helix_error_name (error.code), text);
   /* On a serial line it may be an answer to somebody before us: only if no
    * WELCOME follows was it meant for us. */
-  return self->serial && !self->live ? HELIX_STREAM_LINK_MORE
-                                     : HELIX_STREAM_LINK_LOST;
+  return self->config.serial && !self->live ? HELIX_STREAM_LINK_MORE
+                                            : HELIX_STREAM_LINK_LOST;
+}
+
+/* A cursor without a shape, or the last byte of its shape. */
+static HelixStreamLinkEvent
+got_cursor (HelixStreamLink *self)
+{
+  const struct helix_reader *r = &self->reader;
+  const gchar *why;
+
+  if (self->mapped)
+    gst_buffer_unmap (self->buffer, &self->map);
+  else if (!helix_unpack_cursor (&self->cursor, r->payload, r->payload_size,
+               r->header.size, &why))
+    return lose_garbage (self, why);
+  self->mapped = FALSE;
+  return HELIX_STREAM_LINK_CURSOR;
 }
 
 static HelixStreamLinkEvent
@@ -218,7 +187,7 @@ got_message (HelixStreamLink *self, guint64 now)
     case HELIX_ERROR:
       return got_error (self);
     case HELIX_PING:
-      say (self, message,
+      helix_stream_link_say (self, message,
           helix_pack_pong_for (
               message, &r->header, r->payload, now, helix_now_ns ()));
       return HELIX_STREAM_LINK_MORE;
@@ -239,7 +208,8 @@ got_message (HelixStreamLink *self, guint64 now)
     case HELIX_BYE:
       if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
-      GST_INFO ("%s: the other end said goodbye: %s", self->address, text);
+      GST_INFO (
+          "%s: the other end said goodbye: %s", self->config.address, text);
       g_clear_error (&self->error);
       return HELIX_STREAM_LINK_LOST;
     case HELIX_CAPS:
@@ -247,24 +217,65 @@ got_message (HelixStreamLink *self, guint64 now)
         return lose_garbage (self, why);
       self->caps = caps;
       return HELIX_STREAM_LINK_CAPS;
+    case HELIX_CURSOR:
+      return got_cursor (self);
     default:
       /* A later version may say more: harmless. */
       return HELIX_STREAM_LINK_MORE;
   }
 }
 
-/* ---- units ---- */
+/* ---- units and shapes ---- */
 
-/* A unit's head: decide whether it is wanted, and make room. */
+/* Room for the bytes that follow the head. */
 static HelixStreamLinkEvent
-got_head (HelixStreamLink *self, guint64 now)
+take_bulk (HelixStreamLink *self)
+{
+  guint32 size = self->reader.bulk_size;
+
+  self->buffer = gst_buffer_new_allocate (NULL, size, NULL);
+  if (self->buffer == NULL
+      || !gst_buffer_map (self->buffer, &self->map, GST_MAP_WRITE)) {
+    gst_clear_buffer (&self->buffer);
+    self->loud = TRUE;
+    return helix_stream_link_lose (self, TRUE, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
+        "no memory for a unit of %u bytes. Lower the bitrate, or give this "
+        "machine more memory",
+        size);
+  }
+  self->mapped = TRUE;
+  helix_reader_bulk (&self->reader, self->map.data);
+  return HELIX_STREAM_LINK_MORE;
+}
+
+/* Whether a unit is of the past that catch_up () leaves behind. The other
+ * end's clock decides, which may be unknown or wrong: so not for long. */
+static gboolean
+is_stale (HelixStreamLink *self, guint64 now)
+{
+  guint64 sent, error;
+  gint64 offset;
+
+  if (self->fresh_from == 0)
+    return FALSE;
+  if (now - self->fresh_from < CATCH_UP_NS
+      && helix_clock_offset_get (&self->clock, now, &offset, &error)) {
+    sent = self->unit.sent_ns - (guint64) offset;
+    if ((gint64) (sent + error - self->fresh_from) < 0)
+      return TRUE;
+  }
+  self->fresh_from = 0;
+  return FALSE;
+}
+
+/* A unit's head: decide whether it is wanted. */
+static HelixStreamLinkEvent
+got_unit_head (HelixStreamLink *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
   guint64 last = self->unit.sequence;
   const gchar *why;
 
-  if (r->header.type != HELIX_UNIT || !self->live)
-    return lose_garbage (self, "it sends frames, not units");
   if (!helix_unpack_unit (
           &self->unit, r->payload, r->payload_size, r->header.size, &why))
     return lose_garbage (self, why);
@@ -280,26 +291,35 @@ got_head (HelixStreamLink *self, guint64 now)
   if (self->unit.flags & HELIX_UNIT_DISCONT)
     self->discont = TRUE;
   self->have_last = TRUE;
-  if (self->need_key && !(self->unit.flags & HELIX_UNIT_KEY)) {
-    helix_stream_link_ask (self,
-        self->totals.units == 0 ? HELIX_KEYFRAME_JOIN : HELIX_KEYFRAME_GAP,
-        now);
-    return HELIX_STREAM_LINK_MORE;
-  }
-
-  self->buffer = gst_buffer_new_allocate (NULL, r->bulk_size, NULL);
-  if (self->buffer == NULL
-      || !gst_buffer_map (self->buffer, &self->map, GST_MAP_WRITE)) {
-    gst_clear_buffer (&self->buffer);
-    self->loud = TRUE;
-    return lose (self, TRUE, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
-        "no memory for a unit of %u bytes. Lower the bitrate, or give this "
-        "machine more memory",
-        r->bulk_size);
-  }
-  self->mapped = TRUE;
-  helix_reader_bulk (&self->reader, self->map.data);
+  if (is_stale (self, now))
+    self->need_key = self->discont = TRUE;
+  else if (!self->need_key || (self->unit.flags & HELIX_UNIT_KEY))
+    return take_bulk (self);
+  self->skipped++;
+  helix_stream_link_ask (self,
+      self->totals.units == 0 ? HELIX_KEYFRAME_JOIN : HELIX_KEYFRAME_GAP, now);
   return HELIX_STREAM_LINK_MORE;
+}
+
+static HelixStreamLinkEvent
+got_head (HelixStreamLink *self, guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  const gchar *why;
+
+  if (!self->live)
+    return lose_garbage (self, "its first message is not WELCOME");
+  switch (r->header.type) {
+    case HELIX_UNIT:
+      return got_unit_head (self, now);
+    case HELIX_CURSOR:
+      if (!helix_unpack_cursor (
+              &self->cursor, r->payload, r->payload_size, r->header.size, &why))
+        return lose_garbage (self, why);
+      return take_bulk (self);
+    default:
+      return lose_garbage (self, "it sends frames, not units");
+  }
 }
 
 static HelixStreamLinkEvent
@@ -314,8 +334,11 @@ got_unit (HelixStreamLink *self, guint64 now)
   self->totals.units++;
   self->totals.bytes += self->map.size;
   self->totals.last_sequence = self->unit.sequence;
-  if (self->unit.flags & HELIX_UNIT_KEY)
+  if (self->unit.flags & HELIX_UNIT_KEY) {
     self->totals.keyframes++;
+    if (self->ask_reason != HELIX_KEYFRAME_ASKED)
+      self->asking = FALSE; /* here it is */
+  }
   return HELIX_STREAM_LINK_UNIT;
 }
 
@@ -335,7 +358,8 @@ helix_stream_link_read (HelixStreamLink *self)
     /* Whoever refuses us says why before it closes. */
     if (self->error != NULL)
       return HELIX_STREAM_LINK_LOST;
-    return lose (self, FALSE, GST_RESOURCE_ERROR_READ, "%s: %s. %s",
+    return helix_stream_link_lose (self, FALSE, GST_RESOURCE_ERROR_READ,
+        "%s: %s. %s",
         self->live ? "the connection was lost"
                    : "the connection ended without an answer",
         n == 0 ? "the other end is gone" : g_strerror (errno),
@@ -356,107 +380,4 @@ helix_stream_link_read (HelixStreamLink *self)
       break;
   }
   return HELIX_STREAM_LINK_MORE;
-}
-
-/* ---- out ---- */
-
-gboolean
-helix_stream_link_pending (const HelixStreamLink *self)
-{
-  return self->out->len > self->out_sent;
-}
-
-void
-helix_stream_link_flush (HelixStreamLink *self)
-{
-  while (helix_stream_link_pending (self)) {
-    struct iovec iov = {.iov_base = self->out->data + self->out_sent,
-        .iov_len = self->out->len - self->out_sent};
-    gssize n = helix_transport_write (self->fd, &iov, 1);
-
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-      return;
-    if (n < 0)
-      break;
-    self->out_sent += (gsize) n;
-  }
-  g_byte_array_set_size (self->out, 0);
-  self->out_sent = 0;
-}
-
-gboolean
-helix_stream_link_ask (HelixStreamLink *self, guint32 reason, guint64 now)
-{
-  struct helix_keyframe keyframe = {.reason = reason,
-      .last_sequence =
-          self->totals.units > 0 ? self->totals.last_sequence : HELIX_NONE64};
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (!self->live || now - self->last_asked < ASK_NS)
-    return FALSE;
-  self->last_asked = now;
-  say (self, message, helix_pack_keyframe (message, &keyframe));
-  return TRUE;
-}
-
-void
-helix_stream_link_bye (HelixStreamLink *self)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (self->live)
-    say (self, message,
-        helix_pack_bye (message, HELIX_BYE_CLOSING, "helixsrc stops"));
-  helix_stream_link_flush (self);
-}
-
-static guint64
-tick_greeting (HelixStreamLink *self, guint64 now, guint64 awake)
-{
-  /* On a serial line the answer may come behind much that is old. */
-  guint64 since = self->serial ? self->last_read : self->opened;
-  guint64 limit = self->serial ? WELCOME_SERIAL_NS : WELCOME_NS;
-
-  since = MAX (since, awake);
-  if (now - since < limit)
-    return since + limit;
-  self->loud = TRUE;
-  if (self->error == NULL)
-    lose (self, FALSE, GST_RESOURCE_ERROR_NOT_FOUND,
-        "connected, but nobody answers HELLO. Check that helixguestsink "
-        "runs at the other end");
-  return 0;
-}
-
-guint64
-helix_stream_link_tick (HelixStreamLink *self, guint64 now, guint64 awake)
-{
-  guint64 since = MAX (self->last_read, awake);
-  guint64 gap = self->pings < FAST_PINGS ? FAST_PING_NS : PING_NS;
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (!self->live)
-    return tick_greeting (self, now, awake);
-  if (now - since >= DEAD_NS) {
-    self->loud = TRUE;
-    lose (self, FALSE, GST_RESOURCE_ERROR_READ,
-        "nothing came for 3 s. Check that the other end still runs");
-    return 0;
-  }
-  if (now - self->last_ping >= gap) {
-    struct helix_ping ping = {.sent_ns = now};
-
-    self->last_ping = now;
-    self->pings++;
-    if (!helix_stream_link_pending (self))
-      say (self, message, helix_pack_ping (message, &ping));
-    gap = self->pings < FAST_PINGS ? FAST_PING_NS : PING_NS;
-  }
-  if (now - self->last_stats >= STATS_NS
-      && self->totals.units != self->told_units) {
-    self->last_stats = now;
-    self->told_units = self->totals.units;
-    say (self, message, helix_pack_stats (message, &self->totals));
-  }
-  return MIN (since + DEAD_NS, self->last_ping + gap);
 }

@@ -159,7 +159,7 @@ peer_hello (StreamPeer *peer, const gchar *token)
 void
 peer_welcome (StreamPeer *peer)
 {
-  struct helix_welcome welcome = {.version = 1, .role = HELIX_ROLE_STREAM};
+  struct helix_welcome welcome = {.version = 1};
   gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_hello hello;
@@ -169,6 +169,7 @@ peer_welcome (StreamPeer *peer)
   fail_unless (helix_unpack_hello (&hello, token, name, peer->reader.payload,
       peer->reader.payload_size, &why));
   welcome.nonce = hello.nonce;
+  welcome.role = peer->role = hello.role;
   peer_send (peer, message, helix_pack_welcome (message, &welcome, "test"));
 }
 

@@ -20,6 +20,7 @@ typedef struct {
   gint fd;
   struct helix_reader reader;
   guint8 *bulk; /* of the last UNIT */
+  guint32 role; /* of the HELLO that peer_welcome () answered */
   struct helix_unit unit;
 } StreamPeer;
 

@@ -39,7 +39,7 @@ start_at (const gchar *text, gboolean listen, gboolean reconnect, guint timeout)
 {
   g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
   HelixStreamClientConfig config = {
-      address, listen, "token", reconnect, timeout};
+      address, listen, "token", reconnect, timeout, 0, NULL};
 
   client = helix_stream_client_new (&config, &error);
   fail_unless (client != NULL, "%s", error != NULL ? error->message : "");

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the element (gsthelixsrc.c) and its properties (gsthelixsrc-props.c)
+ * share.
+ */
+#ifndef GST_HELIX_SRC_PRIVATE_H
+#define GST_HELIX_SRC_PRIVATE_H
+
+#include "gsthelixmode.h"
+#include "gsthelixsrc.h"
+#include "helix-stream-client.h"
+#include "helix-stream-timing.h"
+
+G_BEGIN_DECLS
+
+struct _GstHelixSrc {
+  GstPushSrc parent;
+
+  /* under the object lock */
+  gchar *address;
+  GstHelixMode mode;
+  gchar *token;
+  gboolean auto_reconnect;
+  guint reconnect_timeout;    /* ms */
+  struct helix_config wished; /* `fields`: what was set at all */
+  HelixStreamClient *client;  /* from PAUSED on */
+  GstClockTime latency;       /* announced */
+
+  /* of the streaming thread */
+  HelixStreamTiming timing;
+};
+
+/* Defaults of a new element; what they hold at its end. */
+void gst_helix_src_init_properties (GstHelixSrc *self);
+void gst_helix_src_free_properties (GstHelixSrc *self);
+/* Sets set_property and get_property, installs what they serve. */
+void gst_helix_src_install_properties (GObjectClass *object_class);
+
+G_END_DECLS
+
+#endif /* GST_HELIX_SRC_PRIVATE_H */

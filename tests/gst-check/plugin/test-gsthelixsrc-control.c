@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a guest asks of its host through helixsrc, and the pointer. */
+#include <gst/app/gstappsink.h>
+#include <gst/check/gstcheck.h>
+#include <gst/video/video.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gsthelixevents.h"
+#include "helix-platform.h"
+#include "stream-peer.h"
+#include "stream-pipeline.h"
+
+static gchar *folder, *path;
+static gint listener;
+static GstElement *guest, *src;
+static StreamPeer peer;
+
+static void
+setup (void)
+{
+  folder = peer_folder_new ();
+  path = g_build_filename (folder, "s", NULL);
+  listener = peer_listen (path);
+}
+
+static void
+teardown (void)
+{
+  peer_clear (&peer);
+  close (listener);
+  g_free (path);
+  peer_folder_free (folder);
+}
+
+/* Plays helixsrc with `properties`, as far as WELCOME. */
+static void
+play (const gchar *properties)
+{
+  guest = pipeline_launch ("helixsrc name=src address=unix:%s %s ! "
+                           "appsink name=out sync=false",
+      path, properties);
+  src = gst_bin_get_by_name (GST_BIN (guest), "src");
+  pipeline_play (guest);
+  peer_accept (&peer, listener);
+  peer_welcome (&peer);
+}
+
+/* GStreamer's test framework waits for all threads before the teardown. */
+static void
+stop (void)
+{
+  pipeline_end (guest);
+  gst_object_unref (src);
+}
+
+static void
+expect_config (struct helix_config *config, guint32 fields)
+{
+  const gchar *why;
+
+  peer_expect (&peer, HELIX_CONFIG);
+  fail_unless (helix_unpack_config (
+      config, peer.reader.payload, peer.reader.payload_size, &why));
+  fail_unless_equals_int (config->fields, fields);
+}
+
+/* Nothing but signs of life has come, up to the answer to a PING of ours. */
+static void
+expect_no_config (void)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
+  guint type;
+
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 77));
+  do {
+    type = peer_next_any (&peer);
+    fail_unless (type != 0 && helix_now_ns () < end, "no PONG");
+    fail_unless (type != HELIX_CONFIG, "a CONFIG that nobody wanted");
+  } while (type != HELIX_PONG || peer.reader.header.channel != 77);
+}
+
+static void
+refuse (guint code, const gchar *text)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_send (
+      &peer, message, helix_pack_error (message, 0, code, HELIX_CONFIG, text));
+}
+
+/* What was not set is not asked for. */
+GST_START_TEST (test_nothing_asked)
+{
+  play ("");
+  expect_no_config ();
+  /* -1 and 0 say as much. */
+  g_object_set (src, "scanout", -1, "bitrate", 0, NULL);
+  expect_no_config ();
+  stop ();
+}
+GST_END_TEST;
+
+GST_START_TEST (test_asked_from_the_start)
+{
+  struct helix_config config;
+
+  play ("bitrate=2500000 scanout=0 max-framerate=30000/1001");
+  expect_config (
+      &config, HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RATE);
+  fail_unless_equals_int (config.bitrate, 2500000);
+  fail_unless_equals_int (config.scanout, 0);
+  fail_unless_equals_int (config.rate_num, 30000);
+  fail_unless_equals_int (config.rate_den, 1001);
+  expect_no_config ();
+  stop ();
+}
+GST_END_TEST;
+
+/* Each change while playing, and that only. */
+GST_START_TEST (test_asked_while_playing)
+{
+  struct helix_config config;
+  guint bitrate, resource;
+  gint scanout, num = 0, den = 0;
+  GValue rate = G_VALUE_INIT;
+
+  play ("bitrate=1000000");
+  expect_config (&config, HELIX_CONFIG_BITRATE);
+  g_object_set (src, "resource-id", 17, NULL);
+  expect_config (&config, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (config.resource_id, 17);
+  g_object_set (src, "max-framerate", 0, 1, NULL);
+  expect_config (&config, HELIX_CONFIG_RATE);
+  fail_unless_equals_int (config.rate_num, 0);
+  fail_unless_equals_int (config.rate_den, 1);
+  g_object_set (src, "scanout", 3, NULL);
+  expect_config (&config, HELIX_CONFIG_SCANOUT);
+  fail_unless_equals_int (config.scanout, 3);
+  g_object_set (src, "resource-id", 0, NULL);
+  expect_config (&config, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (config.resource_id, 0);
+  g_object_set (src, "bitrate", G_MAXUINT, NULL);
+  expect_config (&config, HELIX_CONFIG_BITRATE);
+  fail_unless (config.bitrate == G_MAXUINT32);
+
+  g_object_get (src, "bitrate", &bitrate, "resource-id", &resource, "scanout",
+      &scanout, NULL);
+  fail_unless (bitrate == G_MAXUINT && resource == 0 && scanout == 3);
+  g_value_init (&rate, GST_TYPE_FRACTION);
+  g_object_get_property (G_OBJECT (src), "max-framerate", &rate);
+  num = gst_value_get_fraction_numerator (&rate);
+  den = gst_value_get_fraction_denominator (&rate);
+  fail_unless (num == 0 && den == 1);
+  g_value_unset (&rate);
+  stop ();
+}
+GST_END_TEST;
+
+/* A host that starts anew knows nothing of it: it is told again. */
+GST_START_TEST (test_asked_again)
+{
+  struct helix_config config;
+
+  play ("bitrate=1000000 scanout=1");
+  expect_config (&config, HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT);
+  g_object_set (src, "bitrate", 0, "resource-id", 5, NULL);
+  do {
+    expect_config (&config, HELIX_CONFIG_RESOURCE);
+  } while (config.resource_id != 5);
+  peer_clear (&peer);
+  /* Set while nobody is there, it is not lost either. */
+  g_object_set (src, "scanout", 2, NULL);
+  peer_accept (&peer, listener);
+  peer_welcome (&peer);
+  expect_config (&config, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (config.scanout, 2);
+  fail_unless_equals_int (config.resource_id, 5);
+  stop ();
+}
+GST_END_TEST;
+
+/* Told once for each value, and playing goes on. */
+GST_START_TEST (test_refused)
+{
+  struct helix_config config;
+  GstBus *bus;
+
+  play ("scanout=7");
+  bus = gst_element_get_bus (guest);
+  expect_config (&config, HELIX_CONFIG_SCANOUT);
+  for (guint i = 0; i < 3; i++) {
+    guint code = i == 2 ? HELIX_ERROR_NO_RESOURCE : HELIX_ERROR_NO_SCANOUT;
+    const gchar *words = i == 2 ? "no resource 9" : "there are 0 to 1";
+    g_autofree gchar *text = NULL;
+
+    refuse (code, words);
+    text = pipeline_message_of (guest, GST_MESSAGE_WARNING);
+    fail_unless (strstr (text, words) != NULL, "%s", text);
+    /* The same again is no news: that it came is seen by what comes behind. */
+    refuse (code, words);
+    expect_no_config ();
+    fail_unless (
+        gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
+        == NULL);
+    if (i == 0) {
+      g_object_set (src, "scanout", 8, NULL);
+      expect_config (&config, HELIX_CONFIG_SCANOUT);
+    } else if (i == 1) {
+      g_object_set (src, "resource-id", 9, NULL);
+      expect_config (&config, HELIX_CONFIG_RESOURCE);
+    }
+  }
+  peer_send_caps (&peer, 1);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
+  gst_sample_unref (pipeline_pull (guest));
+  gst_object_unref (bus);
+  stop ();
+}
+GST_END_TEST;
+
+/* ---- the pointer ---- */
+
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  GQueue events; /* GstEvent */
+} Seen;
+
+static GstPadProbeReturn
+see_event (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  GstHelixCursor cursor;
+  Seen *seen = data;
+
+  if (!gst_helix_event_parse_cursor (event, &cursor))
+    return GST_PAD_PROBE_OK;
+  fail_unless_equals_int (
+      GST_EVENT_TYPE (event), GST_EVENT_CUSTOM_DOWNSTREAM_OOB);
+  g_mutex_lock (&seen->lock);
+  g_queue_push_tail (&seen->events, gst_event_ref (event));
+  g_cond_broadcast (&seen->changed);
+  g_mutex_unlock (&seen->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+static GstEvent *
+next_event (Seen *seen)
+{
+  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
+  GstEvent *event;
+
+  g_mutex_lock (&seen->lock);
+  while (g_queue_is_empty (&seen->events))
+    fail_unless (
+        g_cond_wait_until (&seen->changed, &seen->lock, end), "no event came");
+  event = g_queue_pop_head (&seen->events);
+  g_mutex_unlock (&seen->lock);
+  return event;
+}
+
+static void
+send_cursor (guint32 serial, guint32 x, gboolean shape)
+{
+  struct helix_cursor cursor = {.scanout = 1,
+      .flags = HELIX_CURSOR_VISIBLE | (shape ? HELIX_CURSOR_SHAPE : 0),
+      .x = x,
+      .y = (guint32) -3,
+      .serial = serial,
+      .width = 2,
+      .height = 3,
+      .hot_x = 1,
+      .hot_y = 2,
+      .changed_ns = helix_now_ns ()};
+  guint8 message[HELIX_MAX_MESSAGE], pixels[24];
+
+  peer_send (&peer, message,
+      helix_pack_cursor (message, 0, &cursor, shape ? sizeof pixels : 0));
+  memset (pixels, (gint) serial, sizeof pixels);
+  if (shape)
+    peer_send (&peer, pixels, sizeof pixels);
+}
+
+static void
+check_cursor (
+    const GstHelixCursor *cursor, guint serial, gint x, gboolean image)
+{
+  fail_unless_equals_int (cursor->scanout, 1);
+  fail_unless_equals_int (cursor->visible, TRUE);
+  fail_unless_equals_int (cursor->serial, serial);
+  fail_unless_equals_int (cursor->x, x);
+  fail_unless_equals_int (cursor->y, -3);
+  fail_unless_equals_int (cursor->width, 2);
+  fail_unless_equals_int (cursor->height, 3);
+  fail_unless_equals_int (cursor->hot_x, 1);
+  fail_unless_equals_int (cursor->hot_y, 2);
+  fail_unless_equals_int (cursor->image != NULL, image);
+  if (image) {
+    guint8 pixels[24];
+
+    memset (pixels, (gint) serial, sizeof pixels);
+    gst_check_buffer_data (cursor->image, pixels, sizeof pixels);
+  }
+}
+
+/* No unit flows: the screen stands still, the pointer does not. */
+GST_START_TEST (test_cursor)
+{
+  static const struct {
+    guint32 serial;
+    gint x;
+    gboolean shape, image;
+  } steps[] = {
+      {1, 10, TRUE, TRUE}, {1, 11, FALSE, FALSE}, {2, -5, TRUE, TRUE},
+      {1, 12, FALSE, TRUE}, /* the first shape again, from memory */
+      {1, 13, FALSE, FALSE},
+      {9, 14, FALSE, FALSE}, /* a shape that nobody has */
+  };
+  Seen seen;
+  GstPad *pad;
+
+  memset (&seen, 0, sizeof seen);
+  g_mutex_init (&seen.lock);
+  g_cond_init (&seen.changed);
+  play ("");
+  pad = gst_element_get_static_pad (src, "src");
+  gst_pad_add_probe (
+      pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, see_event, &seen, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
+    GstHelixCursor cursor;
+    GstEvent *event;
+
+    send_cursor (steps[i].serial, (guint32) steps[i].x, steps[i].shape);
+    event = next_event (&seen);
+    fail_unless (gst_helix_event_parse_cursor (event, &cursor));
+    check_cursor (&cursor, steps[i].serial, steps[i].x, steps[i].image);
+    gst_event_unref (event);
+  }
+  gst_object_unref (pad);
+  stop ();
+}
+GST_END_TEST;
+
+GST_START_TEST (test_cursor_message)
+{
+  GstHelixCursor cursor;
+  GstMessage *message;
+  GstBus *bus;
+
+  play ("");
+  bus = gst_element_get_bus (guest);
+  send_cursor (4, 40, TRUE);
+  message = gst_bus_timed_pop_filtered (
+      bus, PEER_TIMEOUT_MS * GST_MSECOND, GST_MESSAGE_ELEMENT);
+  fail_unless (message != NULL);
+  fail_unless (GST_MESSAGE_SRC (message) == GST_OBJECT (src));
+  fail_unless (gst_helix_cursor_from_structure (
+      gst_message_get_structure (message), &cursor));
+  check_cursor (&cursor, 4, 40, TRUE);
+  gst_message_unref (message);
+  gst_object_unref (bus);
+  stop ();
+}
+GST_END_TEST;
+
+/* ---- keyframes ---- */
+
+static void
+force_key_unit (void)
+{
+  GstPad *pad = gst_element_get_static_pad (src, "src");
+
+  fail_unless (gst_pad_send_event (pad,
+      gst_video_event_new_upstream_force_key_unit (
+          GST_CLOCK_TIME_NONE, TRUE, 1)));
+  gst_object_unref (pad);
+}
+
+/* Many requests are one, and one inside of the limit is late but not lost,
+ * although nothing else happens on the line. */
+GST_START_TEST (test_keyframes)
+{
+  guint64 first, second;
+
+  play ("");
+  force_key_unit ();
+  peer_expect (&peer, HELIX_KEYFRAME);
+  first = helix_now_ns ();
+  for (guint i = 0; i < 100; i++)
+    force_key_unit ();
+  peer_expect (&peer, HELIX_KEYFRAME);
+  second = helix_now_ns ();
+  /* 200 ms apart, of which this thread may see a little less. */
+  fail_unless (second - first >= 100 * GST_MSECOND);
+  fail_unless (second - first < 800 * GST_MSECOND, "after %u ms",
+      (guint) ((second - first) / GST_MSECOND));
+  stop ();
+}
+GST_END_TEST;
+
+static Suite *
+helixsrc_control_suite (void)
+{
+  Suite *s = suite_create ("helixsrc-control");
+  TCase *tc = tcase_create ("control");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_nothing_asked);
+  tcase_add_test (tc, test_asked_from_the_start);
+  tcase_add_test (tc, test_asked_while_playing);
+  tcase_add_test (tc, test_asked_again);
+  tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_cursor);
+  tcase_add_test (tc, test_cursor_message);
+  tcase_add_test (tc, test_keyframes);
+  return s;
+}
+
+GST_CHECK_MAIN (helixsrc_control);
