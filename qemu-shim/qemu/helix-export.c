@@ -69,6 +69,15 @@ static bool helix_export_resource(void *opaque, uint32_t resource_id,
     return helix_readback_resource(&s->readback, resource_id, surface);
 }
 
+static bool helix_export_set_scanout(void *opaque,
+                                     const struct helix_set_scanout *set,
+                                     const char **why)
+{
+    HelixExport *s = opaque;
+
+    return helix_plug_set(s->readback.gpu, set, why);
+}
+
 static void helix_export_log(void *opaque, enum helix_log_level level,
                              const char *line)
 {
@@ -80,6 +89,7 @@ static void helix_export_log(void *opaque, enum helix_log_level level,
 static const struct helix_display_ops helix_export_display_ops = {
     .read = helix_export_read,
     .resource = helix_export_resource,
+    .set_scanout = helix_export_set_scanout,
     .log = helix_export_log,
 };
 
@@ -118,11 +128,34 @@ static void helix_export_stop(HelixExport *s)
     }
 }
 
+/*
+ * As "QEMU 10.0.13 (desk), helix-export 0.1.0" for a VM with -name desk: what
+ * tells several VMs apart. The VM's own name is cut to fit.
+ */
+static char *helix_export_name(void)
+{
+    static const char before[] = "QEMU " QEMU_VERSION;
+    static const char after[] = ", helix-export " HELIX_PACKAGE_VERSION;
+    size_t room = HELIX_MAX_NAME - strlen(before) - strlen(after) - 3;
+    const char *vm = qemu_get_vm_name();
+    g_autofree char *name = NULL;
+
+    if (!vm || !*vm) {
+        return g_strconcat(before, after, NULL);
+    }
+    name = g_utf8_make_valid(vm, -1);
+    if (strlen(name) > room) {
+        *g_utf8_find_prev_char(name, name + room + 1) = '\0';
+    }
+    return g_strconcat(before, " (", name, ")", after, NULL);
+}
+
 static bool helix_export_start(HelixExport *s, Error **errp)
 {
+    g_autofree char *name = helix_export_name();
     struct helix_shim_config config = {
         .path = s->path,
-        .name = "QEMU " QEMU_VERSION ", helix-export " HELIX_PACKAGE_VERSION,
+        .name = name,
         .scanout_mask = s->scanout_mask,
         .slots = s->slots,
         .max_clients = s->max_clients,
@@ -354,13 +387,15 @@ static char *helix_export_get_stats(Object *obj, Error **errp)
         " readbacks=%" PRIu64 " readback-bytes=%" PRIu64 " readback-ns=%" PRIu64
         " readback-max-ns=%" PRIu64 " copies=%" PRIu64 " copy-bytes=%" PRIu64
         " frames=%" PRIu64 " no-credit=%" PRIu64 " paced=%" PRIu64
-        " read-errors=%" PRIu64 " holds=%" PRIu64 " hold-ns=%" PRIu64
+        " read-errors=%" PRIu64 " cursors=%" PRIu64 " shows=%" PRIu64
+        " set-scanouts=%" PRIu64 " holds=%" PRIu64 " hold-ns=%" PRIu64
         " hold-p50-ns=%" PRIu64 " hold-p99-ns=%" PRIu64 " hold-max-ns=%" PRIu64
         " hold-buckets=%s",
         st.clients, st.subscriptions, st.accepted, st.refused, st.lost,
         st.flushes, st.readbacks, st.readback_bytes, st.readback_ns,
         st.readback_max_ns, st.copies, st.copy_bytes, st.frames, st.no_credit,
-        st.paced, st.read_errors, st.holds, st.hold_ns,
+        st.paced, st.read_errors, st.cursors, st.shows, st.set_scanouts,
+        st.holds, st.hold_ns,
         helix_hold_percentile(st.hold, st.hold_max_ns, 50),
         helix_hold_percentile(st.hold, st.hold_max_ns, 99), st.hold_max_ns,
         buckets ?: "");

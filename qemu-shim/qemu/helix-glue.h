@@ -2,7 +2,8 @@
 /*
  * What the glue's files owe one another. helix-export.c is the device and
  * owns the rest; helix-loop.c gives the core its two loops; helix-hook.c
- * listens to virtio-gpu's commands; helix-readback.c finds and copies pixels.
+ * listens to virtio-gpu's commands, helix-hook-cursor.c to its cursor queue;
+ * helix-plug.c plugs monitors; helix-readback.c finds and copies pixels.
  *
  * "Main loop" below means: with the BQL held, on the thread that owns the GL
  * context. Everything but helix-loop.c runs there only.
@@ -91,5 +92,25 @@ void helix_hook_install(HelixReadback *readback, struct helix_shim *shim,
                         HelixLoop *loop);
 /* Puts the device's own functions back. */
 void helix_hook_remove(void);
+
+/* ---- helix-hook-cursor.c ---- */
+
+/* From here on `shim` is told of the cursors of `readback`'s GPU. */
+void helix_hook_cursor_install(HelixReadback *readback,
+                               struct helix_shim *shim);
+/* Puts the device's own functions back. */
+void helix_hook_cursor_remove(void);
+/* The cursors may have changed by another way than the cursor queue. */
+void helix_hook_cursor_changed(void);
+/* Tells what changed while nobody watched. Costs nothing if nothing did. */
+void helix_hook_cursor_catch_up(void);
+/* Device reset: no scanout has a cursor. */
+void helix_hook_cursor_reset(void);
+
+/* ---- helix-plug.c ---- */
+
+/* helix_display_ops.set_scanout. */
+bool helix_plug_set(VirtIOGPU *gpu, const struct helix_set_scanout *set,
+                    const char **why);
 
 #endif /* HELIX_GLUE_H */

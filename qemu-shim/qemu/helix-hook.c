@@ -99,6 +99,7 @@ static void helix_hook_unref(uint32_t resource_id)
 static void helix_hook_forget_all(void)
 {
     trace_helix_export_reset();
+    helix_hook_cursor_reset();
     helix_readback_forget(hook.readback, 0);
     memset(hook.scanout, 0, sizeof(hook.scanout));
     helix_shim_display_reset(hook.shim);
@@ -248,8 +249,8 @@ static void helix_hook_reset(VirtIODevice *vdev)
 }
 
 /*
- * Loading a snapshot, or migrating in, restores the scanouts without any
- * command. Only the 2D device can do that, and it keeps all that is needed.
+ * Loading a snapshot, or migrating in, restores scanouts and cursors without
+ * any command. Only the 2D device can do that, and it keeps all that is needed.
  */
 static void helix_hook_vm_change(void *opaque, bool running, RunState state)
 {
@@ -274,6 +275,7 @@ static void helix_hook_vm_change(void *opaque, bool running, RunState state)
             helix_shim_display_flush(hook.shim, s->resource_id, &all);
         }
     }
+    helix_hook_cursor_changed();
 }
 
 /* ---- finding, wrapping ---- */
@@ -351,6 +353,7 @@ void helix_hook_install(HelixReadback *readback, struct helix_shim *shim,
     hook.reset = vdc->reset;
     vgc->process_cmd = helix_hook_process_cmd;
     vdc->reset = helix_hook_reset;
+    helix_hook_cursor_install(readback, shim);
     hook.loaded = runstate_check(RUN_STATE_INMIGRATE);
     hook.vm_change =
         qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
@@ -363,6 +366,7 @@ void helix_hook_remove(void)
     }
     VIRTIO_GPU_GET_CLASS(hook.gpu)->process_cmd = hook.process_cmd;
     VIRTIO_DEVICE_GET_CLASS(hook.gpu)->reset = hook.reset;
+    helix_hook_cursor_remove();
     qemu_del_vm_change_state_handler(hook.vm_change);
     memset(&hook, 0, sizeof(hook));
 }

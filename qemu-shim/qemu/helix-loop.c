@@ -51,6 +51,8 @@ static void helix_loop_display_run(void *opaque)
     HelixLoop *loop = opaque;
 
     if (loop->shim) {
+        /* Somebody may have begun to watch. */
+        helix_hook_cursor_catch_up();
         helix_shim_display_run(loop->shim);
     }
 }

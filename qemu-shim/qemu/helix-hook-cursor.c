@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cursor planes: what the guest's cursor queue made of them.
+ *
+ * Cursor commands have a queue of their own, which does not pass through
+ * process_cmd. Two things of the device are wrapped instead: its cursor_bh,
+ * behind which all that came has been applied to scanout[].cursor, and
+ * VirtIOGPUClass::update_cursor_data, without which an UPDATE_CURSOR with the
+ * same resource as before would look like a MOVE_CURSOR.
+ *
+ * Nothing is compared or read while nobody watches: the first wake-up of the
+ * display after a client came catches up.
+ *
+ * The position is the image's top left, as Linux sends it, not the hot spot.
+ */
+
+#include "qemu/osdep.h"
+#include "hw/virtio/virtio.h"
+#include "hw/virtio/virtio-gpu.h"
+#include "qemu/main-loop.h"
+#include "ui/console.h"
+#include "helix-glue.h"
+#include "trace.h"
+
+#define HELIX_BYTES_PP 4
+
+/* What the core was told last. */
+typedef struct HelixToldCursor {
+    bool visible;
+    int32_t x, y;
+} HelixToldCursor;
+
+static struct {
+    VirtIOGPU *gpu; /* NULL = not installed */
+    HelixReadback *readback;
+    struct helix_shim *shim;
+    QEMUBH *device_bh; /* the device's own */
+    QEMUBH *bh; /* what stands in its place */
+    void (*update_data)(VirtIOGPU *g, struct virtio_gpu_scanout *s,
+                        uint32_t resource_id);
+    HelixToldCursor told[HELIX_MAX_SCANOUTS];
+    uint16_t updated; /* bit i: UPDATE_CURSOR came since the core was told */
+    uint16_t gone; /* bit i: a reset took it, which the device does not note */
+    bool behind; /* something may have changed while nobody watched */
+} cursor;
+
+/* ---- shape ---- */
+
+/* Where B, G, R and A are in a pixel's four bytes. */
+static void helix_hook_cursor_bytes(uint32_t fourcc, uint8_t at[HELIX_BYTES_PP])
+{
+    static const uint8_t bgra[] = {0, 1, 2, 3}, rgba[] = {2, 1, 0, 3},
+                         argb[] = {3, 2, 1, 0}, abgr[] = {1, 2, 3, 0};
+    const uint8_t *from = bgra;
+
+    /*
+     * The byte that an x stands for is alpha all the same: Linux makes dumb
+     * buffers, its usual cursors, without knowing what they are for.
+     */
+    switch (fourcc) {
+    case HELIX_FOURCC_RGBX:
+    case HELIX_FOURCC_RGBA:
+        from = rgba;
+        break;
+    case HELIX_FOURCC_XRGB:
+    case HELIX_FOURCC_ARGB:
+        from = argb;
+        break;
+    case HELIX_FOURCC_XBGR:
+    case HELIX_FOURCC_ABGR:
+        from = abgr;
+        break;
+    default:
+        break;
+    }
+    memcpy(at, from, HELIX_BYTES_PP);
+}
+
+static void helix_hook_cursor_to_bgra(uint8_t *pixels, size_t count,
+                                      uint32_t fourcc)
+{
+    uint8_t at[HELIX_BYTES_PP], was[HELIX_BYTES_PP];
+    size_t i, b;
+
+    helix_hook_cursor_bytes(fourcc, at);
+    for (i = 0; i < count; i++, pixels += HELIX_BYTES_PP) {
+        memcpy(was, pixels, HELIX_BYTES_PP);
+        for (b = 0; b < HELIX_BYTES_PP; b++) {
+            pixels[b] = was[at[b]];
+        }
+    }
+}
+
+/* The resource's own pixels, by the way that frames take. */
+static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
+                                       struct helix_cursor_shape *shape)
+{
+    struct helix_surface surface;
+    uint8_t *pixels;
+    const char *why;
+
+    if (!helix_readback_resource(cursor.readback, resource_id, &surface) ||
+        !surface.rect.width || surface.rect.width > HELIX_MAX_CURSOR ||
+        !surface.rect.height || surface.rect.height > HELIX_MAX_CURSOR) {
+        return NULL;
+    }
+    shape->width = surface.rect.width;
+    shape->height = surface.rect.height;
+    pixels = g_malloc((size_t)shape->width * shape->height * HELIX_BYTES_PP);
+    if (!helix_readback_read(cursor.readback, &surface, &surface.rect, pixels,
+                             shape->width * HELIX_BYTES_PP, &why)) {
+        g_free(pixels);
+        return NULL;
+    }
+    helix_hook_cursor_to_bgra(pixels, (size_t)shape->width * shape->height,
+                              surface.fourcc);
+    return pixels;
+}
+
+/*
+ * The device's copy: where the resource went away while nobody watched, or is
+ * a blob, whose layout only a scanout would tell.
+ */
+static uint8_t *helix_hook_cursor_copy(const QEMUCursor *c,
+                                       struct helix_cursor_shape *shape)
+{
+    if (!c || !c->width || c->width > HELIX_MAX_CURSOR || !c->height ||
+        c->height > HELIX_MAX_CURSOR) {
+        return NULL;
+    }
+    shape->width = c->width;
+    shape->height = c->height;
+    return g_memdup2(c->data,
+                     (size_t)shape->width * shape->height * HELIX_BYTES_PP);
+}
+
+/* False: there are no pixels; else the caller frees shape->pixels. */
+static bool helix_hook_cursor_shape(const struct virtio_gpu_scanout *s,
+                                    struct helix_cursor_shape *shape)
+{
+    uint8_t *pixels = helix_hook_cursor_read(s->cursor.resource_id, shape);
+
+    if (!pixels) {
+        pixels = helix_hook_cursor_copy(s->current_cursor, shape);
+    }
+    if (!pixels) {
+        return false;
+    }
+    /* The guest's numbers: what points must lie within the image. */
+    shape->hot_x = MIN(s->cursor.hot_x, shape->width - 1);
+    shape->hot_y = MIN(s->cursor.hot_y, shape->height - 1);
+    shape->pixels = pixels;
+    return true;
+}
+
+/* ---- telling ---- */
+
+static void helix_hook_cursor_hide(unsigned scanout)
+{
+    HelixToldCursor *told = &cursor.told[scanout];
+
+    if (told->visible) {
+        told->visible = false;
+        trace_helix_export_cursor(scanout, false, told->x, told->y, 0, 0);
+        helix_shim_display_cursor(cursor.shim, scanout, false, told->x, told->y,
+                                  NULL);
+    }
+}
+
+static void helix_hook_cursor_tell(unsigned scanout)
+{
+    const struct virtio_gpu_scanout *s =
+        &cursor.gpu->parent_obj.scanout[scanout];
+    HelixToldCursor *told = &cursor.told[scanout];
+    int32_t x = (int32_t)s->cursor.pos.x, y = (int32_t)s->cursor.pos.y;
+    struct helix_cursor_shape shape = {};
+    uint16_t bit = 1u << scanout;
+    bool shaped = false;
+
+    if (!s->cursor.resource_id || cursor.gone & bit) {
+        helix_hook_cursor_hide(scanout);
+        return;
+    }
+    if (cursor.updated & bit) {
+        cursor.updated &= ~bit;
+        shaped = helix_hook_cursor_shape(s, &shape);
+    }
+    if (told->visible && !shaped && told->x == x && told->y == y) {
+        return;
+    }
+    told->visible = true;
+    told->x = x;
+    told->y = y;
+    trace_helix_export_cursor(scanout, true, x, y, shape.width, shape.height);
+    /* Guests repeat the shape they have: the core compares. */
+    helix_shim_display_cursor(cursor.shim, scanout, true, x, y,
+                              shaped ? &shape : NULL);
+    g_free((void *)shape.pixels);
+}
+
+void helix_hook_cursor_catch_up(void)
+{
+    unsigned i, outputs;
+
+    if (!cursor.gpu || !cursor.behind || helix_shim_idle(cursor.shim)) {
+        return;
+    }
+    cursor.behind = false;
+    outputs = MIN(cursor.gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS);
+    for (i = 0; i < outputs; i++) {
+        helix_hook_cursor_tell(i);
+    }
+}
+
+void helix_hook_cursor_changed(void)
+{
+    cursor.behind = true;
+    helix_hook_cursor_catch_up();
+}
+
+void helix_hook_cursor_reset(void)
+{
+    unsigned i;
+
+    for (i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+        helix_hook_cursor_hide(i);
+    }
+    cursor.updated = 0;
+    cursor.gone = UINT16_MAX;
+}
+
+/* ---- wrapping ---- */
+
+static void helix_hook_cursor_update_data(VirtIOGPU *g,
+                                          struct virtio_gpu_scanout *s,
+                                          uint32_t resource_id)
+{
+    uint16_t bit;
+
+    cursor.update_data(g, s, resource_id);
+    if (g == cursor.gpu) {
+        bit = 1u << (s - g->parent_obj.scanout);
+        cursor.updated |= bit;
+        cursor.gone &= ~bit;
+    }
+}
+
+static void helix_hook_cursor_bh(void *opaque)
+{
+    aio_bh_call(cursor.device_bh);
+    helix_hook_cursor_changed();
+}
+
+void helix_hook_cursor_install(HelixReadback *readback, struct helix_shim *shim)
+{
+    VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(readback->gpu);
+
+    memset(&cursor, 0, sizeof(cursor));
+    cursor.gpu = readback->gpu;
+    cursor.readback = readback;
+    cursor.shim = shim;
+    cursor.device_bh = cursor.gpu->cursor_bh;
+    /* Not run by nested polling of the block layer's, as the device's own. */
+    cursor.bh =
+        aio_bh_new(iohandler_get_aio_context(), helix_hook_cursor_bh, NULL);
+    cursor.update_data = vgc->update_cursor_data;
+    cursor.gpu->cursor_bh = cursor.bh;
+    vgc->update_cursor_data = helix_hook_cursor_update_data;
+}
+
+void helix_hook_cursor_remove(void)
+{
+    if (!cursor.gpu) {
+        return;
+    }
+    VIRTIO_GPU_GET_CLASS(cursor.gpu)->update_cursor_data = cursor.update_data;
+    cursor.gpu->cursor_bh = cursor.device_bh;
+    qemu_bh_delete(cursor.bh);
+    /* For what ours was called for and did not come to. */
+    qemu_bh_schedule(cursor.device_bh);
+    memset(&cursor, 0, sizeof(cursor));
+}
