@@ -10,6 +10,7 @@ tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${HELIX_BUILD:-$tree/build}
 case_name=$(basename "$0")
 check=$build/tests/system/helix-check-video
+watch=$build/tests/system/helix-watch
 
 fail () {
   echo "$case_name: $*"
@@ -30,6 +31,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/helix.XXXXXX")
 job=$work/job
 mkdir -p "$job"
 export HELIX_SOCKET=$work/helix.sock
+# Where shims are found: no other's, and none of ours by others.
+export XDG_RUNTIME_DIR=$work/runtime
+mkdir -m 0700 "$XDG_RUNTIME_DIR"
 export GST_PLUGIN_PATH=$build/gst-helix
 export GST_REGISTRY=${HELIX_REGISTRY:-$work/registry.bin}
 processes=()
@@ -191,6 +195,45 @@ serial_net () {
   guest_address=serial:/dev/virtio-ports/org.helix.stream
   guest_options=(--serial-port "$work/port.sock")
   sink=(helixguestsink "address=unix:$work/port.sock" mode=connect)
+}
+
+# with_qmp: the shim, and a way to ask QEMU about it; sets shim_options, which
+# follow `--` of start_guest.
+with_qmp () {
+  rm -f "$work"/qmp.*
+  mkfifo "$work/qmp.in" "$work/qmp.out"
+  exec 8<>"$work/qmp.in" 9<>"$work/qmp.out"
+  qmp_ready=no
+  shim_options=(-device "helix-export,id=helix,path=$HELIX_SOCKET"
+    -chardev "pipe,id=qmp,path=$work/qmp" -mon chardev=qmp,mode=control)
+}
+
+# qmp JSON: sets reply. Events and the greeting are passed over.
+qmp () {
+  if [ "$qmp_ready" = no ]; then
+    qmp_ready=yes
+    qmp '{"execute":"qmp_capabilities"}'
+  fi
+  echo "$1" >&8
+  while read -r -t 20 reply <&9; do
+    case $reply in
+      *'"return":'*) return ;;
+      *'"error":'*) fail "QEMU refuses $1: $reply" ;;
+    esac
+  done
+  fail "QEMU did not answer $1 within 20 s"
+}
+
+# read_stats: the shim's counters as they are now, for counter.
+read_stats () {
+  qmp '{"execute":"qom-get","arguments":{"property":"stats",'\
+'"path":"/machine/peripheral/helix"}}'
+  stats=$reply
+}
+
+# counter NAME: its value when read_stats was called.
+counter () {
+  sed -n "s/.*[\" ]$1=\([0-9]*\).*/\1/p" <<<"$stats"
 }
 
 # The encoder of all but the literal lines: no picture waits for the next.

@@ -144,6 +144,36 @@ helix_kms_show (struct helix_kms *kms, int output, uint32_t fb, uint32_t x,
     helix_die ("cannot set %ux%u on output %d", width, height, output);
 }
 
+void
+helix_kms_off (struct helix_kms *kms, int output)
+{
+  if (drmModeSetCrtc (kms->fd, kms->output[output].crtc, 0, 0, 0, NULL, 0, NULL)
+      != 0)
+    helix_die ("cannot switch output %d off", output);
+}
+
+bool
+helix_kms_plugged (
+    struct helix_kms *kms, int output, uint32_t *width, uint32_t *height)
+{
+  drmModeConnector *connector =
+      drmModeGetConnector (kms->fd, kms->output[output].connector);
+  const drmModeModeInfo *mode = NULL;
+
+  if (connector == NULL)
+    helix_die ("cannot look at output %d", output);
+  if (connector->connection == DRM_MODE_CONNECTED)
+    for (int i = 0; i < connector->count_modes; i++)
+      if (mode == NULL
+          || (!(mode->type & DRM_MODE_TYPE_PREFERRED)
+              && connector->modes[i].type & DRM_MODE_TYPE_PREFERRED))
+        mode = &connector->modes[i];
+  *width = mode != NULL ? mode->hdisplay : 0;
+  *height = mode != NULL ? mode->vdisplay : 0;
+  drmModeFreeConnector (connector);
+  return mode != NULL;
+}
+
 bool
 helix_parse_size (const char *text, uint32_t *width, uint32_t *height)
 {

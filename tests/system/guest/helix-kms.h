@@ -45,6 +45,13 @@ void helix_kms_mode (drmModeModeInfo *mode, uint32_t width, uint32_t height);
 void helix_kms_show (struct helix_kms *kms, int output, uint32_t fb, uint32_t x,
     uint32_t y, uint32_t width, uint32_t height);
 
+/* Shows nothing on output number `output`. */
+void helix_kms_off (struct helix_kms *kms, int output);
+
+/* Whether a monitor is plugged in there, and the size that it prefers. */
+bool helix_kms_plugged (
+    struct helix_kms *kms, int output, uint32_t *width, uint32_t *height);
+
 /* Parses "WxH" (1..16384); false if it is anything else. */
 bool helix_parse_size (const char *text, uint32_t *width, uint32_t *height);
 

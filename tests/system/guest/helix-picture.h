@@ -11,6 +11,7 @@
 #ifndef HELIX_PICTURE_H
 #define HELIX_PICTURE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define HELIX_BARS 8u
@@ -41,6 +42,17 @@ static inline uint32_t
 helix_box_left (uint32_t number, uint32_t width)
 {
   return (uint32_t) ((uint64_t) number * 8 % (width - HELIX_BOX_WIDTH));
+}
+
+/* FNV-1a of some bytes, for pictures that must arrive exactly. */
+static inline uint32_t
+helix_picture_sum (const uint8_t *bytes, size_t count)
+{
+  uint32_t sum = 0x811c9dc5;
+
+  for (size_t i = 0; i < count; i++)
+    sum = (sum ^ bytes[i]) * 0x01000193;
+  return sum;
 }
 
 #endif /* HELIX_PICTURE_H */

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A client of the shim in a few hundred lines, without GStreamer: watches
+ * scanouts and their cursors, plugs monitors, and prints a line for each thing
+ * that happens:
+ *
+ *   welcome NAME
+ *   scanout N on WxH | scanout N off
+ *   frame SCANOUT WxH number MARKER        ("number -": there is no marker)
+ *   cursor SCANOUT at X,Y serial N | cursor SCANOUT hidden
+ *   shape SCANOUT serial N WxH hot X,Y sum FNV1A
+ *   error CODE TEXT
+ *
+ * Ends with 0 at the line that --until names, else when it is told to, with 1
+ * when the shim hangs up, talks nonsense or lets the time-out pass.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest/helix-picture.h"
+#include "helix-marker.h"
+#include "helix-pack.h"
+#include "helix-platform.h"
+#include "helix-reader.h"
+
+static gchar *socket_path, *until;
+static gchar **scanouts, **sets;
+static gboolean with_cursor;
+static gint timeout_s;
+
+static const GOptionEntry entries[] = {
+    {"socket", 0, 0, G_OPTION_ARG_FILENAME, &socket_path,
+        "The shim's socket (default: $HELIX_SOCKET)", "PATH"},
+    {"scanout", 0, 0, G_OPTION_ARG_STRING_ARRAY, &scanouts,
+        "Watch it (repeatable)", "N"},
+    {"cursor", 0, 0, G_OPTION_ARG_NONE, &with_cursor, "Its cursor, too", NULL},
+    {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &sets,
+        "Plug a monitor in, or out (repeatable)", "N:WxH|N:off"},
+    {"until", 0, 0, G_OPTION_ARG_STRING, &until,
+        "End when a line begins with TEXT", "TEXT"},
+    {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
+        "Seconds it may take (default: for ever)", "S"},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
+
+/* The slots of one subscription; its channel is the scanout + 1. */
+struct pool {
+  struct helix_pool pool;
+  uint8_t *map;
+};
+
+static int fd = -1;
+static int pass = -1; /* descriptor that came with the message being read */
+static struct helix_reader reader;
+static struct pool pools[HELIX_MAX_SCANOUTS + 1];
+static uint8_t *shape; /* pixels of the CURSOR being read */
+static GMainLoop *loop;
+static int status;
+
+static void
+end (int code)
+{
+  status = code;
+  g_main_loop_quit (loop);
+}
+
+static void G_GNUC_PRINTF (1, 2) say (const char *format, ...)
+{
+  g_autofree gchar *line = NULL;
+  va_list args;
+
+  va_start (args, format);
+  line = g_strdup_vprintf (format, args);
+  va_end (args);
+  puts (line);
+  fflush (stdout);
+  if (until != NULL && g_str_has_prefix (line, until))
+    end (0);
+}
+
+static void G_GNUC_PRINTF (1, 2) give_up (const char *format, ...)
+{
+  va_list args;
+
+  fputs ("helix-watch: ", stderr);
+  va_start (args, format);
+  vfprintf (stderr, format, args);
+  va_end (args);
+  fputc ('\n', stderr);
+  end (1);
+}
+
+/* ---- talking: a few small messages, which the socket's buffer takes ---- */
+
+static void
+send_message (const uint8_t *message, size_t size)
+{
+  struct iovec iov = {(void *) message, size};
+
+  if (helix_send (fd, &iov, 1, -1) != (ssize_t) size)
+    give_up ("cannot send: %s", g_strerror (errno));
+}
+
+static void
+send_hello (void)
+{
+  struct helix_hello hello = {
+      .version_min = HELIX_VERSION_MIN,
+      .version_max = HELIX_VERSION_MAX,
+      .role = HELIX_ROLE_FRAMES,
+      .features = HELIX_FEATURE_SHM,
+      .pid = (uint32_t) getpid (),
+      .nonce = helix_now_ns (),
+  };
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_message (
+      message, helix_pack_hello (message, &hello, NULL, "helix-watch"));
+}
+
+static void
+send_set (const char *text)
+{
+  struct helix_set_scanout set = {0};
+  uint8_t message[HELIX_MAX_MESSAGE];
+  int end_at = 0;
+
+  if (sscanf (text, "%u:off%n", &set.scanout, &end_at) != 1 || end_at == 0
+      || text[end_at] != '\0') {
+    end_at = 0;
+    if (sscanf (
+            text, "%u:%ux%u%n", &set.scanout, &set.width, &set.height, &end_at)
+            != 3
+        || text[end_at] != '\0') {
+      give_up ("--set %s is neither N:WxH nor N:off", text);
+      return;
+    }
+  }
+  send_message (message, helix_pack_set_scanout (message, &set));
+}
+
+static void
+send_subscribe (const char *text)
+{
+  uint32_t scanout = (uint32_t) strtoul (text, NULL, 10);
+  struct helix_subscribe wish = {
+      .scanout = scanout,
+      .rate_den = 1,
+      .flags = with_cursor ? HELIX_SUBSCRIBE_CURSOR : 0,
+  };
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  if (scanout >= HELIX_MAX_SCANOUTS) {
+    give_up ("--scanout %s is above %u", text, HELIX_MAX_SCANOUTS - 1);
+    return;
+  }
+  send_message (
+      message, helix_pack_subscribe (message, (uint16_t) (scanout + 1), &wish));
+}
+
+/* ---- listening ---- */
+
+static bool
+on_welcome (const char **why)
+{
+  struct helix_welcome welcome;
+  char name[HELIX_MAX_NAME + 1];
+
+  if (!helix_unpack_welcome (
+          &welcome, name, reader.payload, reader.payload_size, why))
+    return false;
+  say ("welcome %s", name);
+  for (gchar **set = sets; set != NULL && *set != NULL; set++)
+    send_set (*set);
+  for (gchar **one = scanouts; one != NULL && *one != NULL; one++)
+    send_subscribe (*one);
+  return true;
+}
+
+static bool
+on_scanout (const char **why)
+{
+  struct helix_scanout scanout;
+
+  if (!helix_unpack_scanout (
+          &scanout, reader.payload, reader.payload_size, why))
+    return false;
+  /* The subscription's own copy says the same. */
+  if (reader.header.channel != 0)
+    return true;
+  if (scanout.flags & HELIX_SCANOUT_ENABLED)
+    say ("scanout %u on %ux%u", scanout.scanout, scanout.width, scanout.height);
+  else
+    say ("scanout %u off", scanout.scanout);
+  return true;
+}
+
+static bool
+on_pool (const char **why)
+{
+  struct pool *pool = &pools[reader.header.channel];
+
+  if (pool->map != NULL)
+    helix_shm_unmap (pool->map, (size_t) pool->pool.total_size);
+  pool->map = NULL;
+  if (!helix_unpack_pool (
+          &pool->pool, reader.payload, reader.payload_size, why))
+    return false;
+  if (pass < 0) {
+    *why = "POOL without its descriptor";
+    return false;
+  }
+  pool->map = helix_shm_map (pass, (size_t) pool->pool.total_size,
+      pool->pool.kind == HELIX_POOL_SEALED, why);
+  return pool->map != NULL;
+}
+
+static bool
+on_frame (const char **why)
+{
+  const struct pool *pool = &pools[reader.header.channel];
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  struct helix_release release;
+  struct helix_frame frame;
+  uint8_t message[HELIX_MAX_MESSAGE];
+  const uint8_t *pixels;
+  uint32_t number;
+  char marker[16] = "-";
+
+  if (!helix_unpack_frame (&frame, rects, reader.payload, reader.payload_size,
+          reader.header.size, why))
+    return false;
+  if (pool->map == NULL || frame.pool_id != pool->pool.pool_id
+      || frame.slot >= pool->pool.slots
+      || (uint64_t) frame.stride * frame.height > pool->pool.slot_size) {
+    *why = "FRAME outside of its pool";
+    return false;
+  }
+  pixels = pool->map + frame.slot * pool->pool.slot_size;
+  /* Any channel of a grey marker; the second byte is green in BGRx. */
+  if (frame.width >= HELIX_MARKER_WIDTH && frame.height >= HELIX_MARKER_HEIGHT
+      && helix_marker_read (pixels + 1, frame.stride, 4, &number))
+    g_snprintf (marker, sizeof marker, "%u", number);
+  say ("frame %u %ux%u number %s", frame.scanout, frame.width, frame.height,
+      marker);
+  release = (struct helix_release){frame.pool_id, frame.slot};
+  send_message (
+      message, helix_pack_release (message, reader.header.channel, &release));
+  return true;
+}
+
+static bool
+unpack_cursor (struct helix_cursor *cursor, const char **why)
+{
+  return helix_unpack_cursor (
+      cursor, reader.payload, reader.payload_size, reader.header.size, why);
+}
+
+static bool
+on_cursor (const char **why)
+{
+  struct helix_cursor cursor;
+
+  if (!unpack_cursor (&cursor, why))
+    return false;
+  if (cursor.flags & HELIX_CURSOR_SHAPE)
+    say ("shape %u serial %u %ux%u hot %u,%u sum %08x", cursor.scanout,
+        cursor.serial, cursor.width, cursor.height, cursor.hot_x, cursor.hot_y,
+        helix_picture_sum (shape, (size_t) cursor.width * cursor.height * 4));
+  if (cursor.flags & HELIX_CURSOR_VISIBLE)
+    say ("cursor %u at %d,%d serial %u", cursor.scanout, (int32_t) cursor.x,
+        (int32_t) cursor.y, cursor.serial);
+  else
+    say ("cursor %u hidden", cursor.scanout);
+  return true;
+}
+
+static bool
+on_error (const char **why)
+{
+  struct helix_error error;
+  char text[HELIX_MAX_TEXT + 1];
+
+  if (!helix_unpack_error (
+          &error, text, reader.payload, reader.payload_size, why))
+    return false;
+  say ("error %s %s", helix_error_name (error.code), text);
+  return true;
+}
+
+static bool
+on_message (const char **why)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  uint64_t now = helix_now_ns ();
+
+  if (reader.header.channel > HELIX_MAX_SCANOUTS) {
+    *why = "a channel that was never subscribed";
+    return false;
+  }
+  switch (reader.header.type) {
+    case HELIX_WELCOME:
+      return on_welcome (why);
+    case HELIX_PING:
+      send_message (message,
+          helix_pack_pong_for (
+              message, &reader.header, reader.payload, now, now));
+      return true;
+    case HELIX_SCANOUT:
+      return on_scanout (why);
+    case HELIX_POOL:
+      return on_pool (why);
+    case HELIX_FRAME:
+      return on_frame (why);
+    case HELIX_CURSOR:
+      return on_cursor (why);
+    case HELIX_ERROR:
+      return on_error (why);
+    default:
+      return true;
+  }
+}
+
+/* Bytes of bulk that the reader announced: a cursor's, or dropped. */
+static bool
+on_head (const char **why)
+{
+  struct helix_cursor cursor;
+
+  if (reader.header.type != HELIX_CURSOR)
+    return true;
+  if (!unpack_cursor (&cursor, why))
+    return false;
+  g_free (shape);
+  shape = g_malloc (reader.bulk_size);
+  helix_reader_bulk (&reader, shape);
+  return true;
+}
+
+static void
+drop_pass (void)
+{
+  if (pass >= 0)
+    close (pass);
+  pass = -1;
+}
+
+/* Takes what one recv brought; false: that was all, or the end. */
+static bool
+take (void)
+{
+  const char *why = NULL;
+  bool good = true;
+  uint8_t *at;
+  size_t want;
+  ssize_t n;
+  int got = -1;
+
+  helix_reader_want (&reader, &at, &want);
+  n = helix_recv (fd, at, want, &got);
+  if (n < 0 && errno == EAGAIN)
+    return false;
+  if (n <= 0) {
+    give_up ("the shim hung up%s%s", n < 0 ? ": " : "",
+        n < 0 ? g_strerror (errno) : "");
+    return false;
+  }
+  if (got >= 0) {
+    drop_pass ();
+    pass = got;
+  }
+  switch (helix_reader_got (&reader, (size_t) n)) {
+    case HELIX_READER_HEAD:
+      good = on_head (&why);
+      break;
+    case HELIX_READER_MESSAGE:
+      good = on_message (&why);
+      drop_pass ();
+      break;
+    case HELIX_READER_ERROR:
+      why = reader.why;
+      good = false;
+      break;
+    default:
+      break;
+  }
+  if (!good)
+    give_up ("the shim talks nonsense: %s", why);
+  return good && g_main_loop_is_running (loop);
+}
+
+static gboolean
+on_readable (gint source, GIOCondition condition, gpointer data)
+{
+  while (take ())
+    ;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_signal (gpointer data)
+{
+  end (0);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_timeout (gpointer data)
+{
+  give_up (
+      "nothing like \"%s\" within %d s", until != NULL ? until : "", timeout_s);
+  return G_SOURCE_REMOVE;
+}
+
+static bool
+connect_to_shim (void)
+{
+  const char *path = socket_path ? socket_path : g_getenv ("HELIX_SOCKET");
+
+  if (path == NULL) {
+    fputs ("helix-watch: no --socket and no $HELIX_SOCKET\n", stderr);
+    return false;
+  }
+  fd = helix_socket (AF_UNIX);
+  if (fd < 0 || helix_unix_connect (fd, path) != 0) {
+    fprintf (stderr, "helix-watch: cannot connect to %s: %s\n", path,
+        g_strerror (errno));
+    return false;
+  }
+  return true;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new ("");
+  g_autoptr (GError) error = NULL;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error)) {
+    fprintf (stderr, "helix-watch: %s\n", error->message);
+    return 2;
+  }
+  if (!connect_to_shim ())
+    return 1;
+  loop = g_main_loop_new (NULL, FALSE);
+  helix_reader_init (&reader);
+  g_unix_fd_add (fd, G_IO_IN, on_readable, NULL);
+  g_unix_signal_add (SIGINT, on_signal, NULL);
+  g_unix_signal_add (SIGTERM, on_signal, NULL);
+  if (timeout_s > 0)
+    g_timeout_add_seconds ((guint) timeout_s, on_timeout, NULL);
+  send_hello ();
+  if (status == 0)
+    g_main_loop_run (loop);
+  close (fd);
+  return status;
+}
