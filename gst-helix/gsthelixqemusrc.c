@@ -328,7 +328,7 @@ convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   gst_object_unref (pool);
   if (flow != GST_FLOW_OK)
     return flow;
-  if (!helix_convert_run (self->convert, &self->picture, &frame->damage,
+  if (!helix_convert_run (self->convert, &self->picture, NULL, &frame->damage,
           *buffer, self->own_pool))
     gst_clear_buffer (buffer);
   else if (self->own_pool)
@@ -406,10 +406,12 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
     }
   }
   self->picture = picture;
-  if (may_lend (self, frame))
+  if (may_lend (self, frame)) {
+    helix_convert_skip (self->convert, &frame->damage);
     *buffer = lend (self, frame);
-  else
+  } else {
     flow = convert (self, frame, buffer);
+  }
   if (flow != GST_FLOW_OK)
     goto out;
 

@@ -3,20 +3,39 @@
 
 #include <pixman.h>
 
+#include "helix-rgb.h"
 #include "helix-yuv.h"
 
 /* Pictures whose damage is remembered. A buffer that was out for longer is
  * converted whole: pools of encoders are smaller than this. */
 #define HISTORY 16
 
+/* What led from one picture to the next: the damage of the screen, and where
+ * the cursor was and is. Apart, because a full list of rectangles would become
+ * their bounding box. */
+typedef struct {
+  HelixDamage damage;
+  struct helix_rect cursor[2];
+  guint n_cursor;
+} Step;
+
+/* The way from RGB to the output, box by box. */
+typedef void (*ConvertBox) (
+    const HelixPicture *, GstVideoFrame *, const struct helix_rect *);
+
 struct _HelixConvert {
-  GstVideoConverter *converter; /* NULL if helix_yuv does it */
+  ConvertBox convert_box;       /* NULL if there is none: */
+  GstVideoConverter *converter; /* does it, whole pictures only */
   GstVideoInfo input, output;
   gboolean configured;
   /* `epoch` tells this configuration from every other of the process,
-   * `serial` counts its pictures; damage[n % HISTORY] led to picture n. */
+   * `serial` counts its pictures; steps[n % HISTORY] led to picture n. */
   guint64 epoch, serial;
-  HelixDamage damage[HISTORY];
+  Step steps[HISTORY];
+  HelixCursor drawn; /* in the newest picture; no image = none */
+  struct helix_rect drawn_box;
+  guint8 *patch; /* pixels with the cursor in them */
+  gsize patch_size;
   guint64 converted_bytes;
 };
 
@@ -45,6 +64,8 @@ void
 helix_convert_free (HelixConvert *convert)
 {
   g_clear_pointer (&convert->converter, gst_video_converter_free);
+  helix_cursor_clear (&convert->drawn);
+  g_free (convert->patch);
   g_free (convert);
 }
 
@@ -59,9 +80,14 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
   convert->configured = FALSE;
   convert->epoch = __atomic_add_fetch (&epochs, 1, __ATOMIC_RELAXED);
   convert->serial = 0;
+  helix_cursor_clear (&convert->drawn);
   helix_picture_info (picture, &convert->input);
   convert->output = *output;
-  if (!helix_yuv_supports (picture, output)) {
+  convert->convert_box = helix_yuv_supports (picture, output)
+      ? helix_yuv_convert
+      : helix_rgb_supports (picture, output) ? helix_rgb_convert
+                                             : NULL;
+  if (convert->convert_box == NULL) {
     /* Only pixels are converted: the converter insists on equal rates. */
     convert->input.fps_n = output->fps_n;
     convert->input.fps_d = output->fps_d;
@@ -78,6 +104,86 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
   return TRUE;
 }
 
+/* ---- the cursor ---- */
+
+/* Compares the cursor to the one drawn before, and notes where pixels differ
+ * on its account. */
+static void
+follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
+{
+  HelixCursor *drawn = &convert->drawn;
+  struct helix_rect box = {0};
+  GstBuffer *image = NULL;
+
+  if (cursor != NULL
+      && helix_cursor_box (cursor,
+          (guint) GST_VIDEO_INFO_WIDTH (&convert->output),
+          (guint) GST_VIDEO_INFO_HEIGHT (&convert->output), &box))
+    image = cursor->image;
+  if (image == drawn->image
+      && (image == NULL
+          || (cursor->info.x == drawn->info.x
+              && cursor->info.y == drawn->info.y)))
+    return;
+  if (drawn->image != NULL)
+    step->cursor[step->n_cursor++] = convert->drawn_box;
+  if (image != NULL) {
+    step->cursor[step->n_cursor++] = box;
+    drawn->info = cursor->info;
+    convert->drawn_box = box;
+  }
+  gst_buffer_replace (&drawn->image, image);
+}
+
+/* The pixels of `box` with the cursor over them, as a picture of their own. */
+static void
+make_patch (HelixConvert *convert, const HelixPicture *picture,
+    const struct helix_rect *box, HelixPicture *patch)
+{
+  gsize size = (gsize) box->width * box->height * 4;
+
+  if (size > convert->patch_size) {
+    g_free (convert->patch);
+    convert->patch = g_malloc (size);
+    convert->patch_size = size;
+  }
+  *patch = *picture;
+  patch->pixels = convert->patch;
+  patch->width = box->width;
+  patch->height = box->height;
+  patch->stride = box->width * 4;
+  patch->y_inverted = FALSE;
+  helix_cursor_blend (&convert->drawn, picture, box, convert->patch);
+}
+
+/* The cursor's box is one of whole blocks, so the patch is converted as a
+ * picture of its own, to the place where it belongs. */
+static void
+draw_cursor (HelixConvert *convert, const HelixPicture *picture,
+    const GstVideoFrame *frame)
+{
+  const struct helix_rect *box = &convert->drawn_box;
+  const struct helix_rect all = {0, 0, box->width, box->height};
+  GstVideoFrame part = *frame;
+  HelixPicture patch;
+
+  make_patch (convert, picture, box, &patch);
+  /* In NV12, I420 and BGRx, plane p begins with a sample of component p. */
+  for (guint p = 0; p < GST_VIDEO_FRAME_N_PLANES (frame); p++) {
+    const GstVideoFormatInfo *info = frame->info.finfo;
+    gsize x = box->x >> GST_VIDEO_FORMAT_INFO_W_SUB (info, p);
+    gsize y = box->y >> GST_VIDEO_FORMAT_INFO_H_SUB (info, p);
+
+    part.data[p] = (guint8 *) part.data[p]
+        + y * (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (frame, p)
+        + x * (gsize) GST_VIDEO_FORMAT_INFO_PSTRIDE (info, p);
+  }
+  convert->convert_box (&patch, &part, &all);
+  convert->converted_bytes += (guint64) box->width * box->height * 4;
+}
+
+/* ---- the picture ---- */
+
 /* The picture as a frame of the converter, top row first: an inverted one is
  * walked from its end, with a negative stride. */
 static void
@@ -92,6 +198,31 @@ borrow (
       picture->y_inverted ? -(gint) picture->stride : (gint) picture->stride;
 }
 
+static void
+convert_whole (
+    HelixConvert *convert, const HelixPicture *picture, GstVideoFrame *out)
+{
+  const struct helix_rect all = {0, 0, picture->width, picture->height};
+  HelixPicture composed;
+  GstVideoFrame in;
+
+  if (convert->drawn.image != NULL) {
+    make_patch (convert, picture, &all, &composed);
+    picture = &composed;
+  }
+  borrow (&in, &convert->input, picture);
+  gst_video_converter_frame (convert->converter, &in, out);
+  convert->converted_bytes += (guint64) picture->width * picture->height * 4;
+}
+
+static void
+unite (pixman_region32_t *region, const struct helix_rect *rects, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    pixman_region32_union_rect (region, region, (int) rects[i].x,
+        (int) rects[i].y, rects[i].width, rects[i].height);
+}
+
 /* What `buffer` lacks of the newest picture: FALSE = everything. */
 static gboolean
 find_missing (
@@ -104,16 +235,12 @@ find_missing (
       || convert->serial - content->serial > HISTORY)
     return FALSE;
   for (guint64 s = content->serial + 1; s <= convert->serial; s++) {
-    const HelixDamage *damage = &convert->damage[s % HISTORY];
+    const Step *step = &convert->steps[s % HISTORY];
 
-    if (damage->full)
+    if (step->damage.full)
       return FALSE;
-    for (guint i = 0; i < damage->n; i++) {
-      const struct helix_rect *rect = &damage->rects[i];
-
-      pixman_region32_union_rect (missing, missing, (int) rect->x,
-          (int) rect->y, rect->width, rect->height);
-    }
+    unite (missing, step->damage.rects, step->damage.n);
+    unite (missing, step->cursor, step->n_cursor);
   }
   pixman_region32_intersect_rect (missing, missing, 0, 0,
       GST_VIDEO_INFO_WIDTH (&convert->output),
@@ -136,14 +263,35 @@ remember (HelixConvert *convert, GstBuffer *buffer)
   content->serial = convert->serial;
 }
 
+/* Takes the cursor's box out of what is missing. FALSE: it is not in there. */
+static gboolean
+cut_out_cursor (HelixConvert *convert, pixman_region32_t *missing)
+{
+  const struct helix_rect *rect = &convert->drawn_box;
+  pixman_region32_t box;
+  gboolean found;
+
+  if (convert->drawn.image == NULL)
+    return FALSE;
+  pixman_region32_init_rect (
+      &box, (int) rect->x, (int) rect->y, rect->width, rect->height);
+  found = pixman_region32_contains_rectangle (
+              missing, pixman_region32_extents (&box))
+      != PIXMAN_REGION_OUT;
+  if (found)
+    pixman_region32_subtract (missing, missing, &box);
+  pixman_region32_fini (&box);
+  return found;
+}
+
 /* Converts what is missing of the newest picture. */
 static void
 update (HelixConvert *convert, const HelixPicture *picture,
-    GstVideoFrame *frame, const pixman_region32_t *missing)
+    GstVideoFrame *frame, pixman_region32_t *missing)
 {
+  gboolean cursor = cut_out_cursor (convert, missing);
   int n = 0;
-  const pixman_box32_t *box =
-      pixman_region32_rectangles ((pixman_region32_t *) missing, &n);
+  const pixman_box32_t *box = pixman_region32_rectangles (missing, &n);
 
   for (int i = 0; i < n; i++) {
     struct helix_rect rect = {
@@ -153,32 +301,49 @@ update (HelixConvert *convert, const HelixPicture *picture,
         .height = (guint32) (box[i].y2 - box[i].y1),
     };
 
-    helix_yuv_convert (picture, frame, &rect);
+    convert->convert_box (picture, frame, &rect);
     convert->converted_bytes += (guint64) rect.width * rect.height * 4;
   }
+  if (cursor)
+    draw_cursor (convert, picture, frame);
+}
+
+static void
+take_step (
+    HelixConvert *convert, const HelixCursor *cursor, const HelixDamage *damage)
+{
+  Step *step;
+
+  convert->serial++;
+  step = &convert->steps[convert->serial % HISTORY];
+  step->damage = *damage;
+  step->n_cursor = 0;
+  follow_cursor (convert, cursor, step);
+}
+
+void
+helix_convert_skip (HelixConvert *convert, const HelixDamage *damage)
+{
+  take_step (convert, NULL, damage);
 }
 
 gboolean
 helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
-    const HelixDamage *damage, GstBuffer *buffer, gboolean canvas)
+    const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
+    gboolean canvas)
 {
   pixman_region32_t missing;
-  GstVideoFrame in, out;
-  gboolean ok;
+  GstVideoFrame out;
 
   g_return_val_if_fail (convert->configured, FALSE);
-  convert->serial++;
-  convert->damage[convert->serial % HISTORY] = *damage;
+  take_step (convert, cursor, damage);
   if (!gst_video_frame_map (&out, &convert->output, buffer, GST_MAP_WRITE))
     return FALSE;
   if (convert->converter != NULL) {
-    borrow (&in, &convert->input, picture);
-    gst_video_converter_frame (convert->converter, &in, &out);
-    convert->converted_bytes += (guint64) picture->width * picture->height * 4;
+    convert_whole (convert, picture, &out);
   } else {
     pixman_region32_init (&missing);
-    ok = canvas && find_missing (convert, buffer, &missing);
-    if (!ok) {
+    if (!canvas || !find_missing (convert, buffer, &missing)) {
       pixman_region32_fini (&missing);
       pixman_region32_init_rect (
           &missing, 0, 0, picture->width, picture->height);

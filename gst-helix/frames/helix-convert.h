@@ -11,8 +11,8 @@
 
 #include <gst/video/video.h>
 
+#include "helix-cursor.h"
 #include "helix-damage.h"
-#include "helix-picture.h"
 
 G_BEGIN_DECLS
 
@@ -27,15 +27,20 @@ gboolean helix_convert_configure (HelixConvert *convert,
     const HelixPicture *picture, const GstVideoInfo *output);
 
 /* Makes `buffer`, laid out as its GstVideoMeta or the output says, show the
- * picture, whose shape is the configured one. `damage` is what changed since
- * the picture that was converted before.
+ * picture, whose shape is the configured one, and `cursor` (or NULL) upon it.
+ * `damage` is what changed in the picture since the one before; where the
+ * cursor was and is needs no mention.
  *
  * A `canvas` is a buffer that nobody else ever writes: what it held after an
  * earlier conversion is still there, and only what changed since is
  * converted. Any other buffer is converted whole. FALSE when the buffer cannot
  * be written or is too small. */
 gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
-    const HelixDamage *damage, GstBuffer *buffer, gboolean canvas);
+    const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
+    gboolean canvas);
+
+/* A picture without a cursor went another way: canvases lack it now. */
+void helix_convert_skip (HelixConvert *convert, const HelixDamage *damage);
 
 /* Bytes of picture that went through conversion so far. */
 guint64 helix_convert_get_bytes (const HelixConvert *convert);

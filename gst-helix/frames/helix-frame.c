@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-frame.h"
 
+void
+helix_cursor_clear (HelixCursor *cursor)
+{
+  gst_clear_buffer (&cursor->image);
+}
+
 const guint8 *
 helix_frame_pixels (const HelixFrame *frame)
 {

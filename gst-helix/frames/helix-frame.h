@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A frame as the shim handed it over.
+ * A frame, and a cursor, as the shim handed them over.
  */
 #ifndef HELIX_FRAME_H
 #define HELIX_FRAME_H
@@ -18,6 +18,16 @@ typedef struct {
   HelixDamage damage;  /* since the frame that was handed out before */
   HelixSlotPool *pool; /* a reference */
 } HelixFrame;
+
+/* The cursor plane as the shim told it last. */
+typedef struct {
+  struct helix_cursor info; /* SHAPE in flags: the image is new */
+  GstBuffer *image; /* a reference; B G R A as in struct helix_cursor, or NULL
+                     * before there was any */
+} HelixCursor;
+
+/* Lets go of the image. */
+void helix_cursor_clear (HelixCursor *cursor);
 
 const guint8 *helix_frame_pixels (const HelixFrame *frame);
 /* Gives the slot back. */

@@ -138,7 +138,8 @@ check_picture (HelixPicture *picture, GstVideoFormat format)
   helix_damage_all (&damage);
   buffer = gst_buffer_new_allocate (NULL, info.size, NULL);
   fail_unless (helix_convert_configure (convert, picture, &info));
-  fail_unless (helix_convert_run (convert, picture, &damage, buffer, FALSE));
+  fail_unless (
+      helix_convert_run (convert, picture, NULL, &damage, buffer, FALSE));
   fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
   for (guint x = BAR / 2; x < picture->width; x += BAR) {
     check_colour (
@@ -218,7 +219,8 @@ GST_START_TEST (test_foreign_layout)
   gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
       GST_VIDEO_FORMAT_NV12, 160, 64, 2, offset, stride);
   fail_unless (helix_convert_configure (convert, &picture, &info));
-  fail_unless (helix_convert_run (convert, &picture, &damage, buffer, FALSE));
+  fail_unless (
+      helix_convert_run (convert, &picture, NULL, &damage, buffer, FALSE));
   fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
   check_colour (&frame, 8, 16, bars[0]);
   check_colour (&frame, 40, 16, bars[2]);
@@ -248,7 +250,7 @@ GST_START_TEST (test_small_buffer)
   output_info (&info, &picture, GST_VIDEO_FORMAT_I420);
   helix_damage_all (&damage);
   fail_unless (helix_convert_configure (convert, &picture, &info));
-  fail_if (helix_convert_run (convert, &picture, &damage, buffer, FALSE));
+  fail_if (helix_convert_run (convert, &picture, NULL, &damage, buffer, FALSE));
   gst_buffer_unref (buffer);
   helix_convert_free (convert);
   g_free (pixels);

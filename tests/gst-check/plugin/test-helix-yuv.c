@@ -199,7 +199,7 @@ check_incremental (GRand *rand, guint32 fourcc, guint width, guint height,
       helix_damage_add (&damage, &box, 1);
     }
     fail_unless (
-        helix_convert_run (convert, &picture, &damage, canvas[i], TRUE));
+        helix_convert_run (convert, &picture, NULL, &damage, canvas[i], TRUE));
     reference = whole (&picture, &info, helix_yuv_convert);
     check_same (canvas[i], reference, &picture, step);
     gst_buffer_unref (reference);
@@ -243,20 +243,23 @@ GST_START_TEST (test_cost)
   fail_unless (helix_convert_configure (convert, &picture, &info));
   canvas = gst_buffer_new_allocate (NULL, info.size, NULL);
   helix_damage_all (&damage);
-  fail_unless (helix_convert_run (convert, &picture, &damage, canvas, TRUE));
+  fail_unless (
+      helix_convert_run (convert, &picture, NULL, &damage, canvas, TRUE));
   whole_bytes = helix_convert_get_bytes (convert);
   fail_unless_equals_uint64 (whole_bytes, 3840ull * 2160 * 4);
   for (guint i = 0; i < 100; i++) {
     helix_damage_clear (&damage);
     helix_damage_add (&damage, &box, 1);
     before = helix_convert_get_bytes (convert);
-    fail_unless (helix_convert_run (convert, &picture, &damage, canvas, TRUE));
+    fail_unless (
+        helix_convert_run (convert, &picture, NULL, &damage, canvas, TRUE));
     fail_unless_equals_uint64 (
         helix_convert_get_bytes (convert) - before, 64 * 64 * 4);
   }
   /* A buffer of somebody else's may hold anything. */
   before = helix_convert_get_bytes (convert);
-  fail_unless (helix_convert_run (convert, &picture, &damage, canvas, FALSE));
+  fail_unless (
+      helix_convert_run (convert, &picture, NULL, &damage, canvas, FALSE));
   fail_unless_equals_uint64 (
       helix_convert_get_bytes (convert) - before, whole_bytes);
   gst_buffer_unref (canvas);
