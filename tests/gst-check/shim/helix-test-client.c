@@ -417,6 +417,33 @@ test_client_frame (struct test_client *client, uint16_t channel)
   return frame;
 }
 
+struct helix_cursor
+test_client_cursor (
+    struct test_client *client, uint16_t channel, uint8_t **pixels)
+{
+  struct test_message *message =
+      test_client_expect (client, HELIX_CURSOR, channel);
+  struct helix_cursor cursor;
+  const char *why = NULL;
+
+  fail_unless (helix_unpack_cursor (&cursor, message->payload, message->size,
+                   message->size + message->bulk_size, &why),
+      "%s", why);
+  *pixels = g_steal_pointer (&message->bulk);
+  test_message_free (message);
+  return cursor;
+}
+
+void
+test_client_show (struct test_client *client, uint16_t channel, uint32_t id,
+    uint64_t capture_ns)
+{
+  const struct helix_show show = {id, 0, capture_ns};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  test_client_send (client, message, helix_pack_show (message, channel, &show));
+}
+
 void
 test_frame_done (struct test_frame *frame)
 {

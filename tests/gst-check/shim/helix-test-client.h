@@ -83,6 +83,12 @@ void test_client_expect_closed (struct test_client *client);
 /* The next FRAME on `channel`, of the generation and pool announced last. */
 struct test_frame test_client_frame (
     struct test_client *client, uint16_t channel);
+/* The next CURSOR on `channel`; *pixels, if it has some, is to be freed. */
+struct helix_cursor test_client_cursor (
+    struct test_client *client, uint16_t channel, uint8_t **pixels);
+/* SHOW `id` on `channel`, captured then (HELIX_NONE64 = now). */
+void test_client_show (struct test_client *client, uint16_t channel,
+    uint32_t id, uint64_t capture_ns);
 /* Every pixel is that of resource `id`, from x,y on, as it is now. */
 void test_frame_assert_shows (struct test_shim *test,
     const struct test_frame *frame, uint32_t id, uint32_t x, uint32_t y);

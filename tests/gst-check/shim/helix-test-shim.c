@@ -40,7 +40,6 @@ test_dir_free (char *dir)
   g_free (dir);
 }
 
-/* Shims of tests are not to be found by others, nor others by tests. */
 static char *runtime_dir;
 
 static void
@@ -52,8 +51,8 @@ remove_runtime_dir (void)
   test_dir_free (runtime_dir);
 }
 
-static void
-own_runtime_dir (void)
+void
+test_own_runtime_dir (void)
 {
   if (runtime_dir)
     return;
@@ -103,6 +102,20 @@ get_resource (void *opaque, uint32_t id, struct helix_surface *surface)
   surface->rect.height = test->resource[id].height;
   surface->fourcc = HELIX_FOURCC_BGRX;
   return true;
+}
+
+/* What the guest does comes later: tests say it themselves. */
+static bool
+set_scanout (
+    void *opaque, const struct helix_set_scanout *set, const char **why)
+{
+  struct test_shim *test = opaque;
+
+  test->set[set->scanout] = *set;
+  test->sets++;
+  if (test->refuse_set)
+    *why = test->refuse_set;
+  return !test->refuse_set;
 }
 
 static void
@@ -174,11 +187,10 @@ run_display (void *opaque)
 
 /* ---- life ---- */
 
-struct test_shim *
-test_shim_make (const struct helix_shim_config *config, const char *path)
+static struct test_shim *
+make (const struct helix_shim_config *config, const char *path,
+    const struct helix_display_ops *display)
 {
-  static const struct helix_display_ops display = {
-      .read = read_pixels, .resource = get_resource, .log = take_log};
   static const struct helix_loop_ops loop = {
       watch, io_timer, wake_io, wake_display, display_timer};
   struct helix_shim_config own = {
@@ -190,7 +202,7 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
   };
   struct test_shim *test = g_new0 (struct test_shim, 1);
 
-  own_runtime_dir ();
+  test_own_runtime_dir ();
   if (config)
     own = *config;
   own.path = path;
@@ -200,8 +212,28 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
   test->io = helix_poll_loop_new (run_io, test);
   test->display = helix_poll_loop_new (run_display, test);
   fail_unless (test->io && test->display);
-  test->shim = helix_shim_new (&own, &display, test, &loop, test);
+  test->shim = helix_shim_new (&own, display, test, &loop, test);
   return test;
+}
+
+struct test_shim *
+test_shim_make (const struct helix_shim_config *config, const char *path)
+{
+  static const struct helix_display_ops display = {.read = read_pixels,
+      .resource = get_resource,
+      .set_scanout = set_scanout,
+      .log = take_log};
+
+  return make (config, path, &display);
+}
+
+struct test_shim *
+test_shim_make_fixed (const char *path)
+{
+  static const struct helix_display_ops display = {
+      .read = read_pixels, .resource = get_resource, .log = take_log};
+
+  return make (NULL, path, &display);
 }
 
 static void *

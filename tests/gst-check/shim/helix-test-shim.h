@@ -17,7 +17,7 @@
 #include "helix-shim.h"
 
 #define TEST_TIMEOUT_NS 20000000000u /* for anything that must happen */
-#define TEST_RESOURCES 8u
+#define TEST_RESOURCES 24u
 
 struct test_resource {
   uint32_t width, height; /* 0 = does not exist */
@@ -35,6 +35,9 @@ struct test_shim {
   struct test_resource resource[TEST_RESOURCES]; /* by id */
   uint64_t reads, read_bytes; /* what the shim asked of the screen */
   uint64_t last_read;         /* resource id */
+  struct helix_set_scanout set[HELIX_MAX_SCANOUTS]; /* asked of it last */
+  guint sets;
+  const char *refuse_set; /* why it does not do that, NULL = it does */
   pthread_mutex_t log_lock;
   GString *log;
 };
@@ -43,9 +46,15 @@ struct test_shim {
 char *test_dir_new (void);
 void test_dir_free (char *dir);
 
+/* Shims of tests are not to be found by others, nor others by tests: from here
+ * on $XDG_RUNTIME_DIR is this process's own. */
+void test_own_runtime_dir (void);
+
 /* `config` NULL: four scanouts, three slots, 16 clients. Does not listen. */
 struct test_shim *test_shim_make (
     const struct helix_shim_config *config, const char *path);
+/* Likewise, of a screen that cannot switch scanouts at all. */
+struct test_shim *test_shim_make_fixed (const char *path);
 /* Listens in a directory of its own, and starts the io thread. */
 struct test_shim *test_shim_new (const struct helix_shim_config *config);
 void test_shim_start (struct test_shim *test);

@@ -14,115 +14,8 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-marker.h"
 #include "helix-sim-screen.h"
-#include "helix-test-client.h"
-
-/* A test_shim whose shim is another process: enough for test_client. */
-struct sim {
-  struct test_shim test;
-  GPid pid;
-  int out, err;
-};
-
-static GPid
-start (const char *const *args, int *out, int *err)
-{
-  GPtrArray *argv = g_ptr_array_new ();
-  GError *error = NULL;
-  GPid pid;
-
-  g_ptr_array_add (argv, (gpointer) HELIX_SHIM_SIM);
-  for (; *args; args++)
-    g_ptr_array_add (argv, (gpointer) *args);
-  g_ptr_array_add (argv, NULL);
-  fail_unless (
-      g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL,
-          G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, out, err, &error),
-      "%s", error ? error->message : "");
-  g_ptr_array_free (argv, TRUE);
-  return pid;
-}
-
-static void
-nothing (void *opaque)
-{
-}
-
-/* Starts on a path of its own and waits for "listening". */
-static struct sim *
-sim_new (const char *const *more)
-{
-  struct sim *sim = g_new0 (struct sim, 1);
-  const char *args[24] = {"--socket", NULL};
-  struct pollfd p;
-  char line[300] = "";
-  int n = 2;
-
-  sim->test.dir = test_dir_new ();
-  sim->test.path = g_build_filename (sim->test.dir, "helix.sock", NULL);
-  sim->test.log = g_string_new (NULL);
-  pthread_mutex_init (&sim->test.log_lock, NULL);
-  sim->test.display = helix_poll_loop_new (nothing, NULL);
-  args[1] = sim->test.path;
-  while (*more)
-    args[n++] = *more++;
-  args[n] = NULL;
-  sim->pid = start (args, &sim->out, &sim->err);
-  p = (struct pollfd){.fd = sim->out, .events = POLLIN};
-  fail_unless (poll (&p, 1, 20000) == 1, "the sim says nothing");
-  fail_unless (read (sim->out, line, sizeof line - 1) > 0);
-  fail_unless (strncmp (line, "listening on ", 13) == 0, "it said %s", line);
-  return sim;
-}
-
-/* Ends it; its exit status. `out` receives what it said then. */
-static int
-sim_end (struct sim *sim, int number, char *out, size_t size)
-{
-  int status = 0;
-  ssize_t n = 0;
-
-  kill (sim->pid, number);
-  fail_unless (waitpid (sim->pid, &status, 0) == sim->pid);
-  if (out) {
-    n = read (sim->out, out, size - 1);
-    out[MAX (n, 0)] = '\0';
-  }
-  close (sim->out);
-  close (sim->err);
-  helix_poll_loop_free (sim->test.display);
-  g_string_free (sim->test.log, TRUE);
-  pthread_mutex_destroy (&sim->test.log_lock);
-  test_dir_free (sim->test.dir);
-  g_free (sim->test.path);
-  g_free (sim);
-  return status;
-}
-
-static uint32_t
-number_of (const struct test_frame *frame)
-{
-  uint32_t number = 0;
-
-  fail_unless (
-      helix_marker_read (frame->pixels, frame->frame.stride, 4, &number),
-      "frame %d did not arrive whole", (int) frame->frame.sequence);
-  return number;
-}
-
-static uint64_t
-counter (const char *json, const char *name)
-{
-  char *key = g_strdup_printf ("\"%s\": ", name);
-  const char *at = strstr (json, key);
-  uint64_t value;
-
-  fail_unless (at != NULL, "%s is not in %s", name, json);
-  value = g_ascii_strtoull (at + strlen (key), NULL, 10);
-  g_free (key);
-  return value;
-}
+#include "helix-test-sim.h"
 
 /* 300 frames in a row, numbers never going backwards; then still, with the
  * last one there. */
@@ -131,7 +24,7 @@ play (const char *pattern)
 {
   const char *const args[] = {"--size", "800x600", "--rate", "300", "--frames",
       "400", "--pattern", pattern, "--json-stats", "-", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
   uint32_t number = 0, last = 0, frames = 0;
   char out[2000];
@@ -141,7 +34,7 @@ play (const char *pattern)
   while (last < 400) {
     struct test_frame frame = test_client_frame (client, 1);
 
-    number = number_of (&frame);
+    number = test_sim_number (&frame);
     fail_unless (number > last, "%u after %u", number, last);
     last = number;
     frames++;
@@ -150,17 +43,18 @@ play (const char *pattern)
   }
   fail_unless_equals_int (test_client_settle (client), 0);
   test_client_free (client);
-  status = sim_end (sim, SIGTERM, out, sizeof out);
+  status = test_sim_end (sim, SIGTERM, out, sizeof out);
   fail_unless_equals_int (status, 0);
-  fail_unless_equals_uint64 (counter (out, "pictures"), 400);
-  fail_unless_equals_uint64 (counter (out, "frames"), frames);
-  fail_unless_equals_uint64 (counter (out, "read_errors"), 0);
+  fail_unless_equals_uint64 (test_sim_counter (out, "pictures"), 400);
+  fail_unless_equals_uint64 (test_sim_counter (out, "frames"), frames);
+  fail_unless_equals_uint64 (test_sim_counter (out, "read_errors"), 0);
   /* One subscription: what holds the display thread up is each readback. */
   fail_unless_equals_uint64 (
-      counter (out, "holds"), counter (out, "readbacks"));
-  fail_unless (counter (out, "hold_ns") >= counter (out, "readback_ns"));
-  fail_unless (
-      counter (out, "hold_max_ns") >= counter (out, "readback_max_ns"));
+      test_sim_counter (out, "holds"), test_sim_counter (out, "readbacks"));
+  fail_unless (test_sim_counter (out, "hold_ns")
+      >= test_sim_counter (out, "readback_ns"));
+  fail_unless (test_sim_counter (out, "hold_max_ns")
+      >= test_sim_counter (out, "readback_max_ns"));
 }
 
 GST_START_TEST (test_marker)
@@ -180,7 +74,7 @@ GST_END_TEST;
 GST_START_TEST (test_static_screen)
 {
   const char *const args[] = {"--pattern", "static", "--json-stats", "-", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
   struct test_frame frame;
   const uint32_t *row;
@@ -189,7 +83,7 @@ GST_START_TEST (test_static_screen)
   test_client_subscribe (client, 1, 0, 0);
   frame = test_client_frame (client, 1);
   fail_unless_equals_int (frame.frame.width, 1920);
-  fail_unless_equals_int (number_of (&frame), 1);
+  fail_unless_equals_int (test_sim_number (&frame), 1);
   row = (const uint32_t *) (const void *) (frame.pixels
       + (size_t) 500 * frame.frame.stride);
   for (uint32_t i = 0; i < 8; i++)
@@ -198,9 +92,9 @@ GST_START_TEST (test_static_screen)
   test_frame_done (&frame);
   fail_unless_equals_int (test_client_settle (client), 0);
   test_client_free (client);
-  fail_unless_equals_int (sim_end (sim, SIGINT, out, sizeof out), 0);
-  fail_unless_equals_uint64 (counter (out, "readbacks"), 1);
-  fail_unless_equals_uint64 (counter (out, "frames"), 1);
+  fail_unless_equals_int (test_sim_end (sim, SIGINT, out, sizeof out), 0);
+  fail_unless_equals_uint64 (test_sim_counter (out, "readbacks"), 1);
+  fail_unless_equals_uint64 (test_sim_counter (out, "frames"), 1);
 }
 
 GST_END_TEST;
@@ -210,7 +104,7 @@ GST_START_TEST (test_box_cost)
 {
   const char *const args[] = {"--size", "3840x2160", "--pattern", "box",
       "--rate", "120", "--frames", "200", "--json-stats", "-", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
   uint64_t frames = 0, read = 0;
   char out[2000];
@@ -228,7 +122,7 @@ GST_START_TEST (test_box_cost)
   fail_unless (
       read / frames <= 64 * 1024, "%d bytes a frame", (int) (read / frames));
   test_client_free (client);
-  fail_unless_equals_int (sim_end (sim, SIGTERM, out, sizeof out), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, out, sizeof out), 0);
 }
 
 GST_END_TEST;
@@ -237,7 +131,7 @@ GST_END_TEST;
 GST_START_TEST (test_stats_on_signal)
 {
   const char *const args[] = {"--pattern", "static", "--json-stats", "-", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   char out[2000];
 
   for (int i = 0; i < 3; i++) {
@@ -249,9 +143,9 @@ GST_START_TEST (test_stats_on_signal)
     n = read (sim->out, out, sizeof out - 1);
     fail_unless (n > 0);
     out[n] = '\0';
-    fail_unless_equals_uint64 (counter (out, "pictures"), 1);
+    fail_unless_equals_uint64 (test_sim_counter (out, "pictures"), 1);
   }
-  fail_unless_equals_int (sim_end (sim, SIGTERM, out, sizeof out), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, out, sizeof out), 0);
 }
 
 GST_END_TEST;
@@ -260,14 +154,14 @@ GST_START_TEST (test_resize)
 {
   const char *const args[] = {"--size", "800x600", "--rate", "200",
       "--resize-every", "20:1024x768", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
   uint32_t changes = 0, width = 0, last = 0;
 
   test_client_subscribe (client, 1, 0, 0);
   while (changes < 6) {
     struct test_frame frame = test_client_frame (client, 1);
-    uint32_t number = number_of (&frame);
+    uint32_t number = test_sim_number (&frame);
 
     fail_unless (number > last, "%u after %u", number, last);
     last = number;
@@ -281,7 +175,7 @@ GST_START_TEST (test_resize)
     test_frame_done (&frame);
   }
   test_client_free (client);
-  fail_unless_equals_int (sim_end (sim, SIGTERM, NULL, 0), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
 }
 
 GST_END_TEST;
@@ -292,7 +186,7 @@ GST_START_TEST (test_burst)
 {
   const char *const args[] = {
       "--size", "800x600", "--rate", "1000", "--burst", "10@0.3", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
   uint32_t last_ones = 0;
 
@@ -302,7 +196,7 @@ GST_START_TEST (test_burst)
     uint64_t age = helix_now_ns () - frame.frame.capture_ns;
 
     /* Picture 1 is there from the start; each burst adds ten. */
-    if (number_of (&frame) % 10 == 1) {
+    if (test_sim_number (&frame) % 10 == 1) {
       last_ones++;
       fail_unless (age + frame.frame.wait_ns < 100000000u);
     }
@@ -310,7 +204,7 @@ GST_START_TEST (test_burst)
     test_frame_done (&frame);
   }
   test_client_free (client);
-  fail_unless_equals_int (sim_end (sim, SIGTERM, NULL, 0), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
 }
 
 GST_END_TEST;
@@ -318,7 +212,7 @@ GST_END_TEST;
 GST_START_TEST (test_scanouts)
 {
   const char *const args[] = {"--size", "640x96", "--scanouts", "16", NULL};
-  struct sim *sim = sim_new (args);
+  struct test_sim *sim = test_sim_new (args);
   struct test_client *client = test_client_new (&sim->test, 1);
 
   for (uint16_t i = 0; i < 16; i++) {
@@ -333,7 +227,7 @@ GST_START_TEST (test_scanouts)
     test_frame_done (&frame);
   }
   test_client_free (client);
-  fail_unless_equals_int (sim_end (sim, SIGTERM, NULL, 0), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
 }
 
 GST_END_TEST;
@@ -343,11 +237,11 @@ GST_END_TEST;
 GST_START_TEST (test_restart)
 {
   const char *const none[] = {NULL};
-  struct sim *sim = sim_new (none);
+  struct test_sim *sim = test_sim_new (none);
   const char *const again[] = {"--socket", sim->test.path, NULL};
   char *said = g_malloc0 (2000);
   int out, err, status = 0;
-  GPid pid = start (again, &out, &err);
+  GPid pid = test_sim_start (again, &out, &err);
 
   fail_unless (waitpid (pid, &status, 0) == pid);
   fail_unless_equals_int (WEXITSTATUS (status), 1);
@@ -359,13 +253,13 @@ GST_START_TEST (test_restart)
   kill (sim->pid, SIGKILL);
   fail_unless (waitpid (sim->pid, &status, 0) == sim->pid);
   fail_unless (access (sim->test.path, F_OK) == 0);
-  sim->pid = start (again, &out, &err);
+  sim->pid = test_sim_start (again, &out, &err);
   fail_unless (read (out, said, 1999) > 0);
   fail_unless (strstr (said, "listening") != NULL);
   test_client_free (test_client_new (&sim->test, 1));
   close (out);
   close (err);
-  fail_unless_equals_int (sim_end (sim, SIGTERM, NULL, 0), 0);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
   g_free (said);
 }
 
@@ -375,7 +269,7 @@ GST_END_TEST;
 GST_START_TEST (test_command_line)
 {
   static const struct {
-    const char *args[4];
+    const char *args[5];
     const char *said;
   } bad[] = {
       {{NULL}, "--socket"},
@@ -387,6 +281,9 @@ GST_START_TEST (test_command_line)
       {{"--socket", "x", "--rate=1/0"}, "0.001"},
       {{"--socket", "x", "--pattern=plaid"}, "noise"},
       {{"--socket", "x", "--scanouts=17"}, "16"},
+      {{"--socket", "x", "--scanouts=3", "--scanouts-on=4"}, "--scanouts"},
+      {{"--socket", "x", "--resources=17"}, "0 to 16"},
+      {{"--socket", "x", "--cursor-rate=-1"}, "0.001"},
       {{"--socket", "x", "--slots=1"}, "2 to 8"},
       {{"--socket", "x", "--max-clients=0"}, "1024"},
       {{"--socket", "x", "--burst=5"}, "10@0.5"},
@@ -399,7 +296,7 @@ GST_START_TEST (test_command_line)
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     char said[2000] = "";
     int out, err, status = 0;
-    GPid pid = start (bad[i].args, &out, &err);
+    GPid pid = test_sim_start (bad[i].args, &out, &err);
 
     fail_unless (waitpid (pid, &status, 0) == pid);
     fail_unless_equals_int (WEXITSTATUS (status), 2);

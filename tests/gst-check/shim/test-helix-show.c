@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SHOW: what a subscription shows is what was said last, whole, at its own
+ * time, and never mixed with anything else.
+ */
+#include <string.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-test-client.h"
+
+#define W 200u
+#define H 150u
+
+static const struct helix_rect all = {0, 0, W, H};
+
+/* Resource 1 is on scanout 0; 2 and 3 are nowhere, 4 is larger. */
+static struct test_shim *
+new_shim (void)
+{
+  struct test_shim *test = test_shim_new (NULL);
+
+  for (uint32_t id = 1; id <= 3; id++)
+    test_resource_new (test, id, W, H);
+  test_resource_new (test, 4, 2 * W, H);
+  test_show (test, 0, 1);
+  return test;
+}
+
+/* Receives, compares, gives the slot back. */
+static struct helix_frame
+take_frame (struct test_client *client, uint16_t channel, uint32_t id)
+{
+  struct test_frame frame = test_client_frame (client, channel);
+  struct helix_frame copy = frame.frame;
+
+  fail_unless_equals_int (frame.frame.resource_id, id);
+  test_frame_assert_shows (client->test, &frame, id, 0, 0);
+  test_client_release (client, channel, &frame);
+  test_frame_done (&frame);
+  return copy;
+}
+
+static struct test_client *
+new_client (struct test_shim *test)
+{
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  test_client_settle (client);
+  return client;
+}
+
+GST_START_TEST (test_shows)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  uint32_t generation = client->generation;
+  struct helix_frame frame;
+
+  for (int i = 0; i < 10; i++) {
+    uint32_t id = 2 + (uint32_t) i % 2;
+    uint64_t bytes = test->read_bytes;
+
+    /* Drawn without a flush. */
+    test_draw (test, id, all);
+    test_client_show (client, 1, id, HELIX_NONE64);
+    frame = take_frame (client, 1, id);
+    fail_unless_equals_int (frame.generation, generation);
+    fail_unless_equals_int (frame.scanout, 0);
+    fail_unless_equals_int (frame.rects, 0);
+    fail_unless_equals_uint64 (test->read_bytes - bytes, W * H * 4);
+    fail_unless_equals_int (test_client_settle (client), 0);
+  }
+  fail_unless_equals_uint64 (test_stats (test).shows, 10);
+  /* The same one again is read again: nobody knows what is in it now. */
+  test_draw (test, 3, (struct helix_rect){0, 0, 1, 1});
+  test_client_show (client, 1, 3, HELIX_NONE64);
+  take_frame (client, 1, 3);
+
+  /* Another size: another generation, a new pool. */
+  test_client_show (client, 1, 4, HELIX_NONE64);
+  frame = take_frame (client, 1, 4);
+  fail_unless_equals_int (frame.generation, generation + 1);
+  fail_unless_equals_int (frame.width, 2 * W);
+  test_client_show (client, 1, 2, HELIX_NONE64);
+  frame = take_frame (client, 1, 2);
+  fail_unless_equals_int (frame.generation, generation + 2);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* From then on it shows this resource: neither its scanout's flushes nor its
+ * modes concern it; SUBSCRIBE brings the scanout back. */
+GST_START_TEST (test_leaves_the_scanout)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  uint64_t reads;
+
+  test_client_show (client, 1, 2, HELIX_NONE64);
+  take_frame (client, 1, 2);
+  test_client_settle (client);
+  reads = test->reads;
+  test_draw_flush (test, 1, all);
+  test_show (test, 0, 4);
+  test_draw_flush (test, 4, all);
+  helix_shim_display_scanout (test->shim, 0, NULL);
+  test_show (test, 0, 1);
+  fail_unless_equals_int (test_client_settle (client), 0);
+  fail_unless_equals_uint64 (test->reads, reads);
+  /* But a flush of what it shows does, with its rectangle only. */
+  test_draw_flush (test, 2, (struct helix_rect){3, 4, 5, 6});
+  fail_unless_equals_int (take_frame (client, 1, 2).read_bytes, 5 * 6 * 4);
+  /* And so does a scanout that begins to show it, drawn over meanwhile. */
+  test_draw (test, 2, all);
+  test_show (test, 3, 2);
+  take_frame (client, 1, 2);
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, 1);
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 2, 2});
+  take_frame (client, 1, 1);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Without credit the newest SHOW wins, and is read when it is sent. */
+GST_START_TEST (test_no_credit)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  struct test_frame held[3];
+  uint64_t reads;
+
+  for (int i = 0; i < 3; i++) {
+    test_client_show (client, 1, 2, HELIX_NONE64);
+    held[i] = test_client_frame (client, 1);
+  }
+  reads = test->reads;
+  for (int i = 0; i < 50; i++) {
+    test_draw (test, 2, all);
+    test_client_show (client, 1, 2 + (uint32_t) i % 2, HELIX_NONE64);
+    test_round (test, 0);
+  }
+  test_client_settle (client);
+  fail_unless_equals_uint64 (test->reads, reads);
+  test_draw (test, 3, all);
+  test_client_release (client, 1, &held[1]);
+  fail_unless_equals_int (take_frame (client, 1, 3).slot, held[1].frame.slot);
+  fail_unless_equals_int (test_client_settle (client), 0);
+  fail_unless_equals_uint64 (test->reads, reads + 1);
+  for (int i = 0; i < 3; i++)
+    test_frame_done (&held[i]);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Slots that hold one resource never lend a pixel to another, whoever holds
+ * them, and no stale one to the same. */
+GST_START_TEST (test_never_mixed)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *one = new_client (test), *two = new_client (test);
+  struct helix_frame frame;
+
+  for (guint step = 0; step < 300; step++) {
+    struct test_client *client = g_random_boolean () ? one : two;
+    uint32_t id = (uint32_t) g_random_int_range (1, 5);
+    struct helix_rect rect = {(uint32_t) g_random_int_range (0, W - 8),
+        (uint32_t) g_random_int_range (0, H - 8), 8, 8};
+
+    switch (g_random_int_range (0, 3)) {
+      case 0:
+        test_draw_flush (test, id, rect);
+        break;
+      case 1:
+        test_draw (test, id, rect);
+        test_client_show (client, 1, id, HELIX_NONE64);
+        do {
+          struct test_frame got = test_client_frame (client, 1);
+
+          frame = got.frame;
+          if (frame.resource_id == id && frame.width == test->resource[id].width
+              && memcmp (got.pixels, test->resource[id].pixels,
+                     frame.stride * frame.height)
+                  == 0)
+            id = 0;
+          test_client_release (client, 1, &got);
+          test_frame_done (&got);
+        } while (id);
+        break;
+      default:
+        test_client_settle (one);
+        test_client_settle (two);
+    }
+  }
+  test_client_settle (one);
+  test_client_settle (two);
+  /* Both show the same: who is told of it by one SHOW is told of it to both,
+   * and one read does. */
+  test_client_show (one, 1, 3, HELIX_NONE64);
+  take_frame (one, 1, 3);
+  test_client_show (two, 1, 3, HELIX_NONE64);
+  take_frame (two, 1, 3);
+  test_client_settle (one);
+  test_client_settle (two);
+  for (int i = 0; i < 5; i++) {
+    uint64_t reads = test->reads;
+
+    test_draw (test, 3, all);
+    test_client_show (i % 2 ? one : two, 1, 3, HELIX_NONE64);
+    take_frame (one, 1, 3);
+    take_frame (two, 1, 3);
+    fail_unless_equals_uint64 (test->reads, reads + 1);
+    test_client_settle (one);
+    test_client_settle (two);
+  }
+  test_client_free (one);
+  test_client_free (two);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* What the client says of the capture is believed, within reason. */
+GST_START_TEST (test_capture_time)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  uint64_t first, told, now;
+
+  test_client_show (client, 1, 2, HELIX_NONE64);
+  first = take_frame (client, 1, 2).capture_ns;
+  fail_unless (first <= helix_now_ns ());
+  told = helix_now_ns ();
+  test_client_show (client, 1, 3, told);
+  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, told);
+  /* Not in the future; not before the frame before. */
+  now = helix_now_ns ();
+  test_client_show (client, 1, 2, now + 3600000000000u);
+  first = take_frame (client, 1, 2).capture_ns;
+  fail_unless (first >= now && first <= helix_now_ns ());
+  test_client_show (client, 1, 3, 0);
+  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, first);
+  /* It was said of that picture, not of what is drawn later. */
+  now = helix_now_ns ();
+  test_client_settle (client);
+  test_draw_flush (test, 3, all);
+  fail_unless (take_frame (client, 1, 3).capture_ns >= now);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* An unknown one changes nothing; no subscription, nothing to show it. */
+GST_START_TEST (test_no_such_resource)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+
+  test_client_show (client, 1, 7, HELIX_NONE64);
+  test_client_expect_error (
+      client, 1, HELIX_ERROR_NO_RESOURCE, "resource 7: no such resource");
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 5, 5});
+  take_frame (client, 1, 1);
+  test_client_show (client, 1, 2, HELIX_NONE64);
+  take_frame (client, 1, 2);
+  test_client_show (client, 1, 7, HELIX_NONE64);
+  test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource 7");
+  test_draw_flush (test, 2, (struct helix_rect){0, 0, 5, 5});
+  take_frame (client, 1, 2);
+  test_client_show (client, 9, 2, HELIX_NONE64);
+  test_client_expect_error (
+      client, 9, HELIX_ERROR_NO_RESOURCE, "channel 9 has no subscription");
+  /* A flood of them costs a lookup each, and does not end anything. */
+  for (int i = 0; i < 2000; i++)
+    test_client_show (client, 1, 7, HELIX_NONE64);
+  test_client_show (client, 1, 3, HELIX_NONE64);
+  for (;;) {
+    struct test_message *message = test_client_next (client);
+    bool frame = message->header.type == HELIX_FRAME;
+
+    fail_unless (frame || message->header.type == HELIX_ERROR);
+    test_message_free (message);
+    if (frame)
+      break;
+  }
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* After unref nothing of it is read (the fixture would notice): the
+ * subscription shows nothing until the next SHOW, not some scanout. */
+GST_START_TEST (test_unref)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  struct test_frame held[3];
+
+  test_client_subscribe (client, 2, HELIX_NONE32, 1);
+  take_frame (client, 2, 1);
+  test_client_show (client, 2, 2, HELIX_NONE64);
+  take_frame (client, 2, 2);
+  for (int i = 0; i < 3; i++) {
+    test_client_show (client, 1, 2, HELIX_NONE64);
+    held[i] = test_client_frame (client, 1);
+    test_client_settle (client); /* channel 2's */
+  }
+  test_client_show (client, 1, 2, HELIX_NONE64); /* pending, no credit */
+  test_client_settle (client);
+  helix_shim_display_unref (test->shim, 2);
+  g_clear_pointer (&test->resource[2].pixels, g_free);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
+  fail_unless_equals_int (client->scanout.flags, 0);
+  for (int i = 0; i < 3; i++) {
+    test_client_release (client, 1, &held[i]);
+    test_frame_done (&held[i]);
+  }
+  test_draw_flush (test, 1, all);
+  fail_unless_equals_int (test_client_settle (client), 0);
+  test_client_show (client, 1, 2, HELIX_NONE64);
+  test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource 2");
+  test_client_show (client, 1, 3, HELIX_NONE64);
+  take_frame (client, 1, 3);
+  test_client_show (client, 2, 3, HELIX_NONE64);
+  take_frame (client, 2, 3);
+  /* A reset takes what is shown likewise. */
+  helix_shim_display_reset (test->shim);
+  g_clear_pointer (&test->resource[3].pixels, g_free);
+  test_client_settle (client);
+  test_resource_new (test, 3, W, H);
+  test_client_show (client, 1, 3, HELIX_NONE64);
+  take_frame (client, 1, 3);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* The pace that SUBSCRIBE asked for holds; the newest wins. */
+GST_START_TEST (test_pace)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  const struct helix_subscribe wish = {0, 0, 10, 1, 0, 0};
+  struct helix_frame first, last;
+
+  test_client_subscribe_with (client, 1, &wish);
+  first = take_frame (client, 1, 1);
+  for (int i = 0; i < 20; i++)
+    test_client_show (client, 1, 2, HELIX_NONE64);
+  test_client_show (client, 1, 3, HELIX_NONE64);
+  last = take_frame (client, 1, 3);
+  fail_unless_equals_uint64 (last.sequence, 2);
+  fail_unless (last.capture_ns - first.capture_ns >= 100000000u);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+static Suite *
+show_suite (void)
+{
+  Suite *suite = suite_create ("helix-show");
+  TCase *tc = tcase_create ("show");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_test (tc, test_shows);
+  tcase_add_test (tc, test_leaves_the_scanout);
+  tcase_add_test (tc, test_no_credit);
+  tcase_add_test (tc, test_never_mixed);
+  tcase_add_test (tc, test_capture_time);
+  tcase_add_test (tc, test_no_such_resource);
+  tcase_add_test (tc, test_unref);
+  tcase_add_test (tc, test_pace);
+  return suite;
+}
+
+GST_CHECK_MAIN (show);
