@@ -189,17 +189,18 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * GstHelixQemuSrc:socket-path:
    *
    * Path of the socket that QEMU was told to make (`-device
-   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else `helix.sock` in
-   * `$XDG_RUNTIME_DIR`, in the group container of UTM, or in the working
-   * directory, whichever exists first.
+   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else that of the only
+   * virtual machine of this user that runs here. Where several run, an error
+   * names them. One that was found is waited for when it goes away; only
+   * after ten seconds may another, if it is the only one then, take its
+   * place.
    *
    * Since: 0.1
    */
   properties[PROP_SOCKET_PATH] =
       g_param_spec_string ("socket-path", "Socket path",
           "Path of the socket that QEMU's helix shim listens on (unset = "
-          "$HELIX_SOCKET, else helix.sock in $XDG_RUNTIME_DIR, in UTM's group "
-          "container or in the working directory)",
+          "$HELIX_SOCKET, else that of the only VM that runs here)",
           NULL, flags | GST_PARAM_MUTABLE_READY);
   /**
    * GstHelixQemuSrc:scanout:

@@ -35,6 +35,7 @@ struct _HelixFrameClient {
   HelixSessionStats past; /* of the connections before this one */
 
   /* the calling thread's */
+  HelixSocketSearch search;
   HelixFrameSession *session; /* NULL between two attempts */
   guint64 retry_ns;           /* when to connect again */
   guint64 backoff_ns;
@@ -90,6 +91,7 @@ helix_frame_client_free (HelixFrameClient *client)
   close_session (client);
   helix_frame_link_unref (client->link);
   pthread_mutex_destroy (&client->lock);
+  helix_socket_search_clear (&client->search);
   g_free (client->path);
   g_free (client->name);
   g_free (client);
@@ -188,7 +190,10 @@ open_session (HelixFrameClient *client, GError **error)
   gchar *path = NULL;
   int fd;
 
-  fd = helix_socket_path_connect (client->path, &path, &final, error);
+  fd = helix_socket_path_connect (client->path, &client->search,
+      helix_frame_link_wakeup_fd (client->link), &path, &final, error);
+  if (fd < 0 && *error == NULL)
+    goto out; /* woken up: whoever did it is heard first */
   if (fd < 0) {
     result = final ? HELIX_CLIENT_ERROR : outage (client, FALSE, error);
     goto out;

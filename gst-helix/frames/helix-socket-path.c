@@ -7,84 +7,31 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-vm-peek.h"
+#include "helix-vm-places.h"
 
-#define SOCKET_NAME "helix.sock"
-/* Where UTM's sandbox lets QEMU listen, under the home directory; the folder
- * is named after whoever signed UTM. */
-#define GROUP_CONTAINERS "Library/Group Containers"
-#define UTM_SUFFIX ".com.utmapp.UTM"
+/* ns that several sockets have to answer in. A VM that is stopped does not;
+ * one that runs does in well under a millisecond. */
+#define ANSWER_NS (500 * GST_MSECOND)
+/* ns that a VM which was found is waited for before another may take its
+ * place: as long as a restart of QEMU takes, and then some. */
+#define RESTART_NS (10 * GST_SECOND)
+/* VMs that an error names. */
+#define NAMED_MAX 8
 
-/* The newest socket in a UTM group container, or NULL. */
-static gchar *
-find_utm (GString *looked)
+void
+helix_socket_search_clear (HelixSocketSearch *search)
 {
-  gchar *parent = g_build_filename (g_get_home_dir (), GROUP_CONTAINERS, NULL);
-  GDir *dir = g_dir_open (parent, 0, NULL);
-  gchar *best = NULL;
-  const gchar *name;
-  time_t newest = 0;
-
-  if (dir != NULL)
-    g_string_append_printf (
-        looked, ", %s/*" UTM_SUFFIX "/" SOCKET_NAME, parent);
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    struct stat st;
-    gchar *path;
-
-    if (!g_str_has_suffix (name, UTM_SUFFIX))
-      continue;
-    path = g_build_filename (parent, name, SOCKET_NAME, NULL);
-    if (stat (path, &st) == 0 && (best == NULL || st.st_mtime > newest)) {
-      newest = st.st_mtime;
-      g_free (best);
-      best = g_steal_pointer (&path);
-    }
-    g_free (path);
-  }
-  if (dir != NULL)
-    g_dir_close (dir);
-  g_free (parent);
-  return best;
+  g_clear_pointer (&search->path, g_free);
+  search->lost_ns = 0;
 }
 
-gchar *
-helix_socket_path_find (const gchar *wanted, gchar **looked)
+const gchar *
+helix_socket_path_named (const gchar *wanted)
 {
-  const gchar *env = g_getenv ("HELIX_SOCKET");
-  const gchar *runtime = g_getenv ("XDG_RUNTIME_DIR");
-  GString *list = g_string_new (NULL);
-  gchar *path = NULL;
-
-  if (wanted != NULL && *wanted != '\0') {
-    path = g_strdup (wanted);
-    goto out;
-  }
-  if (env != NULL && *env != '\0') {
-    path = g_strdup (env);
-    goto out;
-  }
-  g_string_append (list, "$HELIX_SOCKET (not set)");
-  if (runtime != NULL && *runtime != '\0') {
-    path = g_build_filename (runtime, SOCKET_NAME, NULL);
-    g_string_append_printf (list, ", %s", path);
-    if (access (path, F_OK) == 0)
-      goto out;
-    g_clear_pointer (&path, g_free);
-  } else {
-    g_string_append (list, ", $XDG_RUNTIME_DIR (not set)");
-  }
-  path = find_utm (list);
-  if (path != NULL)
-    goto out;
-  path = g_strdup ("./" SOCKET_NAME);
-  g_string_append_printf (list, ", %s", path);
-
-out:
-  if (looked != NULL)
-    *looked = g_string_free (list, FALSE);
-  else
-    g_string_free (list, TRUE);
-  return path;
+  if (wanted == NULL || *wanted == '\0')
+    wanted = g_getenv ("HELIX_SOCKET");
+  return wanted != NULL && *wanted != '\0' ? wanted : NULL;
 }
 
 static const gchar *
@@ -166,30 +113,256 @@ explain (int err, const gchar *path, const gchar *looked, GError **error)
   }
 }
 
-int
-helix_socket_path_connect (
-    const gchar *wanted, gchar **path, gboolean *final, GError **error)
+/* A connected descriptor, or -1 and errno. */
+static int
+dial (const gchar *path)
 {
-  gchar *looked = NULL;
-  int fd, err;
+  int fd = helix_socket (AF_UNIX);
+  int err;
 
-  *path = helix_socket_path_find (wanted, &looked);
-  *final = FALSE;
-  fd = helix_socket (AF_UNIX);
-  if (fd < 0) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "Cannot make a socket to connect to %s (%s). Raise the limit of open "
-        "files (ulimit -n).",
-        *path, g_strerror (errno));
-    goto out;
+  if (fd < 0 || helix_unix_connect (fd, path) == 0 || errno == EINPROGRESS)
+    return fd;
+  err = errno;
+  close (fd);
+  errno = err;
+  return -1;
+}
+
+static void
+explain_no_socket (int err, const gchar *path, GError **error)
+{
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+      "Cannot make a socket to connect to %s (%s). Raise the limit of open "
+      "files (ulimit -n).",
+      path, g_strerror (err));
+}
+
+static gboolean
+out_of_descriptors (int err)
+{
+  return err == EMFILE || err == ENFILE;
+}
+
+static int
+connect_named (const gchar *path, gboolean *final, GError **error)
+{
+  int fd = dial (path);
+  int err = errno;
+
+  if (fd < 0 && out_of_descriptors (err))
+    explain_no_socket (err, path, error);
+  else if (fd < 0)
+    *final = explain (err, path, "", error);
+  return fd;
+}
+
+/* ---- the search ---- */
+
+typedef struct {
+  GString *looked;   /* at these places */
+  GPtrArray *places; /* what was there: HelixVmPlace */
+  int *fds;          /* of each place, -1 and ... */
+  int *errors;       /* ... why */
+  guint connected;
+} Search;
+
+static void
+search_begin (Search *search)
+{
+  search->looked = g_string_new ("$HELIX_SOCKET (not set)");
+  search->places = helix_vm_places_list (search->looked);
+  search->fds = g_new (int, search->places->len);
+  search->errors = g_new0 (int, search->places->len);
+  search->connected = 0;
+  for (guint i = 0; i < search->places->len; i++) {
+    const HelixVmPlace *place = g_ptr_array_index (search->places, i);
+
+    search->fds[i] = dial (place->path);
+    if (search->fds[i] < 0)
+      search->errors[i] = errno;
+    else
+      search->connected++;
   }
-  if (helix_unix_connect (fd, *path) < 0 && errno != EINPROGRESS) {
-    err = errno;
-    close (fd);
-    fd = -1;
-    *final = explain (err, *path, looked, error);
+}
+
+static void
+search_end (Search *search)
+{
+  for (guint i = 0; i < search->places->len; i++)
+    if (search->fds[i] >= 0)
+      close (search->fds[i]);
+  g_free (search->fds);
+  g_free (search->errors);
+  g_ptr_array_unref (search->places);
+  g_string_free (search->looked, TRUE);
+}
+
+/* The connection to place `index` is the caller's now. */
+static int
+choose (Search *search, guint index, gchar **path)
+{
+  const HelixVmPlace *place = g_ptr_array_index (search->places, index);
+  int fd = search->fds[index];
+
+  *path = g_strdup (place->path);
+  search->fds[index] = -1;
+  return fd;
+}
+
+/* Nobody listens anywhere. A VM may still come: nothing of it is final. */
+static int
+none (Search *search, gchar **path, GError **error)
+{
+  int err = ENOENT;
+
+  *path = g_strdup (HELIX_VM_PLACES_HERE);
+  for (guint i = 0; i < search->places->len; i++) {
+    const HelixVmPlace *place = g_ptr_array_index (search->places, i);
+
+    if (out_of_descriptors (search->errors[i])) {
+      explain_no_socket (search->errors[i], place->path, error);
+      return -1;
+    }
+    if (i > 0)
+      continue;
+    g_free (*path);
+    *path = g_strdup (place->path);
+    err = search->errors[i];
+  }
+  explain (err, *path, search->looked->str, error);
+  return -1;
+}
+
+static void
+name_all (GPtrArray *vms, GError **error)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < MIN (vms->len, NAMED_MAX); i++) {
+    gchar *one = helix_vm_peek_describe (g_ptr_array_index (vms, i));
+
+    g_string_append_printf (text, "%s%s", i > 0 ? "; " : "", one);
+    g_free (one);
+  }
+  if (vms->len > NAMED_MAX)
+    g_string_append_printf (text, "; and %u more", vms->len - NAMED_MAX);
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+      "%u VMs run here: %s. Set socket-path to the socket of one of them.",
+      vms->len, text->str);
+  g_string_free (text, TRUE);
+}
+
+/* Several sockets take connections: which of them answer? */
+static int
+ask_all (Search *search, int interrupt, gchar **path, GError **error)
+{
+  GPtrArray *vms =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_peek_free);
+  guint alive = 0;
+  int fd = -1;
+
+  for (guint i = 0; i < search->places->len; i++) {
+    const HelixVmPlace *place = g_ptr_array_index (search->places, i);
+
+    if (search->fds[i] < 0)
+      continue;
+    g_ptr_array_add (vms,
+        helix_vm_peek_new (place->path, place->pid, search->fds[i],
+            "helixqemusrc " HELIX_PACKAGE_VERSION ", looking for its VM"));
+    search->fds[i] = -1;
+  }
+  if (!helix_vm_peek_wait (vms, helix_now_ns () + ANSWER_NS, interrupt))
+    goto out;
+  for (guint i = 0; i < vms->len; i++)
+    alive += ((HelixVmPeek *) g_ptr_array_index (vms, i))->alive;
+  /* One that is stopped is a VM all the same, but not beside one that runs. */
+  for (guint i = vms->len; alive > 0 && i-- > 0;)
+    if (!((HelixVmPeek *) g_ptr_array_index (vms, i))->alive)
+      g_ptr_array_remove_index (vms, i);
+  if (vms->len == 1) {
+    const HelixVmPeek *vm = g_ptr_array_index (vms, 0);
+    gboolean final;
+
+    *path = g_strdup (vm->path);
+    fd = connect_named (*path, &final, error);
+  } else {
+    name_all (vms, error);
   }
 out:
-  g_free (looked);
+  g_ptr_array_unref (vms);
   return fd;
+}
+
+/* Whether the VM that was found before is there; *index is its place, beyond
+ * the last one if there is not even a file. */
+static gboolean
+find_again (const Search *search, const gchar *path, guint *index)
+{
+  for (*index = 0; *index < search->places->len; (*index)++) {
+    const HelixVmPlace *place = g_ptr_array_index (search->places, *index);
+
+    if (g_str_equal (place->path, path))
+      return search->fds[*index] >= 0;
+  }
+  return FALSE;
+}
+
+static int
+connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
+    gboolean *final, GError **error)
+{
+  guint64 now = helix_now_ns ();
+  Search search;
+  guint index;
+  int fd = -1;
+
+  search_begin (&search);
+  if (memory->path != NULL && find_again (&search, memory->path, &index)) {
+    fd = choose (&search, index, path);
+  } else if (memory->path != NULL && memory->lost_ns == 0) {
+    memory->lost_ns = now;
+  }
+  if (fd >= 0)
+    goto out;
+  if (memory->path != NULL && now - memory->lost_ns < RESTART_NS) {
+    *path = g_strdup (memory->path);
+    explain (index < search.places->len ? search.errors[index] : ENOENT, *path,
+        search.looked->str, error);
+  } else if (search.connected == 0) {
+    fd = none (&search, path, error);
+  } else if (search.connected == 1) {
+    for (index = 0; search.fds[index] < 0; index++)
+      ;
+    fd = choose (&search, index, path);
+  } else {
+    fd = ask_all (&search, interrupt, path, error);
+    /* Only the user can say which. One that was shown may come back, though,
+     * and then there is nothing to say. */
+    *final = memory->path == NULL
+        && g_error_matches (
+            *error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+  }
+out:
+  if (fd >= 0 && g_strcmp0 (memory->path, *path) != 0) {
+    g_free (memory->path);
+    memory->path = g_strdup (*path);
+  }
+  if (fd >= 0)
+    memory->lost_ns = 0;
+  search_end (&search);
+  return fd;
+}
+
+int
+helix_socket_path_connect (const gchar *wanted, HelixSocketSearch *search,
+    int interrupt, gchar **path, gboolean *final, GError **error)
+{
+  const gchar *named = helix_socket_path_named (wanted);
+
+  *path = NULL;
+  *final = FALSE;
+  if (named == NULL)
+    return connect_found (search, interrupt, path, final, error);
+  *path = g_strdup (named);
+  return connect_named (named, final, error);
 }

@@ -33,6 +33,18 @@ sim_child_new (const gchar *path, const gchar *options)
   return sim;
 }
 
+GPid
+sim_child_pid (SimChild *sim)
+{
+  return sim->pid;
+}
+
+void
+sim_child_signal (SimChild *sim, gint signal)
+{
+  kill (sim->pid, signal);
+}
+
 static void
 finish (SimChild *sim, int signal)
 {

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where VMs may be found on this machine: what the registry knows
+ * (platform/helix-registry.h) and the places where a socket is looked for
+ * besides: helix.sock in $XDG_RUNTIME_DIR, in UTM's group containers and in
+ * the working directory. Whether anybody listens is for the caller to find
+ * out.
+ */
+#ifndef HELIX_VM_PLACES_H
+#define HELIX_VM_PLACES_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+G_BEGIN_DECLS
+
+/* The last place, wherever that is. */
+#define HELIX_VM_PLACES_HERE "./helix.sock"
+/* More are not looked at: whoever can write to the registry is this user, but
+ * may be out of order. */
+#define HELIX_VM_PLACES_MAX 64
+
+typedef struct {
+  gchar *path;
+  pid_t pid; /* of the VM as the registry has it, 0 = not from there */
+} HelixVmPlace;
+
+/* All that exist, each file once, the registry's first: HelixVmPlace. With
+ * `looked`, every place that was looked at is appended to it, as a list for a
+ * person. Unref it. */
+GPtrArray *helix_vm_places_list (GString *looked);
+
+G_END_DECLS
+
+#endif /* HELIX_VM_PLACES_H */
