@@ -19,6 +19,11 @@
  * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
  * was captured. Its offset is the number that the shim gave the frame.
  *
+ * Without #GstHelixQemuSrc:socket-path it finds the virtual machine by itself,
+ * if just one runs here. It can be named by a URI as well, for playbin3 and
+ * all else that plays URIs: `helix+unix:PATH?scanout=0&max-framerate=30/1`
+ * (without PATH: the only one that runs).
+ *
  * When QEMU is not there yet, or ends, a warning says so once and the element
  * waits for it to come (back), see #GstHelixQemuSrc:auto-reconnect.
  *
@@ -39,12 +44,16 @@
 
 #include "gsthelixevents.h"
 #include "gsthelixmode.h"
+#include "gsthelixuri.h"
 #include "helix-platform.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
 
-G_DEFINE_TYPE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC);
+G_DEFINE_TYPE_WITH_CODE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_frames));
+/* Rank: whoever plays a URI finds it by the protocol; autovideosrc, which goes
+ * by rank, shall not take a VM's screen for a camera. */
 GST_ELEMENT_REGISTER_DEFINE (
     helixqemusrc, "helixqemusrc", GST_RANK_NONE, GST_TYPE_HELIX_QEMU_SRC);
 

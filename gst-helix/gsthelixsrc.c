@@ -26,6 +26,10 @@
  * image (a #GstBuffer of B G R A, premultiplied), also while the picture
  * stands still.
  *
+ * As a URI, for playbin3 and all else that plays URIs, it is
+ * `helix+tcp://HOST:PORT`, `helix+vsock://CID:PORT`, `helix+serial:PATH` or
+ * `helix+stream-unix:PATH`, each with `?PROPERTY=VALUE&...`.
+ *
  * ## Example launch line
  * |[
  * gst-launch-1.0 helixsrc ! h264parse ! avdec_h264 ! videoconvert ! autovideosink
@@ -38,6 +42,7 @@
 #include <gst/video/video.h>
 
 #include "gsthelixevents.h"
+#include "gsthelixuri.h"
 #include "helix-address.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
@@ -48,7 +53,8 @@ GST_DEBUG_CATEGORY (gst_helix_src_debug);
 /* The most latency that is announced: sinks would wait that long. */
 #define MAX_LATENCY (10 * GST_SECOND)
 
-G_DEFINE_TYPE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC);
+G_DEFINE_TYPE_WITH_CODE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC,
+    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_stream));
 GST_ELEMENT_REGISTER_DEFINE (
     helixsrc, "helixsrc", GST_RANK_NONE, GST_TYPE_HELIX_SRC);
 

@@ -9,6 +9,7 @@
  */
 #include <gst/gst.h>
 
+#include "gsthelixdeviceprovider.h"
 #include "gsthelixguestsink.h"
 #include "gsthelixqemusrc.h"
 #include "gsthelixsrc.h"
@@ -21,6 +22,7 @@ plugin_init (GstPlugin *plugin)
   registered |= GST_ELEMENT_REGISTER (helixqemusrc, plugin);
   registered |= GST_ELEMENT_REGISTER (helixguestsink, plugin);
   registered |= GST_ELEMENT_REGISTER (helixsrc, plugin);
+  registered |= GST_DEVICE_PROVIDER_REGISTER (helixdeviceprovider, plugin);
   return registered;
 }
 

@@ -239,6 +239,7 @@ GST_END_TEST;
 static gpointer
 raise_soon (gpointer data)
 {
+  /* Later than the other thread begins to wait. */
   g_usleep (50 * 1000);
   helix_wakeup_raise (data);
   return NULL;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * URIs, so that whatever plays a URI plays a VM's screen:
+ *
+ *   helix+unix:PATH            helixqemusrc, the VM with that socket
+ *   helix+unix:                the only VM that runs here
+ *   helix+tcp://HOST:PORT      helixsrc, likewise helix+vsock://CID:PORT,
+ *   helix+stream-unix:PATH     helix+serial:PATH
+ *
+ * each with ?PROPERTY=VALUE&... of the element. Bytes may be written %XX. A
+ * URI says everything: properties that it could name and does not get their
+ * defaults, but for the token, which may be set beside it and is not told
+ * again.
+ */
+#ifndef GST_HELIX_URI_H
+#define GST_HELIX_URI_H
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/* GInterfaceInitFunc of GST_TYPE_URI_HANDLER: for helixqemusrc, which takes
+ * frames, and for helixsrc, which takes the encoded stream. */
+void gst_helix_uri_init_frames (gpointer iface, gpointer data);
+void gst_helix_uri_init_stream (gpointer iface, gpointer data);
+
+G_END_DECLS
+
+#endif /* GST_HELIX_URI_H */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whatever plays a URI plays a VM's screen, on the host and in the guest:
+ * playbin3, gst-play-1.0, gst-discoverer-1.0.
+ */
+#include <glib/gstdio.h>
+#include <gst/app/gstappsink.h>
+#include <gst/check/gstcheck.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "child.h"
+#include "helix-marker.h"
+#include "helix-platform.h"
+#include "sim-child.h"
+
+#define WIDTH 640
+#define HEIGHT 96
+#define PATIENCE (30 * GST_SECOND)
+#define PATIENCE_S 30
+
+static gchar *folder, *uris[2];
+static SimChild *sim;
+static Child *host;
+
+static void
+setup (void)
+{
+  gchar *path;
+
+  folder = g_dir_make_tmp ("helix-play-XXXXXX", NULL);
+  fail_unless (folder != NULL);
+  g_unsetenv ("HELIX_SOCKET");
+  g_setenv ("XDG_RUNTIME_DIR", folder, TRUE);
+  path = g_build_filename (folder, "desk.sock", NULL);
+  sim = sim_child_new (path, "--size=640x96 --rate=30");
+  uris[0] = g_strdup_printf ("helix+unix:%s?scanout=0&max-framerate=25", path);
+  uris[1] = g_strdup_printf ("helix+stream-unix:%s/stream", folder);
+  /* Apart, so that a test that fails has no pipeline to wait for. */
+  host = child_new_line (
+      "%s 'helixqemusrc ! x264enc tune=zerolatency speed-preset=ultrafast ! "
+      "helixguestsink address=unix:%s/stream'",
+      g_getenv ("PIPELINE_CHILD"), folder);
+  child_expect (host, "playing", PATIENCE_S);
+  g_free (path);
+}
+
+static void
+teardown (void)
+{
+  gchar *registry = g_build_filename (folder, "gst-helix", NULL);
+  gchar *stream = g_build_filename (folder, "stream", NULL);
+  gchar *lock = g_build_filename (folder, "stream.lock", NULL);
+
+  child_end (host, SIGKILL);
+  g_unlink (stream);
+  g_unlink (lock);
+  sim_child_end (sim);
+  g_rmdir (registry);
+  fail_unless_equals_int (g_rmdir (folder), 0);
+  g_free (registry);
+  g_free (stream);
+  g_free (lock);
+  g_free (folder);
+  g_free (uris[0]);
+  g_free (uris[1]);
+}
+
+/* Reads the marker of a GRAY8 or I420 picture: its first plane is luma. */
+static void
+expect_marker (const guint8 *luma, const gchar *what)
+{
+  guint32 number;
+
+  fail_unless (
+      helix_marker_read (luma, WIDTH, 1, &number), "%s: no marker", what);
+  fail_unless (number > 0);
+}
+
+/* Until playbin has started it, an appsink gives nothing at once. */
+static GstSample *
+pull (GstAppSink *sink)
+{
+  guint64 limit = helix_now_ns () + PATIENCE;
+  GstSample *sample = NULL;
+
+  while (sample == NULL && helix_now_ns () < limit) {
+    sample = gst_app_sink_try_pull_sample (sink, GST_SECOND);
+    if (sample == NULL)
+      /* Looked at again until the limit. */
+      g_usleep (10 * 1000);
+  }
+  return sample;
+}
+
+GST_START_TEST (test_playbin)
+{
+  GstElement *play = gst_element_factory_make ("playbin3", NULL);
+  GstElement *sink = gst_element_factory_make ("appsink", NULL);
+  GstCaps *caps = gst_caps_from_string ("video/x-raw, format = I420");
+
+  fail_unless (play != NULL && sink != NULL);
+  g_object_set (sink, "caps", caps, "sync", FALSE, NULL);
+  gst_caps_unref (caps);
+  g_object_set (play, "uri", uris[__i__], "video-sink", sink, NULL);
+  gst_element_set_state (play, GST_STATE_PLAYING);
+  for (guint i = 0; i < 10; i++) {
+    GstSample *sample = pull (GST_APP_SINK (sink));
+    GstMapInfo map;
+
+    fail_unless (sample != NULL, "%s: no picture came", uris[__i__]);
+    fail_unless (
+        gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ));
+    expect_marker (map.data, uris[__i__]);
+    gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
+    gst_sample_unref (sample);
+  }
+  gst_element_set_state (play, GST_STATE_NULL);
+  gst_object_unref (play);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_discoverer)
+{
+  Child *child = child_new_line (
+      "%s -v -t %u '%s'", g_getenv ("GST_DISCOVERER"), PATIENCE_S, uris[__i__]);
+
+  child_expect (child, "Live: yes", PATIENCE_S);
+  child_expect (child,
+      __i__ == 0 ? "video/x-raw" : "video/x-h264, stream-format", PATIENCE_S);
+  child_expect (child, "Width: 640", PATIENCE_S);
+  child_expect (child, "Height: 96", PATIENCE_S);
+  fail_unless_equals_int (child_end (child, 0), 0);
+}
+GST_END_TEST;
+
+/* With playbin and with playbin3. */
+GST_START_TEST (test_play)
+{
+  gchar *file = g_build_filename (folder, "picture.raw", NULL), *data = NULL;
+  guint64 limit = helix_now_ns () + PATIENCE;
+  gsize size = 0;
+  Child *child = child_new_line (
+      "%s %s --no-interactive --videosink='capsfilter "
+      "caps=video/x-raw,format=I420 ! filesink buffer-mode=2 location=%s' '%s'",
+      g_getenv ("GST_PLAY"), __i__ & 2 ? "--use-playbin3" : "", file,
+      uris[__i__ & 1]);
+
+  while (size < WIDTH * HEIGHT * 3 / 2) {
+    fail_unless (
+        helix_now_ns () < limit, "no picture came: %s", child_output (child));
+    /* Looked at again until the limit. */
+    g_usleep (50 * 1000);
+    g_clear_pointer (&data, g_free);
+    if (!g_file_get_contents (file, &data, &size, NULL))
+      size = 0;
+  }
+  child_end (child, SIGTERM);
+  expect_marker ((const guint8 *) data, uris[__i__ & 1]);
+  g_unlink (file);
+  g_free (data);
+  g_free (file);
+}
+GST_END_TEST;
+
+static Suite *
+uri_players_suite (void)
+{
+  Suite *suite = suite_create ("uri-players");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 90);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_loop_test (tc, test_playbin, 0, 2);
+  if (g_getenv ("GST_DISCOVERER") != NULL)
+    tcase_add_loop_test (tc, test_discoverer, 0, 2);
+  if (g_getenv ("GST_PLAY") != NULL)
+    tcase_add_loop_test (tc, test_play, 0, 4);
+  return suite;
+}
+
+GST_CHECK_MAIN (uri_players);
