@@ -101,9 +101,9 @@ enum helix_error_code {
   HELIX_ERROR_ROLE = 3,        /* fatal: this end speaks the other protocol */
   HELIX_ERROR_AUTH = 4,        /* fatal: token or uid refused */
   HELIX_ERROR_BUSY = 5,        /* fatal: max-clients reached */
-  HELIX_ERROR_UNSUPPORTED = 6, /* type not known; payload was skipped */
-  HELIX_ERROR_NO_SCANOUT = 7,  /* SUBSCRIBE, CONFIG: no such scanout */
-  HELIX_ERROR_NO_RESOURCE = 8, /* SUBSCRIBE, CONFIG: no such resource */
+  HELIX_ERROR_UNSUPPORTED = 6, /* type not known, or cannot be done */
+  HELIX_ERROR_NO_SCANOUT = 7,  /* SUBSCRIBE, ...: no such scanout */
+  HELIX_ERROR_NO_RESOURCE = 8, /* SUBSCRIBE, SHOW, ...: no such resource */
   HELIX_ERROR_LIMIT = 9,       /* too many channels, too large, ... */
   HELIX_ERROR_NO_MEMORY = 10,  /* the pool could not be allocated */
   HELIX_ERROR_READBACK = 11,   /* unreadable; no frames till a mode change */
