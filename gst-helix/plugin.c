@@ -12,6 +12,9 @@
 #include "gsthelixdeviceprovider.h"
 #include "gsthelixguestsink.h"
 #include "gsthelixqemusrc.h"
+#ifdef HELIX_RESOURCE_SINK
+#include "gsthelixresourcesink.h"
+#endif
 #include "gsthelixsrc.h"
 
 static gboolean
@@ -23,6 +26,9 @@ plugin_init (GstPlugin *plugin)
   registered |= GST_ELEMENT_REGISTER (helixguestsink, plugin);
   registered |= GST_ELEMENT_REGISTER (helixsrc, plugin);
   registered |= GST_DEVICE_PROVIDER_REGISTER (helixdeviceprovider, plugin);
+#ifdef HELIX_RESOURCE_SINK
+  registered |= GST_ELEMENT_REGISTER (helixresourcesink, plugin);
+#endif
   return registered;
 }
 

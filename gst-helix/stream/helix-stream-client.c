@@ -118,7 +118,7 @@ take_orders (HelixStreamClient *self, guint64 now)
     helix_stream_wishes_sent (wishes);
   if (link != NULL && wishes->show_id != 0
       && helix_stream_link_show (link, wishes->show_id, wishes->show_ns, now))
-    wishes->show_id = 0;
+    helix_stream_wishes_shown (wishes);
   pthread_mutex_unlock (&self->lock);
   return flushing;
 }
@@ -517,8 +517,7 @@ helix_stream_client_show (
     HelixStreamClient *self, guint32 resource_id, guint64 capture_ns)
 {
   pthread_mutex_lock (&self->lock);
-  self->wishes.show_id = resource_id;
-  self->wishes.show_ns = capture_ns;
+  helix_stream_wishes_show (&self->wishes, resource_id, capture_ns);
   pthread_mutex_unlock (&self->lock);
   helix_wakeup_raise (self->wakeup);
 }

@@ -74,7 +74,8 @@ void helix_stream_client_configure (
 
 /* (any) Has the other end show a resource, captured at `capture_ns` of the
  * own clock (HELIX_NONE64: unknown). One that has not left yet when the next
- * comes is forgotten. */
+ * comes is forgotten; the last one is shown again in each new session. 0: no
+ * longer. */
 void helix_stream_client_show (
     HelixStreamClient *self, guint32 resource_id, guint64 capture_ns);
 

@@ -38,9 +38,20 @@ helix_stream_wishes_drop (HelixStreamWishes *self, guint32 fields)
 }
 
 void
+helix_stream_wishes_show (
+    HelixStreamWishes *self, guint32 resource_id, guint64 capture_ns)
+{
+  self->show_id = resource_id;
+  self->show_ns = capture_ns;
+  self->shown = 0;
+}
+
+void
 helix_stream_wishes_renew (HelixStreamWishes *self)
 {
   self->unsent = self->wanted.fields;
+  if (self->show_id == 0)
+    helix_stream_wishes_show (self, self->shown, HELIX_NONE64);
 }
 
 gboolean
@@ -56,6 +67,13 @@ void
 helix_stream_wishes_sent (HelixStreamWishes *self)
 {
   self->unsent = 0;
+}
+
+void
+helix_stream_wishes_shown (HelixStreamWishes *self)
+{
+  self->shown = self->show_id;
+  self->show_id = 0;
 }
 
 static gboolean

@@ -19,6 +19,7 @@ typedef struct {
 
   guint32 show_id; /* resource to show, newest; 0: none waits */
   guint64 show_ns; /* its capture time, own clock or HELIX_NONE64 */
+  guint32 shown;   /* the last one sent: a new session hears of it */
 
   /* refusals told: of these values, and by the bits of their codes */
   guint64 told_scanout, told_resource; /* HELIX_NONE64: none */
@@ -33,13 +34,19 @@ void helix_stream_wishes_set (
 /* Wishes these no longer. What was sent stays as it is at the other end. */
 void helix_stream_wishes_drop (HelixStreamWishes *self, guint32 fields);
 
+/* A resource to show next, 0: none, nor the last one again. */
+void helix_stream_wishes_show (
+    HelixStreamWishes *self, guint32 resource_id, guint64 capture_ns);
+
 /* A new session: it has heard of nothing. */
 void helix_stream_wishes_renew (HelixStreamWishes *self);
 
-/* TRUE: *out is to be sent. Once it is, call sent (). */
+/* TRUE: *out is to be sent. Once it is, call sent (), once show_id is,
+ * shown (). */
 gboolean helix_stream_wishes_pending (
     const HelixStreamWishes *self, struct helix_config *out);
 void helix_stream_wishes_sent (HelixStreamWishes *self);
+void helix_stream_wishes_shown (HelixStreamWishes *self);
 
 /* An ERROR that closes nothing. TRUE: somebody should be told, since this
  * wish has not been refused before. */

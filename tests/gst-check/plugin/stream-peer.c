@@ -74,6 +74,12 @@ peer_clear (StreamPeer *peer)
   g_clear_pointer (&peer->bulk, g_free);
 }
 
+guint64
+peer_now (const StreamPeer *peer)
+{
+  return helix_now_ns () + peer->ahead;
+}
+
 void
 peer_connect (StreamPeer *peer, const gchar *path)
 {
@@ -197,7 +203,7 @@ peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
       .running_time = sequence * 33333333,
       .dts = HELIX_NONE64,
       .duration = HELIX_NONE64,
-      .capture_ns = helix_now_ns (),
+      .capture_ns = peer_now (peer),
       .caps_id = 1,
       .flags = flags};
   guint8 message[HELIX_MAX_MESSAGE];
@@ -207,11 +213,11 @@ peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
   peer_send (peer, data, size);
 }
 
-static void
-answer_ping (StreamPeer *peer)
+void
+peer_answer_ping (StreamPeer *peer)
 {
   guint8 message[HELIX_MAX_MESSAGE];
-  guint64 now = helix_now_ns ();
+  guint64 now = peer_now (peer);
 
   peer_send (peer, message,
       helix_pack_pong_for (
@@ -273,7 +279,7 @@ peer_next (StreamPeer *peer)
     type = peer_next_any (peer);
     fail_unless (helix_now_ns () < end, "nothing but PING comes");
     if (type == HELIX_PING)
-      answer_ping (peer);
+      peer_answer_ping (peer);
     else if (type != HELIX_PONG && type != HELIX_STATS
         && type != HELIX_KEYFRAME)
       return type;
@@ -292,7 +298,7 @@ peer_expect (StreamPeer *peer, guint type)
     fail_unless (
         got != 0, "the connection ended before %s", helix_type_name (type));
     if (got == HELIX_PING && type != HELIX_PING)
-      answer_ping (peer);
+      peer_answer_ping (peer);
   } while (got != type);
 }
 

@@ -19,10 +19,14 @@ G_BEGIN_DECLS
 typedef struct {
   gint fd;
   struct helix_reader reader;
-  guint8 *bulk; /* of the last UNIT */
-  guint32 role; /* of the HELLO that peer_welcome () answered */
+  guint8 *bulk;  /* of the last UNIT */
+  guint64 ahead; /* ns: its clock is before helix_now_ns () by that */
+  guint32 role;  /* of the HELLO that peer_welcome () answered */
   struct helix_unit unit;
 } StreamPeer;
+
+/* Time on the peer's clock, by which it answers PINGs and stamps units. */
+guint64 peer_now (const StreamPeer *peer);
 
 /* A fresh temporary folder, and its removal with all that is in it. */
 gchar *peer_folder_new (void);
@@ -47,6 +51,9 @@ void peer_welcome (StreamPeer *peer);
 void peer_send_caps (StreamPeer *peer, guint32 id);
 void peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
     const void *data, gsize size);
+
+/* Answers the PING that has just come. */
+void peer_answer_ping (StreamPeer *peer);
 
 /* The next message that is neither PING nor PONG nor STATS nor KEYFRAME;
  * PING is answered. 0 = the other end closed. */

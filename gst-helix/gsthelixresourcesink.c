@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-helixresourcesink
+ * @title: helixresourcesink
+ * @short_description: has the host encode what a guest's DMA-BUFs hold
+ *
+ * Takes, inside a virtual machine with virtio-gpu, raw video in DMA-BUFs, and
+ * has the host's #helixqemusrc show each of them: no pixel is read in the
+ * guest, nor sent. For each buffer it finds the virtio-gpu resource that the
+ * DMA-BUF is, and tells the host's #helixguestsink its id and when it was
+ * captured. #helixsrc, with the same address, gets the video that the host
+ * then makes of it.
+ *
+ * Buffers that are not DMA-BUFs of this virtio-gpu (Mutter's screen cast is
+ * in memfds there) cannot be shown so: that is one warning message, and the
+ * host is asked for #GstHelixResourceSink:scanout instead.
+ *
+ * Each buffer goes at once, without waiting for its time. One that has not
+ * left yet when the next comes is skipped.
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 pipewiresrc path=42 ! helixresourcesink
+ * ]|
+ *
+ * Since: 0.1
+ */
+#include "gsthelixresourcesink.h"
+
+#include <gst/allocators/gstdmabuf.h>
+#include <gst/video/video.h>
+
+#include "gsthelixmode.h"
+#include "helix-address.h"
+#include "helix-platform.h"
+#include "helix-stream-client.h"
+#include "helix-virtgpu.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
+#define GST_CAT_DEFAULT gst_helix_resource_sink_debug
+
+#define DEFAULT_ADDRESS "tcp:10.0.2.2:5900"
+#define DEFAULT_MODE GST_HELIX_MODE_CONNECT
+#define DEFAULT_SCANOUT 0
+#define DEFAULT_AUTO_RECONNECT TRUE
+
+#define STATS_NAME "application/x-helixresourcesink-stats"
+
+/* A buffer older than that bears the time of something else. */
+#define MAX_AGE (10 * GST_SECOND)
+
+enum {
+  PROP_0,
+  PROP_ADDRESS,
+  PROP_MODE,
+  PROP_TOKEN,
+  PROP_SCANOUT,
+  PROP_DEVICE,
+  PROP_AUTO_RECONNECT,
+  PROP_STATS,
+  N_PROPERTIES,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+
+struct _GstHelixResourceSink {
+  GstBaseSink parent;
+
+  /* under the object lock */
+  gchar *address;
+  GstHelixMode mode;
+  gchar *token;
+  guint scanout;
+  gchar *device;
+  gboolean auto_reconnect;
+  HelixStreamClient *client; /* from PAUSED on */
+  gboolean on_scanout;       /* the scanout was asked for, not a resource */
+  gboolean failed;           /* an error was posted by the thread */
+  guint64 frames, shown, lookups;
+
+  GThread *thread; /* holds the conversation */
+
+  /* of the streaming thread */
+  HelixVirtgpu *virtgpu; /* from the first DMA-BUF on */
+  gboolean warned;
+};
+
+G_DEFINE_TYPE (
+    GstHelixResourceSink, gst_helix_resource_sink, GST_TYPE_BASE_SINK);
+GST_ELEMENT_REGISTER_DEFINE (helixresourcesink, "helixresourcesink",
+    GST_RANK_NONE, GST_TYPE_HELIX_RESOURCE_SINK);
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
+
+/* ---- the conversation ---- */
+
+static gpointer
+converse (gpointer data)
+{
+  GstHelixResourceSink *self = data;
+  gboolean going = TRUE;
+
+  helix_thread_name ("helix-resource");
+  while (going) {
+    g_autoptr (GError) error = NULL;
+    HelixStreamItem item = {.buffer = NULL};
+
+    switch (helix_stream_client_next (self->client, &item, &error)) {
+      case HELIX_STREAM_WARNING:
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
+        break;
+      case HELIX_STREAM_EOS:
+        error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE,
+            "The host's helixguestsink has ended. auto-reconnect=true would "
+            "wait for the next one.");
+        /* fall through */
+      case HELIX_STREAM_ERROR:
+        GST_OBJECT_LOCK (self);
+        self->failed = TRUE;
+        GST_OBJECT_UNLOCK (self);
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+        going = FALSE;
+        break;
+      case HELIX_STREAM_FLUSHING:
+        going = FALSE;
+        break;
+      case HELIX_STREAM_CAPS:
+      case HELIX_STREAM_UNIT:
+      case HELIX_STREAM_CURSOR:
+        break; /* not for HELIX_ROLE_CONTROL */
+    }
+    gst_clear_buffer (&item.buffer);
+  }
+  return NULL;
+}
+
+static gboolean
+start_client (GstHelixResourceSink *self)
+{
+  HelixStreamClientConfig config = {
+      .role = HELIX_ROLE_CONTROL, .name = "helixresourcesink"};
+  g_autoptr (HelixAddress) address = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *token = NULL;
+  HelixStreamClient *client = NULL;
+
+  GST_OBJECT_LOCK (self);
+  address = helix_address_parse (self->address, &error);
+  token = g_strdup (self->token);
+  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
+  config.reconnect = self->auto_reconnect;
+  self->on_scanout = self->failed = FALSE;
+  self->frames = self->shown = self->lookups = 0;
+  GST_OBJECT_UNLOCK (self);
+
+  config.address = address;
+  config.token = token;
+  self->warned = FALSE;
+  if (address != NULL)
+    client = helix_stream_client_new (&config, &error);
+  if (client == NULL) {
+    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+    return FALSE;
+  }
+  GST_OBJECT_LOCK (self);
+  self->client = client;
+  GST_OBJECT_UNLOCK (self);
+  self->thread = g_thread_new ("helix-resource", converse, self);
+  return TRUE;
+}
+
+static void
+stop_client (GstHelixResourceSink *self)
+{
+  const struct helix_config again = {.fields = HELIX_CONFIG_RESOURCE};
+  HelixStreamClient *client;
+  gboolean shown;
+
+  helix_stream_client_flush (self->client, TRUE);
+  g_clear_pointer (&self->thread, g_thread_join);
+  GST_OBJECT_LOCK (self);
+  client = g_steal_pointer (&self->client);
+  shown = self->shown > 0 && !self->on_scanout;
+  GST_OBJECT_UNLOCK (self);
+  if (shown)
+    /* The resource goes with whoever made it: the scanout again. */
+    helix_stream_client_configure (client, &again, 0);
+  helix_stream_client_free (client);
+  g_clear_pointer (&self->virtgpu, helix_virtgpu_free);
+}
+
+/* Not in GstBaseSink's start (): behind its failure the base class posts an
+ * error of its own, which says nothing. */
+static GstStateChangeReturn
+gst_helix_resource_sink_change_state (
+    GstElement *element, GstStateChange transition)
+{
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_client (self))
+    return GST_STATE_CHANGE_FAILURE;
+  ret = GST_ELEMENT_CLASS (gst_helix_resource_sink_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && ret == GST_STATE_CHANGE_FAILURE))
+    stop_client (self);
+  return ret;
+}
+
+/* ---- buffers ---- */
+
+/* Asks for the scanout; with the object lock. */
+static void
+ask_scanout (GstHelixResourceSink *self)
+{
+  const struct helix_config wish = {
+      .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE,
+      .rate_den = 1,
+      .scanout = self->scanout};
+
+  self->on_scanout = TRUE;
+  helix_stream_client_show (self->client, 0, HELIX_NONE64);
+  helix_stream_client_configure (self->client, &wish, 0);
+}
+
+/* A buffer that cannot be shown as a resource: told once, asked for once. */
+static void
+fall_back (GstHelixResourceSink *self, const gchar *why)
+{
+  GST_OBJECT_LOCK (self);
+  if (!self->on_scanout)
+    ask_scanout (self);
+  GST_OBJECT_UNLOCK (self);
+  if (self->warned) {
+    GST_LOG_OBJECT (self, "%s", why);
+    return;
+  }
+  self->warned = TRUE;
+  GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+      ("%s The host is asked for scanout %u instead.", why, self->scanout),
+      (NULL));
+}
+
+/* When the picture was taken, in CLOCK_MONOTONIC of this machine. */
+static guint64
+capture_time (GstHelixResourceSink *self, GstBuffer *buffer)
+{
+  const GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (
+          buffer, gst_helix_capture_caps ());
+  g_autoptr (GstClock) clock = gst_element_get_clock (GST_ELEMENT (self));
+  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime running, due, now;
+
+  if (meta != NULL)
+    return meta->timestamp;
+  running = gst_segment_to_running_time (
+      &GST_BASE_SINK (self)->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  if (clock == NULL || !GST_CLOCK_TIME_IS_VALID (base)
+      || !GST_CLOCK_TIME_IS_VALID (running))
+    return HELIX_NONE64;
+  due = base + running;
+  now = gst_clock_get_time (clock);
+  if (now < due || now - due > MAX_AGE)
+    return HELIX_NONE64;
+  return helix_now_ns () - (now - due);
+}
+
+/* FALSE: an error was posted. */
+static gboolean
+show (GstHelixResourceSink *self, GstBuffer *buffer, gint dmabuf)
+{
+  const struct helix_config nothing = {.fields = 0};
+  g_autoptr (GError) error = NULL;
+  guint32 id;
+
+  if (self->virtgpu == NULL) {
+    self->virtgpu = helix_virtgpu_new (self->device, &error);
+    if (self->virtgpu == NULL) {
+      gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+      return FALSE;
+    }
+    GST_INFO_OBJECT (
+        self, "resources of %s", helix_virtgpu_device (self->virtgpu));
+  }
+  id = helix_virtgpu_find (self->virtgpu, dmabuf, helix_now_ns (), &error);
+  if (id == 0) {
+    fall_back (self, error->message);
+    return TRUE;
+  }
+  GST_OBJECT_LOCK (self);
+  if (self->on_scanout)
+    helix_stream_client_configure (
+        self->client, &nothing, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE);
+  self->on_scanout = FALSE;
+  self->shown++;
+  self->lookups = helix_virtgpu_lookups (self->virtgpu);
+  GST_OBJECT_UNLOCK (self);
+  helix_stream_client_show (self->client, id, capture_time (self, buffer));
+  return TRUE;
+}
+
+static GstFlowReturn
+gst_helix_resource_sink_render (GstBaseSink *base, GstBuffer *buffer)
+{
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (base);
+  GstMemory *memory =
+      gst_buffer_n_memory (buffer) > 0 ? gst_buffer_peek_memory (buffer, 0) : 0;
+  gboolean failed;
+
+  GST_OBJECT_LOCK (self);
+  failed = self->failed;
+  self->frames++;
+  GST_OBJECT_UNLOCK (self);
+  if (failed)
+    return GST_FLOW_ERROR;
+  if (memory != NULL && gst_is_dmabuf_memory (memory))
+    return show (self, buffer, gst_dmabuf_memory_get_fd (memory))
+        ? GST_FLOW_OK
+        : GST_FLOW_ERROR;
+  fall_back (self,
+      "These buffers are no DMA-BUFs, so no resource of the GPU holds them.");
+  return GST_FLOW_OK;
+}
+
+static gboolean
+gst_helix_resource_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
+{
+  /* Whatever the layout is, the host knows it. */
+  gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  return TRUE;
+}
+
+/* ---- object ---- */
+
+static GstStructure *
+get_stats (GstHelixResourceSink *self)
+{
+  GstStructure *stats = self->client != NULL
+      ? helix_stream_client_stats (self->client, STATS_NAME)
+      : gst_structure_new_empty (STATS_NAME);
+
+  gst_structure_set (stats, "frames", G_TYPE_UINT64, self->frames, "shown",
+      G_TYPE_UINT64, self->shown, "lookups", G_TYPE_UINT64, self->lookups,
+      NULL);
+  return stats;
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
+
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL && id != PROP_SCANOUT) {
+    GST_WARNING_OBJECT (
+        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
+    goto done;
+  }
+  switch (id) {
+    case PROP_ADDRESS:
+      g_free (self->address);
+      self->address = g_value_get_string (value) != NULL
+          ? g_value_dup_string (value)
+          : gst_helix_default_address (DEFAULT_ADDRESS);
+      break;
+    case PROP_MODE:
+      self->mode = g_value_get_enum (value);
+      break;
+    case PROP_TOKEN:
+      g_free (self->token);
+      self->token = g_value_dup_string (value);
+      break;
+    case PROP_SCANOUT:
+      self->scanout = g_value_get_uint (value);
+      if (self->client != NULL && self->on_scanout)
+        ask_scanout (self);
+      break;
+    case PROP_DEVICE:
+      g_free (self->device);
+      self->device = g_value_dup_string (value);
+      break;
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_ADDRESS:
+      g_value_set_string (value, self->address);
+      break;
+    case PROP_MODE:
+      g_value_set_enum (value, self->mode);
+      break;
+    case PROP_TOKEN:
+      g_value_set_string (value, self->token);
+      break;
+    case PROP_SCANOUT:
+      g_value_set_uint (value, self->scanout);
+      break;
+    case PROP_DEVICE:
+      g_value_set_string (value, self->device);
+      break;
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value, get_stats (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_helix_resource_sink_finalize (GObject *object)
+{
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
+
+  g_free (self->address);
+  g_free (self->token);
+  g_free (self->device);
+  G_OBJECT_CLASS (gst_helix_resource_sink_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags writable =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  klass->finalize = gst_helix_resource_sink_finalize;
+  /**
+   * GstHelixResourceSink:address:
+   *
+   * Where the host's helixguestsink serves, as for helixsrc.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
+      "Where helixguestsink is: " HELIX_ADDRESS_FORMS
+      " (default $HELIX_ADDRESS if set)",
+      DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
+  /**
+   * GstHelixResourceSink:mode:
+   *
+   * Whether to connect to the address, or to listen at it for a
+   * helixguestsink with mode=connect.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+      "Whether to connect to the address or to listen at it",
+      GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
+  /**
+   * GstHelixResourceSink:token:
+   *
+   * The secret that helixguestsink asks for. It crosses the wire in clear.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
+      "Secret of up to 128 bytes that the other end asks for", NULL, writable);
+  /**
+   * GstHelixResourceSink:scanout:
+   *
+   * Index of the screen to ask for while buffers come that are no resource of
+   * the GPU.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
+      "Index of the scanout (screen) to show when buffers are no DMA-BUFs of "
+      "virtio-gpu",
+      0, G_MAXUINT, DEFAULT_SCANOUT,
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixResourceSink:device:
+   *
+   * The GPU's render node, as /dev/dri/renderD128.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_DEVICE] = g_param_spec_string ("device", "Device",
+      "Path of the GPU's render node (unset = the first one of virtio-gpu)",
+      NULL, writable);
+  /**
+   * GstHelixResourceSink:auto-reconnect:
+   *
+   * With TRUE, a missing or lost other end is a warning message, once, and
+   * the element tries again until it is back. With FALSE it is an error.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Auto reconnect", "Keep trying when the other end is missing or lost",
+      DEFAULT_AUTO_RECONNECT, writable);
+  /**
+   * GstHelixResourceSink:stats:
+   *
+   * Since PAUSED: frames (buffers that came), shown (of them, as resources),
+   * lookups (times that the kernel was asked); address, connected,
+   * reconnects; clock-offset (the host's clock less ours) and
+   * clock-offset-error in ns, once known.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Counters since PAUSED (buffers; clock in ns)", GST_TYPE_STRUCTURE,
+      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+}
+
+static void
+gst_helix_resource_sink_class_init (GstHelixResourceSinkClass *klass)
+{
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseSinkClass *base_class = GST_BASE_SINK_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_helix_resource_sink_debug, "helixresourcesink",
+      0, "helixresourcesink");
+  install_properties (G_OBJECT_CLASS (klass));
+
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_set_static_metadata (element_class, "Guest resource sink",
+      "Sink/Video", "Has the host show the GPU resources that DMA-BUFs are",
+      "The gst-helix developers");
+
+  element_class->change_state =
+      GST_DEBUG_FUNCPTR (gst_helix_resource_sink_change_state);
+  base_class->render = GST_DEBUG_FUNCPTR (gst_helix_resource_sink_render);
+  base_class->propose_allocation =
+      GST_DEBUG_FUNCPTR (gst_helix_resource_sink_propose_allocation);
+}
+
+static void
+gst_helix_resource_sink_init (GstHelixResourceSink *self)
+{
+  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
+  self->mode = DEFAULT_MODE;
+  self->scanout = DEFAULT_SCANOUT;
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
+  gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which virtio-gpu resource a DMA-BUF is, as the guest's kernel knows it. The
+ * GEM handle that it gives on the way is not the resource id, and is closed
+ * again at once: a handle that stays would keep the buffer alive for ever.
+ *
+ * What was found is kept for a second by the buffer's inode, which is its
+ * own as long as it lives, so that a frame costs one fstat. Linux only. Not
+ * thread-safe.
+ */
+#ifndef HELIX_VIRTGPU_H
+#define HELIX_VIRTGPU_H
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+typedef struct _HelixVirtgpu HelixVirtgpu;
+
+/* What it asks of the system, each as the call of that name. */
+typedef struct {
+  int (*open) (const char *path, int flags);
+  int (*ioctl) (int fd, unsigned long request, void *argument);
+  /* What tells one DMA-BUF from another. */
+  int (*identify) (int fd, guint64 *device, guint64 *inode);
+} HelixVirtgpuSystem;
+
+/* The true one, unless a test puts another in its place. */
+extern const HelixVirtgpuSystem *helix_virtgpu_system;
+
+/* Opens the render node `device`, NULL = the first one of virtio-gpu. NULL
+ * and an error for GST_ELEMENT_ERROR. */
+HelixVirtgpu *helix_virtgpu_new (const gchar *device, GError **error);
+void helix_virtgpu_free (HelixVirtgpu *self);
+
+/* The resource id of a DMA-BUF, never 0; `now` as helix_now_ns (). 0 and an
+ * error: it is not one of this GPU's. */
+guint32 helix_virtgpu_find (
+    HelixVirtgpu *self, gint dmabuf, guint64 now, GError **error);
+
+/* Path of the node; how often the kernel was asked. */
+const gchar *helix_virtgpu_device (const HelixVirtgpu *self);
+guint64 helix_virtgpu_lookups (const HelixVirtgpu *self);
+
+G_END_DECLS
+
+#endif /* HELIX_VIRTGPU_H */
