@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the element (gsthelixqemusrc.c) and its properties
- * (gsthelixqemusrc-props.c) share.
+ * What the element (gsthelixqemusrc.c), its properties (-props.c), buffers
+ * (-buffers.c), statistics (-stats.c) and its obedience (-control.c) share.
  */
 #ifndef GST_HELIX_QEMU_SRC_PRIVATE_H
 #define GST_HELIX_QEMU_SRC_PRIVATE_H
@@ -10,17 +10,19 @@
 
 #include "helix-convert.h"
 #include "helix-frame-client.h"
+#include "helix-histogram.h"
 #include "helix-picture.h"
 
 G_BEGIN_DECLS
 
 /* What the element itself counts. */
 typedef struct {
-  guint64 frames, repeated, copied; /* buffers */
+  guint64 frames, repeated, cursor_moves, copied; /* buffers */
   guint64 convert_ns, latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
   guint64 sequence;
   guint32 generation, width, height;
+  HelixHistogram readback, wait, convert, latency; /* ns */
 } GstHelixQemuSrcCounters;
 
 struct _GstHelixQemuSrc {
@@ -34,6 +36,8 @@ struct _GstHelixQemuSrc {
   gboolean auto_reconnect;
   guint reconnect_timeout; /* ms */
   gboolean shared_memory;
+  gboolean show_cursor;
+  guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
   gint rate_num, rate_den;  /* asked of the shim: the lower of max-framerate
                               and what downstream insists on */
   HelixFrameClient *client; /* from start to stop */
@@ -49,13 +53,51 @@ struct _GstHelixQemuSrc {
   GstBuffer *last;          /* to be repeated; NULL before the first */
   guint64 pushed_ns;
   GstClockTime last_pts;
-  guint reconnects; /* seen so far */
+  guint breaks;          /* reconnections and switches seen so far */
+  gboolean blend;        /* show_cursor, as far as followed */
+  HelixCursor cursor;    /* the newest */
+  gboolean cursor_moved; /* ... is not in the last picture */
+  GstMemory *still;      /* the pixels of `picture`, to draw it upon anew */
 };
 
 /* With the object lock: what to ask the shim for. */
 void gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish);
-/* With the object lock: asks it anew, if there is a client. */
-void gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self);
+/* With the object lock: asks it anew, if there is a client; see
+ * helix_frame_client_subscribe (). */
+void gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self, gboolean on_trial);
+
+/* ---- gsthelixqemusrc-buffers.c: a buffer, ready to go ---- */
+
+/* A new picture; gives the frame's slot back, lends or holds it. */
+GstFlowReturn gst_helix_qemu_src_take_frame (
+    GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer);
+/* The last picture, `still`, with the cursor where it is now. */
+GstFlowReturn gst_helix_qemu_src_move_cursor (
+    GstHelixQemuSrc *self, GstBuffer **buffer);
+/* The last buffer once more. */
+GstBuffer *gst_helix_qemu_src_repeat (GstHelixQemuSrc *self);
+
+/* ---- gsthelixqemusrc-control.c ---- */
+
+/* FALSE: the event is not one of ours. Else *ok is what to answer. */
+gboolean gst_helix_qemu_src_obey (
+    GstHelixQemuSrc *self, GstEvent *event, gboolean *ok);
+/* A wish came to nothing: the properties say what goes on instead. */
+void gst_helix_qemu_src_refused (GstHelixQemuSrc *self, const GError *error);
+/* The client has a new cursor. */
+void gst_helix_qemu_src_take_cursor (GstHelixQemuSrc *self);
+/* Does what show-cursor says from here on. */
+void gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self);
+
+/* ---- gsthelixqemusrc-stats.c ---- */
+
+void gst_helix_qemu_src_note_frame (
+    GstHelixQemuSrc *self, const struct helix_frame *info, guint64 pushed_ns);
+void gst_helix_qemu_src_note_conversion (
+    GstHelixQemuSrc *self, guint64 ns, guint64 bytes);
+GstStructure *gst_helix_qemu_src_get_stats (GstHelixQemuSrc *self);
+
+/* ---- gsthelixqemusrc-props.c ---- */
 
 /* Defaults of a new element. */
 void gst_helix_qemu_src_init_properties (GstHelixQemuSrc *self);

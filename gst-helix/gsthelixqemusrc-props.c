@@ -10,6 +10,7 @@
 #define DEFAULT_AUTO_RECONNECT TRUE
 #define DEFAULT_RECONNECT_TIMEOUT 0
 #define DEFAULT_SHARED_MEMORY TRUE
+#define DEFAULT_SHOW_CURSOR FALSE
 
 enum {
   PROP_0,
@@ -21,6 +22,7 @@ enum {
   PROP_AUTO_RECONNECT,
   PROP_RECONNECT_TIMEOUT,
   PROP_SHARED_MEMORY,
+  PROP_SHOW_CURSOR,
   PROP_STATS,
   N_PROPS
 };
@@ -36,43 +38,18 @@ gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish)
   wish->rate_den = self->rate_den;
   wish->slots = 0;
   wish->inline_pixels = !self->shared_memory;
+  wish->cursor = TRUE; /* downstream, or into the picture */
 }
 
 void
-gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self)
+gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self, gboolean on_trial)
 {
   HelixFrameWish wish;
 
   if (self->client == NULL)
     return;
   gst_helix_qemu_src_fill_wish (self, &wish);
-  helix_frame_client_subscribe (self->client, &wish);
-}
-
-static GstStructure *
-get_stats (GstHelixQemuSrc *self)
-{
-  HelixFrameClientStats client;
-  GstHelixQemuSrcCounters own;
-
-  memset (&client, 0, sizeof client);
-  GST_OBJECT_LOCK (self);
-  own = self->counters;
-  if (self->client != NULL)
-    helix_frame_client_get_stats (self->client, &client);
-  GST_OBJECT_UNLOCK (self);
-  return gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
-      G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
-      client.reconnects, "frames", G_TYPE_UINT64, own.frames, "repeated",
-      G_TYPE_UINT64, own.repeated, "dropped", G_TYPE_UINT64,
-      client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
-      G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
-      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
-      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
-      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
-      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
-      own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
-      "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+  helix_frame_client_subscribe (self->client, &wish, on_trial);
 }
 
 static void
@@ -88,18 +65,18 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       break;
     case PROP_SCANOUT:
       self->scanout = g_value_get_uint (value);
-      gst_helix_qemu_src_subscribe (self);
+      gst_helix_qemu_src_subscribe (self, FALSE);
       break;
     case PROP_RESOURCE_ID:
       self->resource_id = g_value_get_uint (value);
-      gst_helix_qemu_src_subscribe (self);
+      gst_helix_qemu_src_subscribe (self, FALSE);
       break;
     case PROP_MAX_FRAMERATE:
       self->max_num = gst_value_get_fraction_numerator (value);
       self->max_den = gst_value_get_fraction_denominator (value);
       self->rate_num = self->max_num;
       self->rate_den = self->max_den;
-      gst_helix_qemu_src_subscribe (self);
+      gst_helix_qemu_src_subscribe (self, FALSE);
       break;
     case PROP_KEEPALIVE_TIME:
       self->keepalive_time = g_value_get_uint (value);
@@ -112,6 +89,11 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       break;
     case PROP_SHARED_MEMORY:
       self->shared_memory = g_value_get_boolean (value);
+      break;
+    case PROP_SHOW_CURSOR:
+      self->show_cursor = g_value_get_boolean (value);
+      /* For a picture to draw it upon, or one without, and its shape. */
+      gst_helix_qemu_src_subscribe (self, FALSE);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -128,7 +110,7 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
 
   if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
+    g_value_take_boxed (value, gst_helix_qemu_src_get_stats (self));
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -157,6 +139,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_SHARED_MEMORY:
       g_value_set_boolean (value, self->shared_memory);
       break;
+    case PROP_SHOW_CURSOR:
+      g_value_set_boolean (value, self->show_cursor);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -175,6 +160,7 @@ gst_helix_qemu_src_init_properties (GstHelixQemuSrc *self)
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
   self->shared_memory = DEFAULT_SHARED_MEMORY;
+  self->show_cursor = DEFAULT_SHOW_CURSOR;
 }
 
 void
@@ -288,15 +274,31 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
           "Take frames in shared memory (false = through the socket)",
           DEFAULT_SHARED_MEMORY, flags | GST_PARAM_MUTABLE_READY);
   /**
+   * GstHelixQemuSrc:show-cursor:
+   *
+   * Draw the guest's cursor into the picture. Where it moves, only the place
+   * that it left and the one where it is are converted again, and nothing is
+   * read back. Otherwise it goes downstream as `GstHelixCursor` events, for a
+   * viewer to draw.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SHOW_CURSOR] = g_param_spec_boolean ("show-cursor",
+      "Show cursor", "Draw the guest's cursor into the picture",
+      DEFAULT_SHOW_CURSOR, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
    * GstHelixQemuSrc:stats:
    *
    * What happened since the element was started, as
    * `application/x-helix-qemu-src-stats`:
    *
    * * `connected` (boolean), `reconnects` (uint)
-   * * `frames` (uint64): new pictures pushed; `repeated` (uint64): pushed
-   *   again to keep encoders awake; `dropped` (uint64): given back unseen for
-   *   a newer one; `copied` (uint64): copied because downstream held too many
+   * * `frames-in` (uint64): pictures from the shim; `dropped`: of them, given
+   *   back unseen for a newer one; `frames-out`: buffers pushed
+   * * `frames` (uint64): of those, new pictures; `repeated`: pushed again to
+   *   keep encoders awake; `cursor-moves`: with nothing new but the cursor;
+   *   `copied`: pictures copied, not lent, because downstream held too many
+   *   or for the cursor
    * * `bytes` (uint64): read back by the shim for this element
    * * `converted-bytes` (uint64): of pictures, read here to convert or copy
    *   them
@@ -305,6 +307,9 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
    *   back, waiting for a free slot or for its turn, and converting, in sum
    * * `latency` (uint64): ns from capture to push of the last picture
+   * * `STAGE-p50`, `STAGE-p95`, `STAGE-p99`, `STAGE-max` (uint64): ns, of the
+   *   pictures pushed, where STAGE is `readback`, `wait`, `convert` or
+   *   `latency`; at most 6.25 % above what was measured
    *
    * Since: 0.1
    */

@@ -17,7 +17,15 @@
  *
  * Each buffer that shows something new carries a #GstReferenceTimestampMeta
  * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
- * was captured. Its offset is the number that the shim gave the frame.
+ * was captured. Its offset is the number that the shim gave the frame. Another
+ * such meta, with caps `timestamp/x-helix-pushed`, says when the buffer left.
+ *
+ * The guest is in control: upstream events `GstHelixControl` (what to show, how
+ * often), `GstHelixShow` (a resource, now) and `GstHelixRefresh` (the last
+ * picture again), which helixguestsink sends, are obeyed while playing. A wish
+ * that cannot be met is a warning, and the picture before it goes on. The
+ * cursor goes downstream as `GstHelixCursor` event, out of band, unless
+ * #GstHelixQemuSrc:show-cursor draws it into the picture.
  *
  * Without #GstHelixQemuSrc:socket-path it finds the virtual machine by itself,
  * if just one runs here. It can be named by a URI as well, for playbin3 and
@@ -42,7 +50,6 @@
 #include <errno.h>
 #include <gst/video/video.h>
 
-#include "gsthelixevents.h"
 #include "gsthelixmode.h"
 #include "gsthelixuri.h"
 #include "helix-platform.h"
@@ -75,7 +82,8 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
 
   self->shaped = FALSE;
   self->last_pts = GST_CLOCK_TIME_NONE;
-  self->reconnects = 0;
+  self->breaks = 0;
+  self->cursor_moved = FALSE;
   config.name = "helixqemusrc " HELIX_PACKAGE_VERSION;
   GST_OBJECT_LOCK (self);
   memset (&self->counters, 0, sizeof self->counters);
@@ -107,6 +115,9 @@ gst_helix_qemu_src_stop (GstBaseSrc *src)
   client = g_steal_pointer (&self->client);
   GST_OBJECT_UNLOCK (self);
   gst_clear_buffer (&self->last);
+  g_clear_pointer (&self->still, gst_memory_unref);
+  helix_cursor_clear (&self->cursor);
+  memset (&self->cursor.info, 0, sizeof self->cursor.info);
   g_clear_pointer (&client, helix_frame_client_free);
   return TRUE;
 }
@@ -157,7 +168,7 @@ follow_rate (GstHelixQemuSrc *self)
   if (num != self->rate_num || den != self->rate_den) {
     self->rate_num = num;
     self->rate_den = den;
-    gst_helix_qemu_src_subscribe (self);
+    gst_helix_qemu_src_subscribe (self, TRUE);
   }
   GST_OBJECT_UNLOCK (self);
 }
@@ -254,245 +265,68 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
       ->decide_allocation (src, query);
 }
 
-/* ---- buffers ---- */
+/* ---- pictures ---- */
 
-/* Whether downstream may have the slot itself. The last slot that the shim
- * could still fill is never lent: a downstream that keeps all it gets would
- * otherwise end the flow of frames, its own included. */
-static gboolean
-may_lend (GstHelixQemuSrc *self, const HelixFrame *frame)
+/* When there is something to do though nothing has come: the last picture is
+ * due again, or the cursor, which moves no more often than pictures come. */
+static guint64
+next_deadline (GstHelixQemuSrc *self)
 {
-  return helix_picture_is_native (&self->picture, &self->info)
-      && (self->downstream_meta
-          || self->picture.stride
-              == (guint) GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0))
-      && helix_slot_pool_free_slots (frame->pool) > 0;
-}
+  guint64 deadline = HELIX_NONE64, keepalive, interval;
+  gint num = HELIX_NOMINAL_RATE_NUM, den = HELIX_NOMINAL_RATE_DEN;
 
-static GstBuffer *
-lend (GstHelixQemuSrc *self, HelixFrame *frame)
-{
-  GstBuffer *buffer = gst_buffer_new ();
-  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
-  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) self->picture.stride};
-
-  gst_buffer_append_memory (buffer, helix_frame_steal_memory (frame));
-  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
-      GST_VIDEO_INFO_FORMAT (&self->info), self->picture.width,
-      self->picture.height, 1, offset, stride);
-  return buffer;
-}
-
-/* A canvas that is out: mapped, so that its bytes stay where they are. */
-typedef struct {
-  GstBuffer *canvas;
-  GstMapInfo map;
-} Exposed;
-
-static void
-take_back (gpointer data)
-{
-  Exposed *exposed = data;
-
-  gst_buffer_unmap (exposed->canvas, &exposed->map);
-  gst_buffer_unref (exposed->canvas);
-  g_free (exposed);
-}
-
-/* A buffer that shows the canvas, read-only: whoever wants to write it
- * downstream gets a copy, and the canvas comes back as it left, so that the
- * next conversion only adds what changed. The bytes are wrapped in a memory
- * of their own because a pool throws away a buffer whose memory has another
- * user, and a dying buffer lets go of its metas, a parent buffer among them,
- * before its memories. NULL: the canvas cannot be mapped. */
-static GstBuffer *
-expose (GstBuffer *canvas)
-{
-  Exposed *exposed = g_new (Exposed, 1);
-  GstBuffer *buffer;
-
-  exposed->canvas = canvas;
-  if (!gst_buffer_map (canvas, &exposed->map, GST_MAP_READ)) {
-    gst_buffer_unref (canvas);
-    g_free (exposed);
-    return NULL;
-  }
-  buffer = gst_buffer_new ();
-  gst_buffer_append_memory (buffer,
-      gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, exposed->map.data,
-          exposed->map.size, 0, exposed->map.size, exposed, take_back));
-  gst_buffer_copy_into (buffer, canvas, GST_BUFFER_COPY_META, 0, -1);
-  return buffer;
-}
-
-static GstFlowReturn
-convert (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
-{
-  GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
-  guint64 converted = helix_convert_get_bytes (self->convert);
-  guint64 begin = helix_now_ns (), end;
-  GstFlowReturn flow;
-
-  flow = gst_buffer_pool_acquire_buffer (pool, buffer, NULL);
-  gst_object_unref (pool);
-  if (flow != GST_FLOW_OK)
-    return flow;
-  if (!helix_convert_run (self->convert, &self->picture, NULL, &frame->damage,
-          *buffer, self->own_pool))
-    gst_clear_buffer (buffer);
-  else if (self->own_pool)
-    *buffer = expose (*buffer);
-  if (*buffer == NULL) {
-    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
-        ("A buffer of downstream cannot be written."),
-        ("%ux%u", self->picture.width, self->picture.height));
-    return GST_FLOW_ERROR;
-  }
-  end = helix_now_ns ();
+  if (self->last == NULL)
+    return deadline;
   GST_OBJECT_LOCK (self);
-  self->counters.copied +=
-      helix_picture_is_native (&self->picture, &self->info);
-  self->counters.convert_ns += end - begin;
-  self->counters.converted +=
-      helix_convert_get_bytes (self->convert) - converted;
-  GST_OBJECT_UNLOCK (self);
-  return GST_FLOW_OK;
-}
-
-/* The running time of something `age` ns ago, later than any before it. */
-static GstClockTime
-stamp (GstHelixQemuSrc *self, guint64 age)
-{
-  GstClock *clock = gst_element_get_clock (GST_ELEMENT (self));
-  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
-  GstClockTime now = 0, pts;
-
-  if (clock != NULL) {
-    now = gst_clock_get_time (clock);
-    gst_object_unref (clock);
+  keepalive = self->keepalive_time * GST_MSECOND;
+  if (self->rate_num > 0) {
+    num = self->rate_num;
+    den = self->rate_den;
   }
-  pts = now > base + age ? now - base - age : 0;
-  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
-    pts = self->last_pts + 1;
-  self->last_pts = pts;
-  return pts;
-}
-
-static void
-note_frame (GstHelixQemuSrc *self, const struct helix_frame *info, guint64 age)
-{
-  GST_OBJECT_LOCK (self);
-  self->counters.frames++;
-  self->counters.latency_ns = age;
-  self->counters.sequence = info->sequence;
-  self->counters.generation = info->generation;
-  self->counters.width = info->width;
-  self->counters.height = info->height;
   GST_OBJECT_UNLOCK (self);
-}
-
-/* A new picture as a buffer; gives the frame's slot back, or lends it. */
-static GstFlowReturn
-take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
-{
-  const struct helix_frame info = frame->info;
-  GstFlowReturn flow = GST_FLOW_OK;
-  HelixPicture picture;
-  HelixFrameClientStats stats;
-  guint64 now, age;
-
-  helix_picture_from_frame (&picture, frame);
-  if (!self->shaped || !helix_picture_same_shape (&picture, &self->picture)) {
-    self->picture = picture;
-    self->shaped = TRUE;
-    gst_clear_buffer (&self->last);
-    if (!gst_base_src_negotiate (GST_BASE_SRC (self))) {
-      self->shaped = FALSE; /* once more with the next frame */
-      flow = GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self))
-          ? GST_FLOW_FLUSHING
-          : GST_FLOW_NOT_NEGOTIATED;
-      goto out;
-    }
-  }
-  self->picture = picture;
-  if (may_lend (self, frame)) {
-    helix_convert_skip (self->convert, &frame->damage);
-    *buffer = lend (self, frame);
-  } else {
-    flow = convert (self, frame, buffer);
-  }
-  if (flow != GST_FLOW_OK)
-    goto out;
-
-  now = helix_now_ns ();
-  age = now > info.capture_ns ? now - info.capture_ns : 0;
-  GST_BUFFER_PTS (*buffer) = stamp (self, age);
-  GST_BUFFER_OFFSET (*buffer) = info.sequence;
-  gst_buffer_add_reference_timestamp_meta (
-      *buffer, gst_helix_capture_caps (), info.capture_ns, GST_CLOCK_TIME_NONE);
-  helix_frame_client_get_stats (self->client, &stats);
-  if (stats.reconnects != self->reconnects)
-    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
-  self->reconnects = stats.reconnects;
-  note_frame (self, &info, age);
-out:
-  helix_frame_clear (frame);
-  return flow;
-}
-
-/* The last picture once more. It was not captured now, so it says nothing of
- * when it was. */
-static GstBuffer *
-repeat (GstHelixQemuSrc *self)
-{
-  GstBuffer *buffer = gst_buffer_copy (self->last);
-  GstReferenceTimestampMeta *meta;
-
-  meta = gst_buffer_get_reference_timestamp_meta (
-      buffer, gst_helix_capture_caps ());
-  if (meta != NULL)
-    gst_buffer_remove_meta (buffer, (GstMeta *) meta);
-  /* Keeps the memory from going back to its pool while this is under way. */
-  gst_buffer_add_parent_buffer_meta (buffer, self->last);
-  GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT);
-  GST_BUFFER_PTS (buffer) = stamp (self, 0);
-  GST_OBJECT_LOCK (self);
-  self->counters.repeated++;
-  GST_OBJECT_UNLOCK (self);
-  return buffer;
+  interval = gst_util_uint64_scale_int (GST_SECOND, den, num);
+  if (keepalive != 0)
+    deadline = self->pushed_ns + keepalive;
+  if (self->cursor_moved && self->still != NULL)
+    deadline = MIN (deadline, self->pushed_ns + interval);
+  return deadline;
 }
 
 static GstFlowReturn
 gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  guint64 keepalive, deadline;
   HelixFrame frame;
   GError *error = NULL;
   GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
 
   *buffer = NULL;
   while (flow == GST_FLOW_CUSTOM_SUCCESS) {
-    GST_OBJECT_LOCK (self);
-    keepalive = self->keepalive_time * GST_MSECOND;
-    GST_OBJECT_UNLOCK (self);
-    deadline = keepalive != 0 && self->last != NULL
-        ? self->pushed_ns + keepalive
-        : HELIX_NONE64;
-    switch (helix_frame_client_next (self->client, deadline, &frame, &error)) {
+    gst_helix_qemu_src_follow_show_cursor (self);
+    switch (helix_frame_client_next (
+        self->client, next_deadline (self), &frame, &error)) {
       case HELIX_CLIENT_FRAME:
-        flow = take_frame (self, &frame, buffer);
-        if (flow == GST_FLOW_OK)
-          gst_buffer_replace (&self->last, *buffer);
+        flow = gst_helix_qemu_src_take_frame (self, &frame, buffer);
+        break;
+      case HELIX_CLIENT_CURSOR:
+        gst_helix_qemu_src_take_cursor (self);
         break;
       case HELIX_CLIENT_TIMEOUT:
         if (self->last == NULL) /* asked for before there was any */
           break;
-        *buffer = repeat (self);
+        if (self->cursor_moved && self->still != NULL) {
+          flow = gst_helix_qemu_src_move_cursor (self, buffer);
+          break;
+        }
+        *buffer = gst_helix_qemu_src_repeat (self);
         flow = GST_FLOW_OK;
         break;
       case HELIX_CLIENT_FLUSHING:
         flow = GST_FLOW_FLUSHING;
+        break;
+      case HELIX_CLIENT_REFUSED:
+        gst_helix_qemu_src_refused (self, error);
+        g_clear_error (&error);
         break;
       case HELIX_CLIENT_WARNING:
         gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
@@ -510,7 +344,6 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         break;
     }
   }
-  self->pushed_ns = helix_now_ns ();
   return flow;
 }
 
@@ -534,16 +367,12 @@ gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
 static gboolean
 gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
 {
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  gboolean ok;
 
-  if (!gst_helix_event_is_refresh (event))
-    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
-        ->event (src, event);
-  GST_OBJECT_LOCK (self);
-  if (self->client != NULL)
-    helix_frame_client_poke (self->client);
-  GST_OBJECT_UNLOCK (self);
-  return TRUE;
+  if (gst_helix_qemu_src_obey (GST_HELIX_QEMU_SRC (src), event, &ok))
+    return ok;
+  return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+      ->event (src, event);
 }
 
 static gboolean

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "helix-pack.h"
 #include "helix-platform.h"
 #include "helix-socket-path.h"
 
@@ -15,6 +16,13 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * The last, with its jitter, leaves the picture back within a second. */
 #define BACKOFF_MIN (20 * GST_MSECOND)
 #define BACKOFF_MAX (500 * GST_MSECOND)
+
+/* ns between two SUBSCRIBEs: the shim takes 32 a second, each being a whole
+ * readback, and somebody's slider may change a wish far more often. */
+#define SUBSCRIBE_EVERY (40 * GST_MSECOND)
+/* ns between two SHOWs. A shim that is stopped reads none of them, and the
+ * socket has to hold 3 s worth until that is noticed. */
+#define SHOW_EVERY (2 * GST_MSECOND)
 
 /* Of the functions below: there is nothing to report, go on. */
 #define NOTHING ((HelixFrameClientResult) -1)
@@ -30,13 +38,23 @@ struct _HelixFrameClient {
 
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   HelixFrameWish wish;
+  gboolean on_trial; /* the wish */
   gboolean wish_changed;
+  guint shown;                 /* resource, by SHOW; 0 = as wished */
+  struct helix_show show;      /* to be sent; resource_id 0 = none */
+  guint64 show_ns;             /* when the last one was sent */
+  guint16 channel;             /* to send it on, 0 = not now */
+  guint epoch, scanouts;       /* of this connection */
+  HelixFrameWish base, proven; /* what to fall back to: the last wish not on
+                                * trial, the last that was confirmed */
   HelixFrameClientStats stats;
   HelixSessionStats past; /* of the connections before this one */
 
   /* the calling thread's */
   HelixSocketSearch search;
   HelixFrameSession *session; /* NULL between two attempts */
+  HelixFrameWish asked;       /* of the session */
+  guint64 subscribed_ns;      /* when it was asked last */
   guint64 retry_ns;           /* when to connect again */
   guint64 backoff_ns;
   guint64 outage_ns; /* since when there is nothing, 0 = all is well */
@@ -65,7 +83,7 @@ helix_frame_client_new (
   client->auto_reconnect = config->auto_reconnect;
   client->reconnect_timeout = config->reconnect_timeout * GST_MSECOND;
   client->link = link;
-  client->wish = *wish;
+  client->wish = client->base = client->proven = client->asked = *wish;
   client->backoff_ns = BACKOFF_MIN;
   client->outage_ns = helix_now_ns ();
   pthread_mutex_init (&client->lock, NULL);
@@ -80,6 +98,11 @@ close_session (HelixFrameClient *client)
     return;
   g_clear_pointer (&client->session, helix_frame_session_free);
   pthread_mutex_lock (&client->lock);
+  /* Resources are those of a VM that may be gone. */
+  if (client->channel != 0)
+    client->show.resource_id = client->shown = 0;
+  client->channel = 0;
+  client->scanouts = 0;
   client->past = client->stats.frames;
   client->stats.connected = FALSE;
   pthread_mutex_unlock (&client->lock);
@@ -97,15 +120,89 @@ helix_frame_client_free (HelixFrameClient *client)
   g_free (client);
 }
 
+static gboolean
+same_target (const HelixFrameWish *a, const HelixFrameWish *b)
+{
+  return a->scanout == b->scanout && a->resource_id == b->resource_id;
+}
+
+static void
+set_target (HelixFrameWish *wish, const HelixFrameWish *target)
+{
+  wish->scanout = target->scanout;
+  wish->resource_id = target->resource_id;
+}
+
 void
 helix_frame_client_subscribe (
-    HelixFrameClient *client, const HelixFrameWish *wish)
+    HelixFrameClient *client, const HelixFrameWish *wish, gboolean on_trial)
 {
   pthread_mutex_lock (&client->lock);
+  if (!same_target (wish, &client->wish)) {
+    client->shown = client->show.resource_id = 0;
+    client->on_trial = on_trial;
+  }
   client->wish = *wish;
   client->wish_changed = TRUE;
   pthread_mutex_unlock (&client->lock);
   helix_frame_link_wakeup (client->link);
+}
+
+void
+helix_frame_client_get_wish (HelixFrameClient *client, HelixFrameWish *wish)
+{
+  pthread_mutex_lock (&client->lock);
+  *wish = client->wish;
+  pthread_mutex_unlock (&client->lock);
+}
+
+guint
+helix_frame_client_scanouts (HelixFrameClient *client)
+{
+  guint scanouts;
+
+  pthread_mutex_lock (&client->lock);
+  scanouts = client->scanouts;
+  pthread_mutex_unlock (&client->lock);
+  return scanouts;
+}
+
+/* Under the lock: sends what is to be shown, or returns when to try again. */
+static guint64
+send_show (HelixFrameClient *client)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint64 now = helix_now_ns ();
+
+  /* Behind a new subscription, and on its channel. */
+  if (client->show.resource_id == 0 || client->channel == 0
+      || client->wish_changed)
+    return HELIX_NONE64;
+  if (now < client->show_ns + SHOW_EVERY)
+    return client->show_ns + SHOW_EVERY;
+  helix_frame_link_send (client->link, client->epoch, message,
+      helix_pack_show (message, client->channel, &client->show));
+  client->show_ns = now;
+  client->show.resource_id = 0;
+  return HELIX_NONE64;
+}
+
+void
+helix_frame_client_show (
+    HelixFrameClient *client, guint resource_id, guint64 capture_ns)
+{
+  gboolean left;
+
+  pthread_mutex_lock (&client->lock);
+  if (resource_id == 0 && client->shown != 0)
+    client->wish_changed = TRUE;
+  client->show = (struct helix_show){resource_id, 0, capture_ns};
+  client->shown = resource_id;
+  send_show (client);
+  left = client->show.resource_id != 0 || client->wish_changed;
+  pthread_mutex_unlock (&client->lock);
+  if (left)
+    helix_frame_link_wakeup (client->link);
 }
 
 void
@@ -181,11 +278,21 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
   return HELIX_CLIENT_WARNING;
 }
 
+/* Under the lock: what to ask for. What a SHOW put there stays there. */
+static void
+take_wish (HelixFrameClient *client)
+{
+  client->asked = client->wish;
+  if (client->shown != 0)
+    client->asked.resource_id = client->shown;
+  client->wish_changed = FALSE;
+  client->subscribed_ns = helix_now_ns ();
+}
+
 static HelixFrameClientResult
 open_session (HelixFrameClient *client, GError **error)
 {
   HelixFrameClientResult result = NOTHING;
-  HelixFrameWish wish;
   gboolean final;
   gchar *path = NULL;
   int fd;
@@ -199,30 +306,94 @@ open_session (HelixFrameClient *client, GError **error)
     goto out;
   }
   pthread_mutex_lock (&client->lock);
-  wish = client->wish;
-  client->wish_changed = FALSE;
+  client->shown = 0; /* by a SHOW that is yet to be sent */
+  take_wish (client);
+  client->shown = client->show.resource_id;
   client->stats.connected = TRUE;
   pthread_mutex_unlock (&client->lock);
-  client->session =
-      helix_frame_session_new (client->link, fd, path, client->name, &wish);
+  client->session = helix_frame_session_new (
+      client->link, fd, path, client->name, &client->asked);
 out:
   g_free (path);
   return result;
 }
 
+/* Under the lock. */
 static void
-apply_wish (HelixFrameClient *client)
+note_channel (HelixFrameClient *client)
 {
-  HelixFrameWish wish;
-  gboolean changed;
+  guint16 channel;
+  guint epoch;
+
+  if (!helix_frame_session_channel (client->session, &channel, &epoch))
+    return;
+  client->channel = channel;
+  client->epoch = epoch;
+}
+
+/* Lowers *due to when to call again. */
+static void
+apply_wish (HelixFrameClient *client, guint64 *due)
+{
+  HelixFrameWish before = client->asked;
+  guint64 next;
 
   pthread_mutex_lock (&client->lock);
-  wish = client->wish;
-  changed = client->wish_changed;
-  client->wish_changed = FALSE;
+  if (client->wish_changed) {
+    next = client->subscribed_ns + SUBSCRIBE_EVERY;
+    if (helix_now_ns () >= next) {
+      take_wish (client);
+      client->stats.switches += !same_target (&before, &client->asked);
+      helix_frame_session_subscribe (client->session, &client->asked);
+      note_channel (client);
+    } else {
+      *due = MIN (*due, next);
+    }
+  }
+  next = send_show (client);
+  *due = MIN (*due, next);
   pthread_mutex_unlock (&client->lock);
-  if (changed)
-    helix_frame_session_subscribe (client->session, &wish);
+}
+
+/* What the session knows since it read. */
+static void
+note_session (HelixFrameClient *client)
+{
+  pthread_mutex_lock (&client->lock);
+  note_channel (client);
+  client->scanouts = helix_frame_session_scanouts (client->session);
+  if (helix_frame_session_confirmed (client->session) && !client->wish_changed
+      && client->shown == 0) {
+    client->proven = client->wish;
+    if (!client->on_trial)
+      client->base = client->wish;
+  }
+  pthread_mutex_unlock (&client->lock);
+}
+
+/* The shim refused what was asked for: is there something else to ask for? */
+static gboolean
+fall_back (HelixFrameClient *client)
+{
+  gboolean ok = TRUE;
+
+  pthread_mutex_lock (&client->lock);
+  if (client->wish_changed)
+    goto out; /* that */
+  if (client->shown != 0)
+    client->shown = client->show.resource_id = 0;
+  else if (!same_target (&client->wish, &client->proven))
+    set_target (&client->wish, &client->proven);
+  else if (!same_target (&client->wish, &client->base))
+    set_target (&client->wish, &client->base);
+  else
+    ok = FALSE;
+  /* Once each: neither is tried again before it is confirmed again. */
+  client->proven = client->base;
+  client->wish_changed = ok;
+out:
+  pthread_mutex_unlock (&client->lock);
+  return ok;
 }
 
 static void
@@ -241,38 +412,52 @@ all_is_well (HelixFrameClient *client)
   client->had_frames = TRUE;
 }
 
+static HelixFrameClientResult
+judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
+{
+  switch (result) {
+    case HELIX_SESSION_FRAME:
+      all_is_well (client);
+      return HELIX_CLIENT_FRAME;
+    case HELIX_SESSION_CURSOR:
+      return HELIX_CLIENT_CURSOR;
+    case HELIX_SESSION_WARNING:
+      return HELIX_CLIENT_WARNING;
+    case HELIX_SESSION_CLOSED:
+      if (client->auto_reconnect)
+        return outage (client, FALSE, error);
+      close_session (client);
+      return HELIX_CLIENT_EOS;
+    case HELIX_SESSION_LOST:
+    case HELIX_SESSION_FAILED:
+      if (helix_frame_session_refused (client->session) && fall_back (client))
+        return HELIX_CLIENT_REFUSED;
+      if (result == HELIX_SESSION_LOST)
+        return outage (client, FALSE, error);
+      close_session (client);
+      return HELIX_CLIENT_ERROR;
+    case HELIX_SESSION_IDLED:
+      return outage (client, TRUE, error);
+    case HELIX_SESSION_AGAIN:
+      break;
+  }
+  return NOTHING;
+}
+
 /* Lowers *deadline to when to look again. */
 static HelixFrameClientResult
 use_session (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
-  HelixSessionResult result;
+  HelixSessionResult read;
   guint64 due = HELIX_NONE64;
 
-  apply_wish (client);
-  result = helix_frame_session_read (client->session, frame, error);
+  apply_wish (client, deadline);
+  read = helix_frame_session_read (client->session, frame, error);
   update_stats (client);
-  switch (result) {
-    case HELIX_SESSION_FRAME:
-      all_is_well (client);
-      return HELIX_CLIENT_FRAME;
-    case HELIX_SESSION_WARNING:
-      return HELIX_CLIENT_WARNING;
-    case HELIX_SESSION_FAILED:
-      close_session (client);
-      return HELIX_CLIENT_ERROR;
-    case HELIX_SESSION_CLOSED:
-      if (!client->auto_reconnect) {
-        close_session (client);
-        return HELIX_CLIENT_EOS;
-      }
-      return outage (client, FALSE, error);
-    case HELIX_SESSION_LOST:
-    case HELIX_SESSION_IDLED:
-      return outage (client, result == HELIX_SESSION_IDLED, error);
-    case HELIX_SESSION_AGAIN:
-      break;
-  }
+  note_session (client);
+  if (read != HELIX_SESSION_AGAIN)
+    return judge (client, read, error);
   if (!helix_frame_session_tick (client->session, helix_now_ns (), &due, error))
     return outage (client, FALSE, error);
   *deadline = MIN (*deadline, due);
@@ -327,4 +512,12 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     wait_for (client, until);
   }
   return HELIX_CLIENT_FLUSHING;
+}
+
+void
+helix_frame_client_get_cursor (HelixFrameClient *client, HelixCursor *cursor)
+{
+  memset (cursor, 0, sizeof *cursor);
+  if (client->session != NULL)
+    helix_frame_session_get_cursor (client->session, cursor);
 }

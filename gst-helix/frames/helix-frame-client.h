@@ -25,6 +25,9 @@ typedef struct {
 
 typedef enum {
   HELIX_CLIENT_FRAME,    /* *frame; helix_frame_clear () it */
+  HELIX_CLIENT_CURSOR,   /* helix_frame_client_get_cursor () */
+  HELIX_CLIENT_REFUSED,  /* *error: a wish on trial; the one before goes on,
+                          * see helix_frame_client_get_wish () */
   HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
   HELIX_CLIENT_FLUSHING, /* helix_frame_client_set_flushing () */
   HELIX_CLIENT_WARNING,  /* *error; call again, it keeps trying */
@@ -35,6 +38,7 @@ typedef enum {
 typedef struct {
   HelixSessionStats frames; /* of all connections */
   guint reconnects;         /* frames came again after an outage */
+  guint switches;           /* to another scanout or resource, by a wish */
   gboolean connected;
 } HelixFrameClientStats;
 
@@ -43,9 +47,20 @@ HelixFrameClient *helix_frame_client_new (
     const HelixFrameClientConfig *config, const HelixFrameWish *wish);
 void helix_frame_client_free (HelixFrameClient *client);
 
-/* Any thread: watch something else, or otherwise. */
+/* Any thread: watch something else, or otherwise. On trial, it is somebody
+ * else's wish: no refusal of it, now or by a shim of later, is fatal. */
 void helix_frame_client_subscribe (
-    HelixFrameClient *client, const HelixFrameWish *wish);
+    HelixFrameClient *client, const HelixFrameWish *wish, gboolean on_trial);
+/* Any thread: the wish that counts. */
+void helix_frame_client_get_wish (
+    HelixFrameClient *client, HelixFrameWish *wish);
+/* Any thread: show this resource now, as HELIX_SHOW says, and further on until
+ * something else is wished for. Of several in a hurry the last one counts.
+ * 0: what is wished for again. */
+void helix_frame_client_show (
+    HelixFrameClient *client, guint resource_id, guint64 capture_ns);
+/* Any thread: scanouts of the VM, 0 while there is no connection. */
+guint helix_frame_client_scanouts (HelixFrameClient *client);
 /* Any thread: make next () return at once, until it is turned off again.
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
@@ -60,6 +75,10 @@ void helix_frame_client_get_stats (
  * time or HELIX_NONE64. */
 HelixFrameClientResult helix_frame_client_next (HelixFrameClient *client,
     guint64 deadline, HelixFrame *frame, GError **error);
+
+/* The thread that calls next (): the cursor as it is now; clear it. */
+void helix_frame_client_get_cursor (
+    HelixFrameClient *client, HelixCursor *cursor);
 
 G_END_DECLS
 

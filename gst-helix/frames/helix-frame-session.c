@@ -44,6 +44,10 @@ helix_session_send_subscribe (HelixFrameSession *session)
   subscribe.slots = wish->slots;
   if (wish->inline_pixels || !(session->features & HELIX_FEATURE_SHM))
     subscribe.flags |= HELIX_SUBSCRIBE_INLINE;
+  if (wish->cursor)
+    subscribe.flags |= HELIX_SUBSCRIBE_CURSOR;
+  session->confirmed = FALSE;
+  session->refused = FALSE;
   helix_session_send (session, message,
       helix_pack_subscribe (message, session->channel, &subscribe));
 }
@@ -105,6 +109,8 @@ helix_frame_session_free (HelixFrameSession *session)
   helix_session_drop_pool (session);
   drop_frames (session);
   helix_frame_clear (&session->incoming);
+  helix_cursor_clear (&session->cursor);
+  g_free (session->incoming_shape);
   helix_session_send (
       session, message, helix_pack_bye (message, HELIX_BYE_CLOSING, NULL));
   helix_frame_link_detach (session->link);
@@ -115,10 +121,23 @@ helix_frame_session_free (HelixFrameSession *session)
   g_free (session);
 }
 
+/* The cursor of the one is not the other's: it is gone until told. */
+static void
+forget_cursor (HelixFrameSession *session)
+{
+  session->cursor_news = !!(session->cursor.info.flags & HELIX_CURSOR_VISIBLE);
+  helix_cursor_clear (&session->cursor);
+  memset (&session->cursor.info, 0, sizeof session->cursor.info);
+  session->cursor.info.scanout = session->wish.scanout;
+  session->cursor.info.changed_ns = helix_now_ns ();
+}
+
 void
 helix_frame_session_subscribe (
     HelixFrameSession *session, const HelixFrameWish *wish)
 {
+  gboolean elsewhere = wish->scanout != session->wish.scanout
+      || wish->resource_id != session->wish.resource_id;
   guint8 message[HELIX_MAX_MESSAGE];
 
   session->wish = *wish;
@@ -133,7 +152,45 @@ helix_frame_session_subscribe (
   helix_damage_all (&session->newest.damage);
   session->sequence = 0;
   session->channel = session->channel % 0x7fff + 1;
+  if (elsewhere)
+    forget_cursor (session);
   helix_session_send_subscribe (session);
+}
+
+gboolean
+helix_frame_session_channel (
+    HelixFrameSession *session, guint16 *channel, guint *epoch)
+{
+  *channel = session->channel;
+  *epoch = session->epoch;
+  return session->welcomed;
+}
+
+guint
+helix_frame_session_scanouts (HelixFrameSession *session)
+{
+  return session->scanouts;
+}
+
+gboolean
+helix_frame_session_confirmed (HelixFrameSession *session)
+{
+  return session->confirmed;
+}
+
+gboolean
+helix_frame_session_refused (HelixFrameSession *session)
+{
+  return session->refused;
+}
+
+void
+helix_frame_session_get_cursor (HelixFrameSession *session, HelixCursor *cursor)
+{
+  *cursor = session->cursor;
+  if (cursor->image != NULL)
+    gst_buffer_ref (cursor->image);
+  session->cursor.info.flags &= ~HELIX_CURSOR_SHAPE;
 }
 
 /* ---- receiving ---- */
@@ -213,7 +270,16 @@ helix_frame_session_read (
     g_clear_error (error);
     result = HELIX_SESSION_AGAIN;
   }
+  /* The cursor first, for the frame to be shown with it; but not twice, or a
+   * restless one would keep frames from being seen. */
+  if (result == HELIX_SESSION_AGAIN && session->cursor_news
+      && !(session->newest_held && session->cursor_told)) {
+    session->cursor_news = FALSE;
+    session->cursor_told = TRUE;
+    return HELIX_SESSION_CURSOR;
+  }
   if (result == HELIX_SESSION_AGAIN && session->newest_held) {
+    session->cursor_told = FALSE;
     *frame = session->newest;
     session->newest.pool = NULL;
     session->newest_held = FALSE;

@@ -23,11 +23,13 @@ typedef struct {
   gint rate_den;     /* 0/1 = as they come */
   guint slots;       /* 0 = the shim's choice */
   gboolean inline_pixels;
+  gboolean cursor; /* the cursor plane, too */
 } HelixFrameWish;
 
 typedef enum {
   HELIX_SESSION_AGAIN,   /* nothing more now: poll */
   HELIX_SESSION_FRAME,   /* *frame */
+  HELIX_SESSION_CURSOR,  /* helix_frame_session_get_cursor () */
   HELIX_SESSION_WARNING, /* *error; the session goes on */
   HELIX_SESSION_LOST,    /* *error; a new connection may cure it */
   HELIX_SESSION_IDLED,   /* *error; dropped for our own long silence */
@@ -54,6 +56,21 @@ void helix_frame_session_free (HelixFrameSession *session);
 /* Replaces the subscription. */
 void helix_frame_session_subscribe (
     HelixFrameSession *session, const HelixFrameWish *wish);
+
+/* The channel of the subscription, for messages about it, and the epoch that
+ * they belong to. FALSE: there is no WELCOME yet. */
+gboolean helix_frame_session_channel (
+    HelixFrameSession *session, guint16 *channel, guint *epoch);
+/* Scanouts of the VM; 0 = there is no WELCOME yet. */
+guint helix_frame_session_scanouts (HelixFrameSession *session);
+/* Whether the shim has confirmed the subscription, or has refused it; what
+ * read () said then goes only for who has nothing else to ask for. */
+gboolean helix_frame_session_confirmed (HelixFrameSession *session);
+gboolean helix_frame_session_refused (HelixFrameSession *session);
+
+/* The cursor as it is now, with a reference of its own to the image. */
+void helix_frame_session_get_cursor (
+    HelixFrameSession *session, HelixCursor *cursor);
 
 /* Takes in what has arrived. Of several frames the newest wins; the damage
  * of the others is added to its own. */

@@ -10,6 +10,10 @@
 GST_DEBUG_CATEGORY_EXTERN (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
 
+/* ns between two warnings of a SHOW that came to nothing: each frame of a
+ * guest's compositor may bring one. */
+#define SHOW_WARNINGS (10 * GST_SECOND)
+
 /* The peer broke the rules: tell it, tell the user. */
 HelixSessionResult
 helix_session_violation (
@@ -40,6 +44,7 @@ check_scanout (HelixFrameSession *session, GError **error)
       "one of them, or give the VM more with max_outputs of its virtio-gpu "
       "device.",
       wish->scanout, session->path, session->scanouts, session->scanouts - 1);
+  session->refused = TRUE;
   return HELIX_SESSION_FAILED;
 }
 
@@ -88,6 +93,24 @@ take_welcome (HelixFrameSession *session, GError **error)
   return result;
 }
 
+/* The resource that the guest wants shown is not to be had; what was shown
+ * before goes on. */
+static HelixSessionResult
+show_failed (HelixFrameSession *session, const gchar *text, GError **error)
+{
+  guint64 now = helix_now_ns ();
+
+  GST_DEBUG ("%s: SHOW came to nothing: %s", session->path, text);
+  if (session->warned_ns != 0 && now - session->warned_ns < SHOW_WARNINGS)
+    return HELIX_SESSION_AGAIN;
+  session->warned_ns = now;
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+      "The shim at %s cannot show the resource that the guest asks for: %s. "
+      "The picture before it goes on.",
+      session->path, text);
+  return HELIX_SESSION_WARNING;
+}
+
 static HelixSessionResult
 take_error (HelixFrameSession *session, GError **error)
 {
@@ -102,11 +125,17 @@ take_error (HelixFrameSession *session, GError **error)
   if (!helix_error_is_fatal (message.code) && reader->header.channel != 0
       && reader->header.channel != session->channel)
     return HELIX_SESSION_AGAIN; /* about a subscription that is over */
+  if (message.refers == HELIX_SHOW && !helix_error_is_fatal (message.code))
+    return show_failed (session, text, error);
   if (message.code == HELIX_ERROR_UNSUPPORTED) {
     GST_WARNING ("%s: %s is not supported: %s", session->path,
         helix_type_name (message.refers), text);
     return HELIX_SESSION_AGAIN;
   }
+  session->refused = message.code == HELIX_ERROR_NO_SCANOUT
+      || message.code == HELIX_ERROR_NO_RESOURCE
+      || message.code == HELIX_ERROR_LIMIT
+      || message.code == HELIX_ERROR_NO_MEMORY;
   if (message.code == HELIX_ERROR_NO_SCANOUT
       && check_scanout (session, error) == HELIX_SESSION_FAILED)
     return HELIX_SESSION_FAILED;
@@ -144,6 +173,8 @@ take_scanout (HelixFrameSession *session, GError **error)
       reader->header.channel, (gint) scanout.scanout,
       scanout.flags & HELIX_SCANOUT_ENABLED ? "on" : "off", scanout.width,
       scanout.height, scanout.generation, scanout.resource_id);
+  if (session->reader.header.channel == session->channel)
+    session->confirmed = TRUE;
   return HELIX_SESSION_AGAIN;
 }
 
@@ -269,17 +300,13 @@ take_frame (HelixFrameSession *session, GError **error)
   return result;
 }
 
-/* Says where the pixels go. */
-HelixSessionResult
-helix_session_take_head (HelixFrameSession *session, GError **error)
+static HelixSessionResult
+take_frame_bulk (HelixFrameSession *session, GError **error)
 {
   HelixFrame *incoming = &session->incoming;
   HelixSessionResult result;
   gboolean ours;
 
-  if (!session->welcomed || session->reader.header.type != HELIX_FRAME)
-    return helix_session_violation (
-        session, "a bulk message that is no FRAME", error);
   result = take_frame_head (session, incoming, &ours, error);
   if (result != HELIX_SESSION_AGAIN || !ours)
     return result;
@@ -287,6 +314,92 @@ helix_session_take_head (HelixFrameSession *session, GError **error)
   helix_reader_bulk (&session->reader,
       helix_slot_pool_pixels (incoming->pool, incoming->info.slot));
   return result;
+}
+
+/* ---- the cursor ---- */
+
+static HelixSessionResult
+take_cursor_bulk (HelixFrameSession *session, GError **error)
+{
+  struct helix_reader *reader = &session->reader;
+  const char *why;
+
+  if (!helix_unpack_cursor (&session->incoming_cursor, reader->payload,
+          reader->payload_size, reader->header.size, &why))
+    return helix_session_violation (session, why, error);
+  if (reader->header.channel != session->channel)
+    return HELIX_SESSION_AGAIN;
+  session->incoming_shape = g_malloc (reader->bulk_size);
+  helix_reader_bulk (reader, session->incoming_shape);
+  return HELIX_SESSION_AGAIN;
+}
+
+/* A shape that is whole. */
+static void
+take_shape (HelixFrameSession *session)
+{
+  guint8 *shape = g_steal_pointer (&session->incoming_shape);
+
+  /* The subscription may have ended while it was on its way. */
+  if (session->reader.header.channel != session->channel) {
+    g_free (shape);
+    return;
+  }
+  helix_cursor_clear (&session->cursor);
+  session->cursor.info = session->incoming_cursor;
+  session->cursor.image =
+      gst_buffer_new_wrapped (shape, session->reader.bulk_size);
+  session->cursor_news = TRUE;
+}
+
+static HelixSessionResult
+take_cursor (HelixFrameSession *session, GError **error)
+{
+  struct helix_reader *reader = &session->reader;
+  const struct helix_cursor *known = &session->cursor.info;
+  struct helix_cursor cursor;
+  const char *why;
+
+  if (session->incoming_shape != NULL) {
+    take_shape (session);
+    return HELIX_SESSION_AGAIN;
+  }
+  if (reader->bulk_size > 0) /* of a subscription that is over */
+    return HELIX_SESSION_AGAIN;
+  if (!helix_unpack_cursor (&cursor, reader->payload, reader->payload_size,
+          reader->header.size, &why))
+    return helix_session_violation (session, why, error);
+  if (reader->header.channel != session->channel)
+    return HELIX_SESSION_AGAIN;
+  if (cursor.serial == 0) {
+    helix_cursor_clear (&session->cursor);
+  } else {
+    if (session->cursor.image == NULL || cursor.serial != known->serial)
+      return helix_session_violation (
+          session, "CURSOR: the shape of its serial never came", error);
+    cursor.width = known->width;
+    cursor.height = known->height;
+    cursor.hot_x = known->hot_x;
+    cursor.hot_y = known->hot_y;
+    /* A shape that nobody was told of yet is still news. */
+    cursor.flags |= known->flags & HELIX_CURSOR_SHAPE;
+  }
+  session->cursor.info = cursor;
+  session->cursor_news = TRUE;
+  return HELIX_SESSION_AGAIN;
+}
+
+/* ---- any message ---- */
+
+HelixSessionResult
+helix_session_take_head (HelixFrameSession *session, GError **error)
+{
+  if (session->welcomed && session->reader.header.type == HELIX_FRAME)
+    return take_frame_bulk (session, error);
+  if (session->welcomed && session->reader.header.type == HELIX_CURSOR)
+    return take_cursor_bulk (session, error);
+  return helix_session_violation (
+      session, "a bulk message that is neither FRAME nor CURSOR", error);
 }
 
 static void
@@ -328,6 +441,8 @@ helix_session_take_message (HelixFrameSession *session, GError **error)
       return take_pool (session, error);
     case HELIX_FRAME:
       return take_frame (session, error);
+    case HELIX_CURSOR:
+      return take_cursor (session, error);
     default:
       GST_LOG (
           "ignoring a message of type 0x%02x", session->reader.header.type);

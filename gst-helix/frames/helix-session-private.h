@@ -26,12 +26,21 @@ struct _HelixFrameSession {
   guint16 channel;
   HelixSlotPool *pool; /* of the subscription, or NULL */
   guint64 sequence;    /* of the last frame, 0 = none */
+  gboolean confirmed;  /* the subscription, by SCANOUT */
+  gboolean refused;    /* or by ERROR */
+  guint64 warned_ns;   /* of a SHOW that came to nothing, 0 = never */
 
   gboolean incoming_held;  /* pixels of `incoming` are on their way */
   gboolean incoming_stale; /* for a subscription that is over */
   HelixFrame incoming;
   gboolean newest_held;
   HelixFrame newest;
+
+  HelixCursor cursor;   /* of this subscription, or of the one before */
+  gboolean cursor_news; /* read () has not told of it */
+  gboolean cursor_told; /* it has, and of no frame since */
+  struct helix_cursor incoming_cursor;
+  guint8 *incoming_shape; /* its pixels are on their way, or NULL */
 
   guint64 heard_ns;  /* last byte */
   guint64 pinged_ns; /* last unanswered PING, 0 = none */

@@ -413,7 +413,8 @@ GST_START_TEST (test_what_is_asked_for)
   fail_unless_equals_int (subscribe.resource_id, 0);
   fail_unless_equals_int (subscribe.rate_num, 30);
   fail_unless_equals_int (subscribe.rate_den, 1);
-  fail_unless_equals_int (subscribe.flags, HELIX_SUBSCRIBE_INLINE);
+  fail_unless_equals_int (
+      subscribe.flags, HELIX_SUBSCRIBE_INLINE | HELIX_SUBSCRIBE_CURSOR);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
   gst_buffer_unref (expect_number (h, 1));
   sink_info (h, &info);

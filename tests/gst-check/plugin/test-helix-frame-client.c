@@ -235,7 +235,7 @@ GST_START_TEST (test_subscribe_anew)
   shim = fake_shim_new (path, &config);
   connect_to (client, shim);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  helix_frame_client_subscribe (client, &wish);
+  helix_frame_client_subscribe (client, &wish, FALSE);
   while (helix_now_ns () < end && fake_shim_subscription (shim).scanout != 1)
     if (helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error)

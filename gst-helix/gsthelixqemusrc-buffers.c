@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pictures of the screen as buffers: lent, converted, repeated, and with the
+ * cursor upon them. All of it is the streaming thread's.
+ */
+#include "gsthelixqemusrc-private.h"
+
+#include "gsthelixmode.h"
+#include "helix-platform.h"
+
+/* ---- the pixels ---- */
+
+/* Whether downstream may have the picture's own bytes. */
+static gboolean
+is_lendable (GstHelixQemuSrc *self)
+{
+  return helix_picture_is_native (&self->picture, &self->info)
+      && (self->downstream_meta
+          || self->picture.stride
+              == (guint) GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0));
+}
+
+static void
+free_copy (gpointer pixels)
+{
+  g_free (pixels);
+}
+
+/* The pixels of the frame, for as long as the memory lives. The last slot
+ * that the shim could still fill is neither lent nor held: whoever keeps all
+ * it gets would otherwise end the flow of frames, its own included. With
+ * `always`, a copy takes its place; else there is NULL, and the frame stays. */
+static GstMemory *
+hold_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
+{
+  gsize size = (gsize) self->picture.stride * self->picture.height;
+  guint8 *copy;
+
+  if (helix_slot_pool_free_slots (frame->pool) > 0)
+    return helix_frame_steal_memory (frame);
+  if (!always)
+    return NULL;
+  copy = g_malloc (size);
+  memcpy (copy, self->picture.pixels, size);
+  self->picture.pixels = copy;
+  helix_frame_clear (frame);
+  GST_OBJECT_LOCK (self);
+  self->counters.copied++;
+  self->counters.converted += size;
+  GST_OBJECT_UNLOCK (self);
+  return gst_memory_new_wrapped (
+      GST_MEMORY_FLAG_READONLY, copy, size, 0, size, copy, free_copy);
+}
+
+static GstBuffer *
+lend (GstHelixQemuSrc *self, GstMemory *memory)
+{
+  GstBuffer *buffer = gst_buffer_new ();
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) self->picture.stride};
+
+  gst_buffer_append_memory (buffer, gst_memory_ref (memory));
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+      GST_VIDEO_INFO_FORMAT (&self->info), self->picture.width,
+      self->picture.height, 1, offset, stride);
+  return buffer;
+}
+
+/* A canvas that is out: mapped, so that its bytes stay where they are. */
+typedef struct {
+  GstBuffer *canvas;
+  GstMapInfo map;
+} Exposed;
+
+static void
+take_back (gpointer data)
+{
+  Exposed *exposed = data;
+
+  gst_buffer_unmap (exposed->canvas, &exposed->map);
+  gst_buffer_unref (exposed->canvas);
+  g_free (exposed);
+}
+
+/* A buffer that shows the canvas, read-only: whoever wants to write it
+ * downstream gets a copy, and the canvas comes back as it left, so that the
+ * next conversion only adds what changed. The bytes are wrapped in a memory
+ * of their own because a pool throws away a buffer whose memory has another
+ * user, and a dying buffer lets go of its metas, a parent buffer among them,
+ * before its memories. NULL: the canvas cannot be mapped. */
+static GstBuffer *
+expose (GstBuffer *canvas)
+{
+  Exposed *exposed = g_new (Exposed, 1);
+  GstBuffer *buffer;
+
+  exposed->canvas = canvas;
+  if (!gst_buffer_map (canvas, &exposed->map, GST_MAP_READ)) {
+    gst_buffer_unref (canvas);
+    g_free (exposed);
+    return NULL;
+  }
+  buffer = gst_buffer_new ();
+  gst_buffer_append_memory (buffer,
+      gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, exposed->map.data,
+          exposed->map.size, 0, exposed->map.size, exposed, take_back));
+  gst_buffer_copy_into (buffer, canvas, GST_BUFFER_COPY_META, 0, -1);
+  return buffer;
+}
+
+static GstFlowReturn
+convert (GstHelixQemuSrc *self, const HelixCursor *cursor,
+    const HelixDamage *damage, GstBuffer **buffer)
+{
+  GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
+  guint64 converted = helix_convert_get_bytes (self->convert);
+  guint64 begin = helix_now_ns ();
+  GstFlowReturn flow;
+
+  flow = gst_buffer_pool_acquire_buffer (pool, buffer, NULL);
+  gst_object_unref (pool);
+  if (flow != GST_FLOW_OK)
+    return flow;
+  if (!helix_convert_run (self->convert, &self->picture, cursor, damage,
+          *buffer, self->own_pool))
+    gst_clear_buffer (buffer);
+  else if (self->own_pool)
+    *buffer = expose (*buffer);
+  if (*buffer == NULL) {
+    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
+        ("A buffer of downstream cannot be written."),
+        ("%ux%u", self->picture.width, self->picture.height));
+    return GST_FLOW_ERROR;
+  }
+  gst_helix_qemu_src_note_conversion (self, helix_now_ns () - begin,
+      helix_convert_get_bytes (self->convert) - converted);
+  return GST_FLOW_OK;
+}
+
+/* The picture, with the cursor if it is to be seen, as a buffer. `memory`
+ * holds the picture's pixels if downstream may have them. */
+static GstFlowReturn
+draw (GstHelixQemuSrc *self, GstMemory *memory, const HelixDamage *damage,
+    GstBuffer **buffer)
+{
+  const HelixCursor *cursor = self->blend ? &self->cursor : NULL;
+  struct helix_rect box;
+  gboolean seen = cursor != NULL
+      && helix_cursor_box (
+          cursor, self->picture.width, self->picture.height, &box);
+
+  self->cursor_moved = FALSE;
+  if (seen || memory == NULL || !is_lendable (self))
+    return convert (self, cursor, damage, buffer);
+  helix_convert_skip (self->convert, damage);
+  *buffer = lend (self, memory);
+  return GST_FLOW_OK;
+}
+
+/* ---- the buffers ---- */
+
+/* The running time of something `age` ns ago, later than any before it. */
+static GstClockTime
+stamp (GstHelixQemuSrc *self, guint64 age)
+{
+  GstClock *clock = gst_element_get_clock (GST_ELEMENT (self));
+  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime now = 0, pts;
+
+  if (clock != NULL) {
+    now = gst_clock_get_time (clock);
+    gst_object_unref (clock);
+  }
+  pts = now > base + age ? now - base - age : 0;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
+    pts = self->last_pts + 1;
+  self->last_pts = pts;
+  return pts;
+}
+
+static void
+add_capture (GstHelixQemuSrc *self, GstBuffer *buffer, guint64 capture_ns)
+{
+  guint64 now = helix_now_ns ();
+
+  GST_BUFFER_PTS (buffer) =
+      stamp (self, now > capture_ns ? now - capture_ns : 0);
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_capture_caps (), capture_ns, GST_CLOCK_TIME_NONE);
+}
+
+/* As it leaves: it is the last buffer, and may have to be repeated. */
+static void
+finish (GstHelixQemuSrc *self, GstBuffer *buffer)
+{
+  self->pushed_ns = helix_now_ns ();
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_pushed_caps (), self->pushed_ns, GST_CLOCK_TIME_NONE);
+}
+
+/* The picture has another size or format, or it is the first. */
+static GstFlowReturn
+reshape (GstHelixQemuSrc *self, const HelixPicture *picture)
+{
+  self->picture = *picture;
+  self->shaped = TRUE;
+  gst_clear_buffer (&self->last);
+  if (gst_base_src_negotiate (GST_BASE_SRC (self)))
+    return GST_FLOW_OK;
+  self->shaped = FALSE; /* once more with the next frame */
+  return GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self))
+      ? GST_FLOW_FLUSHING
+      : GST_FLOW_NOT_NEGOTIATED;
+}
+
+/* Whether the picture continues the one before. */
+static gboolean
+is_discont (GstHelixQemuSrc *self)
+{
+  HelixFrameClientStats stats;
+  guint breaks;
+
+  helix_frame_client_get_stats (self->client, &stats);
+  breaks = stats.reconnects + stats.switches;
+  if (breaks == self->breaks)
+    return FALSE;
+  self->breaks = breaks;
+  return TRUE;
+}
+
+GstFlowReturn
+gst_helix_qemu_src_take_frame (
+    GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
+{
+  const struct helix_frame info = frame->info;
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstMemory *memory = NULL;
+  HelixPicture picture;
+
+  /* Its slot goes back before another is needed. */
+  g_clear_pointer (&self->still, gst_memory_unref);
+  helix_picture_from_frame (&picture, frame);
+  if (!self->shaped || !helix_picture_same_shape (&picture, &self->picture))
+    flow = reshape (self, &picture);
+  if (flow != GST_FLOW_OK)
+    goto out;
+  self->picture = picture;
+  if (self->blend || is_lendable (self))
+    memory = hold_pixels (self, frame, self->blend);
+  flow = draw (self, memory, &frame->damage, buffer);
+  if (self->blend) /* the cursor may move over it */
+    self->still = g_steal_pointer (&memory);
+  if (flow != GST_FLOW_OK)
+    goto out;
+  add_capture (self, *buffer, info.capture_ns);
+  GST_BUFFER_OFFSET (*buffer) = info.sequence;
+  if (is_discont (self))
+    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
+  finish (self, *buffer);
+  gst_buffer_replace (&self->last, *buffer);
+  gst_helix_qemu_src_note_frame (self, &info, self->pushed_ns);
+out:
+  g_clear_pointer (&memory, gst_memory_unref);
+  helix_frame_clear (frame);
+  return flow;
+}
+
+/* Nothing of the screen is read again for it. It shows what was there when the
+ * cursor came to be where it is. */
+GstFlowReturn
+gst_helix_qemu_src_move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  HelixDamage none = {0};
+  GstFlowReturn flow = draw (self, self->still, &none, buffer);
+
+  if (flow != GST_FLOW_OK)
+    return flow;
+  add_capture (
+      self, *buffer, MIN (self->cursor.info.changed_ns, helix_now_ns ()));
+  GST_BUFFER_OFFSET (*buffer) = GST_BUFFER_OFFSET (self->last);
+  finish (self, *buffer);
+  gst_buffer_replace (&self->last, *buffer);
+  GST_OBJECT_LOCK (self);
+  self->counters.cursor_moves++;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+static void
+remove_stamp (GstBuffer *buffer, GstCaps *caps)
+{
+  GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (buffer, caps);
+
+  if (meta != NULL)
+    gst_buffer_remove_meta (buffer, (GstMeta *) meta);
+}
+
+/* It was not captured now, so it says nothing of when it was. */
+GstBuffer *
+gst_helix_qemu_src_repeat (GstHelixQemuSrc *self)
+{
+  GstBuffer *buffer = gst_buffer_copy (self->last);
+
+  remove_stamp (buffer, gst_helix_capture_caps ());
+  remove_stamp (buffer, gst_helix_pushed_caps ());
+  /* Keeps the memory from going back to its pool while this is under way. */
+  gst_buffer_add_parent_buffer_meta (buffer, self->last);
+  GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT);
+  GST_BUFFER_PTS (buffer) = stamp (self, 0);
+  finish (self, buffer);
+  GST_OBJECT_LOCK (self);
+  self->counters.repeated++;
+  GST_OBJECT_UNLOCK (self);
+  return buffer;
+}
