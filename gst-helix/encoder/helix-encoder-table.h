@@ -25,6 +25,10 @@ typedef struct {
   /* A property of the same unit that the bitrate must not exceed; 0 there is
    * no limit. NULL, or not there: none. */
   const gchar *ceiling;
+  /* A property that is lowered to `buffer_most` if it has its default, since
+   * with that the rate follows too slowly. NULL: none. */
+  const gchar *buffer;
+  guint buffer_most;
   HelixEncoderChange change;
   guint since[3];
 } HelixEncoderRow;

@@ -234,6 +234,27 @@ bound (GstElement *encoder, const HelixEncoderRow *row, GParamSpec *pspec,
   return number;
 }
 
+/* What an application set itself stays. */
+static void
+tighten (GstElement *encoder, const HelixEncoderRow *row)
+{
+  GParamSpec *pspec = row->buffer != NULL
+      ? g_object_class_find_property (
+          G_OBJECT_GET_CLASS (encoder), row->buffer)
+      : NULL;
+  GValue value = G_VALUE_INIT;
+
+  if (pspec == NULL)
+    return;
+  g_object_get_property (G_OBJECT (encoder), row->buffer, &value);
+  if (g_param_value_defaults (pspec, &value)
+      && get_number (encoder, row->buffer, NULL) > row->buffer_most) {
+    GST_INFO_OBJECT (encoder, "%s=%u", row->buffer, row->buffer_most);
+    g_object_set (encoder, row->buffer, row->buffer_most, NULL);
+  }
+  g_value_unset (&value);
+}
+
 HelixEncoderResult
 helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
 {
@@ -263,6 +284,7 @@ helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
   pspec = g_object_class_find_property (
       G_OBJECT_GET_CLASS (encoder), row->property);
   number = bound (encoder, row, pspec, bitrate, why);
+  tighten (encoder, row);
   set_number (encoder, row, number);
   reads = get_number (encoder, row->property, row->field);
   GST_INFO_OBJECT (encoder,
