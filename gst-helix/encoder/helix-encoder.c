@@ -239,8 +239,7 @@ static void
 tighten (GstElement *encoder, const HelixEncoderRow *row)
 {
   GParamSpec *pspec = row->buffer != NULL
-      ? g_object_class_find_property (
-          G_OBJECT_GET_CLASS (encoder), row->buffer)
+      ? g_object_class_find_property (G_OBJECT_GET_CLASS (encoder), row->buffer)
       : NULL;
   GValue value = G_VALUE_INIT;
 

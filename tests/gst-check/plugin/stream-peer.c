@@ -153,9 +153,16 @@ peer_send (StreamPeer *peer, const void *data, gsize size)
 void
 peer_hello (StreamPeer *peer, const gchar *token)
 {
+  peer_hello_as (peer, token, HELIX_ROLE_STREAM);
+}
+
+void
+peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role)
+{
   struct helix_hello hello = {.version_min = 1,
       .version_max = 1,
-      .role = HELIX_ROLE_STREAM,
+      .role = role,
+      .pid = 4711,
       .nonce = 0x1122334455667788};
   guint8 message[HELIX_MAX_MESSAGE];
 
@@ -225,13 +232,26 @@ peer_answer_ping (StreamPeer *peer)
 }
 
 static void
+got_cursor (StreamPeer *peer)
+{
+  const gchar *why = "";
+
+  fail_unless (helix_unpack_cursor (&peer->cursor, peer->reader.payload,
+                   peer->reader.payload_size, peer->reader.header.size, &why),
+      "%s", why);
+}
+
+static void
 got_head (StreamPeer *peer)
 {
   const gchar *why = "";
 
-  fail_unless (helix_unpack_unit (&peer->unit, peer->reader.payload,
-                   peer->reader.payload_size, peer->reader.header.size, &why),
-      "%s", why);
+  if (peer->reader.header.type == HELIX_CURSOR)
+    got_cursor (peer);
+  else
+    fail_unless (helix_unpack_unit (&peer->unit, peer->reader.payload,
+                     peer->reader.payload_size, peer->reader.header.size, &why),
+        "%s", why);
   g_free (peer->bulk);
   peer->bulk = g_malloc (peer->reader.bulk_size);
   helix_reader_bulk (&peer->reader, peer->bulk);
@@ -264,6 +284,9 @@ peer_next_any (StreamPeer *peer)
         fail ("the other end breaks the protocol: %s", peer->reader.why);
         break;
       case HELIX_READER_MESSAGE:
+        if (peer->reader.header.type == HELIX_CURSOR
+            && peer->reader.bulk_size == 0)
+          got_cursor (peer);
         return peer->reader.header.type;
     }
   }

@@ -19,10 +19,11 @@ G_BEGIN_DECLS
 typedef struct {
   gint fd;
   struct helix_reader reader;
-  guint8 *bulk;  /* of the last UNIT */
+  guint8 *bulk;  /* of the last UNIT, or CURSOR with a shape */
   guint64 ahead; /* ns: its clock is before helix_now_ns () by that */
   guint32 role;  /* of the HELLO that peer_welcome () answered */
   struct helix_unit unit;
+  struct helix_cursor cursor;
 } StreamPeer;
 
 /* Time on the peer's clock, by which it answers PINGs and stamps units. */
@@ -46,6 +47,7 @@ void peer_accept (StreamPeer *peer, gint listener);
 
 void peer_send (StreamPeer *peer, const void *data, gsize size);
 void peer_hello (StreamPeer *peer, const gchar *token);
+void peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role);
 /* HELLO came: answers it. */
 void peer_welcome (StreamPeer *peer);
 void peer_send_caps (StreamPeer *peer, guint32 id);

@@ -52,7 +52,11 @@ problem (gpointer user, const GError *error, gboolean fatal)
 static void
 wished (gpointer user, guint id, const struct helix_config *wish)
 {
-  NOTE (served.wishes++; served.last_wisher = id; served.last_wish = *wish);
+  NOTE (if (served.wishes++ == 0) {
+    served.first_wisher = id;
+    served.first_wish = *wish;
+  } served.last_wisher = id;
+        served.last_wish = *wish);
 }
 
 static void
@@ -68,8 +72,9 @@ show (gpointer user, guint id, const struct helix_show *show)
 static const HelixStreamServerCallbacks callbacks = {
     client_added, client_removed, keyframe_wanted, wished, show, problem};
 
-void
-served_await (const guint *count, guint wanted, const gchar *what)
+/* Waits until `*value` is `wanted`, or, if `more`, above it. */
+static void
+await (const guint32 *value, guint32 wanted, gboolean more, const gchar *what)
 {
   struct timespec end;
   gint failed = 0;
@@ -77,11 +82,29 @@ served_await (const guint *count, guint wanted, const gchar *what)
   clock_gettime (CLOCK_REALTIME, &end);
   end.tv_sec += PEER_TIMEOUT_MS / 1000;
   pthread_mutex_lock (&served.lock);
-  while (*count < wanted && failed == 0)
+  while (*value != wanted && !(more && *value > wanted) && failed == 0)
     failed = pthread_cond_timedwait (&served.changed, &served.lock, &end);
-  fail_unless_equals_int (*count, wanted);
   pthread_mutex_unlock (&served.lock);
   fail_unless (failed == 0, "%s did not come", what);
+}
+
+void
+served_await (const guint *count, guint wanted, const gchar *what)
+{
+  await (count, wanted, TRUE, what);
+  fail_unless_equals_int (served_now (count), wanted);
+}
+
+void
+served_await_at_least (const guint *count, guint wanted, const gchar *what)
+{
+  await (count, wanted, TRUE, what);
+}
+
+void
+served_await_value (const guint32 *value, guint32 wanted, const gchar *what)
+{
+  await (value, wanted, FALSE, what);
 }
 
 guint
@@ -128,6 +151,8 @@ served_setup (void)
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
   served.wishes = served.shows = 0;
+  memset (&served.last_wish, 0, sizeof served.last_wish);
+  memset (&served.last_show, 0, sizeof served.last_show);
 }
 
 void
@@ -186,6 +211,22 @@ served_join (StreamPeer *peer)
   peer_connect (peer, served.path);
   peer_hello (peer, NULL);
   fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+}
+
+void
+served_list (StreamPeer *peer)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_status status;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why;
+
+  peer_send (peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  peer_expect (peer, HELIX_STATUS);
+  fail_unless (helix_unpack_status (
+      &status, text, peer->reader.payload, peer->reader.payload_size, &why));
+  for (guint i = 0; i < status.clients; i++)
+    peer_expect (peer, HELIX_CLIENT);
 }
 
 guint64

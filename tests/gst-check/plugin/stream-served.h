@@ -23,8 +23,8 @@ struct served {
   guint added, removed, keyframes, wishes, shows, problems;
   gboolean fatal_problem;
   gchar *last_reason, *last_problem;
-  guint last_wisher;
-  struct helix_config last_wish;
+  guint first_wisher, last_wisher;
+  struct helix_config first_wish, last_wish;
   struct helix_show last_show;
   gchar *folder, *path; /* of the socket that it serves or connects to */
   HelixStreamServer *server;
@@ -47,12 +47,19 @@ void served_push (guint32 number, gboolean key, gsize size);
 guint32 served_number_of (const StreamPeer *peer);
 /* A new client, welcomed. */
 void served_join (StreamPeer *peer);
+/* Asks for a LIST and takes the answer: what the peer said before was read. */
+void served_list (StreamPeer *peer);
 /* A field of the statistics of client `index`. */
 guint64 served_client_stat (guint index, const gchar *field);
 
 /* Waits until served.`count` is `wanted`, which it must not pass. */
 void served_await (const guint *count, guint wanted, const gchar *what);
 #define AWAIT(count, wanted) served_await (&served.count, wanted, #count)
+void served_await_at_least (
+    const guint *count, guint wanted, const gchar *what);
+/* Likewise for something else in served. */
+void served_await_value (
+    const guint32 *value, guint32 wanted, const gchar *what);
 /* A counter, under the lock. */
 guint served_now (const guint *count);
 

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What peers wish of the stream server, and what they want to know of it. */
+#include <gst/check/gstcheck.h>
+#include <string.h>
+
+#include "helix-platform.h"
+#include "stream-served.h"
+
+static guint8 message[HELIX_MAX_MESSAGE];
+
+static void
+control (StreamPeer *peer)
+{
+  peer_connect (peer, served.path);
+  peer_hello_as (peer, NULL, HELIX_ROLE_CONTROL);
+  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+}
+
+static void
+say_config (StreamPeer *peer, const struct helix_config *config)
+{
+  peer_send (peer, message, helix_pack_config (message, config));
+}
+
+static void
+say_show (StreamPeer *peer, guint32 resource_id)
+{
+  struct helix_show show = {.resource_id = resource_id, .capture_ns = 5};
+
+  peer_send (peer, message, helix_pack_show (message, 0, &show));
+}
+
+/* The next message is an ERROR that ends nothing. */
+static void
+expect_error (StreamPeer *peer, guint code, guint refers)
+{
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const gchar *why;
+
+  fail_unless_equals_int (peer_next (peer), HELIX_ERROR);
+  fail_unless (helix_unpack_error (
+      &error, text, peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless_equals_int (error.code, code);
+  fail_unless_equals_int (error.refers, refers);
+  fail_unless (text[0] != '\0');
+}
+
+/* ---- CONFIG ---- */
+
+GST_START_TEST (test_wish)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT,
+      .bitrate = 3000000,
+      .scanout = 2};
+  StreamPeer peer;
+
+  served_start ();
+  served_join (&peer);
+  AWAIT (added, 1);
+  /* Nobody obeys yet: it waits. */
+  say_config (&peer, &config);
+  served_list (&peer);
+  fail_unless_equals_int (served_now (&served.wishes), 0);
+  helix_stream_server_obey (served.server);
+  AWAIT (wishes, 1);
+  fail_unless_equals_int (served.last_wish.fields, config.fields);
+  fail_unless_equals_int (served.last_wish.bitrate, 3000000);
+  fail_unless_equals_int (served.last_wish.scanout, 2);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* Thousands of wishes are a few, and the last one is among them. */
+GST_START_TEST (test_wish_flood)
+{
+  struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
+  guint64 begin = helix_now_ns (), took;
+  StreamPeer peer;
+  guint most;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  served_join (&peer);
+  for (guint i = 1; i <= 5000; i++) {
+    config.bitrate = i;
+    say_config (&peer, &config);
+  }
+  served_await_value (&served.last_wish.bitrate, 5000, "last wish");
+  took = helix_now_ns () - begin;
+  most = 2 + (guint) (took * HELIX_STREAM_SERVER_WISHES / GST_SECOND);
+  fail_unless (served_now (&served.wishes) <= most, "%u wishes in %u ms",
+      served.wishes, (guint) (took / GST_MSECOND));
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* Two peers at odds: the last writer of each field has it. */
+GST_START_TEST (test_last_writer)
+{
+  struct helix_config a = {
+      .fields = HELIX_CONFIG_BITRATE | HELIX_CONFIG_RESOURCE,
+      .bitrate = 1000,
+      .resource_id = 7};
+  struct helix_config b = {.fields = HELIX_CONFIG_BITRATE, .bitrate = 2000};
+  StreamPeer one, two;
+
+  served_start ();
+  served_join (&one);
+  served_join (&two);
+  AWAIT (added, 2);
+  say_config (&one, &a);
+  served_list (&one); /* so it was read */
+  say_config (&two, &b);
+  served_list (&two);
+  helix_stream_server_obey (served.server);
+  AWAIT (wishes, 2);
+  fail_unless_equals_int (served.first_wish.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.first_wish.resource_id, 7);
+  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_BITRATE);
+  fail_unless_equals_int (served.last_wish.bitrate, 2000);
+  fail_unless (served.last_wisher != served.first_wisher);
+  peer_clear (&one);
+  peer_clear (&two);
+}
+GST_END_TEST;
+
+/* Whoever says it and leaves at once has said it. */
+GST_START_TEST (test_wish_and_leave)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_RATE, .rate_num = 15, .rate_den = 2};
+  guint8 all[2 * HELIX_MAX_MESSAGE];
+  StreamPeer peer;
+  gsize size;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  size = helix_pack_config (all, &config);
+  size += helix_pack_bye (all + size, HELIX_BYE_CLOSING, "that is all");
+  peer_send (&peer, all, size);
+  peer_clear (&peer);
+  AWAIT (wishes, 1);
+  fail_unless_equals_int (served.last_wish.rate_num, 15);
+  fail_unless_equals_int (served.last_wish.rate_den, 2);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_wish)
+{
+  struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
+  StreamPeer peer;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  served_join (&peer);
+  say_config (&peer, &config);
+  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
+  AWAIT (removed, 1);
+  fail_unless_equals_int (served_now (&served.wishes), 0);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* ---- SHOW ---- */
+
+GST_START_TEST (test_show)
+{
+  StreamPeer peer;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  say_show (&peer, 12);
+  AWAIT (shows, 1);
+  fail_unless_equals_int (served.last_show.resource_id, 12);
+  fail_unless_equals_uint64 (served.last_show.capture_ns, 5);
+  say_show (&peer, SERVED_NO_RESOURCE);
+  expect_error (&peer, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_show_flood)
+{
+  guint64 begin = helix_now_ns (), took;
+  StreamPeer peer;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  for (guint i = 1; i <= 5000; i++)
+    say_show (&peer, 1000 + i);
+  served_await_value (&served.last_show.resource_id, 6000, "last picture");
+  took = helix_now_ns () - begin;
+  fail_unless (served_now (&served.shows) <= 2 + took / (4 * GST_MSECOND));
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* ---- the control role ---- */
+
+/* No stream, no place taken from those who watch, no announcement; but a
+ * keyframe when asked for, and a place of its own that is not endless. */
+GST_START_TEST (test_control_role)
+{
+  struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
+  StreamPeer peer[HELIX_STREAM_SERVER_MAX_CONTROL], one_more, watching;
+
+  served_start_with (TRUE, NULL, 1, TRUE);
+  served_set_caps ();
+  for (guint i = 0; i < G_N_ELEMENTS (peer); i++)
+    control (&peer[i]);
+  peer_connect (&one_more, served.path);
+  peer_hello_as (&one_more, NULL, HELIX_ROLE_CONTROL);
+  peer_expect_refusal (&one_more, HELIX_ERROR_BUSY);
+  peer_clear (&one_more);
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 0);
+  fail_unless_equals_int (served_now (&served.keyframes), 0);
+  peer_send (&peer[0], message, helix_pack_keyframe (message, &keyframe));
+  AWAIT (keyframes, 1);
+
+  served_join (&watching);
+  AWAIT (added, 1);
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 1);
+  served_push (0, TRUE, 100);
+  peer_expect (&watching, HELIX_UNIT);
+  /* The first thing to come is the answer to LIST: no CAPS, no UNIT. */
+  peer_send (&peer[0], message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (&peer[0]), HELIX_STATUS);
+  for (guint i = 0; i < G_N_ELEMENTS (peer); i++)
+    peer_clear (&peer[i]);
+  peer_clear (&watching);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_control_needs_token)
+{
+  StreamPeer peer;
+
+  served_start_with (TRUE, "secret", 4, TRUE);
+  peer_connect (&peer, served.path);
+  peer_hello_as (&peer, "guess", HELIX_ROLE_CONTROL);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+  peer_connect (&peer, served.path);
+  peer_hello_as (&peer, "secret", HELIX_ROLE_CONTROL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* One that watched and now only steers is one viewer less. */
+GST_START_TEST (test_change_of_role)
+{
+  StreamPeer peer;
+
+  served_start ();
+  served_set_caps ();
+  served_join (&peer);
+  AWAIT (added, 1);
+  peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  AWAIT (removed, 1);
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 0);
+  served_push (0, TRUE, 100);
+  peer_hello_as (&peer, NULL, HELIX_ROLE_STREAM);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  AWAIT (added, 2);
+  served_push (1, TRUE, 100);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_int (served_number_of (&peer), 1);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* ---- LIST ---- */
+
+static void
+next_client (StreamPeer *peer, struct helix_client *client, gchar *name)
+{
+  const gchar *why;
+
+  fail_unless_equals_int (peer_next (peer), HELIX_CLIENT);
+  fail_unless (helix_unpack_client (
+      client, name, peer->reader.payload, peer->reader.payload_size, &why));
+}
+
+GST_START_TEST (test_list)
+{
+  struct helix_stats stats = {
+      .units = 1, .bytes = 100, .last_sequence = 0, .latency_ns = 12345};
+  gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
+  struct helix_status status;
+  struct helix_client client;
+  StreamPeer watching, asking;
+  const gchar *why;
+
+  served_start ();
+  served_set_caps ();
+  helix_stream_server_describe (served.server, "x264enc, H.264 640x480");
+  served_join (&watching);
+  AWAIT (added, 1);
+  control (&asking);
+  peer_send (&asking, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (&asking), HELIX_STATUS);
+  fail_unless (helix_unpack_status (
+      &status, text, asking.reader.payload, asking.reader.payload_size, &why));
+  fail_unless_equals_uint64 (status.last_ns, HELIX_NONE64);
+  next_client (&asking, &client, name);
+  next_client (&asking, &client, name);
+  fail_unless_equals_uint64 (client.received, HELIX_NONE64);
+  fail_unless_equals_uint64 (client.latency_ns, HELIX_NONE64);
+  fail_unless_equals_uint64 (client.last_ns, HELIX_NONE64);
+
+  served_push (0, TRUE, 100);
+  served_push (1, FALSE, 50);
+  peer_expect (&watching, HELIX_UNIT);
+  peer_expect (&watching, HELIX_UNIT);
+  peer_send (&watching, message, helix_pack_stats (message, &stats));
+  served_list (&watching);
+  peer_send (&asking, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (&asking), HELIX_STATUS);
+  fail_unless (helix_unpack_status (
+      &status, text, asking.reader.payload, asking.reader.payload_size, &why));
+  fail_unless_equals_string (text, "x264enc, H.264 640x480");
+  fail_unless (status.uptime_ns > 0 && status.uptime_ns < 600 * GST_SECOND);
+  fail_unless_equals_uint64 (status.frames, 2);
+  fail_unless_equals_uint64 (status.bytes, 150);
+  fail_unless_equals_uint64 (status.keyframes, 1);
+  fail_unless_equals_uint64 (status.dropped, 0);
+  fail_unless (status.last_ns < status.uptime_ns);
+  fail_unless_equals_int (status.clients, 2);
+  fail_unless_equals_int (status.width, 640);
+  fail_unless_equals_int (status.height, 480);
+
+  next_client (&asking, &client, name);
+  fail_unless_equals_int (client.index, 0);
+  fail_unless_equals_int (client.flags, HELIX_CLIENT_YOU);
+  fail_unless_equals_int (client.role, HELIX_ROLE_CONTROL);
+  fail_unless_equals_int (client.pid, 4711);
+  next_client (&asking, &client, name);
+  fail_unless_equals_int (client.index, 1);
+  fail_unless_equals_int (client.flags, 0);
+  fail_unless_equals_int (client.role, HELIX_ROLE_STREAM);
+  fail_unless (g_str_has_prefix (name, "test, unix:pid="), "%s", name);
+  fail_unless_equals_uint64 (client.frames, 2);
+  fail_unless_equals_uint64 (client.received, 1);
+  fail_unless_equals_uint64 (client.latency_ns, 12345);
+  fail_unless (client.last_ns < client.connected_ns);
+  peer_clear (&watching);
+  peer_clear (&asking);
+}
+GST_END_TEST;
+
+/* Who asks without reading costs no memory, and the others nothing. */
+GST_START_TEST (test_list_flood)
+{
+  static guint8 lists[HELIX_HEADER_SIZE * 1000];
+  StreamPeer peer, other;
+
+  served_start ();
+  served_join (&other);
+  control (&peer);
+  for (guint i = 0; i < 1000; i++)
+    helix_pack_empty (lists + i * HELIX_HEADER_SIZE, HELIX_LIST, 0);
+  for (guint i = 0; i < 50; i++)
+    peer_send (&peer, lists, sizeof lists);
+  /* 100 answers were sent for and are there; nothing was refused. */
+  for (guint i = 0; i < 100; i++)
+    peer_expect (&peer, HELIX_STATUS);
+  served_list (&other);
+  fail_unless_equals_int (served_now (&served.problems), 0);
+  peer_clear (&peer);
+  peer_clear (&other);
+}
+GST_END_TEST;
+
+/* ---- KEYFRAME ---- */
+
+/* One that comes soon after another is not forgotten. */
+GST_START_TEST (test_keyframe_kept)
+{
+  struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
+  StreamPeer peer;
+  guint n = 0;
+
+  served_start ();
+  served_set_caps ();
+  served_join (&peer);
+  AWAIT (keyframes, 1);
+  served_push (n++, TRUE, 100);
+  peer_expect (&peer, HELIX_UNIT);
+  for (guint i = 0; i < 2; i++) {
+    peer_send (&peer, message, helix_pack_keyframe (message, &keyframe));
+    served_list (&peer);
+    served_await_at_least (&served.keyframes, 2 + i, "keyframe request");
+    served_push (n++, TRUE, 100);
+    peer_expect (&peer, HELIX_UNIT);
+  }
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+static Suite *
+helix_stream_server_control_suite (void)
+{
+  Suite *s = suite_create ("helix-stream-server-control");
+  TCase *tc = tcase_create ("control");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, served_setup, served_teardown);
+  tcase_add_test (tc, test_wish);
+  tcase_add_test (tc, test_wish_flood);
+  tcase_add_test (tc, test_last_writer);
+  tcase_add_test (tc, test_wish_and_leave);
+  tcase_add_test (tc, test_bad_wish);
+  tcase_add_test (tc, test_show);
+  tcase_add_test (tc, test_show_flood);
+  tcase_add_test (tc, test_control_role);
+  tcase_add_test (tc, test_control_needs_token);
+  tcase_add_test (tc, test_change_of_role);
+  tcase_add_test (tc, test_list);
+  tcase_add_test (tc, test_list_flood);
+  tcase_add_test (tc, test_keyframe_kept);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_stream_server_control);
