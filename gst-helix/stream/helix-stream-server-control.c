@@ -164,18 +164,23 @@ say_client (HelixStreamSession *asker, const HelixStreamSession *session,
       asker, message, helix_pack_client (message, &client, name));
 }
 
+/* In the order of their coming. If there are more than are named, the asker
+ * is named all the same. */
 static void
 answer_list (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
 {
-  guint listed = count_listed (self), index = 0;
+  guint places = count_listed (self), index = 0;
+  gboolean named = FALSE;
 
   say_status (self, asker, now);
-  say_client (asker, asker, index++, now);
-  for (guint i = 0; i < self->sessions->len && index < listed; i++) {
+  for (guint i = 0; i < self->sessions->len && index < places; i++) {
     const HelixStreamSession *session = self->sessions->pdata[i];
 
-    if (session != asker && session->state == HELIX_STREAM_SESSION_LIVE)
-      say_client (asker, session, index++, now);
+    if (session->state != HELIX_STREAM_SESSION_LIVE
+        || (session != asker && !named && index + 1 == places))
+      continue;
+    named |= session == asker;
+    say_client (asker, session, index++, now);
   }
 }
 
