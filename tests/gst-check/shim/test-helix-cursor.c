@@ -39,12 +39,13 @@ point (struct test_shim *test, uint32_t scanout, int32_t x, int32_t y,
 {
   static uint8_t pixels[HELIX_MAX_CURSOR * HELIX_MAX_CURSOR * 4];
   const struct helix_cursor_shape shape = {size, size + 1, 1, 2, pixels};
+  const size_t bytes = size * (size + 1) * 4;
 
-  for (uint32_t i = 0; i < size * (size + 1) * 4; i++)
+  for (size_t i = 0; i < bytes; i++)
     pixels[i] = (uint8_t) (seed + i);
   helix_shim_display_cursor (test->shim, scanout, true, x, y, &shape);
   /* Copied: whatever becomes of these, the plane has its own. */
-  memset (pixels, 0xee, sizeof pixels);
+  memset (pixels, 0xee, bytes);
 }
 
 static void
@@ -62,12 +63,14 @@ take (struct test_client *client, uint16_t channel, uint32_t serial,
   uint8_t *pixels;
   struct helix_cursor cursor = test_client_cursor (client, channel, &pixels);
   uint32_t bytes = cursor.width * cursor.height * 4;
+  guint wrong = 0;
 
   fail_unless_equals_int (cursor.serial, serial);
   fail_unless_equals_int (
       !!(cursor.flags & HELIX_CURSOR_SHAPE), with_shape ? 1 : 0);
   for (uint32_t i = 0; with_shape && i < bytes; i++)
-    fail_unless (pixels[i] == (uint8_t) (seed + i), "byte %u", i);
+    wrong += pixels[i] != (uint8_t) (seed + i);
+  fail_unless_equals_int (wrong, 0);
   g_free (pixels);
   return cursor;
 }
@@ -261,7 +264,7 @@ GST_START_TEST (test_flood)
   struct test_shim *test = new_shim ();
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
   struct helix_cursor cursor = {0};
-  const int32_t last = 200000;
+  const int32_t last = 20000;
   uint64_t before, after;
 
   point (test, 0, 0, 0, 16, 200);
@@ -282,7 +285,9 @@ GST_START_TEST (test_flood)
       point (test, 0, i, -i, 16, (uint8_t) (i / 100));
     else
       move (test, 0, i, -i);
-  fail_unless (test_stats (test).cursors <= after + 1);
+  after = test_stats (test).cursors;
+  fail_unless (
+      (after - before) * bytes <= waiting (client) + bytes + 16 * 17 * 4);
   test_client_pause (client, false);
   while (cursor.x != (uint32_t) last) {
     uint8_t *pixels;
@@ -310,7 +315,7 @@ GST_START_TEST (test_gone_while_waiting)
     subscribe (client, 1, 0);
     test_client_settle (client);
     test_client_pause (client, true);
-    for (int32_t i = 0; i < 20000; i++)
+    for (int32_t i = 0; i < 2000; i++)
       point (test, 0, i, i, 16, (uint8_t) i);
     if (round == 0) {
       subscribe (client, 1, 0);
