@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helix doctor on the way from the VM to the host's pipeline: each failure is
+ * staged, and has to be named.
+ */
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "stream-pipeline.h"
+#include "tool-peer.h"
+#include "tool-run.h"
+
+/* Doctor, on the host, about `socket`. The stream is nobody's: what fails
+ * before it decides the status. */
+static ToolRun *
+doctor (const gchar *socket)
+{
+  return tool_run ("doctor --socket=%s", socket);
+}
+
+GST_START_TEST (test_no_vm)
+{
+  g_autoptr (ToolRun) run = tool_run ("doctor --host");
+
+  tool_expect_end (run, 10, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "vm", "no VM that exports its screen was found");
+  tool_expect (run, "FAIL", "vm", "Start QEMU with -device helix-export");
+  tool_expect (run, "-", "socket", "not looked at");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_two_vms)
+{
+  g_autofree gchar *other = g_strconcat (tool_folder, "/other.sock", NULL);
+  ToolChild *a = tool_sim_new (tool_socket, "");
+  ToolChild *b = tool_sim_new (other, "");
+  g_autoptr (ToolRun) run = tool_run ("doctor");
+
+  tool_expect_end (run, 10, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "vm", "2 VMs");
+  tool_expect (run, "FAIL", "vm", other);
+  tool_expect (run, "FAIL", "vm", "Say --socket PATH");
+  tool_child_end (a, SIGTERM);
+  tool_child_end (b, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_socket)
+{
+  g_autoptr (ToolRun) run = doctor (tool_socket);
+
+  tool_expect_end (run, 11, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "socket", "there is no socket at");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_file_of_the_kind)
+{
+  g_autoptr (ToolRun) run = NULL;
+
+  fail_unless (g_file_set_contents (tool_socket, "", 0, NULL));
+  run = doctor (tool_socket);
+  tool_expect_end (run, 11, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "socket", "it is a regular file");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_path_too_long)
+{
+  g_autofree gchar *name = g_strnfill (120, 'x');
+  g_autofree gchar *path = g_build_filename (tool_folder, name, NULL);
+  g_autoptr (ToolRun) run = doctor (path);
+
+  tool_expect_end (run, 11, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "socket", "is too long for a socket");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_stale_socket)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autofree gchar *left = g_strdup_printf (
+      "left behind by pid %ld, which is gone", (long) sim->pid);
+  g_autoptr (ToolRun) run = NULL;
+
+  tool_child_end (sim, SIGKILL);
+  run = doctor (tool_socket);
+  tool_expect_end (run, 12, TOOL_DEAD_S);
+  tool_expect (run, "OK", "socket", "is a socket");
+  tool_expect (run, "FAIL", "listen", "nobody listens");
+  tool_expect (run, "FAIL", "listen", left);
+  tool_expect (run, "FAIL", "listen", "it replaces the file by itself");
+}
+GST_END_TEST;
+
+/* A socket that its maker has not listened on, and no lock file. */
+GST_START_TEST (test_nobody_listens)
+{
+  gint fd = helix_socket (AF_UNIX);
+  g_autoptr (ToolRun) run = NULL;
+
+  fail_unless (helix_unix_bind (fd, tool_socket) == 0);
+  run = doctor (tool_socket);
+  tool_expect_end (run, 12, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "listen", "left behind by a QEMU that is gone");
+  close (fd);
+}
+GST_END_TEST;
+
+/* Root may do everything: as root, doctor runs as another user. */
+static ToolRun *
+run_as_stranger (void)
+{
+  const gchar *program = g_getenv ("HELIX_TOOL");
+  g_autofree gchar *arguments =
+      g_strdup_printf ("doctor --socket=%s", tool_socket);
+  g_autofree gchar *copy = g_build_filename (tool_folder, "helix", NULL);
+  g_autofree gchar *registry =
+      g_strdup_printf ("GST_REGISTRY_1_0=%s/registry.nobody", tool_folder);
+  const gchar *environment[] = {registry, NULL};
+  gchar *bytes;
+  gsize size;
+
+  if (geteuid () != 0)
+    return tool_run_as (program, NULL, 0, arguments);
+  /* Where that user can reach it. */
+  fail_unless (g_file_get_contents (program, &bytes, &size, NULL));
+  fail_unless (g_file_set_contents (copy, bytes, (gssize) size, NULL));
+  g_free (bytes);
+  g_chmod (copy, 0755);
+  g_chmod (tool_folder, 0755);
+  return tool_run_as (copy, environment, 65534, arguments);
+}
+
+GST_START_TEST (test_no_permission)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autoptr (ToolRun) run = NULL;
+
+  g_chmod (tool_socket, geteuid () == 0 ? 0600 : 0);
+  run = run_as_stranger ();
+  tool_expect_end (run, 12, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "listen", "no permission to connect");
+  tool_expect (run, "FAIL", "listen", "as the user that runs QEMU");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* The file lets it in, but the shim asks the kernel who it is. */
+GST_START_TEST (test_wrong_user)
+{
+  ToolChild *sim;
+  g_autoptr (ToolRun) run = NULL;
+
+  if (geteuid () != 0)
+    return; /* there is only one user */
+  sim = tool_sim_new (tool_socket, "");
+  g_chmod (tool_socket, 0666);
+  run = run_as_stranger ();
+  fail_unless (run->status == 13 || run->status == 14, "%s", run->out);
+  fail_unless (strstr (run->out, "refuses (auth)") != NULL, "%s", run->out);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+static const struct {
+  PeerKind kind;
+  gint status;
+  const gchar *hop, *text;
+} strangers[] = {
+    {PEER_SILENT, 13, "ping", "it says nothing"},
+    {PEER_CLOSES, 13, "ping", "the other end closed the connection"},
+    {PEER_VNC, 13, "ping", "a VNC server answers there"},
+    {PEER_WEB, 13, "ping", "a web server answers there"},
+    {PEER_FLOOD, 13, "ping", "it takes nothing that it is sent"},
+    {PEER_ECHO, 14, "shim", "it sends back what it is sent"},
+    {PEER_OLD, 14, "shim", "the dialect from before version 1"},
+    {PEER_DEAF, 14, "shim", "it says nothing more"},
+    {PEER_SHIM_BUSY, 14, "shim", "16 clients are connected already"},
+    {PEER_SHIM_OFF, 15, "scanout", "every scanout is off (0 off, 1 off)"},
+    {PEER_SHIM_FRAMELESS, 16, "frames", "no picture of scanout 0"},
+};
+
+GST_START_TEST (test_strangers)
+{
+  ToolPeer *peer = tool_peer_new (strangers[__i__].kind, tool_socket);
+  g_autoptr (ToolRun) run = doctor (tool_socket);
+
+  tool_expect_end (run, strangers[__i__].status, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", strangers[__i__].hop, strangers[__i__].text);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+/* Everything is served by the dead: no longer than all of them together. */
+GST_START_TEST (test_all_dead)
+{
+  ToolPeer *shim = tool_peer_new (PEER_SILENT, tool_socket);
+  ToolPeer *stream = tool_peer_new (PEER_SILENT, NULL);
+  g_autoptr (ToolRun) run = tool_run ("doctor --socket=%s --address=%s",
+      tool_socket, tool_peer_address (stream));
+
+  tool_expect_end (run, 13, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "answer", "it says nothing");
+  tool_peer_free (shim);
+  tool_peer_free (stream);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_stopped)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autofree gchar *remedy =
+      g_strdup_printf ("Continue it (kill -CONT %ld)", (long) sim->pid);
+  g_autoptr (ToolRun) run = NULL;
+
+  kill (sim->pid, SIGSTOP);
+  run = doctor (tool_socket);
+  tool_expect_end (run, 13, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "ping", "that process is stopped (SIGSTOP)");
+  tool_expect (run, "FAIL", "ping", remedy);
+  tool_child_end (sim, SIGKILL);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_such_scanout)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
+  g_autoptr (ToolRun) run =
+      tool_run ("doctor --socket=%s --scanout=2", tool_socket);
+
+  tool_expect_end (run, 15, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "scanout", "there is no scanout 2");
+  tool_expect (run, "FAIL", "scanout", "0 640x96, 1 640x96");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_scanout_off)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
+  g_autoptr (ToolRun) off = tool_run ("scanout 1 off");
+  g_autoptr (ToolRun) run = tool_run ("doctor --scanout=1");
+
+  tool_expect_end (off, 0, TOOL_DEAD_S);
+  tool_expect_end (run, 15, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "scanout", "scanout 1 is off");
+  tool_expect (run, "FAIL", "scanout", "helix scanout 1 1920x1080");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_pipeline)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--rate=30");
+  g_autoptr (ToolRun) run = tool_run ("doctor");
+
+  tool_expect_end (run, 19, TOOL_HEALTHY_S);
+  tool_expect (run, "OK", "vm", "one VM exports its screen");
+  tool_expect (run, "OK", "frames", "frames a second");
+  tool_expect (run, "FAIL", "pipeline", "no host pipeline watches this VM");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* A screen on which nothing moves is no failure. */
+GST_START_TEST (test_still_screen)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--pattern=static");
+  g_autoptr (ToolRun) run = tool_run ("doctor");
+
+  tool_expect (run, "OK", "frames", "then still");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* A shim from before LIST: what it cannot tell is no failure either. */
+GST_START_TEST (test_shim_without_list)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_OLD, tool_socket);
+  g_autoptr (ToolRun) run = doctor (tool_socket);
+
+  tool_expect (run, "NOTE", "pipeline", "too old to tell");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_pipeline_on_dead_scanout)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
+  GstElement *pipeline;
+  g_autoptr (ToolRun) off = tool_run ("scanout 1 off");
+  g_autoptr (ToolRun) run = NULL;
+
+  tool_expect_end (off, 0, TOOL_DEAD_S);
+  pipeline = pipeline_play (pipeline_launch (
+      "helixqemusrc socket-path=%s scanout=1 ! fakesink", tool_socket));
+  run = tool_await ("FAIL", "pipeline", "doctor");
+  tool_expect_end (run, 19, TOOL_HEALTHY_S);
+  tool_expect (run, "FAIL", "pipeline", "watches scanout 1, which is off");
+  tool_expect (run, "FAIL", "pipeline", "0 640x96, 1 off");
+  pipeline_end (pipeline);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_pipeline_stopped)
+{
+  const gchar *launch = g_getenv ("GST_LAUNCH");
+  g_autofree gchar *line = g_strdup_printf (
+      "%s -q helixqemusrc socket-path=%s ! fakesink", launch, tool_socket);
+  g_autoptr (ToolRun) before = NULL;
+  g_autoptr (ToolRun) run = NULL;
+  ToolChild *sim, *host;
+
+  if (launch == NULL)
+    return; /* not with the sanitizers */
+  sim = tool_sim_new (tool_socket, "");
+  host = tool_child_new (line, FALSE);
+  before = tool_await ("OK", "pipeline", "doctor");
+  kill (host->pid, SIGSTOP);
+  run = tool_run ("doctor");
+  tool_expect_end (run, 19, TOOL_HEALTHY_S);
+  tool_expect (run, "FAIL", "pipeline", "is stopped");
+  tool_expect (run, "FAIL", "pipeline", "kill -CONT");
+  tool_child_end (host, SIGKILL);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* GStreamer without any plugin of the system, with ours or without. */
+static ToolRun *
+run_bare (gboolean ours)
+{
+  g_autofree gchar *none =
+      g_strdup_printf ("GST_PLUGIN_SYSTEM_PATH_1_0=%s/none", tool_folder);
+  g_autofree gchar *registry =
+      g_strdup_printf ("GST_REGISTRY_1_0=%s/registry.%d", tool_folder, ours);
+  g_autofree gchar *arguments =
+      g_strdup_printf ("doctor --socket=%s", tool_socket);
+  const gchar *environment[] = {
+      none, registry, ours ? NULL : "GST_PLUGIN_PATH_1_0=", NULL};
+
+  return tool_run_as (g_getenv ("HELIX_TOOL"), environment, 0, arguments);
+}
+
+GST_START_TEST (test_no_encoder)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autoptr (ToolRun) run = run_bare (TRUE);
+
+  tool_expect_end (run, 18, TOOL_DEAD_S);
+  tool_expect (run, "OK", "plugin", "finds helixqemusrc and helixguestsink");
+  tool_expect (run, "FAIL", "encoder", "no encoder");
+  tool_expect (run, "FAIL", "encoder", "gstreamer1.0-plugins-ugly");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_plugin)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autoptr (ToolRun) run = run_bare (FALSE);
+
+  tool_expect_end (run, 17, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "plugin", "does not find helixqemusrc");
+  tool_expect (run, "FAIL", "plugin", "Set GST_PLUGIN_PATH");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+static Suite *
+helix_doctor_frames_suite (void)
+{
+  Suite *s = suite_create ("helix-doctor-frames");
+  TCase *tc = tcase_create ("staged");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
+  tcase_add_test (tc, test_no_vm);
+  tcase_add_test (tc, test_two_vms);
+  tcase_add_test (tc, test_no_socket);
+  tcase_add_test (tc, test_no_file_of_the_kind);
+  tcase_add_test (tc, test_path_too_long);
+  tcase_add_test (tc, test_stale_socket);
+  tcase_add_test (tc, test_nobody_listens);
+  tcase_add_test (tc, test_no_permission);
+  tcase_add_test (tc, test_wrong_user);
+  tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
+  tcase_add_test (tc, test_all_dead);
+  tcase_add_test (tc, test_stopped);
+  tcase_add_test (tc, test_no_such_scanout);
+  tcase_add_test (tc, test_scanout_off);
+  tcase_add_test (tc, test_no_pipeline);
+  tcase_add_test (tc, test_still_screen);
+  tcase_add_test (tc, test_shim_without_list);
+  tcase_add_test (tc, test_pipeline_on_dead_scanout);
+  tcase_add_test (tc, test_pipeline_stopped);
+  tcase_add_test (tc, test_no_encoder);
+  tcase_add_test (tc, test_no_plugin);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_doctor_frames);

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helix doctor on the way from the host's pipeline to the guest, from both
+ * sides: each failure is staged, and has to be named; and all is well.
+ */
+#include <arpa/inet.h>
+#include <gst/check/gstcheck.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "stream-pipeline.h"
+#include "tool-peer.h"
+#include "tool-run.h"
+
+#define ENCODER \
+  "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=600"
+
+static ToolChild *sim;
+static GstElement *host, *guest;
+
+/* A VM and a host pipeline whose sink has these properties. */
+static void
+start_host (const gchar *screen, const gchar *sink)
+{
+  sim = tool_sim_new (tool_socket, screen);
+  host =
+      pipeline_play (pipeline_launch ("helixqemusrc socket-path=%s ! " ENCODER
+                                      " ! helixguestsink address=%s %s",
+          tool_socket, tool_address, sink));
+}
+
+static void
+start_guest (void)
+{
+  guest = pipeline_play (pipeline_launch (
+      "helixsrc address=%s ! h264parse ! fakesink", tool_address));
+}
+
+/* At the end of each test: GStreamer's check waits for its tasks before a
+ * teardown is called. */
+static void
+stop (void)
+{
+  if (guest != NULL)
+    pipeline_end (guest);
+  if (host != NULL)
+    pipeline_end (host);
+  if (sim != NULL)
+    tool_child_end (sim, SIGTERM);
+  guest = host = NULL;
+  sim = NULL;
+}
+
+/* ---- all is well ---- */
+
+GST_START_TEST (test_healthy_host)
+{
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+
+  start_host ("--rate=30", "");
+  start_guest ();
+  ready = tool_await ("OK", "guest", "doctor");
+  run = tool_run ("doctor");
+  tool_expect_end (run, 0, TOOL_HEALTHY_S);
+  tool_expect (run, "OK", "pipeline", "watches scanout 0");
+  tool_expect (run, "OK", "units", "units a second");
+  tool_expect (run, "OK", "guest", "helixsrc");
+  fail_if (strstr (run->out, "FAIL") != NULL, "%s", run->out);
+  stop ();
+}
+GST_END_TEST;
+
+/* A still screen makes units on demand only; that is no failure. */
+GST_START_TEST (test_healthy_still)
+{
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+
+  sim = tool_sim_new (tool_socket, "--pattern=static");
+  host = pipeline_play (
+      pipeline_launch ("helixqemusrc socket-path=%s keepalive-time=0 ! " ENCODER
+                       " ! helixguestsink address=%s",
+          tool_socket, tool_address));
+  start_guest ();
+  ready = tool_await ("OK", "guest", "doctor");
+  run = tool_run ("doctor");
+  tool_expect_end (run, 0, TOOL_HEALTHY_S);
+  tool_expect (run, "OK", "units", "the screen is still");
+  stop ();
+}
+GST_END_TEST;
+
+GST_START_TEST (test_healthy_guest)
+{
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+
+  start_host ("--rate=30", "");
+  ready = tool_await ("OK", "units", "doctor");
+  run = tool_run ("doctor --guest");
+  tool_expect_end (run, 0, TOOL_HEALTHY_S);
+  tool_expect (run, "OK", "units", "the first keyframe came after");
+  tool_expect (run, "OK", "parse", "H.264 640x96");
+  tool_expect (run, "OK", "decode", "pictures");
+  stop ();
+}
+GST_END_TEST;
+
+/* ---- the way there ---- */
+
+GST_START_TEST (test_nobody_serves)
+{
+  g_autoptr (ToolRun) run = tool_run ("doctor --guest");
+
+  tool_expect_end (run, 20, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "connect", "cannot connect to unix:");
+  tool_expect (run, "FAIL", "connect", "helix doctor on the host");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_address)
+{
+  g_autoptr (ToolRun) run = tool_run ("doctor --guest --address=5900");
+
+  tool_expect_end (run, 20, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "connect", "5900 is no address");
+}
+GST_END_TEST;
+
+/* Nobody accepts, and the queue is full: SYNs go unanswered, as from a
+ * machine that is gone. */
+GST_START_TEST (test_dead_machine)
+{
+  struct sockaddr_in local = {.sin_family = AF_INET};
+  socklen_t size = sizeof local;
+  gint listener = helix_socket (AF_INET), fillers[8];
+  g_autoptr (ToolRun) run = NULL;
+
+  local.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  fail_unless (bind (listener, (struct sockaddr *) &local, size) == 0);
+  fail_unless (listen (listener, 0) == 0);
+  fail_unless (getsockname (listener, (struct sockaddr *) &local, &size) == 0);
+  for (guint i = 0; i < G_N_ELEMENTS (fillers); i++) {
+    fillers[i] = helix_socket (AF_INET);
+    (void) connect (fillers[i], (struct sockaddr *) &local, size);
+  }
+  run = tool_run (
+      "doctor --guest --address=tcp:127.0.0.1:%u", ntohs (local.sin_port));
+  tool_expect_end (run, 20, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "connect", g_strerror (ETIMEDOUT));
+  for (guint i = 0; i < G_N_ELEMENTS (fillers); i++)
+    close (fillers[i]);
+  close (listener);
+}
+GST_END_TEST;
+
+static const struct {
+  PeerKind kind;
+  const gchar *side;
+  gint status;
+  const gchar *verdict, *hop, *text;
+} strangers[] = {
+    /* the port is another program's */
+    {PEER_VNC, "guest", 21, "FAIL", "answer", "a VNC server answers there"},
+    {PEER_WEB, "guest", 21, "FAIL", "answer", "a web server answers there"},
+    {PEER_SILENT, "guest", 21, "FAIL", "answer", "it says nothing"},
+    {PEER_CLOSES, "guest", 21, "FAIL", "answer", "closed the connection"},
+    {PEER_FLOOD, "guest", 21, "FAIL", "answer", "it takes nothing that"},
+    {PEER_ECHO, "guest", 22, "FAIL", "stream", "it sends back what it is sent"},
+    {PEER_OLD, "guest", 22, "FAIL", "stream", "from before version 1"},
+    {PEER_DEAF, "guest", 22, "FAIL", "stream", "it says nothing more"},
+    /* what a guest meets */
+    {PEER_STREAM_KEYLESS, "guest", 23, "FAIL", "units", "ignores force-key"},
+    {PEER_STREAM_EMPTY, "guest", 23, "FAIL", "units", "none has come to"},
+    {PEER_STREAM_STUCK, "guest", 23, "FAIL", "units", "is paused or stuck"},
+    {PEER_STREAM_NO_SPS, "guest", 25, "FAIL", "parse", "it has 0 SPS, 0 PPS"},
+    {PEER_STREAM_UNKNOWN, "guest", 25, "FAIL", "parse", "of what kind"},
+    {PEER_STREAM_GARBAGE, "guest", 26, "FAIL", "decode", "no picture came out"},
+    /* what a host meets; without a VM its status is that of the first hop */
+    {PEER_STREAM_KEYLESS, "host", 10, "FAIL", "units", "no keyframe is among"},
+    {PEER_STREAM_EMPTY, "host", 10, "FAIL", "units", "none has come since"},
+    {PEER_STREAM_STUCK, "host", 10, "FAIL", "units", "the last one came 9.0 s"},
+    {PEER_STREAM_LONELY, "host", 10, "FAIL", "guest", "no guest is connected"},
+    {PEER_STREAM_UNHEARD, "host", 10, "FAIL", "guest", "receives nothing"},
+};
+
+GST_START_TEST (test_strangers)
+{
+  ToolPeer *peer = tool_peer_new (strangers[__i__].kind, NULL);
+  g_autoptr (ToolRun) run = tool_run ("doctor --%s --address=%s",
+      strangers[__i__].side, tool_peer_address (peer));
+
+  tool_expect_end (run, strangers[__i__].status, TOOL_DEAD_S);
+  tool_expect (run, strangers[__i__].verdict, strangers[__i__].hop,
+      strangers[__i__].text);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+/* Who has taken the port is named, where the system tells. */
+GST_START_TEST (test_port_taken)
+{
+  ToolPeer *peer = tool_peer_new (PEER_VNC, NULL);
+  g_autofree gchar *who =
+      g_strdup_printf ("which is pid %ld", (long) getpid ());
+  g_autoptr (ToolRun) run =
+      tool_run ("doctor --host --address=%s", tool_peer_address (peer));
+
+  tool_expect (run, "FAIL", "answer", "a VNC server answers there");
+  tool_expect (run, "FAIL", "answer", "Another program has that address");
+  if (access ("/proc/net/tcp", R_OK) == 0)
+    tool_expect (run, "FAIL", "answer", who);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_token)
+{
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) none = NULL;
+  g_autoptr (ToolRun) wrong = NULL;
+  g_autoptr (ToolRun) guests = NULL;
+
+  start_host ("--rate=30", "token=secret");
+  ready = tool_await ("OK", "units", "doctor --token=secret");
+  none = tool_run ("doctor");
+  tool_expect_end (none, 22, TOOL_DEAD_S);
+  tool_expect (none, "FAIL", "stream", "refuses (auth)");
+  tool_expect (none, "FAIL", "stream", "Say --token");
+  wrong = tool_run ("doctor --token=guess");
+  tool_expect_end (wrong, 22, TOOL_DEAD_S);
+  tool_expect (wrong, "FAIL", "stream", "Give --token the token");
+  /* PONG came all the same: the hop is alive. */
+  tool_expect (wrong, "OK", "answer", "PONG");
+  guests = tool_run ("doctor --guest --token=guess");
+  tool_expect_end (guests, 22, TOOL_DEAD_S);
+  stop ();
+}
+GST_END_TEST;
+
+/* ---- behind it ---- */
+
+GST_START_TEST (test_no_guest)
+{
+  g_autoptr (ToolRun) run = NULL;
+
+  start_host ("--rate=30", "");
+  run = tool_await ("FAIL", "guest", "doctor");
+  tool_expect_end (run, 24, TOOL_HEALTHY_S);
+  tool_expect (run, "FAIL", "guest", "no guest is connected");
+  stop ();
+}
+GST_END_TEST;
+
+/* The guest is connected, and the host's pipeline stands still. */
+GST_START_TEST (test_paused)
+{
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+
+  start_host ("--rate=30", "");
+  start_guest ();
+  ready = tool_await ("OK", "guest", "doctor");
+  gst_element_set_state (host, GST_STATE_PAUSED);
+  run = tool_await ("FAIL", "units", "doctor");
+  tool_expect (run, "FAIL", "units", "no encoded units come");
+  tool_expect (run, "FAIL", "units", "Set the host's pipeline to PLAYING");
+  stop ();
+}
+GST_END_TEST;
+
+GST_START_TEST (test_sink_stopped)
+{
+  const gchar *launch = g_getenv ("GST_LAUNCH");
+  g_autofree gchar *line = g_strdup_printf (
+      "%s -q helixqemusrc socket-path=%s ! " ENCODER " ! helixguestsink",
+      launch, tool_socket);
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+  ToolChild *child;
+
+  if (launch == NULL)
+    return; /* not with the sanitizers */
+  sim = tool_sim_new (tool_socket, "");
+  child = tool_child_new (line, FALSE);
+  ready = tool_await ("OK", "units", "doctor");
+  kill (child->pid, SIGSTOP);
+  run = tool_run ("doctor --guest");
+  tool_expect_end (run, 21, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "answer", "that process is stopped (SIGSTOP)");
+  tool_child_end (child, SIGKILL);
+  stop ();
+}
+GST_END_TEST;
+
+/* Units arrive, but nothing here can decode them: not the stream's fault. */
+GST_START_TEST (test_no_decoder)
+{
+  g_autofree gchar *none =
+      g_strdup_printf ("GST_PLUGIN_SYSTEM_PATH_1_0=%s/none", tool_folder);
+  g_autofree gchar *registry =
+      g_strdup_printf ("GST_REGISTRY_1_0=%s/registry", tool_folder);
+  const gchar *environment[] = {none, registry, NULL};
+  g_autoptr (ToolRun) ready = NULL;
+  g_autoptr (ToolRun) run = NULL;
+
+  start_host ("--rate=30", "");
+  ready = tool_await ("OK", "units", "doctor");
+  run = tool_run_as (g_getenv ("HELIX_TOOL"), environment, 0, "doctor --guest");
+  tool_expect_end (run, 0, TOOL_DEAD_S);
+  tool_expect (run, "NOTE", "decode", "no decoder for video/x-h264");
+  stop ();
+}
+GST_END_TEST;
+
+static Suite *
+helix_doctor_stream_suite (void)
+{
+  Suite *s = suite_create ("helix-doctor-stream");
+  TCase *tc = tcase_create ("staged");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
+  tcase_add_test (tc, test_healthy_host);
+  tcase_add_test (tc, test_healthy_still);
+  tcase_add_test (tc, test_healthy_guest);
+  tcase_add_test (tc, test_nobody_serves);
+  tcase_add_test (tc, test_no_address);
+  tcase_add_test (tc, test_dead_machine);
+  tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
+  tcase_add_test (tc, test_port_taken);
+  tcase_add_test (tc, test_token);
+  tcase_add_test (tc, test_no_guest);
+  tcase_add_test (tc, test_paused);
+  tcase_add_test (tc, test_sink_stopped);
+  tcase_add_test (tc, test_no_decoder);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_doctor_stream);

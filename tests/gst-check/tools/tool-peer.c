@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tool-peer.h"
+
+#include <arpa/inet.h>
+#include <gst/check/gstcheck.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-reader.h"
+
+#define MS G_GUINT64_CONSTANT (1000000)
+
+struct _ToolPeer {
+  PeerKind kind;
+  gchar *address;
+  gint listener, fd;
+  gint wakeup[2]; /* raised: end */
+  GThread *thread;
+  struct helix_reader reader;
+};
+
+static const guint8 no_sps[] = {0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x10};
+/* SPS, PPS and an IDR slice by their first bytes, and noise behind. */
+static const guint8 garbage[] = {0, 0, 0, 1, 0x67, 0xff, 0xff, 0xfe, 0x5a, 0, 0,
+    0, 1, 0x68, 0xa5, 0x5a, 0, 0, 0, 1, 0x65, 0xde, 0xad, 0xbe, 0xef};
+
+/* Waits for `events`, or the end: FALSE. */
+static gboolean
+wait_for (ToolPeer *self, gint fd, short events)
+{
+  struct pollfd fds[2] = {
+      {.fd = fd, .events = events}, {.fd = self->wakeup[0], .events = POLLIN}};
+
+  return poll (fds, 2, -1) > 0 && fds[1].revents == 0;
+}
+
+/* FALSE: the connection or the peer is over. */
+static gboolean
+say (ToolPeer *self, const void *data, gsize size)
+{
+  while (size > 0) {
+    struct iovec iov = {.iov_base = (void *) data, .iov_len = size};
+    gssize n;
+
+    if (!wait_for (self, self->fd, POLLOUT))
+      return FALSE;
+    n = helix_send (self->fd, &iov, 1, -1);
+    if (n < 0)
+      return FALSE;
+    data = (const guint8 *) data + n;
+    size -= (gsize) n;
+  }
+  return TRUE;
+}
+
+/* ---- strangers ---- */
+
+static void
+serve_stranger (ToolPeer *self)
+{
+  static const gchar vnc[] = "RFB 003.008\n",
+                     web[] = "HTTP/1.1 400 Bad\r\n\r\n";
+  guint8 buffer[512], message[HELIX_MAX_MESSAGE];
+  gssize n;
+
+  if (self->kind == PEER_VNC && !say (self, vnc, sizeof vnc - 1))
+    return;
+  if (self->kind == PEER_FLOOD)
+    while (say (self, message, helix_pack_empty (message, HELIX_PING, 0)))
+      ;
+  while (self->kind != PEER_CLOSES && wait_for (self, self->fd, POLLIN)) {
+    n = helix_recv (self->fd, buffer, sizeof buffer, NULL);
+    if (n <= 0 || (self->kind == PEER_ECHO && !say (self, buffer, (gsize) n))
+        || (self->kind == PEER_WEB && !say (self, web, sizeof web - 1)))
+      return;
+  }
+}
+
+/* ---- those that speak ---- */
+
+static gboolean
+say_old_error (ToolPeer *self)
+{
+  struct helix_header header = {
+      .magic = HELIX_MAGIC, .type = HELIX_ERROR, .size = 260};
+  guint8 message[HELIX_HEADER_SIZE + 260] = {0};
+
+  helix_pack_header (message, &header);
+  /* error_code -1, then a text of 256 bytes */
+  memset (message + HELIX_HEADER_SIZE, 0xff, 4);
+  return say (self, message, sizeof message);
+}
+
+static gboolean
+say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
+{
+  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  struct helix_welcome welcome = {.version = 1, .scanouts = shim ? 2 : 0};
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_hello hello;
+  const gchar *why;
+
+  if (!helix_unpack_hello (&hello, token, name, self->reader.payload,
+          self->reader.payload_size, &why))
+    return FALSE;
+  welcome.nonce = hello.nonce;
+  welcome.role = *role = hello.role;
+  return say (
+      self, message, helix_pack_welcome (message, &welcome, "staged 0.1.0"));
+}
+
+static gboolean
+say_scanouts (ToolPeer *self)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  for (guint i = 0; i < 2; i++) {
+    struct helix_scanout scanout = {.scanout = i, .generation = 1};
+
+    if (i == 0 && self->kind != PEER_SHIM_OFF) {
+      scanout.flags = HELIX_SCANOUT_ENABLED;
+      scanout.resource_id = 1;
+      scanout.width = 640;
+      scanout.height = 96;
+      scanout.fourcc = HELIX_FOURCC_BGRX;
+    }
+    if (!say (self, message, helix_pack_scanout (message, 0, &scanout)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+say_status (ToolPeer *self)
+{
+  gboolean unheard = self->kind == PEER_STREAM_UNHEARD;
+  struct helix_status status = {.uptime_ns = 20000 * MS,
+      .frames = 100,
+      .keyframes = self->kind == PEER_STREAM_KEYLESS ? 0 : 3,
+      .last_ns = self->kind == PEER_STREAM_STUCK ? 9000 * MS : 10 * MS,
+      .clients = unheard ? 2 : 1};
+  struct helix_client client = {.flags = HELIX_CLIENT_YOU,
+      .role = HELIX_ROLE_CONTROL,
+      .scanout = HELIX_NONE32,
+      .received = HELIX_NONE64,
+      .latency_ns = HELIX_NONE64,
+      .last_ns = HELIX_NONE64};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (self->kind == PEER_STREAM_EMPTY) {
+    status.frames = status.keyframes = 0;
+    status.last_ns = HELIX_NONE64;
+  }
+  if (!say (self, message, helix_pack_status (message, &status, "staged"))
+      || !say (self, message, helix_pack_client (message, &client, "you")))
+    return FALSE;
+  client.index = 1;
+  client.flags = 0;
+  client.role = HELIX_ROLE_STREAM;
+  client.connected_ns = 10000 * MS;
+  client.frames = 90;
+  return !unheard
+      || say (self, message, helix_pack_client (message, &client, "a guest"));
+}
+
+static gboolean
+say_units (ToolPeer *self)
+{
+  struct helix_caps caps = {.caps_id = 1,
+      .codec = HELIX_CODEC_H264,
+      .width = 640,
+      .height = 96,
+      .rate_num = 30,
+      .rate_den = 1,
+      .par_num = 1,
+      .par_den = 1};
+  struct helix_unit unit = {.dts = HELIX_NONE64,
+      .duration = HELIX_NONE64,
+      .capture_ns = HELIX_NONE64,
+      .caps_id = 1,
+      .flags = HELIX_UNIT_KEY};
+  const guint8 *data = self->kind == PEER_STREAM_GARBAGE ? garbage : no_sps;
+  gsize size =
+      self->kind == PEER_STREAM_GARBAGE ? sizeof garbage : sizeof no_sps;
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (self->kind < PEER_STREAM_NO_SPS)
+    return TRUE;
+  if (self->kind != PEER_STREAM_UNKNOWN
+      && !say (self, message, helix_pack_caps (message, &caps)))
+    return FALSE;
+  for (guint i = 1; i <= 3; i++) {
+    unit.sequence = i;
+    unit.running_time = i * 33 * MS;
+    if (!say (self, message, helix_pack_unit (message, &unit, (guint32) size))
+        || !say (self, data, size))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+answer_hello (ToolPeer *self)
+{
+  gboolean shim =
+      self->kind >= PEER_SHIM_OFF && self->kind < PEER_STREAM_KEYLESS;
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint32 role;
+
+  if (self->kind == PEER_OLD)
+    return say_old_error (self);
+  if (self->kind == PEER_DEAF)
+    return TRUE;
+  if (self->kind == PEER_SHIM_BUSY) {
+    say (self, message,
+        helix_pack_error (message, 0, HELIX_ERROR_BUSY, HELIX_HELLO,
+            "16 clients are connected already"));
+    return FALSE;
+  }
+  if (!say_welcome (self, shim, &role))
+    return FALSE;
+  if (shim)
+    return say_scanouts (self);
+  return role != HELIX_ROLE_STREAM || say_units (self);
+}
+
+static gboolean
+answer (ToolPeer *self)
+{
+  const struct helix_header *header = &self->reader.header;
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  switch (header->type) {
+    case HELIX_PING:
+      return say (self, message,
+          helix_pack_pong_for (message, header, self->reader.payload,
+              helix_now_ns (), helix_now_ns ()));
+    case HELIX_HELLO:
+      return answer_hello (self);
+    case HELIX_LIST:
+      if (self->kind == PEER_SHIM_OLD)
+        return say (self, message,
+            helix_pack_error (message, 0, HELIX_ERROR_UNSUPPORTED, HELIX_LIST,
+                "what is that?"));
+      return say_status (self);
+    default:
+      return TRUE;
+  }
+}
+
+static void
+serve_speaker (ToolPeer *self)
+{
+  helix_reader_init (&self->reader);
+  while (wait_for (self, self->fd, POLLIN)) {
+    uint8_t *ptr;
+    size_t len;
+    gssize n;
+
+    helix_reader_want (&self->reader, &ptr, &len);
+    n = helix_recv (self->fd, ptr, len, NULL);
+    if (n <= 0)
+      return;
+    switch (helix_reader_got (&self->reader, (size_t) n)) {
+      case HELIX_READER_MESSAGE:
+        if (!answer (self))
+          return;
+        break;
+      case HELIX_READER_ERROR:
+        return;
+      default:
+        break;
+    }
+  }
+}
+
+static gpointer
+run (gpointer data)
+{
+  ToolPeer *self = data;
+
+  while (wait_for (self, self->listener, POLLIN)) {
+    self->fd = helix_accept (self->listener);
+    if (self->fd < 0)
+      continue;
+    if (self->kind < PEER_OLD)
+      serve_stranger (self);
+    else
+      serve_speaker (self);
+    close (self->fd);
+  }
+  return NULL;
+}
+
+ToolPeer *
+tool_peer_new (PeerKind kind, const gchar *path)
+{
+  ToolPeer *self = g_new0 (ToolPeer, 1);
+  struct sockaddr_in local = {.sin_family = AF_INET};
+  socklen_t size = sizeof local;
+
+  self->kind = kind;
+  self->listener = helix_socket (path != NULL ? AF_UNIX : AF_INET);
+  fail_unless (self->listener >= 0);
+  if (path != NULL) {
+    fail_unless (helix_unix_bind (self->listener, path) == 0);
+    self->address = g_strdup_printf ("unix:%s", path);
+  } else {
+    local.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    fail_unless (bind (self->listener, (struct sockaddr *) &local, size) == 0);
+    fail_unless (
+        getsockname (self->listener, (struct sockaddr *) &local, &size) == 0);
+    self->address =
+        g_strdup_printf ("tcp:127.0.0.1:%u", ntohs (local.sin_port));
+  }
+  fail_unless (listen (self->listener, 8) == 0);
+  fail_unless (helix_wakeup_open (self->wakeup) == 0);
+  self->thread = g_thread_new ("tool-peer", run, self);
+  return self;
+}
+
+void
+tool_peer_free (ToolPeer *self)
+{
+  helix_wakeup_raise (self->wakeup);
+  g_thread_join (self->thread);
+  close (self->listener);
+  helix_wakeup_close (self->wakeup);
+  g_free (self->address);
+  g_free (self);
+}
+
+const gchar *
+tool_peer_address (const ToolPeer *self)
+{
+  return self->address;
+}

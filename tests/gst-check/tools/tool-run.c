@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tool-run.h"
+
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define AWAIT_S 20
+
+gchar *tool_folder, *tool_socket, *tool_address;
+
+gdouble
+tool_scale (void)
+{
+  const gchar *text = g_getenv ("CK_TIMEOUT_MULTIPLIER");
+  gdouble scale = text != NULL ? g_ascii_strtod (text, NULL) : 1;
+
+  return MAX (scale, 1);
+}
+
+static void
+become (gpointer data)
+{
+  guint uid = GPOINTER_TO_UINT (data);
+
+  if (uid != 0 && (setgid (uid) < 0 || setuid (uid) < 0))
+    _exit (127);
+}
+
+ToolRun *
+tool_run_as (const gchar *program, const gchar *const *environment, guint uid,
+    const gchar *arguments)
+{
+  g_autofree gchar *line = g_strdup_printf ("%s %s", program, arguments);
+  ToolRun *run = g_new0 (ToolRun, 1);
+  gchar **envp = g_get_environ (), **argv = NULL;
+  GError *error = NULL;
+  gint64 before;
+  gint status;
+
+  for (guint i = 0; environment != NULL && environment[i] != NULL; i++) {
+    g_auto (GStrv) parts = g_strsplit (environment[i], "=", 2);
+
+    envp = g_environ_setenv (envp, parts[0], parts[1], TRUE);
+  }
+  before = g_get_monotonic_time ();
+  fail_unless (g_shell_parse_argv (line, NULL, &argv, &error), "%s",
+      error ? error->message : "");
+  fail_unless (
+      g_spawn_sync (NULL, argv, envp, G_SPAWN_DEFAULT, become,
+          GUINT_TO_POINTER (uid), &run->out, &run->err, &status, &error),
+      "%s: %s", line, error ? error->message : "");
+  run->seconds = (gdouble) (g_get_monotonic_time () - before) / G_USEC_PER_SEC;
+  run->status = WIFEXITED (status) ? WEXITSTATUS (status) : -1;
+  /* For whoever has to find out why a test failed. */
+  g_test_message ("%s", line);
+  GST_INFO ("%s: status %d after %.2f s\n%s%s", line, run->status, run->seconds,
+      run->out, run->err);
+  g_strfreev (argv);
+  g_strfreev (envp);
+  return run;
+}
+
+ToolRun *
+tool_run (const gchar *format, ...)
+{
+  const gchar *program = g_getenv ("HELIX_TOOL");
+  g_autofree gchar *arguments = NULL;
+  va_list args;
+
+  fail_unless (program != NULL, "HELIX_TOOL does not name helix");
+  va_start (args, format);
+  arguments = g_strdup_vprintf (format, args);
+  va_end (args);
+  return tool_run_as (program, NULL, 0, arguments);
+}
+
+void
+tool_run_free (ToolRun *run)
+{
+  g_free (run->out);
+  g_free (run->err);
+  g_free (run);
+}
+
+/* The line "VERDICT hop  ..." or NULL. */
+static gchar *
+line_of (const ToolRun *run, const gchar *verdict, const gchar *hop)
+{
+  g_autofree gchar *start = g_strdup_printf ("%-4s %-10s ", verdict, hop);
+  g_auto (GStrv) lines = g_strsplit (run->out, "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL; i++)
+    if (g_str_has_prefix (lines[i], start))
+      return g_strdup (lines[i]);
+  return NULL;
+}
+
+void
+tool_expect (const ToolRun *run, const gchar *verdict, const gchar *hop,
+    const gchar *text)
+{
+  g_autofree gchar *line = line_of (run, verdict, hop);
+
+  fail_unless (line != NULL && strstr (line, text) != NULL,
+      "no line '%s %s' with '%s' in:\n%s%s", verdict, hop, text, run->out,
+      run->err);
+}
+
+void
+tool_expect_end (const ToolRun *run, gint status, gdouble seconds)
+{
+  fail_unless (run->status == status, "status %d, not %d:\n%s%s", run->status,
+      status, run->out, run->err);
+  fail_unless (run->seconds <= seconds * tool_scale (),
+      "took %.2f s, not %.0f:\n%s", run->seconds, seconds, run->out);
+}
+
+ToolRun *
+tool_await (const gchar *verdict, const gchar *hop, const gchar *arguments)
+{
+  gint64 end = g_get_monotonic_time ()
+      + (gint64) (AWAIT_S * tool_scale () * G_USEC_PER_SEC);
+
+  for (;;) {
+    ToolRun *run = tool_run ("%s", arguments);
+    g_autofree gchar *line = line_of (run, verdict, hop);
+
+    if (line != NULL)
+      return run;
+    fail_unless (g_get_monotonic_time () < end, "never '%s %s':\n%s%s", verdict,
+        hop, run->out, run->err);
+    tool_run_free (run);
+  }
+}
+
+/* ---- surroundings ---- */
+
+void
+tool_setup (void)
+{
+  tool_folder = g_dir_make_tmp ("helix-tool-XXXXXX", NULL);
+  fail_unless (tool_folder != NULL);
+  tool_socket = g_build_filename (tool_folder, "vm.sock", NULL);
+  tool_address = g_strdup_printf ("unix:%s/stream", tool_folder);
+  g_setenv ("XDG_RUNTIME_DIR", tool_folder, TRUE);
+  g_setenv ("HELIX_ADDRESS", tool_address, TRUE);
+  g_unsetenv ("HELIX_SOCKET");
+}
+
+static void
+remove_tree (const gchar *path)
+{
+  GDir *dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK)
+      ? NULL
+      : g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *entry = g_build_filename (path, name, NULL);
+
+    remove_tree (entry);
+  }
+  if (dir != NULL)
+    g_dir_close (dir);
+  g_remove (path);
+}
+
+void
+tool_teardown (void)
+{
+  g_chmod (tool_folder, 0700);
+  remove_tree (tool_folder);
+  g_clear_pointer (&tool_folder, g_free);
+  g_clear_pointer (&tool_socket, g_free);
+  g_clear_pointer (&tool_address, g_free);
+}
+
+ToolChild *
+tool_child_new (const gchar *line, gboolean ready)
+{
+  ToolChild *child = g_new0 (ToolChild, 1);
+  GError *error = NULL;
+  gchar **argv = NULL;
+  gchar byte = 0;
+
+  fail_unless (g_shell_parse_argv (line, NULL, &argv, &error)
+          && g_spawn_async_with_pipes (NULL, argv, NULL,
+              G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, NULL, NULL,
+              &child->pid, NULL, &child->out, NULL, &error),
+      "%s: %s", line, error ? error->message : "");
+  while (ready && byte != '\n')
+    fail_unless (read (child->out, &byte, 1) == 1, "%s ended", line);
+  g_strfreev (argv);
+  return child;
+}
+
+ToolChild *
+tool_sim_new (const gchar *path, const gchar *options)
+{
+  /* It ends by itself, should the test not live to end it. */
+  g_autofree gchar *line = g_strdup_printf (
+      "%s --quiet --socket=%s --size=640x96 %s %s", g_getenv ("HELIX_SIM"),
+      path, options, strstr (options, "static") ? "" : "--frames=9000 --exit");
+
+  return tool_child_new (line, TRUE);
+}
+
+void
+tool_child_end (ToolChild *child, gint signal)
+{
+  kill (child->pid, signal);
+  kill (child->pid, SIGCONT);
+  waitpid (child->pid, NULL, 0);
+  close (child->out);
+  g_free (child);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `helix` ($HELIX_TOOL) as a child of a test, and what there is for it to
+ * look at: folders, ports, helix-shim-sim ($HELIX_SIM).
+ */
+#ifndef TOOL_RUN_H
+#define TOOL_RUN_H
+
+#include <glib.h>
+
+/* Bounds of issue and manual, in seconds; tool_scale () times that where the
+ * tests run under a tool that slows them down. */
+#define TOOL_HEALTHY_S 3
+#define TOOL_DEAD_S 6
+
+typedef struct {
+  gint status; /* exit status; -1 = a signal ended it */
+  gchar *out, *err;
+  gdouble seconds;
+} ToolRun;
+
+/* Runs "helix ARGUMENTS" to its end. */
+ToolRun *tool_run (const gchar *format, ...) G_GNUC_PRINTF (1, 2);
+/* Another program in its place, with further variables (NULL-terminated
+ * "NAME=value") and, with `uid`, as that user. */
+ToolRun *tool_run_as (const gchar *program, const gchar *const *environment,
+    guint uid, const gchar *arguments);
+void tool_run_free (ToolRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ToolRun, tool_run_free)
+
+/* The line of a hop has this verdict and contains this text. */
+void tool_expect (const ToolRun *run, const gchar *verdict, const gchar *hop,
+    const gchar *text);
+/* It ended with that status, within so many seconds (scaled). */
+void tool_expect_end (const ToolRun *run, gint status, gdouble seconds);
+gdouble tool_scale (void);
+
+/* A folder of the test's own, $XDG_RUNTIME_DIR from then on; an address for a
+ * stream in it. Both are gone after tool_teardown (). */
+extern gchar *tool_folder, *tool_socket, *tool_address;
+void tool_setup (void);
+void tool_teardown (void);
+
+/* A process to be looked at. It has its say on standard output ("listening
+ * on …") before the call returns, if `ready`. */
+typedef struct {
+  GPid pid;
+  gint out;
+} ToolChild;
+ToolChild *tool_child_new (const gchar *line, gboolean ready);
+/* helix-shim-sim on `path`, with further options. */
+ToolChild *tool_sim_new (const gchar *path, const gchar *options);
+/* Sends the signal, waits for the end. */
+void tool_child_end (ToolChild *child, gint signal);
+
+/* Runs helix until the line of `hop` has `verdict`; fails after 20 s. What
+ * the pieces under test need until they are all there varies. */
+ToolRun *tool_await (
+    const gchar *verdict, const gchar *hop, const gchar *arguments);
+
+#endif /* TOOL_RUN_H */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helix bench: receives as helixsrc does, and counts.
+ */
+#include <stdio.h>
+
+#include "helix-figures.h"
+#include "helix-hop.h"
+#include "helix-platform.h"
+#include "helix-side.h"
+#include "helix-tool.h"
+#include "helix-transport.h"
+
+#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
+#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
+
+#define ANSWER_MS 3000
+#define FIRST_UNIT_NS (5 * NS_PER_S)
+#define MAX_SECONDS 86400
+
+/* As helixsrc asks for the time: quickly at first, then once a second. */
+#define FAST_CLOCKS 8
+#define FAST_CLOCK_NS (50 * NS_PER_MS)
+#define CLOCK_NS NS_PER_S
+
+typedef struct {
+  gchar *address, *token;
+  gint seconds;
+  gdouble target;
+  gboolean json;
+} Options;
+
+typedef struct {
+  HelixHop *hop;
+  HelixFigures *figures; /* from the first keyframe on */
+  struct helix_stats told;
+  struct helix_caps caps;
+  guint clocks;
+  guint64 next_clock, next_stats;
+} Bench;
+
+static void
+send_stats (Bench *self, guint64 now)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  /* So that top and doctor on the host see that units arrive. */
+  if (self->told.units > 0)
+    helix_hop_send (self->hop, message, helix_pack_stats (message, &self->told),
+        now + CLOCK_NS, NULL);
+  self->next_stats = now + NS_PER_S;
+}
+
+static void
+keep_up (Bench *self)
+{
+  guint64 now = helix_now_ns ();
+
+  if (now >= self->next_clock) {
+    helix_hop_ask_clock (self->hop);
+    self->next_clock =
+        now + (++self->clocks < FAST_CLOCKS ? FAST_CLOCK_NS : CLOCK_NS);
+  }
+  if (now >= self->next_stats)
+    send_stats (self, now);
+}
+
+/* Capture to receipt in the host's time, or NONE64. */
+static guint64
+latency_of (const Bench *self, const struct helix_unit *unit)
+{
+  guint64 arrived = self->hop->arrived_ns, error;
+  gint64 offset;
+
+  if (unit->capture_ns == HELIX_NONE64
+      || !helix_clock_offset_get (&self->hop->clock, arrived, &offset, &error))
+    return HELIX_NONE64;
+  arrived += (guint64) offset;
+  return arrived > unit->capture_ns ? arrived - unit->capture_ns : 0;
+}
+
+static void
+take_unit (Bench *self)
+{
+  const struct helix_reader *r = &self->hop->reader;
+  struct helix_unit unit;
+  const gchar *why;
+  gboolean key;
+
+  if (!helix_unpack_unit (
+          &unit, r->payload, r->payload_size, r->header.size, &why))
+    return;
+  key = (unit.flags & HELIX_UNIT_KEY) != 0;
+  if (self->figures == NULL && key)
+    self->figures = helix_figures_new (self->hop->arrived_ns);
+  if (self->figures == NULL)
+    return;
+  helix_figures_unit (self->figures, self->hop->arrived_ns, r->bulk_size, key,
+      unit.sequence, latency_of (self, &unit));
+  self->told.units = self->figures->units;
+  self->told.bytes = self->figures->bytes;
+  self->told.keyframes = self->figures->keyframes;
+  self->told.lost = self->figures->lost;
+  self->told.last_sequence = unit.sequence;
+  self->told.latency_ns = self->figures->latency.count > 0
+      ? helix_histogram_percentile (&self->figures->latency, 50)
+      : HELIX_NONE64;
+}
+
+/* Until `seconds` after the first keyframe. FALSE: it could not. */
+static gboolean
+receive (Bench *self, guint seconds, GError **error)
+{
+  guint64 end = helix_now_ns () + FIRST_UNIT_NS;
+  gboolean begun = FALSE;
+
+  while (helix_now_ns () < end) {
+    g_autoptr (GError) mine = NULL;
+    const gchar *why;
+
+    keep_up (self);
+    if (!helix_hop_next (self->hop, MIN (end, self->next_clock), &mine)) {
+      if (mine->code == HELIX_HOP_ERROR_SILENT)
+        continue;
+      g_propagate_error (error, g_steal_pointer (&mine));
+      return FALSE;
+    }
+    if (self->hop->reader.header.type == HELIX_CAPS)
+      helix_unpack_caps (&self->caps, self->hop->reader.payload,
+          self->hop->reader.payload_size, &why);
+    if (self->hop->reader.header.type == HELIX_UNIT)
+      take_unit (self);
+    if (!begun && self->figures != NULL) {
+      begun = TRUE;
+      end = self->figures->began + seconds * NS_PER_S;
+    }
+  }
+  if (self->figures == NULL) {
+    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_SILENT,
+        "no keyframe came within 5 s");
+    return FALSE;
+  }
+  helix_figures_end (self->figures, end);
+  return TRUE;
+}
+
+static void
+report (const Bench *self, const Options *options, const gchar *address)
+{
+  if (options->json) {
+    g_autoptr (HelixJson) json = helix_json_new ();
+
+    helix_json_object (json, NULL);
+    helix_json_text (json, "address", address);
+    helix_json_text (json, "server", self->hop->name);
+    helix_json_uint (json, "width", self->caps.width);
+    helix_json_uint (json, "height", self->caps.height);
+    helix_figures_json (self->figures, options->target, json);
+    helix_json_end_object (json);
+    printf ("%s\n", json->text->str);
+    return;
+  }
+  printf ("from        %s, %s, %ux%u\n", address, self->hop->name,
+      self->caps.width, self->caps.height);
+  helix_figures_print (self->figures, options->target);
+}
+
+static HelixHop *
+join (const gchar *text, const gchar *token, GError **error)
+{
+  g_autoptr (HelixAddress) address = helix_address_parse (text, error);
+  HelixHop *hop;
+  gint fd;
+
+  if (address == NULL)
+    return NULL;
+  fd = helix_transport_connect (address, NULL, ANSWER_MS, error);
+  if (fd < 0)
+    return NULL;
+  hop = helix_hop_new (fd, helix_transport_outlives_session (address));
+  if (helix_hop_hello (hop, HELIX_ROLE_STREAM, token,
+          helix_now_ns () + ANSWER_MS * NS_PER_MS, error))
+    return hop;
+  helix_hop_free (hop);
+  g_prefix_error (error, "%s: ", text);
+  return NULL;
+}
+
+static gint
+run (const Options *options)
+{
+  g_autofree gchar *why = NULL;
+  g_autofree gchar *address = g_strdup (options->address);
+  g_autoptr (HelixHop) hop = NULL;
+  g_autoptr (GError) error = NULL;
+  Bench self = {0};
+  gint status = HELIX_EXIT_FAILED;
+
+  if (address == NULL)
+    address = helix_side_address (helix_side_detect ("/", &why));
+  self.hop = hop = join (address, options->token, &error);
+  if (hop != NULL && receive (&self, (guint) options->seconds, &error)) {
+    report (&self, options, address);
+    status = HELIX_EXIT_GOOD;
+  } else {
+    helix_tool_complain (
+        "bench", "%s; helix doctor tells more", error->message);
+  }
+  helix_figures_free (self.figures);
+  return status;
+}
+
+gint
+helix_bench_main (gint argc, gchar **argv)
+{
+  Options options = {.seconds = 10, .target = 60};
+  const GOptionEntry entries[] = {
+      {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
+          "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
+      {"token", 't', 0, G_OPTION_ARG_STRING, &options.token,
+          "What helixguestsink asks for (its property token)", "TOKEN"},
+      {"seconds", 'd', 0, G_OPTION_ARG_INT, &options.seconds,
+          "How long to measure, from the first keyframe on (default 10)", "N"},
+      {"target", 0, 0, G_OPTION_ARG_DOUBLE, &options.target,
+          "Units a second that are wanted (default 60)", "FPS"},
+      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
+          "One JSON object in place of the lines", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  gint status = HELIX_EXIT_USAGE;
+
+  if (helix_tool_options ("bench", NULL,
+          "Receives the stream as a guest does, and tells how many units "
+          "come a second, the\ngaps between them, their age, and how that "
+          "compares with the target: excellent\nfrom 95 % on, good from "
+          "80 %, fair from 50 %.",
+          entries, 0, &argc, &argv)) {
+    if (options.seconds < 1 || options.seconds > MAX_SECONDS)
+      helix_tool_complain ("bench", "--seconds goes from 1 to 86400");
+    else if (!(options.target >= 1 && options.target <= 1000))
+      helix_tool_complain ("bench", "--target goes from 1 to 1000");
+    else
+      status = run (&options);
+  }
+  g_free (options.address);
+  g_free (options.token);
+  return status;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The way to the stream, which host and guest go alike: connection, PONG,
+ * WELCOME.
+ */
+#include "helix-doctor.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include <gst/gst.h>
+
+#include "helix-hop.h"
+#include "helix-platform.h"
+#include "helix-process.h"
+#include "helix-transport.h"
+
+/* Who serves an address, as far as this machine can tell. */
+static void
+look_at_server (const HelixAddress *address, gint fd, HelixProcess *process)
+{
+  uid_t uid;
+
+  memset (process, 0, sizeof *process);
+  if (address->kind == HELIX_ADDRESS_UNIX && fd >= 0)
+    helix_process_of_peer (process, fd, &uid);
+  else if (address->kind == HELIX_ADDRESS_TCP
+      && (g_str_has_prefix (address->host, "127.")
+          || g_str_equal (address->host, "localhost")
+          || g_str_equal (address->host, "::1")
+          || g_str_equal (address->host, "0.0.0.0")))
+    helix_process_of_port (process, address->port);
+}
+
+/* What to do so that somebody serves the stream. */
+static void
+remedy_start (const HelixDoctor *self, HelixFinding *f)
+{
+  if (self->side == HELIX_SIDE_HOST)
+    helix_finding_remedy (f,
+        "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc ! "
+        "helixguestsink address=%s; or say --address if it serves elsewhere",
+        self->address);
+  else
+    helix_finding_remedy (f,
+        "Start the host's pipeline there, and see helix doctor on the host; "
+        "or say --address if it serves elsewhere");
+}
+
+/* The sentence of a transport's error without the address in front, without
+ * the remedy, if there is a better one, and without the last full stop. */
+static gchar *
+cause_of (const gchar *message, const gchar *address, gboolean cut)
+{
+  gchar *cause, *end;
+
+  if (g_str_has_prefix (message, address)
+      && g_str_has_prefix (message + strlen (address), ": "))
+    message += strlen (address) + 2;
+  cause = g_strdup (message);
+  end = cut ? strstr (cause, ". ") : NULL;
+  if (end == NULL && g_str_has_suffix (cause, "."))
+    end = cause + strlen (cause) - 1;
+  if (end != NULL)
+    *end = '\0';
+  return cause;
+}
+
+static gint
+connect_to (
+    const HelixDoctor *self, const HelixAddress *address, HelixReport *report)
+{
+  guint64 now = helix_now_ns (), until = helix_doctor_soon (self);
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *cause = NULL;
+  gboolean temporary;
+  HelixFinding *f;
+  gint fd = helix_transport_connect (address, self->cancel,
+      until > now ? (gint) ((until - now) / 1000000) : 1, &error);
+
+  if (fd >= 0) {
+    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_OK,
+        "%s takes connections", address->text);
+    helix_json_text (f->facts, "address", address->text);
+    return fd;
+  }
+  f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+      "cannot connect to %s", address->text);
+  temporary =
+      g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+  cause = cause_of (error->message, address->text, temporary);
+  helix_finding_because (f, "%s", cause);
+  helix_json_text (f->facts, "address", address->text);
+  if (temporary)
+    remedy_start (self, f);
+  return -1;
+}
+
+static void
+explain_silence (
+    const HelixDoctor *self, const HelixProcess *server, HelixFinding *f)
+{
+  if (server->stopped) {
+    helix_finding_because (f, "that process is stopped (SIGSTOP)");
+    helix_finding_remedy (
+        f, "Continue it (kill -CONT %ld)", (long) server->pid);
+  } else if (g_str_has_prefix (server->name, "qemu")
+      && self->side == HELIX_SIDE_HOST) {
+    helix_finding_because (f,
+        "QEMU serves that socket itself: it is the host's end of a virtio "
+        "port, where helixguestsink mode=connect belongs");
+    helix_finding_remedy (
+        f, "Run helix doctor in the guest; from here that leg cannot be seen");
+  } else if (server->pid > 0) {
+    helix_finding_remedy (f,
+        "If that is the host's pipeline, it hangs: start it again. If not, "
+        "give helixguestsink another address");
+  } else {
+    helix_finding_remedy (f,
+        "If the host's pipeline serves there, it is stopped or hangs. If not, "
+        "another program has the port: give helixguestsink another address");
+  }
+}
+
+static void
+explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
+    const GError *error, guint code, HelixReport *report)
+{
+  g_autofree gchar *words = helix_process_words (server);
+  HelixFinding *f =
+      helix_report_add (report, hop, HELIX_VERDICT_FAIL, "no %s from %s%s%s",
+          hop == HELIX_HOP_ANSWER ? "PONG" : "WELCOME", self->address,
+          server->pid > 0 ? ", which is " : "", server->pid > 0 ? words : "");
+
+  helix_finding_because (f, "%s", error->message);
+  helix_json_int (f->facts, "pid", server->pid);
+  helix_json_text (f->facts, "error", code ? helix_error_name (code) : NULL);
+  if (error->code == HELIX_HOP_ERROR_SILENT) {
+    explain_silence (self, server, f);
+  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+      && code == HELIX_ERROR_AUTH) {
+    helix_finding_remedy (f,
+        "%s the token that helixguestsink has (property token)",
+        self->token != NULL ? "Give --token" : "Say --token with");
+  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+      && code == HELIX_ERROR_BUSY) {
+    helix_finding_remedy (
+        f, "End a client, or raise max-clients of helixguestsink");
+  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+      && code == HELIX_ERROR_ROLE) {
+    helix_finding_remedy (f,
+        "That is a shim's socket, or a helixguestsink that is too old to be "
+        "asked: check the address, and the versions");
+  } else if (error->code == HELIX_HOP_ERROR_OLD) {
+    helix_finding_remedy (
+        f, "Use the same release of gst-helix on the host and in the guest");
+  } else {
+    helix_finding_remedy (f,
+        "Another program has that address: give helixguestsink, and the "
+        "guest, another one");
+  }
+}
+
+static gboolean
+ping (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
+    HelixReport *report)
+{
+  g_autoptr (GError) error = NULL;
+  HelixProcess server;
+  HelixFinding *f;
+  guint64 round_trip;
+
+  if (!helix_hop_ping (hop, helix_doctor_soon (self), &round_trip, &error)) {
+    look_at_server (address, hop->fd, &server);
+    explain (self, HELIX_HOP_ANSWER, &server, error, hop->refusal.code, report);
+    return FALSE;
+  }
+  f = helix_report_add (report, HELIX_HOP_ANSWER, HELIX_VERDICT_OK,
+      "PONG after %.1f ms", (gdouble) round_trip / 1e6);
+  helix_json_ms (f->facts, "round_trip_ms", round_trip);
+  return TRUE;
+}
+
+static gboolean
+greet (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
+    guint32 role, HelixReport *report)
+{
+  g_autoptr (GError) error = NULL;
+  HelixProcess server;
+  HelixFinding *f;
+
+  if (!helix_hop_hello (hop, (enum helix_role) role, self->token,
+          helix_doctor_soon (self), &error)) {
+    look_at_server (address, hop->fd, &server);
+    explain (self, HELIX_HOP_STREAM, &server, error, hop->refusal.code, report);
+    return FALSE;
+  }
+  f = helix_report_add (report, HELIX_HOP_STREAM, HELIX_VERDICT_OK,
+      "%s, pid %u, protocol version %u",
+      *hop->name ? hop->name : "a nameless server", hop->welcome.pid,
+      hop->welcome.version);
+  helix_json_text (f->facts, "name", hop->name);
+  helix_json_uint (f->facts, "pid", hop->welcome.pid);
+  helix_json_uint (f->facts, "version", hop->welcome.version);
+  return TRUE;
+}
+
+HelixHop *
+helix_doctor_join (const HelixDoctor *self, guint32 role, HelixReport *report)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HelixAddress) address =
+      helix_address_parse (self->address, &error);
+  g_autoptr (HelixHop) hop = NULL;
+  gboolean serial, good;
+  HelixFinding *f;
+  gint fd;
+
+  if (address == NULL) {
+    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+        "%s is no address", self->address);
+    helix_finding_remedy (f, "Addresses are " HELIX_ADDRESS_FORMS);
+    return NULL;
+  }
+  fd = connect_to (self, address, report);
+  if (fd < 0)
+    return NULL;
+  serial = helix_transport_outlives_session (address);
+  hop = helix_hop_new (fd, serial);
+  /* On a virtio port a PING may fall into half a message of whoever was there
+   * before us; only HELLO gets through. */
+  if (serial)
+    good = greet (self, hop, address, role, report)
+        && ping (self, hop, address, report);
+  else
+    good = ping (self, hop, address, report)
+        && greet (self, hop, address, role, report);
+  return good ? g_steal_pointer (&hop) : NULL;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-doctor.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-tool.h"
+#include "helix-vms.h"
+
+/* What is not back by then is reported as such: a look at all of GStreamer's
+ * plugins for the first time can take long, and so can a name server. */
+#define GIVE_UP_NS (G_GUINT64_CONSTANT (5500) * 1000000)
+
+typedef struct {
+  gchar *socket, *address, *token;
+  gint scanout;
+  gboolean host, guest, json;
+} Options;
+
+/* One of the walks that run at once. */
+typedef struct {
+  const HelixDoctor *doctor;
+  HelixReport *report;
+  HelixDoctorUnits *units;
+  GThread *thread;
+  gboolean done; /* under `lock` */
+} Walk;
+
+typedef enum { WALK_ELEMENTS, WALK_STREAM, WALK_FRAMES, WALKS } WalkKind;
+
+static GMutex lock;
+static GCond finished;
+
+static const gchar *const hop_names[] = {
+    [HELIX_HOP_VM] = "vm",
+    [HELIX_HOP_SOCKET] = "socket",
+    [HELIX_HOP_LISTEN] = "listen",
+    [HELIX_HOP_PING] = "ping",
+    [HELIX_HOP_SHIM] = "shim",
+    [HELIX_HOP_SCANOUT] = "scanout",
+    [HELIX_HOP_FRAMES] = "frames",
+    [HELIX_HOP_PLUGIN] = "plugin",
+    [HELIX_HOP_ENCODER] = "encoder",
+    [HELIX_HOP_PIPELINE] = "pipeline",
+    [HELIX_HOP_CONNECT] = "connect",
+    [HELIX_HOP_ANSWER] = "answer",
+    [HELIX_HOP_STREAM] = "stream",
+    [HELIX_HOP_UNITS] = "units",
+    [HELIX_HOP_GUEST] = "guest",
+    [HELIX_HOP_PARSE] = "parse",
+    [HELIX_HOP_DECODE] = "decode",
+};
+
+const gchar *
+helix_doctor_hop_name (guint hop)
+{
+  return hop_names[hop];
+}
+
+guint64
+helix_doctor_soon (const HelixDoctor *self)
+{
+  return MIN (helix_now_ns () + HELIX_DOCTOR_ANSWER_NS, self->deadline);
+}
+
+/* Which hops there are on a side. */
+static gboolean
+is_hop_of (HelixSide side, guint hop)
+{
+  if (side == HELIX_SIDE_HOST)
+    return hop <= HELIX_HOP_GUEST;
+  return hop == HELIX_HOP_PLUGIN || hop == HELIX_HOP_PARSE
+      || hop == HELIX_HOP_DECODE
+      || (hop >= HELIX_HOP_CONNECT && hop <= HELIX_HOP_UNITS);
+}
+
+/* ---- the walks ---- */
+
+static void
+done (Walk *walk)
+{
+  g_mutex_lock (&lock);
+  walk->done = TRUE;
+  g_cond_signal (&finished);
+  g_mutex_unlock (&lock);
+}
+
+static gpointer
+walk_elements (gpointer data)
+{
+  Walk *walk = data;
+
+  helix_doctor_elements (walk->doctor, walk->report);
+  done (walk);
+  return NULL;
+}
+
+static gpointer
+walk_frames (gpointer data)
+{
+  Walk *walk = data;
+
+  helix_doctor_frames (walk->doctor, walk->report);
+  done (walk);
+  return NULL;
+}
+
+static gpointer
+walk_stream (gpointer data)
+{
+  Walk *walk = data;
+
+  if (walk->doctor->side == HELIX_SIDE_GUEST)
+    walk->units = helix_doctor_receive (walk->doctor, walk->report);
+  else
+    helix_doctor_stream (walk->doctor, walk->report);
+  done (walk);
+  return NULL;
+}
+
+/* Waits until every walk is done, or `until`. */
+static void
+wait_for (Walk *walks, guint64 until)
+{
+  g_mutex_lock (&lock);
+  for (guint i = 0; i < WALKS; i++)
+    while (walks[i].thread != NULL && !walks[i].done) {
+      guint64 now = helix_now_ns ();
+
+      if (now >= until)
+        break;
+      g_cond_wait_until (&finished, &lock,
+          g_get_monotonic_time () + (gint64) ((until - now) / 1000 + 1));
+    }
+  g_mutex_unlock (&lock);
+}
+
+/* Something outside of this program's power hangs. */
+static void
+give_up (const Walk *walks, HelixReport *report)
+{
+  HelixFinding *f;
+
+  if (!walks[WALK_ELEMENTS].done) {
+    f = helix_report_add (report, HELIX_HOP_PLUGIN, HELIX_VERDICT_NOTE,
+        "GStreamer still looks at its plugins");
+    helix_finding_because (f, "it does so once after something was installed");
+    helix_finding_remedy (
+        f, "Run gst-inspect-1.0, which lets it finish, then this again");
+  }
+  if (!walks[WALK_STREAM].done) {
+    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+        "the address of the stream cannot be found out in time");
+    helix_finding_because (f, "the name server does not answer");
+    helix_finding_remedy (f, "Give a number in place of the name");
+  }
+  if (walks[WALK_FRAMES].thread != NULL && !walks[WALK_FRAMES].done) {
+    f = helix_report_add (report, HELIX_HOP_VM, HELIX_VERDICT_FAIL,
+        "the VM's socket cannot be looked at in time");
+    helix_finding_because (f, "the file system that it lies on hangs");
+    helix_finding_remedy (f, "Choose a path on a local file system");
+  }
+}
+
+/* Runs all walks. FALSE: one of them hangs, its thread is still there. */
+static gboolean
+walk_all (HelixDoctor *doctor, HelixReport *report)
+{
+  static Walk walks[WALKS];
+  guint64 began = helix_now_ns ();
+  gboolean whole = TRUE;
+
+  doctor->deadline = began + HELIX_DOCTOR_ALL_NS;
+  for (guint i = 0; i < WALKS; i++) {
+    static const GThreadFunc functions[WALKS] = {
+        walk_elements, walk_stream, walk_frames};
+
+    if (i == WALK_FRAMES && doctor->side == HELIX_SIDE_GUEST)
+      continue;
+    walks[i].doctor = doctor;
+    walks[i].report = helix_report_new ();
+    walks[i].thread = g_thread_new ("helix-walk", functions[i], &walks[i]);
+  }
+  wait_for (walks, doctor->deadline);
+  g_cancellable_cancel (doctor->cancel);
+  wait_for (walks, began + GIVE_UP_NS);
+
+  g_mutex_lock (&lock);
+  give_up (walks, report);
+  for (guint i = 0; i < WALKS; i++)
+    if (walks[i].thread != NULL && !walks[i].done)
+      whole = FALSE;
+    else if (walks[i].thread != NULL)
+      helix_report_take (report, walks[i].report);
+  g_mutex_unlock (&lock);
+  if (!whole)
+    return FALSE;
+
+  for (guint i = 0; i < WALKS; i++)
+    if (walks[i].thread != NULL) {
+      g_thread_join (walks[i].thread);
+      helix_report_free (walks[i].report);
+    }
+  if (walks[WALK_STREAM].units != NULL) {
+    if (helix_report_failure (report) == NULL)
+      helix_doctor_decode (
+          walks[WALK_STREAM].units, report, began + GIVE_UP_NS);
+    helix_doctor_units_free (walks[WALK_STREAM].units);
+  }
+  return TRUE;
+}
+
+/* ---- the command ---- */
+
+static HelixSide
+find_side (const Options *options, gchar **why)
+{
+  g_autoptr (HelixVms) vms = NULL;
+
+  if (options->host || options->guest) {
+    *why = g_strdup ("as told");
+    return options->host ? HELIX_SIDE_HOST : HELIX_SIDE_GUEST;
+  }
+  vms = helix_vms_find (options->socket);
+  if (vms->vms->len > 0) {
+    *why = g_strdup (
+        vms->given ? "a VM's socket was named" : "there is a VM's socket");
+    return HELIX_SIDE_HOST;
+  }
+  return helix_side_detect ("/", why);
+}
+
+static void
+print_text (const HelixReport *report, HelixSide side, const gchar *why)
+{
+  gboolean colours = helix_colours_wanted (stdout);
+
+  printf (
+      "This is the %s: %s.\n", side == HELIX_SIDE_HOST ? "host" : "guest", why);
+  for (guint i = 0; i < report->findings->len; i++) {
+    const HelixFinding *f = g_ptr_array_index (report->findings, i);
+
+    helix_finding_print (f, hop_names[f->hop], stdout, colours);
+  }
+}
+
+static void
+print_json (const HelixReport *report, HelixSide side, const gchar *why,
+    gint status, guint64 took)
+{
+  g_autoptr (HelixJson) json = helix_json_new ();
+
+  helix_json_object (json, NULL);
+  helix_json_text (json, "side", side == HELIX_SIDE_HOST ? "host" : "guest");
+  helix_json_text (json, "why", why);
+  helix_json_bool (json, "healthy", status == HELIX_EXIT_GOOD);
+  helix_json_int (json, "exit_code", status);
+  helix_json_ms (json, "took_ms", took);
+  helix_json_array (json, "hops");
+  for (guint i = 0; i < report->findings->len; i++) {
+    const HelixFinding *f = g_ptr_array_index (report->findings, i);
+
+    helix_finding_json (f, hop_names[f->hop], json);
+  }
+  helix_json_end_array (json);
+  helix_json_end_object (json);
+  printf ("%s\n", json->text->str);
+}
+
+static gint
+run (const Options *options)
+{
+  g_autofree gchar *why = NULL;
+  g_autofree gchar *address = g_strdup (options->address);
+  g_autoptr (HelixReport) report = helix_report_new ();
+  g_autoptr (GCancellable) cancel = g_cancellable_new ();
+  HelixSide side = find_side (options, &why);
+  HelixDoctor doctor = {.side = side,
+      .socket = options->socket,
+      .token = options->token,
+      .scanout = options->scanout,
+      .cancel = cancel};
+  guint64 began = helix_now_ns ();
+  const HelixFinding *failure;
+  gboolean whole;
+  gint status;
+
+  if (address == NULL)
+    address = helix_side_address (side);
+  doctor.address = address;
+  whole = walk_all (&doctor, report);
+  for (guint hop = HELIX_HOP_VM; hop <= HELIX_HOP_LAST; hop++)
+    if (is_hop_of (side, hop) && !helix_report_knows (report, hop))
+      helix_report_add (report, hop, HELIX_VERDICT_SKIP, "not looked at");
+  helix_report_sort (report);
+  failure = helix_report_failure (report);
+  status = failure != NULL ? (gint) failure->hop : HELIX_EXIT_GOOD;
+  if (options->json)
+    print_json (report, side, why, status, helix_now_ns () - began);
+  else
+    print_text (report, side, why);
+  if (!whole) {
+    /* A thread is still in somebody else's code, and has what exit () would
+     * take away. */
+    fflush (NULL);
+    _exit (status);
+  }
+  return status;
+}
+
+gint
+helix_doctor_main (gint argc, gchar **argv)
+{
+  Options options = {.scanout = -1};
+  const GOptionEntry entries[] = {
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
+          "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
+      {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
+          "Where helixguestsink serves (default $HELIX_ADDRESS, else "
+          "tcp:127.0.0.1:5900, in a guest tcp:10.0.2.2:5900)",
+          "ADDRESS"},
+      {"token", 't', 0, G_OPTION_ARG_STRING, &options.token,
+          "What helixguestsink asks for (its property token)", "TOKEN"},
+      {"scanout", 'n', 0, G_OPTION_ARG_INT, &options.scanout,
+          "The scanout that is meant (default: any that is on)", "N"},
+      {"host", 0, 0, G_OPTION_ARG_NONE, &options.host,
+          "This is the host, whatever it looks like", NULL},
+      {"guest", 0, 0, G_OPTION_ARG_NONE, &options.guest,
+          "This is the guest, whatever it looks like", NULL},
+      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
+          "One JSON object in place of the lines", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  gint status = HELIX_EXIT_USAGE;
+
+  if (helix_tool_options ("doctor", NULL,
+          "Walks every hop from the VM's screen to the guest: a line each, "
+          "with what is\nwrong, why, and what to do. The exit status is the "
+          "first failing hop's number\n(man helix has the list), 0 when all "
+          "is well.",
+          entries, 0, &argc, &argv)) {
+    if (options.host && options.guest)
+      helix_tool_complain ("doctor", "--host or --guest, not both");
+    else if (options.guest && options.socket != NULL)
+      helix_tool_complain ("doctor", "a VM's socket is on the host only");
+    else if (options.scanout < -1
+        || options.scanout >= (gint) HELIX_MAX_SCANOUTS)
+      helix_tool_complain ("doctor", "scanouts go from 0 to 15");
+    else
+      status = run (&options);
+  }
+  g_free (options.socket);
+  g_free (options.address);
+  g_free (options.token);
+  return status;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-figures.h"
+
+#include <stdio.h>
+
+#include "helix-protocol.h"
+
+#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
+#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
+
+static const guint gap_ms[HELIX_FIGURES_GAPS] = {50, 100, 200};
+
+static const struct {
+  gdouble share;
+  const gchar *grade;
+} grades[] = {
+    {0.95, "excellent"},
+    {0.80, "good"},
+    {0.50, "fair"},
+    {0.00, "poor"},
+};
+
+HelixFigures *
+helix_figures_new (guint64 began)
+{
+  HelixFigures *self = g_new0 (HelixFigures, 1);
+
+  self->began = self->ended = began;
+  self->shortest = HELIX_NONE64;
+  self->last = self->last_sequence = HELIX_NONE64;
+  self->per_second = g_array_new (FALSE, TRUE, sizeof (guint));
+  return self;
+}
+
+void
+helix_figures_free (HelixFigures *self)
+{
+  if (self == NULL)
+    return;
+  g_array_unref (self->per_second);
+  g_free (self);
+}
+
+static void
+add_gap (HelixFigures *self, guint64 ns)
+{
+  for (guint i = 0; i < HELIX_FIGURES_GAPS; i++)
+    self->gaps[i] += ns > gap_ms[i] * NS_PER_MS;
+}
+
+void
+helix_figures_unit (HelixFigures *self, guint64 arrived, gsize bytes,
+    gboolean key, guint64 sequence, guint64 latency)
+{
+  guint second = (guint) ((arrived - self->began) / NS_PER_S);
+
+  /* The first one starts the clock: it is no part of a rate. */
+  if (self->units++ > 0) {
+    if (second >= self->per_second->len)
+      g_array_set_size (self->per_second, second + 1);
+    g_array_index (self->per_second, guint, second)++;
+  }
+  self->bytes += bytes;
+  self->keyframes += key;
+  if (self->last != HELIX_NONE64) {
+    guint64 gap = arrived - self->last;
+
+    add_gap (self, gap);
+    self->shortest = MIN (self->shortest, gap);
+    self->longest = MAX (self->longest, gap);
+    if (sequence > self->last_sequence)
+      self->lost += sequence - self->last_sequence - 1;
+  }
+  self->last = arrived;
+  self->last_sequence = sequence;
+  if (latency != HELIX_NONE64)
+    helix_histogram_add (&self->latency, latency);
+}
+
+void
+helix_figures_end (HelixFigures *self, guint64 ended)
+{
+  guint64 since = self->last != HELIX_NONE64 ? self->last : self->began;
+
+  self->ended = MAX (ended, self->began);
+  if (self->ended > since) {
+    add_gap (self, self->ended - since);
+    self->longest = MAX (self->longest, self->ended - since);
+  }
+  /* Whole seconds only, each of them: one without units counts 0. */
+  g_array_set_size (
+      self->per_second, (guint) ((self->ended - self->began) / NS_PER_S));
+}
+
+gdouble
+helix_figures_seconds (const HelixFigures *self)
+{
+  return (gdouble) (self->ended - self->began) / (gdouble) NS_PER_S;
+}
+
+gdouble
+helix_figures_rate (const HelixFigures *self)
+{
+  gdouble seconds = helix_figures_seconds (self);
+
+  if (seconds <= 0 || self->units == 0)
+    return 0;
+  return (gdouble) (self->units - 1) / seconds;
+}
+
+gdouble
+helix_figures_bitrate (const HelixFigures *self)
+{
+  gdouble seconds = helix_figures_seconds (self);
+
+  return seconds > 0 ? (gdouble) self->bytes * 8 / seconds : 0;
+}
+
+const gchar *
+helix_figures_grade (gdouble rate, gdouble target)
+{
+  guint i = 0;
+
+  while (i + 1 < G_N_ELEMENTS (grades) && rate < target * grades[i].share)
+    i++;
+  return grades[i].grade;
+}
+
+static gdouble
+latency_ms (const HelixFigures *self, gdouble percent)
+{
+  return (gdouble) helix_histogram_percentile (&self->latency, percent)
+      / (gdouble) NS_PER_MS;
+}
+
+void
+helix_figures_print (const HelixFigures *self, gdouble target)
+{
+  gdouble rate = helix_figures_rate (self);
+
+  printf ("units       %" G_GUINT64_FORMAT " in %.1f s, %" G_GUINT64_FORMAT
+          " keyframes, %" G_GUINT64_FORMAT " lost on the way\n",
+      self->units, helix_figures_seconds (self), self->keyframes, self->lost);
+  printf ("a second   ");
+  for (guint i = 0; i < self->per_second->len; i++)
+    printf (" %u", g_array_index (self->per_second, guint, i));
+  printf ("\nbitrate     %.2f Mbit/s\n", helix_figures_bitrate (self) / 1e6);
+  if (self->units > 1)
+    printf ("intervals   %.1f to %.1f ms\n",
+        (gdouble) self->shortest / (gdouble) NS_PER_MS,
+        (gdouble) self->longest / (gdouble) NS_PER_MS);
+  printf ("gaps        %u above 50 ms, %u above 100 ms, %u above 200 ms\n",
+      self->gaps[0], self->gaps[1], self->gaps[2]);
+  if (self->latency.count > 0)
+    printf ("latency     p50 %.1f, p95 %.1f, p99 %.1f, max %.1f ms "
+            "(capture to receipt)\n",
+        latency_ms (self, 50), latency_ms (self, 95), latency_ms (self, 99),
+        (gdouble) self->latency.max / (gdouble) NS_PER_MS);
+  else
+    printf ("latency     unknown: the units do not tell their capture time\n");
+  printf ("rate        %.1f a second, %.0f %% of %.0f: %s\n", rate,
+      100 * rate / target, target, helix_figures_grade (rate, target));
+}
+
+void
+helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
+{
+  gdouble rate = helix_figures_rate (self);
+  gboolean known = self->latency.count > 0;
+
+  helix_json_double (json, "seconds", helix_figures_seconds (self));
+  helix_json_uint (json, "units", self->units);
+  helix_json_uint (json, "keyframes", self->keyframes);
+  helix_json_uint (json, "lost", self->lost);
+  helix_json_double (json, "rate", rate);
+  helix_json_double (json, "bitrate", helix_figures_bitrate (self));
+  helix_json_array (json, "per_second");
+  for (guint i = 0; i < self->per_second->len; i++)
+    helix_json_uint (json, NULL, g_array_index (self->per_second, guint, i));
+  helix_json_end_array (json);
+  helix_json_ms (json, "interval_min_ms", self->shortest);
+  helix_json_ms (json, "interval_max_ms", self->longest);
+  helix_json_uint (json, "gaps_50_ms", self->gaps[0]);
+  helix_json_uint (json, "gaps_100_ms", self->gaps[1]);
+  helix_json_uint (json, "gaps_200_ms", self->gaps[2]);
+  helix_json_object (json, "latency_ms");
+  helix_json_uint (json, "count", self->latency.count);
+  if (known) {
+    helix_json_double (json, "p50", latency_ms (self, 50));
+    helix_json_double (json, "p95", latency_ms (self, 95));
+    helix_json_double (json, "p99", latency_ms (self, 99));
+    helix_json_ms (json, "max", self->latency.max);
+  }
+  helix_json_end_object (json);
+  helix_json_double (json, "target", target);
+  helix_json_double (json, "percent", 100 * rate / target);
+  helix_json_text (json, "grade", helix_figures_grade (rate, target));
+}

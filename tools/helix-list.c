@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helix list: the VMs that run here.
+ */
+#include <stdio.h>
+
+#include "helix-platform.h"
+#include "helix-process.h"
+#include "helix-report.h"
+#include "helix-tool.h"
+#include "helix-vms.h"
+
+/* One VM that hangs must not keep the others from being shown. */
+#define ANSWER_NS (G_GUINT64_CONSTANT (1000) * 1000000)
+
+static void
+print_scanouts (const HelixHop *hop, GString *line)
+{
+  for (guint i = 0; i < hop->welcome.scanouts; i++) {
+    if (helix_hop_scanout_on (hop, i))
+      g_string_append_printf (line, " %u:%ux%u", i, hop->scanouts[i].width,
+          hop->scanouts[i].height);
+    else
+      g_string_append_printf (line, " %u:off", i);
+  }
+}
+
+static void
+list_text (const HelixVm *vm, const HelixHop *hop, const GError *error)
+{
+  g_autoptr (GString) line = g_string_new (NULL);
+  g_autofree gchar *words = NULL;
+  g_autofree gchar *clean = NULL;
+  HelixProcess process;
+
+  helix_process_look (&process,
+      hop != NULL && hop->welcome.pid > 0 ? (pid_t) hop->welcome.pid : vm->pid);
+  words = helix_process_words (&process);
+  g_string_append_printf (line, "%s  %s", vm->path, words);
+  if (hop != NULL) {
+    g_string_append_printf (line, "  %s ", hop->name);
+    print_scanouts (hop, line);
+  } else {
+    g_string_append_printf (line, "  %s", error->message);
+  }
+  clean = helix_printable (line->str);
+  printf ("%s\n", clean);
+}
+
+static void
+list_json (const HelixVm *vm, const HelixHop *hop, const GError *error,
+    HelixJson *json)
+{
+  helix_json_object (json, NULL);
+  helix_json_text (json, "socket", vm->path);
+  helix_json_int (json, "pid",
+      hop != NULL && hop->welcome.pid > 0 ? (gint64) hop->welcome.pid
+                                          : (gint64) vm->pid);
+  helix_json_text (json, "name", hop != NULL ? hop->name : NULL);
+  helix_json_text (json, "error", hop != NULL ? NULL : error->message);
+  helix_json_array (json, "scanouts");
+  for (guint i = 0; hop != NULL && i < hop->welcome.scanouts; i++) {
+    helix_json_object (json, NULL);
+    helix_json_uint (json, "scanout", i);
+    helix_json_bool (json, "on", helix_hop_scanout_on (hop, i));
+    helix_json_uint (json, "width", hop->scanouts[i].width);
+    helix_json_uint (json, "height", hop->scanouts[i].height);
+    helix_json_end_object (json);
+  }
+  helix_json_end_array (json);
+  helix_json_end_object (json);
+}
+
+static gint
+run (const gchar *socket, gboolean as_json)
+{
+  g_autoptr (HelixVms) vms = helix_vms_find (socket);
+  g_autoptr (HelixJson) json = helix_json_new ();
+  gint status = vms->vms->len > 0 ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
+
+  helix_json_array (json, NULL);
+  for (guint i = 0; i < vms->vms->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (vms->vms, i);
+    guint64 deadline = helix_now_ns () + ANSWER_NS;
+    HelixHopListing listing = {0};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (HelixHop) hop = helix_vms_greet (vm->path, deadline, &error);
+
+    /* Behind its answer every scanout is known. */
+    if (hop != NULL)
+      helix_hop_list (hop, &listing, deadline, NULL);
+    helix_hop_listing_clear (&listing);
+    if (hop == NULL)
+      status = HELIX_EXIT_FAILED;
+    if (as_json)
+      list_json (vm, hop, error, json);
+    else
+      list_text (vm, hop, error);
+  }
+  helix_json_end_array (json);
+  if (as_json)
+    printf ("%s\n", json->text->str);
+  else if (vms->vms->len == 0)
+    helix_tool_complain ("list",
+        "no VM that exports its screen was found (looked at %s)", vms->looked);
+  return status;
+}
+
+gint
+helix_list_main (gint argc, gchar **argv)
+{
+  gchar *socket = NULL;
+  gboolean json = FALSE;
+  const GOptionEntry entries[] = {
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &socket,
+          "Only the VM behind this socket", "PATH"},
+      {"json", 'j', 0, G_OPTION_ARG_NONE, &json,
+          "A JSON array in place of the lines", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  gint status = HELIX_EXIT_USAGE;
+
+  if (helix_tool_options ("list", NULL,
+          "Lists the VMs of this machine that export their screens: socket, "
+          "process, shim,\nscanouts. The exit status is 1 if there is none, or "
+          "one does not answer.",
+          entries, 0, &argc, &argv))
+    status = run (socket, json);
+  g_free (socket);
+  return status;
+}

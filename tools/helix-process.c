@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+
+/* Of /proc/net/tcp: LISTEN. */
+#define TCP_LISTEN_STATE 0x0a
+
+/* From /proc/PID/stat: "12 (name) S ...", where the name may contain both
+ * spaces and parentheses. */
+static gboolean
+look_in_proc (HelixProcess *self)
+{
+  g_autofree gchar *path = g_strdup_printf ("/proc/%ld/stat", (long) self->pid);
+  g_autofree gchar *text = NULL;
+  gchar *begin, *end;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return FALSE;
+  begin = strchr (text, '(');
+  end = strrchr (text, ')');
+  if (begin == NULL || end == NULL || end < begin || end[1] == '\0')
+    return FALSE;
+  *end = '\0';
+  g_strlcpy (self->name, begin + 1, sizeof self->name);
+  self->stopped = end[2] == 'T' || end[2] == 't';
+  return TRUE;
+}
+
+static void
+look_by_ps (HelixProcess *self)
+{
+  g_autofree gchar *pid = g_strdup_printf ("%ld", (long) self->pid);
+  const gchar *argv[] = {"ps", "-o", "state=,comm=", "-p", pid, NULL};
+  g_autofree gchar *text = NULL;
+  g_autofree gchar *name = NULL;
+  gchar *space;
+
+  if (!g_spawn_sync (NULL, (gchar **) argv, NULL,
+          G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &text,
+          NULL, NULL, NULL)
+      || text == NULL)
+    return;
+  g_strstrip (text);
+  space = strchr (text, ' ');
+  if (space == NULL)
+    return;
+  self->stopped = text[0] == 'T';
+  name = g_path_get_basename (g_strstrip (space));
+  g_strlcpy (self->name, name, sizeof self->name);
+}
+
+void
+helix_process_look (HelixProcess *self, pid_t pid)
+{
+  memset (self, 0, sizeof *self);
+  self->pid = pid;
+  if (pid <= 0)
+    return;
+  self->lives = kill (pid, 0) == 0 || errno == EPERM;
+  if (self->lives && !look_in_proc (self))
+    look_by_ps (self);
+}
+
+gchar *
+helix_process_words (const HelixProcess *self)
+{
+  if (self->pid <= 0)
+    return g_strdup ("an unknown process");
+  if (self->name[0] == '\0')
+    return g_strdup_printf ("pid %ld", (long) self->pid);
+  return g_strdup_printf ("pid %ld (%s)", (long) self->pid, self->name);
+}
+
+void
+helix_process_of_peer (HelixProcess *self, int fd, uid_t *uid)
+{
+  pid_t pid = 0;
+
+  if (helix_peer_credentials (fd, uid, &pid) < 0) {
+    *uid = (uid_t) -1;
+    pid = 0;
+  }
+  helix_process_look (self, pid);
+}
+
+/* The inode of the listening socket on `port` in /proc/net/tcp or tcp6. */
+static gulong
+listening_inode (const gchar *path, guint port)
+{
+  g_autofree gchar *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return 0;
+  lines = g_strsplit (text, "\n", -1);
+  for (guint i = 1; lines[0] != NULL && lines[i] != NULL; i++) {
+    guint local, state;
+    gulong inode;
+
+    if (sscanf (lines[i],
+            "%*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x "
+            "%*u %*u %lu",
+            &local, &state, &inode)
+            == 3
+        && local == port && state == TCP_LISTEN_STATE)
+      return inode;
+  }
+  return 0;
+}
+
+static gboolean
+has_socket (const gchar *pid, const gchar *wanted)
+{
+  g_autofree gchar *folder = g_strdup_printf ("/proc/%s/fd", pid);
+  GDir *dir = g_dir_open (folder, 0, NULL);
+  gboolean found = FALSE;
+  const gchar *name;
+
+  while (!found && dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename (folder, name, NULL);
+    gchar target[64];
+    ssize_t n = readlink (path, target, sizeof target - 1);
+
+    target[MAX (n, 0)] = '\0';
+    found = g_strcmp0 (target, wanted) == 0;
+  }
+  if (dir != NULL)
+    g_dir_close (dir);
+  return found;
+}
+
+void
+helix_process_of_port (HelixProcess *self, guint port)
+{
+  g_autofree gchar *wanted = NULL;
+  GDir *dir = NULL;
+  gulong inode = listening_inode ("/proc/net/tcp", port);
+  const gchar *name;
+  pid_t pid = 0;
+
+  if (inode == 0)
+    inode = listening_inode ("/proc/net/tcp6", port);
+  if (inode != 0)
+    dir = g_dir_open ("/proc", 0, NULL);
+  wanted = g_strdup_printf ("socket:[%lu]", inode);
+  while (pid == 0 && dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (g_ascii_isdigit (name[0]) && has_socket (name, wanted))
+      pid = (pid_t) strtol (name, NULL, 10);
+  if (dir != NULL)
+    g_dir_close (dir);
+  helix_process_look (self, pid);
+}

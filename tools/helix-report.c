@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-report.h"
+
+#include <unistd.h>
+
+static void
+finding_free (gpointer data)
+{
+  HelixFinding *self = data;
+
+  g_free (self->text);
+  g_free (self->cause);
+  g_free (self->remedy);
+  helix_json_free (self->facts);
+  g_free (self);
+}
+
+HelixReport *
+helix_report_new (void)
+{
+  HelixReport *self = g_new0 (HelixReport, 1);
+
+  self->findings = g_ptr_array_new_with_free_func (finding_free);
+  return self;
+}
+
+void
+helix_report_free (HelixReport *self)
+{
+  if (self == NULL)
+    return;
+  g_ptr_array_unref (self->findings);
+  g_free (self);
+}
+
+HelixFinding *
+helix_report_add (HelixReport *self, guint hop, HelixVerdict verdict,
+    const gchar *format, ...)
+{
+  HelixFinding *finding = g_new0 (HelixFinding, 1);
+  va_list args;
+
+  va_start (args, format);
+  finding->text = g_strdup_vprintf (format, args);
+  va_end (args);
+  finding->hop = hop;
+  finding->verdict = verdict;
+  finding->facts = helix_json_new ();
+  g_ptr_array_add (self->findings, finding);
+  return finding;
+}
+
+void
+helix_finding_because (HelixFinding *self, const gchar *format, ...)
+{
+  va_list args;
+
+  g_free (self->cause);
+  va_start (args, format);
+  self->cause = g_strdup_vprintf (format, args);
+  va_end (args);
+}
+
+void
+helix_finding_remedy (HelixFinding *self, const gchar *format, ...)
+{
+  va_list args;
+
+  g_free (self->remedy);
+  va_start (args, format);
+  self->remedy = g_strdup_vprintf (format, args);
+  va_end (args);
+}
+
+gboolean
+helix_report_knows (const HelixReport *self, guint hop)
+{
+  for (guint i = 0; i < self->findings->len; i++) {
+    const HelixFinding *finding = g_ptr_array_index (self->findings, i);
+
+    if (finding->hop == hop)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+void
+helix_report_take (HelixReport *self, HelixReport *other)
+{
+  while (other->findings->len > 0)
+    g_ptr_array_add (
+        self->findings, g_ptr_array_steal_index (other->findings, 0));
+}
+
+static gint
+compare (gconstpointer a, gconstpointer b)
+{
+  const HelixFinding *x = *(const HelixFinding *const *) a;
+  const HelixFinding *y = *(const HelixFinding *const *) b;
+
+  return x->hop < y->hop ? -1 : x->hop > y->hop;
+}
+
+void
+helix_report_sort (HelixReport *self)
+{
+  /* A merge sort: equal ones keep their order. */
+  g_ptr_array_sort (self->findings, compare);
+}
+
+const HelixFinding *
+helix_report_failure (const HelixReport *self)
+{
+  for (guint i = 0; i < self->findings->len; i++) {
+    const HelixFinding *finding = g_ptr_array_index (self->findings, i);
+
+    if (finding->verdict == HELIX_VERDICT_FAIL)
+      return finding;
+  }
+  return NULL;
+}
+
+static const struct {
+  const gchar *word, *colour, *key;
+} verdicts[] = {
+    [HELIX_VERDICT_OK] = {"OK", "32", "ok"},
+    [HELIX_VERDICT_NOTE] = {"NOTE", "33", "note"},
+    [HELIX_VERDICT_FAIL] = {"FAIL", "1;31", "fail"},
+    [HELIX_VERDICT_SKIP] = {"-", "2", "skip"},
+};
+
+void
+helix_finding_print (
+    const HelixFinding *self, const gchar *name, FILE *out, gboolean colours)
+{
+  g_autoptr (GString) line = g_string_new (self->text);
+  g_autofree gchar *clean = NULL;
+
+  if (self->cause != NULL)
+    g_string_append_printf (line, ": %s", self->cause);
+  if (self->cause != NULL || self->remedy != NULL)
+    g_string_append_c (line, '.');
+  if (self->remedy != NULL)
+    g_string_append_printf (line, " %s.", self->remedy);
+  clean = helix_printable (line->str);
+  fprintf (out, "%s%s%s%-4s%s %-10s %s\n", colours ? "\033[" : "",
+      colours ? verdicts[self->verdict].colour : "", colours ? "m" : "",
+      verdicts[self->verdict].word, colours ? "\033[0m" : "", name, clean);
+}
+
+void
+helix_finding_json (
+    const HelixFinding *self, const gchar *name, HelixJson *json)
+{
+  helix_json_object (json, NULL);
+  helix_json_text (json, "hop", name);
+  helix_json_uint (json, "code", self->hop);
+  helix_json_text (json, "verdict", verdicts[self->verdict].key);
+  helix_json_text (json, "text", self->text);
+  helix_json_text (json, "cause", self->cause);
+  helix_json_text (json, "remedy", self->remedy);
+  helix_json_object (json, "facts");
+  helix_json_members (json, self->facts);
+  helix_json_end_object (json);
+  helix_json_end_object (json);
+}
+
+gboolean
+helix_colours_wanted (FILE *out)
+{
+  const gchar *no = g_getenv ("NO_COLOR");
+  const gchar *terminal = g_getenv ("TERM");
+
+  return (no == NULL || *no == '\0') && terminal != NULL
+      && g_strcmp0 (terminal, "dumb") != 0 && isatty (fileno (out));
+}
+
+gchar *
+helix_printable (const gchar *text)
+{
+  gchar *clean = g_utf8_make_valid (text, -1);
+
+  for (gchar *p = clean; *p != '\0'; p = g_utf8_next_char (p)) {
+    gunichar c = g_utf8_get_char (p);
+
+    /* C1 controls are two bytes, the second of which alone may go. */
+    if (c < 0x20 || c == 0x7f)
+      *p = '?';
+    else if (c >= 0x80 && c < 0xa0)
+      p[0] = p[1] = '?';
+  }
+  return clean;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-top.h"
+
+#define NS_PER_S 1e9
+
+/* Of something that was `before` and is `now`, a second; < 0 = unknown. */
+static gdouble
+rate_of (const HelixTopServer *self, guint64 before, guint64 now)
+{
+  guint64 span = self->now.taken_ns - self->before.taken_ns;
+
+  if (self->before.clients == NULL || self->now.clients == NULL || span == 0
+      || now < before)
+    return -1;
+  return (gdouble) (now - before) * NS_PER_S / (gdouble) span;
+}
+
+static gdouble
+client_rate (const HelixTopServer *self, const HelixHopClient *client)
+{
+  const HelixHopClient *before = helix_hop_listing_find (&self->before, client);
+
+  if (before == NULL)
+    return -1;
+  return rate_of (self, before->info.frames, client->info.frames);
+}
+
+/* Fixed columns of numbers that may be unknown. */
+static void
+put_rate (FILE *out, gdouble rate)
+{
+  if (rate < 0)
+    fprintf (out, " %7s", "-");
+  else
+    fprintf (out, " %7.1f", rate);
+}
+
+static void
+put_count (FILE *out, guint64 count)
+{
+  if (count == HELIX_NONE64)
+    fprintf (out, " %9s", "-");
+  else
+    fprintf (out, " %9" G_GUINT64_FORMAT, count);
+}
+
+static void
+put_ms (FILE *out, guint64 ns)
+{
+  if (ns == HELIX_NONE64)
+    fprintf (out, " %9s", "-");
+  else if (ns < 10 * G_GUINT64_CONSTANT (1000000000))
+    fprintf (out, " %6.1f ms", (gdouble) ns / 1e6);
+  else
+    fprintf (out, " %7.0f s", (gdouble) ns / NS_PER_S);
+}
+
+static void
+put_heading (FILE *out, gboolean colours, const gchar *kind, const gchar *what)
+{
+  g_autofree gchar *clean = helix_printable (what);
+
+  fprintf (out, "%s%-6s %s%s\n", colours ? "\033[1m" : "", kind, clean,
+      colours ? "\033[0m" : "");
+}
+
+/* ---- as text ---- */
+
+static void
+print_scanouts (const HelixTopServer *self, FILE *out)
+{
+  const HelixHop *hop = self->hop;
+
+  for (guint i = 0; i < hop->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &hop->scanouts[i];
+
+    if (helix_hop_scanout_on (hop, i))
+      fprintf (out, "  scanout %-2u %ux%u %.4s, resource %u, generation %u\n",
+          i, s->width, s->height, (const gchar *) &s->fourcc, s->resource_id,
+          s->generation);
+    else
+      fprintf (out, "  scanout %-2u off\n", i);
+  }
+}
+
+static void
+print_clients (const HelixTopServer *self, FILE *out)
+{
+  if (self->now.clients->len > 0)
+    fprintf (out, "  %-34s %7s %4s %9s %7s %9s %9s %9s %9s\n", "CLIENT", "PID",
+        self->stream ? "ROLE" : "SCAN", "SENT", "A SEC", "DROPPED", "RECEIVED",
+        "LATENCY", "AGE");
+  for (guint i = 0; i < self->now.clients->len; i++) {
+    const HelixHopClient *client =
+        &g_array_index (self->now.clients, HelixHopClient, i);
+    const struct helix_client *info = &client->info;
+    g_autofree gchar *name = helix_printable (client->name);
+
+    if (info->flags & HELIX_CLIENT_YOU)
+      continue;
+    fprintf (out, "  %-34.34s %7u ", name, info->pid);
+    if (self->stream)
+      fprintf (out, "%4s", info->role == HELIX_ROLE_CONTROL ? "ctrl" : "recv");
+    else if (info->scanout != HELIX_NONE32)
+      fprintf (out, "%4u", info->scanout);
+    else
+      fprintf (out, "%4s", "-");
+    put_count (out, info->frames);
+    put_rate (out, client_rate (self, client));
+    put_count (out, info->dropped);
+    put_count (out, info->received);
+    put_ms (out, info->latency_ns);
+    put_ms (out, info->last_ns);
+    fputc ('\n', out);
+  }
+}
+
+void
+helix_top_print (const HelixTopServer *self, FILE *out, gboolean colours)
+{
+  const struct helix_status *s = &self->now.status;
+  g_autofree gchar *clean = NULL;
+  gdouble bits = rate_of (self, self->before.status.bytes, s->bytes) * 8;
+
+  put_heading (out, colours, self->stream ? "STREAM" : "VM", self->where);
+  if (self->problem != NULL) {
+    clean = helix_printable (self->problem);
+    fprintf (out, "  %s%s%s\n\n", colours ? "\033[31m" : "", clean,
+        colours ? "\033[0m" : "");
+    return;
+  }
+  clean = helix_printable (self->now.text);
+  fprintf (out, "  %s, pid %u%s%s\n", self->hop->name, self->hop->welcome.pid,
+      *clean ? ": " : "", clean);
+  fprintf (out, "  up %.0f s, %" G_GUINT64_FORMAT " %s",
+      (gdouble) s->uptime_ns / NS_PER_S, s->frames,
+      self->stream ? "units" : "frames");
+  fputs (" at", out);
+  put_rate (out, rate_of (self, self->before.status.frames, s->frames));
+  fputs (" a second", out);
+  if (bits >= 0)
+    fprintf (out, ", %.2f Mbit/s", bits / 1e6);
+  if (self->stream)
+    fprintf (out, ", %" G_GUINT64_FORMAT " keyframes", s->keyframes);
+  fprintf (out, ", %" G_GUINT64_FORMAT " dropped, newest", s->dropped);
+  put_ms (out, s->last_ns);
+  fputs (" ago\n", out);
+  if (!self->stream)
+    print_scanouts (self, out);
+  print_clients (self, out);
+  fputc ('\n', out);
+}
+
+/* ---- as JSON ---- */
+
+static void
+json_rate (HelixJson *json, const gchar *key, gdouble rate)
+{
+  if (rate < 0)
+    helix_json_null (json, key);
+  else
+    helix_json_double (json, key, rate);
+}
+
+static void
+json_client (
+    const HelixTopServer *self, const HelixHopClient *client, HelixJson *json)
+{
+  const struct helix_client *info = &client->info;
+
+  helix_json_object (json, NULL);
+  helix_json_text (json, "name", client->name);
+  helix_json_uint (json, "pid", info->pid);
+  helix_json_text (json, "role",
+      info->role == HELIX_ROLE_CONTROL      ? "control"
+          : info->role == HELIX_ROLE_STREAM ? "stream"
+                                            : "frames");
+  if (info->scanout == HELIX_NONE32)
+    helix_json_null (json, "scanout");
+  else
+    helix_json_uint (json, "scanout", info->scanout);
+  helix_json_uint (json, "resource", info->resource_id);
+  helix_json_uint (json, "sent", info->frames);
+  json_rate (json, "rate", client_rate (self, client));
+  helix_json_known (json, "dropped", info->dropped);
+  helix_json_known (json, "received", info->received);
+  helix_json_ms (json, "latency_ms", info->latency_ns);
+  helix_json_ms (json, "age_ms", info->last_ns);
+  helix_json_ms (json, "connected_ms", info->connected_ns);
+  helix_json_end_object (json);
+}
+
+static void
+json_scanouts (const HelixHop *hop, HelixJson *json)
+{
+  helix_json_array (json, "scanouts");
+  for (guint i = 0; i < hop->welcome.scanouts; i++) {
+    helix_json_object (json, NULL);
+    helix_json_uint (json, "scanout", i);
+    helix_json_bool (json, "on", helix_hop_scanout_on (hop, i));
+    helix_json_uint (json, "width", hop->scanouts[i].width);
+    helix_json_uint (json, "height", hop->scanouts[i].height);
+    helix_json_end_object (json);
+  }
+  helix_json_end_array (json);
+}
+
+void
+helix_top_json (const HelixTopServer *self, HelixJson *json)
+{
+  const struct helix_status *s = &self->now.status;
+
+  helix_json_object (json, NULL);
+  helix_json_text (json, "kind", self->stream ? "stream" : "vm");
+  helix_json_text (json, "where", self->where);
+  helix_json_text (json, "problem", self->problem);
+  if (self->problem == NULL) {
+    helix_json_text (json, "name", self->hop->name);
+    helix_json_uint (json, "pid", self->hop->welcome.pid);
+    helix_json_text (json, "serves", self->now.text);
+    helix_json_ms (json, "uptime_ms", s->uptime_ns);
+    helix_json_uint (json, "sent", s->frames);
+    json_rate (
+        json, "rate", rate_of (self, self->before.status.frames, s->frames));
+    helix_json_uint (json, "bytes", s->bytes);
+    helix_json_uint (json, "keyframes", s->keyframes);
+    helix_json_uint (json, "dropped", s->dropped);
+    helix_json_ms (json, "age_ms", s->last_ns);
+    if (!self->stream)
+      json_scanouts (self->hop, json);
+    helix_json_array (json, "clients");
+    for (guint i = 0; i < self->now.clients->len; i++) {
+      const HelixHopClient *client =
+          &g_array_index (self->now.clients, HelixHopClient, i);
+
+      if (!(client->info.flags & HELIX_CLIENT_YOU))
+        json_client (self, client, json);
+    }
+    helix_json_end_array (json);
+  }
+  helix_json_end_object (json);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The VMs of this machine whose screens can be had: sockets of shims.
+ */
+#ifndef HELIX_VMS_H
+#define HELIX_VMS_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+#include "helix-hop.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  gchar *path; /* of the socket */
+  pid_t pid;   /* as registered, 0 = unknown */
+} HelixVm;
+
+typedef struct {
+  GPtrArray *vms; /* HelixVm */
+  gchar *looked;  /* where, for a person; NULL if a path was given */
+  gboolean given; /* by an option or $HELIX_SOCKET: taken unseen */
+} HelixVms;
+
+/* `wanted`, or $HELIX_SOCKET, unseen; else all that helixqemusrc would find
+ * (helix-vm-places.h). */
+HelixVms *helix_vms_find (const gchar *wanted);
+void helix_vms_free (HelixVms *self);
+
+/* The one VM there is, or NULL and an error that names the choice. */
+const HelixVm *helix_vms_only (const HelixVms *self, GError **error);
+
+/* Connects to a shim and greets it. NULL and a sentence for a person. */
+HelixHop *helix_vms_greet (const gchar *path, guint64 deadline, GError **error);
+/* The same for the only VM, or `wanted`. *path: free it. */
+HelixHop *helix_vms_greet_only (
+    const gchar *wanted, guint64 deadline, gchar **path, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixVms, helix_vms_free)
+
+G_END_DECLS
+
+#endif /* HELIX_VMS_H */
