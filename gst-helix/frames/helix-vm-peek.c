@@ -236,8 +236,12 @@ helix_vm_peek_wait (GPtrArray *peeks, guint64 deadline, gint interrupt)
 gchar *
 helix_vm_peek_label (const HelixVmPeek *peek)
 {
+  const gchar *open = strstr (peek->name, " (");
+  const gchar *close = g_strrstr (peek->name, "),");
   gsize len = strcspn (peek->name, ",");
 
+  if (open != NULL && close != NULL && close > open + 2)
+    return g_strndup (open + 2, (gsize) (close - open - 2));
   if (len > 0)
     return g_strndup (peek->name, len);
   return g_path_get_basename (peek->path);

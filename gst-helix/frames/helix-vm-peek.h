@@ -53,7 +53,9 @@ gboolean helix_vm_peek_wait (
 /* "mydesk (pid 4711) at /run/user/1000/helix.sock", as far as it is known.
  * Free it. */
 gchar *helix_vm_peek_describe (const HelixVmPeek *peek);
-/* The part of the name that tells VMs apart: up to the first comma. Free it. */
+/* The part of the name that tells VMs apart. "QEMU 10.0.2 (desk), helix-export
+ * 0.1.0" is "desk"; without such a name it is what stands before the comma.
+ * Free it. */
 gchar *helix_vm_peek_label (const HelixVmPeek *peek);
 
 G_END_DECLS

@@ -182,6 +182,14 @@ GST_START_TEST (test_faults)
 }
 GST_END_TEST;
 
+static const gchar *const labels[][2] = {
+    {"QEMU 10.0.2 (desk), helix-export 0.1.0", "desk"},
+    {"QEMU 10.0.2 (a (b), c), helix-export 0.1.0", "a (b), c"},
+    {"QEMU 10.0.2, helix-export 0.1.0", "QEMU 10.0.2"},
+    {"helix-shim-sim 0.1.0", "helix-shim-sim 0.1.0"},
+    {"x),", "x)"},
+};
+
 GST_START_TEST (test_label)
 {
   HelixVmPeek peek = {.path = (gchar *) "/run/x/desk.sock"};
@@ -190,11 +198,12 @@ GST_START_TEST (test_label)
   label = helix_vm_peek_label (&peek);
   fail_unless_equals_string (label, "desk.sock");
   g_free (label);
-  g_strlcpy (
-      peek.name, "mydesk, QEMU 10.0.2, helix-export 0.1.0", sizeof peek.name);
-  label = helix_vm_peek_label (&peek);
-  fail_unless_equals_string (label, "mydesk");
-  g_free (label);
+  for (guint i = 0; i < G_N_ELEMENTS (labels); i++) {
+    g_strlcpy (peek.name, labels[i][0], sizeof peek.name);
+    label = helix_vm_peek_label (&peek);
+    fail_unless_equals_string (label, labels[i][1]);
+    g_free (label);
+  }
 }
 GST_END_TEST;
 
