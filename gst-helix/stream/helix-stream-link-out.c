@@ -17,6 +17,8 @@
 
 #define DEAD_NS (3000 * MSECOND)
 #define PING_NS (1000 * MSECOND)
+/* On a serial port only an answer tells that the other end began anew. */
+#define PING_SERIAL_NS (400 * MSECOND)
 #define STATS_NS (1000 * MSECOND)
 
 /* The clocks' offset is wanted soon after the start: PING comes faster. */
@@ -179,11 +181,19 @@ helix_stream_link_catch_up (HelixStreamLink *self, guint64 now)
   self->fresh_from = now;
 }
 
+static guint64
+ping_gap (const HelixStreamLink *self)
+{
+  if (self->pings < FAST_PINGS)
+    return FAST_PING_NS;
+  return self->config.serial ? PING_SERIAL_NS : PING_NS;
+}
+
 guint64
 helix_stream_link_tick (HelixStreamLink *self, guint64 now, guint64 awake)
 {
   guint64 since = MAX (self->last_read, awake);
-  guint64 gap = self->pings < FAST_PINGS ? FAST_PING_NS : PING_NS;
+  guint64 gap = ping_gap (self);
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 next;
 
@@ -202,7 +212,7 @@ helix_stream_link_tick (HelixStreamLink *self, guint64 now, guint64 awake)
     self->pings++;
     if (!helix_stream_link_pending (self))
       helix_stream_link_say (self, message, helix_pack_ping (message, &ping));
-    gap = self->pings < FAST_PINGS ? FAST_PING_NS : PING_NS;
+    gap = ping_gap (self);
   }
   if (now - self->last_stats >= STATS_NS
       && self->totals.units != self->told_units) {

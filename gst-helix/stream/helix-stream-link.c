@@ -342,9 +342,24 @@ got_unit (HelixStreamLink *self, guint64 now)
   return HELIX_STREAM_LINK_UNIT;
 }
 
+/* A serial port does not tell that the other end was killed, perhaps within a
+ * unit. What comes in place of the unit's rest, after a pause, is its
+ * successor's answer to our PING: "who are you?" */
+static gboolean
+is_successor (const HelixStreamLink *self, const uint8_t *bytes, gssize n)
+{
+  struct helix_header header;
+  const char *why;
+
+  return self->config.serial && self->live && n >= (gssize) HELIX_HEADER_SIZE
+      && helix_unpack_header (&header, bytes, &why)
+      && header.type == HELIX_ERROR;
+}
+
 HelixStreamLinkEvent
 helix_stream_link_read (HelixStreamLink *self)
 {
+  gboolean middle = !helix_reader_idle (&self->reader);
   uint8_t *ptr;
   size_t len;
   guint64 now;
@@ -368,6 +383,11 @@ helix_stream_link_read (HelixStreamLink *self)
 
   now = helix_now_ns ();
   self->last_read = now;
+  if (middle && is_successor (self, ptr, n)) {
+    self->loud = TRUE;
+    return helix_stream_link_lose (self, FALSE, GST_RESOURCE_ERROR_READ,
+        "the other end began anew within a message");
+  }
   switch (helix_reader_got (&self->reader, (size_t) n)) {
     case HELIX_READER_HEAD:
       return got_head (self, now);

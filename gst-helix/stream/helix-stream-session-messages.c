@@ -199,6 +199,29 @@ got_live (HelixStreamSession *self, guint64 now)
         self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
 }
 
+/* On a stream that outlives sessions: a guest that speaks as if there were
+ * one. It had it with our predecessor, or before we gave it up, and nobody
+ * told it. A bare PING is anybody's, one with a time is a session's. */
+static gboolean
+is_orphan (const HelixStreamSession *self)
+{
+  const struct helix_reader *r = &self->reader;
+
+  switch (r->header.type) {
+    case HELIX_PING:
+      return self->resync && self->state == HELIX_STREAM_SESSION_GREETING
+          && r->payload_size > 0;
+    case HELIX_STATS:
+    case HELIX_KEYFRAME:
+    case HELIX_CONFIG:
+    case HELIX_SHOW:
+    case HELIX_LIST:
+      return self->resync && self->state == HELIX_STREAM_SESSION_GREETING;
+    default:
+      return FALSE;
+  }
+}
+
 void
 helix_stream_session_message (HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, guint64 now)
@@ -210,6 +233,13 @@ helix_stream_session_message (HelixStreamSession *self,
   struct helix_ping ping;
   const gchar *why;
 
+  if (is_orphan (self)) {
+    /* Nothing is closed: it says HELLO over the very same descriptor. */
+    helix_stream_session_say (self, message,
+        helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, r->header.type,
+            "the session is over; say HELLO"));
+    return;
+  }
   switch (r->header.type) {
     case HELIX_PING:
       if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why)) {

@@ -363,7 +363,10 @@ timed_out (HelixStreamSession *self, guint64 now)
   self->blocked = FALSE;
   g_free (self->reason);
   self->reason = g_strdup ("nothing came from it for 3 s");
-  helix_reader_scan (&self->reader, HELIX_HELLO, 0);
+  /* Between two messages there is nothing to skip; and one that only slept is
+   * told, at its next word, that it has to say HELLO. */
+  if (!helix_reader_idle (&self->reader))
+    helix_reader_scan (&self->reader, HELIX_HELLO, 0);
 }
 
 static guint64
