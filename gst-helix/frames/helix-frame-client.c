@@ -24,6 +24,10 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * socket has to hold 3 s worth until that is noticed. */
 #define SHOW_EVERY (2 * GST_MSECOND)
 
+/* ns of an outage in which the last picture is not repeated (repeat_at ()):
+ * several attempts to connect. */
+#define HOLD_BACK (300 * GST_MSECOND)
+
 /* Of the functions below: there is nothing to report, go on. */
 #define NOTHING ((HelixFrameClientResult) -1)
 
@@ -490,13 +494,27 @@ wait_for (HelixFrameClient *client, guint64 deadline)
     helix_frame_link_wakeup_clear (client->link);
 }
 
+/* When the last picture may be wanted again, `deadline` unless it is poked.
+ * Not in the first moments of an outage: a connection that was lost because
+ * this program was stopped is back at once, and with it a picture that is not
+ * old. */
+static guint64
+repeat_at (HelixFrameClient *client, guint64 deadline)
+{
+  guint64 held = client->outage_ns != 0 ? client->outage_ns + HOLD_BACK : 0;
+
+  if (g_atomic_int_get (&client->poked))
+    deadline = 0;
+  return MAX (deadline, held);
+}
+
 HelixFrameClientResult
 helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     HelixFrame *frame, GError **error)
 {
   while (!g_atomic_int_get (&client->flushing)) {
     HelixFrameClientResult result = NOTHING;
-    guint64 until = deadline;
+    guint64 until = HELIX_NONE64, repeat;
 
     if (client->session == NULL && helix_now_ns () >= client->retry_ns)
       result = open_session (client, error);
@@ -504,9 +522,12 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
       result = use_session (client, frame, &until, error);
     if (result != NOTHING)
       return result;
-    if (g_atomic_int_compare_and_exchange (&client->poked, TRUE, FALSE)
-        || helix_now_ns () >= deadline)
+    repeat = repeat_at (client, deadline);
+    if (helix_now_ns () >= repeat) {
+      g_atomic_int_set (&client->poked, FALSE);
       return HELIX_CLIENT_TIMEOUT;
+    }
+    until = MIN (until, repeat);
     if (client->session == NULL)
       until = MIN (until, client->retry_ns);
     wait_for (client, until);
