@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A stand-in for virtio-serial: what QEMU is between a chardev's socket and a
+ * guest's port. The host's end connects and disconnects; the guest's end is a
+ * terminal that outlives everybody, and neither end is told when the other
+ * goes. So bytes of one session may come out before those of the next.
+ */
+#ifndef SERIAL_LINE_H
+#define SERIAL_LINE_H
+
+#include <glib.h>
+
+typedef struct {
+  /* what to open in the guest, as serial:NAME */
+  gchar name[128];
+
+  /* private */
+  gint listener, master, slave;
+  gboolean lossy;
+  gint stop;
+  GThread *thread;
+} SerialLine;
+
+/* Listens on `path` for the host's end. lossy: what nobody reads for 200 ms is
+ * thrown away, as when the machine is reset; else the host's end waits. */
+void serial_line_start (SerialLine *line, const gchar *path, gboolean lossy);
+void serial_line_stop (SerialLine *line);
+
+#endif /* SERIAL_LINE_H */

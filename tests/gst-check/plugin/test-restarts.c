@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Any order, any restart: a VM (helix-shim-sim), the host's pipeline and the
+ * guest's, each a process, started in all orders, killed, stopped, and
+ * brought back. The picture, read by its marker where the guest decodes it,
+ * is back within a second, from an IDR on, and nothing old is shown.
+ *
+ *   test-restarts tcp|unix|serial
+ */
+#include <gst/check/gstcheck.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "helix-platform.h"
+#include "mute-proxy.h"
+#include "serial-line.h"
+
+#define MS G_GUINT64_CONSTANT (1000000)
+#define RATE 30
+/* The picture is back within a second of its end being back; what the machine
+ * itself withheld meanwhile (see Idler) does not count. */
+#define BACK_MS 1000
+#define PATIENCE_S 20
+/* A picture counts as new if it was drawn this long before; it is some
+ * milliseconds old when it is first seen. */
+#define NEW_MS 150
+/* How long an end is away: long enough that the others, who try again ever
+ * more rarely, do so no more often than twice a second. */
+#define AWAY_MS 2000
+/* Beyond the 3 s of silence after which an end is taken for dead. */
+#define STOPPED_MS 4000
+
+typedef enum { VM, HOST, GUEST, ROLES } Role;
+
+static const gchar *const role_names[] = {"VM", "host", "guest"};
+
+typedef struct {
+  guint64 when;
+  gboolean torn, idr; /* of a picture, of a unit */
+  guint32 number;
+} Sight;
+
+static const gchar *transport;
+static gchar *folder, *host_address, *guest_address;
+static SerialLine line;
+static MuteProxy *proxy;
+static Child *children[ROLES];
+
+static GMutex lock;
+static GCond cond;
+static GArray *pictures, *units; /* Sight */
+static guint64 clock_base;       /* when picture 0 of the VM was drawn */
+
+/* ---- what the machine withholds ----
+ *
+ * A thread that wants to wake up every 5 ms and notes how late it does: so
+ * late, on a machine that others use, was everybody else. */
+
+static gint idler_stop;
+static guint64 idler_late; /* ns in sum, under `lock` */
+static GThread *idler_thread;
+
+static gpointer
+idler_run (gpointer data)
+{
+  while (!g_atomic_int_get (&idler_stop)) {
+    guint64 begin = helix_now_ns (), took;
+
+    /* It measures time: that is its purpose. */
+    g_usleep (5000);
+    took = helix_now_ns () - begin;
+    g_mutex_lock (&lock);
+    idler_late += took > 6 * MS ? took - 6 * MS : 0;
+    g_mutex_unlock (&lock);
+  }
+  return NULL;
+}
+
+static guint64
+withheld (void)
+{
+  guint64 late;
+
+  g_mutex_lock (&lock);
+  late = idler_late;
+  g_mutex_unlock (&lock);
+  return late;
+}
+
+/* ---- the three ---- */
+
+static void
+note_line (gpointer data, const gchar *text, guint64 now)
+{
+  Sight sight = {.when = now};
+
+  g_mutex_lock (&lock);
+  if (g_str_has_prefix (text, "unit ")) {
+    sight.idr = strcmp (text, "unit idr") == 0;
+    g_array_append_val (units, sight);
+  } else if (g_str_has_prefix (text, "picture ")) {
+    sight.torn = strcmp (text, "picture torn") == 0;
+    sight.number = (guint32) g_ascii_strtoull (text + 8, NULL, 10);
+    g_array_append_val (pictures, sight);
+    if (!sight.torn)
+      clock_base = MIN (clock_base, now - sight.number * (GST_SECOND / RATE));
+  }
+  g_cond_broadcast (&cond);
+  g_mutex_unlock (&lock);
+}
+
+static gchar *
+socket_path (void)
+{
+  return g_build_filename (folder, "vm.sock", NULL);
+}
+
+static Child *
+start_pipeline (gchar *text, ChildLine note)
+{
+  const gchar *words[] = {g_getenv ("PIPELINE_CHILD"), text, NULL};
+  Child *child = child_new (words, note, NULL);
+
+  g_free (text);
+  return child;
+}
+
+/* Returns when it was there, ns. */
+static guint64
+start (Role role)
+{
+  gchar *path = socket_path (), *option = g_strdup_printf ("--socket=%s", path);
+  const gchar *words[] = {g_getenv ("HELIX_SIM"), "--quiet", option,
+      "--size=640x192", "--rate=30", "--pattern=noise", NULL};
+
+  fail_unless (children[role] == NULL);
+  switch (role) {
+    case VM:
+      g_mutex_lock (&lock);
+      clock_base = G_MAXUINT64;
+      g_mutex_unlock (&lock);
+      children[VM] = child_new (words, NULL, NULL);
+      break;
+    case HOST:
+      children[HOST] = start_pipeline (
+          g_strdup_printf ("helixqemusrc socket-path=%s ! x264enc "
+                           "tune=zerolatency speed-preset=ultrafast "
+                           "bitrate=6000 ! helixguestsink %s",
+              path, host_address),
+          NULL);
+      break;
+    default:
+      children[GUEST] = start_pipeline (
+          g_strdup_printf ("helixsrc name=units address=%s ! h264parse ! "
+                           "avdec_h264 max-threads=1 ! videoconvert ! "
+                           "video/x-raw,format=GRAY8 ! appsink name=pictures "
+                           "sync=false",
+              guest_address),
+          note_line);
+  }
+  g_free (option);
+  g_free (path);
+  return child_expect (
+      children[role], role == VM ? "listening" : "playing", PATIENCE_S);
+}
+
+static void
+finish (Role role)
+{
+  if (children[role] != NULL)
+    child_end (g_steal_pointer (&children[role]), SIGKILL);
+}
+
+static void
+pause_ms (guint ms)
+{
+  /* What is tested is how long somebody is away. */
+  g_usleep (ms * 1000);
+}
+
+/* ---- what the guest sees ---- */
+
+static const Sight *
+last_picture (void)
+{
+  return pictures->len > 0 ? &g_array_index (pictures, Sight, pictures->len - 1)
+                           : NULL;
+}
+
+/* Waits for the first picture after `since`, with a number below `below`.
+ * With the lock. */
+static Sight
+await_picture (const gchar *what, guint64 since, guint32 below)
+{
+  gint64 limit = g_get_monotonic_time () + PATIENCE_S * G_TIME_SPAN_SECOND;
+  guint at = 0;
+
+  for (;;) {
+    for (; at < pictures->len; at++) {
+      Sight sight = g_array_index (pictures, Sight, at);
+
+      if (sight.when > since && !sight.torn && sight.number < below)
+        return sight;
+    }
+    if (!g_cond_wait_until (&cond, &lock, limit)) {
+      g_mutex_unlock (&lock);
+      fail ("%s: no picture came. The host: %s", what,
+          child_output (children[HOST]));
+    }
+  }
+}
+
+/* What came since is whole and in order, and keeps coming: half a second. */
+static void
+expect_clean (const gchar *what, const Sight *first)
+{
+  guint32 last = first->number;
+
+  await_picture (what, first->when + 500 * MS, G_MAXUINT32);
+  for (guint i = 0; i < pictures->len; i++) {
+    const Sight *sight = &g_array_index (pictures, Sight, i);
+
+    if (sight->when < first->when)
+      continue;
+    fail_if (sight->torn, "%s: a torn picture", what);
+    fail_unless (sight->number >= last, "%s: picture %u came after %u", what,
+        sight->number, last);
+    last = sight->number;
+  }
+}
+
+static void
+expect_idr (const gchar *what, guint64 since)
+{
+  for (guint i = 0; i < units->len; i++) {
+    const Sight *unit = &g_array_index (units, Sight, i);
+
+    if (unit->when <= since)
+      continue;
+    fail_unless (unit->idr, "%s: the first unit is no IDR", what);
+    return;
+  }
+  fail ("%s: no unit", what);
+}
+
+typedef struct {
+  const gchar *what; /* for messages */
+  guint64 begun;     /* when the end was started, or continued, ns */
+  guint64 back;      /* when it was there */
+  guint32 below;     /* only pictures of a new VM count */
+  gboolean session;  /* the guest's session is a new one */
+} Return;
+
+static void
+expect_return (const Return *wanted)
+{
+  guint64 lost = withheld (), ms;
+  Sight first;
+
+  g_mutex_lock (&lock);
+  first = await_picture (wanted->what, wanted->back, wanted->below);
+  lost = idler_late - lost;
+  ms = (first.when - wanted->back) / MS;
+  g_print ("# %s: %s: back after %u ms\n", transport, wanted->what, (guint) ms);
+  if (wanted->session) {
+    guint64 drawn = clock_base + first.number * (GST_SECOND / RATE);
+
+    expect_idr (wanted->what, wanted->back);
+    fail_unless (drawn + NEW_MS * MS >= wanted->begun,
+        "%s: picture %u is from %u ms before", wanted->what, first.number,
+        (guint) ((wanted->begun - drawn) / MS));
+  }
+  expect_clean (wanted->what, &first);
+  fail_unless (ms * MS <= BACK_MS * MS + lost, "%s: back after %u ms",
+      wanted->what, (guint) ms);
+  g_mutex_unlock (&lock);
+}
+
+/* ---- fixture ---- */
+
+static void
+setup (void)
+{
+  gchar *path;
+
+  folder = g_dir_make_tmp ("helix-r-XXXXXX", NULL);
+  fail_unless (folder != NULL);
+  g_setenv ("XDG_RUNTIME_DIR", folder, TRUE);
+  g_unsetenv ("HELIX_SOCKET");
+  g_unsetenv ("HELIX_ADDRESS");
+  path = g_build_filename (folder, "stream", NULL);
+  if (strcmp (transport, "serial") == 0) {
+    serial_line_start (&line, path, FALSE);
+    host_address = g_strdup_printf ("address=unix:%s mode=connect", path);
+    guest_address = g_strdup_printf ("serial:%s", line.name);
+  } else if (strcmp (transport, "tcp") == 0) {
+    proxy = mute_proxy_new ();
+    host_address =
+        g_strdup_printf ("address=tcp:127.0.0.1:%u", mute_proxy_target (proxy));
+    guest_address =
+        g_strdup_printf ("tcp:127.0.0.1:%u", mute_proxy_port (proxy));
+  } else {
+    host_address = g_strdup_printf ("address=unix:%s", path);
+    guest_address = g_strdup_printf ("unix:%s", path);
+  }
+  g_free (path);
+  pictures = g_array_new (FALSE, FALSE, sizeof (Sight));
+  units = g_array_new (FALSE, FALSE, sizeof (Sight));
+  idler_late = 0;
+  idler_stop = 0;
+  idler_thread = g_thread_new ("idler", idler_run, NULL);
+}
+
+static void
+teardown (void)
+{
+  const gchar *words[] = {"rm", "-rf", folder, NULL};
+
+  for (Role role = VM; role < ROLES; role++)
+    finish (role);
+  g_atomic_int_set (&idler_stop, 1);
+  g_thread_join (idler_thread);
+  if (strcmp (transport, "serial") == 0)
+    serial_line_stop (&line);
+  g_clear_pointer (&proxy, mute_proxy_free);
+  g_array_unref (pictures);
+  g_array_unref (units);
+  child_end (child_new (words, NULL, NULL), 0);
+  g_free (host_address);
+  g_free (guest_address);
+  g_free (folder);
+}
+
+static const Role orders[][ROLES] = {
+    {VM, HOST, GUEST},
+    {VM, GUEST, HOST},
+    {HOST, VM, GUEST},
+    {HOST, GUEST, VM},
+    {GUEST, VM, HOST},
+    {GUEST, HOST, VM},
+};
+
+static void
+start_one (Role role, Return *wanted)
+{
+  wanted->begun = helix_now_ns ();
+  wanted->back = start (role);
+}
+
+static void
+start_all (const Role *order)
+{
+  Return wanted = {.below = G_MAXUINT32, .session = TRUE};
+  gchar *what = g_strdup_printf ("%s, %s, %s", role_names[order[0]],
+      role_names[order[1]], role_names[order[2]]);
+
+  for (guint i = 0; i < ROLES; i++) {
+    if (i > 0)
+      pause_ms (AWAY_MS / 2);
+    start_one (order[i], &wanted);
+  }
+  wanted.what = what;
+  expect_return (&wanted);
+  g_free (what);
+}
+
+GST_START_TEST (test_orders)
+{
+  start_all (orders[__i__]);
+}
+GST_END_TEST;
+
+/* New pictures of a VM that began again are those that it can have drawn. */
+static guint32
+new_below (guint64 killed)
+{
+  guint32 number;
+
+  g_mutex_lock (&lock);
+  number = last_picture ()->number;
+  g_mutex_unlock (&lock);
+  return number;
+}
+
+GST_START_TEST (test_kill)
+{
+  const Role role = (Role) __i__ % ROLES;
+  Return wanted = {.below = G_MAXUINT32, .session = role != VM};
+  gchar *what = g_strdup_printf ("%s killed", role_names[role]);
+  guint warnings;
+
+  wanted.what = what;
+  start_all (orders[0]);
+  /* Long enough that the numbers of the next VM are lower for a while. */
+  pause_ms (AWAY_MS);
+  for (guint i = 0; i < 2; i++) {
+    warnings = child_count (children[HOST], "warning");
+    finish (role);
+    if (role == VM)
+      wanted.below = new_below (0);
+    pause_ms (AWAY_MS / (i + 1));
+    start_one (role, &wanted);
+    expect_return (&wanted);
+    if (role == VM)
+      fail_unless_equals_int (
+          child_count (children[HOST], "warning"), warnings + 1);
+    pause_ms (AWAY_MS);
+  }
+  g_free (what);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_stop)
+{
+  const Role role = (Role) __i__ % ROLES;
+  Return wanted = {.below = G_MAXUINT32, .session = role != VM};
+  gchar *what = g_strdup_printf ("%s stopped", role_names[role]);
+  guint host, guest;
+
+  wanted.what = what;
+  start_all (orders[0]);
+  host = child_count (children[HOST], "warning");
+  guest = child_count (children[GUEST], "warning");
+  child_signal (children[role], SIGSTOP);
+  pause_ms (STOPPED_MS);
+  wanted.begun = wanted.back = helix_now_ns ();
+  child_signal (children[role], SIGCONT);
+  if (role == VM) {
+    g_mutex_lock (&lock);
+    clock_base = G_MAXUINT64; /* it does not catch up */
+    g_mutex_unlock (&lock);
+  }
+  expect_return (&wanted);
+  /* Each outage is told once, by who suffers it. */
+  if (role == VM)
+    fail_unless_equals_int (child_count (children[HOST], "warning"), host + 1);
+  if (role == HOST)
+    fail_unless_equals_int (
+        child_count (children[GUEST], "warning"), guest + 1);
+  g_free (what);
+}
+GST_END_TEST;
+
+/* A writer that is killed again and again leaves half a message behind now
+ * and then: the next session is none the worse for it. */
+GST_START_TEST (test_half_messages)
+{
+  const Role role = __i__ == 0 ? HOST : GUEST;
+  Return wanted = {.below = G_MAXUINT32, .session = TRUE};
+  gchar *what = g_strdup_printf ("%s killed in a row", role_names[role]);
+
+  wanted.what = what;
+  start_all (orders[0]);
+  for (guint i = 0; i < 5; i++) {
+    pause_ms ((guint) g_random_int_range (0, 60));
+    finish (role);
+    start_one (role, &wanted);
+    expect_return (&wanted);
+  }
+  g_free (what);
+}
+GST_END_TEST;
+
+/* The network drops everything, and tells nobody. */
+GST_START_TEST (test_dead_peer)
+{
+  guint64 begin;
+  Sight first;
+
+  start_all (orders[0]);
+  begin = helix_now_ns ();
+  mute_proxy_mute (proxy);
+  /* What was under way when it happened. */
+  begin += 200 * MS;
+  g_mutex_lock (&lock);
+  first = await_picture ("muted", begin, G_MAXUINT32);
+  expect_idr ("muted", begin);
+  g_print ("# %s: dead peer: a picture again after %u ms\n", transport,
+      (guint) ((first.when - begin) / MS));
+  fail_unless (first.when - begin < 3000 * MS + BACK_MS * MS);
+  expect_clean ("muted", &first);
+  g_mutex_unlock (&lock);
+  fail_unless_equals_int (child_count (children[GUEST], "warning"), 1);
+}
+GST_END_TEST;
+
+static Suite *
+restarts_suite (void)
+{
+  Suite *suite = suite_create ("restarts");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_loop_test (tc, test_orders, 0, G_N_ELEMENTS (orders));
+  tcase_add_loop_test (tc, test_kill, 0, ROLES);
+  tcase_add_loop_test (tc, test_stop, 0, ROLES);
+  tcase_add_loop_test (tc, test_half_messages, 0, 2);
+  if (strcmp (transport, "tcp") == 0)
+    tcase_add_test (tc, test_dead_peer);
+  return suite;
+}
+
+int
+main (int argc, char **argv)
+{
+  gst_check_init (&argc, &argv);
+  transport = argc > 1 ? argv[1] : "tcp";
+  return gst_check_run_suite (restarts_suite (), "restarts", __FILE__);
+}
