@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Draws the test picture with the GPU (GBM, EGL, OpenGL ES; every rectangle a
- * scissored glClear) and flips pages: what a compositor does through virgl.
+ * Draws the test picture with the GPU and flips pages: what a compositor does
+ * through virgl.
  */
 #include <errno.h>
-#include <EGL/egl.h>
-#include <EGL/eglext.h>
-#include <gbm.h>
 #include <getopt.h>
-#include <GLES2/gl2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xf86drm.h>
 
+#include "helix-gl.h"
 #include "helix-kms.h"
 #include "helix-marker.h"
-#include "helix-picture.h"
 
 #define FLIP_TIMEOUT_MS 10000
 
@@ -30,15 +26,6 @@ struct options {
   double rate; /* frames a second, 0 = as fast as can be */
   uint32_t shift;
   bool hold;
-};
-
-struct renderer {
-  struct gbm_device *gbm;
-  struct gbm_surface *surface;
-  EGLDisplay display;
-  EGLSurface window;
-  struct gbm_bo *shown; /* on the screen, NULL = nothing yet */
-  uint32_t height;      /* of the picture: GL counts rows from below */
 };
 
 static void
@@ -112,89 +99,6 @@ parse (int argc, char **argv, struct options *o)
     usage ();
 }
 
-static EGLConfig
-choose_config (struct renderer *r)
-{
-  static const EGLint wanted[] = {EGL_SURFACE_TYPE, EGL_WINDOW_BIT,
-      EGL_RENDERABLE_TYPE, EGL_OPENGL_ES2_BIT, EGL_RED_SIZE, 8, EGL_GREEN_SIZE,
-      8, EGL_BLUE_SIZE, 8, EGL_NONE};
-  EGLConfig configs[64];
-  EGLint count = 0;
-
-  if (!eglChooseConfig (r->display, wanted, configs, 64, &count))
-    helix_die ("EGL has no configuration for windows");
-  for (EGLint i = 0; i < count; i++) {
-    EGLint visual;
-
-    if (eglGetConfigAttrib (
-            r->display, configs[i], EGL_NATIVE_VISUAL_ID, &visual)
-        && visual == GBM_FORMAT_XRGB8888)
-      return configs[i];
-  }
-  helix_die ("EGL has no configuration with XRGB8888");
-}
-
-static void
-renderer_open (
-    struct renderer *r, struct helix_kms *kms, uint32_t width, uint32_t height)
-{
-  static const EGLint version[] = {EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE};
-  EGLConfig config;
-  EGLContext context;
-
-  *r = (struct renderer){.height = height};
-  r->gbm = gbm_create_device (kms->fd);
-  if (r->gbm == NULL)
-    helix_die ("GBM does not take the card");
-  r->surface = gbm_surface_create (r->gbm, width, height, GBM_FORMAT_XRGB8888,
-      GBM_BO_USE_SCANOUT | GBM_BO_USE_RENDERING);
-  if (r->surface == NULL)
-    helix_die ("GBM cannot make a %ux%u surface", width, height);
-  r->display = eglGetPlatformDisplay (EGL_PLATFORM_GBM_KHR, r->gbm, NULL);
-  errno = 0;
-  if (r->display == EGL_NO_DISPLAY || !eglInitialize (r->display, NULL, NULL)
-      || !eglBindAPI (EGL_OPENGL_ES_API))
-    helix_die ("EGL does not start (error %#x)", eglGetError ());
-  config = choose_config (r);
-  context = eglCreateContext (r->display, config, EGL_NO_CONTEXT, version);
-  r->window =
-      eglCreatePlatformWindowSurface (r->display, config, r->surface, NULL);
-  if (context == EGL_NO_CONTEXT || r->window == EGL_NO_SURFACE
-      || !eglMakeCurrent (r->display, r->window, r->window, context))
-    helix_die ("EGL cannot draw on the surface (error %#x)", eglGetError ());
-  helix_event ("renderer %s", (const char *) glGetString (GL_RENDERER));
-  glEnable (GL_SCISSOR_TEST);
-}
-
-static void
-fill (struct renderer *r, uint32_t x, uint32_t y, uint32_t width,
-    uint32_t height, uint32_t colour)
-{
-  glScissor ((GLint) x, (GLint) (r->height - y - height), (GLsizei) width,
-      (GLsizei) height);
-  glClearColor ((float) (colour >> 16 & 0xff) / 255,
-      (float) (colour >> 8 & 0xff) / 255, (float) (colour & 0xff) / 255, 1);
-  glClear (GL_COLOR_BUFFER_BIT);
-}
-
-static void
-draw (struct renderer *r, const struct options *o, uint32_t number)
-{
-  fill (r, 0, 0, o->width, HELIX_BARS_TOP, 0);
-  for (uint32_t block = 0; block < HELIX_MARKER_BLOCKS; block++)
-    if (helix_marker_bit (number, block))
-      fill (r, block * HELIX_MARKER_BLOCK, 0, HELIX_MARKER_BLOCK,
-          HELIX_MARKER_HEIGHT, 0xffffff);
-  fill (r, helix_box_left (number, o->width), HELIX_STRIP_TOP, HELIX_BOX_WIDTH,
-      HELIX_BARS_TOP - HELIX_STRIP_TOP, 0xffffff);
-  for (uint32_t bar = 0; bar < HELIX_BARS; bar++) {
-    uint32_t left = helix_bar_left (bar, o->width);
-
-    fill (r, left, HELIX_BARS_TOP, helix_bar_left (bar + 1, o->width) - left,
-        o->height - HELIX_BARS_TOP, helix_bar_colour (bar, o->shift));
-  }
-}
-
 static void
 forget_fb (struct gbm_bo *bo, void *data)
 {
@@ -245,17 +149,13 @@ wait_for_flip (struct helix_kms *kms, bool *done)
 
 /* Puts what was drawn on the screen; returns when it is there. */
 static void
-present (struct renderer *r, struct helix_kms *kms, const struct options *o)
+present (struct helix_gl *gl, struct helix_kms *kms, const struct options *o)
 {
-  struct gbm_bo *bo;
+  static struct gbm_bo *shown; /* on the screen, NULL = nothing yet */
+  struct gbm_bo *bo = helix_gl_swap (gl);
   bool done = false;
 
-  if (!eglSwapBuffers (r->display, r->window))
-    helix_die ("eglSwapBuffers failed (error %#x)", eglGetError ());
-  bo = gbm_surface_lock_front_buffer (r->surface);
-  if (bo == NULL)
-    helix_die ("GBM has no front buffer");
-  if (r->shown == NULL) {
+  if (shown == NULL) {
     helix_kms_show (
         kms, o->connector, framebuffer (kms, bo), 0, 0, o->width, o->height);
   } else {
@@ -264,9 +164,9 @@ present (struct renderer *r, struct helix_kms *kms, const struct options *o)
         != 0)
       helix_die ("cannot flip pages");
     wait_for_flip (kms, &done);
-    gbm_surface_release_buffer (r->surface, r->shown);
+    gbm_surface_release_buffer (gl->surface, shown);
   }
-  r->shown = bo;
+  shown = bo;
 }
 
 int
@@ -274,19 +174,19 @@ main (int argc, char **argv)
 {
   struct options o;
   struct helix_kms kms;
-  struct renderer renderer;
+  struct helix_gl gl;
   uint64_t start = 0;
 
   parse (argc, argv, &o);
   helix_kms_open (&kms, o.device);
-  renderer_open (&renderer, &kms, o.width, o.height);
+  helix_gl_open (&gl, kms.fd, o.width, o.height, GBM_BO_USE_SCANOUT);
   for (uint32_t i = 0; i < o.frames; i++) {
     if (i == 1 && o.go != NULL)
       helix_await (o.go);
     if (i > 0)
       helix_pace (&start, i, o.rate);
-    draw (&renderer, &o, o.first + i);
-    present (&renderer, &kms, &o);
+    helix_gl_draw (&gl, o.first + i, o.shift);
+    present (&gl, &kms, &o);
     if (i == 0)
       helix_event ("mode %ux%u frame %u", o.width, o.height, o.first);
   }
