@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
 
-#include "helix-clock-offset.h"
-#include "helix-histogram.h"
 #include "helix-stream-timing.h"
 
 #define MS GST_MSECOND
@@ -97,88 +95,6 @@ GST_START_TEST (test_reordered)
 }
 GST_END_TEST;
 
-/* ---- the clocks ---- */
-
-GST_START_TEST (test_clock_offset)
-{
-  const guint64 ahead = 3600 * GST_SECOND;
-  HelixClockOffset clock;
-  struct helix_pong pong;
-  guint64 error, first;
-  gint64 offset;
-
-  helix_clock_offset_clear (&clock);
-  fail_if (helix_clock_offset_get (&clock, 0, &offset, &error));
-  /* 10 ms of round trip, all of it on the way there. */
-  pong.ping_ns = 1000 * MS;
-  pong.received_ns = pong.sent_ns = ahead + 1010 * MS;
-  fail_unless (helix_clock_offset_add (&clock, &pong, 1010 * MS));
-  fail_unless (helix_clock_offset_get (&clock, 1010 * MS, &offset, &error));
-  fail_unless (ABS (offset - (gint64) ahead) <= (gint64) error);
-  fail_unless (error <= 5 * MS + 1);
-  /* A better one replaces it, worse ones do not. */
-  pong.ping_ns = 2000 * MS;
-  pong.received_ns = ahead + 2000 * MS;
-  pong.sent_ns = ahead + 2500 * MS;
-  fail_unless (helix_clock_offset_add (&clock, &pong, 2500 * MS + 20000));
-  fail_unless (helix_clock_offset_get (&clock, 2501 * MS, &offset, &error));
-  fail_unless (error < MS);
-  first = error;
-  pong.ping_ns = 3000 * MS;
-  pong.received_ns = pong.sent_ns = ahead + 3100 * MS;
-  fail_unless (helix_clock_offset_add (&clock, &pong, 3200 * MS));
-  fail_unless (helix_clock_offset_get (&clock, 3200 * MS, &offset, &error));
-  fail_unless (ABS (offset - (gint64) ahead) <= (gint64) error);
-  fail_unless (error > first && error < MS);
-  /* Two clocks may drift apart by 100 us a second. */
-  fail_unless (helix_clock_offset_get (
-      &clock, 2500 * MS + 10 * GST_SECOND, &offset, &first));
-  fail_unless (first >= MS);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_clock_lies)
-{
-  HelixClockOffset clock;
-  struct helix_pong pong = {.ping_ns = 2000};
-
-  helix_clock_offset_clear (&clock);
-  /* from the future; held for longer than it was away; backwards; stale */
-  fail_if (helix_clock_offset_add (&clock, &pong, 1000));
-  pong.sent_ns = 5000;
-  fail_if (helix_clock_offset_add (&clock, &pong, 3000));
-  pong.received_ns = 6000;
-  fail_if (helix_clock_offset_add (&clock, &pong, 90000));
-  pong.sent_ns = 6000;
-  fail_if (helix_clock_offset_add (&clock, &pong, 60 * GST_SECOND));
-  fail_unless_equals_int (clock.count, 0);
-}
-GST_END_TEST;
-
-/* ---- the histogram ---- */
-
-GST_START_TEST (test_histogram)
-{
-  static HelixHistogram h;
-
-  helix_histogram_clear (&h);
-  fail_unless_equals_uint64 (helix_histogram_percentile (&h, 99), 0);
-  for (guint64 ns = 1; ns <= 100000; ns++)
-    helix_histogram_add (&h, ns);
-  for (guint percent = 1; percent <= 100; percent++) {
-    guint64 got = helix_histogram_percentile (&h, percent);
-
-    fail_unless (got >= percent * 1000);
-    fail_unless (got <= percent * 1000 * 17 / 16);
-  }
-  helix_histogram_add (&h, G_MAXUINT64);
-  helix_histogram_add (&h, 0);
-  fail_unless_equals_uint64 (h.count, 100002);
-  fail_unless_equals_uint64 (helix_histogram_percentile (&h, 0), 0);
-  fail_unless (helix_histogram_percentile (&h, 100) == G_MAXUINT64);
-}
-GST_END_TEST;
-
 static Suite *
 helix_stream_timing_suite (void)
 {
@@ -190,9 +106,6 @@ helix_stream_timing_suite (void)
   tcase_add_test (tc, test_by_capture);
   tcase_add_test (tc, test_by_running_time);
   tcase_add_test (tc, test_reordered);
-  tcase_add_test (tc, test_clock_offset);
-  tcase_add_test (tc, test_clock_lies);
-  tcase_add_test (tc, test_histogram);
   return s;
 }
 

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a link does by itself; with a client, see test-helix-stream-client.c. */
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "helix-platform.h"
+#include "helix-stream-debug.h"
+#include "helix-stream-link.h"
+#include "stream-peer.h"
+
+#define MS GST_MSECOND
+
+static HelixStreamLink *stream;
+static StreamPeer peer;
+
+static HelixStreamLinkEvent
+next_event (void)
+{
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * MS;
+
+  for (;;) {
+    HelixStreamLinkEvent event;
+
+    helix_stream_link_flush (stream);
+    event = helix_stream_link_read (stream);
+    if (event > HELIX_STREAM_LINK_MORE)
+      return event;
+    fail_unless (helix_now_ns () < end, "nothing happens");
+  }
+}
+
+/* What the peer has sent so far is read, and was nothing to tell of. */
+static void
+read_all (void)
+{
+  while (helix_stream_link_read (stream) == HELIX_STREAM_LINK_MORE)
+    continue;
+}
+
+static void
+open_link (guint32 role)
+{
+  HelixStreamLinkConfig config = {
+      .address = "unix:test", .role = role, .name = "test"};
+  gint fds[2];
+
+  helix_stream_debug_init ();
+  fail_unless (helix_socketpair (fds) == 0);
+  stream = helix_stream_link_new (fds[0], &config, helix_now_ns ());
+  peer_init (&peer, fds[1]);
+  helix_stream_link_flush (stream);
+  peer_welcome (&peer);
+  fail_unless_equals_int (peer.role, role);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LIVE);
+}
+
+static void
+teardown (void)
+{
+  g_clear_pointer (&stream, helix_stream_link_free);
+  peer_clear (&peer);
+}
+
+/* ---- wishes ---- */
+
+/* Requests that come too soon merge into one, which tick () sends when its
+ * time has come. Time is what this test says it is. */
+GST_START_TEST (test_ask)
+{
+  guint64 now = helix_now_ns (), due;
+  struct helix_keyframe keyframe;
+  const gchar *why;
+
+  open_link (HELIX_ROLE_STREAM);
+  helix_stream_link_tick (stream, now, now);
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_ASKED, now);
+  helix_stream_link_flush (stream);
+  peer_expect (&peer, HELIX_KEYFRAME);
+
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_GAP, now + 50 * MS);
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_ASKED, now + 51 * MS);
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_GAP, now + 52 * MS);
+  /* PINGs are due earlier; after those it is its turn, not later. */
+  for (due = now + 52 * MS; due < now + 200 * MS;)
+    due = helix_stream_link_tick (stream, due, now);
+  fail_unless_equals_uint64 (due, now + 200 * MS);
+  helix_stream_link_tick (stream, due, now);
+  helix_stream_link_flush (stream);
+  peer_expect (&peer, HELIX_KEYFRAME);
+  fail_unless (helix_unpack_keyframe (
+      &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
+  fail_unless_equals_int (keyframe.reason, HELIX_KEYFRAME_ASKED);
+  fail_if (stream->asking);
+}
+GST_END_TEST;
+
+/* The keyframe that a loss waits for has come by itself. */
+GST_START_TEST (test_ask_in_vain)
+{
+  guint64 now = helix_now_ns ();
+
+  open_link (HELIX_ROLE_STREAM);
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_ASKED, now);
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_GAP, now + 1);
+  fail_unless (stream->asking);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
+  gst_clear_buffer (&stream->buffer);
+  fail_if (stream->asking);
+}
+GST_END_TEST;
+
+/* The newest wish waits here, not an old one in the socket. */
+GST_START_TEST (test_wishes_wait)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000};
+  guint64 now = helix_now_ns ();
+
+  open_link (HELIX_ROLE_CONTROL);
+  fail_unless (helix_stream_link_config (stream, &config));
+  fail_if (helix_stream_link_config (stream, &config));
+  fail_if (helix_stream_link_show (stream, 1, HELIX_NONE64, now));
+  helix_stream_link_flush (stream);
+  fail_unless (helix_stream_link_show (stream, 1, HELIX_NONE64, now));
+  helix_stream_link_flush (stream);
+  peer_expect (&peer, HELIX_CONFIG);
+  peer_expect (&peer, HELIX_SHOW);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_refused)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  open_link (HELIX_ROLE_STREAM);
+  peer_send (&peer, message,
+      helix_pack_error (
+          message, 0, HELIX_ERROR_NO_SCANOUT, HELIX_CONFIG, "there are two"));
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_REFUSED);
+  fail_unless_equals_int (stream->refusal.code, HELIX_ERROR_NO_SCANOUT);
+  fail_unless_equals_int (stream->refusal.refers, HELIX_CONFIG);
+  fail_unless_equals_string (stream->refusal_text, "there are two");
+  fail_unless (stream->live);
+}
+GST_END_TEST;
+
+/* ---- cursors ---- */
+
+static void
+send_cursor (guint32 flags, guint32 bulk, gsize pixels)
+{
+  struct helix_cursor cursor = {
+      .flags = flags, .serial = 1, .width = 4, .height = 4};
+  guint8 message[HELIX_MAX_MESSAGE], bytes[128] = {0};
+
+  peer_send (&peer, message, helix_pack_cursor (message, 0, &cursor, bulk));
+  peer_send (&peer, bytes, pixels);
+}
+
+GST_START_TEST (test_cursor)
+{
+  open_link (HELIX_ROLE_STREAM);
+  send_cursor (HELIX_CURSOR_SHAPE, 64, 30);
+  read_all ();
+  send_cursor (0, 0, 0); /* 34 bytes of these are pixels of the first */
+  peer_send (&peer, "", 0);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CURSOR);
+  fail_unless_equals_int (gst_buffer_get_size (stream->buffer), 64);
+  gst_clear_buffer (&stream->buffer);
+}
+GST_END_TEST;
+
+/* Pixels that were not announced, too few, too many. */
+GST_START_TEST (test_bad_cursor)
+{
+  static const struct {
+    guint32 flags, bulk;
+  } bad[] = {{0, 64}, {HELIX_CURSOR_SHAPE, 60}, {HELIX_CURSOR_SHAPE, 68},
+      {HELIX_CURSOR_SHAPE, 0}};
+
+  open_link (HELIX_ROLE_STREAM);
+  send_cursor (bad[__i__].flags, bad[__i__].bulk, bad[__i__].bulk);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LOST);
+  fail_unless (strstr (stream->error->message, "CURSOR") != NULL, "%s",
+      stream->error->message);
+}
+GST_END_TEST;
+
+/* A shape between two units disturbs neither. */
+GST_START_TEST (test_cursor_between_units)
+{
+  open_link (HELIX_ROLE_STREAM);
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
+  for (guint i = 0; i < 3; i++) {
+    peer_send_unit (&peer, i, i == 0 ? HELIX_UNIT_KEY : 0, "abc", 3);
+    send_cursor (HELIX_CURSOR_SHAPE, 64, 64);
+    fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
+    gst_check_buffer_data (stream->buffer, "abc", 3);
+    gst_clear_buffer (&stream->buffer);
+    fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CURSOR);
+    fail_unless_equals_int (gst_buffer_get_size (stream->buffer), 64);
+    gst_clear_buffer (&stream->buffer);
+  }
+  fail_unless_equals_uint64 (stream->totals.units, 3);
+  fail_unless_equals_uint64 (stream->totals.lost, 0);
+}
+GST_END_TEST;
+
+/* ---- time ---- */
+
+static void
+exchange_ping (void)
+{
+  guint64 now = helix_now_ns ();
+
+  stream->last_ping = 0;
+  helix_stream_link_tick (stream, now, now);
+  helix_stream_link_flush (stream);
+  peer_expect (&peer, HELIX_PING);
+  peer_answer_ping (&peer);
+  read_all ();
+  fail_unless (stream->clock.count > 0);
+}
+
+/* This program was stopped: what piled up in its socket is skipped, and it
+ * goes on at a keyframe that is of now. */
+GST_START_TEST (test_catch_up)
+{
+  const guint64 ahead = 3600 * GST_SECOND;
+
+  open_link (HELIX_ROLE_STREAM);
+  peer.ahead = ahead;
+  exchange_ping ();
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
+  gst_clear_buffer (&stream->buffer);
+  stream->discont = FALSE;
+
+  peer.ahead = ahead - 5 * GST_SECOND;
+  peer_send_unit (&peer, 1, 0, "b", 1);
+  peer_send_unit (&peer, 2, HELIX_UNIT_KEY, "c", 1);
+  helix_stream_link_catch_up (stream, helix_now_ns ());
+  read_all ();
+  fail_unless_equals_uint64 (stream->skipped, 2);
+  helix_stream_link_flush (stream);
+  peer_expect (&peer, HELIX_KEYFRAME);
+  peer.ahead = ahead + 500 * MS;
+  peer_send_unit (&peer, 3, 0, "d", 1);
+  peer_send_unit (&peer, 4, HELIX_UNIT_KEY, "e", 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
+  fail_unless_equals_uint64 (stream->unit.sequence, 4);
+  fail_unless (stream->discont);
+  fail_unless_equals_uint64 (stream->skipped, 3);
+  gst_clear_buffer (&stream->buffer);
+}
+GST_END_TEST;
+
+/* A clock that lies costs a second at most. */
+GST_START_TEST (test_catch_up_ends)
+{
+  open_link (HELIX_ROLE_STREAM);
+  exchange_ping ();
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
+  helix_stream_link_catch_up (stream, helix_now_ns () - 1100 * MS);
+  peer.ahead = -(guint64) (1000 * GST_SECOND);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
+  gst_clear_buffer (&stream->buffer);
+  fail_unless_equals_uint64 (stream->skipped, 0);
+}
+GST_END_TEST;
+
+/* The offset is wanted soon; then once a second. */
+GST_START_TEST (test_pings)
+{
+  guint64 begin = helix_now_ns () + GST_SECOND, now = begin, next = begin;
+  guint pings = 0;
+
+  open_link (HELIX_ROLE_CONTROL);
+  while (now - begin < 2900 * MS) {
+    next = helix_stream_link_tick (stream, now, begin);
+    fail_unless (next > now);
+    if (helix_stream_link_pending (stream))
+      pings++;
+    helix_stream_link_flush (stream);
+    now = next;
+  }
+  fail_unless (pings >= 9 && pings <= 11, "%u", pings);
+  /* And nobody answers: that is the end of it. */
+  fail_unless_equals_uint64 (
+      helix_stream_link_tick (stream, begin + 3000 * MS, begin), 0);
+  fail_unless (stream->error != NULL && stream->loud && !stream->fatal);
+}
+GST_END_TEST;
+
+static Suite *
+helix_stream_link_suite (void)
+{
+  Suite *s = suite_create ("helix-stream-link");
+  TCase *tc = tcase_create ("link");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, NULL, teardown);
+  tcase_add_test (tc, test_ask);
+  tcase_add_test (tc, test_ask_in_vain);
+  tcase_add_test (tc, test_wishes_wait);
+  tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_cursor);
+  tcase_add_loop_test (tc, test_bad_cursor, 0, 4);
+  tcase_add_test (tc, test_cursor_between_units);
+  tcase_add_test (tc, test_catch_up);
+  tcase_add_test (tc, test_catch_up_ends);
+  tcase_add_test (tc, test_pings);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_stream_link);
