@@ -336,6 +336,28 @@ await (HelixHop *self, guint8 type, guint64 deadline, GError **error)
 
 /* ---- questions ---- */
 
+/* Sends a question. Whoever closes instead of taking it has said why before:
+ * that is the better error. */
+static gboolean
+ask (HelixHop *self, const guint8 *message, gsize size, guint64 deadline,
+    GError **error)
+{
+  g_autoptr (GError) mine = NULL;
+  g_autoptr (GError) last = NULL;
+
+  if (helix_hop_send (self, message, size, deadline, &mine))
+    return TRUE;
+  if (mine->code == HELIX_HOP_ERROR_CLOSED)
+    while (next_any (self, deadline, &last))
+      ;
+  if (last != NULL && last->code != HELIX_HOP_ERROR_CLOSED
+      && last->code != HELIX_HOP_ERROR_SILENT)
+    g_propagate_error (error, g_steal_pointer (&last));
+  else
+    g_propagate_error (error, g_steal_pointer (&mine));
+  return FALSE;
+}
+
 gboolean
 helix_hop_ping (
     HelixHop *self, guint64 deadline, guint64 *round_trip, GError **error)
@@ -343,8 +365,8 @@ helix_hop_ping (
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 before = helix_now_ns ();
 
-  if (!helix_hop_send (self, message, helix_pack_empty (message, HELIX_PING, 0),
-          deadline, error)
+  if (!ask (self, message, helix_pack_empty (message, HELIX_PING, 0), deadline,
+          error)
       || !await (self, HELIX_PONG, deadline, error))
     return FALSE;
   *round_trip = self->arrived_ns - before;
@@ -389,7 +411,7 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
       return FALSE;
     helix_reader_scan (&self->reader, HELIX_WELCOME, self->nonce);
   }
-  return helix_hop_send (self, message,
+  return ask (self, message,
              helix_pack_hello (
                  message, &hello, token, "helix " HELIX_PACKAGE_VERSION),
              deadline, error)
@@ -477,8 +499,8 @@ helix_hop_list (
   gboolean done = FALSE;
 
   helix_hop_listing_clear (listing);
-  if (!helix_hop_send (self, message, helix_pack_empty (message, HELIX_LIST, 0),
-          deadline, error))
+  if (!ask (self, message, helix_pack_empty (message, HELIX_LIST, 0), deadline,
+          error))
     return FALSE;
   while (!done) {
     if (!helix_hop_next (self, deadline, error)

@@ -120,11 +120,18 @@ tool_expect_end (const ToolRun *run, gint status, gdouble seconds)
       "took %.2f s, not %.0f:\n%s", run->seconds, seconds, run->out);
 }
 
+/* For what has to come. */
+static gint64
+deadline (void)
+{
+  return g_get_monotonic_time ()
+      + (gint64) (AWAIT_S * tool_scale () * G_USEC_PER_SEC);
+}
+
 ToolRun *
 tool_await (const gchar *verdict, const gchar *hop, const gchar *arguments)
 {
-  gint64 end = g_get_monotonic_time ()
-      + (gint64) (AWAIT_S * tool_scale () * G_USEC_PER_SEC);
+  gint64 end = deadline ();
 
   for (;;) {
     ToolRun *run = tool_run ("%s", arguments);
@@ -207,7 +214,18 @@ tool_sim_new (const gchar *path, const gchar *options)
       "%s --quiet --socket=%s --size=640x96 %s %s", g_getenv ("HELIX_SIM"),
       path, options, strstr (options, "static") ? "" : "--frames=9000 --exit");
 
-  return tool_child_new (line, TRUE);
+  ToolChild *sim = tool_child_new (line, TRUE);
+  gint64 end = deadline ();
+  gboolean on = FALSE;
+
+  /* It listens before it draws. */
+  while (!on) {
+    g_autoptr (ToolRun) run = tool_run ("list --socket=%s", path);
+
+    on = run->status == 0 && strstr (run->out, ":off") == NULL;
+    fail_unless (on || g_get_monotonic_time () < end, "%s", run->out);
+  }
+  return sim;
 }
 
 void

@@ -48,7 +48,7 @@ typedef struct {
   gint out;
 } ToolChild;
 ToolChild *tool_child_new (const gchar *line, gboolean ready);
-/* helix-shim-sim on `path`, with further options. */
+/* helix-shim-sim on `path`, with further options; its screens are on. */
 ToolChild *tool_sim_new (const gchar *path, const gchar *options);
 /* Sends the signal, waits for the end. */
 void tool_child_end (ToolChild *child, gint signal);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The client of `helix` against peers of all kinds. What it makes of them is
+ * in the doctor's tests; here, that it always comes back, and in time.
+ */
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-hop.h"
+#include "helix-platform.h"
+#include "tool-peer.h"
+#include "tool-run.h"
+
+#define MS G_GUINT64_CONSTANT (1000000)
+#define PATIENCE (10000 * MS)
+
+static HelixHop *
+connect_to (const gchar *path)
+{
+  gint fd = helix_socket (AF_UNIX);
+
+  fail_unless (helix_unix_connect (fd, path) == 0);
+  return helix_hop_new (fd, FALSE);
+}
+
+static guint64
+in (guint64 ns)
+{
+  return helix_now_ns () + ns;
+}
+
+GST_START_TEST (test_shim)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=3");
+  g_autoptr (HelixHop) hop = connect_to (tool_socket);
+  HelixHopListing listing = {0};
+  g_autoptr (GError) error = NULL;
+  guint64 round_trip = 0, bound;
+  gint64 offset;
+
+  fail_unless (helix_hop_ping (hop, in (PATIENCE), &round_trip, &error));
+  fail_unless (round_trip > 0);
+  fail_unless (
+      helix_hop_hello (hop, HELIX_ROLE_FRAMES, NULL, in (PATIENCE), &error));
+  fail_unless_equals_int (hop->welcome.scanouts, 3);
+  fail_unless (g_str_has_prefix (hop->name, "helix-shim-sim"));
+  fail_unless (helix_hop_list (hop, &listing, in (PATIENCE), &error));
+  fail_unless_equals_int (hop->scanouts_known, 7);
+  fail_unless (helix_hop_scanout_on (hop, 2));
+  fail_if (helix_hop_scanout_on (hop, 3));
+  fail_if (helix_hop_scanout_on (hop, 99));
+  fail_unless_equals_int (hop->scanouts[1].width, 640);
+  fail_unless_equals_int (listing.clients->len, 1);
+  fail_unless (g_array_index (listing.clients, HelixHopClient, 0).info.flags
+      & HELIX_CLIENT_YOU);
+
+  helix_hop_ask_clock (hop);
+  while (
+      !helix_clock_offset_get (&hop->clock, helix_now_ns (), &offset, &bound))
+    fail_unless (!helix_hop_next (hop, in (50 * MS), NULL));
+  /* One clock: the truth is 0. */
+  fail_unless ((guint64) ABS (offset) <= bound);
+  helix_hop_listing_clear (&listing);
+  helix_hop_listing_clear (&listing);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+static const struct {
+  PeerKind kind;
+  HelixHopError ping, hello;
+} peers[] = {
+    {PEER_SILENT, HELIX_HOP_ERROR_SILENT, HELIX_HOP_ERROR_SILENT},
+    {PEER_CLOSES, HELIX_HOP_ERROR_CLOSED, HELIX_HOP_ERROR_CLOSED},
+    {PEER_VNC, HELIX_HOP_ERROR_FOREIGN, HELIX_HOP_ERROR_FOREIGN},
+    {PEER_WEB, HELIX_HOP_ERROR_FOREIGN, HELIX_HOP_ERROR_FOREIGN},
+    {PEER_ECHO, -1, HELIX_HOP_ERROR_FOREIGN},
+    {PEER_OLD, -1, HELIX_HOP_ERROR_OLD},
+    {PEER_DEAF, -1, HELIX_HOP_ERROR_SILENT},
+    {PEER_SHIM_BUSY, -1, HELIX_HOP_ERROR_REFUSED},
+    /* Which of the two depends on whose buffer is full first. */
+    {PEER_FLOOD, HELIX_HOP_ERROR_SILENT, HELIX_HOP_ERROR_SILENT},
+};
+
+static void
+expect (gboolean good, const GError *error, gint code)
+{
+  if (code < 0) {
+    fail_unless (good, "%s", error ? error->message : "");
+    return;
+  }
+  fail_if (good);
+  fail_unless (error->domain == HELIX_HOP_ERROR && error->code == code,
+      "%d: %s", error->code, error->message);
+  /* A phrase for "X: ", without a full stop. */
+  fail_unless (
+      *error->message != '\0' && !g_str_has_suffix (error->message, "."));
+}
+
+GST_START_TEST (test_peers)
+{
+  ToolPeer *peer = tool_peer_new (peers[__i__].kind, tool_socket);
+  HelixHop *hop = connect_to (tool_socket);
+  guint64 began = helix_now_ns (), round_trip;
+  GError *error = NULL;
+  gboolean good;
+
+  good = helix_hop_ping (hop, in (300 * MS), &round_trip, &error);
+  expect (good, error, (gint) peers[__i__].ping);
+  g_clear_error (&error);
+  helix_hop_free (hop);
+
+  hop = connect_to (tool_socket);
+  good = helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (300 * MS), &error);
+  expect (good, error, (gint) peers[__i__].hello);
+  if (peers[__i__].hello == HELIX_HOP_ERROR_REFUSED) {
+    fail_unless_equals_int (hop->refusal.code, HELIX_ERROR_BUSY);
+    fail_unless (strstr (hop->refusal_text, "16 clients") != NULL);
+  }
+  g_clear_error (&error);
+  helix_hop_free (hop);
+  fail_unless (helix_now_ns () - began < PATIENCE);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+/* One that leaves in the middle of a message. */
+GST_START_TEST (test_half_a_message)
+{
+  static const guint8 half[] = "HXFR\x11\0\0\0\x18\0\0\0then nothing";
+  struct iovec iov = {.iov_base = (void *) half, .iov_len = sizeof half - 1};
+  g_autoptr (GError) error = NULL;
+  HelixHop *hop;
+  int fds[2];
+
+  fail_unless (helix_socketpair (fds) == 0);
+  hop = helix_hop_new (fds[0], FALSE);
+  fail_unless (helix_send (fds[1], &iov, 1, -1) == (ssize_t) iov.iov_len);
+  fail_if (helix_hop_next (hop, in (50 * MS), &error));
+  fail_unless_equals_int (error->code, HELIX_HOP_ERROR_SILENT);
+  g_clear_error (&error);
+  close (fds[1]);
+  fail_if (helix_hop_next (hop, in (PATIENCE), &error));
+  fail_unless_equals_int (error->code, HELIX_HOP_ERROR_CLOSED);
+  helix_hop_free (hop);
+}
+GST_END_TEST;
+
+/* STATUS may promise more clients than anybody has. */
+GST_START_TEST (test_endless_list)
+{
+  struct helix_status status = {.clients = HELIX_NONE32};
+  struct helix_client client = {.role = HELIX_ROLE_STREAM};
+  guint8 message[HELIX_MAX_MESSAGE];
+  HelixHopListing listing = {0};
+  g_autoptr (GError) error = NULL;
+  GByteArray *bytes = g_byte_array_new ();
+  HelixHop *hop;
+  int fds[2];
+  gsize sent = 0;
+
+  g_byte_array_append (
+      bytes, message, (guint) helix_pack_status (message, &status, NULL));
+  for (guint i = 0; i < HELIX_HOP_MAX_CLIENTS + 5; i++)
+    g_byte_array_append (
+        bytes, message, (guint) helix_pack_client (message, &client, "x"));
+  fail_unless (helix_socketpair (fds) == 0);
+  hop = helix_hop_new (fds[0], FALSE);
+  while (sent < bytes->len) {
+    struct iovec iov = {
+        .iov_base = bytes->data + sent, .iov_len = bytes->len - sent};
+    ssize_t n = helix_send (fds[1], &iov, 1, -1);
+
+    if (n < 0)
+      break; /* as much as the socket takes: more than 1024 of them, or not */
+    sent += (gsize) n;
+  }
+  if (helix_hop_list (hop, &listing, in (100 * MS), &error)) {
+    fail_unless_equals_int (listing.clients->len, HELIX_HOP_MAX_CLIENTS);
+  } else {
+    fail_unless_equals_int (error->code, HELIX_HOP_ERROR_SILENT);
+  }
+  fail_unless (listing.clients->len <= HELIX_HOP_MAX_CLIENTS);
+  helix_hop_listing_clear (&listing);
+  helix_hop_free (hop);
+  close (fds[1]);
+  g_byte_array_unref (bytes);
+}
+GST_END_TEST;
+
+/* A serial line: what is left of a session before does not disturb. */
+GST_START_TEST (test_serial)
+{
+  static const guint8 rest[] = "half a unit of somebody before HXFR\x71\0\0";
+  struct iovec iov = {.iov_base = (void *) rest, .iov_len = sizeof rest - 1};
+  struct helix_reader reader;
+  struct helix_welcome welcome = {.version = 1, .role = HELIX_ROLE_STREAM};
+  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  guint8 bytes[2 * HELIX_MAX_MESSAGE];
+  g_autoptr (GError) error = NULL;
+  struct helix_hello hello;
+  const gchar *why;
+  gboolean found = FALSE;
+  HelixHop *hop;
+  ssize_t n;
+  int fds[2];
+
+  fail_unless (helix_socketpair (fds) == 0);
+  hop = helix_hop_new (fds[0], TRUE);
+  fail_unless (helix_send (fds[1], &iov, 1, -1) > 0);
+  /* Nobody answers: but HELLO is out, behind its padding. */
+  fail_if (
+      helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (50 * MS), &error));
+  fail_unless_equals_int (error->code, HELIX_HOP_ERROR_SILENT);
+  g_clear_error (&error);
+  helix_reader_init (&reader);
+  helix_reader_scan (&reader, HELIX_HELLO, 0);
+  while (!found) {
+    uint8_t *ptr;
+    size_t len;
+
+    helix_reader_want (&reader, &ptr, &len);
+    n = helix_recv (fds[1], ptr, len, NULL);
+    fail_unless (n > 0);
+    found = helix_reader_got (&reader, (size_t) n) == HELIX_READER_MESSAGE;
+  }
+  fail_unless (helix_unpack_hello (
+      &hello, token, name, reader.payload, reader.payload_size, &why));
+  welcome.nonce = hello.nonce;
+  iov.iov_base = bytes;
+  iov.iov_len = helix_pack_welcome (bytes, &welcome, "late");
+  fail_unless (helix_send (fds[1], &iov, 1, -1) > 0);
+  fail_unless (
+      helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (PATIENCE), &error),
+      "%s", error ? error->message : "");
+  fail_unless_equals_string (hop->name, "late");
+  helix_hop_free (hop);
+  close (fds[1]);
+}
+GST_END_TEST;
+
+static Suite *
+helix_hop_suite (void)
+{
+  Suite *s = suite_create ("helix-hop");
+  TCase *tc = tcase_create ("talk");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
+  tcase_add_test (tc, test_shim);
+  tcase_add_loop_test (tc, test_peers, 0, G_N_ELEMENTS (peers));
+  tcase_add_test (tc, test_half_a_message);
+  tcase_add_test (tc, test_endless_list);
+  tcase_add_test (tc, test_serial);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_hop);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <gst/check/gstcheck.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-report.h"
+#include "json-check.h"
+
+static gchar *
+printed (const HelixFinding *finding, gboolean colours)
+{
+  gchar *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream (&text, &size);
+  gchar *copy;
+
+  helix_finding_print (finding, "listen", out, colours);
+  fclose (out);
+  copy = g_strdup (text);
+  free (text);
+  return copy;
+}
+
+GST_START_TEST (test_lines)
+{
+  g_autoptr (HelixReport) report = helix_report_new ();
+  HelixFinding *f =
+      helix_report_add (report, 12, HELIX_VERDICT_OK, "%s listens", "QEMU");
+  g_autofree gchar *good = printed (f, FALSE);
+  g_autofree gchar *bad = NULL;
+
+  fail_unless_equals_string (good, "OK   listen     QEMU listens\n");
+  f = helix_report_add (report, 12, HELIX_VERDICT_FAIL, "nobody listens");
+  helix_finding_because (f, "it is %s", "asleep");
+  helix_finding_because (f, "it is %s", "gone");
+  helix_finding_remedy (f, "Start it");
+  bad = printed (f, FALSE);
+  fail_unless_equals_string (
+      bad, "FAIL listen     nobody listens: it is gone. Start it.\n");
+}
+GST_END_TEST;
+
+/* What a peer says cannot steer the terminal, colours or not. */
+GST_START_TEST (test_colours)
+{
+  g_autoptr (HelixReport) report = helix_report_new ();
+  HelixFinding *f = helix_report_add (report, 12, HELIX_VERDICT_FAIL,
+      "evil \033[2J \xc2\x9b"
+      "2J\n\xff");
+  g_autofree gchar *plain = printed (f, FALSE);
+  g_autofree gchar *coloured = printed (f, TRUE);
+
+  fail_unless_equals_string (
+      plain, "FAIL listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
+  fail_unless_equals_string (coloured,
+      "\033[1;31mFAIL\033[0m listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
+}
+GST_END_TEST;
+
+/* Only on a terminal, and NO_COLOR has the last word. */
+GST_START_TEST (test_wanted)
+{
+  gint terminal = posix_openpt (O_RDWR | O_NOCTTY);
+  FILE *out;
+
+  fail_unless (terminal >= 0);
+  out = fdopen (terminal, "r+");
+  g_setenv ("TERM", "xterm", TRUE);
+  g_unsetenv ("NO_COLOR");
+  fail_unless (helix_colours_wanted (out));
+  g_setenv ("NO_COLOR", "", TRUE);
+  fail_unless (helix_colours_wanted (out));
+  g_setenv ("NO_COLOR", "1", TRUE);
+  fail_if (helix_colours_wanted (out));
+  g_unsetenv ("NO_COLOR");
+  g_setenv ("TERM", "dumb", TRUE);
+  fail_if (helix_colours_wanted (out));
+  g_setenv ("TERM", "xterm", TRUE);
+  fclose (out);
+  out = fopen ("/dev/null", "we");
+  fail_if (helix_colours_wanted (out));
+  fclose (out);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_order)
+{
+  g_autoptr (HelixReport) report = helix_report_new ();
+  g_autoptr (HelixReport) other = helix_report_new ();
+
+  helix_report_add (report, 24, HELIX_VERDICT_FAIL, "first guest");
+  helix_report_add (report, 24, HELIX_VERDICT_OK, "second guest");
+  helix_report_add (other, 19, HELIX_VERDICT_FAIL, "pipeline");
+  helix_report_add (other, 10, HELIX_VERDICT_NOTE, "vm");
+  helix_report_take (report, other);
+  fail_unless_equals_int (other->findings->len, 0);
+  helix_report_sort (report);
+  fail_unless_equals_int (
+      ((HelixFinding *) g_ptr_array_index (report->findings, 0))->hop, 10);
+  fail_unless_equals_string (
+      ((HelixFinding *) g_ptr_array_index (report->findings, 2))->text,
+      "first guest");
+  fail_unless_equals_string (helix_report_failure (report)->text, "pipeline");
+  fail_unless (helix_report_knows (report, 24));
+  fail_if (helix_report_knows (report, 11));
+}
+GST_END_TEST;
+
+GST_START_TEST (test_json)
+{
+  g_autoptr (HelixReport) report = helix_report_new ();
+  g_autoptr (HelixJson) json = helix_json_new ();
+  HelixFinding *f =
+      helix_report_add (report, 12, HELIX_VERDICT_SKIP, "not \"seen\"");
+
+  helix_json_int (f->facts, "pid", 7);
+  helix_finding_json (f, "listen", json);
+  fail_unless_equals_string (json->text->str,
+      "{\"hop\": \"listen\", \"code\": 12, \"verdict\": \"skip\", "
+      "\"text\": \"not \\\"seen\\\"\", \"cause\": null, \"remedy\": null, "
+      "\"facts\": {\"pid\": 7}}");
+  fail_unless (json_is_valid (json->text->str));
+}
+GST_END_TEST;
+
+static Suite *
+helix_report_suite (void)
+{
+  Suite *s = suite_create ("helix-report");
+  TCase *tc = tcase_create ("lines");
+
+  suite_add_tcase (s, tc);
+  tcase_add_test (tc, test_lines);
+  tcase_add_test (tc, test_colours);
+  tcase_add_test (tc, test_wanted);
+  tcase_add_test (tc, test_order);
+  tcase_add_test (tc, test_json);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_report);

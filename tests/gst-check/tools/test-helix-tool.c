@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands of `helix` besides doctor, and what it says to mistakes.
+ */
+#include <gst/app/gstappsink.h>
+#include <gst/check/gstcheck.h>
+#include <gst/video/video.h>
+#include <signal.h>
+#include <string.h>
+
+#include "helix-marker.h"
+#include "json-check.h"
+#include "stream-pipeline.h"
+#include "tool-peer.h"
+#include "tool-run.h"
+
+#define ENCODER "x264enc tune=zerolatency speed-preset=ultrafast"
+
+static void
+expect_text (const ToolRun *run, const gchar *text)
+{
+  fail_unless (
+      strstr (run->out, text) != NULL || strstr (run->err, text) != NULL,
+      "no '%s' in:\n%s%s", text, run->out, run->err);
+}
+
+static void
+expect_value (const ToolRun *run, const gchar *key, const gchar *wanted)
+{
+  g_autofree gchar *value = json_value (run->out, key);
+
+  fail_unless (json_is_valid (run->out), "%s", run->out);
+  fail_unless (g_strcmp0 (value, wanted) == 0, "%s is %s, not %s:\n%s", key,
+      value, wanted, run->out);
+}
+
+/* ---- mistakes ---- */
+
+static const struct {
+  const gchar *arguments, *says;
+} mistakes[] = {
+    {"", "Usage: helix COMMAND"},
+    {"dcotor", "there is no command 'dcotor'"},
+    {"doctor --sokcet=x", "Unknown option"},
+    {"doctor now", "'now' is one word too many"},
+    {"doctor --host --guest", "--host or --guest, not both"},
+    {"doctor --guest --socket=x", "on the host only"},
+    {"doctor --scanout=16", "from 0 to 15"},
+    {"scanout", "say which scanout, and a size or off"},
+    {"scanout 16 off", "'16' is no scanout"},
+    {"scanout 1 big", "'big' is no size"},
+    {"scanout 1 0x100", "'0x100' is no size"},
+    {"scanout 1 100x20000", "'100x20000' is no size"},
+    {"scanout 1 100x100x", "'100x100x' is no size"},
+    {"scanout 1 off --timeout=0", "--timeout goes from"},
+    {"snapshot --scanout=-1", "from 0 to 15"},
+    {"bench --seconds=0", "--seconds goes from"},
+    {"bench --target=0", "--target goes from"},
+};
+
+GST_START_TEST (test_mistakes)
+{
+  g_autoptr (ToolRun) run = tool_run ("%s", mistakes[__i__].arguments);
+
+  tool_expect_end (run, 2, TOOL_HEALTHY_S);
+  fail_unless (strstr (run->err, mistakes[__i__].says) != NULL, "%s", run->err);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_help)
+{
+  g_autoptr (ToolRun) help = tool_run ("--help");
+  g_autoptr (ToolRun) version = tool_run ("--version");
+  g_autoptr (ToolRun) doctor = tool_run ("doctor --help");
+
+  tool_expect_end (help, 0, TOOL_HEALTHY_S);
+  expect_text (help, "snapshot");
+  tool_expect_end (version, 0, TOOL_HEALTHY_S);
+  expect_text (version, "helix 0.");
+  tool_expect_end (doctor, 0, TOOL_HEALTHY_S);
+  expect_text (doctor, "--address=ADDRESS");
+}
+GST_END_TEST;
+
+/* ---- list, scanout ---- */
+
+GST_START_TEST (test_list)
+{
+  g_autofree gchar *other = g_strconcat (tool_folder, "/other.sock", NULL);
+  g_autoptr (ToolRun) none = tool_run ("list");
+  g_autoptr (ToolRun) both = NULL;
+  g_autoptr (ToolRun) json = NULL;
+  g_autoptr (ToolRun) stopped = NULL;
+  ToolChild *a, *b;
+
+  tool_expect_end (none, 1, TOOL_HEALTHY_S);
+  expect_text (none, "no VM that exports its screen was found");
+  a = tool_sim_new (tool_socket, "");
+  b = tool_sim_new (other, "--scanouts=2");
+  both = tool_run ("list");
+  tool_expect_end (both, 0, TOOL_HEALTHY_S);
+  expect_text (both, "vm.sock");
+  expect_text (both, " 0:640x96 1:640x96");
+  json = tool_run ("list --json --socket=%s", other);
+  tool_expect_end (json, 0, TOOL_HEALTHY_S);
+  expect_value (json, "socket", other);
+  expect_value (json, "width", "640");
+  expect_value (json, "error", "null");
+  kill (b->pid, SIGSTOP);
+  stopped = tool_run ("list");
+  tool_expect_end (stopped, 1, TOOL_DEAD_S);
+  expect_text (stopped, "it says nothing");
+  expect_text (stopped, " 0:640x96");
+  tool_child_end (a, SIGTERM);
+  tool_child_end (b, SIGKILL);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_scanout)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
+  g_autoptr (ToolRun) beyond = tool_run ("scanout 2 off");
+  g_autoptr (ToolRun) off = tool_run ("scanout 1 off");
+  g_autoptr (ToolRun) again = tool_run ("scanout 1 off");
+  g_autoptr (ToolRun) snapshot = tool_run ("snapshot -n 1 -o -");
+  g_autoptr (ToolRun) on = tool_run ("scanout 1 800x600 --json");
+
+  tool_expect_end (beyond, 1, TOOL_HEALTHY_S);
+  expect_text (beyond, "has 2 scanouts, 0 to 1");
+  tool_expect_end (off, 0, TOOL_HEALTHY_S);
+  expect_text (off, "scanout 1 is off");
+  tool_expect_end (again, 0, TOOL_HEALTHY_S);
+  tool_expect_end (snapshot, 1, TOOL_HEALTHY_S);
+  expect_text (snapshot, "scanout 1 is off");
+  tool_expect_end (on, 0, TOOL_HEALTHY_S);
+  expect_value (on, "done", "true");
+  expect_value (on, "width", "800");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* A guest in which nobody cares for monitors; it is not waited for longer
+ * than was said. */
+GST_START_TEST (test_scanout_ignored)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_OFF, tool_socket);
+  g_autoptr (ToolRun) run =
+      tool_run ("scanout 1 800x600 --timeout=1 --socket=%s", tool_socket);
+
+  tool_expect_end (run, 1, TOOL_HEALTHY_S);
+  expect_text (run, "the guest has not switched it on");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+/* ---- snapshot ---- */
+
+GST_START_TEST (test_snapshot)
+{
+  g_autofree gchar *file = g_build_filename (tool_folder, "a b.png", NULL);
+  ToolChild *sim = tool_sim_new (tool_socket, "--pattern=static");
+  g_autoptr (ToolRun) run = tool_run ("snapshot -o '%s'", file);
+  GstElement *pipeline;
+  GstSample *sample;
+  GstVideoFrame frame;
+  GstVideoInfo info;
+  const guint8 *row;
+  guint32 number = 0;
+
+  tool_expect_end (run, 0, TOOL_DEAD_S);
+  expect_text (run, "scanout 0, 640x96");
+  pipeline = pipeline_play (
+      pipeline_launch ("filesrc location=\"%s\" ! pngdec ! videoconvert ! "
+                       "video/x-raw,format=BGRx ! appsink name=out",
+          file));
+  sample = pipeline_pull (pipeline);
+  fail_unless (gst_video_info_from_caps (&info, gst_sample_get_caps (sample)));
+  fail_unless (gst_video_frame_map (
+      &frame, &info, gst_sample_get_buffer (sample), GST_MAP_READ));
+  fail_unless (helix_marker_read (GST_VIDEO_FRAME_PLANE_DATA (&frame, 0),
+      (guint) GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0), 4, &number));
+  fail_unless_equals_int (number, 1);
+  /* The second of the eight bars is yellow: to the bit, and in the order of
+   * B G R. */
+  row = (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA (&frame, 0)
+      + 90 * GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0);
+  fail_unless (
+      row[120 * 4] == 0 && row[120 * 4 + 1] == 255 && row[120 * 4 + 2] == 255);
+  gst_video_frame_unmap (&frame);
+  gst_sample_unref (sample);
+  pipeline_end (pipeline);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_snapshot_nowhere)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autoptr (ToolRun) run = tool_run ("snapshot -o %s/none/a.png", tool_folder);
+  g_autoptr (ToolRun) beyond = tool_run ("snapshot -n 7");
+
+  tool_expect_end (run, 1, TOOL_DEAD_S);
+  expect_text (run, "none/a.png");
+  tool_expect_end (beyond, 1, TOOL_DEAD_S);
+  expect_text (beyond, "there is no scanout 7, the VM has 0 to 0");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* ---- top, bench ---- */
+
+GST_START_TEST (test_stream)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--rate=30");
+  GstElement *host =
+      pipeline_play (pipeline_launch ("helixqemusrc socket-path=%s ! " ENCODER
+                                      " ! helixguestsink address=%s token=t",
+          tool_socket, tool_address));
+  g_autoptr (ToolRun) ready = tool_await ("OK", "units", "doctor --token=t");
+  g_autoptr (ToolRun) top = tool_run ("top --once --token=t");
+  g_autoptr (ToolRun) json = tool_run ("top --once --json --token=t");
+  g_autoptr (ToolRun) refused = tool_run ("top --once --json");
+  g_autoptr (ToolRun) bench =
+      tool_run ("bench --seconds=2 --target=30 --json --token=t");
+  g_autoptr (ToolRun) text = tool_run ("bench --seconds=1 --token=t");
+  g_autofree gchar *rate = NULL;
+  g_autofree gchar *p50 = NULL;
+
+  tool_expect_end (top, 0, TOOL_HEALTHY_S);
+  expect_text (top, "VM     ");
+  expect_text (top, "helixqemusrc");
+  expect_text (top, "STREAM unix:");
+  tool_expect_end (json, 0, TOOL_HEALTHY_S);
+  expect_value (json, "kind", "vm");
+  expect_value (json, "where", tool_socket);
+  expect_value (json, "problem", "null");
+  fail_unless (
+      strstr (refused->out, "it refuses (auth)") != NULL, "%s", refused->out);
+
+  tool_expect_end (bench, 0, TOOL_DEAD_S);
+  expect_value (bench, "address", tool_address);
+  expect_value (bench, "width", "640");
+  expect_value (bench, "lost", "0");
+  rate = json_value (bench->out, "rate");
+  p50 = json_value (bench->out, "p50");
+  /* The machine may be slow, the clock is not: never more than is drawn. */
+  fail_unless (
+      g_ascii_strtod (rate, NULL) > 1 && g_ascii_strtod (rate, NULL) < 33, "%s",
+      bench->out);
+  fail_unless (p50 != NULL && g_ascii_strtod (p50, NULL) > 0, "%s", bench->out);
+  tool_expect_end (text, 0, TOOL_DEAD_S);
+  expect_text (text, "gaps ");
+  expect_text (text, "of 60: ");
+  pipeline_end (host);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bench_without)
+{
+  ToolPeer *silent = tool_peer_new (PEER_SILENT, NULL);
+  g_autoptr (ToolRun) none = tool_run ("bench");
+  g_autoptr (ToolRun) mute =
+      tool_run ("bench --address=%s", tool_peer_address (silent));
+
+  tool_expect_end (none, 1, TOOL_HEALTHY_S);
+  expect_text (none, "helix doctor tells more");
+  tool_expect_end (mute, 1, TOOL_DEAD_S);
+  expect_text (mute, "it says nothing");
+  tool_peer_free (silent);
+}
+GST_END_TEST;
+
+/* ---- doctor's JSON ---- */
+
+GST_START_TEST (test_doctor_json)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autoptr (ToolRun) run = tool_run ("doctor --json");
+
+  tool_expect_end (run, 19, TOOL_HEALTHY_S);
+  expect_value (run, "side", "host");
+  expect_value (run, "healthy", "false");
+  expect_value (run, "exit_code", "19");
+  fail_unless (strstr (run->out,
+                   "{\"hop\": \"vm\", \"code\": 10, "
+                   "\"verdict\": \"ok\"")
+          != NULL,
+      "%s", run->out);
+  /* No terminal, no colours. */
+  fail_unless (strchr (run->out, '\033') == NULL);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+static Suite *
+helix_tool_suite (void)
+{
+  Suite *s = suite_create ("helix-tool");
+  TCase *tc = tcase_create ("commands");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
+  tcase_add_loop_test (tc, test_mistakes, 0, G_N_ELEMENTS (mistakes));
+  tcase_add_test (tc, test_help);
+  tcase_add_test (tc, test_list);
+  tcase_add_test (tc, test_scanout);
+  tcase_add_test (tc, test_scanout_ignored);
+  tcase_add_test (tc, test_snapshot);
+  tcase_add_test (tc, test_snapshot_nowhere);
+  tcase_add_test (tc, test_stream);
+  tcase_add_test (tc, test_bench_without);
+  tcase_add_test (tc, test_doctor_json);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_tool);
