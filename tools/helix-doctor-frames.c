@@ -223,13 +223,36 @@ check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
 
 /* ---- is it a shim? ---- */
 
+/* What to do about an ERROR that ends the connection. */
+static const gchar *
+remedy_of (guint32 code)
+{
+  switch (code) {
+    case HELIX_ERROR_AUTH:
+      return "Run this, and the host's pipeline, as the user that runs QEMU";
+    case HELIX_ERROR_BUSY:
+      return "End one of the pipelines that watch this VM, or give "
+             "helix-export a higher max-clients";
+    case HELIX_ERROR_VERSION:
+      return "Build QEMU's shim and the plugin from the same release";
+    case HELIX_ERROR_ROLE:
+      return "That is a helixguestsink: say the path given to QEMU as -device "
+             "helix-export,path=...";
+    default:
+      return "Look at QEMU's messages";
+  }
+}
+
 static void
-explain_answer (guint hop, const gchar *path, const HelixProcess *peer,
-    const GError *error, HelixReport *report)
+explain_answer (guint hop, const gchar *path, const HelixHop *shim,
+    const HelixProcess *peer, const GError *error, HelixReport *report)
 {
   g_autofree gchar *words = helix_process_words (peer);
   HelixFinding *f = helix_report_add (report, hop, HELIX_VERDICT_FAIL,
-      hop == HELIX_HOP_PING ? "no PONG from %s" : "no WELCOME from %s", words);
+      hop == HELIX_HOP_PING       ? "no PONG from %s"
+          : hop == HELIX_HOP_SHIM ? "no WELCOME from %s"
+                                  : "no list of scanouts from %s",
+      words);
 
   helix_finding_because (f, "%s", error->message);
   helix_json_bool (f->facts, "stopped", peer->stopped);
@@ -252,8 +275,7 @@ explain_answer (guint hop, const gchar *path, const HelixProcess *peer,
           "the same release");
       break;
     case HELIX_HOP_ERROR_REFUSED:
-      helix_finding_remedy (f,
-          "Do as it says; helix top --socket %s shows who is connected", path);
+      helix_finding_remedy (f, "%s", remedy_of (shim->refusal.code));
       break;
     default:
       helix_finding_remedy (
@@ -272,7 +294,7 @@ check_shim (const HelixDoctor *self, HelixHop *hop, const gchar *path,
 
   if (!helix_hop_ping (hop, helix_doctor_soon (self), &round_trip, &error)) {
     helix_process_look (peer, peer->pid);
-    explain_answer (HELIX_HOP_PING, path, peer, error, report);
+    explain_answer (HELIX_HOP_PING, path, hop, peer, error, report);
     return FALSE;
   }
   f = helix_report_add (report, HELIX_HOP_PING, HELIX_VERDICT_OK,
@@ -282,7 +304,7 @@ check_shim (const HelixDoctor *self, HelixHop *hop, const gchar *path,
   if (!helix_hop_hello (
           hop, HELIX_ROLE_FRAMES, NULL, helix_doctor_soon (self), &error)) {
     helix_process_look (peer, peer->pid);
-    explain_answer (HELIX_HOP_SHIM, path, peer, error, report);
+    explain_answer (HELIX_HOP_SHIM, path, hop, peer, error, report);
     return FALSE;
   }
   f = helix_report_add (report, HELIX_HOP_SHIM, HELIX_VERDICT_OK,
@@ -535,7 +557,7 @@ helix_doctor_frames (const HelixDoctor *self, HelixReport *report)
     return;
   /* Its answer comes behind the state of every scanout. */
   if (!helix_hop_list (hop, &before, helix_doctor_soon (self), &error)) {
-    explain_answer (HELIX_HOP_SCANOUT, vm->path, &peer, error, report);
+    explain_answer (HELIX_HOP_SCANOUT, vm->path, hop, &peer, error, report);
     goto out;
   }
   if (check_scanouts (self, hop, report)) {

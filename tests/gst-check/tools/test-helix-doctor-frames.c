@@ -163,7 +163,9 @@ GST_START_TEST (test_wrong_user)
   g_chmod (tool_socket, 0666);
   run = run_as_stranger ();
   fail_unless (run->status == 13 || run->status == 14, "%s", run->out);
-  fail_unless (strstr (run->out, "refuses (auth)") != NULL, "%s", run->out);
+  fail_unless (strstr (run->out, "refuses (auth)") != NULL
+          && strstr (run->out, "as the user that runs QEMU") != NULL,
+      "%s", run->out);
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
