@@ -219,6 +219,16 @@ on_subscribe (struct helix_session *self)
 }
 
 static void
+on_unsubscribe (struct helix_session *self)
+{
+  struct helix_subscription **place =
+      find_channel (self, self->reader.header.channel);
+
+  if (place)
+    helix_session_close_channel (self, place);
+}
+
+static void
 on_release (struct helix_session *self)
 {
   const struct helix_reader *reader = &self->reader;
@@ -363,8 +373,6 @@ void
 helix_session_dispatch (struct helix_session *self)
 {
   uint8_t type = self->reader.header.type;
-  uint16_t channel = self->reader.header.channel;
-  struct helix_subscription **place;
 
   if (is_servers (type)) {
     helix_session_fail (self, HELIX_ERROR_PROTOCOL, type,
@@ -395,9 +403,7 @@ helix_session_dispatch (struct helix_session *self)
       on_subscribe (self);
       break;
     case HELIX_UNSUBSCRIBE:
-      place = find_channel (self, channel);
-      if (place)
-        helix_session_close_channel (self, place);
+      on_unsubscribe (self);
       break;
     case HELIX_RELEASE:
       on_release (self);
@@ -412,7 +418,8 @@ helix_session_dispatch (struct helix_session *self)
       on_show (self);
       break;
     default:
-      helix_session_complain (self, channel, HELIX_ERROR_UNSUPPORTED, type,
+      helix_session_complain (self, self->reader.header.channel,
+          HELIX_ERROR_UNSUPPORTED, type,
           "messages of type 0x%02x are not spoken here", type);
       break;
   }

@@ -65,6 +65,9 @@ helix_show_obey (struct helix_subscription *sub)
   }
   now = helix_now_ns ();
   sub->showing = true;
+  /* Asked for by name: whether it can be read is told of each. */
+  if (show.resource_id != sub->surface.resource_id)
+    sub->unreadable_told = false;
   sub->shown_ns = show.capture_ns;
   note_resource (sub, show.resource_id);
   helix_subscription_set_surface (sub, &surface,

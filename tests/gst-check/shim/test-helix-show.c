@@ -163,16 +163,34 @@ GST_START_TEST (test_no_credit)
 
 GST_END_TEST;
 
+/* SHOW, and frames until one is all of that resource as it is now. */
+static void
+show_and_wait (struct test_client *client, uint32_t id)
+{
+  const struct test_resource *resource = &client->test->resource[id];
+  bool shown = false;
+
+  test_client_show (client, 1, id, HELIX_NONE64);
+  while (!shown) {
+    struct test_frame got = test_client_frame (client, 1);
+
+    shown = got.frame.resource_id == id && got.frame.width == resource->width
+        && memcmp (got.pixels, resource->pixels,
+               got.frame.stride * got.frame.height)
+            == 0;
+    test_client_release (client, 1, &got);
+    test_frame_done (&got);
+  }
+}
+
 /* Slots that hold one resource never lend a pixel to another, whoever holds
  * them, and no stale one to the same. */
 GST_START_TEST (test_never_mixed)
 {
   struct test_shim *test = new_shim ();
   struct test_client *one = new_client (test), *two = new_client (test);
-  struct helix_frame frame;
 
   for (guint step = 0; step < 300; step++) {
-    struct test_client *client = g_random_boolean () ? one : two;
     uint32_t id = (uint32_t) g_random_int_range (1, 5);
     struct helix_rect rect = {(uint32_t) g_random_int_range (0, W - 8),
         (uint32_t) g_random_int_range (0, H - 8), 8, 8};
@@ -183,45 +201,39 @@ GST_START_TEST (test_never_mixed)
         break;
       case 1:
         test_draw (test, id, rect);
-        test_client_show (client, 1, id, HELIX_NONE64);
-        do {
-          struct test_frame got = test_client_frame (client, 1);
-
-          frame = got.frame;
-          if (frame.resource_id == id && frame.width == test->resource[id].width
-              && memcmp (got.pixels, test->resource[id].pixels,
-                     frame.stride * frame.height)
-                  == 0)
-            id = 0;
-          test_client_release (client, 1, &got);
-          test_frame_done (&got);
-        } while (id);
+        show_and_wait (g_random_boolean () ? one : two, id);
         break;
       default:
         test_client_settle (one);
         test_client_settle (two);
     }
   }
-  test_client_settle (one);
-  test_client_settle (two);
-  /* Both show the same: who is told of it by one SHOW is told of it to both,
-   * and one read does. */
-  test_client_show (one, 1, 3, HELIX_NONE64);
-  take_frame (one, 1, 3);
-  test_client_show (two, 1, 3, HELIX_NONE64);
-  take_frame (two, 1, 3);
-  test_client_settle (one);
-  test_client_settle (two);
-  for (int i = 0; i < 5; i++) {
-    uint64_t reads = test->reads;
+  test_client_free (one);
+  test_client_free (two);
+  test_shim_free (test);
+}
 
+GST_END_TEST;
+
+/* Two show the same: one SHOW brings the new picture to both, by one read. */
+GST_START_TEST (test_shown_twice)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *one = new_client (test), *two = new_client (test);
+
+  show_and_wait (one, 3);
+  show_and_wait (two, 3);
+  for (int i = 0; i < 5; i++) {
+    uint64_t reads;
+
+    test_client_settle (one);
+    test_client_settle (two);
+    reads = test->reads;
     test_draw (test, 3, all);
     test_client_show (i % 2 ? one : two, 1, 3, HELIX_NONE64);
     take_frame (one, 1, 3);
     take_frame (two, 1, 3);
     fail_unless_equals_uint64 (test->reads, reads + 1);
-    test_client_settle (one);
-    test_client_settle (two);
   }
   test_client_free (one);
   test_client_free (two);
@@ -350,6 +362,33 @@ GST_START_TEST (test_unref)
 
 GST_END_TEST;
 
+/* What cannot be read is told of each one, once, and is left for the next. */
+GST_START_TEST (test_unreadable)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  uint64_t reads;
+
+  test->resource[2].unreadable = test->resource[3].unreadable = true;
+  for (uint32_t id = 2; id <= 3; id++) {
+    test_client_show (client, 1, id, HELIX_NONE64);
+    test_client_expect_error (
+        client, 1, HELIX_ERROR_READBACK, "the test says so");
+  }
+  reads = test->reads;
+  for (int i = 0; i < 5; i++)
+    test_draw_flush (test, 3, all);
+  fail_unless_equals_uint64 (test->reads, reads);
+  test_resource_new (test, 5, W, H);
+  test_client_show (client, 1, 5, HELIX_NONE64);
+  take_frame (client, 1, 5);
+  fail_unless_equals_uint64 (test_stats (test).read_errors, 2);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 /* The pace that SUBSCRIBE asked for holds; the newest wins. */
 GST_START_TEST (test_pace)
 {
@@ -384,9 +423,11 @@ show_suite (void)
   tcase_add_test (tc, test_leaves_the_scanout);
   tcase_add_test (tc, test_no_credit);
   tcase_add_test (tc, test_never_mixed);
+  tcase_add_test (tc, test_shown_twice);
   tcase_add_test (tc, test_capture_time);
   tcase_add_test (tc, test_no_such_resource);
   tcase_add_test (tc, test_unref);
+  tcase_add_test (tc, test_unreadable);
   tcase_add_test (tc, test_pace);
   return suite;
 }
