@@ -207,7 +207,7 @@ gst_helix_qemu_src_take_cursor (GstHelixQemuSrc *self)
         !!(info->flags & HELIX_CURSOR_SHAPE));
 }
 
-void
+gboolean
 gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self)
 {
   gboolean blend;
@@ -216,11 +216,12 @@ gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self)
   blend = self->show_cursor;
   GST_OBJECT_UNLOCK (self);
   if (blend == self->blend)
-    return;
+    return FALSE;
   self->blend = blend;
   self->cursor_moved = blend;
   g_clear_pointer (&self->still, gst_memory_unref);
   if (self->cursor.info.serial != 0)
     send_cursor (
         self, !blend && self->cursor.info.flags & HELIX_CURSOR_VISIBLE, !blend);
+  return TRUE;
 }

@@ -86,8 +86,8 @@ gboolean gst_helix_qemu_src_obey (
 void gst_helix_qemu_src_refused (GstHelixQemuSrc *self, const GError *error);
 /* The client has a new cursor. */
 void gst_helix_qemu_src_take_cursor (GstHelixQemuSrc *self);
-/* Does what show-cursor says from here on. */
-void gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self);
+/* Does what show-cursor says from here on. FALSE: it does already. */
+gboolean gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self);
 
 /* ---- gsthelixqemusrc-stats.c ---- */
 

@@ -94,6 +94,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       self->show_cursor = g_value_get_boolean (value);
       /* For a picture to draw it upon, or one without, and its shape. */
       gst_helix_qemu_src_subscribe (self, FALSE);
+      if (self->client != NULL)
+        helix_frame_client_poke (self->client);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);

@@ -312,7 +312,8 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         gst_helix_qemu_src_take_cursor (self);
         break;
       case HELIX_CLIENT_TIMEOUT:
-        if (self->last == NULL) /* asked for before there was any */
+        /* Asked for before there was any, or to look at show-cursor again. */
+        if (self->last == NULL || gst_helix_qemu_src_follow_show_cursor (self))
           break;
         if (self->cursor_moved && self->still != NULL) {
           flow = gst_helix_qemu_src_move_cursor (self, buffer);

@@ -1,75 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake-shim.h"
+#include "fake-shim-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "helix-marker.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
-#include "helix-reader.h"
 
-#define WAIT_S 5
-
-struct _FakeShim {
-  FakeConfig config;
-  int listener;
-  int wakeup[2];
-  GThread *thread;
-
-  GMutex lock;
-  GCond cond;
-  gboolean stop, subscribed;
-  guint accepted;
-  struct helix_subscribe subscribe;
-  gboolean wanted; /* a frame: */
-  guint32 number;
-  struct helix_rect rects[HELIX_MAX_RECTS];
-  guint n_rects;
-  guint free_slots; /* bit i */
-
-  /* the thread's */
-  int fd; /* of the client, or -1 */
-  struct helix_reader reader;
-  guint16 channel;
-  guint32 pool_id, generation;
-  gboolean stale_pool; /* to be announced anew */
-  guint64 slot_size;
-  void *map; /* of the pool, or of an INLINE frame */
-  gsize map_size;
-  guint64 sequence;
-};
-
-/* ---- sending ---- */
-
-static gboolean
-send_all (FakeShim *shim, const void *bytes, gsize size, int pass)
-{
-  gsize done = 0;
-
-  while (done < size) {
-    struct iovec iov = {(guint8 *) bytes + done, size - done};
-    ssize_t n = helix_send (shim->fd, &iov, 1, pass);
-
-    if (n > 0) {
-      done += (gsize) n;
-      pass = -1;
-    } else if (n < 0 && errno == EAGAIN) {
-      struct pollfd fd = {.fd = shim->fd, .events = POLLOUT};
-
-      if (poll (&fd, 1, WAIT_S * 1000) <= 0)
-        return FALSE;
-    } else {
-      return FALSE;
-    }
-  }
-  return TRUE;
-}
+/* ---- receiving ---- */
 
 static void
 hang_up (FakeShim *shim)
@@ -81,194 +22,6 @@ hang_up (FakeShim *shim)
   shim->subscribed = FALSE;
   g_mutex_unlock (&shim->lock);
 }
-
-static gboolean
-is_inline (FakeShim *shim)
-{
-  return shim->subscribe.flags & HELIX_SUBSCRIBE_INLINE;
-}
-
-static guint
-stride_of (FakeShim *shim)
-{
-  return shim->config.stride ? shim->config.stride : shim->config.width * 4;
-}
-
-static void
-forget_pool (FakeShim *shim)
-{
-  if (shim->map != NULL && shim->pool_id != 0 && !is_inline (shim))
-    helix_shm_unmap (shim->map, shim->map_size);
-  else
-    g_free (shim->map);
-  shim->map = NULL;
-}
-
-/* A descriptor that is not what POOL says of it. */
-static int
-wrong_descriptor (FakeShim *shim, gsize size)
-{
-  int fds[2];
-
-  switch (shim->config.fault) {
-    case FAKE_POOL_PIPE:
-      g_assert (pipe (fds) == 0);
-      close (fds[1]);
-      return fds[0];
-    case FAKE_POOL_SHORT:
-    case FAKE_POOL_UNSEALED:
-      fds[0] = memfd_create ("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-      g_assert (fds[0] >= 0);
-      if (shim->config.fault == FAKE_POOL_SHORT)
-        size -= 4096;
-      g_assert (ftruncate (fds[0], (off_t) size) == 0);
-      if (shim->config.fault == FAKE_POOL_SHORT)
-        fcntl (fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-      return fds[0];
-    default:
-      return -1;
-  }
-}
-
-static gboolean
-send_pool (FakeShim *shim)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_scanout scanout = {0};
-  struct helix_pool pool = {0};
-  FakeConfig *config = &shim->config;
-  bool sealed = false;
-  int fd = -1, wrong;
-  gboolean ok;
-
-  forget_pool (shim);
-  scanout.scanout = shim->subscribe.scanout;
-  scanout.flags = HELIX_SCANOUT_ENABLED;
-  scanout.generation = ++shim->generation;
-  scanout.resource_id = 1;
-  scanout.width = config->width;
-  scanout.height = config->height;
-  scanout.fourcc = config->fourcc;
-  pool.pool_id = ++shim->pool_id;
-  pool.slots = config->slots;
-  pool.slot_size =
-      ((guint64) stride_of (shim) * config->height + 4095) & ~4095ull;
-  pool.total_size = pool.slot_size * pool.slots;
-  if (is_inline (shim)) {
-    pool.kind = HELIX_POOL_INLINE;
-    shim->map = g_malloc0 (pool.total_size);
-  } else {
-    g_assert (
-        helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0);
-    pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
-    wrong = wrong_descriptor (shim, pool.total_size);
-    if (wrong >= 0) {
-      close (fd);
-      fd = wrong;
-    }
-  }
-  shim->slot_size = pool.slot_size;
-  shim->map_size = pool.total_size;
-  g_mutex_lock (&shim->lock);
-  shim->free_slots = (1u << config->slots) - 1;
-  g_mutex_unlock (&shim->lock);
-
-  ok = send_all (shim, message,
-           helix_pack_scanout (message, shim->channel, &scanout), -1)
-      && (config->fault == FAKE_FRAME_FIRST
-          || send_all (shim, message,
-              helix_pack_pool (message, shim->channel, &pool),
-              config->fault == FAKE_POOL_WITHOUT_FD ? -1 : fd));
-  if (fd >= 0)
-    close (fd);
-  return ok;
-}
-
-static void
-paint (FakeShim *shim, guint8 *pixels, guint32 number)
-{
-  FakeConfig *config = &shim->config;
-  guint stride = stride_of (shim);
-
-  if (config->paint != NULL)
-    config->paint (pixels, config->width, config->height, stride, number);
-  else if (config->width >= HELIX_MARKER_WIDTH
-      && config->height >= HELIX_MARKER_HEIGHT)
-    helix_marker_draw (pixels, stride, number);
-}
-
-static void
-spoil (FakeShim *shim, struct helix_frame *frame, guint slot)
-{
-  switch (shim->config.fault) {
-    case FAKE_BAD_SLOT:
-      frame->slot = 7;
-      break;
-    case FAKE_BAD_POOL:
-      frame->pool_id += 1;
-      break;
-    case FAKE_OLD_SEQUENCE:
-      frame->sequence = 1;
-      break;
-    case FAKE_LYING_SIZE:
-      frame->width = frame->height = 8000;
-      frame->stride = 32000;
-      break;
-    case FAKE_SAME_SLOT:
-      frame->slot = 0;
-      break;
-    default:
-      break;
-  }
-}
-
-static gboolean
-send_frame (FakeShim *shim, guint slot)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_frame frame = {0};
-  FakeConfig *config = &shim->config;
-  guint8 *pixels = (guint8 *) shim->map + slot * shim->slot_size;
-  guint32 bulk = 0;
-  gsize head;
-
-  frame.capture_ns = helix_now_ns ();
-  paint (shim, pixels, shim->number);
-  frame.sequence = ++shim->sequence;
-  frame.scanout = shim->subscribe.scanout;
-  frame.resource_id = 1;
-  frame.generation = shim->generation;
-  frame.pool_id = shim->pool_id;
-  frame.slot = slot;
-  frame.flags = config->y_inverted ? HELIX_FRAME_Y_INVERTED : 0;
-  frame.width = config->width;
-  frame.height = config->height;
-  frame.stride = stride_of (shim);
-  frame.fourcc = config->fourcc;
-  frame.rects = shim->n_rects;
-  frame.readback_ns = (guint32) (helix_now_ns () - frame.capture_ns);
-  frame.read_bytes = frame.stride * frame.height;
-  spoil (shim, &frame, slot);
-  if (is_inline (shim))
-    bulk = frame.stride * frame.height;
-  head = helix_pack_frame (message, shim->channel, &frame, shim->rects, bulk);
-  if (config->fault == FAKE_BYE && shim->sequence == 2)
-    head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
-  if (config->fault == FAKE_VANISH_MID_FRAME)
-    head /= 2;
-  if (!send_all (shim, message, head, -1))
-    return FALSE;
-  if (config->fault == FAKE_VANISH_MID_FRAME
-      || (config->fault == FAKE_BYE && shim->sequence == 2))
-    return FALSE;
-  if (config->fault == FAKE_VANISH_MID_PIXELS) {
-    send_all (shim, pixels, bulk / 2, -1);
-    return FALSE;
-  }
-  return bulk == 0 || send_all (shim, pixels, bulk, -1);
-}
-
-/* ---- receiving ---- */
 
 static gboolean
 take_hello (FakeShim *shim)
@@ -301,13 +54,26 @@ take_hello (FakeShim *shim)
     memset (message, 'x', size);
     memcpy (message, "SSH-2.0-", 8);
   }
-  return send_all (shim, message, size, -1);
+  return fake_send_all (shim, message, size, -1);
+}
+
+static gboolean
+refuse (FakeShim *shim, enum helix_error_code code, const gchar *text)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  g_mutex_lock (&shim->lock);
+  shim->subscribes += shim->reader.header.type == HELIX_SUBSCRIBE;
+  g_mutex_unlock (&shim->lock);
+  return fake_send_all (shim, message,
+      helix_pack_error (message, shim->reader.header.channel, code,
+          shim->reader.header.type, text),
+      -1);
 }
 
 static gboolean
 take_subscribe (FakeShim *shim)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
   struct helix_subscribe subscribe;
   const char *why;
   gboolean ok;
@@ -316,18 +82,20 @@ take_subscribe (FakeShim *shim)
           &subscribe, shim->reader.payload, shim->reader.payload_size, &why))
     return FALSE;
   if (shim->config.fault == FAKE_NO_SCANOUT)
-    return send_all (shim, message,
-        helix_pack_error (message, shim->reader.header.channel,
-            HELIX_ERROR_NO_SCANOUT, HELIX_SUBSCRIBE,
-            "scanout 0 is not exported"),
-        -1);
-  forget_pool (shim);
+    return refuse (shim, HELIX_ERROR_NO_SCANOUT, "scanout 0 is not exported");
+  if (subscribe.scanout != HELIX_NONE32
+      && shim->config.hidden_scanouts & 1u << subscribe.scanout)
+    return refuse (shim, HELIX_ERROR_NO_SCANOUT, "that one is not exported");
+  if (subscribe.resource_id >= FAKE_NO_RESOURCE)
+    return refuse (shim, HELIX_ERROR_NO_RESOURCE, "no such resource");
+  fake_forget_pool (shim);
   shim->sequence = 0;
   shim->channel = shim->reader.header.channel;
   g_mutex_lock (&shim->lock);
+  shim->subscribes++;
   shim->subscribe = subscribe;
   g_mutex_unlock (&shim->lock);
-  ok = send_pool (shim);
+  ok = fake_send_pool (shim);
   g_mutex_lock (&shim->lock);
   shim->subscribed = TRUE;
   g_cond_broadcast (&shim->cond);
@@ -355,6 +123,25 @@ take_release (FakeShim *shim)
 }
 
 static gboolean
+take_show (FakeShim *shim)
+{
+  struct helix_show show;
+  const char *why;
+
+  if (!helix_unpack_show (
+          &show, shim->reader.payload, shim->reader.payload_size, &why))
+    return FALSE;
+  g_mutex_lock (&shim->lock);
+  shim->show = show;
+  shim->shows++;
+  g_cond_broadcast (&shim->cond);
+  g_mutex_unlock (&shim->lock);
+  return shim->reader.header.channel == shim->channel
+      && (show.resource_id < FAKE_NO_RESOURCE
+          || refuse (shim, HELIX_ERROR_NO_RESOURCE, "no such resource"));
+}
+
+static gboolean
 take_message (FakeShim *shim)
 {
   guint8 message[HELIX_MAX_MESSAGE];
@@ -368,9 +155,11 @@ take_message (FakeShim *shim)
       return take_subscribe (shim);
     case HELIX_RELEASE:
       return take_release (shim);
+    case HELIX_SHOW:
+      return take_show (shim);
     case HELIX_PING:
       return shim->config.fault == FAKE_DEAF
-          || send_all (shim, message,
+          || fake_send_all (shim, message,
               helix_pack_pong_for (
                   message, &shim->reader.header, shim->reader.payload, 0, 0),
               -1);
@@ -414,9 +203,14 @@ serve (FakeShim *shim)
 
   if (shim->stale_pool) {
     shim->stale_pool = FALSE;
-    ok = send_pool (shim);
+    ok = fake_send_pool (shim);
   }
   g_mutex_lock (&shim->lock);
+  if (ok && shim->cursor_wanted && shim->subscribed) {
+    ok = fake_send_cursor (shim);
+    shim->cursor_wanted = FALSE;
+    g_cond_broadcast (&shim->cond);
+  }
   if (shim->wanted && shim->subscribed && shim->free_slots != 0) {
     slot = g_bit_nth_lsf (shim->free_slots, -1);
     shim->free_slots &= ~(1u << slot);
@@ -424,7 +218,7 @@ serve (FakeShim *shim)
   g_mutex_unlock (&shim->lock);
   if (!ok || slot < 0)
     return ok;
-  ok = send_frame (shim, (guint) slot);
+  ok = fake_send_frame (shim, (guint) slot);
   g_mutex_lock (&shim->lock);
   shim->wanted = FALSE;
   g_cond_broadcast (&shim->cond);
@@ -465,7 +259,7 @@ run (gpointer data)
       hang_up (shim);
   }
   hang_up (shim);
-  forget_pool (shim);
+  fake_forget_pool (shim);
   return NULL;
 }
 
@@ -506,6 +300,7 @@ fake_shim_free (FakeShim *shim)
   g_thread_join (shim->thread);
   close (shim->listener);
   helix_wakeup_close (shim->wakeup);
+  g_free (shim->shape);
   g_mutex_clear (&shim->lock);
   g_cond_clear (&shim->cond);
   g_free (shim);
@@ -549,6 +344,56 @@ fake_shim_send (
   shim->wanted = FALSE;
   g_mutex_unlock (&shim->lock);
   return ok;
+}
+
+gboolean
+fake_shim_cursor (
+    FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape)
+{
+  gint64 end = until ();
+  gboolean ok = TRUE;
+
+  g_mutex_lock (&shim->lock);
+  shim->cursor = *cursor;
+  g_clear_pointer (&shim->shape, g_free);
+  if (shape != NULL) {
+    gsize size = (gsize) cursor->width * cursor->height * 4;
+
+    shim->shape = g_malloc (size);
+    memcpy (shim->shape, shape, size);
+  }
+  shim->cursor_wanted = TRUE;
+  helix_wakeup_raise (shim->wakeup);
+  while (shim->cursor_wanted && ok)
+    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
+  shim->cursor_wanted = FALSE;
+  g_mutex_unlock (&shim->lock);
+  return ok;
+}
+
+gboolean
+fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
+{
+  gint64 end = until ();
+  gboolean ok = TRUE;
+
+  g_mutex_lock (&shim->lock);
+  while (shim->shows < count && ok)
+    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
+  *show = shim->show;
+  g_mutex_unlock (&shim->lock);
+  return ok;
+}
+
+guint
+fake_shim_subscribes (FakeShim *shim)
+{
+  guint subscribes;
+
+  g_mutex_lock (&shim->lock);
+  subscribes = shim->subscribes;
+  g_mutex_unlock (&shim->lock);
+  return subscribes;
 }
 
 void

@@ -40,13 +40,17 @@ typedef void (*FakePaint) (
 typedef struct {
   FakeFault fault;
   guint width, height;
-  guint stride;   /* bytes, 0 = width * 4 */
-  guint32 fourcc; /* 0 = BGRX */
-  guint slots;    /* 0 = 3 */
-  guint scanouts; /* 0 = 1 */
+  guint stride;          /* bytes, 0 = width * 4 */
+  guint32 fourcc;        /* 0 = BGRX */
+  guint slots;           /* 0 = 3 */
+  guint scanouts;        /* 0 = 1 */
+  guint hidden_scanouts; /* bit i: scanout i is refused */
   gboolean y_inverted;
   FakePaint paint; /* NULL = the marker */
 } FakeConfig;
+
+/* Resources from here on do not exist. */
+#define FAKE_NO_RESOURCE 9000u
 
 typedef struct _FakeShim FakeShim;
 
@@ -61,13 +65,21 @@ gboolean fake_shim_wait_subscribed (FakeShim *shim);
  * is on its way. FALSE: no slot within 5 s. n = 0: everything changed. */
 gboolean fake_shim_send (
     FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n);
+/* Sends a CURSOR; returns when it is on its way. FALSE: nobody subscribed
+ * within 5 s. With SHAPE in its flags, `shape` is width * height * 4 bytes. */
+gboolean fake_shim_cursor (
+    FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape);
+/* Waits for so many SHOWs in all (5 s at most); the last one. */
+gboolean fake_shim_wait_show (
+    FakeShim *shim, guint count, struct helix_show *show);
 /* Another size and format from the next frame on. */
 void fake_shim_resize (
     FakeShim *shim, guint width, guint height, guint32 fourcc);
 /* Slots that are free, once that is `wanted` or 5 s have passed. */
 guint fake_shim_wait_free_slots (FakeShim *shim, guint wanted);
-/* Connections taken so far; the last subscription seen. */
+/* Connections and SUBSCRIBEs taken so far; the last subscription granted. */
 guint fake_shim_accepted (FakeShim *shim);
+guint fake_shim_subscribes (FakeShim *shim);
 struct helix_subscribe fake_shim_subscription (FakeShim *shim);
 
 /* A temporary directory and a path in it; the file and the directory go with

@@ -8,6 +8,7 @@
 #include "fake-shim.h"
 #include "helix-marker.h"
 #include "helix-platform.h"
+#include "qemusrc-harness.h"
 #include "sim-child.h"
 
 #define WIDTH 640
@@ -45,81 +46,6 @@ shim_new (void)
   return fake_shim_new (path, &config);
 }
 
-/* The element with its socket set and a downstream that takes `caps`. */
-static GstHarness *
-harness_new (const gchar *caps, const gchar *first, ...)
-{
-  GstHarness *h = gst_harness_new ("helixqemusrc");
-  va_list args;
-
-  fail_unless (h != NULL);
-  gst_harness_use_systemclock (h);
-  gst_harness_set_sink_caps_str (h, caps);
-  g_object_set (h->element, "socket-path", path, NULL);
-  va_start (args, first);
-  if (first != NULL)
-    g_object_set_valist (G_OBJECT (h->element), first, args);
-  va_end (args);
-  return h;
-}
-
-static void
-sink_info (GstHarness *h, GstVideoInfo *info)
-{
-  GstCaps *caps = gst_pad_get_current_caps (h->sinkpad);
-
-  fail_unless (caps != NULL);
-  fail_unless (gst_video_info_from_caps (info, caps));
-  gst_caps_unref (caps);
-}
-
-static guint32
-number_of (GstVideoInfo *info, GstBuffer *buffer)
-{
-  guint component = GST_VIDEO_INFO_IS_YUV (info) ? 0 : 1; /* Y or green */
-  GstVideoFrame frame;
-  guint32 number = 0;
-
-  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READ));
-  fail_unless (
-      helix_marker_read (GST_VIDEO_FRAME_COMP_DATA (&frame, component),
-          (guint32) GST_VIDEO_FRAME_COMP_STRIDE (&frame, component),
-          (guint32) GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, component), &number),
-      "the marker cannot be read");
-  gst_video_frame_unmap (&frame);
-  return number;
-}
-
-static GstBuffer *
-expect_number (GstHarness *h, guint32 number)
-{
-  GstBuffer *buffer = gst_harness_pull (h);
-  GstVideoInfo info;
-
-  fail_unless (buffer != NULL);
-  sink_info (h, &info);
-  fail_unless_equals_int (number_of (&info, buffer), number);
-  return buffer;
-}
-
-static guint64
-stat_of (GstElement *element, const gchar *name)
-{
-  GstStructure *stats = NULL;
-  guint64 value = 0;
-  guint small = 0;
-
-  g_object_get (element, "stats", &stats, NULL);
-  fail_unless_equals_string (
-      gst_structure_get_name (stats), "application/x-helix-qemu-src-stats");
-  if (!gst_structure_get_uint64 (stats, name, &value)) {
-    fail_unless (gst_structure_get_uint (stats, name, &small), "%s", name);
-    value = small;
-  }
-  gst_structure_free (stats);
-  return value;
-}
-
 /* ---- pictures ---- */
 
 static const struct {
@@ -143,8 +69,8 @@ static const struct {
 static void
 run_format (guint i, gboolean shared_memory)
 {
-  GstHarness *h =
-      harness_new (formats[i].peer, "shared-memory", shared_memory, NULL);
+  GstHarness *h = qemusrc_harness_new (
+      path, formats[i].peer, "shared-memory", shared_memory, NULL);
   GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   GstCaps *want = gst_caps_from_string (formats[i].caps), *got;
   GstClockTime last = GST_CLOCK_TIME_NONE;
@@ -158,7 +84,7 @@ run_format (guint i, gboolean shared_memory)
     guint64 before = helix_now_ns ();
 
     fail_unless (fake_shim_send (shim, n, NULL, 0));
-    buffer = expect_number (h, n);
+    buffer = qemusrc_expect (h, n);
     fail_unless (GST_BUFFER_PTS_IS_VALID (buffer));
     fail_unless (
         !GST_CLOCK_TIME_IS_VALID (last) || GST_BUFFER_PTS (buffer) > last);
@@ -175,10 +101,10 @@ run_format (guint i, gboolean shared_memory)
   gst_caps_unref (got);
   gst_caps_unref (want);
   gst_caps_unref (stamp);
-  fail_unless_equals_uint64 (stat_of (h->element, "frames"), 10);
-  fail_unless_equals_uint64 (stat_of (h->element, "dropped"), 0);
-  fail_unless_equals_uint64 (stat_of (h->element, "last-sequence"), 10);
-  fail_unless_equals_uint64 (stat_of (h->element, "width"), WIDTH);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames"), 10);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "dropped"), 0);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "last-sequence"), 10);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "width"), WIDTH);
   gst_harness_teardown (h);
   fake_shim_free (shim);
 }
@@ -194,20 +120,20 @@ GST_START_TEST (test_resize)
 {
   static const guint sizes[][2] = {
       {800, 600}, {641, 97}, {1366, 768}, {640, 96}};
-  GstHarness *h = harness_new (formats[__i__].peer, NULL);
+  GstHarness *h = qemusrc_harness_new (path, formats[__i__].peer, NULL);
   FakeShim *shim = shim_new ();
   GstVideoInfo info;
 
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (expect_number (h, 1));
+  gst_buffer_unref (qemusrc_expect (h, 1));
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     fake_shim_resize (shim, sizes[i][0], sizes[i][1], HELIX_FOURCC_BGRX);
     for (guint32 n = 0; n < 3; n++) {
       fail_unless (fake_shim_send (shim, 10 * i + n, NULL, 0));
-      gst_buffer_unref (expect_number (h, 10 * i + n));
-      sink_info (h, &info);
+      gst_buffer_unref (qemusrc_expect (h, 10 * i + n));
+      qemusrc_info (h, &info);
       fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info), sizes[i][0]);
       fail_unless_equals_int (GST_VIDEO_INFO_HEIGHT (&info), sizes[i][1]);
     }
@@ -222,23 +148,24 @@ GST_END_TEST;
  * last picture stays with the source, which may have to repeat it. */
 GST_START_TEST (test_pass_through)
 {
-  GstHarness *h = harness_new ("video/x-raw", "keepalive-time", 0, NULL);
+  GstHarness *h =
+      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
   FakeShim *shim = shim_new ();
   GstBuffer *buffer;
 
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  buffer = expect_number (h, 1);
+  buffer = qemusrc_expect (h, 1);
   fail_unless (GST_MEMORY_IS_READONLY (gst_buffer_peek_memory (buffer, 0)));
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   gst_buffer_unref (buffer);
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
-  buffer = expect_number (h, 2);
+  buffer = qemusrc_expect (h, 2);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   gst_buffer_unref (buffer);
-  fail_unless_equals_uint64 (stat_of (h->element, "copied"), 0);
-  fail_unless_equals_uint64 (stat_of (h->element, "converted-bytes"), 0);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), 0);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "converted-bytes"), 0);
   gst_harness_teardown (h);
   fake_shim_free (shim);
 }
@@ -251,7 +178,7 @@ GST_START_TEST (test_only_damage_is_converted)
   const struct helix_rect marker = {
       0, 0, HELIX_MARKER_WIDTH, HELIX_MARKER_HEIGHT};
   FakeShim *shim = shim_new ();
-  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
   GstBuffer *held = NULL;
   guint64 before, spent;
 
@@ -261,18 +188,18 @@ GST_START_TEST (test_only_damage_is_converted)
     /* The pool grows to what is out at a time, by pictures drawn whole. */
     fail_unless (fake_shim_send (shim, n, NULL, 0));
     gst_buffer_replace (&held, NULL);
-    held = expect_number (h, n);
+    held = qemusrc_expect (h, n);
   }
-  before = stat_of (h->element, "converted-bytes");
+  before = qemusrc_stat (h->element, "converted-bytes");
   for (guint32 n = 5; n <= 24; n++) {
     GstBuffer *buffer;
 
     fail_unless (fake_shim_send (shim, n, &marker, 1));
-    buffer = expect_number (h, n);
+    buffer = qemusrc_expect (h, n);
     gst_buffer_replace (&held, NULL);
     held = buffer;
   }
-  spent = stat_of (h->element, "converted-bytes") - before;
+  spent = qemusrc_stat (h->element, "converted-bytes") - before;
   /* Twenty markers, and no more than one picture that had to be whole. */
   fail_unless (spent <= 20 * 2 * HELIX_MARKER_WIDTH * HELIX_MARKER_HEIGHT * 4
               + WIDTH * HEIGHT * 4,
@@ -286,7 +213,7 @@ GST_END_TEST;
 /* A downstream that keeps everything stops nothing. */
 GST_START_TEST (test_hoarding)
 {
-  GstHarness *h = harness_new ("video/x-raw", NULL);
+  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
   FakeShim *shim = shim_new ();
   GstBuffer *hoard[20];
   GstVideoInfo info;
@@ -295,16 +222,16 @@ GST_START_TEST (test_hoarding)
   fail_unless (fake_shim_wait_subscribed (shim));
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
     fail_unless (fake_shim_send (shim, n, NULL, 0));
-    hoard[n] = expect_number (h, n);
+    hoard[n] = qemusrc_expect (h, n);
   }
-  fail_unless (stat_of (h->element, "copied") >= G_N_ELEMENTS (hoard) - 3);
-  fail_unless (stat_of (h->element, "converted-bytes") > 0);
-  sink_info (h, &info);
+  fail_unless (qemusrc_stat (h->element, "copied") >= G_N_ELEMENTS (hoard) - 3);
+  fail_unless (qemusrc_stat (h->element, "converted-bytes") > 0);
+  qemusrc_info (h, &info);
   gst_harness_teardown (h);
   fake_shim_free (shim);
   /* They outlive the element and the connection. */
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
-    fail_unless_equals_int (number_of (&info, hoard[n]), n);
+    fail_unless_equals_int (qemusrc_number (&info, hoard[n]), n);
     gst_buffer_unref (hoard[n]);
   }
 }
@@ -312,7 +239,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_keepalive)
 {
-  GstHarness *h = harness_new (formats[__i__].peer, "keepalive-time", 50, NULL);
+  GstHarness *h = qemusrc_harness_new (
+      path, formats[__i__].peer, "keepalive-time", 50, NULL);
   GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   FakeShim *shim = shim_new ();
   GstClockTime first, last;
@@ -321,11 +249,11 @@ GST_START_TEST (test_keepalive)
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  buffer = expect_number (h, 1);
+  buffer = qemusrc_expect (h, 1);
   first = last = GST_BUFFER_PTS (buffer);
   gst_buffer_unref (buffer);
   for (guint i = 0; i < 5; i++) {
-    buffer = expect_number (h, 1);
+    buffer = qemusrc_expect (h, 1);
     fail_unless (GST_BUFFER_PTS (buffer) > last);
     last = GST_BUFFER_PTS (buffer);
     /* It was not captured now. */
@@ -334,16 +262,16 @@ GST_START_TEST (test_keepalive)
     gst_buffer_unref (buffer);
   }
   fail_unless (last - first >= 4 * 50 * GST_MSECOND);
-  fail_unless (stat_of (h->element, "repeated") >= 5);
-  fail_unless_equals_uint64 (stat_of (h->element, "frames"), 1);
+  fail_unless (qemusrc_stat (h->element, "repeated") >= 5);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames"), 1);
   /* Something new is not held up by it. */
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
   do {
     GstVideoInfo info;
 
     buffer = gst_harness_pull (h);
-    sink_info (h, &info);
-    last = number_of (&info, buffer);
+    qemusrc_info (h, &info);
+    last = qemusrc_number (&info, buffer);
     gst_buffer_unref (buffer);
   } while (last == 1);
   fail_unless_equals_uint64 (last, 2);
@@ -355,23 +283,24 @@ GST_END_TEST;
 
 GST_START_TEST (test_keepalive_off)
 {
-  GstHarness *h = harness_new ("video/x-raw", "keepalive-time", 0, NULL);
+  GstHarness *h =
+      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
   FakeShim *shim = shim_new ();
 
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (expect_number (h, 1));
+  gst_buffer_unref (qemusrc_expect (h, 1));
   /* Longer than the default, so that a forgotten timer shows. */
   g_usleep (G_USEC_PER_SEC);
   fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
-  fail_unless_equals_uint64 (stat_of (h->element, "repeated"), 0);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "repeated"), 0);
   /* Whoever needs the picture now asks for it. */
   fail_unless (gst_harness_push_upstream_event (h,
       gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
           gst_structure_new_empty ("GstHelixRefresh"))));
-  gst_buffer_unref (expect_number (h, 1));
-  fail_unless_equals_uint64 (stat_of (h->element, "repeated"), 1);
+  gst_buffer_unref (qemusrc_expect (h, 1));
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "repeated"), 1);
   gst_harness_teardown (h);
   fake_shim_free (shim);
 }
@@ -381,7 +310,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_latency)
 {
-  GstHarness *h = harness_new ("video/x-raw", NULL);
+  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
   GstQuery *query = gst_query_new_latency ();
   GstClockTime min, max;
   gboolean live;
@@ -399,8 +328,8 @@ GST_END_TEST;
 
 GST_START_TEST (test_what_is_asked_for)
 {
-  GstHarness *h = harness_new ("video/x-raw", "scanout", 1, "max-framerate", 30,
-      1, "shared-memory", FALSE, NULL);
+  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", "scanout", 1,
+      "max-framerate", 30, 1, "shared-memory", FALSE, NULL);
   FakeShim *shim = shim_new ();
   guint64 end = helix_now_ns () + 5 * GST_SECOND;
   struct helix_subscribe subscribe;
@@ -416,8 +345,8 @@ GST_START_TEST (test_what_is_asked_for)
   fail_unless_equals_int (
       subscribe.flags, HELIX_SUBSCRIBE_INLINE | HELIX_SUBSCRIBE_CURSOR);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (expect_number (h, 1));
-  sink_info (h, &info);
+  gst_buffer_unref (qemusrc_expect (h, 1));
+  qemusrc_info (h, &info);
   fail_unless_equals_int (info.fps_n, 30);
   /* While playing. */
   g_object_set (h->element, "resource-id", 77, NULL);
@@ -435,8 +364,8 @@ GST_END_TEST;
 /* Downstream insists on fewer frames: the shim is asked for no more. */
 GST_START_TEST (test_downstream_rate)
 {
-  GstHarness *h =
-      harness_new ("video/x-raw, format=NV12, framerate=10/1", NULL);
+  GstHarness *h = qemusrc_harness_new (
+      path, "video/x-raw, format=NV12, framerate=10/1", NULL);
   FakeShim *shim = shim_new ();
   guint64 end = helix_now_ns () + 5 * GST_SECOND;
 
@@ -444,7 +373,7 @@ GST_START_TEST (test_downstream_rate)
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 0);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (expect_number (h, 1));
+  gst_buffer_unref (qemusrc_expect (h, 1));
   while (fake_shim_subscription (shim).rate_num != 10 && helix_now_ns () < end)
     g_thread_yield ();
   fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 10);
@@ -456,7 +385,7 @@ GST_END_TEST;
 /* Frames go on after a pause, and none is from before what was seen. */
 GST_START_TEST (test_pause)
 {
-  GstHarness *h = harness_new (VTENC, NULL);
+  GstHarness *h = qemusrc_harness_new (path, VTENC, NULL);
   SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
   guint32 last = 0, number;
   GstVideoInfo info;
@@ -466,8 +395,8 @@ GST_START_TEST (test_pause)
     for (guint n = 0; n < 5; n++) {
       GstBuffer *buffer = gst_harness_pull (h);
 
-      sink_info (h, &info);
-      number = number_of (&info, buffer);
+      qemusrc_info (h, &info);
+      number = qemusrc_number (&info, buffer);
       fail_unless (number >= last);
       last = number;
       gst_buffer_unref (buffer);
@@ -514,7 +443,7 @@ GST_END_TEST;
  * within 100 ms with nothing drawn after it. */
 GST_START_TEST (test_bursts)
 {
-  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
   SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100 --frames=150");
   GstClockTime late = 0;
   guint32 last = 0;
@@ -526,9 +455,9 @@ GST_START_TEST (test_bursts)
     guint32 number;
 
     fail_unless (buffer != NULL, "frame 149 never came, the last was %u", last);
-    late = stat_of (h->element, "latency");
-    sink_info (h, &info);
-    number = number_of (&info, buffer);
+    late = qemusrc_stat (h->element, "latency");
+    qemusrc_info (h, &info);
+    number = qemusrc_number (&info, buffer);
     fail_unless (number >= last, "%u after %u", number, last);
     last = number;
     gst_buffer_unref (buffer);
@@ -542,7 +471,7 @@ GST_END_TEST;
 /* The sim dies without a word and another takes its place. */
 GST_START_TEST (test_peer_killed)
 {
-  GstHarness *h = harness_new (VTENC, "keepalive-time", 0, NULL);
+  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
   GstBus *bus = gst_bus_new ();
   GstMessage *message;
   GstBuffer *buffer;
@@ -573,7 +502,7 @@ GST_START_TEST (test_peer_killed)
     fail_unless (helix_now_ns () - begin < GST_SECOND);
     fail_unless (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
     gst_buffer_unref (buffer);
-    fail_unless_equals_uint64 (stat_of (h->element, "reconnects"), i + 1);
+    fail_unless_equals_uint64 (qemusrc_stat (h->element, "reconnects"), i + 1);
   }
   fail_if (gst_bus_have_pending (bus)
       && gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) != NULL);

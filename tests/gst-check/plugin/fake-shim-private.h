@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the fake shim's ears (fake-shim.c) and mouth (-send.c) share. */
+#ifndef FAKE_SHIM_PRIVATE_H
+#define FAKE_SHIM_PRIVATE_H
+
+#include "fake-shim.h"
+#include "helix-reader.h"
+
+#define WAIT_S 5
+
+struct _FakeShim {
+  FakeConfig config;
+  int listener;
+  int wakeup[2];
+  GThread *thread;
+
+  GMutex lock;
+  GCond cond;
+  gboolean stop, subscribed;
+  guint accepted;
+  struct helix_subscribe subscribe;
+  gboolean wanted; /* a frame: */
+  guint32 number;
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  guint n_rects;
+  guint free_slots; /* bit i */
+  gboolean cursor_wanted;
+  struct helix_cursor cursor;
+  guint8 *shape; /* its pixels, or NULL */
+  guint subscribes, shows;
+  struct helix_show show; /* the last */
+
+  /* the thread's */
+  int fd; /* of the client, or -1 */
+  struct helix_reader reader;
+  guint16 channel;
+  guint32 pool_id, generation;
+  gboolean stale_pool; /* to be announced anew */
+  guint64 slot_size;
+  void *map; /* of the pool, or of an INLINE frame */
+  gsize map_size;
+  guint64 sequence;
+};
+
+/* The shim's thread. FALSE: the client is to be got rid of. */
+gboolean fake_send_all (
+    FakeShim *shim, const void *bytes, gsize size, int pass);
+gboolean fake_send_pool (FakeShim *shim);
+gboolean fake_send_frame (FakeShim *shim, guint slot);
+gboolean fake_send_cursor (FakeShim *shim);
+void fake_forget_pool (FakeShim *shim);
+
+#endif /* FAKE_SHIM_PRIVATE_H */

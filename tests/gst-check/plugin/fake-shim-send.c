@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake-shim-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "helix-marker.h"
+#include "helix-pack.h"
+#include "helix-platform.h"
+
+gboolean
+fake_send_all (FakeShim *shim, const void *bytes, gsize size, int pass)
+{
+  gsize done = 0;
+
+  while (done < size) {
+    struct iovec iov = {(guint8 *) bytes + done, size - done};
+    ssize_t n = helix_send (shim->fd, &iov, 1, pass);
+
+    if (n > 0) {
+      done += (gsize) n;
+      pass = -1;
+    } else if (n < 0 && errno == EAGAIN) {
+      struct pollfd fd = {.fd = shim->fd, .events = POLLOUT};
+
+      if (poll (&fd, 1, WAIT_S * 1000) <= 0)
+        return FALSE;
+    } else {
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+is_inline (FakeShim *shim)
+{
+  return shim->subscribe.flags & HELIX_SUBSCRIBE_INLINE;
+}
+
+static guint
+stride_of (FakeShim *shim)
+{
+  return shim->config.stride ? shim->config.stride : shim->config.width * 4;
+}
+
+void
+fake_forget_pool (FakeShim *shim)
+{
+  if (shim->map != NULL && shim->pool_id != 0 && !is_inline (shim))
+    helix_shm_unmap (shim->map, shim->map_size);
+  else
+    g_free (shim->map);
+  shim->map = NULL;
+}
+
+/* A descriptor that is not what POOL says of it. */
+static int
+wrong_descriptor (FakeShim *shim, gsize size)
+{
+  int fds[2];
+
+  switch (shim->config.fault) {
+    case FAKE_POOL_PIPE:
+      g_assert (pipe (fds) == 0);
+      close (fds[1]);
+      return fds[0];
+    case FAKE_POOL_SHORT:
+    case FAKE_POOL_UNSEALED:
+      fds[0] = memfd_create ("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+      g_assert (fds[0] >= 0);
+      if (shim->config.fault == FAKE_POOL_SHORT)
+        size -= 4096;
+      g_assert (ftruncate (fds[0], (off_t) size) == 0);
+      if (shim->config.fault == FAKE_POOL_SHORT)
+        fcntl (fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+      return fds[0];
+    default:
+      return -1;
+  }
+}
+
+gboolean
+fake_send_pool (FakeShim *shim)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_scanout scanout = {0};
+  struct helix_pool pool = {0};
+  FakeConfig *config = &shim->config;
+  bool sealed = false;
+  int fd = -1, wrong;
+  gboolean ok;
+
+  fake_forget_pool (shim);
+  scanout.scanout = shim->subscribe.scanout;
+  scanout.flags = HELIX_SCANOUT_ENABLED;
+  scanout.generation = ++shim->generation;
+  scanout.resource_id = 1;
+  scanout.width = config->width;
+  scanout.height = config->height;
+  scanout.fourcc = config->fourcc;
+  pool.pool_id = ++shim->pool_id;
+  pool.slots = config->slots;
+  pool.slot_size =
+      ((guint64) stride_of (shim) * config->height + 4095) & ~4095ull;
+  pool.total_size = pool.slot_size * pool.slots;
+  if (is_inline (shim)) {
+    pool.kind = HELIX_POOL_INLINE;
+    shim->map = g_malloc0 (pool.total_size);
+  } else {
+    g_assert (
+        helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0);
+    pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+    wrong = wrong_descriptor (shim, pool.total_size);
+    if (wrong >= 0) {
+      close (fd);
+      fd = wrong;
+    }
+  }
+  shim->slot_size = pool.slot_size;
+  shim->map_size = pool.total_size;
+  g_mutex_lock (&shim->lock);
+  shim->free_slots = (1u << config->slots) - 1;
+  g_mutex_unlock (&shim->lock);
+
+  ok = fake_send_all (shim, message,
+           helix_pack_scanout (message, shim->channel, &scanout), -1)
+      && (config->fault == FAKE_FRAME_FIRST
+          || fake_send_all (shim, message,
+              helix_pack_pool (message, shim->channel, &pool),
+              config->fault == FAKE_POOL_WITHOUT_FD ? -1 : fd));
+  if (fd >= 0)
+    close (fd);
+  return ok;
+}
+
+static void
+paint (FakeShim *shim, guint8 *pixels, guint32 number)
+{
+  FakeConfig *config = &shim->config;
+  guint stride = stride_of (shim);
+
+  if (config->paint != NULL)
+    config->paint (pixels, config->width, config->height, stride, number);
+  else if (config->width >= HELIX_MARKER_WIDTH
+      && config->height >= HELIX_MARKER_HEIGHT)
+    helix_marker_draw (pixels, stride, number);
+}
+
+static void
+spoil (FakeShim *shim, struct helix_frame *frame, guint slot)
+{
+  switch (shim->config.fault) {
+    case FAKE_BAD_SLOT:
+      frame->slot = 7;
+      break;
+    case FAKE_BAD_POOL:
+      frame->pool_id += 1;
+      break;
+    case FAKE_OLD_SEQUENCE:
+      frame->sequence = 1;
+      break;
+    case FAKE_LYING_SIZE:
+      frame->width = frame->height = 8000;
+      frame->stride = 32000;
+      break;
+    case FAKE_SAME_SLOT:
+      frame->slot = 0;
+      break;
+    default:
+      break;
+  }
+}
+
+gboolean
+fake_send_frame (FakeShim *shim, guint slot)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_frame frame = {0};
+  FakeConfig *config = &shim->config;
+  guint8 *pixels = (guint8 *) shim->map + slot * shim->slot_size;
+  guint32 bulk = 0;
+  gsize head;
+
+  frame.capture_ns = helix_now_ns ();
+  paint (shim, pixels, shim->number);
+  frame.sequence = ++shim->sequence;
+  frame.scanout = shim->subscribe.scanout;
+  frame.resource_id = 1;
+  frame.generation = shim->generation;
+  frame.pool_id = shim->pool_id;
+  frame.slot = slot;
+  frame.flags = config->y_inverted ? HELIX_FRAME_Y_INVERTED : 0;
+  frame.width = config->width;
+  frame.height = config->height;
+  frame.stride = stride_of (shim);
+  frame.fourcc = config->fourcc;
+  frame.rects = shim->n_rects;
+  frame.readback_ns = (guint32) (helix_now_ns () - frame.capture_ns);
+  frame.read_bytes = frame.stride * frame.height;
+  spoil (shim, &frame, slot);
+  if (is_inline (shim))
+    bulk = frame.stride * frame.height;
+  head = helix_pack_frame (message, shim->channel, &frame, shim->rects, bulk);
+  if (config->fault == FAKE_BYE && shim->sequence == 2)
+    head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
+  if (config->fault == FAKE_VANISH_MID_FRAME)
+    head /= 2;
+  if (!fake_send_all (shim, message, head, -1))
+    return FALSE;
+  if (config->fault == FAKE_VANISH_MID_FRAME
+      || (config->fault == FAKE_BYE && shim->sequence == 2))
+    return FALSE;
+  if (config->fault == FAKE_VANISH_MID_PIXELS) {
+    fake_send_all (shim, pixels, bulk / 2, -1);
+    return FALSE;
+  }
+  return bulk == 0 || fake_send_all (shim, pixels, bulk, -1);
+}
+
+gboolean
+fake_send_cursor (FakeShim *shim)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint32 bulk = 0;
+
+  if (shim->cursor.flags & HELIX_CURSOR_SHAPE)
+    bulk = shim->cursor.width * shim->cursor.height * 4;
+  return fake_send_all (shim, message,
+             helix_pack_cursor (message, shim->channel, &shim->cursor, bulk),
+             -1)
+      && (bulk == 0 || fake_send_all (shim, shim->shape, bulk, -1));
+}

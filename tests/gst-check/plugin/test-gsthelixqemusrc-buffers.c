@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <gst/check/gstcheck.h>
+
+#include "fake-shim.h"
+#include "gsthelixevents.h"
+#include "helix-convert.h"
+#include "helix-platform.h"
+#include "qemusrc-harness.h"
+
+#define WIDTH 321
+#define HEIGHT 97
+#define SHAPE_WIDTH 7
+#define SHAPE_HEIGHT 5
+
+static const gchar *const peers[] = {"video/x-raw, format=NV12",
+    "video/x-raw, format=I420", "video/x-raw, format=BGRx",
+    "video/x-raw, format=BGRA"};
+
+static gchar *path;
+
+static void
+setup (void)
+{
+  path = fake_path_new ();
+}
+
+static void
+teardown (void)
+{
+  fake_path_free (path);
+}
+
+/* A picture of which no two pixels and no two numbers are alike. */
+static void
+paint (guint8 *pixels, guint width, guint height, guint stride, guint32 number)
+{
+  for (guint y = 0; y < height; y++)
+    for (guint x = 0; x < 4 * width; x++)
+      pixels[y * stride + x] = (guint8) (x * 7 + y * 13 + number * 31);
+}
+
+static FakeShim *
+shim_new (gboolean y_inverted)
+{
+  const FakeConfig config = {.width = WIDTH,
+      .height = HEIGHT,
+      .y_inverted = y_inverted,
+      .paint = paint};
+
+  return fake_shim_new (path, &config);
+}
+
+static void
+shape_of (guint32 serial, guint8 *shape)
+{
+  for (guint i = 0; i < SHAPE_WIDTH * SHAPE_HEIGHT; i++) {
+    shape[4 * i + 3] = (guint8) (i * 29 + serial * 101);
+    for (guint c = 0; c < 3; c++)
+      shape[4 * i + c] = (guint8) (shape[4 * i + 3] / (c + 1));
+  }
+}
+
+static struct helix_cursor
+cursor_at (gint x, gint y, guint32 serial)
+{
+  struct helix_cursor cursor = {0};
+
+  cursor.flags = HELIX_CURSOR_VISIBLE;
+  cursor.x = (guint32) x;
+  cursor.y = (guint32) y;
+  cursor.serial = serial;
+  cursor.width = SHAPE_WIDTH;
+  cursor.height = SHAPE_HEIGHT;
+  cursor.hot_x = 1;
+  cursor.hot_y = 2;
+  cursor.changed_ns = helix_now_ns ();
+  return cursor;
+}
+
+static void
+send_cursor (FakeShim *shim, struct helix_cursor cursor, gboolean shape)
+{
+  guint8 pixels[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
+
+  shape_of (cursor.serial, pixels);
+  if (shape)
+    cursor.flags |= HELIX_CURSOR_SHAPE;
+  fail_unless (fake_shim_cursor (shim, &cursor, shape ? pixels : NULL));
+}
+
+/* What the shim's picture and the cursor give, converted from nothing. */
+static void
+check_buffer (GstHarness *h, GstBuffer *buffer, guint32 number,
+    gboolean y_inverted, const struct helix_cursor *info)
+{
+  guint8 *pixels = g_malloc (WIDTH * HEIGHT * 4);
+  guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
+  HelixPicture picture = {
+      pixels, WIDTH, HEIGHT, WIDTH * 4, GST_VIDEO_FORMAT_BGRx, y_inverted};
+  HelixConvert *convert = helix_convert_new ();
+  HelixCursor cursor = {0};
+  HelixDamage damage;
+  GstVideoFrame got, want;
+  GstVideoInfo info_out;
+  GstBuffer *reference;
+
+  paint (pixels, WIDTH, HEIGHT, WIDTH * 4, number);
+  shape_of (info->serial, shape);
+  cursor.info = *info;
+  cursor.image = gst_buffer_new_memdup (shape, sizeof shape);
+  qemusrc_info (h, &info_out);
+  helix_damage_all (&damage);
+  reference = gst_buffer_new_allocate (NULL, info_out.size, NULL);
+  fail_unless (helix_convert_configure (convert, &picture, &info_out));
+  fail_unless (helix_convert_run (
+      convert, &picture, &cursor, &damage, reference, FALSE));
+  fail_unless (gst_video_frame_map (&got, &info_out, buffer, GST_MAP_READ));
+  fail_unless (gst_video_frame_map (&want, &info_out, reference, GST_MAP_READ));
+  for (guint c = 0; c < GST_VIDEO_FRAME_N_COMPONENTS (&got); c++)
+    for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT (&got, c); y++)
+      for (gint x = 0; x < GST_VIDEO_FRAME_COMP_WIDTH (&got, c); x++) {
+        gint step = GST_VIDEO_FRAME_COMP_PSTRIDE (&got, c);
+        const guint8 *a = GST_VIDEO_FRAME_COMP_DATA (&got, c);
+        const guint8 *b = GST_VIDEO_FRAME_COMP_DATA (&want, c);
+
+        a += y * GST_VIDEO_FRAME_COMP_STRIDE (&got, c) + x * step;
+        b += y * GST_VIDEO_FRAME_COMP_STRIDE (&want, c) + x * step;
+        if (*a != *b)
+          fail ("picture %u: component %u at %d,%d: %u, not %u", number, c, x,
+              y, *a, *b);
+      }
+  gst_video_frame_unmap (&got);
+  gst_video_frame_unmap (&want);
+  gst_buffer_unref (reference);
+  helix_cursor_clear (&cursor);
+  helix_convert_free (convert);
+  g_free (pixels);
+}
+
+static GstHelixCursor
+expect_event (GstHarness *h, GstEvent **event)
+{
+  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  GstHelixCursor cursor;
+
+  while (helix_now_ns () < end) {
+    *event = gst_harness_try_pull_event (h);
+    if (*event == NULL) {
+      g_thread_yield ();
+      continue;
+    }
+    if (gst_helix_event_parse_cursor (*event, &cursor))
+      return cursor;
+    gst_event_unref (*event);
+  }
+  fail ("no cursor event came");
+  return cursor;
+}
+
+/* show-cursor=false: downstream is told, once with the image and then without,
+ * and the picture is left alone. */
+GST_START_TEST (test_events)
+{
+  GstHarness *h =
+      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
+  FakeShim *shim = shim_new (FALSE);
+  struct helix_cursor hidden = {0};
+  GstHelixCursor cursor;
+  GstEvent *event;
+  GstMapInfo map;
+  guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  send_cursor (shim, cursor_at (-3, 20, 4), TRUE);
+  cursor = expect_event (h, &event);
+  fail_unless (cursor.visible);
+  fail_unless_equals_int (cursor.x, -3);
+  fail_unless_equals_int (cursor.y, 20);
+  fail_unless_equals_int (cursor.serial, 4);
+  fail_unless_equals_int (cursor.width, SHAPE_WIDTH);
+  fail_unless_equals_int (cursor.height, SHAPE_HEIGHT);
+  fail_unless_equals_int (cursor.hot_x, 1);
+  fail_unless_equals_int (cursor.hot_y, 2);
+  fail_unless (cursor.image != NULL);
+  shape_of (4, shape);
+  fail_unless (gst_buffer_map (cursor.image, &map, GST_MAP_READ));
+  fail_unless (memcmp (map.data, shape, sizeof shape) == 0);
+  gst_buffer_unmap (cursor.image, &map);
+  gst_event_unref (event);
+  send_cursor (shim, cursor_at (50, 60, 4), FALSE);
+  cursor = expect_event (h, &event);
+  fail_unless_equals_int (cursor.x, 50);
+  fail_unless_equals_int (cursor.width, SHAPE_WIDTH);
+  fail_unless (cursor.image == NULL);
+  gst_event_unref (event);
+  send_cursor (shim, hidden, FALSE);
+  cursor = expect_event (h, &event);
+  fail_if (cursor.visible);
+  gst_event_unref (event);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (gst_harness_pull (h));
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "cursor-moves"), 0);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), 0);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* show-cursor=true: it is in the picture, and where it moves over a still
+ * screen a new picture comes, with no frame from the shim and little work. */
+GST_START_TEST (test_blended)
+{
+  gboolean y_inverted = __i__ / 4;
+  GstHarness *h = qemusrc_harness_new (
+      path, peers[__i__ % 4], "keepalive-time", 0, "show-cursor", TRUE, NULL);
+  FakeShim *shim = shim_new (y_inverted);
+  static const gint steps[][2] = {{5, 5}, {6, 5}, {200, 91}, {-4, -2},
+      {WIDTH - 3, HEIGHT - 3}, {-7, 0}, {120, 0}, {WIDTH, 4}, {31, 33}};
+  const struct helix_rect box = {8, 10, 16, 8};
+  struct helix_cursor cursor = cursor_at (300, 3, 1);
+  GstBuffer *buffer;
+  guint64 before;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  send_cursor (shim, cursor, TRUE);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  buffer = gst_harness_pull (h);
+  if (qemusrc_stat (h->element, "frames-out") > 1) {
+    /* The frame was faster than the cursor before it. */
+    gst_buffer_unref (buffer);
+    buffer = gst_harness_pull (h);
+  }
+  check_buffer (h, buffer, 1, y_inverted, &cursor);
+  gst_buffer_unref (buffer);
+  before = qemusrc_stat (h->element, "converted-bytes");
+  for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
+    cursor = cursor_at (steps[i][0], steps[i][1], 1 + i / 4);
+    send_cursor (shim, cursor, i % 4 == 0);
+    buffer = gst_harness_pull (h);
+    fail_unless (buffer != NULL);
+    check_buffer (h, buffer, 1, y_inverted, &cursor);
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_uint64 (
+      qemusrc_stat (h->element, "cursor-moves"), G_N_ELEMENTS (steps));
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames-in"), 1);
+  /* Two places of the cursor each, and two canvases that began empty. */
+  before = qemusrc_stat (h->element, "converted-bytes") - before;
+  fail_unless (
+      before <= 2 * WIDTH * HEIGHT * 4 + G_N_ELEMENTS (steps) * 6 * 10 * 8 * 4,
+      "%u bytes were converted", (guint) before);
+  /* Something new beneath it and elsewhere; its slot is the only one held. */
+  fail_unless (fake_shim_send (shim, 1, &box, 1));
+  buffer = gst_harness_pull (h);
+  check_buffer (h, buffer, 1, y_inverted, &cursor);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* The picture of the moved cursor carries the time of the move. */
+GST_START_TEST (test_time_of_move)
+{
+  GstHarness *h = qemusrc_harness_new (
+      path, peers[0], "keepalive-time", 0, "show-cursor", TRUE, NULL);
+  GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  FakeShim *shim = shim_new (FALSE);
+  struct helix_cursor cursor;
+  GstReferenceTimestampMeta *meta;
+  GstClockTime first;
+  GstBuffer *buffer;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  buffer = gst_harness_pull (h);
+  first = GST_BUFFER_PTS (buffer);
+  gst_buffer_unref (buffer);
+  cursor = cursor_at (10, 10, 1);
+  send_cursor (shim, cursor, TRUE);
+  buffer = gst_harness_pull (h);
+  meta = gst_buffer_get_reference_timestamp_meta (buffer, stamp);
+  fail_unless (meta != NULL);
+  fail_unless_equals_uint64 (meta->timestamp, cursor.changed_ns);
+  fail_unless (GST_BUFFER_PTS (buffer) > first);
+  gst_buffer_unref (buffer);
+  gst_caps_unref (stamp);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* A downstream that keeps all it gets, BGRx, with the cursor now seen and now
+ * not: frames go on, and each is right long after. */
+GST_START_TEST (test_hoarding)
+{
+  GstHarness *h = qemusrc_harness_new (
+      path, peers[2], "keepalive-time", 0, "show-cursor", TRUE, NULL);
+  FakeShim *shim = shim_new (FALSE);
+  struct helix_cursor cursors[24];
+  GstBuffer *hoard[24];
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    /* Off the picture's edge where it is not to be seen. */
+    cursors[n] = cursor_at (n / 3 % 2 ? WIDTH + 5 : (gint) n, 9, 1);
+    send_cursor (shim, cursors[n], n == 0);
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    do { /* past what shows the frame before with the new cursor */
+      hoard[n] = gst_harness_pull (h);
+      fail_unless (hoard[n] != NULL);
+    } while (GST_BUFFER_OFFSET (hoard[n]) != n + 1);
+  }
+  for (guint n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    check_buffer (h, hoard[n], n, FALSE, &cursors[n]);
+    gst_buffer_unref (hoard[n]);
+  }
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* Turned on and off while playing: a picture with it, a picture without, and
+ * downstream is told who draws it. */
+GST_START_TEST (test_toggle)
+{
+  GstHarness *h =
+      qemusrc_harness_new (path, peers[0], "keepalive-time", 0, NULL);
+  FakeShim *shim = shim_new (FALSE);
+  struct helix_cursor cursor = cursor_at (40, 40, 1), hidden = cursor;
+  guint subscribes = 1;
+  GstHelixCursor told;
+  GstBuffer *buffer;
+  GstEvent *event;
+
+  hidden.flags = 0;
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  send_cursor (shim, cursor, TRUE);
+  told = expect_event (h, &event);
+  fail_unless (told.visible && told.image != NULL);
+  gst_event_unref (event);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  buffer = gst_harness_pull (h);
+  check_buffer (h, buffer, 1, FALSE, &hidden);
+  gst_buffer_unref (buffer);
+  for (guint i = 0; i < 4; i++) {
+    gboolean show = i % 2 == 0;
+
+    g_object_set (h->element, "show-cursor", show, NULL);
+    told = expect_event (h, &event);
+    fail_unless_equals_int (told.visible, !show);
+    fail_unless_equals_int (told.image != NULL, !show);
+    gst_event_unref (event);
+    subscribes++;
+    while (fake_shim_subscribes (shim) < subscribes)
+      g_thread_yield ();
+    fail_unless (fake_shim_send (shim, 2 + i, NULL, 0));
+    buffer = gst_harness_pull (h);
+    check_buffer (h, buffer, 2 + i, FALSE, show ? &cursor : &hidden);
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+static Suite *
+gst_helix_qemu_src_buffers_suite (void)
+{
+  Suite *s = suite_create ("helixqemusrc-buffers");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_events);
+  tcase_add_loop_test (tc, test_blended, 0, 2 * G_N_ELEMENTS (peers));
+  tcase_add_test (tc, test_time_of_move);
+  tcase_add_test (tc, test_hoarding);
+  tcase_add_test (tc, test_toggle);
+  return s;
+}
+
+GST_CHECK_MAIN (gst_helix_qemu_src_buffers);
