@@ -26,8 +26,12 @@ struct _GstHelixSrc {
   HelixStreamClient *client;  /* from PAUSED on */
   GstClockTime latency;       /* announced */
 
+  gint unread; /* atomic: messages about the pointer that nobody took yet */
+
   /* of the streaming thread */
   HelixStreamTiming timing;
+  GstBuffer *owed; /* image that no message carried yet, or NULL, */
+  guint owed_serial;
 };
 
 /* Defaults of a new element; what they hold at its end. */

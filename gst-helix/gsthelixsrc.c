@@ -50,6 +50,10 @@
 GST_DEBUG_CATEGORY (gst_helix_src_debug);
 #define GST_CAT_DEFAULT gst_helix_src_debug
 
+/* An application that reads its bus late or never does not pay for each move
+ * of the pointer. */
+#define MAX_UNREAD 64
+
 /* The most latency that is announced: sinks would wait that long. */
 #define MAX_LATENCY (10 * GST_SECOND)
 
@@ -104,6 +108,7 @@ stop_client (GstHelixSrc *self)
   client = g_steal_pointer (&self->client);
   GST_OBJECT_UNLOCK (self);
   helix_stream_client_free (client);
+  gst_clear_buffer (&self->owed);
 }
 
 /* Not in GstBaseSrc's start (): behind its failure the base class posts an
@@ -251,6 +256,35 @@ take_unit (GstHelixSrc *self, HelixStreamItem *item)
   return buffer;
 }
 
+static void
+message_gone (gpointer data, GstMiniObject *message)
+{
+  /* It holds the element until behind this. */
+  g_atomic_int_add (&GST_HELIX_SRC (data)->unread, -1);
+}
+
+/* Moves that nobody reads are left out, images are made up for later. */
+static void
+post_cursor (GstHelixSrc *self, GstHelixCursor cursor)
+{
+  GstMessage *message;
+
+  if (cursor.image != NULL) {
+    gst_buffer_replace (&self->owed, cursor.image);
+    self->owed_serial = cursor.serial;
+  }
+  if (g_atomic_int_get (&self->unread) >= MAX_UNREAD)
+    return;
+  if (self->owed != NULL && self->owed_serial == cursor.serial)
+    cursor.image = self->owed;
+  message = gst_message_new_element (
+      GST_OBJECT (self), gst_helix_cursor_to_structure (&cursor));
+  g_atomic_int_inc (&self->unread);
+  gst_mini_object_weak_ref (GST_MINI_OBJECT (message), message_gone, self);
+  gst_element_post_message (GST_ELEMENT (self), message);
+  gst_clear_buffer (&self->owed);
+}
+
 /* To whoever draws the pointer: elements downstream, the application. */
 static void
 tell_cursor (GstHelixSrc *self, const HelixStreamItem *item)
@@ -269,9 +303,7 @@ tell_cursor (GstHelixSrc *self, const HelixStreamItem *item)
       .image = item->buffer,
   };
 
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (
-          GST_OBJECT (self), gst_helix_cursor_to_structure (&cursor)));
+  post_cursor (self, cursor);
   gst_pad_push_event (
       GST_BASE_SRC_PAD (self), gst_helix_event_new_cursor (&cursor));
 }

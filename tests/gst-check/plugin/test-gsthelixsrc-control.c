@@ -365,6 +365,42 @@ GST_START_TEST (test_cursor_message)
 }
 GST_END_TEST;
 
+/* Nobody reads the bus: moves are left out, what the pointer looks like is
+ * made up for. */
+GST_START_TEST (test_cursor_unread)
+{
+  GstHelixCursor cursor;
+  GstMessage *message;
+  guint read = 0;
+  GstBus *bus;
+
+  play ("");
+  bus = gst_element_get_bus (guest);
+  send_cursor (1, 0, TRUE);
+  for (guint i = 1; i < 300; i++)
+    send_cursor (i < 150 ? 1 : 2, i, i == 150);
+  expect_no_config (); /* all of them were read */
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT)) != NULL) {
+    fail_unless (gst_helix_cursor_from_structure (
+        gst_message_get_structure (message), &cursor));
+    check_cursor (&cursor, 1, (gint) read, read == 0);
+    read++;
+    gst_message_unref (message);
+  }
+  fail_unless (read > 0 && read < 100, "%u messages", read);
+  send_cursor (2, 1000, FALSE);
+  message = gst_bus_timed_pop_filtered (
+      bus, PEER_TIMEOUT_MS * GST_MSECOND, GST_MESSAGE_ELEMENT);
+  fail_unless (message != NULL);
+  fail_unless (gst_helix_cursor_from_structure (
+      gst_message_get_structure (message), &cursor));
+  check_cursor (&cursor, 2, 1000, TRUE);
+  gst_message_unref (message);
+  gst_object_unref (bus);
+  stop ();
+}
+GST_END_TEST;
+
 /* ---- keyframes ---- */
 
 static void
@@ -415,6 +451,7 @@ helixsrc_control_suite (void)
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_cursor_message);
+  tcase_add_test (tc, test_cursor_unread);
   tcase_add_test (tc, test_keyframes);
   return s;
 }
