@@ -5,7 +5,7 @@
  * capture time that travels with it.
  *
  *   helix-receive [--address A] [--h264 FILE] [--mp4 FILE] [--report FILE]
- *                 [--frames N] [--seconds S]
+ *                 [--frames N] [--seconds S] [--properties TEXT]
  *
  * Ends after N units, S seconds or on SIGTERM or SIGINT, and then finalizes
  * the files. Prints (and writes to --report) one "key value" a line.
@@ -19,12 +19,14 @@
 
 #define FINISH_NS (30 * GST_SECOND) /* the muxer may write its index so long */
 
-static gchar *address, *h264_path, *mp4_path, *report_path;
+static gchar *address, *h264_path, *mp4_path, *report_path, *properties;
 static gint frames_wanted, seconds_wanted;
 
 static const GOptionEntry entries[] = {
     {"address", 0, 0, G_OPTION_ARG_STRING, &address,
         "helixsrc's address (default: its own)", "ADDRESS"},
+    {"properties", 0, 0, G_OPTION_ARG_STRING, &properties,
+        "More of helixsrc's, as gst-launch-1.0 takes them", "TEXT"},
     {"h264", 0, 0, G_OPTION_ARG_FILENAME, &h264_path,
         "Write the units as a byte stream", "FILE"},
     {"mp4", 0, 0, G_OPTION_ARG_FILENAME, &mp4_path, "Write an MP4", "FILE"},
@@ -182,12 +184,12 @@ build (struct receiver *r)
   const gchar *mux = mp4_path != NULL
       ? "units. ! queue ! h264parse ! mp4mux ! filesink name=file"
       : "";
-  gchar *line = g_strdup_printf ("helixsrc name=source ! h264parse "
+  gchar *line = g_strdup_printf ("helixsrc name=source %s ! h264parse "
                                  "config-interval=-1 ! tee name=units ! queue "
                                  "! video/x-h264,stream-format=byte-stream,"
                                  "alignment=au ! appsink name=sink sync=false "
                                  "%s",
-      mux);
+      properties != NULL ? properties : "", mux);
   GError *error = NULL;
   GstAppSinkCallbacks callbacks = {.new_sample = new_sample};
   GstElement *sink;
