@@ -5,6 +5,7 @@
  */
 #include <gst/app/gstappsrc.h>
 #include <gst/gst.h>
+#include <string.h>
 
 #include "helix-doctor-guest.h"
 #include "helix-platform.h"
@@ -165,15 +166,42 @@ feed (GstElement *source, const HelixDoctorUnits *units)
   gst_app_src_end_of_stream (GST_APP_SRC (source));
 }
 
+/* A picture: one is proof enough. */
 static void
-count (GstElement *sink, GstBuffer *buffer, GstPad *pad, gint *pictures)
+got_picture (GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer unused)
 {
-  g_atomic_int_inc (pictures);
+  gst_element_post_message (sink,
+      gst_message_new_application (
+          GST_OBJECT (sink), gst_structure_new_empty ("picture")));
 }
 
-/* Runs what came through `decoder`. Returns the pictures; *why: what it said
- * against it. */
-static gint
+typedef enum { DECODED, NOT_DECODED, NOT_IN_TIME } Outcome;
+
+static Outcome
+judge (GstMessage *message, gchar **why)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (message == NULL)
+    return NOT_IN_TIME;
+  switch (GST_MESSAGE_TYPE (message)) {
+    case GST_MESSAGE_APPLICATION:
+      return DECODED;
+    case GST_MESSAGE_ERROR:
+      gst_message_parse_error (message, &error, NULL);
+      *why = g_strdup (error->message);
+      g_strchomp (*why);
+      if (g_str_has_suffix (*why, "."))
+        (*why)[strlen (*why) - 1] = '\0';
+      return NOT_DECODED;
+    default:
+      *why = g_strdup ("it came to the end without one");
+      return NOT_DECODED;
+  }
+}
+
+/* Runs what came through `decoder`. *why: what it said against it. */
+static Outcome
 try_decoder (const HelixDoctorUnits *units, GstCaps *caps, const gchar *parser,
     const gchar *decoder, guint64 deadline, gchar **why)
 {
@@ -185,43 +213,36 @@ try_decoder (const HelixDoctorUnits *units, GstCaps *caps, const gchar *parser,
   GstElement *pipeline = gst_parse_launch (line, &error);
   GstElement *in, *out;
   GstMessage *message;
-  gint pictures = 0;
+  Outcome outcome;
   GstBus *bus;
 
   if (error != NULL) {
     *why = g_strdup (error->message);
     g_clear_pointer (&pipeline, gst_object_unref);
-    return 0;
+    return NOT_DECODED;
   }
   in = gst_bin_get_by_name (GST_BIN (pipeline), "in");
   out = gst_bin_get_by_name (GST_BIN (pipeline), "out");
   bus = gst_element_get_bus (pipeline);
   gst_app_src_set_caps (GST_APP_SRC (in), caps);
-  g_signal_connect (out, "handoff", G_CALLBACK (count), &pictures);
+  g_signal_connect (out, "handoff", G_CALLBACK (got_picture), NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   feed (in, units);
   message = gst_bus_timed_pop_filtered (bus, (GstClockTime) left_of (deadline),
-      GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
-  if (message == NULL) {
-    *why = g_strdup ("it did not end in time");
-  } else if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR) {
-    gst_message_parse_error (message, &error, NULL);
-    *why = g_strdup (error->message);
-  } else {
-    *why = g_strdup ("it made no picture");
-  }
+      GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_APPLICATION);
+  outcome = judge (message, why);
   gst_clear_message (&message);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (bus);
   gst_object_unref (in);
   gst_object_unref (out);
   gst_object_unref (pipeline);
-  return g_atomic_int_get (&pictures);
+  return outcome;
 }
 
 static void
-explain_decode (const GstCaps *caps, const gchar *decoder, const gchar *why,
-    HelixReport *report)
+report_decode (const GstCaps *caps, const gchar *decoder, Outcome outcome,
+    const gchar *why, HelixReport *report)
 {
   const gchar *media =
       gst_structure_get_name (gst_caps_get_structure (caps, 0));
@@ -234,14 +255,23 @@ explain_decode (const GstCaps *caps, const gchar *decoder, const gchar *why,
     helix_finding_remedy (f,
         "If pictures are wanted here, install one, e.g. gstreamer1.0-libav; "
         "passing units on needs none");
-    return;
+  } else if (outcome == DECODED) {
+    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_OK,
+        "%s makes pictures of it", decoder);
+  } else if (outcome == NOT_IN_TIME) {
+    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_NOTE,
+        "%s made no picture in time", decoder);
+    helix_finding_because (f, "this machine is slow, or was busy");
+    helix_finding_remedy (f, "Run this again");
+  } else {
+    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_FAIL,
+        "no picture came out of %s", decoder);
+    helix_finding_because (f, "%s", why);
+    helix_finding_remedy (f,
+        "Try another encoder on the host, or profile=constrained-baseline "
+        "behind it");
   }
-  f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_FAIL,
-      "no picture came out of %s", decoder);
-  helix_finding_because (f, "%s", why);
-  helix_finding_remedy (f,
-      "Try another encoder on the host, or profile=constrained-baseline "
-      "behind it");
+  helix_json_text (f->facts, "decoder", decoder);
 }
 
 void
@@ -253,8 +283,7 @@ helix_doctor_decode (
   const gchar *parser = NULL;
   g_autofree gchar *why = NULL;
   g_autofree gchar *tried = NULL;
-  gint pictures = 0;
-  HelixFinding *f;
+  Outcome outcome = NOT_DECODED;
 
   if (caps == NULL)
     return;
@@ -264,23 +293,17 @@ helix_doctor_decode (
           | GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE);
   if (parsers != NULL)
     parser = GST_OBJECT_NAME (parsers->data);
-  for (GList *l = decoders; l != NULL && pictures == 0; l = l->next) {
-    if (g_list_position (decoders, l) >= MAX_DECODERS
-        || left_of (deadline) == 0)
+  for (GList *l = decoders; l != NULL && outcome == NOT_DECODED; l = l->next) {
+    if (g_list_position (decoders, l) >= MAX_DECODERS)
       break;
     g_free (tried);
     g_free (g_steal_pointer (&why));
     tried = g_strdup (GST_OBJECT_NAME (l->data));
-    pictures = try_decoder (units, caps, parser, tried, deadline, &why);
+    outcome = left_of (deadline) > 0
+        ? try_decoder (units, caps, parser, tried, deadline, &why)
+        : NOT_IN_TIME;
   }
-  if (pictures > 0) {
-    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_OK,
-        "%s made %d pictures of %u units", tried, pictures, units->units->len);
-    helix_json_text (f->facts, "decoder", tried);
-    helix_json_int (f->facts, "pictures", pictures);
-  } else {
-    explain_decode (caps, tried, why, report);
-  }
+  report_decode (caps, tried, outcome, why, report);
   gst_plugin_feature_list_free (parsers);
   gst_plugin_feature_list_free (decoders);
   gst_caps_unref (caps);

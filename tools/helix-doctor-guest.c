@@ -13,9 +13,7 @@
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 
-/* For the first keyframe, which the host forces for whoever joins; and for
- * units after it, to see that they go on. */
-#define FIRST_NS (2500 * NS_PER_MS)
+/* After the first keyframe, to see that units go on. */
 #define MORE_NS (700 * NS_PER_MS)
 
 /* Units and bytes that are kept for the decoder. */
@@ -74,10 +72,10 @@ take_unit (HelixDoctorUnits *self, HelixHop *hop, guint64 began)
 }
 
 static gboolean
-receive (
-    HelixDoctorUnits *self, HelixHop *hop, guint64 deadline, GError **error)
+receive (HelixDoctorUnits *self, const HelixDoctor *doctor, HelixHop *hop,
+    GError **error)
 {
-  guint64 began = helix_now_ns (), end = MIN (began + FIRST_NS, deadline);
+  guint64 began = helix_now_ns (), end = helix_doctor_soon (doctor);
 
   hop->keep_bulk = TRUE;
   while (helix_now_ns () < end && self->malformed == NULL) {
@@ -93,7 +91,7 @@ receive (
     if (hop->reader.header.type == HELIX_UNIT)
       take_unit (self, hop, began);
     if (early && self->keyframes > 0)
-      end = MIN (helix_now_ns () + MORE_NS, deadline);
+      end = MIN (helix_now_ns () + MORE_NS, doctor->deadline);
   }
   return TRUE;
 }
@@ -212,7 +210,7 @@ helix_doctor_receive (const HelixDoctor *self, HelixReport *report)
   if (hop == NULL)
     return NULL;
   units = units_new ();
-  receive (units, hop, self->deadline, &error);
+  receive (units, self, hop, &error);
   if (units->units->len == 0) {
     explain (self, units, hop, error, report);
     helix_doctor_units_free (units);

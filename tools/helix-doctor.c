@@ -8,13 +8,20 @@
 #include "helix-tool.h"
 #include "helix-vms.h"
 
-/* What is not back by then is reported as such: a look at all of GStreamer's
- * plugins for the first time can take long, and so can a name server. */
-#define GIVE_UP_NS (G_GUINT64_CONSTANT (5500) * 1000000)
+#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
+
+/* Of all the time that there is, what one answer may take: several hops in a
+ * row may be late, but not all of them. */
+#define ANSWER_PERCENT 30
+
+/* What is not back so long after the time is over is reported as such: a look
+ * at all of GStreamer's plugins for the first time can take long, and so can
+ * a name server. */
+#define GIVE_UP_NS (NS_PER_S / 2)
 
 typedef struct {
   gchar *socket, *address, *token;
-  gint scanout;
+  gint scanout, timeout;
   gboolean host, guest, json;
 } Options;
 
@@ -61,7 +68,7 @@ helix_doctor_hop_name (guint hop)
 guint64
 helix_doctor_soon (const HelixDoctor *self)
 {
-  return MIN (helix_now_ns () + HELIX_DOCTOR_ANSWER_NS, self->deadline);
+  return MIN (helix_now_ns () + self->answer_ns, self->deadline);
 }
 
 /* Which hops there are on a side. */
@@ -168,10 +175,8 @@ static gboolean
 walk_all (HelixDoctor *doctor, HelixReport *report)
 {
   static Walk walks[WALKS];
-  guint64 began = helix_now_ns ();
   gboolean whole = TRUE;
 
-  doctor->deadline = began + HELIX_DOCTOR_ALL_NS;
   for (guint i = 0; i < WALKS; i++) {
     static const GThreadFunc functions[WALKS] = {
         walk_elements, walk_stream, walk_frames};
@@ -184,7 +189,7 @@ walk_all (HelixDoctor *doctor, HelixReport *report)
   }
   wait_for (walks, doctor->deadline);
   g_cancellable_cancel (doctor->cancel);
-  wait_for (walks, began + GIVE_UP_NS);
+  wait_for (walks, doctor->deadline + GIVE_UP_NS);
 
   g_mutex_lock (&lock);
   give_up (walks, report);
@@ -205,7 +210,7 @@ walk_all (HelixDoctor *doctor, HelixReport *report)
   if (walks[WALK_STREAM].units != NULL) {
     if (helix_report_failure (report) == NULL)
       helix_doctor_decode (
-          walks[WALK_STREAM].units, report, began + GIVE_UP_NS);
+          walks[WALK_STREAM].units, report, doctor->deadline + GIVE_UP_NS);
     helix_doctor_units_free (walks[WALK_STREAM].units);
   }
   return TRUE;
@@ -289,6 +294,9 @@ run (const Options *options)
   if (address == NULL)
     address = helix_side_address (side);
   doctor.address = address;
+  doctor.deadline = began + (guint64) options->timeout * NS_PER_S;
+  doctor.answer_ns =
+      (guint64) options->timeout * NS_PER_S / 100 * ANSWER_PERCENT;
   whole = walk_all (&doctor, report);
   for (guint hop = HELIX_HOP_VM; hop <= HELIX_HOP_LAST; hop++)
     if (is_hop_of (side, hop) && !helix_report_knows (report, hop))
@@ -312,7 +320,7 @@ run (const Options *options)
 gint
 helix_doctor_main (gint argc, gchar **argv)
 {
-  Options options = {.scanout = -1};
+  Options options = {.scanout = -1, .timeout = 5};
   const GOptionEntry entries[] = {
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
@@ -324,6 +332,9 @@ helix_doctor_main (gint argc, gchar **argv)
           "What helixguestsink asks for (its property token)", "TOKEN"},
       {"scanout", 'n', 0, G_OPTION_ARG_INT, &options.scanout,
           "The scanout that is meant (default: any that is on)", "N"},
+      {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout,
+          "How long all of it may take, for slow machines (default 5)",
+          "SECONDS"},
       {"host", 0, 0, G_OPTION_ARG_NONE, &options.host,
           "This is the host, whatever it looks like", NULL},
       {"guest", 0, 0, G_OPTION_ARG_NONE, &options.guest,
@@ -347,6 +358,8 @@ helix_doctor_main (gint argc, gchar **argv)
     else if (options.scanout < -1
         || options.scanout >= (gint) HELIX_MAX_SCANOUTS)
       helix_tool_complain ("doctor", "scanouts go from 0 to 15");
+    else if (options.timeout < 1 || options.timeout > 600)
+      helix_tool_complain ("doctor", "--timeout goes from 1 to 600");
     else
       status = run (&options);
   }

@@ -43,13 +43,10 @@ typedef struct {
   const gchar *address; /* never NULL */
   const gchar *token;   /* or NULL */
   gint scanout;         /* the one that is meant, or -1 */
+  guint64 answer_ns;    /* longest wait for one answer */
   guint64 deadline;     /* helix_now_ns () time: nothing lasts longer */
   GCancellable *cancel; /* of name look-ups, raised at the deadline */
 } HelixDoctor;
-
-/* Longest wait for one answer, and for all of them together, in ns. */
-#define HELIX_DOCTOR_ANSWER_NS (G_GUINT64_CONSTANT (1500) * 1000000)
-#define HELIX_DOCTOR_ALL_NS (G_GUINT64_CONSTANT (5000) * 1000000)
 
 /* Until when an answer to what is asked now may come. */
 guint64 helix_doctor_soon (const HelixDoctor *self);

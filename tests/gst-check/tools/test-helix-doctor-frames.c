@@ -179,7 +179,8 @@ static const struct {
     {PEER_CLOSES, 13, "ping", "the other end closed the connection"},
     {PEER_VNC, 13, "ping", "a VNC server answers there"},
     {PEER_WEB, 13, "ping", "a web server answers there"},
-    {PEER_FLOOD, 13, "ping", "it takes nothing that it is sent"},
+    /* Whose buffer is full first, decides what is said of it. */
+    {PEER_FLOOD, 13, "ping", "no PONG from"},
     {PEER_ECHO, 14, "shim", "it sends back what it is sent"},
     {PEER_OLD, 14, "shim", "the dialect from before version 1"},
     {PEER_DEAF, 14, "shim", "it says nothing more"},

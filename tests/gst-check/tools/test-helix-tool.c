@@ -46,6 +46,7 @@ static const struct {
     {"doctor --host --guest", "--host or --guest, not both"},
     {"doctor --guest --socket=x", "on the host only"},
     {"doctor --scanout=16", "from 0 to 15"},
+    {"doctor --timeout=0", "--timeout goes from"},
     {"scanout", "say which scanout, and a size or off"},
     {"scanout 16 off", "'16' is no scanout"},
     {"scanout 1 big", "'big' is no size"},
