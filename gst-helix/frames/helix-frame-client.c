@@ -523,6 +523,10 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     if (result != NOTHING)
       return result;
     repeat = repeat_at (client, deadline);
+    /* The frame that is about to come is newer than the last picture. */
+    if (client->session != NULL
+        && helix_frame_session_settling (client->session))
+      repeat = HELIX_NONE64;
     if (helix_now_ns () >= repeat) {
       g_atomic_int_set (&client->poked, FALSE);
       return HELIX_CLIENT_TIMEOUT;

@@ -16,6 +16,12 @@ GST_DEBUG_CATEGORY_EXTERN (helix_frames_debug);
 #define SILENCE_PING (1 * GST_SECOND)
 #define SILENCE_DEAD (3 * GST_SECOND)
 
+/* ns: a frame that is older than this when it is read has waited for us; and
+ * for how long it then waits for a newer one. A shim that has one fills the
+ * slot that came back at once, in a few ms. */
+#define OLD (250 * GST_MSECOND)
+#define SETTLE (50 * GST_MSECOND)
+
 /* Messages taken in at one go: a peer that never stops talking must not keep
  * the caller from noticing that it was told to stop. */
 #define MESSAGES_AT_ONCE 64
@@ -69,6 +75,7 @@ drop_frames (HelixFrameSession *session)
   if (session->newest_held)
     helix_frame_clear (&session->newest);
   session->newest_held = FALSE;
+  session->settle_ns = 0;
 }
 
 HelixFrameSession *
@@ -252,12 +259,34 @@ read_some (HelixFrameSession *session, gboolean *more, GError **error)
   return result;
 }
 
+/* Whether `newest` may be shown. What waited for long was read while this
+ * program was stopped or busy, and the credits that went back just now bring
+ * the state of today, if it is another one: a screen that stands still sends
+ * nothing more, so the wait is short. */
+static gboolean
+is_settled (HelixFrameSession *session)
+{
+  guint64 now = helix_now_ns (), taken = session->newest.info.capture_ns;
+
+  if (now < taken || now - taken <= OLD)
+    session->settle_ns = 0;
+  else if (session->settle_ns == 0)
+    session->settle_ns = now + SETTLE;
+  return now >= session->settle_ns;
+}
+
+gboolean
+helix_frame_session_settling (HelixFrameSession *session)
+{
+  return session->newest_held && session->settle_ns != 0;
+}
+
 HelixSessionResult
 helix_frame_session_read (
     HelixFrameSession *session, HelixFrame *frame, GError **error)
 {
   HelixSessionResult result = HELIX_SESSION_AGAIN;
-  gboolean more = TRUE;
+  gboolean more = TRUE, last = FALSE;
 
   for (guint i = 0; i < 2 * MESSAGES_AT_ONCE && more; i++) {
     result = read_some (session, &more, error);
@@ -269,6 +298,7 @@ helix_frame_session_read (
   if (result == HELIX_SESSION_LOST && session->newest_held) {
     g_clear_error (error);
     result = HELIX_SESSION_AGAIN;
+    last = TRUE;
   }
   /* The cursor first, for the frame to be shown with it; but not twice, or a
    * restless one would keep frames from being seen. */
@@ -278,7 +308,9 @@ helix_frame_session_read (
     session->cursor_told = TRUE;
     return HELIX_SESSION_CURSOR;
   }
-  if (result == HELIX_SESSION_AGAIN && session->newest_held) {
+  if (result == HELIX_SESSION_AGAIN && session->newest_held
+      && (last || is_settled (session))) {
+    session->settle_ns = 0;
     session->cursor_told = FALSE;
     *frame = session->newest;
     session->newest.pool = NULL;
@@ -314,6 +346,8 @@ helix_frame_session_tick (
     session->pinged_ns = now;
   }
   *deadline = MAX (session->heard_ns, session->pinged_ns) + SILENCE_PING;
+  if (helix_frame_session_settling (session))
+    *deadline = MIN (*deadline, session->settle_ns);
   return TRUE;
 }
 

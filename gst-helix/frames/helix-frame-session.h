@@ -77,6 +77,10 @@ void helix_frame_session_get_cursor (
 HelixSessionResult helix_frame_session_read (
     HelixFrameSession *session, HelixFrame *frame, GError **error);
 
+/* Whether there is a frame that is old already, and that read () gives only
+ * once no newer one has come for a moment. No picture is older than it. */
+gboolean helix_frame_session_settling (HelixFrameSession *session);
+
 /* Sees to signs of life. FALSE when the peer gave none for 3 s; else
  * *deadline is when to call again at the latest. */
 gboolean helix_frame_session_tick (

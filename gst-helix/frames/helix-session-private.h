@@ -35,6 +35,8 @@ struct _HelixFrameSession {
   HelixFrame incoming;
   gboolean newest_held;
   HelixFrame newest;
+  guint64 settle_ns; /* until when `newest`, which is old, waits for a newer
+                        one; 0 = it does not */
 
   HelixCursor cursor;   /* of this subscription, or of the one before */
   gboolean cursor_news; /* read () has not told of it */

@@ -186,7 +186,7 @@ fake_send_frame (FakeShim *shim, guint slot)
   guint32 bulk = 0;
   gsize head;
 
-  frame.capture_ns = helix_now_ns ();
+  frame.capture_ns = helix_now_ns () - config->age_ns;
   paint (shim, pixels, shim->number);
   frame.sequence = ++shim->sequence;
   frame.scanout = shim->subscribe.scanout;
@@ -200,7 +200,8 @@ fake_send_frame (FakeShim *shim, guint slot)
   frame.stride = stride_of (shim);
   frame.fourcc = config->fourcc;
   frame.rects = shim->n_rects;
-  frame.readback_ns = (guint32) (helix_now_ns () - frame.capture_ns);
+  frame.readback_ns =
+      (guint32) (helix_now_ns () - config->age_ns - frame.capture_ns);
   frame.read_bytes = frame.stride * frame.height;
   spoil (shim, &frame, slot);
   if (is_inline (shim))

@@ -46,6 +46,7 @@ typedef struct {
   guint scanouts;        /* 0 = 1 */
   guint hidden_scanouts; /* bit i: scanout i is refused */
   gboolean y_inverted;
+  guint64 age_ns;  /* frames were captured so long before they are sent */
   FakePaint paint; /* NULL = the marker */
 } FakeConfig;
 

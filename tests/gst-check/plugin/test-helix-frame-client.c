@@ -195,6 +195,32 @@ GST_START_TEST (test_newest_wins)
 }
 GST_END_TEST;
 
+/* A frame that waited for us to go on is not shown before the shim had its
+ * chance to send what is true now; on a still screen it is what is true. Nor
+ * is the picture before it repeated meanwhile, whoever asks. */
+GST_START_TEST (test_old_frame)
+{
+  FakeConfig config = good;
+  HelixFrameClient *client;
+  FakeShim *shim;
+  HelixFrame frame;
+  guint64 begun;
+
+  config.age_ns = GST_SECOND;
+  shim = fake_shim_new (path, &config);
+  client = client_new (TRUE, NULL);
+  connect_to (client, shim);
+  begun = helix_now_ns ();
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  helix_frame_client_poke (client);
+  expect_frame (client, &frame, 1);
+  fail_unless (helix_now_ns () - begun >= 50 * GST_MSECOND);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_resize)
 {
   const struct helix_rect rect = {0, 0, 8, 8};
@@ -595,6 +621,7 @@ helix_frame_client_suite (void)
   tcase_add_test (tc, test_frames);
   tcase_add_test (tc, test_inline_frames);
   tcase_add_test (tc, test_newest_wins);
+  tcase_add_test (tc, test_old_frame);
   tcase_add_test (tc, test_resize);
   tcase_add_test (tc, test_subscribe_anew);
   tcase_add_test (tc, test_frame_outlives_client);
