@@ -230,7 +230,10 @@ ask_scanout (GstHelixResourceSink *self)
 static void
 fall_back (GstHelixResourceSink *self, const gchar *why)
 {
+  guint scanout;
+
   GST_OBJECT_LOCK (self);
+  scanout = self->scanout;
   if (!self->on_scanout)
     ask_scanout (self);
   GST_OBJECT_UNLOCK (self);
@@ -240,8 +243,7 @@ fall_back (GstHelixResourceSink *self, const gchar *why)
   }
   self->warned = TRUE;
   GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
-      ("%s The host is asked for scanout %u instead.", why, self->scanout),
-      (NULL));
+      ("%s The host is asked for scanout %u instead.", why, scanout), (NULL));
 }
 
 /* When the picture was taken, in CLOCK_MONOTONIC of this machine. */
