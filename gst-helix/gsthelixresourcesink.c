@@ -18,6 +18,10 @@
  * Each buffer goes at once, without waiting for its time. One that has not
  * left yet when the next comes is skipped.
  *
+ * The host reads a buffer a moment after it was told. The sink holds each one
+ * until the next comes (`enable-last-sample`); whoever has few buffers and
+ * fills them fast may see a later picture in the place of an earlier one.
+ *
  * ## Example launch line
  * |[
  * gst-launch-1.0 pipewiresrc path=42 ! helixresourcesink

@@ -37,7 +37,6 @@ helix_gl_open (
 {
   static const EGLint version[] = {EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE};
   EGLConfig config;
-  EGLContext context;
 
   *gl = (struct helix_gl){.width = width, .height = height};
   gl->gbm = gbm_create_device (fd);
@@ -53,11 +52,11 @@ helix_gl_open (
       || !eglBindAPI (EGL_OPENGL_ES_API))
     helix_die ("EGL does not start (error %#x)", eglGetError ());
   config = choose_config (gl);
-  context = eglCreateContext (gl->display, config, EGL_NO_CONTEXT, version);
+  gl->context = eglCreateContext (gl->display, config, EGL_NO_CONTEXT, version);
   gl->window =
       eglCreatePlatformWindowSurface (gl->display, config, gl->surface, NULL);
-  if (context == EGL_NO_CONTEXT || gl->window == EGL_NO_SURFACE
-      || !eglMakeCurrent (gl->display, gl->window, gl->window, context))
+  if (gl->context == EGL_NO_CONTEXT || gl->window == EGL_NO_SURFACE
+      || !eglMakeCurrent (gl->display, gl->window, gl->window, gl->context))
     helix_die ("EGL cannot draw on the surface (error %#x)", eglGetError ());
   helix_event ("renderer %s", (const char *) glGetString (GL_RENDERER));
   glEnable (GL_SCISSOR_TEST);
@@ -78,6 +77,8 @@ fill (struct helix_gl *gl, uint32_t x, uint32_t y, uint32_t width,
 void
 helix_gl_draw (struct helix_gl *gl, uint32_t number, uint32_t shift)
 {
+  if (!eglMakeCurrent (gl->display, gl->window, gl->window, gl->context))
+    helix_die ("EGL does not change surfaces (error %#x)", eglGetError ());
   fill (gl, 0, 0, gl->width, HELIX_BARS_TOP, 0);
   for (uint32_t block = 0; block < HELIX_MARKER_BLOCKS; block++)
     if (helix_marker_bit (number, block))

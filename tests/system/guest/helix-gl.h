@@ -16,6 +16,7 @@ struct helix_gl {
   struct gbm_surface *surface;
   EGLDisplay display;
   EGLSurface window;
+  EGLContext context;
   uint32_t width, height; /* pixels */
 };
 

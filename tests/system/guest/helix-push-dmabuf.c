@@ -18,9 +18,11 @@
 #include "helix-gl.h"
 #include "helix-kms.h"
 
-/* Before a buffer is drawn into again: the one that the host may still be
- * about to read, and the one before it. */
-#define IN_FLIGHT 2
+/* A buffer is not drawn into again before the host has had time to read it,
+ * which nobody tells: so there are many, as a compositor has them. GBM gives
+ * a surface four at most. */
+#define SURFACES 4
+#define IN_FLIGHT 2 /* of each surface, behind the one that is drawn */
 
 static gchar *device, *address, *mode, *go;
 static gint first = 1, frames = 300, shift;
@@ -84,20 +86,19 @@ wrap (GstAllocator *allocator, struct gbm_bo *bo)
 }
 
 static void
-push (GstElement *in, GstAllocator *allocator, struct helix_gl *gl)
+push (GstElement *in, GstAllocator *allocator, struct helix_gl *gl, guint frame)
 {
-  static struct gbm_bo *flying[IN_FLIGHT];
-  static guint next;
+  static struct gbm_bo *flying[SURFACES * IN_FLIGHT];
+  struct gbm_bo **oldest = &flying[frame % (SURFACES * IN_FLIGHT)];
   struct gbm_bo *bo = helix_gl_swap (gl);
   GstBuffer *buffer = gst_buffer_new ();
 
   gst_buffer_append_memory (buffer, wrap (allocator, bo));
   if (gst_app_src_push_buffer (GST_APP_SRC (in), buffer) != GST_FLOW_OK)
     helix_die ("helixresourcesink takes no more buffers");
-  if (flying[next] != NULL)
-    gbm_surface_release_buffer (gl->surface, flying[next]);
-  flying[next] = bo;
-  next = (next + 1) % IN_FLIGHT;
+  if (*oldest != NULL)
+    gbm_surface_release_buffer (gl->surface, *oldest);
+  *oldest = bo;
 }
 
 /* What the bus says goes to the log; each warning is an event, too. */
@@ -145,7 +146,7 @@ main (int argc, char **argv)
   GOptionContext *context = g_option_context_new (NULL);
   GstAllocator *allocator;
   GstElement *pipeline, *in;
-  struct helix_gl gl;
+  struct helix_gl gl[SURFACES];
   uint32_t width, height;
   uint64_t start = 0;
   sigset_t ends;
@@ -169,7 +170,8 @@ main (int argc, char **argv)
   fd = open (device, O_RDWR | O_CLOEXEC);
   if (fd < 0)
     helix_die ("cannot open %s", device);
-  helix_gl_open (&gl, fd, width, height, 0);
+  for (guint i = 0; i < SURFACES; i++)
+    helix_gl_open (&gl[i], fd, width, height, 0);
   allocator = gst_dmabuf_allocator_new ();
   pipeline = make_pipeline (width, height);
   bus = gst_element_get_bus (pipeline);
@@ -181,9 +183,9 @@ main (int argc, char **argv)
       helix_await (go);
     if (i > 0)
       helix_pace (&start, (uint64_t) i, rate);
-    helix_gl_draw (&gl, (uint32_t) (first + i), (uint32_t) shift);
+    helix_gl_draw (&gl[i % SURFACES], (uint32_t) (first + i), (uint32_t) shift);
     glFinish (); /* nobody waits for the GPU on the other side */
-    push (in, allocator, &gl);
+    push (in, allocator, &gl[i % SURFACES], (guint) i);
   }
   helix_event ("drawn %d", first + frames - 1);
   if (hold)
