@@ -170,6 +170,29 @@ wait_video () {
   echo "${file##*/}: $verdict"
 }
 
+# ms of CLOCK_MONOTONIC, to 10.
+now_ms () {
+  local up
+  read -r up _ </proc/uptime
+  echo "${up/./}0"
+}
+
+# allowed_ms MS: that long, or so much longer as the machine is asked for more
+# than it has processors.
+allowed_ms () {
+  awk -v ms="$1" -v processors="$(nproc)" '
+    { over = $1 / processors; printf "%d\n", ms * (over > 1 ? over : 1) }' \
+    /proc/loadavg
+}
+
+# kill_now NAME: it gets no chance to say goodbye.
+kill_now () {
+  local pid=${names[$1]}
+  unset "names[$1]"
+  kill -KILL "$pid"
+  wait "$pid" 2>/dev/null
+}
+
 # A TCP port of 127.0.0.1 that nobody listens on.
 free_port () {
   local port

@@ -8,8 +8,10 @@
  *
  *   playing
  *   warning TEXT / error TEXT / eos
- *   unit idr|delta       an access unit left the source pad of "units"
- *   picture NUMBER|torn  the appsink "pictures" (GRAY8) got one, and its marker
+ *   unit idr|delta NS       an access unit left the source pad of "units"
+ *   picture NUMBER|torn NS  the appsink "pictures" (GRAY8) got one: its marker
+ *
+ * NS is CLOCK_MONOTONIC, in nanoseconds.
  *
  * Runs until it is killed.
  */
@@ -40,7 +42,9 @@ is_idr (GstBuffer *buffer)
 static GstPadProbeReturn
 tell_unit (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
-  puts (is_idr (GST_PAD_PROBE_INFO_BUFFER (info)) ? "unit idr" : "unit delta");
+  printf ("unit %s %" G_GINT64_FORMAT "000\n",
+      is_idr (GST_PAD_PROBE_INFO_BUFFER (info)) ? "idr" : "delta",
+      g_get_monotonic_time ());
   return GST_PAD_PROBE_OK;
 }
 
@@ -62,9 +66,10 @@ tell_picture (GstAppSink *sink, gpointer data)
   }
   if (helix_marker_read (GST_VIDEO_FRAME_PLANE_DATA (&frame, 0),
           (uint32_t) GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0), 1, &number))
-    printf ("picture %u\n", number);
+    printf ("picture %u %" G_GINT64_FORMAT "000\n", number,
+        g_get_monotonic_time ());
   else
-    puts ("picture torn");
+    printf ("picture torn %" G_GINT64_FORMAT "000\n", g_get_monotonic_time ());
   gst_video_frame_unmap (&frame);
   gst_sample_unref (sample);
   return GST_FLOW_OK;

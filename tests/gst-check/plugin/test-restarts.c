@@ -98,10 +98,10 @@ note_line (gpointer data, const gchar *text, guint64 now)
 
   g_mutex_lock (&lock);
   if (g_str_has_prefix (text, "unit ")) {
-    sight.idr = strcmp (text, "unit idr") == 0;
+    sight.idr = g_str_has_prefix (text, "unit idr");
     g_array_append_val (units, sight);
   } else if (g_str_has_prefix (text, "picture ")) {
-    sight.torn = strcmp (text, "picture torn") == 0;
+    sight.torn = g_str_has_prefix (text, "picture torn");
     sight.number = (guint32) g_ascii_strtoull (text + 8, NULL, 10);
     g_array_append_val (pictures, sight);
     if (!sight.torn)
