@@ -214,6 +214,20 @@ print_pads (GstElementFactory *factory)
   }
 }
 
+/* Under which URIs playbin and its like find it. */
+static void
+print_protocols (GstElementFactory *factory)
+{
+  const gchar *const *protocol =
+      gst_element_factory_get_uri_protocols (factory);
+
+  if (protocol == NULL)
+    return;
+  for (guint i = 0; protocol[i] != NULL; i++)
+    printf ("%s`%s:`", i ? ", " : "\nURIs: ", protocol[i]);
+  printf ("\n");
+}
+
 static void
 print_element (GstElementFactory *factory)
 {
@@ -239,9 +253,27 @@ print_element (GstElementFactory *factory)
       gst_element_factory_get_metadata (factory, keys[1]),
       gst_element_factory_get_metadata (factory, keys[2]));
   print_pads (factory);
+  print_protocols (factory);
   print_properties (name, element);
   print_signals (element);
   gst_object_unref (element);
+}
+
+static void
+print_provider (GstDeviceProviderFactory *factory)
+{
+  const gchar *name = GST_OBJECT_NAME (factory);
+  static const gchar *const keys[] = {GST_ELEMENT_METADATA_LONGNAME,
+      GST_ELEMENT_METADATA_KLASS, GST_ELEMENT_METADATA_DESCRIPTION};
+  const gchar *value[G_N_ELEMENTS (keys)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    value[i] = gst_device_provider_factory_get_metadata (factory, keys[i]);
+    if (value[i] == NULL || *value[i] == '\0')
+      complain (name, keys[i], "is empty");
+  }
+  printf ("\n## %s\n\n%s (device provider, %s). %s\n", name, value[0], value[1],
+      value[2]);
 }
 
 static gint
@@ -277,6 +309,8 @@ main (int argc, char **argv)
     }
     if (GST_IS_ELEMENT_FACTORY (feature))
       print_element (GST_ELEMENT_FACTORY (feature));
+    else if (GST_IS_DEVICE_PROVIDER_FACTORY (feature))
+      print_provider (GST_DEVICE_PROVIDER_FACTORY (feature));
     gst_object_unref (feature);
   }
   gst_plugin_feature_list_free (features);
