@@ -28,6 +28,11 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * several attempts to connect. */
 #define HOLD_BACK (300 * GST_MSECOND)
 
+/* ns without a look at the connection, which is had once a second at least:
+ * this program was stopped, or downstream was. The frames that came meanwhile
+ * are old, and may be followed by none: so the picture is asked for anew. */
+#define STALL (2 * GST_SECOND)
+
 /* Of the functions below: there is nothing to report, go on. */
 #define NOTHING ((HelixFrameClientResult) -1)
 
@@ -61,6 +66,8 @@ struct _HelixFrameClient {
   guint64 subscribed_ns;      /* when it was asked last */
   guint64 retry_ns;           /* when to connect again */
   guint64 backoff_ns;
+  guint64 looked_ns; /* when next () was in its loop last */
+  guint64 woken_ns;  /* when a picture was asked for anew, 0 = it came */
   guint64 outage_ns; /* since when there is nothing, 0 = all is well */
   gboolean warned;   /* of this outage */
   gboolean had_frames;
@@ -410,7 +417,7 @@ all_is_well (HelixFrameClient *client)
   }
   /* Only a frame counts: a peer that takes connections and drops them again
    * must not be asked in a hurry. */
-  client->outage_ns = 0;
+  client->outage_ns = client->woken_ns = 0;
   client->backoff_ns = BACKOFF_MIN;
   client->warned = FALSE;
   client->had_frames = TRUE;
@@ -494,14 +501,28 @@ wait_for (HelixFrameClient *client, guint64 deadline)
     helix_frame_link_wakeup_clear (client->link);
 }
 
+static void
+catch_up (HelixFrameClient *client)
+{
+  guint64 now = helix_now_ns ();
+
+  if (client->session != NULL && now - client->looked_ns > STALL) {
+    pthread_mutex_lock (&client->lock);
+    client->wish_changed = TRUE;
+    pthread_mutex_unlock (&client->lock);
+    client->woken_ns = now;
+  }
+  client->looked_ns = now;
+}
+
 /* When the last picture may be wanted again, `deadline` unless it is poked.
- * Not in the first moments of an outage: a connection that was lost because
- * this program was stopped is back at once, and with it a picture that is not
- * old. */
+ * Not in the first moments of an outage, and not right behind a stall: when
+ * this program was stopped, another picture is on its way that is not old. */
 static guint64
 repeat_at (HelixFrameClient *client, guint64 deadline)
 {
-  guint64 held = client->outage_ns != 0 ? client->outage_ns + HOLD_BACK : 0;
+  guint64 since = MAX (client->outage_ns, client->woken_ns);
+  guint64 held = since != 0 ? since + HOLD_BACK : 0;
 
   if (g_atomic_int_get (&client->poked))
     deadline = 0;
@@ -516,6 +537,7 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     HelixFrameClientResult result = NOTHING;
     guint64 until = HELIX_NONE64, repeat;
 
+    catch_up (client);
     if (client->session == NULL && helix_now_ns () >= client->retry_ns)
       result = open_session (client, error);
     if (client->session != NULL)
