@@ -73,7 +73,7 @@ connect_to (
   guint64 now = helix_now_ns (), until = helix_doctor_soon (self);
   g_autoptr (GError) error = NULL;
   g_autofree gchar *cause = NULL;
-  gboolean temporary;
+  gboolean nobody;
   HelixFinding *f;
   gint fd = helix_transport_connect (address, self->cancel,
       until > now ? (gint) ((until - now) / 1000000) : 1, &error);
@@ -86,12 +86,13 @@ connect_to (
   }
   f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
       "cannot connect to %s", address->text);
-  temporary =
-      g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
-  cause = cause_of (error->message, address->text, temporary);
+  /* The transport's remedy is for an element's user. Where nobody serves, we
+   * know better; about names and ports it knows better. */
+  nobody = strstr (error->message, "no server") != NULL;
+  cause = cause_of (error->message, address->text, nobody);
   helix_finding_because (f, "%s", cause);
   helix_json_text (f->facts, "address", address->text);
-  if (temporary)
+  if (nobody)
     remedy_start (self, f);
   return -1;
 }
@@ -151,6 +152,10 @@ explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
     helix_finding_remedy (f,
         "That is a shim's socket, or a helixguestsink that is too old to be "
         "asked: check the address, and the versions");
+  } else if (error->code == HELIX_HOP_ERROR_CLOSED) {
+    helix_finding_remedy (f,
+        "If the host's pipeline serves there, look at its messages. If not, "
+        "another program has that address: give helixguestsink another one");
   } else if (error->code == HELIX_HOP_ERROR_OLD) {
     helix_finding_remedy (
         f, "Use the same release of gst-helix on the host and in the guest");

@@ -132,6 +132,17 @@ GST_START_TEST (test_no_address)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_no_port)
+{
+  g_autoptr (ToolRun) run =
+      tool_run ("doctor --guest --address=serial:%s/port", tool_folder);
+
+  tool_expect_end (run, 20, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "connect", "no such port");
+  tool_expect (run, "FAIL", "connect", "virtserialport");
+}
+GST_END_TEST;
+
 /* Nobody accepts, and the queue is full: SYNs go unanswered, as from a
  * machine that is gone. */
 GST_START_TEST (test_dead_machine)
@@ -332,6 +343,7 @@ helix_doctor_stream_suite (void)
   tcase_add_test (tc, test_healthy_guest);
   tcase_add_test (tc, test_nobody_serves);
   tcase_add_test (tc, test_no_address);
+  tcase_add_test (tc, test_no_port);
   tcase_add_test (tc, test_dead_machine);
   tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
   tcase_add_test (tc, test_port_taken);
