@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
 
-#include "gsthelixqemusrc.h"
-#include "gsthelixsrc.h"
-
 static void
 setup (void)
 {
   g_unsetenv ("HELIX_ADDRESS");
-  GST_ELEMENT_REGISTER (helixqemusrc, NULL);
-  GST_ELEMENT_REGISTER (helixsrc, NULL);
 }
 
 /* A URI, the element's property that says where, and what get_uri () makes of
