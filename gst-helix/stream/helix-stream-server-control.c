@@ -36,6 +36,8 @@ take_wish (HelixStreamServer *self, const struct helix_config *wish, guint id)
     self->wish.scanout = wish->scanout;
   if (wish->fields & HELIX_CONFIG_RESOURCE)
     self->wish.resource_id = wish->resource_id;
+  if (wish->fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
+    self->shower_id = 0;
 }
 
 /* The field that has waited longest, or NULL. */
@@ -194,7 +196,7 @@ helix_stream_server_heed (
   }
   if (session->show.resource_id != 0) {
     self->show = session->show;
-    self->show_id = session->id;
+    self->show_id = self->shower_id = session->id;
     session->show.resource_id = 0;
   }
   /* One answer at a time: whoever asks faster than it reads gets fewer. */
@@ -203,6 +205,17 @@ helix_stream_server_heed (
     session->wants_list = FALSE;
     answer_list (self, session, now);
   }
+}
+
+void
+helix_stream_server_forget (HelixStreamServer *self, guint id)
+{
+  const struct helix_config scanout = {.fields = HELIX_CONFIG_RESOURCE};
+
+  if (self->shower_id != id)
+    return;
+  self->show.resource_id = 0;
+  take_wish (self, &scanout, id);
 }
 
 /* ---- for callbacks ---- */

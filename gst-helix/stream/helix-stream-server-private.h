@@ -83,6 +83,7 @@ struct _HelixStreamServer {
   guint64 wish_order, wish_at;
   struct helix_show show; /* resource_id 0: none waits */
   guint show_id;
+  guint shower_id; /* whose SHOW had the last word on the picture, 0 = none */
   guint64 show_at;
 
   HelixStreamCursor cursor;
@@ -113,6 +114,9 @@ HelixStreamNote *helix_stream_server_note (HelixStreamServer *self,
 /* Takes over what the session wishes and asks, whatever became of it since. */
 void helix_stream_server_heed (
     HelixStreamServer *self, HelixStreamSession *session, guint64 now);
+/* A session ends. If what it showed is still what is to be seen, the scanout
+ * comes back: a peer that was killed cannot ask for that. */
+void helix_stream_server_forget (HelixStreamServer *self, guint id);
 /* Tells what is due of it. Returns when the next is. */
 guint64 helix_stream_server_tick_wishes (HelixStreamServer *self, guint64 now);
 /* Units that were meant for peers and did not go, ever. */

@@ -135,6 +135,7 @@ reap (HelixStreamServer *self, guint64 now)
     self->gone_units += session->out.sent_units;
     self->gone_bytes += session->out.sent_bytes;
     self->gone_dropped += session->dropped;
+    helix_stream_server_forget (self, session->id);
     helix_stream_session_free (session);
     g_ptr_array_remove_index (self->sessions, i);
     self->dial_at = now + self->dial_gap;
@@ -190,9 +191,9 @@ tick (HelixStreamServer *self, guint64 now)
     look_at (self, session, now);
     next = MIN (next, due);
   }
+  reap (self, now);
   next = MIN (next, helix_stream_server_tick_wishes (self, now));
   next = MIN (next, tick_key (self, now));
-  reap (self, now);
   if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed)
     next = MIN (next, self->dial_at);
   return next;

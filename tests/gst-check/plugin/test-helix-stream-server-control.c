@@ -183,6 +183,49 @@ GST_START_TEST (test_show)
 }
 GST_END_TEST;
 
+/* Who was killed cannot ask for the scanout again: it comes back by itself. */
+GST_START_TEST (test_show_and_die)
+{
+  StreamPeer peer;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  say_show (&peer, 12);
+  AWAIT (shows, 1);
+  fail_unless_equals_int (served_now (&served.wishes), 0);
+  peer_clear (&peer);
+  AWAIT (wishes, 1);
+  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_wish.resource_id, 0);
+}
+GST_END_TEST;
+
+/* But not against what somebody else has chosen since. */
+GST_START_TEST (test_show_and_die_late)
+{
+  struct helix_config other = {.fields = HELIX_CONFIG_SCANOUT, .scanout = 1};
+  struct helix_config rate = {
+      .fields = HELIX_CONFIG_RATE, .rate_num = 10, .rate_den = 1};
+  StreamPeer peer, two;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  control (&two);
+  say_show (&peer, 12);
+  AWAIT (shows, 1);
+  say_config (&two, &other);
+  AWAIT (wishes, 1);
+  peer_clear (&peer);
+  /* Read no sooner than that end, and told in one round with it. */
+  say_config (&two, &rate);
+  AWAIT (wishes, 2);
+  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RATE);
+  peer_clear (&two);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_show_flood)
 {
   guint64 begin = helix_now_ns (), took;
@@ -418,6 +461,8 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_wish_and_leave);
   tcase_add_test (tc, test_bad_wish);
   tcase_add_test (tc, test_show);
+  tcase_add_test (tc, test_show_and_die);
+  tcase_add_test (tc, test_show_and_die_late);
   tcase_add_test (tc, test_show_flood);
   tcase_add_test (tc, test_control_role);
   tcase_add_test (tc, test_control_needs_token);
