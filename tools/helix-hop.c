@@ -14,7 +14,11 @@
 /* BYE is a courtesy: a peer that takes nothing must not delay our end. */
 #define BYE_NS (50 * NS_PER_MS)
 
-G_DEFINE_QUARK (helix - hop - error - quark, helix_hop_error)
+GQuark
+helix_hop_error_quark (void)
+{
+  return g_quark_from_static_string ("helix-hop-error");
+}
 
 HelixHop *
 helix_hop_new (gint fd, gboolean serial)
