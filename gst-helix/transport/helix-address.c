@@ -14,13 +14,20 @@ complain (GError **error, const gchar *text, const gchar *what)
   return FALSE;
 }
 
-/* Decimal digits only: strtoul would take signs and blanks as well. */
+/* Decimal digits only: strtoul would take signs and blanks as well. And not
+ * g_ascii_string_to_unsigned (): in its first call of a process GLib makes a
+ * locale between clearing errno and looking at it, and a lock that another
+ * thread holds just then may leave EAGAIN there (GLib 2.74). */
 static gboolean
 parse_number (const gchar *text, guint64 max, guint32 *number)
 {
-  guint64 value;
+  guint64 value = 0;
 
-  if (!g_ascii_string_to_unsigned (text, 10, 0, max, &value, NULL))
+  if (*text == '\0')
+    return FALSE;
+  for (; g_ascii_isdigit (*text) && value <= max; text++)
+    value = value * 10 + (guint64) (*text - '0');
+  if (*text != '\0' || value > max)
     return FALSE;
   *number = (guint32) value;
   return TRUE;
