@@ -9,7 +9,7 @@
 
 #include "gsthelixguestsink.h"
 
-#include "gsthelixmode.h"
+#include "gsthelixendpoint.h"
 #include "helix-annexb.h"
 #include "helix-stream-server.h"
 
@@ -19,9 +19,7 @@ struct _GstHelixGuestSink {
   GstBaseSink parent;
 
   /* properties, under the object lock */
-  gchar *address;
-  GstHelixMode mode;
-  gchar *token;
+  GstHelixEndpoint endpoint;
   guint max_clients;
   GstHelixRecoverPolicy recover_policy;
   gboolean control_encoder;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixguestsink-private.h"
 
-#include "helix-address.h"
-
 #define DEFAULT_ADDRESS "tcp:127.0.0.1:5900"
 #define DEFAULT_MODE GST_HELIX_MODE_LISTEN
 #define DEFAULT_MAX_CLIENTS 16
@@ -12,11 +10,7 @@
 #define STATS_NAME "application/x-helixguestsink-stats"
 
 enum {
-  PROP_0,
-  PROP_ADDRESS,
-  PROP_MODE,
-  PROP_TOKEN,
-  PROP_MAX_CLIENTS,
+  PROP_MAX_CLIENTS = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_RECOVER_POLICY,
   PROP_CONTROL_ENCODER,
   PROP_STATS,
@@ -45,20 +39,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
   GST_OBJECT_LOCK (self);
   if (id != PROP_CONTROL_ENCODER && is_running (self, pspec))
     goto done;
+  if (gst_helix_endpoint_set (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_free (self->address);
-      self->address = g_value_get_string (value) != NULL
-          ? g_value_dup_string (value)
-          : gst_helix_default_address (DEFAULT_ADDRESS);
-      break;
-    case PROP_MODE:
-      self->mode = g_value_get_enum (value);
-      break;
-    case PROP_TOKEN:
-      g_free (self->token);
-      self->token = g_value_dup_string (value);
-      break;
     case PROP_MAX_CLIENTS:
       self->max_clients = g_value_get_uint (value);
       break;
@@ -83,16 +66,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
 
   GST_OBJECT_LOCK (self);
+  if (gst_helix_endpoint_get (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_value_set_string (value, self->address);
-      break;
-    case PROP_MODE:
-      g_value_set_enum (value, self->mode);
-      break;
-    case PROP_TOKEN:
-      g_value_set_string (value, self->token);
-      break;
     case PROP_MAX_CLIENTS:
       g_value_set_uint (value, self->max_clients);
       break;
@@ -117,6 +93,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
   }
+
+done:
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -135,7 +113,8 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
+  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] = g_param_spec_string ("address",
+      "Address",
       "Where to serve: " HELIX_ADDRESS_FORMS " (default $HELIX_ADDRESS if set)",
       DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
   /**
@@ -146,7 +125,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
       "Whether to listen at the address or to connect to it",
       GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
   /**
@@ -156,7 +135,8 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] = g_param_spec_string ("token",
+      "Token",
       "Secret of up to 128 bytes that clients must have (NULL: none needed)",
       NULL, writable);
   /**
@@ -296,8 +276,7 @@ gst_helix_guest_sink_install (GObjectClass *object_class)
 void
 gst_helix_guest_sink_init_properties (GstHelixGuestSink *self)
 {
-  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
-  self->mode = DEFAULT_MODE;
+  gst_helix_endpoint_init (&self->endpoint, DEFAULT_ADDRESS, DEFAULT_MODE);
   self->max_clients = DEFAULT_MAX_CLIENTS;
   self->recover_policy = DEFAULT_RECOVER_POLICY;
   self->control_encoder = DEFAULT_CONTROL_ENCODER;

@@ -61,9 +61,8 @@ start_server (GstHelixGuestSink *self)
   HelixStreamServer *server = NULL;
 
   GST_OBJECT_LOCK (self);
-  address = helix_address_parse (self->address, &error);
-  token = g_strdup (self->token);
-  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
+  address = gst_helix_endpoint_snapshot (
+      &self->endpoint, &token, &config.listen, &error);
   config.max_clients = self->max_clients;
   config.recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME;
   GST_OBJECT_UNLOCK (self);
@@ -309,8 +308,7 @@ gst_helix_guest_sink_finalize (GObject *object)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
 
-  g_free (self->address);
-  g_free (self->token);
+  gst_helix_endpoint_clear (&self->endpoint);
   G_OBJECT_CLASS (gst_helix_guest_sink_parent_class)->finalize (object);
 }
 

@@ -33,14 +33,6 @@ gst_helix_recover_policy_get_type (void)
   return (GType) type;
 }
 
-gchar *
-gst_helix_default_address (const gchar *otherwise)
-{
-  const gchar *address = g_getenv ("HELIX_ADDRESS");
-
-  return g_strdup (address != NULL && *address != '\0' ? address : otherwise);
-}
-
 /* Caps for the life of the process: no reference to give back. */
 static GstCaps *
 keep (GstStaticCaps *caps)

@@ -42,9 +42,6 @@ typedef enum {
 #define GST_TYPE_HELIX_RECOVER_POLICY (gst_helix_recover_policy_get_type ())
 GType gst_helix_recover_policy_get_type (void);
 
-/* $HELIX_ADDRESS if set, else `otherwise`. Free the result. */
-gchar *gst_helix_default_address (const gchar *otherwise);
-
 /* The reference caps of capture times: CLOCK_MONOTONIC in ns. Static. */
 GstCaps *gst_helix_capture_caps (void);
 

@@ -34,10 +34,8 @@
 #include <gst/allocators/gstdmabuf.h>
 #include <gst/video/video.h>
 
-#include "gsthelixmode.h"
-#include "helix-address.h"
+#include "gsthelixendpoint.h"
 #include "helix-platform.h"
-#include "helix-stream-client.h"
 #include "helix-virtgpu.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
@@ -54,11 +52,7 @@ GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
 #define MAX_AGE (10 * GST_SECOND)
 
 enum {
-  PROP_0,
-  PROP_ADDRESS,
-  PROP_MODE,
-  PROP_TOKEN,
-  PROP_SCANOUT,
+  PROP_SCANOUT = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_DEVICE,
   PROP_AUTO_RECONNECT,
   PROP_STATS,
@@ -71,9 +65,7 @@ struct _GstHelixResourceSink {
   GstBaseSink parent;
 
   /* under the object lock */
-  gchar *address;
-  GstHelixMode mode;
-  gchar *token;
+  GstHelixEndpoint endpoint;
   guint scanout;
   gchar *device;
   gboolean auto_reconnect;
@@ -144,29 +136,19 @@ start_client (GstHelixResourceSink *self)
 {
   HelixStreamClientConfig config = {
       .role = HELIX_ROLE_CONTROL, .name = "helixresourcesink"};
-  g_autoptr (HelixAddress) address = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autofree gchar *token = NULL;
-  HelixStreamClient *client = NULL;
+  HelixStreamClient *client;
 
   GST_OBJECT_LOCK (self);
-  address = helix_address_parse (self->address, &error);
-  token = g_strdup (self->token);
-  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
   config.reconnect = self->auto_reconnect;
   self->on_scanout = self->failed = FALSE;
   self->frames = self->shown = self->lookups = 0;
   GST_OBJECT_UNLOCK (self);
 
-  config.address = address;
-  config.token = token;
   self->warned = FALSE;
-  if (address != NULL)
-    client = helix_stream_client_new (&config, &error);
-  if (client == NULL) {
-    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+  client =
+      gst_helix_endpoint_client (GST_ELEMENT (self), &self->endpoint, config);
+  if (client == NULL)
     return FALSE;
-  }
   GST_OBJECT_LOCK (self);
   self->client = client;
   GST_OBJECT_UNLOCK (self);
@@ -366,20 +348,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
         self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
     goto done;
   }
+  if (gst_helix_endpoint_set (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_free (self->address);
-      self->address = g_value_get_string (value) != NULL
-          ? g_value_dup_string (value)
-          : gst_helix_default_address (DEFAULT_ADDRESS);
-      break;
-    case PROP_MODE:
-      self->mode = g_value_get_enum (value);
-      break;
-    case PROP_TOKEN:
-      g_free (self->token);
-      self->token = g_value_dup_string (value);
-      break;
     case PROP_SCANOUT:
       self->scanout = g_value_get_uint (value);
       if (self->client != NULL && self->on_scanout)
@@ -407,16 +378,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
 
   GST_OBJECT_LOCK (self);
+  if (gst_helix_endpoint_get (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_value_set_string (value, self->address);
-      break;
-    case PROP_MODE:
-      g_value_set_enum (value, self->mode);
-      break;
-    case PROP_TOKEN:
-      g_value_set_string (value, self->token);
-      break;
     case PROP_SCANOUT:
       g_value_set_uint (value, self->scanout);
       break;
@@ -433,6 +397,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
   }
+
+done:
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -441,8 +407,7 @@ gst_helix_resource_sink_finalize (GObject *object)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
 
-  g_free (self->address);
-  g_free (self->token);
+  gst_helix_endpoint_clear (&self->endpoint);
   g_free (self->device);
   G_OBJECT_CLASS (gst_helix_resource_sink_parent_class)->finalize (object);
 }
@@ -463,10 +428,11 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
-      "Where helixguestsink is: " HELIX_ADDRESS_FORMS
-      " (default $HELIX_ADDRESS if set)",
-      DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
+  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] =
+      g_param_spec_string ("address", "Address",
+          "Where helixguestsink is: " HELIX_ADDRESS_FORMS
+          " (default $HELIX_ADDRESS if set)",
+          DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
   /**
    * GstHelixResourceSink:mode:
    *
@@ -475,7 +441,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
       "Whether to connect to the address or to listen at it",
       GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
   /**
@@ -485,8 +451,9 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
-      "Secret of up to 128 bytes that the other end asks for", NULL, writable);
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] = g_param_spec_string ("token",
+      "Token", "Secret of up to 128 bytes that the other end asks for", NULL,
+      writable);
   /**
    * GstHelixResourceSink:scanout:
    *
@@ -562,8 +529,7 @@ gst_helix_resource_sink_class_init (GstHelixResourceSinkClass *klass)
 static void
 gst_helix_resource_sink_init (GstHelixResourceSink *self)
 {
-  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
-  self->mode = DEFAULT_MODE;
+  gst_helix_endpoint_init (&self->endpoint, DEFAULT_ADDRESS, DEFAULT_MODE);
   self->scanout = DEFAULT_SCANOUT;
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);

@@ -6,7 +6,7 @@
 #ifndef GST_HELIX_SRC_PRIVATE_H
 #define GST_HELIX_SRC_PRIVATE_H
 
-#include "gsthelixmode.h"
+#include "gsthelixendpoint.h"
 #include "gsthelixsrc.h"
 #include "helix-stream-client.h"
 #include "helix-stream-timing.h"
@@ -17,9 +17,7 @@ struct _GstHelixSrc {
   GstPushSrc parent;
 
   /* under the object lock */
-  gchar *address;
-  GstHelixMode mode;
-  gchar *token;
+  GstHelixEndpoint endpoint;
   gboolean auto_reconnect;
   guint reconnect_timeout;    /* ms */
   struct helix_config wished; /* `fields`: what was set at all */
@@ -34,9 +32,8 @@ struct _GstHelixSrc {
   guint owed_serial;
 };
 
-/* Defaults of a new element; what they hold at its end. */
+/* Defaults of a new element. */
 void gst_helix_src_init_properties (GstHelixSrc *self);
-void gst_helix_src_free_properties (GstHelixSrc *self);
 /* Sets set_property and get_property, installs what they serve. */
 void gst_helix_src_install_properties (GObjectClass *object_class);
 

@@ -12,11 +12,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_helix_src_debug);
 #define STATS_NAME "application/x-helixsrc-stats"
 
 enum {
-  PROP_0,
-  PROP_ADDRESS,
-  PROP_MODE,
-  PROP_TOKEN,
-  PROP_AUTO_RECONNECT,
+  PROP_AUTO_RECONNECT = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_RECONNECT_TIMEOUT,
   PROP_BITRATE,
   PROP_MAX_FRAMERATE,
@@ -31,18 +27,10 @@ static GParamSpec *properties[N_PROPERTIES];
 void
 gst_helix_src_init_properties (GstHelixSrc *self)
 {
-  self->address = gst_helix_default_address (DEFAULT_ADDRESS);
-  self->mode = DEFAULT_MODE;
+  gst_helix_endpoint_init (&self->endpoint, DEFAULT_ADDRESS, DEFAULT_MODE);
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
   self->wished.rate_den = 1;
-}
-
-void
-gst_helix_src_free_properties (GstHelixSrc *self)
-{
-  g_free (self->address);
-  g_free (self->token);
 }
 
 /* With the object lock: a property that may change at any time. FALSE: it is
@@ -98,20 +86,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
         self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
     goto done;
   }
+  if (gst_helix_endpoint_set (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_free (self->address);
-      self->address = g_value_get_string (value) != NULL
-          ? g_value_dup_string (value)
-          : gst_helix_default_address (DEFAULT_ADDRESS);
-      break;
-    case PROP_MODE:
-      self->mode = g_value_get_enum (value);
-      break;
-    case PROP_TOKEN:
-      g_free (self->token);
-      self->token = g_value_dup_string (value);
-      break;
     case PROP_AUTO_RECONNECT:
       self->auto_reconnect = g_value_get_boolean (value);
       break;
@@ -134,16 +111,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   const struct helix_config *wished = &self->wished;
 
   GST_OBJECT_LOCK (self);
+  if (gst_helix_endpoint_get (&self->endpoint, id, value))
+    goto done;
   switch (id) {
-    case PROP_ADDRESS:
-      g_value_set_string (value, self->address);
-      break;
-    case PROP_MODE:
-      g_value_set_enum (value, self->mode);
-      break;
-    case PROP_TOKEN:
-      g_value_set_string (value, self->token);
-      break;
     case PROP_AUTO_RECONNECT:
       g_value_set_boolean (value, self->auto_reconnect);
       break;
@@ -174,6 +144,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
   }
+
+done:
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -192,10 +164,11 @@ install_connection (void)
    *
    * Since: 0.1
    */
-  properties[PROP_ADDRESS] = g_param_spec_string ("address", "Address",
-      "Where the video comes from: " HELIX_ADDRESS_FORMS
-      " (default $HELIX_ADDRESS if set)",
-      DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
+  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] =
+      g_param_spec_string ("address", "Address",
+          "Where the video comes from: " HELIX_ADDRESS_FORMS
+          " (default $HELIX_ADDRESS if set)",
+          DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
   /**
    * GstHelixSrc:mode:
    *
@@ -204,7 +177,7 @@ install_connection (void)
    *
    * Since: 0.1
    */
-  properties[PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
       "Whether to connect to the address or to listen at it",
       GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
   /**
@@ -214,8 +187,9 @@ install_connection (void)
    *
    * Since: 0.1
    */
-  properties[PROP_TOKEN] = g_param_spec_string ("token", "Token",
-      "Secret of up to 128 bytes that the other end asks for", NULL, writable);
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] = g_param_spec_string ("token",
+      "Token", "Secret of up to 128 bytes that the other end asks for", NULL,
+      writable);
   /**
    * GstHelixSrc:auto-reconnect:
    *

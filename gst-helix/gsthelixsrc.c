@@ -43,7 +43,6 @@
 
 #include "gsthelixevents.h"
 #include "gsthelixuri.h"
-#include "helix-address.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
 
@@ -69,29 +68,19 @@ static gboolean
 start_client (GstHelixSrc *self)
 {
   HelixStreamClientConfig config = {0};
-  g_autoptr (HelixAddress) address = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autofree gchar *token = NULL;
-  HelixStreamClient *client = NULL;
+  HelixStreamClient *client;
 
   GST_OBJECT_LOCK (self);
-  address = helix_address_parse (self->address, &error);
-  token = g_strdup (self->token);
-  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
   config.reconnect = self->auto_reconnect;
   config.reconnect_timeout_ms = self->reconnect_timeout;
   self->latency = 0;
   GST_OBJECT_UNLOCK (self);
 
-  config.address = address;
-  config.token = token;
   helix_stream_timing_clear (&self->timing);
-  if (address != NULL)
-    client = helix_stream_client_new (&config, &error);
-  if (client == NULL) {
-    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+  client =
+      gst_helix_endpoint_client (GST_ELEMENT (self), &self->endpoint, config);
+  if (client == NULL)
     return FALSE;
-  }
   GST_OBJECT_LOCK (self);
   self->client = client;
   helix_stream_client_configure (client, &self->wished, 0);
@@ -380,7 +369,7 @@ gst_helix_src_query (GstBaseSrc *base, GstQuery *query)
 static void
 gst_helix_src_finalize (GObject *object)
 {
-  gst_helix_src_free_properties (GST_HELIX_SRC (object));
+  gst_helix_endpoint_clear (&GST_HELIX_SRC (object)->endpoint);
   G_OBJECT_CLASS (gst_helix_src_parent_class)->finalize (object);
 }
 

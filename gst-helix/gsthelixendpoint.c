@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gsthelixendpoint.h"
+
+static gchar *
+default_address (const GstHelixEndpoint *self)
+{
+  const gchar *address = g_getenv ("HELIX_ADDRESS");
+
+  return g_strdup (
+      address != NULL && *address != '\0' ? address : self->otherwise);
+}
+
+void
+gst_helix_endpoint_init (
+    GstHelixEndpoint *self, const gchar *address, GstHelixMode mode)
+{
+  self->otherwise = address;
+  self->address = default_address (self);
+  self->mode = mode;
+}
+
+void
+gst_helix_endpoint_clear (GstHelixEndpoint *self)
+{
+  g_clear_pointer (&self->address, g_free);
+  g_clear_pointer (&self->token, g_free);
+}
+
+gboolean
+gst_helix_endpoint_set (GstHelixEndpoint *self, guint id, const GValue *value)
+{
+  switch (id) {
+    case GST_HELIX_ENDPOINT_PROP_ADDRESS:
+      g_free (self->address);
+      self->address = g_value_get_string (value) != NULL
+          ? g_value_dup_string (value)
+          : default_address (self);
+      return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_MODE:
+      self->mode = g_value_get_enum (value);
+      return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_TOKEN:
+      g_free (self->token);
+      self->token = g_value_dup_string (value);
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
+
+gboolean
+gst_helix_endpoint_get (const GstHelixEndpoint *self, guint id, GValue *value)
+{
+  switch (id) {
+    case GST_HELIX_ENDPOINT_PROP_ADDRESS:
+      g_value_set_string (value, self->address);
+      return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_MODE:
+      g_value_set_enum (value, self->mode);
+      return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_TOKEN:
+      g_value_set_string (value, self->token);
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
+
+HelixAddress *
+gst_helix_endpoint_snapshot (const GstHelixEndpoint *self, gchar **token,
+    gboolean *listen, GError **error)
+{
+  *token = g_strdup (self->token);
+  *listen = self->mode == GST_HELIX_MODE_LISTEN;
+  return helix_address_parse (self->address, error);
+}
+
+HelixStreamClient *
+gst_helix_endpoint_client (GstElement *element, const GstHelixEndpoint *self,
+    HelixStreamClientConfig config)
+{
+  g_autoptr (HelixAddress) address = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *token = NULL;
+  HelixStreamClient *client = NULL;
+
+  GST_OBJECT_LOCK (element);
+  address = gst_helix_endpoint_snapshot (self, &token, &config.listen, &error);
+  GST_OBJECT_UNLOCK (element);
+
+  config.address = address;
+  config.token = token;
+  if (address != NULL)
+    client = helix_stream_client_new (&config, &error);
+  if (client == NULL)
+    gst_helix_post (element, GST_MESSAGE_ERROR, error);
+  return client;
+}
