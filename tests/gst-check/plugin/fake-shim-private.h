@@ -3,6 +3,8 @@
 #ifndef FAKE_SHIM_PRIVATE_H
 #define FAKE_SHIM_PRIVATE_H
 
+#include <pthread.h>
+
 #include "fake-shim.h"
 #include "helix-reader.h"
 
@@ -14,8 +16,8 @@ struct _FakeShim {
   int wakeup[2];
   GThread *thread;
 
-  GMutex lock;
-  GCond cond;
+  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_cond_t cond;
   gboolean stop, subscribed;
   guint accepted;
   struct helix_subscribe subscribe;

@@ -123,9 +123,9 @@ fake_send_pool (FakeShim *shim)
   }
   shim->slot_size = pool.slot_size;
   shim->map_size = pool.total_size;
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->free_slots = (1u << config->slots) - 1;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
 
   ok = fake_send_all (shim, message,
            helix_pack_scanout (message, shim->channel, &scanout), -1)

@@ -18,9 +18,9 @@ hang_up (FakeShim *shim)
   if (shim->fd >= 0)
     close (shim->fd);
   shim->fd = -1;
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->subscribed = FALSE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
 }
 
 static gboolean
@@ -62,9 +62,9 @@ refuse (FakeShim *shim, enum helix_error_code code, const gchar *text)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->subscribes += shim->reader.header.type == HELIX_SUBSCRIBE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return fake_send_all (shim, message,
       helix_pack_error (message, shim->reader.header.channel, code,
           shim->reader.header.type, text),
@@ -91,15 +91,15 @@ take_subscribe (FakeShim *shim)
   fake_forget_pool (shim);
   shim->sequence = 0;
   shim->channel = shim->reader.header.channel;
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->subscribes++;
   shim->subscribe = subscribe;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   ok = fake_send_pool (shim);
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->subscribed = TRUE;
-  g_cond_broadcast (&shim->cond);
-  g_mutex_unlock (&shim->lock);
+  pthread_cond_broadcast (&shim->cond);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
@@ -114,11 +114,11 @@ take_release (FakeShim *shim)
     return FALSE;
   if (release.pool_id != shim->pool_id)
     return TRUE;
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   g_assert (!(shim->free_slots >> release.slot & 1));
   shim->free_slots |= 1u << release.slot;
-  g_cond_broadcast (&shim->cond);
-  g_mutex_unlock (&shim->lock);
+  pthread_cond_broadcast (&shim->cond);
+  pthread_mutex_unlock (&shim->lock);
   return TRUE;
 }
 
@@ -131,11 +131,11 @@ take_show (FakeShim *shim)
   if (!helix_unpack_show (
           &show, shim->reader.payload, shim->reader.payload_size, &why))
     return FALSE;
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->show = show;
   shim->shows++;
-  g_cond_broadcast (&shim->cond);
-  g_mutex_unlock (&shim->lock);
+  pthread_cond_broadcast (&shim->cond);
+  pthread_mutex_unlock (&shim->lock);
   return shim->reader.header.channel == shim->channel
       && (show.resource_id < FAKE_NO_RESOURCE
           || refuse (shim, HELIX_ERROR_NO_RESOURCE, "no such resource"));
@@ -205,24 +205,24 @@ serve (FakeShim *shim)
     shim->stale_pool = FALSE;
     ok = fake_send_pool (shim);
   }
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   if (ok && shim->cursor_wanted && shim->subscribed) {
     ok = fake_send_cursor (shim);
     shim->cursor_wanted = FALSE;
-    g_cond_broadcast (&shim->cond);
+    pthread_cond_broadcast (&shim->cond);
   }
   if (shim->wanted && shim->subscribed && shim->free_slots != 0) {
     slot = g_bit_nth_lsf (shim->free_slots, -1);
     shim->free_slots &= ~(1u << slot);
   }
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   if (!ok || slot < 0)
     return ok;
   ok = fake_send_frame (shim, (guint) slot);
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->wanted = FALSE;
-  g_cond_broadcast (&shim->cond);
-  g_mutex_unlock (&shim->lock);
+  pthread_cond_broadcast (&shim->cond);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
@@ -242,11 +242,11 @@ run (gpointer data)
     poll (fds, 3, -1);
     if (fds[0].revents)
       helix_wakeup_clear (shim->wakeup);
-    g_mutex_lock (&shim->lock);
+    pthread_mutex_lock (&shim->lock);
     stop = shim->stop;
     if (fds[1].revents && !stop)
       shim->accepted++;
-    g_mutex_unlock (&shim->lock);
+    pthread_mutex_unlock (&shim->lock);
     if (stop)
       break;
     if (fds[1].revents) {
@@ -278,8 +278,8 @@ fake_shim_new (const gchar *path, const FakeConfig *config)
   if (shim->config.fourcc == 0)
     shim->config.fourcc = HELIX_FOURCC_BGRX;
   shim->fd = -1;
-  g_mutex_init (&shim->lock);
-  g_cond_init (&shim->cond);
+  pthread_mutex_init (&shim->lock, NULL);
+  pthread_cond_init (&shim->cond, NULL);
   g_assert (helix_wakeup_open (shim->wakeup) == 0);
   g_unlink (path);
   shim->listener = helix_socket (AF_UNIX);
@@ -293,35 +293,46 @@ fake_shim_new (const gchar *path, const FakeConfig *config)
 void
 fake_shim_free (FakeShim *shim)
 {
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->stop = TRUE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   helix_wakeup_raise (shim->wakeup);
   g_thread_join (shim->thread);
   close (shim->listener);
   helix_wakeup_close (shim->wakeup);
   g_free (shim->shape);
-  g_mutex_clear (&shim->lock);
-  g_cond_clear (&shim->cond);
+  pthread_mutex_destroy (&shim->lock);
+  pthread_cond_destroy (&shim->cond);
   g_free (shim);
 }
 
-static gint64
+static struct timespec
 until (void)
 {
-  return g_get_monotonic_time () + WAIT_S * G_TIME_SPAN_SECOND;
+  struct timespec end;
+
+  clock_gettime (CLOCK_REALTIME, &end);
+  end.tv_sec += WAIT_S;
+  return end;
+}
+
+/* FALSE: nothing changed until `end`. */
+static gboolean
+wait_change (FakeShim *shim, const struct timespec *end)
+{
+  return pthread_cond_timedwait (&shim->cond, &shim->lock, end) == 0;
 }
 
 gboolean
 fake_shim_wait_subscribed (FakeShim *shim)
 {
-  gint64 end = until ();
+  struct timespec end = until ();
   gboolean ok = TRUE;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   while (!shim->subscribed && ok)
-    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
-  g_mutex_unlock (&shim->lock);
+    ok = wait_change (shim, &end);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
@@ -329,10 +340,10 @@ gboolean
 fake_shim_send (
     FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n)
 {
-  gint64 end = until ();
+  struct timespec end = until ();
   gboolean ok = TRUE;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->wanted = TRUE;
   shim->number = number;
   shim->n_rects = n;
@@ -340,9 +351,9 @@ fake_shim_send (
     memcpy (shim->rects, rects, n * sizeof *rects);
   helix_wakeup_raise (shim->wakeup);
   while (shim->wanted && ok)
-    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
+    ok = wait_change (shim, &end);
   shim->wanted = FALSE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
@@ -350,10 +361,10 @@ gboolean
 fake_shim_cursor (
     FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape)
 {
-  gint64 end = until ();
+  struct timespec end = until ();
   gboolean ok = TRUE;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->cursor = *cursor;
   g_clear_pointer (&shim->shape, g_free);
   if (shape != NULL) {
@@ -365,23 +376,23 @@ fake_shim_cursor (
   shim->cursor_wanted = TRUE;
   helix_wakeup_raise (shim->wakeup);
   while (shim->cursor_wanted && ok)
-    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
+    ok = wait_change (shim, &end);
   shim->cursor_wanted = FALSE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
 gboolean
 fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
 {
-  gint64 end = until ();
+  struct timespec end = until ();
   gboolean ok = TRUE;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   while (shim->shows < count && ok)
-    ok = g_cond_wait_until (&shim->cond, &shim->lock, end);
+    ok = wait_change (shim, &end);
   *show = shim->show;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
@@ -390,9 +401,9 @@ fake_shim_subscribes (FakeShim *shim)
 {
   guint subscribes;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   subscribes = shim->subscribes;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return subscribes;
 }
 
@@ -401,27 +412,26 @@ fake_shim_resize (FakeShim *shim, guint width, guint height, guint32 fourcc)
 {
   /* The thread looks at these only when a frame is wanted or a message came;
    * the lock in fake_shim_send () orders the rest. */
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   shim->config.width = width;
   shim->config.height = height;
   shim->config.fourcc = fourcc;
   shim->stale_pool = TRUE;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
 }
 
 guint
 fake_shim_wait_free_slots (FakeShim *shim, guint wanted)
 {
-  gint64 end = until ();
+  struct timespec end = until ();
   gboolean ok = TRUE;
   guint count;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   do
     count = (guint) __builtin_popcount (shim->free_slots);
-  while (count != wanted && ok
-      && (ok = g_cond_wait_until (&shim->cond, &shim->lock, end)));
-  g_mutex_unlock (&shim->lock);
+  while (count != wanted && ok && (ok = wait_change (shim, &end)));
+  pthread_mutex_unlock (&shim->lock);
   return count;
 }
 
@@ -430,9 +440,9 @@ fake_shim_accepted (FakeShim *shim)
 {
   guint accepted;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   accepted = shim->accepted;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return accepted;
 }
 
@@ -441,9 +451,9 @@ fake_shim_subscription (FakeShim *shim)
 {
   struct helix_subscribe subscribe;
 
-  g_mutex_lock (&shim->lock);
+  pthread_mutex_lock (&shim->lock);
   subscribe = shim->subscribe;
-  g_mutex_unlock (&shim->lock);
+  pthread_mutex_unlock (&shim->lock);
   return subscribe;
 }
 
