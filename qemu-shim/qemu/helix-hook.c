@@ -9,8 +9,10 @@
  * Order: a flush is read back before the device handles it, so everything
  * that the guest drew before is in and its fence is answered only after the
  * frame was taken. A resource is dropped before it is freed. A scanout is
- * noted after the device accepted it. A command that the device suspends
- * comes here again: all of it may be done twice.
+ * noted after the device accepted it, from a copy made before: with the answer
+ * the command's memory is the guest's again, and its next command may be in it
+ * already. A command that the device suspends comes here again: all of it may
+ * be done twice.
  */
 
 #include "qemu/osdep.h"
@@ -107,24 +109,38 @@ static void helix_hook_forget_all(void)
 
 /* ---- commands ---- */
 
-/*
- * Copies a command out of the guest's memory; false: it is too short, which
- * the device itself reports.
- */
-static bool helix_hook_command(const struct virtio_gpu_ctrl_command *cmd,
-                               void *dst, size_t size)
+/* A command as the guest sent it, in the guest's byte order. */
+typedef struct HelixCommand {
+    uint8_t bytes[sizeof(struct virtio_gpu_set_scanout_blob)]; /* the longest */
+    size_t size; /* bytes of it that came */
+} HelixCommand;
+
+static void helix_hook_fetch(HelixCommand *command,
+                             const struct virtio_gpu_ctrl_command *cmd)
 {
-    return iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0, dst, size) ==
-           size;
+    command->size = iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0,
+                               command->bytes, sizeof(command->bytes));
 }
 
-static void helix_hook_flush(const struct virtio_gpu_ctrl_command *cmd)
+/* False: it is too short, which the device itself reports. */
+static bool helix_hook_command(const HelixCommand *command, void *dst,
+                               size_t size)
+{
+    if (command->size < size) {
+        return false;
+    }
+    memcpy(dst, command->bytes, size);
+    return true;
+}
+
+static void helix_hook_flush(const HelixCommand *command)
 {
     struct virtio_gpu_resource_flush rf;
     struct helix_rect rect;
 
+    QEMU_BUILD_BUG_ON(sizeof(rf) > sizeof(command->bytes));
     if (helix_shim_idle(hook.shim) ||
-        !helix_hook_command(cmd, &rf, sizeof(rf))) {
+        !helix_hook_command(command, &rf, sizeof(rf))) {
         return;
     }
     virtio_gpu_bswap_32(&rf, sizeof(rf));
@@ -138,17 +154,16 @@ static void helix_hook_flush(const struct virtio_gpu_ctrl_command *cmd)
     helix_shim_display_flush(hook.shim, rf.resource_id, &rect);
 }
 
-static void helix_hook_before(uint32_t type,
-                              const struct virtio_gpu_ctrl_command *cmd)
+static void helix_hook_before(uint32_t type, const HelixCommand *command)
 {
     struct virtio_gpu_resource_unref unref;
 
     switch (type) {
     case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
-        helix_hook_flush(cmd);
+        helix_hook_flush(command);
         break;
     case VIRTIO_GPU_CMD_RESOURCE_UNREF:
-        if (helix_hook_command(cmd, &unref, sizeof(unref))) {
+        if (helix_hook_command(command, &unref, sizeof(unref))) {
             virtio_gpu_bswap_32(&unref, sizeof(unref));
             helix_hook_unref(unref.resource_id);
         }
@@ -158,11 +173,11 @@ static void helix_hook_before(uint32_t type,
     }
 }
 
-static void helix_hook_set_scanout(const struct virtio_gpu_ctrl_command *cmd)
+static void helix_hook_set_scanout(const HelixCommand *command, uint32_t error)
 {
     struct virtio_gpu_set_scanout ss;
 
-    if (cmd->error || !helix_hook_command(cmd, &ss, sizeof(ss))) {
+    if (error || !helix_hook_command(command, &ss, sizeof(ss))) {
         return;
     }
     virtio_gpu_bswap_32(&ss, sizeof(ss));
@@ -176,14 +191,14 @@ static void helix_hook_set_scanout(const struct virtio_gpu_ctrl_command *cmd)
  * device refuses every guest blob for its own display, yet the guest believes
  * that it is shown, and its pixels can be read as well as any.
  */
-static void
-helix_hook_set_scanout_blob(const struct virtio_gpu_ctrl_command *cmd)
+static void helix_hook_set_scanout_blob(const HelixCommand *command,
+                                        uint32_t error)
 {
     struct virtio_gpu_set_scanout_blob ss;
     HelixBlob blob;
 
     if (!virtio_gpu_blob_enabled(hook.gpu->parent_obj.conf) ||
-        !helix_hook_command(cmd, &ss, sizeof(ss))) {
+        !helix_hook_command(command, &ss, sizeof(ss))) {
         return;
     }
     virtio_gpu_scanout_blob_bswap(&ss);
@@ -198,8 +213,7 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_ctrl_command *cmd)
         .stride = ss.strides[0],
         .offset = ss.offsets[0],
     };
-    if (ss.resource_id && !helix_readback_blob(hook.readback, &blob) &&
-        cmd->error) {
+    if (ss.resource_id && !helix_readback_blob(hook.readback, &blob) && error) {
         /* Refused with good reason: what was shown before still is. */
         return;
     }
@@ -210,20 +224,26 @@ static void helix_hook_process_cmd(VirtIOGPU *g,
                                    struct virtio_gpu_ctrl_command *cmd)
 {
     struct virtio_gpu_ctrl_hdr hdr;
+    HelixCommand command;
 
-    if (g != hook.gpu || !helix_hook_command(cmd, &hdr, sizeof(hdr))) {
+    if (g != hook.gpu) {
+        hook.process_cmd(g, cmd);
+        return;
+    }
+    helix_hook_fetch(&command, cmd);
+    if (!helix_hook_command(&command, &hdr, sizeof(hdr))) {
         hook.process_cmd(g, cmd);
         return;
     }
     virtio_gpu_ctrl_hdr_bswap(&hdr);
-    helix_hook_before(hdr.type, cmd);
+    helix_hook_before(hdr.type, &command);
     hook.process_cmd(g, cmd);
     switch (hdr.type) {
     case VIRTIO_GPU_CMD_SET_SCANOUT:
-        helix_hook_set_scanout(cmd);
+        helix_hook_set_scanout(&command, cmd->error);
         break;
     case VIRTIO_GPU_CMD_SET_SCANOUT_BLOB:
-        helix_hook_set_scanout_blob(cmd);
+        helix_hook_set_scanout_blob(&command, cmd->error);
         break;
     default:
         break;
