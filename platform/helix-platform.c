@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <linux/sockios.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #endif
 
 /* vsock: a header of the kernel on Linux, of the system on macOS (10.15+). */
@@ -434,6 +436,21 @@ helix_recv (int fd, void *buf, size_t len, int *got)
   else
     *got = passed;
   return n;
+}
+
+size_t
+helix_send_queue (int fd)
+{
+#ifdef __linux__
+  int waiting = 0;
+
+  return ioctl (fd, SIOCOUTQ, &waiting) == 0 && waiting > 0 ? (size_t) waiting
+                                                            : 0;
+#else
+  /* macOS puts what is sent to a UNIX socket with the reader at once. */
+  (void) fd;
+  return 0;
+#endif
 }
 
 /* ---- wake-ups and threads ---- */

@@ -55,6 +55,9 @@ int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
  * with EPROTO. 0 = the peer closed. `got` may be NULL: any is closed. */
 ssize_t helix_send (int fd, const struct iovec *iov, int iovcnt, int pass);
 ssize_t helix_recv (int fd, void *buf, size_t len, int *got);
+/* Bytes, about, that were sent on a UNIX socket and wait for the peer to read
+ * them; 0 = none, or this system does not tell. */
+size_t helix_send_queue (int fd);
 
 /* A new shared memory object of `size` bytes, mapped read-write at *map.
  * *client_fd is what to hand to a client: read-only there. Backed at once

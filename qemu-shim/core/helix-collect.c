@@ -109,16 +109,31 @@ new_memory (
   return helix_memory_new (id, sub->slots, wanted, false);
 }
 
-static void
+/* A client that subscribes, or whose guest changes modes, and that does not
+ * read: pool after pool would wait in its socket, and each keeps its memory. */
+static bool
+must_read_first (const struct helix_session *self, uint64_t bytes)
+{
+  return self->left_pools
+      && (self->left_pools >= HELIX_MAX_LEFT_POOLS
+          || bytes + self->left_bytes > HELIX_MAX_POOL_BYTES);
+}
+
+/* false: not now. It is asked again whenever something comes from the client,
+ * which PING sees to. */
+static bool
 provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
 {
   struct helix_subscription *sub = self->channel[index];
+  uint64_t bytes = pool_bytes (self, index) + wanted * sub->slots;
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_pool pool = {0};
   struct helix_memory *memory = NULL;
 
-  if (pool_bytes (self, index) + wanted * sub->slots > HELIX_MAX_POOL_BYTES)
+  if (bytes > HELIX_MAX_POOL_BYTES)
     errno = EDQUOT;
+  else if (must_read_first (self, bytes))
+    return false;
   else
     memory = new_memory (self, sub, wanted);
   if (!memory) {
@@ -128,7 +143,7 @@ provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
         "until the mode changes",
         sub->slots, wanted, strerror (errno));
     helix_subscription_attach (sub, NULL);
-    return;
+    return true;
   }
   pool.pool_id = memory->id;
   pool.kind = memory->kind;
@@ -138,7 +153,9 @@ provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
   self->last_pool = memory->id;
   helix_outbox_push_pool (&self->outbox, message,
       helix_pack_pool (message, sub->channel, &pool), memory);
+  helix_session_leave_pool (self, sub);
   helix_subscription_attach (sub, memory);
+  return true;
 }
 
 /* Takes over the reference in `item`. */
@@ -223,8 +240,8 @@ collect_one (struct helix_session *self, uint32_t index)
       tell_error (self, index, &item);
       return true;
     case HELIX_DUE_MEMORY:
-      provide_memory (self, index, item.wanted);
-      return true;
+      return provide_memory (self, index, item.wanted)
+          || collect_cursor (self, sub);
     case HELIX_DUE_FRAME:
       send_frame (self, sub, &item);
       return true;

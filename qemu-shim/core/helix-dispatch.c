@@ -28,9 +28,20 @@ free_channel (struct helix_session *self)
 }
 
 void
+helix_session_leave_pool (
+    struct helix_session *self, const struct helix_subscription *sub)
+{
+  if (!sub->memory)
+    return;
+  self->left_pools++;
+  self->left_bytes += sub->memory->total_size;
+}
+
+void
 helix_session_close_channel (
     struct helix_session *self, struct helix_subscription **place)
 {
+  helix_session_leave_pool (self, *place);
   self->dropped += helix_subscription_dropped (*place);
   helix_subscription_close (*place);
   *place = NULL;

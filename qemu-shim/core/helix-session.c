@@ -175,11 +175,23 @@ read_once (struct helix_session *self)
       && !helix_outbox_full (&self->outbox);
 }
 
+/* All that was sent has been read, POOLs among it: before there is more. */
+static void
+note_read (struct helix_session *self)
+{
+  if (self->left_pools && helix_outbox_empty (&self->outbox)
+      && helix_send_queue (self->fd) == 0) {
+    self->left_pools = 0;
+    self->left_bytes = 0;
+  }
+}
+
 void
 helix_session_read (struct helix_session *self)
 {
   int reads = 0;
 
+  note_read (self);
   while (!self->dead && reads++ < READS_AT_ONCE && read_once (self))
     ;
   if (self->state == HELIX_SESSION_OPEN && !self->dead)
@@ -262,6 +274,7 @@ helix_session_run (struct helix_session *self, uint64_t now)
 {
   if (self->dead)
     return;
+  note_read (self);
   keep_deadlines (self, now);
   if (self->state == HELIX_SESSION_OPEN && !self->dead)
     helix_session_collect (self);

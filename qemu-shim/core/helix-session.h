@@ -19,6 +19,7 @@
 
 #define HELIX_MAX_CHANNELS 16u             /* subscriptions of one connection */
 #define HELIX_MAX_POOL_BYTES (2ull << 30)  /* memory of one connection */
+#define HELIX_MAX_LEFT_POOLS 32u           /* given up, perhaps not yet read */
 #define HELIX_SUBSCRIBE_BURST 64u          /* SUBSCRIBEs at once, */
 #define HELIX_SUBSCRIBE_EVERY_NS 31250000u /* then 32 a second */
 #define HELIX_LIST_BURST 16u               /* LISTs at once, */
@@ -57,6 +58,10 @@ struct helix_session {
   bool seen_any;
   struct helix_subscription *channel[HELIX_MAX_CHANNELS];
   uint32_t last_pool;
+  /* Pools that no subscription has any more, but whose POOL the client may
+   * still have to read: so long, the descriptor in it keeps the memory. */
+  uint32_t left_pools;
+  uint64_t left_bytes;
   struct helix_bucket subscribes; /* and SET_SCANOUTs */
   struct helix_bucket lists;
   uint64_t frames;        /* sent */
@@ -92,6 +97,9 @@ bool helix_session_spend (
 void helix_session_close_channel (
     struct helix_session *session, struct helix_subscription **place);
 void helix_session_close_channels (struct helix_session *session);
+/* The subscription's memory, if it has any, is about to go. */
+void helix_session_leave_pool (struct helix_session *session,
+    const struct helix_subscription *subscription);
 
 /* helix-roster.c: answers LIST. */
 void helix_session_list (struct helix_session *session);

@@ -315,6 +315,27 @@ raise_it (void *data)
   return NULL;
 }
 
+/* Linux tells, and is told by its /proc. */
+GST_START_TEST (test_send_queue)
+{
+  const bool tells = g_file_test ("/proc/self/fd", G_FILE_TEST_IS_DIR);
+  char byte = 'x';
+  struct iovec iov = {&byte, 1};
+  int fds[2];
+
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  fail_unless_equals_int (helix_send_queue (fds[0]), 0);
+  fail_unless_equals_int (helix_send (fds[0], &iov, 1, -1), 1);
+  fail_unless ((helix_send_queue (fds[0]) > 0) == tells);
+  fail_unless_equals_int (helix_send_queue (fds[1]), 0);
+  fail_unless_equals_int (helix_recv (fds[1], &byte, 1, NULL), 1);
+  fail_unless_equals_int (helix_send_queue (fds[0]), 0);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_wakeup)
 {
   guint before = count_fds (), i;
@@ -381,6 +402,7 @@ helix_platform_suite (void)
   tcase_add_test (tc, test_no_sigpipe);
   tcase_add_test (tc, test_send_and_recv);
   tcase_add_test (tc, test_too_many_descriptors);
+  tcase_add_test (tc, test_send_queue);
   tcase_add_test (tc, test_wakeup);
   tcase_add_test (tc, test_clock);
   return suite;

@@ -3,6 +3,7 @@
  * How a connection lives and ends: deadlines, signs of life, clients that
  * talk and do not listen.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -210,6 +211,101 @@ GST_START_TEST (test_server_says_bye)
 
 GST_END_TEST;
 
+/* What the client has not read yet, descriptors included, is gone. */
+static void
+read_all (int fd)
+{
+  uint8_t bytes[HELIX_MAX_CONTROL];
+  ssize_t n;
+
+  /* EPROTO: several descriptors at once; the bytes are read all the same. */
+  do
+    n = helix_recv (fd, bytes, sizeof bytes, NULL);
+  while (n > 0 || (n < 0 && errno == EPROTO));
+}
+
+static void
+say (int fd, const uint8_t *message, size_t size)
+{
+  struct iovec iov = {(void *) message, size};
+
+  fail_unless_equals_int (helix_send (fd, &iov, 1, -1), (ssize_t) size);
+}
+
+/* The two threads' turns after something has come, in this one thread. */
+static void
+take_turns (struct test_shim *test, struct helix_session *session)
+{
+  helix_session_read (session);
+  for (int i = 0; i < 3; i++) {
+    helix_shim_display_run (test->shim);
+    helix_session_run (session, helix_now_ns ());
+  }
+}
+
+/* Each POOL in its socket keeps a pool's memory: there is an end to that,
+ * where the system tells what waits there. */
+GST_START_TEST (test_subscribes_and_does_not_read)
+{
+  struct test_shim *test = test_shim_make (NULL, "/nowhere");
+  struct helix_subscribe wish = {0, 0, 0, 1, 0, 0};
+  uint8_t bytes[HELIX_MAX_MESSAGE];
+  struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_FRAMES,
+      .features = HELIX_FEATURE_SHM};
+  struct helix_ping ping = {1};
+  struct helix_session *session;
+  uint32_t pools;
+  bool tells;
+  int fds[2];
+
+  test_resource_new (test, 1, 64, 48);
+  test_show (test, 0, 1);
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  session = helix_session_new (test->shim, fds[0], 0, 0);
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "rude"));
+  take_turns (test, session);
+  tells = helix_send_queue (fds[0]) > 0;
+  for (uint32_t i = 0; i < HELIX_MAX_LEFT_POOLS + 10; i++) {
+    say (fds[1], bytes, helix_pack_subscribe (bytes, 1, &wish));
+    take_turns (test, session);
+  }
+  pools = session->last_pool;
+  fail_unless_equals_int (test->reads, pools);
+  fail_unless_equals_int (pools, HELIX_MAX_LEFT_POOLS + (tells ? 0 : 10));
+  /* Nothing is lost: when it has read, what it wants now is served. */
+  read_all (fds[1]);
+  say (fds[1], bytes, helix_pack_ping (bytes, &ping));
+  take_turns (test, session);
+  fail_unless_equals_int (session->last_pool, pools + tells);
+  fail_unless_equals_int (test->reads, session->last_pool);
+  helix_session_free (session);
+  close (fds[1]);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* One that reads may subscribe anew as often as it likes. */
+GST_START_TEST (test_subscribes_and_reads)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+
+  for (uint32_t i = 0; i < HELIX_MAX_LEFT_POOLS + 10; i++) {
+    struct test_frame frame;
+
+    test_client_subscribe (client, 1, 0, 0);
+    frame = test_client_frame (client, 1);
+    test_frame_done (&frame);
+  }
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 static Suite *
 session_suite (void)
 {
@@ -225,6 +321,8 @@ session_suite (void)
   tcase_add_test (tc, test_half_closed);
   tcase_add_test (tc, test_gone_in_mid_message);
   tcase_add_test (tc, test_server_says_bye);
+  tcase_add_test (tc, test_subscribes_and_does_not_read);
+  tcase_add_test (tc, test_subscribes_and_reads);
   return suite;
 }
 
