@@ -286,6 +286,9 @@ receive (HelixHop *self, guint64 deadline, gboolean *whole, GError **error)
       return foreign (self, self->reader.why, error);
     case HELIX_READER_MESSAGE:
       self->arrived_ns = helix_now_ns ();
+      /* What is kept is of this message, or of none. */
+      if (self->reader.bulk_size == 0)
+        g_clear_pointer (&self->bulk, g_free);
       *whole = TRUE;
       break;
     case HELIX_READER_MORE:

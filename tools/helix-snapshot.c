@@ -2,9 +2,11 @@
 /*
  * helix snapshot: one frame, inline, as PNG.
  */
+#include <errno.h>
 #include <gst/video/video.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "helix-picture.h"
 #include "helix-platform.h"
@@ -64,15 +66,24 @@ make_sample (const struct helix_frame *frame, const guint8 *pixels)
 static gboolean
 write_bytes (const gchar *output, const GstMapInfo *map, GError **error)
 {
-  if (strcmp (output, "-") != 0)
+  gboolean standard = strcmp (output, "-") == 0, good;
+  struct stat st;
+  FILE *out;
+
+  /* What is no regular file (/dev/null, a FIFO) is written to: a new file in
+   * its place, which is what GLib would make, would be the end of it. */
+  if (!standard && (stat (output, &st) < 0 || S_ISREG (st.st_mode)))
     return g_file_set_contents (
         output, (const gchar *) map->data, (gssize) map->size, error);
-  if (fwrite (map->data, 1, map->size, stdout) == map->size
-      && fflush (stdout) == 0)
-    return TRUE;
-  g_set_error (
-      error, G_FILE_ERROR, G_FILE_ERROR_IO, "cannot write to standard output");
-  return FALSE;
+  out = standard ? stdout : fopen (output, "wbe");
+  good = out != NULL && fwrite (map->data, 1, map->size, out) == map->size;
+  good = good && fflush (out) == 0;
+  if (!good)
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_IO, "cannot write to %s: %s",
+        standard ? "standard output" : output, g_strerror (errno));
+  if (!standard && out != NULL)
+    fclose (out);
+  return good;
 }
 
 static gboolean

@@ -7,6 +7,8 @@
 #include <gst/video/video.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "helix-marker.h"
 #include "json-check.h"
@@ -208,6 +210,46 @@ GST_START_TEST (test_snapshot_nowhere)
 }
 GST_END_TEST;
 
+/* A FIFO stays one, and so does a device. */
+GST_START_TEST (test_snapshot_into_fifo)
+{
+  static const guint8 png[] = {0x89, 'P', 'N', 'G'};
+  g_autofree gchar *fifo = g_build_filename (tool_folder, "fifo", NULL);
+  g_autofree gchar *bytes = NULL;
+  ToolChild *sim = tool_sim_new (tool_socket, "--pattern=static");
+  g_autofree gchar *line = g_strdup_printf ("cat %s", fifo);
+  g_autoptr (ToolRun) run = NULL;
+  guint8 head[sizeof png] = {0};
+  struct stat st;
+  ToolChild *cat;
+
+  fail_unless (mkfifo (fifo, 0600) == 0);
+  cat = tool_child_new (line, FALSE);
+  run = tool_run ("snapshot -o %s", fifo);
+  tool_expect_end (run, 0, TOOL_DEAD_S);
+  fail_unless (stat (fifo, &st) == 0 && S_ISFIFO (st.st_mode),
+      "the FIFO is one no more");
+  fail_unless_equals_int (
+      (gint) read (cat->out, head, sizeof head), sizeof head);
+  fail_unless (memcmp (head, png, sizeof png) == 0);
+  tool_child_end (cat, SIGKILL);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+/* A shim that sends a frame's head and keeps its pixels. */
+GST_START_TEST (test_snapshot_without_pixels)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_SWAPS, tool_socket);
+  g_autoptr (ToolRun) run =
+      tool_run ("snapshot -o %s/a.png --socket=%s", tool_folder, tool_socket);
+
+  tool_expect_end (run, 1, TOOL_DEAD_S);
+  expect_text (run, "no frame with pixels");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* ---- top, bench ---- */
 
 GST_START_TEST (test_stream)
@@ -310,6 +352,8 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_scanout_ignored);
   tcase_add_test (tc, test_snapshot);
   tcase_add_test (tc, test_snapshot_nowhere);
+  tcase_add_test (tc, test_snapshot_into_fifo);
+  tcase_add_test (tc, test_snapshot_without_pixels);
   tcase_add_test (tc, test_stream);
   tcase_add_test (tc, test_bench_without);
   tcase_add_test (tc, test_doctor_json);

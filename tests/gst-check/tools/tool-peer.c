@@ -21,6 +21,7 @@ struct _ToolPeer {
   gint wakeup[2]; /* raised: end */
   GThread *thread;
   struct helix_reader reader;
+  guint lists; /* LISTs of this connection */
 };
 
 static const guint8 no_sps[] = {0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x10};
@@ -121,7 +122,8 @@ say_scanouts (ToolPeer *self)
   for (guint i = 0; i < 2; i++) {
     struct helix_scanout scanout = {.scanout = i, .generation = 1};
 
-    if (i == 0 && self->kind != PEER_SHIM_OFF) {
+    if (i == 0 && self->kind != PEER_SHIM_OFF
+        && self->kind != PEER_SHIM_STUBBORN) {
       scanout.flags = HELIX_SCANOUT_ENABLED;
       scanout.resource_id = 1;
       scanout.width = 640;
@@ -203,6 +205,38 @@ say_units (ToolPeer *self)
   return TRUE;
 }
 
+/* What is kept of the first is far too little for the second. */
+static gboolean
+say_swapped_frames (ToolPeer *self)
+{
+  const guint8 pixel[4] = {0};
+  struct helix_frame frame = {.sequence = 1,
+      .pool_id = 1,
+      .resource_id = 1,
+      .width = 1,
+      .height = 1,
+      .stride = 4,
+      .fourcc = HELIX_FOURCC_BGRX};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (!say (self, message,
+          helix_pack_frame (message, 2, &frame, NULL, sizeof pixel))
+      || !say (self, pixel, sizeof pixel))
+    return FALSE;
+  frame.width = frame.height = 8000;
+  frame.stride = frame.width * 4;
+  return say (self, message, helix_pack_frame (message, 1, &frame, NULL, 0));
+}
+
+static gboolean
+refuse (ToolPeer *self, guint8 type, const gchar *text)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  return say (self, message,
+      helix_pack_error (message, 0, HELIX_ERROR_UNSUPPORTED, type, text));
+}
+
 static gboolean
 answer_hello (ToolPeer *self)
 {
@@ -242,11 +276,15 @@ answer (ToolPeer *self)
     case HELIX_HELLO:
       return answer_hello (self);
     case HELIX_LIST:
-      if (self->kind == PEER_SHIM_OLD)
-        return say (self, message,
-            helix_pack_error (message, 0, HELIX_ERROR_UNSUPPORTED, HELIX_LIST,
-                "what is that?"));
+      if (self->kind == PEER_SHIM_OLD
+          || (self->kind == PEER_STREAM_FICKLE && self->lists++ > 0))
+        return refuse (self, HELIX_LIST, "what is that?");
       return say_status (self);
+    case HELIX_SET_SCANOUT:
+      return self->kind != PEER_SHIM_STUBBORN
+          || refuse (self, HELIX_SET_SCANOUT, "no monitors here");
+    case HELIX_SUBSCRIBE:
+      return self->kind != PEER_SHIM_SWAPS || say_swapped_frames (self);
     default:
       return TRUE;
   }
@@ -256,6 +294,7 @@ static void
 serve_speaker (ToolPeer *self)
 {
   helix_reader_init (&self->reader);
+  self->lists = 0;
   while (wait_for (self, self->fd, POLLIN)) {
     uint8_t *ptr;
     size_t len;
