@@ -16,7 +16,8 @@
 #define MAX_HZ 1000
 
 /* After a first change, for the guest's last word: compositors set another
- * mode first, or none for a moment. */
+ * mode first, or none for a moment. Also for a refusal, where nothing has to
+ * change. */
 #define SETTLE_NS (NS_PER_S / 2)
 
 typedef struct {
@@ -77,7 +78,11 @@ static gboolean
 ask (HelixHop *hop, const Options *options, GError **error)
 {
   const struct helix_set_scanout *set = &options->set;
-  guint64 end = helix_now_ns () + (guint64) options->timeout * NS_PER_S;
+  /* What it shows says nothing about the monitor: one that nobody reacted to
+   * is to be plugged out all the same. */
+  gboolean already = is_as_wanted (hop, set);
+  guint64 end = helix_now_ns ()
+      + (already ? SETTLE_NS : (guint64) options->timeout * NS_PER_S);
   struct helix_scanout before = hop->scanouts[set->scanout];
   gchar text[HELIX_MAX_TEXT + 1];
   guint8 message[HELIX_MAX_MESSAGE];
@@ -87,7 +92,7 @@ ask (HelixHop *hop, const Options *options, GError **error)
   if (!helix_hop_send (
           hop, message, helix_pack_set_scanout (message, set), end, error))
     return FALSE;
-  while (!is_as_wanted (hop, set) && helix_now_ns () < end) {
+  while ((already || !is_as_wanted (hop, set)) && helix_now_ns () < end) {
     g_autoptr (GError) mine = NULL;
 
     if (!helix_hop_next (hop, end, &mine)) {
@@ -177,7 +182,7 @@ run (const Options *options)
   }
   /* Behind its answer every scanout is known. */
   good = helix_hop_list (hop, &listing, deadline, &error)
-      && (is_as_wanted (hop, &options->set) || ask (hop, options, &error));
+      && ask (hop, options, &error);
   helix_hop_listing_clear (&listing);
   if (!good) {
     helix_tool_complain ("scanout", "%s: %s", path, error->message);

@@ -156,6 +156,19 @@ GST_START_TEST (test_scanout_ignored)
 }
 GST_END_TEST;
 
+/* What shows nothing may have a monitor all the same, which nobody reacted
+ * to: it is plugged out, not taken for done. */
+GST_START_TEST (test_scanout_asks_always)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_STUBBORN, tool_socket);
+  g_autoptr (ToolRun) run = tool_run ("scanout 1 off --socket=%s", tool_socket);
+
+  tool_expect_end (run, 1, TOOL_HEALTHY_S);
+  expect_text (run, "no monitors here");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* ---- snapshot ---- */
 
 GST_START_TEST (test_snapshot)
@@ -350,6 +363,7 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_list);
   tcase_add_test (tc, test_scanout);
   tcase_add_test (tc, test_scanout_ignored);
+  tcase_add_test (tc, test_scanout_asks_always);
   tcase_add_test (tc, test_snapshot);
   tcase_add_test (tc, test_snapshot_nowhere);
   tcase_add_test (tc, test_snapshot_into_fifo);
