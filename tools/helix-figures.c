@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-figures.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "helix-protocol.h"
@@ -167,6 +168,10 @@ helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
 {
   gdouble rate = helix_figures_rate (self);
   gboolean known = self->latency.count > 0;
+  /* NaN is null. */
+  gdouble p50 = known ? latency_ms (self, 50) : NAN;
+  gdouble p95 = known ? latency_ms (self, 95) : NAN;
+  gdouble p99 = known ? latency_ms (self, 99) : NAN;
 
   helix_json_double (json, "seconds", helix_figures_seconds (self));
   helix_json_uint (json, "units", self->units);
@@ -185,12 +190,10 @@ helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
   helix_json_uint (json, "gaps_200_ms", self->gaps[2]);
   helix_json_object (json, "latency_ms");
   helix_json_uint (json, "count", self->latency.count);
-  if (known) {
-    helix_json_double (json, "p50", latency_ms (self, 50));
-    helix_json_double (json, "p95", latency_ms (self, 95));
-    helix_json_double (json, "p99", latency_ms (self, 99));
-    helix_json_ms (json, "max", self->latency.max);
-  }
+  helix_json_double (json, "p50", p50);
+  helix_json_double (json, "p95", p95);
+  helix_json_double (json, "p99", p99);
+  helix_json_ms (json, "max", known ? self->latency.max : HELIX_NONE64);
   helix_json_end_object (json);
   helix_json_double (json, "target", target);
   helix_json_double (json, "percent", 100 * rate / target);

@@ -51,11 +51,12 @@ static void
 list_json (const HelixVm *vm, const HelixHop *hop, const GError *error,
     HelixJson *json)
 {
+  gint64 pid = hop != NULL && hop->welcome.pid > 0 ? (gint64) hop->welcome.pid
+                                                   : (gint64) vm->pid;
+
   helix_json_object (json, NULL);
   helix_json_text (json, "socket", vm->path);
-  helix_json_int (json, "pid",
-      hop != NULL && hop->welcome.pid > 0 ? (gint64) hop->welcome.pid
-                                          : (gint64) vm->pid);
+  helix_json_known (json, "pid", pid > 0 ? (guint64) pid : HELIX_NONE64);
   helix_json_text (json, "name", hop != NULL ? hop->name : NULL);
   helix_json_text (json, "error", hop != NULL ? NULL : error->message);
   helix_json_array (json, "scanouts");

@@ -79,6 +79,18 @@ helix_tool_options (const gchar *command, const gchar *words,
   return TRUE;
 }
 
+/* What could not be written is not done. */
+static gint
+finish (gint status)
+{
+  gboolean lost = fflush (stdout) != 0 || ferror (stdout);
+
+  if (status != HELIX_EXIT_GOOD || !lost)
+    return status;
+  fprintf (stderr, "helix: cannot write to standard output\n");
+  return HELIX_EXIT_FAILED;
+}
+
 gint
 main (gint argc, gchar **argv)
 {
@@ -101,7 +113,7 @@ main (gint argc, gchar **argv)
   }
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
     if (strcmp (argv[1], commands[i].name) == 0)
-      return commands[i].run (argc - 1, argv + 1);
+      return finish (commands[i].run (argc - 1, argv + 1));
   fprintf (stderr, "helix: there is no command '%s'\n\n", argv[1]);
   print_help (stderr);
   return HELIX_EXIT_USAGE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
+#include <string.h>
 
 #include "helix-figures.h"
 #include "helix-protocol.h"
@@ -75,6 +76,11 @@ GST_START_TEST (test_nothing)
   helix_figures_json (figures, 60, json);
   helix_json_end_object (json);
   fail_unless (json_is_valid (json->text->str), "%s", json->text->str);
+  fail_unless (strstr (json->text->str,
+                   "\"count\": 0, \"p50\": null, \"p95\": null, "
+                   "\"p99\": null, \"max\": null")
+          != NULL,
+      "%s", json->text->str);
 }
 GST_END_TEST;
 

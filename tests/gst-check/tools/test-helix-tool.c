@@ -91,6 +91,7 @@ GST_START_TEST (test_list)
 {
   g_autofree gchar *other = g_strconcat (tool_folder, "/other.sock", NULL);
   g_autoptr (ToolRun) none = tool_run ("list");
+  g_autoptr (ToolRun) gone = tool_run ("list --json --socket=%s", other);
   g_autoptr (ToolRun) both = NULL;
   g_autoptr (ToolRun) json = NULL;
   g_autoptr (ToolRun) stopped = NULL;
@@ -98,6 +99,8 @@ GST_START_TEST (test_list)
 
   tool_expect_end (none, 1, TOOL_HEALTHY_S);
   expect_text (none, "no VM that exports its screen was found");
+  tool_expect_end (gone, 1, TOOL_HEALTHY_S);
+  expect_value (gone, "pid", "null");
   a = tool_sim_new (tool_socket, "");
   b = tool_sim_new (other, "--scanouts=2");
   both = tool_run ("list");
@@ -263,6 +266,25 @@ GST_START_TEST (test_snapshot_without_pixels)
 }
 GST_END_TEST;
 
+/* What nobody can read is not done. */
+GST_START_TEST (test_full_disk)
+{
+  g_autofree gchar *arguments = NULL;
+  g_autoptr (ToolRun) run = NULL;
+  ToolChild *sim;
+
+  if (access ("/dev/full", W_OK) < 0)
+    return; /* Linux has it */
+  sim = tool_sim_new (tool_socket, "");
+  arguments =
+      g_strdup_printf ("-c '%s list >/dev/full'", g_getenv ("HELIX_TOOL"));
+  run = tool_run_as ("/bin/sh", NULL, 0, arguments);
+  tool_expect_end (run, 1, TOOL_HEALTHY_S);
+  expect_text (run, "cannot write to standard output");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
 /* ---- top, bench ---- */
 
 GST_START_TEST (test_stream)
@@ -368,6 +390,7 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_snapshot_nowhere);
   tcase_add_test (tc, test_snapshot_into_fifo);
   tcase_add_test (tc, test_snapshot_without_pixels);
+  tcase_add_test (tc, test_full_disk);
   tcase_add_test (tc, test_stream);
   tcase_add_test (tc, test_bench_without);
   tcase_add_test (tc, test_doctor_json);
