@@ -513,8 +513,8 @@ check_pipeline (const HelixHop *hop, const HelixHopListing *before,
     if (client->info.scanout == HELIX_NONE32 && client->info.resource_id == 0)
       idle++;
     else
-      judge_watcher (
-          hop, client, helix_hop_listing_find (before, client), watch, report);
+      judge_watcher (hop, client,
+          helix_hop_listing_find (before, after, client), watch, report);
   }
   if (helix_report_knows (report, HELIX_HOP_PIPELINE))
     return;

@@ -14,6 +14,9 @@
 /* BYE is a courtesy: a peer that takes nothing must not delay our end. */
 #define BYE_NS (50 * NS_PER_MS)
 
+/* Connections of one process that are further apart are two. */
+#define SAME_NS (10 * NS_PER_MS)
+
 GQuark
 helix_hop_error_quark (void)
 {
@@ -434,20 +437,36 @@ helix_hop_listing_clear (HelixHopListing *listing)
   memset (listing, 0, sizeof *listing);
 }
 
-const HelixHopClient *
-helix_hop_listing_find (
-    const HelixHopListing *before, const HelixHopClient *client)
+/* When it connected, on the clock of the server's uptime: every listing says
+ * the same. */
+static guint64
+born (const HelixHopListing *listing, const HelixHopClient *client)
 {
+  return listing->status.uptime_ns - client->info.connected_ns;
+}
+
+const HelixHopClient *
+helix_hop_listing_find (const HelixHopListing *before,
+    const HelixHopListing *now, const HelixHopClient *client)
+{
+  const HelixHopClient *found = NULL;
+  guint64 then = born (now, client), least = SAME_NS;
+
   for (guint i = 0; before->clients != NULL && i < before->clients->len; i++) {
     const HelixHopClient *old =
         &g_array_index (before->clients, HelixHopClient, i);
+    guint64 apart = born (before, old) - then;
 
-    if (old->info.pid == client->info.pid
-        && old->info.connected_ns <= client->info.connected_ns
-        && g_str_equal (old->name, client->name))
-      return old;
+    /* Either way round; a server may say what it likes. */
+    apart = MIN (apart, 0 - apart);
+    /* One process may have several of the same name. */
+    if (old->info.pid == client->info.pid && apart < least
+        && g_str_equal (old->name, client->name)) {
+      found = old;
+      least = apart;
+    }
   }
-  return NULL;
+  return found;
 }
 
 gboolean

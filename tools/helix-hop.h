@@ -95,9 +95,9 @@ gboolean helix_hop_hello (HelixHop *self, enum helix_role role,
 gboolean helix_hop_list (
     HelixHop *self, HelixHopListing *listing, guint64 deadline, GError **error);
 void helix_hop_listing_clear (HelixHopListing *listing);
-/* The same client in an earlier listing of that server, or NULL. */
-const HelixHopClient *helix_hop_listing_find (
-    const HelixHopListing *before, const HelixHopClient *client);
+/* A client of the listing `now` in an earlier one of that server, or NULL. */
+const HelixHopClient *helix_hop_listing_find (const HelixHopListing *before,
+    const HelixHopListing *now, const HelixHopClient *client);
 /* Whether that scanout is known to show something. */
 gboolean helix_hop_scanout_on (const HelixHop *self, guint index);
 /* Sends a stamped PING; what comes back goes into `clock`. */

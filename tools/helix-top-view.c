@@ -18,7 +18,8 @@ rate_of (const HelixTopServer *self, guint64 before, guint64 now)
 static gdouble
 client_rate (const HelixTopServer *self, const HelixHopClient *client)
 {
-  const HelixHopClient *before = helix_hop_listing_find (&self->before, client);
+  const HelixHopClient *before =
+      helix_hop_listing_find (&self->before, &self->now, client);
 
   if (before == NULL)
     return -1;

@@ -189,6 +189,45 @@ GST_START_TEST (test_endless_list)
 }
 GST_END_TEST;
 
+static void
+add_client (HelixHopListing *listing, guint64 connected, guint64 frames)
+{
+  HelixHopClient client = {
+      .info = {.pid = 7, .connected_ns = connected, .frames = frames},
+      .name = "helixqemusrc"};
+
+  g_array_append_val (listing->clients, client);
+}
+
+/* Two elements of one process, connected at almost the same time; one more
+ * came between the listings. */
+GST_START_TEST (test_same_client)
+{
+  HelixHopListing before = {.status = {.uptime_ns = 5000 * MS}},
+                  now = {.status = {.uptime_ns = 6000 * MS}};
+  const HelixHopClient *client;
+
+  before.clients = g_array_new (FALSE, FALSE, sizeof *client);
+  now.clients = g_array_new (FALSE, FALSE, sizeof *client);
+  add_client (&before, 1001 * MS, 100);
+  add_client (&before, 1000 * MS, 60);
+  add_client (&now, 2001 * MS, 200);
+  add_client (&now, 2000 * MS, 120);
+  add_client (&now, 500 * MS, 30);
+  for (guint i = 0; i < 2; i++) {
+    client = helix_hop_listing_find (
+        &before, &now, &g_array_index (now.clients, HelixHopClient, i));
+    fail_unless (
+        client == &g_array_index (before.clients, HelixHopClient, i), "%u", i);
+  }
+  fail_unless (helix_hop_listing_find (&before, &now,
+                   &g_array_index (now.clients, HelixHopClient, 2))
+      == NULL);
+  helix_hop_listing_clear (&before);
+  helix_hop_listing_clear (&now);
+}
+GST_END_TEST;
+
 /* A serial line: what is left of a session before does not disturb. */
 GST_START_TEST (test_serial)
 {
@@ -252,6 +291,7 @@ helix_hop_suite (void)
   tcase_add_loop_test (tc, test_peers, 0, G_N_ELEMENTS (peers));
   tcase_add_test (tc, test_half_a_message);
   tcase_add_test (tc, test_endless_list);
+  tcase_add_test (tc, test_same_client);
   tcase_add_test (tc, test_serial);
   return s;
 }
