@@ -492,11 +492,25 @@ judge_watcher (const HelixHop *hop, const HelixHopClient *client,
   helix_json_uint (f->facts, "frames", info->frames);
 }
 
+/* All may be well with those who watch, but it is the wrong picture. */
 static void
-check_pipeline (const HelixHop *hop, const HelixHopListing *before,
-    const HelixHopListing *after, const HelixWatch *watch, HelixReport *report)
+explain_other_scanout (const HelixDoctor *self, HelixReport *report)
 {
-  guint idle = 0;
+  HelixFinding *f = helix_report_add (report, HELIX_HOP_PIPELINE,
+      HELIX_VERDICT_FAIL, "no host pipeline watches scanout %d", self->scanout);
+
+  helix_finding_because (f, "those that there are watch another one");
+  helix_finding_remedy (f,
+      "Set scanout=%d of helixqemusrc, or of helixsrc in the guest",
+      self->scanout);
+}
+
+static void
+check_pipeline (const HelixDoctor *self, const HelixHop *hop,
+    const HelixHopListing *before, const HelixHopListing *after,
+    const HelixWatch *watch, HelixReport *report)
+{
+  guint idle = 0, meant = 0;
   HelixFinding *f;
 
   if (after->clients == NULL) {
@@ -515,9 +529,17 @@ check_pipeline (const HelixHop *hop, const HelixHopListing *before,
     else
       judge_watcher (hop, client,
           helix_hop_listing_find (before, after, client), watch, report);
+    /* What a resource is shown on, its owner knows. */
+    if (client->info.scanout == (guint32) self->scanout
+        || (client->info.scanout == HELIX_NONE32
+            && client->info.resource_id != 0))
+      meant++;
   }
-  if (helix_report_knows (report, HELIX_HOP_PIPELINE))
+  if (helix_report_knows (report, HELIX_HOP_PIPELINE)) {
+    if (self->scanout >= 0 && meant == 0)
+      explain_other_scanout (self, report);
     return;
+  }
   f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_FAIL,
       "no host pipeline watches this VM");
   helix_finding_because (f,
@@ -567,7 +589,7 @@ helix_doctor_frames (const HelixDoctor *self, HelixReport *report)
     g_clear_error (&error);
   }
   if (helix_hop_list (hop, &after, helix_doctor_soon (self), &error))
-    check_pipeline (hop, &before, &after, &watch, report);
+    check_pipeline (self, hop, &before, &after, &watch, report);
 
 out:
   helix_hop_listing_clear (&before);

@@ -312,6 +312,25 @@ GST_START_TEST (test_pipeline_on_dead_scanout)
 }
 GST_END_TEST;
 
+/* All is well, but for the picture: it is not the one that is meant. */
+GST_START_TEST (test_pipeline_on_other_scanout)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
+  GstElement *pipeline = pipeline_play (pipeline_launch (
+      "helixqemusrc socket-path=%s scanout=0 ! fakesink", tool_socket));
+  g_autoptr (ToolRun) ready = tool_await ("OK", "pipeline", "doctor -n 0");
+  g_autoptr (ToolRun) run = tool_run ("doctor -n 1");
+
+  tool_expect (ready, "OK", "pipeline", "watches scanout 0");
+  fail_if (strstr (ready->out, "no host pipeline") != NULL, "%s", ready->out);
+  tool_expect_end (run, 19, TOOL_HEALTHY_S);
+  tool_expect (run, "FAIL", "pipeline", "no host pipeline watches scanout 1");
+  tool_expect (run, "FAIL", "pipeline", "Set scanout=1 of helixqemusrc");
+  pipeline_end (pipeline);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_pipeline_stopped)
 {
   const gchar *launch = g_getenv ("GST_LAUNCH");
@@ -403,6 +422,7 @@ helix_doctor_frames_suite (void)
   tcase_add_test (tc, test_still_screen);
   tcase_add_test (tc, test_shim_without_list);
   tcase_add_test (tc, test_pipeline_on_dead_scanout);
+  tcase_add_test (tc, test_pipeline_on_other_scanout);
   tcase_add_test (tc, test_pipeline_stopped);
   tcase_add_test (tc, test_no_encoder);
   tcase_add_test (tc, test_no_plugin);
