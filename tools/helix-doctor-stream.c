@@ -40,6 +40,20 @@ pause_until (HelixHop *hop, guint64 until, GError **error)
   return TRUE;
 }
 
+/* LIST once more. FALSE: the connection is lost, or of no use any more. */
+static gboolean
+look (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
+    GError **error)
+{
+  if (!helix_hop_list (hop, listing, helix_doctor_soon (self), error))
+    return FALSE;
+  if (listing->clients != NULL)
+    return TRUE;
+  g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+      "it answered LIST once, and now refuses");
+  return FALSE;
+}
+
 /* Asks for a keyframe and waits for a unit. *took in ns, NONE64 = none came.
  * FALSE: the connection is lost. */
 static gboolean
@@ -58,7 +72,7 @@ provoke (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
     return FALSE;
   while (helix_now_ns () < end) {
     if (!pause_until (hop, helix_now_ns () + LOOK_NS, error)
-        || !helix_hop_list (hop, listing, helix_doctor_soon (self), error))
+        || !look (self, hop, listing, error))
       return FALSE;
     if (listing->status.frames > before) {
       *took = helix_now_ns () - began;
@@ -131,7 +145,7 @@ check_units (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
     return FALSE;
   }
   if (!pause_until (hop, MIN (first.taken_ns + GAP_NS, self->deadline), &error)
-      || !helix_hop_list (hop, listing, helix_doctor_soon (self), &error))
+      || !look (self, hop, listing, &error))
     goto failed;
   if (listing->status.last_ns > FRESH_NS
       && listing->status.frames == first.status.frames

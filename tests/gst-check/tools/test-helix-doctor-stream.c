@@ -198,6 +198,7 @@ static const struct {
     {PEER_STREAM_EMPTY, "host", 10, "FAIL", "units", "none has come since"},
     {PEER_STREAM_STUCK, "host", 10, "FAIL", "units", "the last one came 9.0 s"},
     {PEER_STREAM_LONELY, "host", 10, "FAIL", "guest", "no guest is connected"},
+    {PEER_STREAM_FICKLE, "host", 10, "FAIL", "units", "and now refuses"},
     {PEER_STREAM_UNHEARD, "host", 10, "FAIL", "guest", "receives nothing"},
 };
 
