@@ -7,9 +7,9 @@
 #include "helix-figures.h"
 #include "helix-hop.h"
 #include "helix-platform.h"
-#include "helix-side.h"
 #include "helix-tool.h"
 #include "helix-transport.h"
+#include "helix-vms.h"
 
 #define NS_PER_S G_GUINT64_CONSTANT (1000000000)
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
@@ -197,7 +197,7 @@ run (const Options *options)
   gint status = HELIX_EXIT_FAILED;
 
   if (address == NULL)
-    address = helix_side_address (helix_side_detect ("/", &why));
+    address = helix_side_address (helix_vms_side (NULL, "/", &why));
   self.hop = hop = join (address, options->token, &error);
   if (hop != NULL && receive (&self, (guint) options->seconds, &error)) {
     report (&self, options, address);

@@ -221,19 +221,11 @@ walk_all (HelixDoctor *doctor, HelixReport *report)
 static HelixSide
 find_side (const Options *options, gchar **why)
 {
-  g_autoptr (HelixVms) vms = NULL;
-
   if (options->host || options->guest) {
     *why = g_strdup ("as told");
     return options->host ? HELIX_SIDE_HOST : HELIX_SIDE_GUEST;
   }
-  vms = helix_vms_find (options->socket);
-  if (vms->vms->len > 0) {
-    *why = g_strdup (
-        vms->given ? "a VM's socket was named" : "there is a VM's socket");
-    return HELIX_SIDE_HOST;
-  }
-  return helix_side_detect ("/", why);
+  return helix_vms_side (options->socket, "/", why);
 }
 
 static void

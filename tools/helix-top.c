@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-side.h"
 #include "helix-tool.h"
 #include "helix-top.h"
 #include "helix-transport.h"
@@ -163,9 +162,7 @@ run (const Options *options)
   guint64 next = helix_now_ns ();
 
   if (address == NULL)
-    address = helix_side_address (options->socket != NULL
-            ? HELIX_SIDE_HOST
-            : helix_side_detect ("/", &why));
+    address = helix_side_address (helix_vms_side (options->socket, "/", &why));
   for (guint round = 0;; round++) {
     guint64 now;
 

@@ -79,6 +79,18 @@ helix_vms_free (HelixVms *self)
   g_free (self);
 }
 
+HelixSide
+helix_vms_side (const gchar *wanted, const gchar *root, gchar **why)
+{
+  g_autoptr (HelixVms) vms = helix_vms_find (wanted);
+
+  if (vms->vms->len == 0)
+    return helix_side_detect (root, why);
+  *why = g_strdup (
+      vms->given ? "a VM's socket was named" : "there is a VM's socket");
+  return HELIX_SIDE_HOST;
+}
+
 const HelixVm *
 helix_vms_only (const HelixVms *self, GError **error)
 {

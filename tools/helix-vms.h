@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "helix-hop.h"
+#include "helix-side.h"
 
 G_BEGIN_DECLS
 
@@ -27,6 +28,10 @@ typedef struct {
  * (helix-vm-places.h). */
 HelixVms *helix_vms_find (const gchar *wanted);
 void helix_vms_free (HelixVms *self);
+
+/* Where this runs, as all commands see it: a VM's socket makes a host, else
+ * helix_side_detect () decides. */
+HelixSide helix_vms_side (const gchar *wanted, const gchar *root, gchar **why);
 
 /* The one VM there is, or NULL and an error that names the choice. */
 const HelixVm *helix_vms_only (const HelixVms *self, GError **error);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
+#include <signal.h>
 #include <string.h>
 
 #include "helix-side.h"
+#include "helix-vms.h"
 #include "tool-run.h"
 
 /* A file below the test's folder, with the folders that lead to it. */
@@ -57,6 +59,24 @@ GST_START_TEST (test_port)
 }
 GST_END_TEST;
 
+/* A host may be a guest itself: what it serves says which one is meant. */
+GST_START_TEST (test_vm_in_guest)
+{
+  g_autofree gchar *why = NULL;
+  g_autofree gchar *why_guest = NULL;
+  ToolChild *sim;
+
+  put ("dev/virtio-ports/org.helix.stream", "");
+  fail_unless_equals_int (
+      helix_vms_side (NULL, tool_folder, &why_guest), HELIX_SIDE_GUEST);
+  sim = tool_sim_new (tool_socket, "");
+  fail_unless_equals_int (
+      helix_vms_side (NULL, tool_folder, &why), HELIX_SIDE_HOST);
+  fail_unless_equals_string (why, "there is a VM's socket");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_address)
 {
   g_autofree gchar *set = helix_side_address (HELIX_SIDE_GUEST);
@@ -84,6 +104,7 @@ helix_side_suite (void)
   tcase_add_test (tc, test_cloud);
   tcase_add_test (tc, test_gpu);
   tcase_add_test (tc, test_port);
+  tcase_add_test (tc, test_vm_in_guest);
   tcase_add_test (tc, test_address);
   return s;
 }
