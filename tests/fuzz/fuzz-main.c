@@ -3,9 +3,9 @@
  * Runs a fuzz target over files, for compilers without libFuzzer and as a
  * plain test:
  *
- *   fuzz-reader-run FILE|FOLDER...            each file once
- *   fuzz-reader-run --random N FILE|FOLDER... then N inputs made from them
- *   fuzz-reader-run --write FOLDER FILE|...   writes them as seeds
+ *   fuzz-TARGET-run FILE|FOLDER...            each file once
+ *   fuzz-TARGET-run --random N FILE|FOLDER... then N inputs made from them
+ *   fuzz-TARGET-run --write FOLDER FILE|...   writes them as seeds
  *
  * A .hex file of protocol/vectors becomes one input for each mode of
  * fuzz-reader.c, any other file is one input as it is. A line on standard

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The shim with a client that says anything at any time, while the screen
+ * does what a guest may do. Both of the shim's threads are this one, a turn
+ * at a time; each byte of the input chooses a deed: see deed ().
+ *
+ * One shim serves all inputs. After each the client is gone, and so must be
+ * all that it had.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include "fuzz-input.h"
+#include "helix-platform.h"
+#include "helix-poll-loop.h"
+#include "helix-shim.h"
+
+#define SCANOUTS 3
+#define RESOURCES 4 /* ids 1.. */
+#define MOST_TURNS 1000
+
+static const struct fuzz_type to_shim[] = {
+    {HELIX_PING, sizeof (struct helix_ping) / 4},
+    {HELIX_PONG, sizeof (struct helix_pong) / 4},
+    {HELIX_HELLO, sizeof (struct helix_hello) / 4},
+    {HELIX_BYE, sizeof (struct helix_bye) / 4}, {HELIX_LIST, 0},
+    {HELIX_ERROR, sizeof (struct helix_error) / 4},
+    {HELIX_SUBSCRIBE, sizeof (struct helix_subscribe) / 4},
+    {HELIX_UNSUBSCRIBE, 0}, {HELIX_RELEASE, sizeof (struct helix_release) / 4},
+    {HELIX_SET_SCANOUT, sizeof (struct helix_set_scanout) / 4},
+    {HELIX_SHOW, sizeof (struct helix_show) / 4},
+    {HELIX_CONFIG, sizeof (struct helix_config) / 4},
+    {HELIX_FRAME, sizeof (struct helix_frame) / 4}, {0x7f, 1}};
+
+/* Sizes of resources; 0: it is gone, and must not be read. */
+static struct {
+  uint32_t width, height;
+} resources[RESOURCES + 1];
+
+static struct helix_shim *shim;
+static struct helix_poll_loop *io, *display;
+static gchar *path;
+static int peer = -1;
+
+/* ---- the tables of functions ---- */
+
+static bool
+read_pixels (void *opaque, const struct helix_surface *surface,
+    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+{
+  uint32_t id = surface->resource_id;
+
+  MUST (id > 0 && id <= RESOURCES && resources[id].width > 0);
+  MUST ((uint64_t) box->x + box->width <= resources[id].width);
+  MUST ((uint64_t) box->y + box->height <= resources[id].height);
+  MUST (box->width > 0 && box->height > 0 && stride >= box->width * 4);
+  if (id == RESOURCES) {
+    *why = "this one cannot be read";
+    return false;
+  }
+  for (uint32_t y = 0; y < box->height; y++)
+    memset ((uint8_t *) dst + (size_t) y * stride, (int) id,
+        (size_t) box->width * 4);
+  return true;
+}
+
+static bool
+get_resource (void *opaque, uint32_t id, struct helix_surface *surface)
+{
+  if (id == 0 || id > RESOURCES || resources[id].width == 0)
+    return false;
+  memset (surface, 0, sizeof *surface);
+  surface->resource_id = id;
+  surface->rect.width = resources[id].width;
+  surface->rect.height = resources[id].height;
+  surface->fourcc = HELIX_FOURCC_BGRX;
+  return true;
+}
+
+static bool
+set_scanout (
+    void *opaque, const struct helix_set_scanout *set, const char **why)
+{
+  MUST (set->scanout < SCANOUTS);
+  *why = "one in two is refused";
+  return set->width & 1;
+}
+
+static void
+take_log (void *opaque, enum helix_log_level level, const char *line)
+{
+  MUST (strlen (line) < 4096);
+}
+
+static void
+watch (void *loop, int fd, void (*readable) (void *opaque),
+    void (*writable) (void *opaque), void *opaque)
+{
+  helix_poll_loop_watch (io, fd, readable, writable, opaque);
+}
+
+static void
+io_timer (void *loop, uint64_t deadline_ns)
+{
+  helix_poll_loop_timer (io, deadline_ns);
+}
+
+static void
+wake_io (void *loop)
+{
+  helix_poll_loop_wake (io);
+}
+
+static void
+wake_display (void *loop)
+{
+  helix_poll_loop_wake (display);
+}
+
+static void
+display_timer (void *loop, uint64_t deadline_ns)
+{
+  helix_poll_loop_timer (display, deadline_ns);
+}
+
+static void
+run_io (void *opaque)
+{
+  helix_shim_io_run (shim);
+}
+
+static void
+run_display (void *opaque)
+{
+  helix_shim_display_run (shim);
+}
+
+/* ---- life ---- */
+
+static void
+turn (unsigned count)
+{
+  while (count-- > 0) {
+    helix_poll_loop_once (io, 0);
+    helix_poll_loop_once (display, 0);
+  }
+}
+
+static void
+clean_up (void)
+{
+  gchar *folder = g_path_get_dirname (path);
+  gchar *lock = g_strconcat (path, ".lock", NULL);
+  gchar *registry = g_build_filename (folder, "gst-helix", NULL);
+
+  helix_shim_io_stop (shim);
+  helix_shim_free (shim);
+  g_unlink (lock);
+  g_rmdir (registry);
+  g_rmdir (folder);
+  g_free (registry);
+  g_free (lock);
+  g_free (folder);
+  g_free (path);
+}
+
+static void
+start (void)
+{
+  static const struct helix_display_ops display_ops = {.read = read_pixels,
+      .resource = get_resource,
+      .set_scanout = set_scanout,
+      .log = take_log};
+  static const struct helix_loop_ops loop_ops = {
+      watch, io_timer, wake_io, wake_display, display_timer};
+  struct helix_shim_config config = {.name = "fuzz",
+      .scanouts = SCANOUTS,
+      .scanout_mask = 0xffff,
+      .slots = 3,
+      .max_clients = 2};
+  gchar *folder = g_dir_make_tmp ("helix-fuzz-XXXXXX", NULL);
+  char *error = NULL;
+
+  MUST (folder != NULL);
+  g_setenv ("XDG_RUNTIME_DIR", folder, TRUE);
+  path = g_build_filename (folder, "helix.sock", NULL);
+  g_free (folder);
+  config.path = path;
+  io = helix_poll_loop_new (run_io, NULL);
+  display = helix_poll_loop_new (run_display, NULL);
+  shim = helix_shim_new (&config, &display_ops, NULL, &loop_ops, NULL);
+  if (!helix_shim_listen (shim, &error)) {
+    fprintf (stderr, "%s\n", error);
+    abort ();
+  }
+  atexit (clean_up);
+}
+
+static void
+connect_peer (void)
+{
+  if (peer >= 0)
+    close (peer);
+  turn (1); /* or the queue of connections gets full */
+  peer = helix_socket (AF_UNIX);
+  MUST (peer >= 0 && helix_unix_connect (peer, path) == 0);
+}
+
+static void
+send_bytes (const uint8_t *bytes, size_t size)
+{
+  /* Whoever was thrown out comes again; what does not fit is lost. */
+  if (size > 0 && send (peer, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+      && errno != EAGAIN)
+    connect_peer ();
+}
+
+static void
+drain_peer (size_t most)
+{
+  uint8_t bytes[65536];
+
+  /* Descriptors that came along are closed by the kernel. */
+  while (most-- > 0 && recv (peer, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+    ;
+}
+
+/* ---- deeds ---- */
+
+static void
+say_hello (uint8_t how)
+{
+  const struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_FRAMES,
+      .features = how & 1,
+      .nonce = 7};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (message, helix_pack_hello (message, &hello, NULL, "fuzz"));
+}
+
+static void
+subscribe (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  const struct helix_subscribe wish = {
+      .scanout = how & 8 ? HELIX_NONE32 : how & 3,
+      .resource_id = how & 8 ? how & 7 : 0,
+      .rate_num = how >> 6,
+      .rate_den = 1,
+      .slots = (how >> 4) & 3 ? 2 + ((how >> 4) & 3) : 0,
+      .flags = how & 32 ? HELIX_SUBSCRIBE_CURSOR : 0};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (
+      message, helix_pack_subscribe (message, fuzz_byte (in) & 3, &wish));
+}
+
+static void
+release (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  const struct helix_release release = {.pool_id = how >> 3, .slot = how & 7};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (
+      message, helix_pack_release (message, fuzz_byte (in) & 3, &release));
+}
+
+static void
+show (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  const struct helix_show show = {how & 7, 0, HELIX_NONE64};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (message, helix_pack_show (message, (how >> 3) & 3, &show));
+}
+
+/* A resource comes, goes or is drawn on; whole, in part, or out of it. */
+static void
+touch_resource (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  uint32_t id = 1 + (how & 3);
+  struct helix_rect rect = {
+      fuzz_byte (in), fuzz_byte (in), fuzz_byte (in), fuzz_byte (in)};
+
+  if (how & 4) {
+    helix_shim_display_unref (shim, id);
+    resources[id].width = 0;
+  }
+  if (how & 8) {
+    if (resources[id].width > 0)
+      helix_shim_display_unref (shim, id);
+    resources[id].width = 1 + rect.width;
+    resources[id].height = 1 + rect.height;
+  }
+  if (resources[id].width > 0) {
+    rect.x %= resources[id].width;
+    rect.y %= resources[id].height;
+    rect.width = MIN (rect.width, resources[id].width - rect.x);
+    rect.height = MIN (rect.height, resources[id].height - rect.y);
+    helix_shim_display_flush (shim, id, &rect);
+  }
+}
+
+static void
+show_scanout (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  struct helix_surface surface;
+
+  if (!get_resource (NULL, 1 + ((how >> 2) & 3), &surface)) {
+    helix_shim_display_scanout (shim, how % SCANOUTS, NULL);
+    return;
+  }
+  if (how & 16)
+    surface.rect.width = (surface.rect.width + 1) / 2;
+  if (how & 32) {
+    surface.rect.y = surface.rect.height / 2;
+    surface.rect.height -= surface.rect.y;
+  }
+  surface.y_inverted = (how & 64) != 0;
+  helix_shim_display_scanout (shim, how % SCANOUTS, &surface);
+}
+
+static void
+move_cursor (struct fuzz_input *in)
+{
+  static const uint8_t pixels[64 * 64 * 4];
+  uint8_t how = fuzz_byte (in);
+  const struct helix_cursor_shape shape = {
+      1 + how % 64, 1 + how / 4, how % 64, 0, pixels};
+
+  helix_shim_display_cursor (shim, how % SCANOUTS, how & 4, how - 100,
+      100 - how, how & 8 ? &shape : NULL);
+}
+
+static void
+deed (struct fuzz_input *in)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  switch (fuzz_byte (in) % 13) {
+    case 0:
+      send_bytes (
+          message, fuzz_message (in, to_shim, G_N_ELEMENTS (to_shim), message));
+      break;
+    case 1:
+      send_bytes (message, fuzz_raw (in, message));
+      break;
+    case 2:
+      say_hello (fuzz_byte (in));
+      break;
+    case 3:
+      subscribe (in);
+      break;
+    case 4:
+      release (in);
+      break;
+    case 5:
+      touch_resource (in);
+      break;
+    case 6:
+      show_scanout (in);
+      break;
+    case 7:
+      move_cursor (in);
+      break;
+    case 8:
+      drain_peer (fuzz_byte (in));
+      break;
+    case 9:
+      turn (1 + fuzz_byte (in) % 8);
+      break;
+    case 10:
+      helix_shim_display_reset (shim);
+      memset (resources, 0, sizeof resources);
+      break;
+    case 11:
+      connect_peer ();
+      break;
+    case 12:
+      show (in);
+      break;
+  }
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  struct fuzz_input in = {data, size};
+  struct helix_shim_stats stats;
+  unsigned turns = 0;
+
+  if (shim == NULL)
+    start ();
+  for (uint32_t i = 1; i <= RESOURCES; i++)
+    resources[i].width = resources[i].height = 16 * i;
+  connect_peer ();
+  say_hello (1);
+  turn (2);
+  while (in.left > 0)
+    deed (&in);
+  close (peer);
+  peer = -1;
+  helix_shim_display_reset (shim);
+  memset (resources, 0, sizeof resources);
+  do {
+    MUST (turns++ < MOST_TURNS);
+    turn (1);
+    helix_shim_get_stats (shim, &stats);
+  } while (stats.clients > 0 || stats.subscriptions > 0);
+  return 0;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Both ends of the stream protocol, each with a peer that says anything at
+ * any time, reads when it likes and sleeps for hours.
+ *
+ * First byte: bit 0 = which end, bit 1 = a stream that outlives sessions
+ * (serial). Each further byte chooses a deed of the peer or of the program
+ * around: see deeds_at_host () and deeds_at_guest ().
+ */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gst/gst.h>
+
+#include "fuzz-input.h"
+#include "helix-platform.h"
+#include "helix-stream-link.h"
+#include "helix-stream-session.h"
+
+#define UNIT_BYTES 3000 /* of the units that are pushed */
+#define STEP_NS G_GUINT64_CONSTANT (100000000) /* 0 to 25.5 s in a step */
+
+static int pair[2]; /* ours, the peer's */
+static guint64 now, sequence;
+
+static void
+send_bytes (const uint8_t *bytes, size_t size)
+{
+  /* What does not fit is lost: half a message, as when a peer dies. */
+  if (size > 0)
+    MUST (send (pair[1], bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) != 0);
+}
+
+static void
+drain_peer (size_t most)
+{
+  uint8_t bytes[4096];
+
+  while (most-- > 0 && recv (pair[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+    ;
+}
+
+static void
+open_pair (void)
+{
+  int size = 8192;
+
+  gst_init (NULL, NULL);
+  MUST (socketpair (AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  MUST (helix_fd_prepare (pair[0]) == 0);
+  /* So that a peer that does not read is soon a full one. */
+  MUST (setsockopt (pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+  now = helix_now_ns ();
+  sequence = 0;
+}
+
+/* ---- the host's end ---- */
+
+static const struct fuzz_type to_host[] = {
+    {HELIX_PING, sizeof (struct helix_ping) / 4},
+    {HELIX_PONG, sizeof (struct helix_pong) / 4},
+    {HELIX_HELLO, sizeof (struct helix_hello) / 4},
+    {HELIX_BYE, sizeof (struct helix_bye) / 4}, {HELIX_LIST, 0},
+    {HELIX_ERROR, sizeof (struct helix_error) / 4},
+    {HELIX_SHOW, sizeof (struct helix_show) / 4},
+    {HELIX_KEYFRAME, sizeof (struct helix_keyframe) / 4},
+    {HELIX_CONFIG, sizeof (struct helix_config) / 4},
+    {HELIX_STATS, sizeof (struct helix_stats) / 4},
+    {HELIX_SUBSCRIBE, sizeof (struct helix_subscribe) / 4},
+    {HELIX_UNIT, sizeof (struct helix_unit) / 4}, {0x7f, 1}};
+
+static HelixStreamOutboxUnit *
+new_unit (gsize size)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
+  HelixStreamOutboxUnit *unit;
+
+  gst_buffer_memset (buffer, 0, 'u', size);
+  unit = helix_stream_outbox_unit_new (buffer);
+  gst_buffer_unref (buffer);
+  return unit;
+}
+
+static void
+push (HelixStreamSession *session, const HelixStreamSessionPolicy *policy,
+    guint8 flags)
+{
+  struct helix_caps caps = {.caps_id = 1u + (flags >> 7),
+      .codec = HELIX_CODEC_H264,
+      .width = 640,
+      .height = 480,
+      .rate_den = 1,
+      .par_num = 1,
+      .par_den = 1};
+  struct helix_unit head = {.sequence = ++sequence,
+      .flags = flags & 1 ? HELIX_UNIT_KEY : 0,
+      .caps_id = caps.caps_id,
+      .sent_ns = now};
+  HelixStreamOutboxUnit *unit = new_unit (UNIT_BYTES);
+
+  helix_stream_session_push (session, policy, unit, &head, &caps);
+  helix_stream_outbox_unit_unref (unit);
+}
+
+static void
+move_cursor (HelixStreamCursor *cursor, HelixStreamSession *session, guint8 how)
+{
+  cursor->known = TRUE;
+  cursor->head.x = how;
+  if (how & 1) {
+    if (cursor->shape != NULL)
+      helix_stream_outbox_unit_unref (cursor->shape);
+    cursor->shape = new_unit (8 * 8 * 4);
+    cursor->head.serial++;
+    cursor->head.width = cursor->head.height = 8;
+  }
+  session->cursor_due = TRUE;
+}
+
+/* As the server does after each turn; and what must hold after each. */
+static void
+look_at (HelixStreamSession *session)
+{
+  const struct helix_config *wish = &session->wish;
+
+  MUST (session->state <= HELIX_STREAM_SESSION_DEAD);
+  MUST (session->out.units <= HELIX_STREAM_SESSION_MAX_UNITS);
+  MUST (session->out.units <= 1
+      || session->out.bytes <= HELIX_STREAM_SESSION_MAX_BYTES);
+  MUST (strlen (session->name) <= HELIX_MAX_NAME);
+  MUST (session->state != HELIX_STREAM_SESSION_LIVE
+      || session->role == HELIX_ROLE_STREAM
+      || session->role == HELIX_ROLE_CONTROL);
+  MUST (!(wish->fields & HELIX_CONFIG_RATE) || wish->rate_den > 0);
+  session->wish.fields = 0;
+  session->show.resource_id = 0;
+  session->wants_list = session->needs_key = session->restarted = FALSE;
+  g_clear_error (&session->problem);
+}
+
+static void
+say_hello (guint8 role)
+{
+  const struct helix_hello hello = {
+      .version_min = 1, .version_max = 1, .role = role & 1 ? 2 : 3, .nonce = 7};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (message,
+      helix_pack_hello (message, &hello, role & 2 ? "secret" : NULL, "fuzz"));
+}
+
+static void
+deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
+    const HelixStreamSessionPolicy *policy, HelixStreamCursor *cursor)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  switch (fuzz_byte (in) % 9) {
+    case 0:
+      send_bytes (
+          message, fuzz_message (in, to_host, G_N_ELEMENTS (to_host), message));
+      break;
+    case 1:
+      send_bytes (message, fuzz_raw (in, message));
+      break;
+    case 2:
+      say_hello (fuzz_byte (in));
+      break;
+    case 3:
+      helix_stream_session_read (session, policy, now);
+      break;
+    case 4:
+      helix_stream_session_flush (session, 1 + 64u * fuzz_byte (in), now);
+      break;
+    case 5:
+      push (session, policy, fuzz_byte (in));
+      break;
+    case 6:
+      now += fuzz_byte (in) * STEP_NS;
+      helix_stream_session_tick (session, now);
+      break;
+    case 7:
+      drain_peer (fuzz_byte (in));
+      break;
+    case 8:
+      move_cursor (cursor, session, fuzz_byte (in));
+      break;
+  }
+}
+
+static void
+deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
+{
+  const HelixStreamSessionPolicy policy = {.token = how & 4 ? "secret" : NULL,
+      .full = (how & 8) != 0,
+      .control_full = (how & 16) != 0,
+      .recover = (how & 32) != 0};
+  HelixStreamCursor cursor = {FALSE};
+  HelixStreamSession *session =
+      helix_stream_session_new (1, pair[0], NULL, serial, &cursor, now);
+
+  while (in->left > 0 && session->state != HELIX_STREAM_SESSION_DEAD) {
+    deed_at_host (in, session, &policy, &cursor);
+    look_at (session);
+  }
+  helix_stream_session_bye (session, HELIX_BYE_CLOSING, now);
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  helix_stream_session_free (session);
+  if (cursor.shape != NULL)
+    helix_stream_outbox_unit_unref (cursor.shape);
+}
+
+/* ---- the guest's end ---- */
+
+static const struct fuzz_type to_guest[] = {
+    {HELIX_PING, sizeof (struct helix_ping) / 4},
+    {HELIX_PONG, sizeof (struct helix_pong) / 4},
+    {HELIX_WELCOME, sizeof (struct helix_welcome) / 4},
+    {HELIX_BYE, sizeof (struct helix_bye) / 4},
+    {HELIX_ERROR, sizeof (struct helix_error) / 4},
+    {HELIX_CAPS, sizeof (struct helix_caps) / 4},
+    {HELIX_UNIT, sizeof (struct helix_unit) / 4},
+    {HELIX_CURSOR, sizeof (struct helix_cursor) / 4},
+    {HELIX_STATUS, sizeof (struct helix_status) / 4},
+    {HELIX_FRAME, sizeof (struct helix_frame) / 4}, {0x7f, 1}};
+
+static void
+say_welcome (const HelixStreamLink *link)
+{
+  const struct helix_welcome welcome = {
+      .version = 1, .role = link->config.role, .nonce = link->nonce};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_bytes (message, helix_pack_welcome (message, &welcome, "fuzz"));
+}
+
+/* CAPS, and units that fit it or nearly so. */
+static void
+say_unit (struct fuzz_input *in)
+{
+  struct helix_caps caps = {.caps_id = 1,
+      .codec = HELIX_CODEC_H264,
+      .width = 640,
+      .height = 480,
+      .rate_den = 1,
+      .par_num = 1,
+      .par_den = 1};
+  guint8 flags = fuzz_byte (in), bulk[300] = {0};
+  struct helix_unit head = {.sequence = sequence += flags >> 6,
+      .flags = flags & 3,
+      .caps_id = 1,
+      .sent_ns = now};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  if (flags & 4)
+    send_bytes (message, helix_pack_caps (message, &caps));
+  send_bytes (message, helix_pack_unit (message, &head, sizeof bulk));
+  send_bytes (bulk, flags & 8 ? sizeof bulk : fuzz_byte (in));
+}
+
+static gboolean
+read_link (HelixStreamLink *link)
+{
+  switch (helix_stream_link_read (link)) {
+    case HELIX_STREAM_LINK_LOST:
+      return FALSE;
+    case HELIX_STREAM_LINK_UNIT:
+      MUST (link->buffer != NULL && link->live);
+      MUST (link->unit.caps_id == link->caps.caps_id);
+      gst_clear_buffer (&link->buffer);
+      link->discont = FALSE;
+      break;
+    case HELIX_STREAM_LINK_CURSOR:
+      MUST (link->cursor.scanout < HELIX_MAX_SCANOUTS);
+      MUST (link->buffer == NULL
+          || gst_buffer_get_size (link->buffer)
+              == (gsize) link->cursor.width * link->cursor.height * 4);
+      gst_clear_buffer (&link->buffer);
+      break;
+    case HELIX_STREAM_LINK_CAPS:
+      MUST (link->caps.caps_id != 0);
+      break;
+    case HELIX_STREAM_LINK_REFUSED:
+      MUST (strlen (link->refusal_text) <= HELIX_MAX_TEXT);
+      break;
+    default:
+      break;
+  }
+  return TRUE;
+}
+
+/* FALSE: the link is lost. */
+static gboolean
+deed_at_guest (struct fuzz_input *in, HelixStreamLink *link)
+{
+  const struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000000, .rate_den = 1};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  switch (fuzz_byte (in) % 9) {
+    case 0:
+      send_bytes (message,
+          fuzz_message (in, to_guest, G_N_ELEMENTS (to_guest), message));
+      break;
+    case 1:
+      send_bytes (message, fuzz_raw (in, message));
+      break;
+    case 2:
+      say_welcome (link);
+      break;
+    case 3:
+      for (guint i = fuzz_byte (in); i > 0; i--)
+        if (!read_link (link))
+          return FALSE;
+      break;
+    case 4:
+      helix_stream_link_flush (link);
+      break;
+    case 5:
+      say_unit (in);
+      break;
+    case 6:
+      now += fuzz_byte (in) * STEP_NS;
+      return helix_stream_link_tick (link, now, now) != 0;
+    case 7:
+      drain_peer (fuzz_byte (in));
+      break;
+    case 8:
+      helix_stream_link_ask (link, fuzz_byte (in) % 3, now);
+      helix_stream_link_config (link, &config);
+      helix_stream_link_show (link, 1 + fuzz_byte (in), now, now);
+      helix_stream_link_catch_up (link, now);
+      break;
+  }
+  return TRUE;
+}
+
+static void
+deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
+{
+  const HelixStreamLinkConfig config = {.address = "fuzz",
+      .serial = serial,
+      .strangers = (how & 4) != 0,
+      .role = how & 8 ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
+      .name = "fuzz"};
+  HelixStreamLink *link = helix_stream_link_new (pair[0], &config, now);
+
+  while (in->left > 0 && deed_at_guest (in, link))
+    ;
+  helix_stream_link_bye (link);
+  helix_stream_link_free (link);
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  struct fuzz_input in = {data, size};
+  uint8_t how = fuzz_byte (&in);
+
+  open_pair ();
+  if (how & 1)
+    deeds_at_guest (&in, (how & 2) != 0, how);
+  else
+    deeds_at_host (&in, (how & 2) != 0, how);
+  close (pair[1]);
+  return 0;
+}
