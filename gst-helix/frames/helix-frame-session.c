@@ -124,6 +124,7 @@ helix_frame_session_free (HelixFrameSession *session)
   helix_frame_link_unref (session->link);
   if (session->passed_fd >= 0)
     close (session->passed_fd);
+  g_clear_error (&session->farewell);
   g_free (session->path);
   g_free (session);
 }
@@ -286,20 +287,28 @@ helix_frame_session_read (
     HelixFrameSession *session, HelixFrame *frame, GError **error)
 {
   HelixSessionResult result = HELIX_SESSION_AGAIN;
-  gboolean more = TRUE, last = FALSE;
+  gboolean last = session->farewell != NULL, more = !last;
 
+  if (last && !session->newest_held) {
+    g_propagate_error (error, g_steal_pointer (&session->farewell));
+    return HELIX_SESSION_CLOSED;
+  }
   for (guint i = 0; i < 2 * MESSAGES_AT_ONCE && more; i++) {
     result = read_some (session, &more, error);
     if (result != HELIX_SESSION_AGAIN)
       break;
   }
-  /* A connection that broke behind a frame: the frame first, the rest shows
-   * again at the next read. */
-  if (result == HELIX_SESSION_LOST && session->newest_held) {
+  /* A connection that ended behind a frame: the frame first. That it broke
+   * shows again at the next read; that it was said goodbye to does not. */
+  if (result == HELIX_SESSION_CLOSED && session->newest_held) {
+    session->farewell = g_steal_pointer (error);
+    last = TRUE;
+  } else if (result == HELIX_SESSION_LOST && session->newest_held) {
     g_clear_error (error);
-    result = HELIX_SESSION_AGAIN;
     last = TRUE;
   }
+  if (last)
+    result = HELIX_SESSION_AGAIN;
   /* The cursor first, for the frame to be shown with it; but not twice, or a
    * restless one would keep frames from being seen. */
   if (result == HELIX_SESSION_AGAIN && session->cursor_news

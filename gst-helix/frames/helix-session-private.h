@@ -35,6 +35,7 @@ struct _HelixFrameSession {
   HelixFrame incoming;
   gboolean newest_held;
   HelixFrame newest;
+  GError *farewell;  /* what BYE said, until `newest` was taken */
   guint64 settle_ns; /* until when `newest`, which is old, waits for a newer
                         one; 0 = it does not */
 
