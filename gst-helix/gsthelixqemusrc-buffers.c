@@ -260,6 +260,9 @@ gst_helix_qemu_src_take_frame (
   gst_buffer_replace (&self->last, *buffer);
   gst_helix_qemu_src_note_frame (self, &info, self->pushed_ns);
 out:
+  /* It may be the last one for long, and canvases lack what it brought. */
+  if (flow == GST_FLOW_FLUSHING)
+    gst_helix_qemu_src_ask_again (self);
   g_clear_pointer (&memory, gst_memory_unref);
   helix_frame_clear (frame);
   return flow;
@@ -273,8 +276,10 @@ gst_helix_qemu_src_move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
   HelixDamage none = {0};
   GstFlowReturn flow = draw (self, self->still, &none, buffer);
 
-  if (flow != GST_FLOW_OK)
+  if (flow != GST_FLOW_OK) {
+    self->cursor_moved = TRUE;
     return flow;
+  }
   add_capture (
       self, *buffer, MIN (self->cursor.info.changed_ns, helix_now_ns ()));
   GST_BUFFER_OFFSET (*buffer) = GST_BUFFER_OFFSET (self->last);

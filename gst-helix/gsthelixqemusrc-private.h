@@ -65,6 +65,8 @@ void gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish);
 /* With the object lock: asks it anew, if there is a client; see
  * helix_frame_client_subscribe (). */
 void gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self, gboolean on_trial);
+/* Asks for the whole picture once more, changed or not. */
+void gst_helix_qemu_src_ask_again (GstHelixQemuSrc *self);
 
 /* ---- gsthelixqemusrc-buffers.c: a buffer, ready to go ---- */
 

@@ -52,6 +52,14 @@ gst_helix_qemu_src_subscribe (GstHelixQemuSrc *self, gboolean on_trial)
   helix_frame_client_subscribe (self->client, &wish, on_trial);
 }
 
+void
+gst_helix_qemu_src_ask_again (GstHelixQemuSrc *self)
+{
+  GST_OBJECT_LOCK (self);
+  gst_helix_qemu_src_subscribe (self, TRUE);
+  GST_OBJECT_UNLOCK (self);
+}
+
 static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {

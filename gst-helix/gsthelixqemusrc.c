@@ -173,10 +173,26 @@ follow_rate (GstHelixQemuSrc *self)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* Downstream takes something else from here on: the last picture is not that,
+ * and a still screen would bring no other. */
+static void
+renew_last (GstHelixQemuSrc *self, const GstVideoInfo *before)
+{
+  GstVideoInfo now = self->info;
+
+  now.fps_n = before->fps_n; /* which a picture does not have */
+  now.fps_d = before->fps_d;
+  if (self->last == NULL || gst_video_info_is_equal (before, &now))
+    return;
+  gst_clear_buffer (&self->last);
+  gst_helix_qemu_src_ask_again (self);
+}
+
 static gboolean
 gst_helix_qemu_src_negotiate (GstBaseSrc *src)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  GstVideoInfo before = self->info;
   GstCaps *ours, *peer, *caps;
   gint max_num, max_den;
   gboolean ok = FALSE;
@@ -204,6 +220,7 @@ gst_helix_qemu_src_negotiate (GstBaseSrc *src)
   if (!gst_video_info_from_caps (&self->info, caps)
       || !helix_convert_configure (self->convert, &self->picture, &self->info))
     goto out;
+  renew_last (self, &before);
   follow_rate (self);
   ok = gst_base_src_set_caps (src, caps);
 out:

@@ -387,6 +387,134 @@ GST_START_TEST (test_toggle)
 }
 GST_END_TEST;
 
+/* ---- changes downstream ---- */
+
+/* Counts buffers of another size than that of the caps before them. */
+static GstPadProbeReturn
+compare_to_caps (GstPad *pad, GstPadProbeInfo *info, gpointer misfits)
+{
+  GstCaps *caps = gst_pad_get_current_caps (pad);
+  GstVideoInfo told;
+
+  if (!gst_video_info_from_caps (&told, caps)
+      || gst_buffer_get_size (GST_PAD_PROBE_INFO_BUFFER (info)) != told.size)
+    g_atomic_int_inc ((gint *) misfits);
+  gst_caps_unref (caps);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Downstream wants another format while the screen stands still: the last
+ * picture, which has the old one, is not repeated, but asked for anew. */
+GST_START_TEST (test_another_format)
+{
+  GstHarness *h =
+      qemusrc_harness_new (path, peers[__i__ % 4], "keepalive-time", 10, NULL);
+  FakeShim *shim = shim_new (FALSE);
+  const gchar *other = peers[(__i__ + 2) % 4];
+  struct helix_cursor hidden = {.serial = 1};
+  gint misfits = 0; /* atomic */
+  GstBuffer *buffer;
+  guint64 end;
+
+  gst_pad_add_probe (
+      h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, compare_to_caps, &misfits, NULL);
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (gst_harness_pull (h));
+  gst_harness_set_sink_caps_str (h, other);
+  end = helix_now_ns () + 5 * GST_SECOND;
+  while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
+    g_thread_yield ();
+  fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
+  fail_unless (fake_shim_subscribes (shim) >= 2);
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  buffer = pull_new (h);
+  check_buffer (h, buffer, 2, FALSE, &hidden);
+  gst_buffer_unref (buffer);
+  fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* Downstream's own pool, of three buffers and no more. */
+static GstPadProbeReturn
+offer_pool (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  GstBufferPool **pool = data;
+  GstStructure *config;
+  GstVideoInfo layout;
+  GstCaps *caps;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_ALLOCATION)
+    return GST_PAD_PROBE_OK;
+  gst_query_parse_allocation (query, &caps, NULL);
+  if (caps == NULL || *pool != NULL)
+    return GST_PAD_PROBE_OK;
+  fail_unless (gst_video_info_from_caps (&layout, caps));
+  *pool = gst_video_buffer_pool_new ();
+  config = gst_buffer_pool_get_config (*pool);
+  gst_buffer_pool_config_set_params (config, caps, (guint) layout.size, 1, 3);
+  fail_unless (gst_buffer_pool_set_config (*pool, config));
+  gst_query_add_allocation_pool (query, *pool, (guint) layout.size, 1, 3);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+/* A flush, while a picture waits for a buffer of downstream's: it is not
+ * forgotten, though the screen changes no more. */
+GST_START_TEST (test_flush)
+{
+  GstHarness *h =
+      qemusrc_harness_new (path, peers[0], "keepalive-time", 0, NULL);
+  GstBufferPoolAcquireParams now = {
+      .flags = GST_BUFFER_POOL_ACQUIRE_FLAG_DONTWAIT};
+  struct helix_cursor hidden = {.serial = 1};
+  FakeShim *shim = shim_new (FALSE);
+  GstPad *pad = gst_element_get_static_pad (h->element, "src");
+  GstBufferPool *pool = NULL;
+  GstBuffer *buffer, *taken[3];
+  guint64 end;
+  guint n = 0;
+
+  gst_pad_add_probe (
+      h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, offer_pool, &pool, NULL);
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  gst_buffer_unref (gst_harness_pull (h));
+  fail_unless (pool != NULL);
+  while (n < G_N_ELEMENTS (taken)
+      && gst_buffer_pool_acquire_buffer (pool, &taken[n], &now) == GST_FLOW_OK)
+    n++;
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  end = helix_now_ns () + 5 * GST_SECOND;
+  while (qemusrc_stat (h->element, "frames-in") < 2 && helix_now_ns () < end)
+    g_thread_yield ();
+  gst_element_send_event (h->element, gst_event_new_flush_start ());
+  while (
+      gst_pad_get_task_state (pad) != GST_TASK_PAUSED && helix_now_ns () < end)
+    g_thread_yield ();
+  gst_element_send_event (h->element, gst_event_new_flush_stop (FALSE));
+  while (n-- > 0)
+    gst_buffer_unref (taken[n]);
+  while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
+    g_thread_yield ();
+  fail_unless (fake_shim_subscribes (shim) >= 2);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames-out"), 1);
+  fail_unless (fake_shim_send (shim, 3, NULL, 0));
+  buffer = gst_harness_pull (h);
+  fail_unless (buffer != NULL);
+  check_buffer (h, buffer, 3, FALSE, &hidden);
+  gst_buffer_unref (buffer);
+  gst_object_unref (pool);
+  gst_object_unref (pad);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
 static Suite *
 gst_helix_qemu_src_buffers_suite (void)
 {
@@ -400,6 +528,8 @@ gst_helix_qemu_src_buffers_suite (void)
   tcase_add_test (tc, test_time_of_move);
   tcase_add_test (tc, test_hoarding);
   tcase_add_test (tc, test_toggle);
+  tcase_add_loop_test (tc, test_another_format, 0, G_N_ELEMENTS (peers));
+  tcase_add_test (tc, test_flush);
   return s;
 }
 
