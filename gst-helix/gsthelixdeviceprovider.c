@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gsthelixdevice.h"
@@ -118,7 +119,17 @@ meet (GPtrArray *vms, const gchar *path, pid_t pid)
   vm->retry_ns = now + REFUSED_NS;
 }
 
-/* Connects to those that are not known yet. */
+static gboolean
+is_same_file (const gchar *one, const gchar *other)
+{
+  struct stat a, b;
+
+  return stat (one, &a) == 0 && stat (other, &b) == 0 && a.st_dev == b.st_dev
+      && a.st_ino == b.st_ino;
+}
+
+/* Connects to those that are not known yet. The one that is named may be among
+ * the places by another name. */
 static void
 look (GPtrArray *vms)
 {
@@ -130,7 +141,8 @@ look (GPtrArray *vms)
   for (guint i = 0; i < places->len; i++) {
     const HelixVmPlace *place = g_ptr_array_index (places, i);
 
-    meet (vms, place->path, place->pid);
+    if (named == NULL || !is_same_file (named, place->path))
+      meet (vms, place->path, place->pid);
   }
   g_ptr_array_unref (places);
 }
