@@ -3,9 +3,11 @@
  * helix: one command that shows every hop from a VM's screen to the guest.
  */
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "helix-report.h"
 #include "helix-tool.h"
@@ -79,13 +81,17 @@ helix_tool_options (const gchar *command, const gchar *words,
   return TRUE;
 }
 
-/* What could not be written is not done. */
+/* What could not be written is not done; but a reader that went away has what
+ * it wanted. */
 static gint
 finish (gint status)
 {
+  struct pollfd out = {.fd = STDOUT_FILENO};
   gboolean lost = fflush (stdout) != 0 || ferror (stdout);
 
   if (status != HELIX_EXIT_GOOD || !lost)
+    return status;
+  if (poll (&out, 1, 0) > 0 && out.revents & (POLLERR | POLLHUP))
     return status;
   fprintf (stderr, "helix: cannot write to standard output\n");
   return HELIX_EXIT_FAILED;

@@ -270,7 +270,9 @@ GST_END_TEST;
 GST_START_TEST (test_full_disk)
 {
   g_autofree gchar *arguments = NULL;
+  g_autofree gchar *left = NULL;
   g_autoptr (ToolRun) run = NULL;
+  g_autoptr (ToolRun) leaving = NULL;
   ToolChild *sim;
 
   if (access ("/dev/full", W_OK) < 0)
@@ -281,6 +283,11 @@ GST_START_TEST (test_full_disk)
   run = tool_run_as ("/bin/sh", NULL, 0, arguments);
   tool_expect_end (run, 1, TOOL_HEALTHY_S);
   expect_text (run, "cannot write to standard output");
+  /* A reader that has seen enough is no full disk. */
+  left = g_strdup_printf (
+      "-c '{ %s list; echo status $? >&2; } | :'", g_getenv ("HELIX_TOOL"));
+  leaving = tool_run_as ("/bin/sh", NULL, 0, left);
+  fail_unless_equals_string (leaving->err, "status 0\n");
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
