@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "helix-platform.h"
 
 #define SUFFIX ".vm"
 
@@ -224,8 +227,28 @@ read_folder (const char *folder, size_t *n)
   return entries;
 }
 
-/* False, and removed, if its process is gone; false, too, if it is no link
- * to a path that could be a socket's. */
+/* Whoever looks from a container has other numbers for the same processes:
+ * what he takes for dead may well be serving. */
+static bool
+is_gone (pid_t pid, const char *socket_path)
+{
+  bool serves;
+  int fd;
+
+  if (kill (pid, 0) == 0 || errno != ESRCH)
+    return false;
+  fd = helix_socket (AF_UNIX);
+  if (fd < 0)
+    return false; /* out of descriptors: that says nothing */
+  /* EAGAIN: its queue is full. */
+  serves = helix_unix_connect (fd, socket_path) == 0 || errno == EAGAIN
+      || errno == EINPROGRESS;
+  close (fd);
+  return !serves;
+}
+
+/* False, and removed, if it is gone; false, too, if it is no link to a path
+ * that could be a socket's. */
 static bool
 read_entry (const char *folder, const struct entry *entry,
     char target[HELIX_REGISTRY_PATH])
@@ -235,15 +258,14 @@ read_entry (const char *folder, const struct entry *entry,
 
   if (!join (path, folder, entry->name))
     return false;
-  if (kill ((pid_t) entry->pid, 0) < 0 && errno == ESRCH) {
-    unlink (path);
-    return false;
-  }
   size = readlink (path, target, HELIX_REGISTRY_PATH);
   if (size <= 0 || size >= HELIX_REGISTRY_PATH || target[0] != '/')
     return false;
   target[size] = '\0';
-  return true;
+  if (!is_gone ((pid_t) entry->pid, target))
+    return true;
+  unlink (path);
+  return false;
 }
 
 int

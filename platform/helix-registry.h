@@ -31,8 +31,9 @@ bool helix_registry_add (
 /* Removes the entry, if it is still this process's. Empty = nothing. */
 void helix_registry_remove (const char *entry);
 
-/* Calls `found` for each entry whose process lives, in order of pid. Entries
- * of processes that are gone are removed on the way. Nobody knows whether
+/* Calls `found` for each entry whose process lives, in order of pid. Those of
+ * processes that are gone, and whose socket nobody serves (numbers differ from
+ * container to container), are removed on the way. Nobody knows whether
  * somebody still listens: connect and see. Returns the number of calls. */
 int helix_registry_scan (
     void (*found) (void *opaque, const char *socket_path, pid_t pid),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 
+#include "helix-platform.h"
 #include "helix-registry.h"
 
 static gchar *runtime; /* a folder of this test's own */
@@ -187,6 +189,41 @@ GST_START_TEST (test_stale)
   g_free (scan (2));
   g_free (parent);
   g_free (gone);
+}
+
+GST_END_TEST;
+
+/* In a container the number of a VM outside is nobody's: it is not dead for
+ * that, as long as its socket is served. */
+GST_START_TEST (test_number_of_elsewhere)
+{
+  char folder[HELIX_REGISTRY_PATH];
+  const char *why = NULL;
+  gchar *name, *socket_path, *entry, *found, *expected;
+  pid_t pid = dead_pid ();
+  int fd;
+
+  fail_unless (helix_registry_folder (folder, true, &why), "%s", why);
+  socket_path = g_build_filename (runtime, "vm.sock", NULL);
+  fd = helix_socket (AF_UNIX);
+  fail_unless (fd >= 0 && helix_unix_bind (fd, socket_path) == 0);
+  fail_unless (listen (fd, 1) == 0);
+  name = g_strdup_printf ("%ld.vm", (long) pid);
+  entry = put_entry (name, socket_path);
+  expected = g_strdup_printf ("%ld=%s\n", (long) pid, socket_path);
+  /* Also when as many wait already as may. */
+  for (int i = 0; i < 4; i++) {
+    found = scan (1);
+    fail_unless_equals_string (found, expected);
+    g_free (found);
+  }
+  close (fd);
+  g_free (scan (0));
+  fail_unless (access (entry, F_OK) < 0 && errno == ENOENT);
+  g_free (expected);
+  g_free (socket_path);
+  g_free (entry);
+  g_free (name);
 }
 
 GST_END_TEST;
@@ -374,6 +411,7 @@ helix_registry_suite (void)
   tcase_add_test (tc, test_add_and_remove);
   tcase_add_test (tc, test_two_of_one_process);
   tcase_add_test (tc, test_stale);
+  tcase_add_test (tc, test_number_of_elsewhere);
   tcase_add_test (tc, test_number_again);
   tcase_add_test (tc, test_strangers);
   tcase_add_test (tc, test_relative_path);
