@@ -96,7 +96,6 @@ helix_frame_client_new (
   client->link = link;
   client->wish = client->base = client->proven = client->asked = *wish;
   client->backoff_ns = BACKOFF_MIN;
-  client->outage_ns = helix_now_ns ();
   pthread_mutex_init (&client->lock, NULL);
   return client;
 }
@@ -423,6 +422,20 @@ all_is_well (HelixFrameClient *client)
   client->had_frames = TRUE;
 }
 
+/* The shim gave us up while nobody read, in a pause for instance. It is there,
+ * so even who does not wait for one that is not comes back to it, once. */
+static HelixFrameClientResult
+come_back (HelixFrameClient *client, GError **error)
+{
+  if (client->auto_reconnect || client->outage_ns != 0)
+    return outage (client, TRUE, error);
+  GST_DEBUG ("%s", (*error)->message);
+  g_clear_error (error);
+  close_session (client);
+  client->outage_ns = helix_now_ns ();
+  return NOTHING;
+}
+
 static HelixFrameClientResult
 judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
 {
@@ -448,7 +461,7 @@ judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
       close_session (client);
       return HELIX_CLIENT_ERROR;
     case HELIX_SESSION_IDLED:
-      return outage (client, TRUE, error);
+      return come_back (client, error);
     case HELIX_SESSION_AGAIN:
       break;
   }
@@ -512,6 +525,8 @@ catch_up (HelixFrameClient *client)
     pthread_mutex_unlock (&client->lock);
     client->woken_ns = now;
   }
+  if (client->looked_ns == 0) /* there is nothing yet, but only now it counts */
+    client->outage_ns = now;
   client->looked_ns = now;
 }
 

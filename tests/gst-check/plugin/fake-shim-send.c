@@ -209,12 +209,15 @@ fake_send_frame (FakeShim *shim, guint slot)
   head = helix_pack_frame (message, shim->channel, &frame, shim->rects, bulk);
   if (config->fault == FAKE_BYE && shim->sequence == 2)
     head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
+  if (config->fault == FAKE_IDLED && shim->sequence == 2)
+    head = helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, 0, "not a byte");
   if (config->fault == FAKE_VANISH_MID_FRAME)
     head /= 2;
   if (!fake_send_all (shim, message, head, -1))
     return FALSE;
   if (config->fault == FAKE_VANISH_MID_FRAME
-      || (config->fault == FAKE_BYE && shim->sequence == 2))
+      || ((config->fault == FAKE_BYE || config->fault == FAKE_IDLED)
+          && shim->sequence == 2))
     return FALSE;
   if (config->fault == FAKE_VANISH_MID_PIXELS) {
     fake_send_all (shim, pixels, bulk / 2, -1);

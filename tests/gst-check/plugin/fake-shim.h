@@ -30,6 +30,7 @@ typedef enum {
   FAKE_VANISH_MID_FRAME,  /* gone after half a FRAME */
   FAKE_VANISH_MID_PIXELS, /* INLINE: gone after half the pixels */
   FAKE_BYE,               /* says BYE in place of the second frame */
+  FAKE_IDLED,             /* says ERROR timeout in its place, then is good */
   FAKE_DEAF,              /* answers no PING */
   FAKE_NO_SCANOUT,        /* ERROR no-scanout */
 } FakeFault;
