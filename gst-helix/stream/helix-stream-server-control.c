@@ -13,6 +13,9 @@
 /* Between two pictures to be shown: more than any screen has in a second. */
 #define SHOW_GAP_NS (SECOND / 250)
 
+/* What a wish for one of these and SHOW both decide: the later one has it. */
+#define PICTURE (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE)
+
 /* CLIENT messages in one answer: with the longest names they, and STATUS, are
  * less than the 64 KiB of control messages that may wait for a peer. */
 #define MAX_LISTED 256
@@ -36,8 +39,10 @@ take_wish (HelixStreamServer *self, const struct helix_config *wish, guint id)
     self->wish.scanout = wish->scanout;
   if (wish->fields & HELIX_CONFIG_RESOURCE)
     self->wish.resource_id = wish->resource_id;
-  if (wish->fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
+  if (wish->fields & PICTURE) {
     self->shower_id = 0;
+    self->show.resource_id = 0; /* it came before, and waited too long */
+  }
 }
 
 /* The field that has waited longest, or NULL. */
@@ -51,6 +56,15 @@ first_wish (const HelixStreamServer *self)
         && (first == NULL || self->wishes[i].order < first->order))
       first = &self->wishes[i];
   return first;
+}
+
+static gboolean
+waits (const HelixStreamServer *self, guint32 fields)
+{
+  for (guint i = 0; i < HELIX_STREAM_N_WISHES; i++)
+    if (self->wishes[i].waits && fields & 1u << i)
+      return TRUE;
+  return FALSE;
 }
 
 /* One callback for each peer that has the last word on something. */
@@ -89,7 +103,9 @@ helix_stream_server_tick_wishes (HelixStreamServer *self, guint64 now)
       next = self->wish_at;
     }
   }
-  if (self->show.resource_id == 0)
+  /* A wish that waits is older than a SHOW that waits (take_wish), and must
+   * not undo it later. */
+  if (self->show.resource_id == 0 || waits (self, PICTURE))
     return next;
   if (now < self->show_at)
     return MIN (next, self->show_at);

@@ -131,6 +131,10 @@ got_config (HelixStreamSession *self, const struct helix_config *config)
     wish->scanout = config->scanout;
   if (config->fields & HELIX_CONFIG_RESOURCE)
     wish->resource_id = config->resource_id;
+  /* What is to be seen is as the later of the two says; a SHOW after this is
+   * told after it. */
+  if (config->fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
+    self->show.resource_id = 0;
   wish->fields |= config->fields
       & (HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | HELIX_CONFIG_SCANOUT
           | HELIX_CONFIG_RESOURCE);

@@ -62,7 +62,8 @@ wished (gpointer user, guint id, const struct helix_config *wish)
 static void
 show (gpointer user, guint id, const struct helix_show *show)
 {
-  NOTE (served.shows++; served.last_show = *show);
+  NOTE (served.shows++; served.last_show = *show;
+        served.wishes_before_show = served.wishes);
   /* What a test wants to be refused. */
   if (show->resource_id == SERVED_NO_RESOURCE)
     helix_stream_server_tell (served.server, id, HELIX_ERROR_NO_RESOURCE,
@@ -150,7 +151,7 @@ served_setup (void)
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
-  served.wishes = served.shows = 0;
+  served.wishes = served.shows = served.wishes_before_show = 0;
   memset (&served.last_wish, 0, sizeof served.last_wish);
   memset (&served.last_show, 0, sizeof served.last_show);
 }

@@ -26,7 +26,8 @@ struct served {
   guint first_wisher, last_wisher;
   struct helix_config first_wish, last_wish;
   struct helix_show last_show;
-  gchar *folder, *path; /* of the socket that it serves or connects to */
+  guint wishes_before_show; /* the last one */
+  gchar *folder, *path;     /* of the socket that it serves or connects to */
   HelixStreamServer *server;
 };
 

@@ -226,6 +226,56 @@ GST_START_TEST (test_show_and_die_late)
 }
 GST_END_TEST;
 
+/* A wish for the scanout waits for its time; a picture that was shown after it
+ * does not overtake it, or it would be gone when that time comes. */
+GST_START_TEST (test_show_after_wish)
+{
+  struct helix_config rate = {
+      .fields = HELIX_CONFIG_RATE, .rate_num = 10, .rate_den = 1};
+  struct helix_config scanout = {
+      .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, .scanout = 1};
+  struct helix_show picture = {.resource_id = 12, .capture_ns = 5};
+  guint8 all[2 * HELIX_MAX_MESSAGE];
+  StreamPeer peer;
+  gsize size;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  say_config (&peer, &rate);
+  AWAIT (wishes, 1);
+  size = helix_pack_config (all, &scanout);
+  size += helix_pack_show (all + size, 0, &picture);
+  peer_send (&peer, all, size);
+  AWAIT (shows, 1);
+  fail_unless_equals_int (served_now (&served.wishes_before_show), 2);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* Nor does one that waits when the scanout is asked for come after that. */
+GST_START_TEST (test_wish_after_show)
+{
+  struct helix_config scanout = {
+      .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, .scanout = 1};
+  struct helix_show picture = {.resource_id = 12, .capture_ns = 5};
+  guint8 all[2 * HELIX_MAX_MESSAGE];
+  StreamPeer peer;
+  gsize size;
+
+  served_start ();
+  helix_stream_server_obey (served.server);
+  control (&peer);
+  size = helix_pack_show (all, 0, &picture);
+  size += helix_pack_config (all + size, &scanout);
+  peer_send (&peer, all, size);
+  AWAIT (wishes, 1);
+  served_list (&peer); /* so whatever belonged to it was told as well */
+  fail_unless_equals_int (served_now (&served.wishes_before_show), 0);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_show_flood)
 {
   guint64 begin = helix_now_ns (), took;
@@ -463,6 +513,8 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_show);
   tcase_add_test (tc, test_show_and_die);
   tcase_add_test (tc, test_show_and_die_late);
+  tcase_add_test (tc, test_show_after_wish);
+  tcase_add_test (tc, test_wish_after_show);
   tcase_add_test (tc, test_show_flood);
   tcase_add_test (tc, test_control_role);
   tcase_add_test (tc, test_control_needs_token);
