@@ -86,7 +86,13 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
 {
   gboolean live = session->state == HELIX_STREAM_SESSION_LIVE;
 
+  /* Where the connection outlives its sessions, only this tells of their
+   * end; reap () knows of all others. */
+  if (session->restarted)
+    helix_stream_server_forget (self, session->id);
   helix_stream_server_heed (self, session, now);
+  if (session->state == HELIX_STREAM_SESSION_GREETING)
+    helix_stream_server_forget (self, session->id);
   if (session->announced && (!live || session->restarted)) {
     session->announced = FALSE;
     helix_stream_server_note (self, HELIX_STREAM_NOTE_REMOVED, session->id,

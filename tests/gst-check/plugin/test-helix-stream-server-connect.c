@@ -84,6 +84,37 @@ GST_START_TEST (test_connect_abandons_unit)
 }
 GST_END_TEST;
 
+/* Whoever showed a picture is killed, and the stream does not tell: a successor
+ * does, or the silence. The scanout comes back in either case. */
+GST_START_TEST (test_connect_forgets_show)
+{
+  struct helix_show show = {.resource_id = 12, .capture_ns = 5};
+  static const guint8 zeros[HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE];
+  gint listener = peer_listen (served.path);
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size = helix_pack_show (message, 0, &show);
+  StreamPeer peer;
+
+  served_start_with (FALSE, NULL, 4, TRUE);
+  helix_stream_server_obey (served.server);
+  peer_accept (&peer, listener);
+  for (guint i = 1; i <= 2; i++) {
+    peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
+    peer_expect (&peer, HELIX_WELCOME);
+    AWAIT (wishes, i - 1);
+    peer_send (&peer, message, size);
+    AWAIT (shows, i);
+    peer_send (&peer, zeros, sizeof zeros);
+  }
+  AWAIT (wishes, 2);
+  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_wish.resource_id, 0);
+  fail_unless_equals_int (served_now (&served.shows), 2);
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
 /* Nobody there: said once, within a second, and tried again. */
 GST_START_TEST (test_connect_waits)
 {
@@ -127,6 +158,7 @@ helix_stream_server_connect_suite (void)
   tcase_add_checked_fixture (tc, served_setup, served_teardown);
   tcase_add_test (tc, test_connect_resyncs);
   tcase_add_test (tc, test_connect_abandons_unit);
+  tcase_add_test (tc, test_connect_forgets_show);
   tcase_add_test (tc, test_connect_waits);
   tcase_add_test (tc, test_connect_gives_up);
   return s;
