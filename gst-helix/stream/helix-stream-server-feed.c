@@ -220,6 +220,7 @@ void
 helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
 {
   struct timespec until;
+  guint interrupts;
   guint64 now;
 
   clock_gettime (CLOCK_REALTIME, &until);
@@ -230,7 +231,9 @@ helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
     until.tv_nsec -= 1000000000;
   }
   pthread_mutex_lock (&self->lock);
-  while (!self->interrupted && !helix_stream_server_drained (self))
+  interrupts = self->interrupts;
+  while (!self->interrupted && self->interrupts == interrupts
+      && !helix_stream_server_drained (self))
     if (pthread_cond_timedwait (&self->drained, &self->lock, &until)
         == ETIMEDOUT)
       break;
@@ -252,6 +255,7 @@ helix_stream_server_interrupt (HelixStreamServer *self, gboolean on)
 {
   pthread_mutex_lock (&self->lock);
   self->interrupted = on;
+  self->interrupts += on ? 1 : 0;
   pthread_cond_broadcast (&self->drained);
   pthread_mutex_unlock (&self->lock);
 }
