@@ -29,6 +29,10 @@
 #define GAP_MIN_NS (20 * MSECOND)
 #define GAP_MAX_NS (500 * MSECOND)
 
+/* Before a connection is accepted again for which nothing was left: until then
+ * its listener would end each wait at once. */
+#define ACCEPT_GAP_NS (200 * MSECOND)
+
 /* Nobody read for so long: what piled up meanwhile is not worth showing. A
  * late wake-up or a slow decoder does not count. */
 #define STALL_NS (1000 * MSECOND)
@@ -47,6 +51,7 @@ struct _HelixStreamClient {
   /* of the thread in next () */
   HelixStreamLink *link; /* NULL: not connected */
   guint64 dial_at, gap;
+  guint64 accept_at;    /* not before */
   guint64 outage_since; /* 0: units flow */
   gboolean told;        /* this outage */
   HelixStreamCursors cursors;
@@ -261,7 +266,7 @@ wait_until (HelixStreamClient *self, guint64 until, gint *connection)
     fds[1].fd = self->link->fd;
     fds[1].events =
         POLLIN | (helix_stream_link_pending (self->link) ? POLLOUT : 0);
-  } else if (self->listener != NULL) {
+  } else if (self->listener != NULL && now >= self->accept_at) {
     listening = self->listener->n_fds;
     for (guint i = 0; i < listening; i++) {
       fds[n].fd = self->listener->fds[i];
@@ -288,6 +293,7 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
 {
   guint64 now = helix_now_ns ();
   guint64 until = self->dial_at;
+  GError *error = NULL;
   gint connection, fd;
 
   if (self->outage_since == 0) {
@@ -310,13 +316,18 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
           FALSE, TRUE, result, out);
     }
   }
+  if (now < self->accept_at)
+    until = MIN (until, self->accept_at);
   wait_until (self, until, &connection);
   if (connection < 0)
     return FALSE;
-  fd = helix_listener_accept (self->listener, (guint) connection, NULL, NULL);
+  fd = helix_listener_accept (self->listener, (guint) connection, NULL, &error);
   if (fd >= 0)
     start_link (self, fd);
-  return FALSE;
+  if (error == NULL)
+    return FALSE;
+  self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
+  return judge (self, error, FALSE, TRUE, result, out);
 }
 
 /* ---- units ---- */

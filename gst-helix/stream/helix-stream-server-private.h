@@ -90,6 +90,7 @@ struct _HelixStreamServer {
   HelixStreamCursor cursor;
   gchar *description;
 
+  guint64 accept_at; /* 0: at any time */
   guint64 dial_at, dial_gap;
   gboolean outage_told, dial_failed;
   guint64 problem_at;

@@ -24,6 +24,10 @@
 /* Between two warnings of peers' making. */
 #define PROBLEM_GAP_NS (1000 * MSECOND)
 
+/* Before a connection is accepted again for which nothing was left: until then
+ * its listener would wake the thread at once, for ever. */
+#define ACCEPT_GAP_NS (200 * MSECOND)
+
 /* connect mode: the time for one attempt, and between attempts. */
 #define DIAL_TIMEOUT_MS 900
 #define DIAL_GAP_MIN_NS (20 * MSECOND)
@@ -202,7 +206,9 @@ tick (HelixStreamServer *self, guint64 now)
   next = MIN (next, tick_key (self, now));
   if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed)
     next = MIN (next, self->dial_at);
-  return next;
+  if (now >= self->accept_at)
+    self->accept_at = 0;
+  return self->accept_at != 0 ? MIN (next, self->accept_at) : next;
 }
 
 /* ---- the thread ---- */
@@ -262,6 +268,8 @@ accept_all (HelixStreamServer *self, guint index, guint64 now)
       add_session (self, fd, peer, now);
       continue;
     }
+    if (error != NULL)
+      self->accept_at = now + ACCEPT_GAP_NS;
     if (error != NULL && now - self->problem_at >= PROBLEM_GAP_NS) {
       self->problem_at = now;
       note_error (self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&error));
@@ -349,8 +357,10 @@ collect (HelixStreamServer *self, GArray *fds)
         POLLIN | (helix_stream_session_pending (session) ? POLLOUT : 0);
     g_array_append_val (fds, entry);
   }
+  if (self->listener == NULL || self->accept_at != 0)
+    return;
   entry.events = POLLIN;
-  for (guint i = 0; self->listener != NULL && i < self->listener->n_fds; i++) {
+  for (guint i = 0; i < self->listener->n_fds; i++) {
     entry.fd = self->listener->fds[i];
     g_array_append_val (fds, entry);
   }
@@ -415,6 +425,27 @@ run (void *data)
 
 /* ---- for the element ---- */
 
+static void
+dispose (HelixStreamServer *self)
+{
+  HelixStreamNote *note;
+
+  for (guint i = 0; i < self->sessions->len; i++)
+    helix_stream_session_free (self->sessions->pdata[i]);
+  g_ptr_array_unref (self->sessions);
+  while ((note = g_queue_pop_head (&self->notes)) != NULL)
+    note_free (note);
+  helix_stream_outbox_unit_unref (self->cursor.shape);
+  g_free (self->description);
+  helix_listener_free (self->listener);
+  helix_address_free (self->address);
+  g_object_unref (self->cancel);
+  g_free (self->token);
+  pthread_cond_destroy (&self->drained);
+  pthread_mutex_destroy (&self->lock);
+  g_free (self);
+}
+
 HelixStreamServer *
 helix_stream_server_new (const HelixStreamServerConfig *config,
     const HelixStreamServerCallbacks *callbacks, gpointer user, GError **error)
@@ -457,28 +488,8 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
       "%s: cannot start a thread: %s. Raise the limits of this process.",
       config->address->text, g_strerror (failed));
+  dispose (self);
   return NULL;
-}
-
-static void
-dispose (HelixStreamServer *self)
-{
-  HelixStreamNote *note;
-
-  for (guint i = 0; i < self->sessions->len; i++)
-    helix_stream_session_free (self->sessions->pdata[i]);
-  g_ptr_array_unref (self->sessions);
-  while ((note = g_queue_pop_head (&self->notes)) != NULL)
-    note_free (note);
-  helix_stream_outbox_unit_unref (self->cursor.shape);
-  g_free (self->description);
-  helix_listener_free (self->listener);
-  helix_address_free (self->address);
-  g_object_unref (self->cancel);
-  g_free (self->token);
-  pthread_cond_destroy (&self->drained);
-  pthread_mutex_destroy (&self->lock);
-  g_free (self);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -41,6 +42,49 @@ peer_folder_free (gchar *folder)
     g_dir_close (dir);
   g_rmdir (folder);
   g_free (folder);
+}
+
+gint
+peer_next_descriptor (void)
+{
+  gint fd = dup (STDIN_FILENO);
+
+  fail_unless (fd >= 0);
+  close (fd);
+  return fd;
+}
+
+void
+peer_limit_descriptors (guint n)
+{
+  static struct rlimit before;
+  struct rlimit limit;
+
+  fail_unless (getrlimit (RLIMIT_NOFILE, &limit) == 0);
+  if (before.rlim_max == 0)
+    before = limit;
+  limit.rlim_cur = n > 0 ? (rlim_t) n : before.rlim_cur;
+  fail_unless (setrlimit (RLIMIT_NOFILE, &limit) == 0);
+}
+
+static guint64
+cpu_time (void)
+{
+  struct rusage usage;
+
+  fail_unless (getrusage (RUSAGE_SELF, &usage) == 0);
+  return (guint64) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000
+      + (guint64) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+guint64
+peer_cpu_time (void)
+{
+  guint64 before = cpu_time ();
+
+  /* Time in which it may do what it should not. */
+  g_usleep (500000);
+  return cpu_time () - before;
 }
 
 guint

@@ -36,6 +36,14 @@ void peer_folder_free (gchar *folder);
 /* A loopback TCP port that was free a moment ago. */
 guint peer_free_port (void);
 
+/* The lowest descriptor that is free. From now on only those below `n` are
+ * given out; 0: as many as before. */
+gint peer_next_descriptor (void);
+void peer_limit_descriptors (guint n);
+/* What this process uses in the next half second, in us: next to nothing if
+ * it has nothing to do. */
+guint64 peer_cpu_time (void);
+
 /* `fd` is the peer's from here on. */
 void peer_init (StreamPeer *peer, gint fd);
 void peer_clear (StreamPeer *peer);

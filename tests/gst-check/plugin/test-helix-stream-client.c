@@ -545,6 +545,30 @@ GST_START_TEST (test_listen)
 }
 GST_END_TEST;
 
+/* Without a descriptor left for it, a connection waits, and nothing spins. */
+GST_START_TEST (test_cannot_accept)
+{
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", path);
+  StreamPeer peer;
+  GThread *thread;
+
+  start_at (text, TRUE, TRUE, 0);
+  peer_connect (&peer, path);
+  peer_limit_descriptors ((guint) peer_next_descriptor ());
+  fail_unless_equals_int (
+      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
+  fail_unless (strstr (error->message, "ulimit") != NULL);
+  g_clear_error (&error);
+  thread = begin_next ();
+  fail_unless (peer_cpu_time () < 100000);
+  peer_limit_descriptors (0);
+  peer_welcome (&peer);
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (end_next (thread), HELIX_STREAM_CAPS);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
 /* ---- a serial line ---- */
 
 /* The bytes of a session that the last reader was killed in are still on the
@@ -616,6 +640,7 @@ helix_stream_client_suite (void)
   tcase_add_test (tc, test_mute_server);
   tcase_add_test (tc, test_dead_server);
   tcase_add_test (tc, test_listen);
+  tcase_add_test (tc, test_cannot_accept);
   tcase_add_test (tc, test_serial);
   return s;
 }

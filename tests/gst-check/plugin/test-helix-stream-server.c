@@ -471,6 +471,53 @@ GST_START_TEST (test_end_is_interrupted)
 }
 GST_END_TEST;
 
+/* A server that cannot start leaves no descriptor, and its address free. */
+GST_START_TEST (test_out_of_descriptors)
+{
+  g_autoptr (HelixAddress) address =
+      helix_address_parse ("tcp:127.0.0.1:0", NULL);
+  HelixStreamServerConfig config = {address, TRUE, NULL, 4, TRUE};
+  static const HelixStreamServerCallbacks none;
+  gint lowest = peer_next_descriptor ();
+  guint failures = 0;
+
+  for (gint n = lowest; served.server == NULL; n++) {
+    g_autoptr (GError) error = NULL;
+
+    peer_limit_descriptors ((guint) n);
+    served.server = helix_stream_server_new (&config, &none, NULL, &error);
+    peer_limit_descriptors (0);
+    if (served.server != NULL)
+      break;
+    fail_unless (strstr (error->message, address->text) != NULL);
+    fail_unless_equals_int (peer_next_descriptor (), lowest);
+    failures++;
+  }
+  /* The socket, and what wakes the thread. */
+  fail_unless (failures >= 2);
+}
+GST_END_TEST;
+
+/* A connection for which no descriptor is left waits without the server's
+ * turning round and round, and is served when there is one again. */
+GST_START_TEST (test_cannot_accept)
+{
+  StreamPeer peer;
+
+  served_start ();
+  peer_init (&peer, helix_socket (AF_UNIX));
+  peer_limit_descriptors ((guint) peer_next_descriptor ());
+  fail_unless_equals_int (helix_unix_connect (peer.fd, served.path), 0);
+  AWAIT (problems, 1);
+  fail_if (served.fatal_problem);
+  fail_unless (peer_cpu_time () < 100000);
+  peer_limit_descriptors (0);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_stop_says_bye)
 {
   StreamPeer peer;
@@ -548,6 +595,8 @@ helix_stream_server_suite (void)
   tcase_add_test (tc, test_end_of_stream);
   tcase_add_test (tc, test_end_is_bounded);
   tcase_add_test (tc, test_end_is_interrupted);
+  tcase_add_test (tc, test_out_of_descriptors);
+  tcase_add_test (tc, test_cannot_accept);
   tcase_add_test (tc, test_stop_says_bye);
   tcase_add_test (tc, test_leave_and_vanish);
   tcase_add_test (tc, test_restart);
