@@ -171,6 +171,19 @@ tcp_listen (HelixListener *self, const HelixAddress *address,
   return TRUE;
 }
 
+/* Where nobody listens, the kernel may choose that very port for this end, and
+ * the connection is one with ourselves. */
+static gboolean
+is_itself (gint fd)
+{
+  struct sockaddr_storage own = {0}, other = {0};
+  socklen_t own_size = sizeof own, other_size = sizeof other;
+
+  return getsockname (fd, (struct sockaddr *) &own, &own_size) == 0
+      && getpeername (fd, (struct sockaddr *) &other, &other_size) == 0
+      && own_size == other_size && memcmp (&own, &other, own_size) == 0;
+}
+
 /* A connected socket, or -1 with errno. */
 static gint
 connect_to (
@@ -193,6 +206,8 @@ connect_to (
   /* EINTR: a signal does not end a connect that has begun. */
   if (number == EINPROGRESS || number == EINTR)
     number = helix_transport_wait_connected (fd, cancel, timeout_ms);
+  if (number == 0 && is_itself (fd))
+    number = ECONNREFUSED;
   if (number == 0)
     return fd;
   close (fd);

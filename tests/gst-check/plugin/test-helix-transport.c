@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gst/check/gstcheck.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <string.h>
@@ -210,6 +211,32 @@ GST_START_TEST (test_tcp_refused)
 }
 GST_END_TEST;
 
+/* Where nobody listens at a port that the kernel gives to callers as well, it
+ * may give that very one to ours, and then both ends are one. */
+GST_START_TEST (test_tcp_not_itself)
+{
+  g_autofree gchar *text =
+      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port () & ~1u);
+  g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
+  guint64 end = helix_now_ns () + 2 * GST_SECOND;
+
+  /* Linux takes the even ports in turn: half as many as there are. */
+  for (guint i = 0; i < 30000 && helix_now_ns () < end; i++) {
+    gint fd = helix_transport_connect (address, NULL, 1000, NULL);
+    struct sockaddr_in own = {0}, other = {0};
+    socklen_t own_size = sizeof own, other_size = sizeof other;
+
+    if (fd < 0)
+      continue;
+    fail_unless (getsockname (fd, (struct sockaddr *) &own, &own_size) == 0);
+    /* Else it is another program's port by now, which may be gone again. */
+    if (getpeername (fd, (struct sockaddr *) &other, &other_size) == 0)
+      fail_unless (own.sin_port != other.sin_port);
+    close (fd);
+  }
+}
+GST_END_TEST;
+
 /* There is no host above this machine that listens: whatever the kernel says
  * to that, it is said with the remedy. */
 GST_START_TEST (test_vsock_refused)
@@ -360,6 +387,7 @@ helix_transport_suite (void)
   tcase_add_test (tc, test_unix_refused);
   tcase_add_test (tc, test_unix_forbidden);
   tcase_add_test (tc, test_tcp_refused);
+  tcase_add_test (tc, test_tcp_not_itself);
   tcase_add_test (tc, test_vsock_refused);
   tcase_add_test (tc, test_serial_refused);
   tcase_add_test (tc, test_serial_raw);
