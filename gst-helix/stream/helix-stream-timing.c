@@ -4,6 +4,10 @@
 /* No encoder holds a frame for so long: the stamps are of another boot. */
 #define MAX_AGE (60 * GST_SECOND)
 
+/* A sender that claims to run for longer, 73 years, claims what it likes: with
+ * less than that no sum or difference below overflows. */
+#define MAX_RUNNING_TIME (G_GUINT64_CONSTANT (1) << 61)
+
 void
 helix_stream_timing_clear (HelixStreamTiming *self)
 {
@@ -43,22 +47,23 @@ void
 helix_stream_timing_map (HelixStreamTiming *self, const struct helix_unit *unit,
     const HelixStreamArrival *arrival, GstClockTime *pts, GstClockTime *dts)
 {
+  guint64 sender = MIN (unit->running_time, MAX_RUNNING_TIME);
   guint64 now = arrival->now_running;
   guint64 ahead = 0, age = 0;
   gboolean known = age_of (arrival, &age);
 
   if (!self->started || arrival->discont) {
     self->by_capture = known;
-    self->shift = (gint64) (now - unit->running_time);
+    self->shift = (gint64) (now - sender);
     self->started = TRUE;
   }
   /* A frame without a stamp among others that have one goes by the distance
    * to them, so the shift follows the capture times. */
   if (self->by_capture && known) {
     *pts = now > age ? now - age : 0;
-    self->shift = (gint64) (*pts - unit->running_time);
+    self->shift = (gint64) (*pts - sender);
   } else {
-    *pts = shifted (self, unit->running_time, now);
+    *pts = shifted (self, sender, now);
   }
 
   if (unit->dts != HELIX_NONE64 && unit->dts < unit->running_time)

@@ -51,6 +51,20 @@ GST_START_TEST (test_by_capture)
 }
 GST_END_TEST;
 
+/* Times that no clock ever shows are a peer's invention: they are the future,
+ * or as long ago as can be, and no number overflows. */
+GST_START_TEST (test_absurd_times)
+{
+  map (0, HELIX_NONE64, 100 * MS, HELIX_NONE64, TRUE);
+  map (G_MAXINT64, HELIX_NONE64, 200 * MS, HELIX_NONE64, FALSE);
+  fail_unless_equals_uint64 (pts, 200 * MS);
+  map (G_MAXUINT64 - 1, 0, 300 * MS, HELIX_NONE64, TRUE);
+  fail_unless_equals_uint64 (pts, 300 * MS);
+  map (0, HELIX_NONE64, 400 * MS, HELIX_NONE64, FALSE);
+  fail_unless (pts <= 400 * MS);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_by_running_time)
 {
   map (5000 * MS, HELIX_NONE64, 100 * MS, HELIX_NONE64, TRUE);
@@ -104,6 +118,7 @@ helix_stream_timing_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, NULL);
   tcase_add_test (tc, test_by_capture);
+  tcase_add_test (tc, test_absurd_times);
   tcase_add_test (tc, test_by_running_time);
   tcase_add_test (tc, test_reordered);
   return s;

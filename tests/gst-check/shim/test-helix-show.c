@@ -247,21 +247,21 @@ GST_START_TEST (test_capture_time)
 {
   struct test_shim *test = new_shim ();
   struct test_client *client = new_client (test);
-  uint64_t first, told, now;
+  uint64_t capture, told, now;
 
   test_client_show (client, 1, 2, HELIX_NONE64);
-  first = take_frame (client, 1, 2).capture_ns;
-  fail_unless (first <= helix_now_ns ());
+  capture = take_frame (client, 1, 2).capture_ns;
+  fail_unless (capture <= helix_now_ns ());
   told = helix_now_ns ();
   test_client_show (client, 1, 3, told);
   fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, told);
   /* Not in the future; not before the frame before. */
   now = helix_now_ns ();
   test_client_show (client, 1, 2, now + 3600000000000u);
-  first = take_frame (client, 1, 2).capture_ns;
-  fail_unless (first >= now && first <= helix_now_ns ());
+  capture = take_frame (client, 1, 2).capture_ns;
+  fail_unless (capture >= now && capture <= helix_now_ns ());
   test_client_show (client, 1, 3, 0);
-  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, first);
+  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, capture);
   /* It was said of that picture, not of what is drawn later. */
   now = helix_now_ns ();
   test_client_settle (client);
