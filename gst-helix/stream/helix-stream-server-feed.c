@@ -220,7 +220,6 @@ void
 helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
 {
   struct timespec until;
-  guint interrupts;
   guint64 now;
 
   clock_gettime (CLOCK_REALTIME, &until);
@@ -231,9 +230,7 @@ helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
     until.tv_nsec -= 1000000000;
   }
   pthread_mutex_lock (&self->lock);
-  interrupts = self->interrupts;
-  while (!self->interrupted && self->interrupts == interrupts
-      && !helix_stream_server_drained (self))
+  while (!self->interrupted && !helix_stream_server_drained (self))
     if (pthread_cond_timedwait (&self->drained, &self->lock, &until)
         == ETIMEDOUT)
       break;
@@ -255,7 +252,6 @@ helix_stream_server_interrupt (HelixStreamServer *self, gboolean on)
 {
   pthread_mutex_lock (&self->lock);
   self->interrupted = on;
-  self->interrupts += on ? 1 : 0;
   pthread_cond_broadcast (&self->drained);
   pthread_mutex_unlock (&self->lock);
 }

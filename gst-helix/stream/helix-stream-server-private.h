@@ -66,7 +66,6 @@ struct _HelixStreamServer {
   pthread_mutex_t lock;
   pthread_cond_t drained;
   gboolean stop, interrupted;
-  guint interrupts; /* how often: one that was taken back counts as well */
   GPtrArray *sessions;
   GQueue notes;
   guint32 next_id;

@@ -96,7 +96,7 @@ void helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
 void helix_stream_server_skip (HelixStreamServer *self);
 
 /* End of stream: waits up to `timeout_ms` for the backlogs, then BYE (EOS).
- * interrupt () ends the wait, even if it is taken back at once. */
+ * interrupt () ends the wait. */
 void helix_stream_server_end (HelixStreamServer *self, guint timeout_ms);
 void helix_stream_server_interrupt (HelixStreamServer *self, gboolean on);
 

@@ -384,14 +384,6 @@ end_stream (gpointer data)
   return NULL;
 }
 
-static gpointer
-end_late (gpointer ended)
-{
-  helix_stream_server_end (served.server, 10 * PEER_TIMEOUT_MS);
-  g_atomic_int_set ((gint *) ended, 1);
-  return NULL;
-}
-
 GST_START_TEST (test_end_of_stream)
 {
   GThread *thread;
@@ -440,33 +432,6 @@ GST_START_TEST (test_end_is_bounded)
   fail_unless (helix_now_ns () - begin >= 90 * GST_MSECOND);
   helix_stream_server_interrupt (served.server, TRUE);
   helix_stream_server_end (served.server, 100000);
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
-/* GstBaseSink takes its request back at once, before whoever waits has seen
- * it: that one ends all the same. */
-GST_START_TEST (test_end_is_interrupted)
-{
-  gint64 give_up = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
-  gint ended = 0;
-  GThread *thread;
-  StreamPeer peer;
-
-  served_start ();
-  served_set_caps ();
-  served_join (&peer);
-  AWAIT (added, 1);
-  served_push (0, TRUE, 4 << 20);
-  thread = g_thread_new ("end", end_late, &ended);
-  while (!g_atomic_int_get (&ended)) {
-    fail_unless (g_get_monotonic_time () < give_up, "it waits on");
-    helix_stream_server_interrupt (served.server, TRUE);
-    helix_stream_server_interrupt (served.server, FALSE);
-    /* Nothing tells that the thread waits by now: try again. */
-    g_usleep (200000);
-  }
-  g_thread_join (thread);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -594,7 +559,6 @@ helix_stream_server_suite (void)
   tcase_add_test (tc, test_keyframe_rate);
   tcase_add_test (tc, test_end_of_stream);
   tcase_add_test (tc, test_end_is_bounded);
-  tcase_add_test (tc, test_end_is_interrupted);
   tcase_add_test (tc, test_out_of_descriptors);
   tcase_add_test (tc, test_cannot_accept);
   tcase_add_test (tc, test_stop_says_bye);
