@@ -68,7 +68,8 @@ void helix_stream_client_ask_keyframe (HelixStreamClient *self);
 
 /* (any) Asks the other end for what `wish` names, now and in each session to
  * come; no longer for the fields in `dropped`, HELIX_CONFIG_*. What it refuses
- * is a HELIX_STREAM_WARNING, once for each value. */
+ * is a HELIX_STREAM_WARNING: of scanouts and resources once for each value, of
+ * all else once for each HELIX_ERROR_*. */
 void helix_stream_client_configure (
     HelixStreamClient *self, const struct helix_config *wish, guint32 dropped);
 
