@@ -231,7 +231,6 @@ GST_START_TEST (test_snapshot_into_fifo)
 {
   static const guint8 png[] = {0x89, 'P', 'N', 'G'};
   g_autofree gchar *fifo = g_build_filename (tool_folder, "fifo", NULL);
-  g_autofree gchar *bytes = NULL;
   ToolChild *sim = tool_sim_new (tool_socket, "--pattern=static");
   g_autofree gchar *line = g_strdup_printf ("cat %s", fifo);
   g_autoptr (ToolRun) run = NULL;
