@@ -112,10 +112,12 @@ converse (gpointer data)
             "wait for the next one.");
         /* fall through */
       case HELIX_STREAM_ERROR:
+        /* In this order: what the source says of our failure, which is
+         * nothing, must not come first. */
+        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
         GST_OBJECT_LOCK (self);
         self->failed = TRUE;
         GST_OBJECT_UNLOCK (self);
-        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
         going = FALSE;
         break;
       case HELIX_STREAM_FLUSHING:
