@@ -15,21 +15,12 @@
 #include <string.h>
 
 #include "decode-any.h"
+#include "fuzz-input.h"
 
 #define NONCE UINT64_C (0x0123456789abcdef) /* of protocol/vectors */
 
 /* Larger bulk data than this is dropped by the reader itself. */
 #define LARGEST_BULK (1u << 20)
-
-#define MUST(cond) \
-  do { \
-    if (!(cond)) { \
-      fprintf (stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-      abort (); \
-    } \
-  } while (0)
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 /* FNV-1a over everything that a run saw. */
 static uint64_t
