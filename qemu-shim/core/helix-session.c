@@ -35,13 +35,19 @@ helix_session_new (struct helix_shim *shim, int fd, uid_t uid, pid_t pid)
   return self;
 }
 
-/* Reading stops while the client does not take its answers: what it still
- * says waits in its own socket. */
+/* Nothing that comes after the end counts. And reading stops while the client
+ * does not take its answers: what it still says waits in its own socket. */
+static bool
+may_read (const struct helix_session *self)
+{
+  return self->state != HELIX_SESSION_CLOSING && !self->dead
+      && !helix_outbox_full (&self->outbox);
+}
+
 static void
 update_watch (struct helix_session *self)
 {
-  bool reading = self->state != HELIX_SESSION_CLOSING && !self->dead
-      && !helix_outbox_full (&self->outbox);
+  bool reading = may_read (self);
   bool writing = !helix_outbox_empty (&self->outbox) && !self->dead;
 
   if (reading == self->watching_read && writing == self->watching_write)
@@ -171,8 +177,7 @@ read_once (struct helix_session *self)
           self, HELIX_ERROR_PROTOCOL, 0, "%s", self->reader.why);
       break;
   }
-  return !self->dead && self->state != HELIX_SESSION_CLOSING
-      && !helix_outbox_full (&self->outbox);
+  return true;
 }
 
 /* All that was sent has been read, POOLs among it: before there is more. */
@@ -192,7 +197,7 @@ helix_session_read (struct helix_session *self)
   int reads = 0;
 
   note_read (self);
-  while (!self->dead && reads++ < READS_AT_ONCE && read_once (self))
+  while (may_read (self) && reads++ < READS_AT_ONCE && read_once (self))
     ;
   if (self->state == HELIX_SESSION_OPEN && !self->dead)
     helix_session_collect (self);

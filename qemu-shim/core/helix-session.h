@@ -77,7 +77,7 @@ void helix_session_free (struct helix_session *session);
 /* Moves what its subscriptions and the scanouts have for it, writes, keeps
  * its deadlines. */
 void helix_session_run (struct helix_session *session, uint64_t now);
-/* Reads what has come, if anything. */
+/* Reads what has come, if anything; an end that has begun goes on. */
 void helix_session_read (struct helix_session *session);
 /* When helix_session_run has to be called next. */
 uint64_t helix_session_deadline (const struct helix_session *session);

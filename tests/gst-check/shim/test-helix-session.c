@@ -306,6 +306,48 @@ GST_START_TEST (test_subscribes_and_reads)
 
 GST_END_TEST;
 
+/* The shim reads from all sessions when there are too many of them: from one
+ * that ends, or that does not take its answers, it may not. */
+GST_START_TEST (test_closing_is_not_read)
+{
+  struct test_shim *test = test_shim_make (NULL, "/nowhere");
+  struct helix_hello hello = {
+      .version_min = 1, .version_max = 1, .role = HELIX_ROLE_FRAMES};
+  struct helix_subscribe wish = {0, 0, 0, 1, 0, 0};
+  uint8_t bytes[HELIX_MAX_MESSAGE];
+  struct helix_session *session;
+  bool full = __i__ == 1;
+  int fds[2], small = 1;
+
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  /* What the shim says stays in its outbox. */
+  setsockopt (fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  session = helix_session_new (test->shim, fds[0], 0, 0);
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "late"));
+  helix_session_read (session);
+  fail_unless_equals_int (session->state, HELIX_SESSION_OPEN);
+  do {
+    helix_session_complain (session, 0, HELIX_ERROR_LIMIT, 0, "much to read");
+    helix_session_run (session, helix_now_ns ());
+  } while (full ? !helix_outbox_full (&session->outbox)
+                : helix_outbox_empty (&session->outbox));
+  if (!full)
+    helix_session_fail (session, HELIX_ERROR_PROTOCOL, 0, "the end");
+  fail_if (session->dead);
+  say (fds[1], bytes, helix_pack_subscribe (bytes, 1, &wish));
+  helix_session_read (session);
+  fail_unless_equals_uint64 (test_stats (test).subscriptions, 0);
+  fail_if (session->dead);
+  /* That the client is gone is seen all the same. */
+  close (fds[1]);
+  helix_session_read (session);
+  fail_unless (session->dead);
+  helix_session_free (session);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 static Suite *
 session_suite (void)
 {
@@ -323,6 +365,7 @@ session_suite (void)
   tcase_add_test (tc, test_server_says_bye);
   tcase_add_test (tc, test_subscribes_and_does_not_read);
   tcase_add_test (tc, test_subscribes_and_reads);
+  tcase_add_loop_test (tc, test_closing_is_not_read, 0, 2);
   return suite;
 }
 
