@@ -310,18 +310,24 @@ fill (struct helix_subscription *sub, struct helix_memory *memory,
 
 enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
 
-/* Gives the subscription a frame if something is pending and it may be. */
+/* Gives the subscription a frame if something is pending and it may be; else,
+ * for PACED, *again_ns is when to try it. */
 static enum outcome
-serve (struct helix_subscription *sub)
+serve (struct helix_subscription *sub, uint64_t *again_ns)
 {
   struct helix_memory *memory;
   uint32_t slot;
   uint64_t now;
 
+  /* What it shows now is not what its client wants to see. */
+  *again_ns = helix_show_due (sub);
+  if (*again_ns != HELIX_NONE64)
+    return OUTCOME_PACED;
   if (sub->surface.resource_id == 0 || sub->unreadable
       || sub->pending_ns == HELIX_NONE64)
     return OUTCOME_DONE;
   now = helix_now_ns ();
+  *again_ns = sub->due_ns;
   if (now < sub->due_ns)
     return OUTCOME_PACED;
   switch (helix_subscription_claim (sub, &memory, &slot)) {
@@ -365,6 +371,8 @@ note_hold (struct helix_shim *shim, uint64_t begin_ns, uint64_t readbacks)
 static void
 pass_begin (struct helix_shim *shim)
 {
+  uint64_t now;
+
   pthread_mutex_lock (&shim->lock);
   for (guint i = 0; i < shim->subscriptions->len; i++)
     g_ptr_array_add (shim->pass,
@@ -373,8 +381,9 @@ pass_begin (struct helix_shim *shim)
   shim->pass_number++;
   for (guint i = 0; i < shim->pass->len; i++)
     begin (g_ptr_array_index (shim->pass, i));
+  now = helix_now_ns ();
   for (guint i = 0; i < shim->pass->len; i++)
-    helix_show_obey (g_ptr_array_index (shim->pass, i));
+    helix_show_obey (g_ptr_array_index (shim->pass, i), now);
 }
 
 /* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
@@ -385,11 +394,12 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
 
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
-    enum outcome outcome = serve (sub);
+    uint64_t again_ns;
+    enum outcome outcome = serve (sub, &again_ns);
     bool count = flushed && sub->surface.resource_id == flushed;
 
     if (outcome == OUTCOME_PACED) {
-      deadline = MIN (deadline, sub->due_ns);
+      deadline = MIN (deadline, again_ns);
       helix_count (shim, paced, count);
     } else if (outcome == OUTCOME_NO_CREDIT) {
       helix_count (shim, no_credit, count);

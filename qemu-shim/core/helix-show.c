@@ -7,22 +7,33 @@ void
 helix_show_store (struct helix_subscription *sub, const struct helix_show *show)
 {
   struct helix_shim *shim = sub->shim;
+  bool waited;
 
   pthread_mutex_lock (&shim->lock);
   sub->show = *show;
-  __atomic_store_n (&sub->show_wanted, true, __ATOMIC_RELAXED);
+  waited = __atomic_exchange_n (&sub->show_wanted, true, __ATOMIC_RELAXED);
   pthread_mutex_unlock (&shim->lock);
-  shim->loop.wake_display (shim->loop_opaque);
+  /* For one that waited the display thread has been woken. */
+  if (!waited)
+    shim->loop.wake_display (shim->loop_opaque);
 }
 
-/* The wish, if there is one and the subscription is not at its end. */
+uint64_t
+helix_show_due (const struct helix_subscription *sub)
+{
+  return __atomic_load_n (&sub->show_wanted, __ATOMIC_RELAXED)
+      ? sub->show_due_ns
+      : HELIX_NONE64;
+}
+
+/* The wish, if one is due and the subscription is not at its end. */
 static bool
-take (struct helix_subscription *sub, struct helix_show *show)
+take (struct helix_subscription *sub, struct helix_show *show, uint64_t now)
 {
   struct helix_shim *shim = sub->shim;
   bool wanted;
 
-  if (!__atomic_load_n (&sub->show_wanted, __ATOMIC_RELAXED))
+  if (helix_show_due (sub) > now)
     return false;
   pthread_mutex_lock (&shim->lock);
   wanted = !sub->over && !sub->closed;
@@ -49,21 +60,20 @@ note_resource (struct helix_subscription *sub, uint32_t resource_id)
 }
 
 void
-helix_show_obey (struct helix_subscription *sub)
+helix_show_obey (struct helix_subscription *sub, uint64_t now)
 {
   struct helix_shim *shim = sub->shim;
   struct helix_surface surface;
   struct helix_show show;
-  uint64_t now;
 
-  if (!take (sub, &show))
+  if (!take (sub, &show, now))
     return;
+  sub->show_due_ns = now + HELIX_SHOW_EVERY_NS;
   if (!helix_display_resource (shim, show.resource_id, &surface)) {
     helix_subscription_tell (sub, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
         show.resource_id, "no such resource that can be read");
     return;
   }
-  now = helix_now_ns ();
   sub->showing = true;
   /* Asked for by name: whether it can be read is told of each. */
   if (show.resource_id != sub->surface.resource_id)

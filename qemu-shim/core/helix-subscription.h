@@ -51,6 +51,7 @@ struct helix_subscription {
   bool unreadable;      /* until another resource is shown */
   bool unreadable_told; /* in this generation */
   bool showing;         /* what SHOW said, whatever the scanout does */
+  uint64_t show_due_ns; /* no SHOW is obeyed before */
   uint64_t shown_ns;    /* capture time of that picture, or HELIX_NONE64 */
   uint64_t captured_ns; /* of the last frame */
 

@@ -94,6 +94,7 @@ get_resource (void *opaque, uint32_t id, struct helix_surface *surface)
 {
   struct test_shim *test = opaque;
 
+  test->lookups++;
   if (id >= TEST_RESOURCES || !test->resource[id].pixels)
     return false;
   memset (surface, 0, sizeof *surface);

@@ -35,6 +35,7 @@ struct test_shim {
   struct test_resource resource[TEST_RESOURCES]; /* by id */
   uint64_t reads, read_bytes; /* what the shim asked of the screen */
   uint64_t last_read;         /* resource id */
+  uint64_t lookups;           /* of resources by id */
   struct helix_set_scanout set[HELIX_MAX_SCANOUTS]; /* asked of it last */
   guint sets;
   const char *refuse_set; /* why it does not do that, NULL = it does */

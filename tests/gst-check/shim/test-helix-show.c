@@ -7,6 +7,7 @@
 
 #include <gst/check/gstcheck.h>
 
+#include "helix-show.h"
 #include "helix-test-client.h"
 
 #define W 200u
@@ -39,6 +40,33 @@ take_frame (struct test_client *client, uint16_t channel, uint32_t id)
   test_client_release (client, channel, &frame);
   test_frame_done (&frame);
   return copy;
+}
+
+/* Which resource the next frame shows. */
+static uint32_t
+take_any (struct test_client *client)
+{
+  struct test_frame frame = test_client_frame (client, 1);
+  uint32_t id = frame.frame.resource_id;
+
+  test_client_release (client, 1, &frame);
+  test_frame_done (&frame);
+  return id;
+}
+
+/* A FRAME, with nothing but ERRORs before it. */
+static void
+skip_to_frame (struct test_client *client)
+{
+  uint8_t type = HELIX_ERROR;
+
+  while (type == HELIX_ERROR) {
+    struct test_message *message = test_client_next (client);
+
+    type = message->header.type;
+    test_message_free (message);
+  }
+  fail_unless_equals_int (type, HELIX_FRAME);
 }
 
 static struct test_client *
@@ -297,15 +325,7 @@ GST_START_TEST (test_no_such_resource)
   for (int i = 0; i < 2000; i++)
     test_client_show (client, 1, 7, HELIX_NONE64);
   test_client_show (client, 1, 3, HELIX_NONE64);
-  for (;;) {
-    struct test_message *message = test_client_next (client);
-    bool frame = message->header.type == HELIX_FRAME;
-
-    fail_unless (frame || message->header.type == HELIX_ERROR);
-    test_message_free (message);
-    if (frame)
-      break;
-  }
+  skip_to_frame (client);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -411,6 +431,40 @@ GST_START_TEST (test_pace)
 
 GST_END_TEST;
 
+/* SHOWs as fast as a client can say them cost the display thread no more than
+ * those of a fast screen, whether there is such a resource or not; the newest
+ * is shown in the end. */
+GST_START_TEST (test_flood)
+{
+  struct test_shim *test = new_shim ();
+  struct test_client *client = new_client (test);
+  bool known = __i__ == 0;
+  uint64_t begin, took, most;
+
+  test->lookups = 0;
+  begin = helix_now_ns ();
+  for (uint32_t i = 0; i < 5000; i++) {
+    test_client_show (client, 1, known ? 2 + i % 2 : 7, HELIX_NONE64);
+    test_round (test, 0);
+  }
+  test_client_show (client, 1, 1, HELIX_NONE64);
+  if (known)
+    while (take_any (client) != 1)
+      ;
+  else
+    skip_to_frame (client);
+  took = helix_now_ns () - begin;
+  most = 2 + took / HELIX_SHOW_EVERY_NS;
+  fail_unless (test->lookups <= most,
+      "%" G_GUINT64_FORMAT " lookups in %" G_GUINT64_FORMAT " us",
+      test->lookups, took / 1000);
+  fail_unless (test_stats (test).readbacks <= 1 + most);
+  test_client_free (client);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 static Suite *
 show_suite (void)
 {
@@ -429,6 +483,7 @@ show_suite (void)
   tcase_add_test (tc, test_unref);
   tcase_add_test (tc, test_unreadable);
   tcase_add_test (tc, test_pace);
+  tcase_add_loop_test (tc, test_flood, 0, 2);
   return suite;
 }
 
