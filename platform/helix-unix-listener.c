@@ -224,13 +224,17 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
 }
 
 static bool
-bind_and_listen (struct helix_unix_listener *self, const char *path, char *why)
+bind_and_listen (struct helix_unix_listener *self, const char *path,
+    const struct helix_unix_access *access, char *why)
 {
+  static const struct helix_unix_access own = {0};
   struct stat st;
   const char *step = "create";
   pid_t pid;
   int error;
 
+  if (!access)
+    access = &own;
   self->fd = helix_socket (AF_UNIX);
   if (self->fd < 0)
     goto failed;
@@ -242,10 +246,23 @@ bind_and_listen (struct helix_unix_listener *self, const char *path, char *why)
     goto failed;
   self->dev = st.st_dev;
   self->ino = st.st_ino;
-  /* Nobody can connect before listen, so the file is never open to others;
-   * the umask belongs to the whole process and stays as it is. */
+  /* Nobody can connect before listen, so the file is never open to others
+   * than it shall be; the umask belongs to the whole process and stays as it
+   * is. */
+  if (access->set_group
+      && fchownat (self->dir_fd, self->name, (uid_t) -1, access->group,
+             AT_SYMLINK_NOFOLLOW)
+          < 0) {
+    error = errno;
+    return fail (why, error,
+        "cannot give socket '%s' to group %lu: %s: make this user (uid %lu) a "
+        "member of the group, or choose another one",
+        path, (unsigned long) access->group, strerror (error),
+        (unsigned long) geteuid ());
+  }
   step = "set the mode of";
-  if (fchmodat (self->dir_fd, self->name, 0600, 0) < 0)
+  if (fchmodat (self->dir_fd, self->name, access->mode ? access->mode : 0600, 0)
+      < 0)
     goto failed;
   step = "listen on";
   if (listen (self->fd, BACKLOG) < 0)
@@ -266,7 +283,7 @@ failed:
 
 bool
 helix_unix_listener_open (struct helix_unix_listener *self, const char *path,
-    char why[HELIX_UNIX_WHY])
+    const struct helix_unix_access *access, char why[HELIX_UNIX_WHY])
 {
   const struct helix_unix_listener closed = HELIX_UNIX_LISTENER_INIT;
   int error;
@@ -282,7 +299,8 @@ helix_unix_listener_open (struct helix_unix_listener *self, const char *path,
         path, strlen (path), helix_sun_path_max () - 1);
 
   if (open_directory (self, path, why) && take_lock (self, path, why)
-      && clear_path (self, path, why) && bind_and_listen (self, path, why))
+      && clear_path (self, path, why)
+      && bind_and_listen (self, path, access, why))
     return true;
 
   error = errno;

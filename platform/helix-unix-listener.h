@@ -5,10 +5,10 @@
  *
  * open() takes PATH.lock (flock), so that two starters cannot race; asks a
  * socket file that is already there whether somebody answers, and replaces it
- * only if nobody does; binds with mode 0600; and proves by a connection of
- * its own that the path leads here. That connection closes without a byte,
- * as does the probe of a rival starter: whoever accepts must take a peer that
- * says nothing and goes for normal.
+ * only if nobody does; binds, with mode 0600 unless told otherwise; and proves
+ * by a connection of its own that the path leads here. That connection closes
+ * without a byte, as does the probe of a rival starter: whoever accepts must
+ * take a peer that says nothing and goes for normal.
  *
  * C99 and POSIX only. One object, one thread at a time.
  */
@@ -21,6 +21,13 @@
 
 /* Bytes for the sentence of a failure, path included. */
 #define HELIX_UNIX_WHY 512
+
+/* Who may connect, as far as the file system says it. */
+struct helix_unix_access {
+  mode_t mode;    /* of the socket file; 0 = 0600 */
+  bool set_group; /* the file gets that group */
+  gid_t group;
+};
 
 struct helix_unix_listener {
   int fd;        /* listening, non-blocking, close-on-exec; -1 = closed */
@@ -40,16 +47,17 @@ struct helix_unix_listener {
   }
 
 /*
- * Listens on `path`. On false nothing is left behind, `why` holds a sentence
- * that names the path, the cause and the remedy, and errno says of what kind
- * it was:
+ * Listens on `path`. `access` NULL = mode 0600. On false nothing is left
+ * behind, `why` holds a sentence that names the path, the cause and the
+ * remedy, and errno says of what kind it was:
  *   EADDRINUSE    another process serves this path
  *   ENAMETOOLONG  the path does not fit into a socket address
  *   ENOTSOCK      something that is no socket is in the way; left untouched
  *   ENOENT, ENOTDIR, EACCES, EPERM, EROFS, ...  as the system said
  */
 bool helix_unix_listener_open (struct helix_unix_listener *listener,
-    const char *path, char why[HELIX_UNIX_WHY]);
+    const char *path, const struct helix_unix_access *access,
+    char why[HELIX_UNIX_WHY]);
 
 /* Stops listening and removes the socket file and the lock file, if they are
  * still its own. Idempotent. */

@@ -23,6 +23,11 @@
 
 #define QEMU_OPTION "-device helix-export,path=%s"
 
+/* What lets this user connect: docs/QEMU.md, "Other users". */
+#define AS_USER \
+  "Run this, and the host's pipeline, as the user that runs QEMU, or let " \
+  "this user in: -device helix-export,mode=0666,allow=USER"
+
 /* ---- is there a VM, and a socket? ---- */
 
 static void
@@ -93,8 +98,7 @@ check_socket (const gchar *path, HelixReport *report)
     if (errno == EACCES) {
       helix_finding_because (
           f, "its directory is closed to this user (%s)", g_strerror (errno));
-      helix_finding_remedy (
-          f, "Run this, and the host's pipeline, as the user that runs QEMU");
+      helix_finding_remedy (f, AS_USER "; its folders have to let it pass");
     } else {
       helix_finding_because (f, "%s", g_strerror (errno));
       helix_finding_remedy (f,
@@ -180,8 +184,7 @@ explain_connect (
       path);
   helix_finding_because (f, "%s", g_strerror (number));
   if (number == EACCES || number == EPERM) {
-    helix_finding_remedy (
-        f, "Run this, and the host's pipeline, as the user that runs QEMU");
+    helix_finding_remedy (f, AS_USER);
   } else if (number == EAGAIN) {
     pid_t pid = registered > 0 ? registered : read_lock (path);
 
@@ -229,7 +232,7 @@ remedy_of (guint32 code)
 {
   switch (code) {
     case HELIX_ERROR_AUTH:
-      return "Run this, and the host's pipeline, as the user that runs QEMU";
+      return AS_USER;
     case HELIX_ERROR_BUSY:
       return "End one of the pipelines that watch this VM, or give "
              "helix-export a higher max-clients";

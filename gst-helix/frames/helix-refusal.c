@@ -19,7 +19,8 @@ static const struct {
         "Set socket-path to the path given to -device helix-export."},
     {HELIX_ERROR_AUTH, HELIX_SESSION_FAILED, FALSE,
         GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-        "Run this as the user that runs QEMU."},
+        "Run this as the user that runs QEMU, or add allow=USER to its -device "
+        "helix-export."},
     {HELIX_ERROR_BUSY, HELIX_SESSION_LOST, FALSE, GST_RESOURCE_ERROR_BUSY,
         "Raise max-clients of -device helix-export, or end another client."},
     {HELIX_ERROR_NO_SCANOUT, HELIX_SESSION_FAILED, FALSE,

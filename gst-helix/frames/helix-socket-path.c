@@ -93,7 +93,8 @@ explain (int err, const gchar *path, const gchar *looked, GError **error)
     case EPERM:
       g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
           "Not allowed to connect to %s (%s). Run this as the user that runs "
-          "QEMU, or give it access to the socket and its directory.",
+          "QEMU, or start QEMU with -device helix-export,mode=0666,allow=USER "
+          "and a path whose folders this user may enter.",
           path, g_strerror (err));
       return TRUE;
     case ENOTDIR:

@@ -17,7 +17,8 @@ unix_listen (HelixListener *self, const HelixAddress *address,
 {
   gchar why[HELIX_UNIX_WHY];
 
-  if (!helix_unix_listener_open (&self->unix_socket, address->path, why)) {
+  if (!helix_unix_listener_open (
+          &self->unix_socket, address->path, NULL, why)) {
     /* Whatever it is, waiting does not cure it; the sentence is complete. */
     GstResourceError code = GST_RESOURCE_ERROR_OPEN_READ_WRITE;
 

@@ -15,35 +15,48 @@
 #include "helix-show.h"
 #include "helix-subscription.h"
 
-/* The guest names sizes and formats: what the protocol cannot carry counts as
- * off. */
+/* The guest decides how often it shows such a thing: it is told when it is
+ * another one than the last time. */
+static void
+tell_unusable (struct helix_shim *shim, const struct helix_surface *surface,
+    const char *why)
+{
+  const struct helix_rect *rect = &surface->rect;
+  const struct helix_surface *told = &shim->told_unusable;
+
+  if (told->rect.width == rect->width && told->rect.height == rect->height
+      && told->fourcc == surface->fourcc)
+    return;
+  shim->told_unusable = *surface;
+  helix_shim_log (shim, HELIX_LOG_WARN,
+      "resource %u, %ux%u, format 0x%08x, is not exported: %s",
+      surface->resource_id, rect->width, rect->height, surface->fourcc, why);
+}
+
+/* The guest names sizes and formats: what is not exported counts as off. *why
+ * then says so, for as long as the shim lives; NULL = it is off. */
 static struct helix_surface
-usable (struct helix_shim *shim, const struct helix_surface *surface)
+usable (struct helix_shim *shim, const struct helix_surface *surface,
+    const char **why)
 {
   const struct helix_surface off = {0};
   const struct helix_rect *rect;
 
+  *why = NULL;
   if (!surface || surface->resource_id == 0 || surface->rect.width == 0
       || surface->rect.height == 0)
     return off;
   rect = &surface->rect;
   if (rect->width > HELIX_MAX_DIMENSION || rect->height > HELIX_MAX_DIMENSION
-      || (uint64_t) rect->width * 4 * rect->height > HELIX_MAX_FRAME_BYTES) {
-    helix_shim_log (shim, HELIX_LOG_WARN,
-        "resource %u is %ux%u, more than a frame may have (%ux%u, %u MiB): "
-        "not exported",
-        surface->resource_id, rect->width, rect->height, HELIX_MAX_DIMENSION,
-        HELIX_MAX_DIMENSION, HELIX_MAX_FRAME_BYTES >> 20);
-    return off;
-  }
-  if (!helix_fourcc_is_known (surface->fourcc)) {
-    helix_shim_log (shim, HELIX_LOG_WARN,
-        "resource %u has format 0x%08x, which has no 32-bit DRM fourcc here: "
-        "not exported",
-        surface->resource_id, surface->fourcc);
-    return off;
-  }
-  return *surface;
+      || (uint64_t) rect->width * rect->height
+          > (uint64_t) shim->config.max_width * shim->config.max_height)
+    *why = shim->too_large;
+  else if (!helix_fourcc_is_known (surface->fourcc))
+    *why = "its format is not one of the 32-bit RGB formats";
+  if (!*why)
+    return *surface;
+  tell_unusable (shim, surface, *why);
+  return off;
 }
 
 /* ---- one subscription ---- */
@@ -58,13 +71,14 @@ same_surface (const struct helix_surface *a, const struct helix_surface *b)
 
 bool
 helix_display_resource (struct helix_shim *shim, uint32_t resource_id,
-    struct helix_surface *surface)
+    struct helix_surface *surface, const char **why)
 {
+  *why = "no such resource that can be read";
   memset (surface, 0, sizeof *surface);
   if (!shim->display.resource (shim->display_opaque, resource_id, surface))
     return false;
   surface->resource_id = resource_id;
-  *surface = usable (shim, surface);
+  *surface = usable (shim, surface, why);
   return surface->resource_id != 0;
 }
 
@@ -72,28 +86,39 @@ static void
 begin_resource (struct helix_subscription *sub)
 {
   struct helix_surface surface;
+  const char *why;
 
-  if (!helix_display_resource (sub->shim, sub->resource_id, &surface)) {
+  if (!helix_display_resource (sub->shim, sub->resource_id, &surface, &why)) {
     sub->begun = true;
-    helix_subscription_end (sub, "no such resource that can be read");
+    helix_subscription_end (sub, why);
     return;
   }
   helix_subscription_set_surface (sub, &surface, 1);
+}
+
+/* The subscription shows what its scanout does. `why`: the scanout is on, but
+ * not exported; the client shall not take it for dark. */
+static void
+follow_scanout (struct helix_subscription *sub, const char *why)
+{
+  const struct helix_shim_scanout *scanout = &sub->shim->scanout[sub->scanout];
+
+  helix_subscription_set_surface (sub, &scanout->surface, scanout->generation);
+  if (why)
+    helix_subscription_tell (
+        sub, HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why);
 }
 
 /* A subscription that the io thread made: what does it show? */
 static void
 begin (struct helix_subscription *sub)
 {
-  struct helix_shim *shim = sub->shim;
-
   if (sub->begun)
     return;
   if (sub->scanout == HELIX_NONE32)
     begin_resource (sub);
   else
-    helix_subscription_set_surface (sub, &shim->scanout[sub->scanout].surface,
-        shim->scanout[sub->scanout].generation);
+    follow_scanout (sub, sub->shim->unusable[sub->scanout].why);
 }
 
 /* The slot, other than `self`, that lacks least of what `sub` shows. */
@@ -457,8 +482,8 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
   note_hold (shim, now, readbacks);
 }
 
-/* Stores what a scanout shows; returns its generation. */
-static uint32_t
+/* Stores what a scanout shows. */
+static void
 store_scanout (struct helix_shim *shim, uint32_t index,
     const struct helix_surface *surface)
 {
@@ -480,7 +505,6 @@ store_scanout (struct helix_shim *shim, uint32_t index,
   pthread_mutex_unlock (&shim->lock);
   if (changed && __atomic_load_n (&shim->stats.clients, __ATOMIC_RELAXED))
     shim->loop.wake_io (shim->loop_opaque);
-  return scanout->generation;
 }
 
 void
@@ -488,21 +512,24 @@ helix_shim_display_scanout (
     struct helix_shim *shim, uint32_t index, const struct helix_surface *wanted)
 {
   struct helix_surface surface;
-  uint32_t generation;
+  const char *why, *news;
 
   if (index >= shim->config.scanouts
       || !(shim->config.scanout_mask & 1u << index))
     return;
-  surface = usable (shim, wanted);
+  surface = usable (shim, wanted, &why);
   /* Subscriptions that are new learn of the state before, so that they see
    * this change as what it is. */
   pass_begin (shim);
-  generation = store_scanout (shim, index, &surface);
+  store_scanout (shim, index, &surface);
+  news = why != shim->unusable[index].why ? why : NULL;
+  shim->unusable[index].resource_id = why ? wanted->resource_id : 0;
+  shim->unusable[index].why = why;
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
 
     if (sub->scanout == index && !sub->showing)
-      helix_subscription_set_surface (sub, &surface, generation);
+      follow_scanout (sub, news);
     else if ((sub->scanout == HELIX_NONE32 || sub->showing)
         && surface.resource_id
         && sub->surface.resource_id == surface.resource_id)
@@ -525,11 +552,14 @@ forget (struct helix_shim *shim, uint32_t resource_id)
   const struct helix_surface off = {0};
 
   pass_begin (shim);
-  for (uint32_t i = 0; i < shim->config.scanouts; i++)
-    if (shim->scanout[i].surface.resource_id
-        && (!resource_id
-            || shim->scanout[i].surface.resource_id == resource_id))
+  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
+    uint32_t shown = shim->scanout[i].surface.resource_id;
+
+    if (shown && (!resource_id || shown == resource_id))
       store_scanout (shim, i, &off);
+    if (!resource_id || shim->unusable[i].resource_id == resource_id)
+      memset (&shim->unusable[i], 0, sizeof shim->unusable[i]);
+  }
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
 

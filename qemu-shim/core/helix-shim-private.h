@@ -37,6 +37,7 @@ struct helix_shim {
   /* [const] */
   struct helix_shim_config config;
   char *path, *name;
+  char *too_large; /* the sentence for a picture that is */
   struct helix_display_ops display;
   void *display_opaque;
   struct helix_loop_ops loop;
@@ -71,6 +72,12 @@ struct helix_shim {
   bool stopped;
 
   /* [display] */
+  /* What a scanout shows that is not exported; why = NULL: there is none. */
+  struct helix_unusable {
+    uint32_t resource_id;
+    const char *why;
+  } unusable[HELIX_MAX_SCANOUTS];
+  struct helix_surface told_unusable; /* the last one that was logged */
   GPtrArray *pass; /* subscriptions seen by this pass, referenced */
   uint64_t pass_number;
   uint64_t deadline; /* of display_timer */
@@ -85,10 +92,10 @@ void helix_shim_log (struct helix_shim *shim, enum helix_log_level level,
     const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* Io thread: sets io_timer to the nearest deadline there is. */
 void helix_shim_schedule (struct helix_shim *shim);
-/* Display thread: a resource's whole surface. false: none that a frame could
- * carry. */
+/* Display thread: a resource's whole surface. false: none that is exported;
+ * *why = a sentence that lives as long as the shim. */
 bool helix_display_resource (struct helix_shim *shim, uint32_t resource_id,
-    struct helix_surface *surface);
+    struct helix_surface *surface, const char **why);
 /* Any thread: drop a reference; the io thread frees. */
 void helix_shim_drop_memory (
     struct helix_shim *shim, struct helix_memory *memory);

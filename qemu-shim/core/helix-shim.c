@@ -37,6 +37,13 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->config.scanouts = CLAMP (config->scanouts, 1, HELIX_MAX_SCANOUTS);
   shim->config.slots = CLAMP (config->slots, 2, HELIX_MAX_SLOTS);
   shim->config.max_clients = MAX (config->max_clients, 1);
+  if (!config->max_width || !config->max_height) {
+    shim->config.max_width = HELIX_DEFAULT_MAX_WIDTH;
+    shim->config.max_height = HELIX_DEFAULT_MAX_HEIGHT;
+  }
+  shim->too_large = g_strdup_printf (
+      "the picture is larger than may be exported (max-size=%ux%u)",
+      shim->config.max_width, shim->config.max_height);
   shim->display = *display;
   shim->display_opaque = display_opaque;
   shim->loop = *loop;
@@ -70,6 +77,7 @@ helix_shim_free (struct helix_shim *shim)
   pthread_mutex_destroy (&shim->lock);
   g_free (shim->path);
   g_free (shim->name);
+  g_free (shim->too_large);
   g_free (shim);
 }
 
@@ -202,6 +210,17 @@ refuse (struct helix_shim *shim, int fd, enum helix_error_code code,
   close (fd);
 }
 
+static bool
+is_allowed (const struct helix_shim *shim, uid_t uid)
+{
+  const struct helix_access *access = &shim->config.access;
+
+  for (uint32_t i = 0; i < access->allowed; i++)
+    if (access->allow[i] == uid)
+      return true;
+  return uid == geteuid () || uid == 0;
+}
+
 /* Takes a connection over, or refuses it. */
 static void
 adopt (struct helix_shim *shim, int fd)
@@ -217,11 +236,12 @@ adopt (struct helix_shim *shim, int fd)
     refuse (shim, fd, HELIX_ERROR_AUTH, text);
     return;
   }
-  if (uid != geteuid () && uid != 0) {
+  if (!is_allowed (shim, uid)) {
     snprintf (text, sizeof text,
         "uid %lu (pid %ld) may not watch a screen of uid %lu; run the client "
-        "as that user",
-        (unsigned long) uid, (long) pid, (unsigned long) geteuid ());
+        "as that user, or add allow=%lu to the server's options",
+        (unsigned long) uid, (long) pid, (unsigned long) geteuid (),
+        (unsigned long) uid);
     refuse (shim, fd, HELIX_ERROR_AUTH, text);
     return;
   }
@@ -321,7 +341,8 @@ helix_shim_listen (struct helix_shim *shim, char **error)
   char why[HELIX_UNIX_WHY];
 
   *error = NULL;
-  if (!helix_unix_listener_open (&shim->listener, shim->path, why)) {
+  if (!helix_unix_listener_open (
+          &shim->listener, shim->path, &shim->config.access.socket, why)) {
     *error = strdup (why);
     return false;
   }

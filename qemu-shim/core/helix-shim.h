@@ -28,6 +28,7 @@
 
 #include "helix-hold.h"
 #include "helix-protocol.h"
+#include "helix-unix-listener.h"
 
 struct helix_shim;
 
@@ -80,6 +81,15 @@ struct helix_loop_ops {
   void (*display_timer) (void *loop, uint64_t deadline_ns);
 };
 
+/* Who may connect: the file system lets a peer reach the socket, and then its
+ * user has to be the shim's own, root, or one of `allow`. */
+#define HELIX_MAX_ALLOWED 32u
+struct helix_access {
+  struct helix_unix_access socket;
+  uid_t allow[HELIX_MAX_ALLOWED];
+  uint32_t allowed; /* of them */
+};
+
 struct helix_shim_config {
   const char *path;      /* socket path; relative to the working directory */
   const char *name;      /* program, version and VM, for WELCOME and messages */
@@ -87,7 +97,16 @@ struct helix_shim_config {
   uint16_t scanout_mask; /* bit i: scanout i may be watched */
   uint32_t slots;        /* default per subscription, 2..HELIX_MAX_SLOTS */
   uint32_t max_clients;  /* 1.. */
+  /* A picture of more pixels than this one is not exported, whatever its
+   * shape: the guest chooses sizes, and each client's slots have them. 0x0 =
+   * HELIX_DEFAULT_MAX_WIDTH x HELIX_DEFAULT_MAX_HEIGHT. */
+  uint32_t max_width, max_height;
+  struct helix_access access;
 };
+
+/* 8K, that of television and that of cinema: 135 MiB. */
+#define HELIX_DEFAULT_MAX_WIDTH 8192u
+#define HELIX_DEFAULT_MAX_HEIGHT 4320u
 
 /* Counters since start, for `info`/stats and tests. */
 struct helix_shim_stats {
@@ -116,7 +135,7 @@ struct helix_shim *helix_shim_new (const struct helix_shim_config *config,
 
 /* Before the io thread runs, or on it. Takes the lock file `path`.lock,
  * proves that nobody listens on `path`, removes what a dead server left
- * there, binds with mode 0600, listens, and connects to itself once as proof.
+ * there, binds, listens, and connects to itself once as proof.
  * false: *error = which step, which path, why, what to do (free with free). */
 bool helix_shim_listen (struct helix_shim *shim, char **error);
 

@@ -65,13 +65,14 @@ helix_show_obey (struct helix_subscription *sub, uint64_t now)
   struct helix_shim *shim = sub->shim;
   struct helix_surface surface;
   struct helix_show show;
+  const char *why;
 
   if (!take (sub, &show, now))
     return;
   sub->show_due_ns = now + HELIX_SHOW_EVERY_NS;
-  if (!helix_display_resource (shim, show.resource_id, &surface)) {
-    helix_subscription_tell (sub, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
-        show.resource_id, "no such resource that can be read");
+  if (!helix_display_resource (shim, show.resource_id, &surface, &why)) {
+    helix_subscription_tell (
+        sub, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, show.resource_id, why);
     return;
   }
   sub->showing = true;

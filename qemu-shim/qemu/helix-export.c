@@ -18,6 +18,7 @@
 #include "qom/object.h"
 #include "helix-glue.h"
 #include "helix-platform.h"
+#include "helix-settings.h"
 #include "helix-version.h"
 #include "trace.h"
 
@@ -37,8 +38,14 @@ struct HelixExport {
     char *on_error;
     uint32_t slots;
     uint32_t max_clients;
+    char *max_size;
+    char *group;
+    char *mode;
+    char *allow;
 
     uint16_t scanout_mask;
+    uint32_t max_width, max_height;
+    struct helix_access access;
     bool warn_only;
     Location location; /* of our -device, for messages that come later */
     HelixReadback readback;
@@ -159,6 +166,9 @@ static bool helix_export_start(HelixExport *s, Error **errp)
         .scanout_mask = s->scanout_mask,
         .slots = s->slots,
         .max_clients = s->max_clients,
+        .max_width = s->max_width,
+        .max_height = s->max_height,
+        .access = s->access,
     };
     HelixListen listen = {};
     VirtIOGPU *gpu = helix_hook_find_gpu(s->gpu, errp);
@@ -304,6 +314,22 @@ static bool helix_export_check_path(HelixExport *s, Error **errp)
     return true;
 }
 
+/* What the core reads for helix-shim-sim as well. */
+static bool helix_export_check_settings(HelixExport *s, Error **errp)
+{
+    char *error = NULL;
+
+    if ((!s->max_size || helix_settings_size(s->max_size, &s->max_width,
+                                             &s->max_height, &error)) &&
+        helix_settings_access(&s->access, s->group, s->mode, s->allow,
+                              &error)) {
+        return true;
+    }
+    error_setg(errp, "%s", error);
+    free(error);
+    return false;
+}
+
 static bool helix_export_check(HelixExport *s, Error **errp)
 {
     if (helix_export) {
@@ -329,7 +355,8 @@ static bool helix_export_check(HelixExport *s, Error **errp)
                    s->max_clients);
         return false;
     }
-    return helix_export_check_path(s, errp);
+    return helix_export_check_settings(s, errp) &&
+           helix_export_check_path(s, errp);
 }
 
 static void helix_export_realize(DeviceState *dev, Error **errp)
@@ -410,6 +437,10 @@ HELIX_PROPERTIES helix_export_properties[] = {
     DEFINE_PROP_STRING("on-error", HelixExport, on_error),
     DEFINE_PROP_UINT32("slots", HelixExport, slots, 3),
     DEFINE_PROP_UINT32("max-clients", HelixExport, max_clients, 16),
+    DEFINE_PROP_STRING("max-size", HelixExport, max_size),
+    DEFINE_PROP_STRING("group", HelixExport, group),
+    DEFINE_PROP_STRING("mode", HelixExport, mode),
+    DEFINE_PROP_STRING("allow", HelixExport, allow),
     HELIX_PROPERTIES_END};
 
 static void helix_export_class_init(ObjectClass *klass, HelixClassData *data)
@@ -446,6 +477,20 @@ static void helix_export_class_init(ObjectClass *klass, HelixClassData *data)
         "Frame slots of a subscription, 2-8, unless the client asks");
     object_class_property_set_description(klass, "max-clients",
                                           "Connections served at a time");
+    object_class_property_set_description(
+        klass, "max-size",
+        "No picture of more pixels than this one is exported "
+        "(default: 8192x4320)");
+    object_class_property_set_description(
+        klass, "group",
+        "Group of the socket, by name or number (default: as it is)");
+    object_class_property_set_description(
+        klass, "mode",
+        "Mode of the socket in octal digits (default: 0600, with a group "
+        "0660)");
+    object_class_property_set_description(
+        klass, "allow",
+        "Users who may watch besides QEMU's own and root, like alice:1001");
 }
 
 static const TypeInfo helix_export_info = {

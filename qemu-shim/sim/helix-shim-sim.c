@@ -514,6 +514,9 @@ make_shim (struct sim *sim)
       .scanout_mask = 0xffff,
       .slots = sim->options.slots,
       .max_clients = sim->options.max_clients,
+      .max_width = sim->options.max_width,
+      .max_height = sim->options.max_height,
+      .access = sim->options.access,
   };
   char *error = NULL;
 

@@ -7,8 +7,11 @@
 
 #include <glib.h>
 
+#include "helix-settings.h"
+
 struct text_options {
   char *size, *rate, *pattern, *resize, *burst, *cursor_rate;
+  char *max_size, *group, *mode, *allow;
   gint64 frames;
   gint scanouts, scanouts_on, resources, slots, max_clients;
   gboolean cursor, exit, quiet, version;
@@ -114,6 +117,23 @@ parse_burst (const char *text, struct helix_sim_options *options)
   return true;
 }
 
+/* What QEMU's -device helix-export takes as well. */
+static bool
+parse_shared (struct helix_sim_options *options, struct text_options *text)
+{
+  char *error = NULL;
+
+  if ((!text->max_size
+          || helix_settings_size (text->max_size, &options->max_width,
+              &options->max_height, &error))
+      && helix_settings_access (
+          &options->access, text->group, text->mode, text->allow, &error))
+    return true;
+  fprintf (stderr, "helix-shim-sim: error: --%s\n", error);
+  free (error);
+  return false;
+}
+
 static bool
 check_range (
     const char *option, gint64 value, gint64 low, gint64 high, const char *want)
@@ -164,6 +184,7 @@ take (struct helix_sim_options *options, struct text_options *text)
           text->cursor_rate ? text->cursor_rate : "60", &options->cursor_rate)
       && parse_pattern (
           text->pattern ? text->pattern : "marker", &options->pattern)
+      && parse_shared (options, text)
       && (!text->resize || parse_resize (text->resize, options))
       && (!text->burst || parse_burst (text->burst, options));
 }
@@ -220,6 +241,19 @@ parse (struct helix_sim_options *options, struct text_options *text, int *argc,
           "N"},
       {"max-clients", 0, 0, G_OPTION_ARG_INT, &text->max_clients,
           "Connections at a time, 1 to 1024 (default 16)", "N"},
+      {"max-size", 0, 0, G_OPTION_ARG_STRING, &text->max_size,
+          "Export no picture of more pixels than this one (default 8192x4320)",
+          "WxH"},
+      {"mode", 0, 0, G_OPTION_ARG_STRING, &text->mode,
+          "Mode of the socket, in octal digits (default 0600, with --group "
+          "0660)",
+          "MODE"},
+      {"group", 0, 0, G_OPTION_ARG_STRING, &text->group,
+          "Group of the socket, by name or number (default: as it is)",
+          "GROUP"},
+      {"allow", 0, 0, G_OPTION_ARG_STRING, &text->allow,
+          "Users who may watch besides this one and root, by name or number",
+          "USER:USER"},
       {"json-stats", 0, 0, G_OPTION_ARG_FILENAME, &options->stats_path,
           "Write counters as JSON at exit and on SIGUSR1; - is standard output",
           "FILE"},
@@ -275,6 +309,10 @@ helix_sim_options_parse (
   g_free (text.resize);
   g_free (text.burst);
   g_free (text.cursor_rate);
+  g_free (text.max_size);
+  g_free (text.group);
+  g_free (text.mode);
+  g_free (text.allow);
   if (!good)
     helix_sim_options_clear (options);
   return good;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "helix-shim.h"
 #include "helix-sim-screen.h"
 
 #define HELIX_SIM_MAX_RESOURCES 16u /* off the screen */
@@ -30,6 +31,8 @@ struct helix_sim_options {
   double burst_period; /* seconds */
   uint32_t slots;      /* 2..HELIX_MAX_SLOTS */
   uint32_t max_clients;
+  uint32_t max_width, max_height; /* of an exported picture */
+  struct helix_access access;
   char *stats_path; /* NULL = none, "-" = stdout */
   bool quiet;
 };

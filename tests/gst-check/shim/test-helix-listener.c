@@ -87,7 +87,7 @@ spawn_server (const char *path)
     struct helix_unix_listener listener;
     char why[HELIX_UNIX_WHY];
 
-    if (!helix_unix_listener_open (&listener, path, why)
+    if (!helix_unix_listener_open (&listener, path, NULL, why)
         || write (ready[1], "x", 1) != 1)
       _exit (1);
     for (;;)
@@ -126,6 +126,37 @@ GST_START_TEST (test_mode_and_cleanliness)
     umask (0777);
   }
   umask (mask);
+  place_clear (&place);
+}
+
+GST_END_TEST;
+
+/* Others than the owner, when it is told so. */
+GST_START_TEST (test_access)
+{
+  struct helix_unix_access access = {.mode = 0660, .set_group = true};
+  struct helix_unix_listener listener;
+  char why[HELIX_UNIX_WHY];
+  struct place place;
+  struct stat st;
+
+  place_init (&place);
+  access.group = geteuid () == 0 ? 65534 : getegid ();
+  fail_unless (helix_unix_listener_open (&listener, place.path, &access, why),
+      "%s", why);
+  fail_unless (lstat (place.path, &st) == 0);
+  fail_unless_equals_int (st.st_mode & 07777, 0660);
+  fail_unless_equals_int (st.st_gid, access.group);
+  fail_unless (lstat (place.lock, &st) == 0);
+  fail_unless_equals_int (st.st_mode & 07777, 0600);
+  helix_unix_listener_close (&listener);
+  if (geteuid () != 0) {
+    access.group = 0;
+    fail_if (helix_unix_listener_open (&listener, place.path, &access, why));
+    fail_unless (strstr (why, "member of the group") != NULL, "%s", why);
+  }
+  assert_absent (place.path);
+  assert_absent (place.lock);
   place_clear (&place);
 }
 
@@ -262,7 +293,7 @@ listen_as_nobody (void *opaque)
   struct helix_unix_listener listener;
   char why[HELIX_UNIX_WHY];
 
-  if (helix_unix_listener_open (&listener, path, why))
+  if (helix_unix_listener_open (&listener, path, NULL, why))
     return 1;
   if (!strstr (why, path))
     return 2;
@@ -349,7 +380,7 @@ GST_START_TEST (test_race)
       close (go[1]);
       if (read (go[0], &byte, 1) != 0)
         _exit (2);
-      won = helix_unix_listener_open (&listener, place.path, why);
+      won = helix_unix_listener_open (&listener, place.path, NULL, why);
       if (write (done[1], won ? "w" : "l", 1) != 1)
         _exit (2);
       for (;;)
@@ -381,6 +412,7 @@ listener_suite (void)
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 60);
   tcase_add_test (tc, test_mode_and_cleanliness);
+  tcase_add_test (tc, test_access);
   tcase_add_test (tc, test_stale_socket);
   tcase_add_test (tc, test_second_server);
   tcase_add_test (tc, test_server_without_lock);

@@ -105,6 +105,26 @@ connect_as_nobody (void *opaque)
   return 4;
 }
 
+/* In a child of another uid: 0 when it gets a PONG. */
+static int
+greet_as_nobody (void *opaque)
+{
+  struct test_shim *test = opaque;
+  static const uint8_t ping[] = {
+      'H', 'X', 'F', 'R', HELIX_PING, 0, 0, 0, 0, 0, 0, 0};
+  uint8_t pong[sizeof ping] = {0};
+  int fd = helix_socket (AF_UNIX);
+
+  if (fd < 0 || helix_unix_connect (fd, test->path) < 0)
+    return 1;
+  if (send (fd, ping, sizeof ping, MSG_NOSIGNAL) != sizeof ping)
+    return 2;
+  wait_readable (fd, 10000);
+  if (helix_recv (fd, pong, sizeof pong, NULL) != sizeof pong)
+    return 3;
+  return pong[4] == HELIX_PONG ? 0 : 4;
+}
+
 /* Mode 0600 keeps others out; were the mode changed, the uid still does.
  * Without root no other uid can be had, and only the mode can be tested. */
 GST_START_TEST (test_other_users)
@@ -123,6 +143,37 @@ GST_START_TEST (test_other_users)
   test_until_logged (test, "may not watch");
   fail_unless_equals_uint64 (test_stats (test).refused, 1);
   test_client_free (test_client_new (test, 1));
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* Users that the shim was told to allow are served, if the file lets them
+ * reach it; others are not, whatever its mode. */
+GST_START_TEST (test_allowed_users)
+{
+  static const uid_t users[][2] = {{65534, 65534}, {65533, 1}};
+  bool nobody = __i__ == 0;
+  struct helix_shim_config config = {.name = "test-shim",
+      .scanouts = 1,
+      .scanout_mask = 1,
+      .slots = 3,
+      .max_clients = 4,
+      .access = {.socket = {.mode = 0666}, .allowed = 2}};
+  struct test_shim *test;
+
+  if (geteuid () != 0) {
+    g_print ("not root: the uid check is not tested\n");
+    return;
+  }
+  memcpy (config.access.allow, users[__i__], sizeof users[__i__]);
+  test = test_shim_new (&config);
+  fail_unless (chmod (test->dir, 0755) == 0);
+  fail_unless_equals_int (
+      test_as_nobody (nobody ? greet_as_nobody : connect_as_nobody, test), 0);
+  fail_unless_equals_uint64 (test_stats (test).refused, nobody ? 0 : 1);
+  if (!nobody)
+    test_until_logged (test, "allow=65534");
   test_shim_free (test);
 }
 
@@ -413,6 +464,7 @@ shim_suite (void)
   tcase_set_timeout (tc, 120);
   tcase_add_test (tc, test_max_clients);
   tcase_add_test (tc, test_other_users);
+  tcase_add_loop_test (tc, test_allowed_users, 0, 2);
   tcase_add_test (tc, test_flood_leaves_nothing);
   tcase_add_test (tc, test_out_of_descriptors);
   tcase_add_test (tc, test_stats_add_up);

@@ -147,6 +147,7 @@ GST_START_TEST (test_no_permission)
   tool_expect_end (run, 12, TOOL_DEAD_S);
   tool_expect (run, "FAIL", "listen", "no permission to connect");
   tool_expect (run, "FAIL", "listen", "as the user that runs QEMU");
+  tool_expect (run, "FAIL", "listen", "mode=0666,allow=USER");
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
@@ -164,8 +165,15 @@ GST_START_TEST (test_wrong_user)
   run = run_as_stranger ();
   fail_unless (run->status == 13 || run->status == 14, "%s", run->out);
   fail_unless (strstr (run->out, "refuses (auth)") != NULL
-          && strstr (run->out, "as the user that runs QEMU") != NULL,
+          && strstr (run->out, "as the user that runs QEMU") != NULL
+          && strstr (run->out, "allow=65534") != NULL,
       "%s", run->out);
+  tool_child_end (sim, SIGTERM);
+  /* And what it says helps. */
+  sim = tool_sim_new (tool_socket, "--mode=0666 --allow=65534");
+  g_clear_pointer (&run, tool_run_free);
+  run = run_as_stranger ();
+  tool_expect (run, "OK", "listen", "listens, user 0");
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
