@@ -78,6 +78,41 @@ helix_now_ns (void)
 #endif
 }
 
+/* macOS has no pthread_condattr_setclock, but a wait for a length of time. */
+void
+helix_cond_init (pthread_cond_t *cond)
+{
+#ifdef __APPLE__
+  pthread_cond_init (cond, NULL);
+#else
+  pthread_condattr_t attr;
+
+  pthread_condattr_init (&attr);
+  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
+  pthread_cond_init (cond, &attr);
+  pthread_condattr_destroy (&attr);
+#endif
+}
+
+int
+helix_cond_wait_until (
+    pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline)
+{
+  struct timespec time;
+#ifdef __APPLE__
+  uint64_t now = helix_now_ns ();
+
+  deadline = deadline > now ? deadline - now : 0;
+#endif
+  time.tv_sec = (time_t) (deadline / 1000000000);
+  time.tv_nsec = (long) (deadline % 1000000000);
+#ifdef __APPLE__
+  return pthread_cond_timedwait_relative_np (cond, lock, &time);
+#else
+  return pthread_cond_timedwait (cond, lock, &time);
+#endif
+}
+
 /* ---- sockets ---- */
 
 size_t

@@ -12,6 +12,7 @@
 #ifndef HELIX_PLATFORM_H
 #define HELIX_PLATFORM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,14 @@
 /* CLOCK_MONOTONIC in ns. On macOS mach_absolute_time (), the clock that
  * GStreamer uses there; CLOCK_MONOTONIC goes on in sleep and it does not. */
 uint64_t helix_now_ns (void);
+
+/* A condition whose waits go by helix_now_ns (), so that a step of the wall
+ * clock neither ends nor lengthens them. pthread_cond_destroy () it. */
+void helix_cond_init (pthread_cond_t *cond);
+/* pthread_cond_timedwait until helix_now_ns () is `deadline`: 0, or
+ * ETIMEDOUT. */
+int helix_cond_wait_until (
+    pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
 size_t helix_sun_path_max (void);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the element's threads give the server: caps, units, the cursor. */
-#include <errno.h>
-#include <time.h>
-
 #include "helix-platform.h"
 #include "helix-stream-server-private.h"
+
+#define MSECOND G_GUINT64_CONSTANT (1000000)
 
 guint
 helix_stream_server_live (HelixStreamServer *self, guint32 role)
@@ -219,20 +218,12 @@ helix_stream_server_skip (HelixStreamServer *self)
 void
 helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
 {
-  struct timespec until;
-  guint64 now;
+  guint64 now = helix_now_ns ();
+  guint64 until = now + timeout_ms * MSECOND;
 
-  clock_gettime (CLOCK_REALTIME, &until);
-  until.tv_sec += timeout_ms / 1000;
-  until.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
   pthread_mutex_lock (&self->lock);
   while (!self->interrupted && !helix_stream_server_drained (self))
-    if (pthread_cond_timedwait (&self->drained, &self->lock, &until)
-        == ETIMEDOUT)
+    if (helix_cond_wait_until (&self->drained, &self->lock, until) != 0)
       break;
   now = helix_now_ns ();
   for (guint i = 0; i < self->sessions->len; i++) {

@@ -477,7 +477,7 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   self->dial_gap = DIAL_GAP_MIN_NS / 2;
   g_queue_init (&self->notes);
   pthread_mutex_init (&self->lock, NULL);
-  pthread_cond_init (&self->drained, NULL);
+  helix_cond_init (&self->drained);
   failed = helix_wakeup_open (self->wakeup) < 0 ? errno : 0;
   if (failed == 0) {
     failed = pthread_create (&self->thread, NULL, run, self);

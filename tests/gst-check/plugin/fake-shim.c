@@ -279,7 +279,7 @@ fake_shim_new (const gchar *path, const FakeConfig *config)
     shim->config.fourcc = HELIX_FOURCC_BGRX;
   shim->fd = -1;
   pthread_mutex_init (&shim->lock, NULL);
-  pthread_cond_init (&shim->cond, NULL);
+  helix_cond_init (&shim->cond);
   g_assert (helix_wakeup_open (shim->wakeup) == 0);
   g_unlink (path);
   shim->listener = helix_socket (AF_UNIX);
@@ -306,32 +306,28 @@ fake_shim_free (FakeShim *shim)
   g_free (shim);
 }
 
-static struct timespec
+static guint64
 until (void)
 {
-  struct timespec end;
-
-  clock_gettime (CLOCK_REALTIME, &end);
-  end.tv_sec += WAIT_S;
-  return end;
+  return helix_now_ns () + WAIT_S * G_GUINT64_CONSTANT (1000000000);
 }
 
 /* FALSE: nothing changed until `end`. */
 static gboolean
-wait_change (FakeShim *shim, const struct timespec *end)
+wait_change (FakeShim *shim, guint64 end)
 {
-  return pthread_cond_timedwait (&shim->cond, &shim->lock, end) == 0;
+  return helix_cond_wait_until (&shim->cond, &shim->lock, end) == 0;
 }
 
 gboolean
 fake_shim_wait_subscribed (FakeShim *shim)
 {
-  struct timespec end = until ();
+  guint64 end = until ();
   gboolean ok = TRUE;
 
   pthread_mutex_lock (&shim->lock);
   while (!shim->subscribed && ok)
-    ok = wait_change (shim, &end);
+    ok = wait_change (shim, end);
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -340,7 +336,7 @@ gboolean
 fake_shim_send (
     FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n)
 {
-  struct timespec end = until ();
+  guint64 end = until ();
   gboolean ok = TRUE;
 
   pthread_mutex_lock (&shim->lock);
@@ -351,7 +347,7 @@ fake_shim_send (
     memcpy (shim->rects, rects, n * sizeof *rects);
   helix_wakeup_raise (shim->wakeup);
   while (shim->wanted && ok)
-    ok = wait_change (shim, &end);
+    ok = wait_change (shim, end);
   shim->wanted = FALSE;
   pthread_mutex_unlock (&shim->lock);
   return ok;
@@ -361,7 +357,7 @@ gboolean
 fake_shim_cursor (
     FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape)
 {
-  struct timespec end = until ();
+  guint64 end = until ();
   gboolean ok = TRUE;
 
   pthread_mutex_lock (&shim->lock);
@@ -376,7 +372,7 @@ fake_shim_cursor (
   shim->cursor_wanted = TRUE;
   helix_wakeup_raise (shim->wakeup);
   while (shim->cursor_wanted && ok)
-    ok = wait_change (shim, &end);
+    ok = wait_change (shim, end);
   shim->cursor_wanted = FALSE;
   pthread_mutex_unlock (&shim->lock);
   return ok;
@@ -385,12 +381,12 @@ fake_shim_cursor (
 gboolean
 fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
 {
-  struct timespec end = until ();
+  guint64 end = until ();
   gboolean ok = TRUE;
 
   pthread_mutex_lock (&shim->lock);
   while (shim->shows < count && ok)
-    ok = wait_change (shim, &end);
+    ok = wait_change (shim, end);
   *show = shim->show;
   pthread_mutex_unlock (&shim->lock);
   return ok;
@@ -423,14 +419,14 @@ fake_shim_resize (FakeShim *shim, guint width, guint height, guint32 fourcc)
 guint
 fake_shim_wait_free_slots (FakeShim *shim, guint wanted)
 {
-  struct timespec end = until ();
+  guint64 end = until ();
   gboolean ok = TRUE;
   guint count;
 
   pthread_mutex_lock (&shim->lock);
   do
     count = (guint) __builtin_popcount (shim->free_slots);
-  while (count != wanted && ok && (ok = wait_change (shim, &end)));
+  while (count != wanted && ok && (ok = wait_change (shim, end)));
   pthread_mutex_unlock (&shim->lock);
   return count;
 }

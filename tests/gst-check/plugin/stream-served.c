@@ -3,13 +3,11 @@
 
 #include <gst/check/gstcheck.h>
 #include <string.h>
-#include <time.h>
 
 #include "helix-platform.h"
 
 struct served served = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .changed = PTHREAD_COND_INITIALIZER,
 };
 
 #define NOTE(statement) \
@@ -77,14 +75,13 @@ static const HelixStreamServerCallbacks callbacks = {
 static void
 await (const guint32 *value, guint32 wanted, gboolean more, const gchar *what)
 {
-  struct timespec end;
+  guint64 end =
+      helix_now_ns () + PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000);
   gint failed = 0;
 
-  clock_gettime (CLOCK_REALTIME, &end);
-  end.tv_sec += PEER_TIMEOUT_MS / 1000;
   pthread_mutex_lock (&served.lock);
   while (*value != wanted && !(more && *value > wanted) && failed == 0)
-    failed = pthread_cond_timedwait (&served.changed, &served.lock, &end);
+    failed = helix_cond_wait_until (&served.changed, &served.lock, end);
   pthread_mutex_unlock (&served.lock);
   fail_unless (failed == 0, "%s did not come", what);
 }
@@ -148,6 +145,7 @@ served_stop (void)
 void
 served_setup (void)
 {
+  helix_cond_init (&served.changed);
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
@@ -160,6 +158,7 @@ void
 served_teardown (void)
 {
   served_stop ();
+  pthread_cond_destroy (&served.changed);
   g_clear_pointer (&served.last_reason, g_free);
   g_clear_pointer (&served.last_problem, g_free);
   g_free (served.path);

@@ -386,6 +386,28 @@ GST_START_TEST (test_clock)
 
 GST_END_TEST;
 
+/* A wait for a condition is over when helix_now_ns () says so, not the wall
+ * clock: not before, and at once when the time has passed already. */
+GST_START_TEST (test_cond)
+{
+  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t cond;
+  guint64 end;
+
+  helix_cond_init (&cond);
+  pthread_mutex_lock (&lock);
+  for (guint i = 0; i < 2; i++) {
+    end = helix_now_ns () + i * 20 * GST_MSECOND;
+    fail_unless_equals_int (
+        helix_cond_wait_until (&cond, &lock, end), ETIMEDOUT);
+    fail_unless (helix_now_ns () >= end);
+  }
+  pthread_mutex_unlock (&lock);
+  pthread_cond_destroy (&cond);
+}
+
+GST_END_TEST;
+
 static Suite *
 helix_platform_suite (void)
 {
@@ -405,6 +427,7 @@ helix_platform_suite (void)
   tcase_add_test (tc, test_send_queue);
   tcase_add_test (tc, test_wakeup);
   tcase_add_test (tc, test_clock);
+  tcase_add_test (tc, test_cond);
   return suite;
 }
 
