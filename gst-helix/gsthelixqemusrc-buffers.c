@@ -7,6 +7,7 @@
 
 #include "gsthelixmode.h"
 #include "helix-platform.h"
+#include "helix-rgb.h"
 
 /* ---- the pixels ---- */
 
@@ -42,6 +43,10 @@ hold_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
     return NULL;
   copy = g_malloc (size);
   memcpy (copy, self->picture.pixels, size);
+  if (helix_picture_is_native (&self->picture, &self->info)
+      && !GST_VIDEO_INFO_HAS_ALPHA (&self->info))
+    helix_rgb_make_opaque (copy, self->picture.width, self->picture.height,
+        self->picture.stride);
   self->picture.pixels = copy;
   helix_frame_clear (frame);
   GST_OBJECT_LOCK (self);

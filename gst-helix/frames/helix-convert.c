@@ -26,7 +26,8 @@ typedef void (*ConvertBox) (
 struct _HelixConvert {
   ConvertBox convert_box;       /* NULL if there is none: */
   GstVideoConverter *converter; /* does it, whole pictures only */
-  GstVideoInfo input, output;
+  GstVideoInfo input, output;   /* input: of the converter */
+  guint width, height;          /* of the picture, pixels */
   gboolean configured;
   /* `epoch` tells this configuration from every other of the process,
    * `serial` counts its pictures; steps[n % HISTORY] led to picture n. */
@@ -34,7 +35,7 @@ struct _HelixConvert {
   Step steps[HISTORY];
   HelixCursor drawn; /* in the newest picture; no image = none */
   struct helix_rect drawn_box;
-  guint8 *patch; /* pixels with the cursor in them */
+  guint8 *patch; /* pixels with the cursor in them, or an even size */
   gsize patch_size;
   guint64 converted_bytes;
 };
@@ -69,37 +70,50 @@ helix_convert_free (HelixConvert *convert)
   g_free (convert);
 }
 
+static gboolean
+make_converter (HelixConvert *convert, const HelixPicture *picture)
+{
+  GstVideoInfo *input = &convert->input;
+  GstStructure *options;
+
+  g_clear_pointer (&convert->converter, gst_video_converter_free);
+  helix_picture_info (picture, input);
+  /* Of the output's size, so that it does not scale: convert_whole () adds
+   * what an odd picture lacks. */
+  input->width = convert->output.width;
+  input->height = convert->output.height;
+  /* Only pixels are converted: the converter insists on equal rates. */
+  input->fps_n = convert->output.fps_n;
+  input->fps_d = convert->output.fps_d;
+  /* Dithering would make two conversions of one picture differ. */
+  options = gst_structure_new ("GstVideoConverter",
+      GST_VIDEO_CONVERTER_OPT_DITHER_METHOD, GST_TYPE_VIDEO_DITHER_METHOD,
+      GST_VIDEO_DITHER_NONE, NULL);
+  convert->converter =
+      gst_video_converter_new (input, &convert->output, options);
+  return convert->converter != NULL;
+}
+
 gboolean
 helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
     const GstVideoInfo *output)
 {
   static guint64 epochs; /* atomic */
-  GstStructure *options;
 
   g_clear_pointer (&convert->converter, gst_video_converter_free);
   convert->configured = FALSE;
   convert->epoch = __atomic_add_fetch (&epochs, 1, __ATOMIC_RELAXED);
   convert->serial = 0;
   helix_cursor_clear (&convert->drawn);
-  helix_picture_info (picture, &convert->input);
+  convert->width = picture->width;
+  convert->height = picture->height;
   convert->output = *output;
   convert->convert_box = helix_yuv_supports (picture, output)
       ? helix_yuv_convert
       : helix_rgb_supports (picture, output) ? helix_rgb_convert
                                              : NULL;
-  if (convert->convert_box == NULL) {
-    /* Only pixels are converted: the converter insists on equal rates. */
-    convert->input.fps_n = output->fps_n;
-    convert->input.fps_d = output->fps_d;
-    /* Dithering would make two conversions of one picture differ. */
-    options = gst_structure_new ("GstVideoConverter",
-        GST_VIDEO_CONVERTER_OPT_DITHER_METHOD, GST_TYPE_VIDEO_DITHER_METHOD,
-        GST_VIDEO_DITHER_NONE, NULL);
-    convert->converter =
-        gst_video_converter_new (&convert->input, &convert->output, options);
-    if (convert->converter == NULL)
-      return FALSE;
-  }
+  if (convert->convert_box == NULL && !make_converter (convert, picture))
+    return FALSE;
   convert->configured = TRUE;
   return TRUE;
 }
@@ -116,9 +130,7 @@ follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
   GstBuffer *image = NULL;
 
   if (cursor != NULL
-      && helix_cursor_box (cursor,
-          (guint) GST_VIDEO_INFO_WIDTH (&convert->output),
-          (guint) GST_VIDEO_INFO_HEIGHT (&convert->output), &box))
+      && helix_cursor_box (cursor, convert->width, convert->height, &box))
     image = cursor->image;
   if (image == drawn->image
       && (image == NULL
@@ -135,12 +147,15 @@ follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
   gst_buffer_replace (&drawn->image, image);
 }
 
-/* The pixels of `box` with the cursor over them, as a picture of their own. */
+/* The pixels of `box`, with the cursor over them if it is drawn, as a picture
+ * of their own of this size: where that is larger, by one, the last column or
+ * row is there twice. */
 static void
 make_patch (HelixConvert *convert, const HelixPicture *picture,
-    const struct helix_rect *box, HelixPicture *patch)
+    const struct helix_rect *box, guint width, guint height,
+    HelixPicture *patch)
 {
-  gsize size = (gsize) box->width * box->height * 4;
+  gsize stride = (gsize) width * 4, size = stride * height;
 
   if (size > convert->patch_size) {
     g_free (convert->patch);
@@ -149,15 +164,24 @@ make_patch (HelixConvert *convert, const HelixPicture *picture,
   }
   *patch = *picture;
   patch->pixels = convert->patch;
-  patch->width = box->width;
-  patch->height = box->height;
-  patch->stride = box->width * 4;
+  patch->width = width;
+  patch->height = height;
+  patch->stride = (guint) stride;
   patch->y_inverted = FALSE;
-  helix_cursor_blend (&convert->drawn, picture, box, convert->patch);
+  helix_cursor_blend (&convert->drawn, picture, box, convert->patch, stride);
+  for (guint y = 0; width > box->width && y < box->height; y++) {
+    guint8 *last = convert->patch + y * stride + 4 * (box->width - 1);
+
+    memcpy (last + 4, last, 4);
+  }
+  if (height > box->height)
+    memcpy (convert->patch + box->height * stride,
+        convert->patch + (box->height - 1) * stride, stride);
 }
 
-/* The cursor's box is one of whole blocks, so the patch is converted as a
- * picture of its own, to the place where it belongs. */
+/* The cursor's box is one of whole blocks, or ends where an odd picture does, so
+ * the patch is converted as a picture of its own, to the place where it
+ * belongs. */
 static void
 draw_cursor (HelixConvert *convert, const HelixPicture *picture,
     const GstVideoFrame *frame)
@@ -167,7 +191,7 @@ draw_cursor (HelixConvert *convert, const HelixPicture *picture,
   GstVideoFrame part = *frame;
   HelixPicture patch;
 
-  make_patch (convert, picture, box, &patch);
+  make_patch (convert, picture, box, box->width, box->height, &patch);
   /* In NV12, I420 and BGRx, plane p begins with a sample of component p. */
   for (guint p = 0; p < GST_VIDEO_FRAME_N_PLANES (frame); p++) {
     const GstVideoFormatInfo *info = frame->info.finfo;
@@ -184,34 +208,34 @@ draw_cursor (HelixConvert *convert, const HelixPicture *picture,
 
 /* ---- the picture ---- */
 
-/* The picture as a frame of the converter, top row first: an inverted one is
- * walked from its end, with a negative stride. */
-static void
-borrow (
-    GstVideoFrame *frame, const GstVideoInfo *info, const HelixPicture *picture)
-{
-  memset (frame, 0, sizeof *frame);
-  frame->info = *info;
-  /* Read only, all the same. */
-  frame->data[0] = (guint8 *) helix_picture_row (picture, 0);
-  frame->info.stride[0] =
-      picture->y_inverted ? -(gint) picture->stride : (gint) picture->stride;
-}
-
 static void
 convert_whole (
     HelixConvert *convert, const HelixPicture *picture, GstVideoFrame *out)
 {
   const struct helix_rect all = {0, 0, picture->width, picture->height};
+  guint width = (guint) GST_VIDEO_INFO_WIDTH (&convert->output);
+  guint height = (guint) GST_VIDEO_INFO_HEIGHT (&convert->output);
   HelixPicture composed;
-  GstVideoFrame in;
+  GstVideoFrame in = {0};
 
-  if (convert->drawn.image != NULL) {
-    make_patch (convert, picture, &all, &composed);
+  /* An inverted picture, too: GstVideoConverter (1.22) takes a negative stride
+   * for a large one on its way from ARGB to BGRx. */
+  if (convert->drawn.image != NULL || width != picture->width
+      || height != picture->height || picture->y_inverted) {
+    make_patch (convert, picture, &all, width, height, &composed);
     picture = &composed;
   }
-  borrow (&in, &convert->input, picture);
+  /* GstVideoConverter (1.22) keeps the lines that it read last, and takes
+   * those of the next picture for the same if there are no others. */
+  if (height <= 2 && !make_converter (convert, picture))
+    return;
+  in.info = convert->input;
+  in.info.stride[0] = (gint) picture->stride;
+  in.data[0] = (guint8 *) picture->pixels; /* read only, all the same */
   gst_video_converter_frame (convert->converter, &in, out);
+  if (GST_VIDEO_FRAME_FORMAT (out) == GST_VIDEO_FORMAT_BGRx)
+    helix_rgb_make_opaque (GST_VIDEO_FRAME_PLANE_DATA (out, 0), width, height,
+        (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (out, 0));
   convert->converted_bytes += (guint64) picture->width * picture->height * 4;
 }
 
@@ -242,9 +266,8 @@ find_missing (
     unite (missing, step->damage.rects, step->damage.n);
     unite (missing, step->cursor, step->n_cursor);
   }
-  pixman_region32_intersect_rect (missing, missing, 0, 0,
-      GST_VIDEO_INFO_WIDTH (&convert->output),
-      GST_VIDEO_INFO_HEIGHT (&convert->output));
+  pixman_region32_intersect_rect (
+      missing, missing, 0, 0, convert->width, convert->height);
   return TRUE;
 }
 
@@ -339,7 +362,7 @@ helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
   take_step (convert, cursor, damage);
   if (!gst_video_frame_map (&out, &convert->output, buffer, GST_MAP_WRITE))
     return FALSE;
-  if (convert->converter != NULL) {
+  if (convert->convert_box == NULL) {
     convert_whole (convert, picture, &out);
   } else {
     pixman_region32_init (&missing);

@@ -81,9 +81,8 @@ byte_order (GstVideoFormat format, guint at[4], gboolean *has_alpha)
 
 void
 helix_cursor_blend (const HelixCursor *cursor, const HelixPicture *picture,
-    const struct helix_rect *box, guint8 *pixels)
+    const struct helix_rect *box, guint8 *pixels, gsize stride)
 {
-  gsize stride = (gsize) box->width * 4;
   gint64 left, top, right, bottom;
   gboolean has_alpha;
   GstMapInfo map;
@@ -91,7 +90,8 @@ helix_cursor_blend (const HelixCursor *cursor, const HelixPicture *picture,
 
   for (guint y = 0; y < box->height; y++)
     memcpy (pixels + y * stride,
-        helix_picture_row (picture, box->y + y) + 4 * (gsize) box->x, stride);
+        helix_picture_row (picture, box->y + y) + 4 * (gsize) box->x,
+        4 * (gsize) box->width);
   if (!visible_part (cursor, picture->width, picture->height, &left, &top,
           &right, &bottom))
     return;

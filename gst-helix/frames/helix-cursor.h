@@ -19,10 +19,10 @@ gboolean helix_cursor_box (const HelixCursor *cursor, guint width, guint height,
     struct helix_rect *box);
 
 /* Writes the pixels of `box`, which lies within the picture, with the cursor
- * over them: box->width * box->height * 4 bytes, rows from the top, in the
- * picture's format. What is transparent stays exactly as it was. */
+ * over them: rows from the top, `stride` bytes apart, in the picture's format.
+ * What is transparent stays exactly as it was. */
 void helix_cursor_blend (const HelixCursor *cursor, const HelixPicture *picture,
-    const struct helix_rect *box, guint8 *pixels);
+    const struct helix_rect *box, guint8 *pixels, gsize stride);
 
 G_END_DECLS
 

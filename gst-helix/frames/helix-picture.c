@@ -69,13 +69,27 @@ helix_picture_is_native (const HelixPicture *picture, const GstVideoInfo *info)
           && picture->format == GST_VIDEO_FORMAT_BGRA);
 }
 
-/* All that the source can make of the picture, in this format. */
+static gboolean
+is_yuv (GstVideoFormat format)
+{
+  return format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420;
+}
+
+/* All that the source can make of the picture, in this format. 4:2:0 has a
+ * colour for each 2x2 pixels, and encoders take only whole ones (x264enc ends
+ * the pipeline otherwise). */
 static GstCaps *
 offer (const HelixPicture *picture, GstVideoFormat format)
 {
+  guint width = picture->width, height = picture->height;
+
+  if (is_yuv (format)) {
+    width = GST_ROUND_UP_2 (width);
+    height = GST_ROUND_UP_2 (height);
+  }
   return gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
-      gst_video_format_to_string (format), "width", G_TYPE_INT,
-      (gint) picture->width, "height", G_TYPE_INT, (gint) picture->height,
+      gst_video_format_to_string (format), "width", G_TYPE_INT, (gint) width,
+      "height", G_TYPE_INT, (gint) height,
       "framerate", GST_TYPE_FRACTION_RANGE, 0, 1, G_MAXINT, 1,
       "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1, "interlace-mode",
       G_TYPE_STRING, "progressive", NULL);
@@ -84,8 +98,7 @@ offer (const HelixPicture *picture, GstVideoFormat format)
 static GstCaps *
 settle (GstCaps *caps, GstVideoFormat format, gint max_num, gint max_den)
 {
-  gboolean yuv =
-      format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420;
+  gboolean yuv = is_yuv (format);
   const gchar *colorimetry =
       yuv ? GST_VIDEO_COLORIMETRY_BT709 : GST_VIDEO_COLORIMETRY_SRGB;
   GstStructure *structure;

@@ -46,8 +46,9 @@ helix_picture_row (const HelixPicture *picture, guint y)
 void helix_picture_info (const HelixPicture *picture, GstVideoInfo *info);
 
 /* Fixed caps for this picture out of what downstream takes (`peer`), by cost:
- * untouched, else NV12, else I420, else another order of bytes. At most `max`
- * frames a second are announced (0/1 = no limit). Empty when nothing fits. */
+ * untouched, else NV12, else I420, else another order of bytes. Width and
+ * height of NV12 and I420 are rounded up to even. At most `max` frames a
+ * second are announced (0/1 = no limit). Empty when nothing fits. */
 GstCaps *helix_picture_choose_caps (const HelixPicture *picture,
     const GstCaps *peer, gint max_num, gint max_den);
 

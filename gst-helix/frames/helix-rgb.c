@@ -9,20 +9,23 @@
 /* Of a pixel as a little-endian word. */
 typedef struct {
   guint blue, green, red, alpha; /* bits from its low end */
-  guint32 opaque;                /* to be set, where there is no alpha */
+  guint32 opaque; /* to be set, unless both formats have alpha */
 } Places;
 
 static void
-find_places (Places *places, GstVideoFormat format)
+find_places (Places *places, GstVideoFormat format, GstVideoFormat output)
 {
   const GstVideoFormatInfo *info = gst_video_format_get_info (format);
+  const GstVideoFormatInfo *out = gst_video_format_get_info (output);
+  gboolean alpha = GST_VIDEO_FORMAT_INFO_HAS_ALPHA (info)
+      && GST_VIDEO_FORMAT_INFO_HAS_ALPHA (out);
 
   places->blue = 8 * GST_VIDEO_FORMAT_INFO_POFFSET (info, GST_VIDEO_COMP_B);
   places->green = 8 * GST_VIDEO_FORMAT_INFO_POFFSET (info, GST_VIDEO_COMP_G);
   places->red = 8 * GST_VIDEO_FORMAT_INFO_POFFSET (info, GST_VIDEO_COMP_R);
   places->alpha =
       8 * (0 + 1 + 2 + 3) - places->blue - places->green - places->red;
-  places->opaque = GST_VIDEO_FORMAT_INFO_HAS_ALPHA (info) ? 0 : 0xff000000u;
+  places->opaque = alpha ? 0 : 0xff000000u;
 }
 
 static void
@@ -66,14 +69,22 @@ helix_rgb_convert (const HelixPicture *picture, GstVideoFrame *out,
   guint8 *data = GST_VIDEO_FRAME_PLANE_DATA (out, 0);
   Places places;
 
-  find_places (&places, picture->format);
+  find_places (&places, picture->format, format);
   for (guint y = box->y; y < box->y + box->height; y++) {
     const guint8 *src = helix_picture_row (picture, y) + 4 * (gsize) box->x;
     guint8 *dst = data + y * stride + 4 * (gsize) box->x;
 
-    if (format == picture->format)
+    if (format == picture->format && places.opaque == 0)
       memcpy (dst, src, 4 * (gsize) box->width);
     else
       convert_row (dst, src, box->width, &places);
   }
+}
+
+void
+helix_rgb_make_opaque (guint8 *pixels, guint width, guint height, gsize stride)
+{
+  for (guint y = 0; y < height; y++)
+    for (guint x = 0; x < width; x++)
+      pixels[y * stride + 4 * (gsize) x + 3] = 255;
 }

@@ -17,10 +17,15 @@ G_BEGIN_DECLS
 gboolean helix_rgb_supports (
     const HelixPicture *picture, const GstVideoInfo *output);
 
-/* Converts `box`, which must lie within the picture. Alpha is kept where the
- * picture has it, else it, or the byte in its place, is 255. */
+/* Converts `box`, which must lie within the picture. Alpha is kept where both
+ * formats have it, else it, or the byte in its place, is 255: a guest may leave
+ * 0 there (UEFI's screen is so), and videoconvert makes alpha of it. */
 void helix_rgb_convert (const HelixPicture *picture, GstVideoFrame *out,
     const struct helix_rect *box);
+
+/* Makes the fourth byte of each pixel 255, in rows of BGRx. */
+void helix_rgb_make_opaque (
+    guint8 *pixels, guint width, guint height, gsize stride);
 
 G_END_DECLS
 

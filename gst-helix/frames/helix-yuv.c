@@ -39,7 +39,7 @@ typedef struct {
 
 /* One pair of rows: pixels in, luma of both and one row of chroma out. */
 typedef struct {
-  const guint8 *rgb[2];  /* the same twice for the last row of an odd height */
+  const guint8 *rgb[2];  /* an odd height: the last row stands for both */
   const guint8 *next[2]; /* rows that are soon needed, to be fetched by then */
   guint8 *luma[2];
   guint8 *u, *v; /* v = NULL: interleaved after u */
@@ -110,7 +110,8 @@ chroma_row (guint8 *restrict dst, guint step, const guint8 *restrict p,
   }
 }
 
-/* Columns `x` (even) up to `end`; an odd one at the end counts twice. */
+/* Columns `x` (even) up to `end`. An odd `end` is the picture's own: its last
+ * column is written twice, since the output's width is even. */
 static void
 convert_portable (const Weights *w, const Rows *rows, guint x, guint end)
 {
@@ -127,6 +128,7 @@ convert_portable (const Weights *w, const Rows *rows, guint x, guint end)
   if ((end - x) % 2 == 0)
     return;
   for (guint r = 0; r < 2; r++) {
+    rows->luma[r][end] = rows->luma[r][end - 1];
     memcpy (last[r], rows->rgb[r] + 4 * (end - 1), 4);
     memcpy (last[r] + 4, last[r], 4);
   }
@@ -298,7 +300,7 @@ convert_box (const HelixPicture *picture, GstVideoFrame *out,
             helix_picture_row (picture, below)},
         .next = {helix_picture_row (picture, MIN (y + FETCH_ROWS, last)),
             helix_picture_row (picture, MIN (y + FETCH_ROWS + 1, last))},
-        .luma = {plane[0] + y * stride[0], plane[0] + below * stride[0]},
+        .luma = {plane[0] + y * stride[0], plane[0] + (y + 1) * stride[0]},
         .u = plane[1] + y / 2 * stride[1],
         .v = planar ? plane[2] + y / 2 * stride[2] : NULL,
     };
@@ -319,8 +321,9 @@ helix_yuv_supports (const HelixPicture *picture, const GstVideoInfo *output)
   GstVideoColorimetry colours = output->colorimetry;
 
   return (format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420)
-      && GST_VIDEO_INFO_WIDTH (output) == (gint) picture->width
-      && GST_VIDEO_INFO_HEIGHT (output) == (gint) picture->height
+      && GST_VIDEO_INFO_WIDTH (output) == (gint) GST_ROUND_UP_2 (picture->width)
+      && GST_VIDEO_INFO_HEIGHT (output)
+      == (gint) GST_ROUND_UP_2 (picture->height)
       && colours.range == GST_VIDEO_COLOR_RANGE_16_235
       && colours.matrix == GST_VIDEO_COLOR_MATRIX_BT709
       && output->chroma_site == GST_VIDEO_CHROMA_SITE_JPEG;

@@ -5,7 +5,8 @@
  * ITU-R BT.709, limited range; a chroma sample is the mean of its 2x2 block
  * (chroma-site "jpeg"). Each block depends on its own pixels alone: what is
  * converted box by box is, byte for byte, what one conversion of the whole
- * picture gives.
+ * picture gives. The output's width and height are even: an odd picture's last
+ * column and row are there twice.
  *
  * Our own, and not a library's: libyuv is as fast but knows RGB to BT.601
  * only (version 1857), which an encoder that writes no colour description
@@ -20,7 +21,8 @@
 G_BEGIN_DECLS
 
 /* Whether pictures of this shape can become frames of this kind here: NV12 or
- * I420 of the same size in BT.709, limited range, chroma-site jpeg. */
+ * I420 of the same size, rounded up to even, in BT.709, limited range,
+ * chroma-site jpeg. */
 gboolean helix_yuv_supports (
     const HelixPicture *picture, const GstVideoInfo *output);
 

@@ -123,6 +123,7 @@ GST_START_TEST (test_resize)
   GstHarness *h = qemusrc_harness_new (path, formats[__i__].peer, NULL);
   FakeShim *shim = shim_new ();
   GstVideoInfo info;
+  gboolean even;
 
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
@@ -134,8 +135,11 @@ GST_START_TEST (test_resize)
       fail_unless (fake_shim_send (shim, 10 * i + n, NULL, 0));
       gst_buffer_unref (qemusrc_expect (h, 10 * i + n));
       qemusrc_info (h, &info);
-      fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info), sizes[i][0]);
-      fail_unless_equals_int (GST_VIDEO_INFO_HEIGHT (&info), sizes[i][1]);
+      even = GST_VIDEO_INFO_IS_YUV (&info);
+      fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info),
+          even ? GST_ROUND_UP_2 (sizes[i][0]) : sizes[i][0]);
+      fail_unless_equals_int (GST_VIDEO_INFO_HEIGHT (&info),
+          even ? GST_ROUND_UP_2 (sizes[i][1]) : sizes[i][1]);
     }
   }
   fail_unless_equals_int (fake_shim_accepted (shim), 1);

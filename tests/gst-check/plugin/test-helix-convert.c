@@ -135,6 +135,13 @@ check_picture (HelixPicture *picture, GstVideoFormat format)
   GstBuffer *buffer;
 
   output_info (&info, picture, format);
+  if (GST_VIDEO_INFO_IS_YUV (&info)) {
+    fail_unless_equals_int (info.width, GST_ROUND_UP_2 (picture->width));
+    fail_unless_equals_int (info.height, GST_ROUND_UP_2 (picture->height));
+  } else {
+    fail_unless_equals_int (info.width, picture->width);
+    fail_unless_equals_int (info.height, picture->height);
+  }
   helix_damage_all (&damage);
   buffer = gst_buffer_new_allocate (NULL, info.size, NULL);
   fail_unless (helix_convert_configure (convert, picture, &info));
@@ -148,8 +155,13 @@ check_picture (HelixPicture *picture, GstVideoFormat format)
     if (GST_VIDEO_FORMAT_INFO_HAS_ALPHA (info.finfo))
       fail_unless_equals_int (sample (&frame, 3, x, 4), 255);
   }
-  /* The corners are there too, however odd the size. */
+  /* The corners are there too, however odd the size, and so is what makes it
+   * even. */
   check_colour (&frame, picture->width - 1, picture->height - 1, bars[7]);
+  check_colour (&frame, (guint) info.width - 1, (guint) info.height - 1,
+      bars[7]);
+  check_colour (&frame, (guint) info.width - 1, 0,
+      bars[(picture->width - 1) / BAR % G_N_ELEMENTS (bars)]);
   gst_video_frame_unmap (&frame);
   gst_buffer_unref (buffer);
   helix_convert_free (convert);
@@ -193,6 +205,61 @@ GST_START_TEST (test_odd_sizes)
     check_picture (&picture, outputs[__i__]);
     g_free (pixels);
   }
+}
+GST_END_TEST;
+
+/* The outputs, and one that GstVideoConverter is for. */
+static const gchar *const kinds[] = {"video/x-raw, format=NV12",
+    "video/x-raw, format=I420", "video/x-raw, format=BGRx",
+    "video/x-raw, format=BGRA",
+    "video/x-raw, format=BGRx, colorimetry=1:1:5:1"};
+
+static GstBuffer *
+from_nothing (const HelixPicture *seen, const GstVideoInfo *info)
+{
+  HelixConvert *convert = helix_convert_new ();
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
+  HelixDamage all;
+
+  helix_damage_all (&all);
+  fail_unless (helix_convert_configure (convert, seen, info));
+  fail_unless (helix_convert_run (convert, seen, NULL, &all, buffer, FALSE));
+  helix_convert_free (convert);
+  return buffer;
+}
+
+/* What a guest leaves in a byte that means nothing, 0 in UEFI's screen, is
+ * 255 behind us: videoconvert takes it for alpha. */
+GST_START_TEST (test_no_alpha_is_opaque)
+{
+  for (guint f = 0; f < G_N_ELEMENTS (fourccs); f++)
+    for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+      guint8 pixels[4 * 5 * 3] = {0};
+      HelixPicture picture = {
+          pixels, 5, 3, 20, helix_picture_format (fourccs[f]), FALSE};
+      const GstVideoFormatInfo *in = gst_video_format_get_info (picture.format);
+      GstCaps *peer = gst_caps_from_string (kinds[k]);
+      GstCaps *caps = helix_picture_choose_caps (&picture, peer, 0, 1);
+      gboolean alpha;
+      GstBuffer *buffer;
+      GstVideoInfo info;
+      GstMapInfo map;
+
+      fail_unless (gst_video_info_from_caps (&info, caps));
+      gst_caps_unref (peer);
+      gst_caps_unref (caps);
+      if (GST_VIDEO_INFO_IS_YUV (&info))
+        continue;
+      alpha = GST_VIDEO_FORMAT_INFO_HAS_ALPHA (in)
+          && GST_VIDEO_INFO_HAS_ALPHA (&info);
+      buffer = from_nothing (&picture, &info);
+      fail_unless (gst_buffer_map (buffer, &map, GST_MAP_READ));
+      for (gsize i = 3; i < map.size; i += 4)
+        fail_unless (map.data[i] == (alpha ? 0 : 255), "%s to %s: %u",
+            GST_VIDEO_FORMAT_INFO_NAME (in), kinds[k], map.data[i]);
+      gst_buffer_unmap (buffer, &map);
+      gst_buffer_unref (buffer);
+    }
 }
 GST_END_TEST;
 
@@ -268,6 +335,7 @@ helix_convert_suite (void)
   tcase_add_loop_test (tc, test_colours, 0, n);
   tcase_add_loop_test (tc, test_upside_down, 0, n);
   tcase_add_loop_test (tc, test_odd_sizes, 0, n);
+  tcase_add_test (tc, test_no_alpha_is_opaque);
   tcase_add_test (tc, test_foreign_layout);
   tcase_add_test (tc, test_small_buffer);
   return s;

@@ -46,7 +46,8 @@ static void
 output_init (
     GstVideoInfo *info, const HelixPicture *picture, GstVideoFormat format)
 {
-  gst_video_info_set_format (info, format, picture->width, picture->height);
+  gst_video_info_set_format (info, format, GST_ROUND_UP_2 (picture->width),
+      GST_ROUND_UP_2 (picture->height));
   fail_unless (gst_video_colorimetry_from_string (
       &info->colorimetry, GST_VIDEO_COLORIMETRY_BT709));
   info->chroma_site = GST_VIDEO_CHROMA_SITE_JPEG;
@@ -106,6 +107,57 @@ GST_START_TEST (test_same_as_portable)
         g_free ((guint8 *) picture.pixels);
       }
     }
+  }
+  g_rand_free (rand);
+}
+GST_END_TEST;
+
+/* An even picture of which the last column and row are those of `picture`. */
+static void
+pad (HelixPicture *padded, const HelixPicture *picture)
+{
+  guint8 *pixels;
+
+  *padded = *picture;
+  padded->width = GST_ROUND_UP_2 (picture->width);
+  padded->height = GST_ROUND_UP_2 (picture->height);
+  padded->stride = 4 * padded->width;
+  padded->y_inverted = FALSE;
+  padded->pixels = pixels =
+      g_malloc ((gsize) padded->stride * padded->height);
+  for (guint y = 0; y < padded->height; y++)
+    for (guint x = 0; x < padded->width; x++, pixels += 4)
+      memcpy (pixels,
+          helix_picture_row (picture, MIN (y, picture->height - 1))
+              + 4 * MIN (x, picture->width - 1),
+          4);
+}
+
+/* What an odd picture gives is what it gives with its last column and row
+ * there twice: nothing of it is lost, nothing is moved. */
+GST_START_TEST (test_odd_is_padded)
+{
+  GRand *rand = g_rand_new_with_seed (SEED);
+
+  for (guint i = 0; i < 400; i++) {
+    GstVideoFormat format =
+        i & 1 ? GST_VIDEO_FORMAT_I420 : GST_VIDEO_FORMAT_NV12;
+    guint width = (guint) g_rand_int_range (rand, 1, 140);
+    guint height = (guint) g_rand_int_range (rand, 1, 30);
+    GstBuffer *odd, *even;
+    HelixPicture picture, padded;
+    GstVideoInfo info;
+
+    picture_init (&picture, rand, fourccs[i % 8], width, height);
+    output_init (&info, &picture, format);
+    pad (&padded, &picture);
+    odd = whole (&picture, &info, helix_yuv_convert);
+    even = whole (&padded, &info, helix_yuv_convert_portable);
+    check_same (odd, even, &picture, i);
+    gst_buffer_unref (odd);
+    gst_buffer_unref (even);
+    g_free ((guint8 *) picture.pixels);
+    g_free ((guint8 *) padded.pixels);
   }
   g_rand_free (rand);
 }
@@ -215,7 +267,7 @@ GST_START_TEST (test_incremental)
   static const struct {
     guint width, height, steps;
   } runs[] = {{97, 61, 3000}, {64, 48, 1000}, {1366, 768, 40}, {3440, 1440, 10},
-      {1, 1, 50}, {129, 3, 500}};
+      {1, 1, 50}, {129, 3, 500}, {1, 37, 100}, {64, 31, 500}, {97, 1, 100}};
   GRand *rand = g_rand_new_with_seed (SEED + (guint32) __i__);
 
   for (guint i = 0; i < G_N_ELEMENTS (runs); i++)
@@ -278,6 +330,7 @@ helix_yuv_suite (void)
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 180);
   tcase_add_test (tc, test_same_as_portable);
+  tcase_add_test (tc, test_odd_is_padded);
   tcase_add_test (tc, test_extremes);
   tcase_add_loop_test (tc, test_incremental, 0, 2);
   tcase_add_test (tc, test_cost);
