@@ -6,6 +6,7 @@
 #define CONTROL_NAME "GstHelixControl"
 #define SHOW_NAME "GstHelixShow"
 #define REFRESH_NAME "GstHelixRefresh"
+#define OUTPUT_NAME "GstHelixOutput"
 #define CURSOR_NAME "GstHelixCursor"
 
 /* The structure of an event of this type and name, or NULL. */
@@ -101,6 +102,39 @@ gboolean
 gst_helix_event_is_refresh (GstEvent *event)
 {
   return structure_of (event, GST_EVENT_CUSTOM_UPSTREAM, REFRESH_NAME) != NULL;
+}
+
+GstEvent *
+gst_helix_event_new_output (const GstHelixOutput *output)
+{
+  GstStructure *structure = gst_structure_new (OUTPUT_NAME, "sink", G_TYPE_UINT,
+      output->sink, "running-time", G_TYPE_UINT64, output->running_time, NULL);
+
+  if (output->encoder[0] != '\0')
+    gst_structure_set (
+        structure, "encoder", G_TYPE_STRING, output->encoder, NULL);
+  return gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM, structure);
+}
+
+gboolean
+gst_helix_event_parse_output (GstEvent *event, GstHelixOutput *output)
+{
+  const GstStructure *structure =
+      structure_of (event, GST_EVENT_CUSTOM_UPSTREAM, OUTPUT_NAME);
+  const gchar *encoder;
+
+  *output = (GstHelixOutput){.running_time = GST_CLOCK_TIME_NONE};
+  if (structure == NULL
+      || !gst_structure_get_uint (structure, "sink", &output->sink)
+      || !gst_structure_get_uint64 (
+          structure, "running-time", &output->running_time))
+    return FALSE;
+  if (!gst_structure_has_field (structure, "encoder"))
+    return TRUE;
+  encoder = gst_structure_get_string (structure, "encoder");
+  return encoder != NULL && g_utf8_validate (encoder, -1, NULL)
+      && g_strlcpy (output->encoder, encoder, sizeof output->encoder)
+      < sizeof output->encoder;
 }
 
 /* ---- downstream ---- */

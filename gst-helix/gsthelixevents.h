@@ -39,6 +39,17 @@ typedef struct {
                          * is known */
 } GstHelixCursor;
 
+/* Bytes of an encoder's name in GstHelixOutput, its NUL included. */
+#define GST_HELIX_ENCODER_NAME 64
+
+/* What an encoder has given out, as a sink behind it sees it. */
+typedef struct {
+  guint sink;                /* tells sinks behind one tee apart */
+  GstClockTime running_time; /* all pictures up to this one are out, for a
+                              * decoder to show; NONE: nothing is yet */
+  gchar encoder[GST_HELIX_ENCODER_NAME]; /* its factory, or "" */
+} GstHelixOutput;
+
 /* Upstream "GstHelixControl", fields "scanout" (uint), "resource-id" (uint),
  * "max-framerate" (fraction): only those named. The answer of the event is
  * FALSE when helixqemusrc refuses. NULL when no field is named. */
@@ -60,6 +71,12 @@ gboolean gst_helix_event_parse_show (
  * of, however long the screen stands still. */
 GstEvent *gst_helix_event_new_refresh (void);
 gboolean gst_helix_event_is_refresh (GstEvent *event);
+
+/* Upstream "GstHelixOutput", fields "sink" (uint), "running-time" (uint64, ns)
+ * and, where it is known, "encoder" (string): helixguestsink tells helixqemusrc
+ * what has come out of the encoder, before the first unit too. */
+GstEvent *gst_helix_event_new_output (const GstHelixOutput *output);
+gboolean gst_helix_event_parse_output (GstEvent *event, GstHelixOutput *output);
 
 /* Downstream, out of band, "GstHelixCursor": the fields of GstHelixCursor,
  * "scanout", "serial", "width", "height", "hot-x", "hot-y" (uint), "visible"

@@ -67,6 +67,25 @@ keyframe_wanted (gpointer user)
   gst_pad_push_event (GST_BASE_SINK_PAD (self), gst_helix_event_new_refresh ());
 }
 
+void
+gst_helix_guest_sink_report (GstHelixGuestSink *self, guint64 out_time)
+{
+  GstHelixOutput output = {.sink = self->id, .running_time = out_time};
+  GstElementFactory *factory = NULL;
+  GstElement *encoder = NULL;
+
+  if (out_time == HELIX_NONE64) /* the first word: later ones need no name */
+    encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
+  if (encoder != NULL)
+    factory = gst_element_get_factory (encoder);
+  if (factory != NULL)
+    g_strlcpy (
+        output.encoder, GST_OBJECT_NAME (factory), sizeof output.encoder);
+  gst_clear_object (&encoder);
+  gst_pad_push_event (
+      GST_BASE_SINK_PAD (self), gst_helix_event_new_output (&output));
+}
+
 /* ---- wishes ---- */
 
 /* The server ends this thread before it goes, so once read it stays. NULL:

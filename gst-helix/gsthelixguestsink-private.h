@@ -24,6 +24,7 @@ struct _GstHelixGuestSink {
   GstHelixRecoverPolicy recover_policy;
   gboolean control_encoder;
 
+  guint id; /* tells it apart from other sinks behind one helixqemusrc */
   HelixStreamServer *server; /* from PAUSED on; set under the object lock */
 
   /* of the streaming thread */
@@ -31,6 +32,7 @@ struct _GstHelixGuestSink {
   gboolean all_key;    /* JPEG */
   gboolean complained; /* about the encoder's data, since the last caps */
   guint64 last_running_time;
+  guint64 out_time; /* all up to this running time is out; NONE: nothing */
 
   /* of the server's thread */
   guint warned;            /* bits of what was said already */
@@ -58,6 +60,10 @@ extern const HelixStreamServerCallbacks gst_helix_guest_sink_callbacks;
 /* A GstHelixCursor event from upstream. From any thread. */
 void gst_helix_guest_sink_take_cursor (
     GstHelixGuestSink *self, GstEvent *event);
+
+/* Tells helixqemusrc that everything up to this running time is out of the
+ * encoder (NONE64: nothing is yet), so that it knows what to repeat. */
+void gst_helix_guest_sink_report (GstHelixGuestSink *self, guint64 out_time);
 
 /* Tells the server what it serves, for those who ask. */
 void gst_helix_guest_sink_describe (

@@ -13,6 +13,11 @@
  * force-key-unit event goes upstream. Clients never slow the pipeline down,
  * nor each other: see #GstHelixGuestSink:recover-policy.
  *
+ * It tells #helixqemusrc what has come out of the encoder, which so learns when
+ * to repeat its last picture for an encoder that looks ahead. That works with
+ * any encoder, but each change is as late as the look-ahead is long: set the
+ * encoder up for low latency.
+ *
  * Guests steer: a client may ask for another scanout, resource or framerate,
  * which goes upstream to #helixqemusrc, and for a bitrate, which goes into the
  * encoder if #GstHelixGuestSink:control-encoder says so. Each wish is the
@@ -70,6 +75,7 @@ start_server (GstHelixGuestSink *self)
   config.address = address;
   config.token = token;
   self->last_running_time = 0;
+  self->out_time = HELIX_NONE64;
   self->warned = 0;
   self->show_refused_ns = 0;
   self->cursor_warned = FALSE;
@@ -113,8 +119,10 @@ gst_helix_guest_sink_change_state (
             ->change_state (element, transition);
   /* Only now is everything upstream ready to be steered. */
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
-      && ret != GST_STATE_CHANGE_FAILURE)
+      && ret != GST_STATE_CHANGE_FAILURE) {
     helix_stream_server_obey (self->server);
+    gst_helix_guest_sink_report (self, HELIX_NONE64);
+  }
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
       || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
           && ret == GST_STATE_CHANGE_FAILURE))
@@ -166,6 +174,15 @@ refused:
   return FALSE;
 }
 
+/* The source may be new, and an encoder that looks ahead gives out nothing that
+ * would tell it of us. */
+static void
+greet (GstHelixGuestSink *self)
+{
+  self->out_time = HELIX_NONE64;
+  gst_helix_guest_sink_report (self, HELIX_NONE64);
+}
+
 static gboolean
 gst_helix_guest_sink_event (GstBaseSink *base, GstEvent *event)
 {
@@ -173,6 +190,8 @@ gst_helix_guest_sink_event (GstBaseSink *base, GstEvent *event)
 
   if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
     helix_stream_server_end (self->server, END_TIMEOUT_MS);
+  else if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START)
+    greet (self);
   else if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM_OOB)
     gst_helix_guest_sink_take_cursor (self, event);
   return GST_BASE_SINK_CLASS (gst_helix_guest_sink_parent_class)
@@ -213,6 +232,23 @@ running_time (GstHelixGuestSink *self, GstClockTime stamp)
     default:
       return HELIX_NONE64;
   }
+}
+
+/* A decoder shows this picture once all that precede it are there. Those that
+ * do follow no earlier than by decoding time, so that is as far as all is out.
+ */
+static void
+report (GstHelixGuestSink *self, GstBuffer *buffer)
+{
+  guint64 pts = running_time (self, GST_BUFFER_PTS (buffer));
+  guint64 dts = running_time (self, GST_BUFFER_DTS (buffer));
+  guint64 out = MIN (pts, dts); /* HELIX_NONE64: neither */
+
+  if (out == HELIX_NONE64
+      || (self->out_time != HELIX_NONE64 && out <= self->out_time))
+    return;
+  self->out_time = out;
+  gst_helix_guest_sink_report (self, out);
 }
 
 static void
@@ -286,6 +322,7 @@ gst_helix_guest_sink_render (GstBaseSink *base, GstBuffer *buffer)
   GstBuffer *unit = convert (self, buffer, &key);
   gsize size;
 
+  report (self, buffer);
   if (unit == NULL)
     return GST_FLOW_OK;
   size = gst_buffer_get_size (unit);
@@ -345,6 +382,9 @@ gst_helix_guest_sink_class_init (GstHelixGuestSinkClass *klass)
 static void
 gst_helix_guest_sink_init (GstHelixGuestSink *self)
 {
+  static gint ids = 0; /* atomic */
+
+  self->id = (guint) g_atomic_int_add (&ids, 1);
   gst_helix_guest_sink_init_properties (self);
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);

@@ -6,6 +6,7 @@
 #include "gsthelixqemusrc-private.h"
 
 #include "gsthelixmode.h"
+#include "helix-encoder-table.h"
 #include "helix-platform.h"
 #include "helix-rgb.h"
 
@@ -194,13 +195,19 @@ add_capture (GstHelixQemuSrc *self, GstBuffer *buffer, guint64 capture_ns)
       buffer, gst_helix_capture_caps (), capture_ns, GST_CLOCK_TIME_NONE);
 }
 
-/* As it leaves: it is the last buffer, and may have to be repeated. */
+/* As it leaves: it is the last buffer, and may have to be repeated. `news`:
+ * it shows what none before it did. */
 static void
-finish (GstHelixQemuSrc *self, GstBuffer *buffer)
+finish (GstHelixQemuSrc *self, GstBuffer *buffer, gboolean news)
 {
   self->pushed_ns = helix_now_ns ();
   gst_buffer_add_reference_timestamp_meta (
       buffer, gst_helix_pushed_caps (), self->pushed_ns, GST_CLOCK_TIME_NONE);
+  GST_OBJECT_LOCK (self);
+  gst_helix_holdback_pushed (&self->holdback, GST_BUFFER_PTS (buffer),
+      news || self->refresh, self->pushed_ns);
+  self->refresh = FALSE;
+  GST_OBJECT_UNLOCK (self);
 }
 
 /* The picture has another size or format, or it is the first. */
@@ -261,7 +268,7 @@ gst_helix_qemu_src_take_frame (
   GST_BUFFER_OFFSET (*buffer) = info.sequence;
   if (is_discont (self))
     GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
-  finish (self, *buffer);
+  finish (self, *buffer, TRUE);
   gst_buffer_replace (&self->last, *buffer);
   gst_helix_qemu_src_note_frame (self, &info, self->pushed_ns);
 out:
@@ -288,7 +295,7 @@ gst_helix_qemu_src_move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
   add_capture (
       self, *buffer, MIN (self->cursor.info.changed_ns, helix_now_ns ()));
   GST_BUFFER_OFFSET (*buffer) = GST_BUFFER_OFFSET (self->last);
-  finish (self, *buffer);
+  finish (self, *buffer, TRUE);
   gst_buffer_replace (&self->last, *buffer);
   GST_OBJECT_LOCK (self);
   self->counters.cursor_moves++;
@@ -307,8 +314,8 @@ remove_stamp (GstBuffer *buffer, GstCaps *caps)
 }
 
 /* It was not captured now, so it says nothing of when it was. */
-GstBuffer *
-gst_helix_qemu_src_repeat (GstHelixQemuSrc *self)
+static GstBuffer *
+copy_last (GstHelixQemuSrc *self)
 {
   GstBuffer *buffer = gst_buffer_copy (self->last);
 
@@ -318,9 +325,76 @@ gst_helix_qemu_src_repeat (GstHelixQemuSrc *self)
   gst_buffer_add_parent_buffer_meta (buffer, self->last);
   GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT);
   GST_BUFFER_PTS (buffer) = stamp (self, 0);
-  finish (self, buffer);
+  return buffer;
+}
+
+guint64
+gst_helix_qemu_src_interval (GstHelixQemuSrc *self)
+{
+  if (self->info.fps_n <= 0)
+    return gst_util_uint64_scale_int (
+        GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM);
+  return gst_util_uint64_scale_int (
+      GST_SECOND, self->info.fps_d, self->info.fps_n);
+}
+
+guint64
+gst_helix_qemu_src_repeat_at (GstHelixQemuSrc *self)
+{
+  guint64 due = HELIX_NONE64;
+
+  if (self->last == NULL)
+    return due;
+  GST_OBJECT_LOCK (self);
+  if (self->refresh)
+    due = 0;
+  else if (gst_helix_holdback_is_watched (&self->holdback))
+    due = gst_helix_holdback_repeat_at (
+        &self->holdback, gst_helix_qemu_src_interval (self));
+  else if (self->keepalive_time != 0)
+    due = self->pushed_ns + self->keepalive_time * GST_MSECOND;
+  GST_OBJECT_UNLOCK (self);
+  return due;
+}
+
+/* With the last repetition that a picture gets. */
+static void
+complain (GstHelixQemuSrc *self)
+{
+  const GstHelixHoldbackSink *sink;
+  g_autofree gchar *encoder = NULL;
+  const gchar *setting;
+
+  GST_OBJECT_LOCK (self);
+  sink = gst_helix_holdback_complain (&self->holdback);
+  if (sink != NULL)
+    encoder = g_strdup (sink->encoder);
+  GST_OBJECT_UNLOCK (self);
+  if (encoder == NULL)
+    return;
+  setting = helix_encoder_table_low_latency (encoder);
+  GST_ELEMENT_WARNING (self, STREAM, ENCODE,
+      ("%s holds pictures back: %u repetitions of the newest one did not bring "
+       "it out. Set %s.",
+          encoder[0] != '\0' ? encoder : "The encoder", GST_HELIX_HOLDBACK_MOST,
+          setting != NULL ? setting : "the encoder up for low latency"),
+      (NULL));
+}
+
+GstBuffer *
+gst_helix_qemu_src_repeat (GstHelixQemuSrc *self)
+{
+  GstBuffer *buffer;
+
+  if (helix_now_ns () < gst_helix_qemu_src_repeat_at (self))
+    return NULL;
+  buffer = copy_last (self);
   GST_OBJECT_LOCK (self);
   self->counters.repeated++;
+  self->counters.flushed +=
+      !self->refresh && gst_helix_holdback_is_watched (&self->holdback);
   GST_OBJECT_UNLOCK (self);
+  finish (self, buffer, FALSE);
+  complain (self);
   return buffer;
 }

@@ -128,7 +128,19 @@ static gboolean
 refresh (GstHelixQemuSrc *self)
 {
   GST_OBJECT_LOCK (self);
+  self->refresh = TRUE;
   if (self->client != NULL)
+    helix_frame_client_poke (self->client);
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
+static gboolean
+note_output (GstHelixQemuSrc *self, const GstHelixOutput *output)
+{
+  GST_OBJECT_LOCK (self);
+  if (gst_helix_holdback_reported (&self->holdback, output, helix_now_ns ())
+      && self->client != NULL)
     helix_frame_client_poke (self->client);
   GST_OBJECT_UNLOCK (self);
   return TRUE;
@@ -138,6 +150,7 @@ gboolean
 gst_helix_qemu_src_obey (GstHelixQemuSrc *self, GstEvent *event, gboolean *ok)
 {
   GstHelixControl control;
+  GstHelixOutput output;
   guint64 capture_time;
   guint resource_id;
 
@@ -147,6 +160,8 @@ gst_helix_qemu_src_obey (GstHelixQemuSrc *self, GstEvent *event, gboolean *ok)
     *ok = show (self, resource_id, capture_time);
   else if (gst_helix_event_is_refresh (event))
     *ok = refresh (self);
+  else if (gst_helix_event_parse_output (event, &output))
+    *ok = note_output (self, &output);
   else
     return FALSE;
   return TRUE;

@@ -8,6 +8,7 @@
 
 #include "gsthelixqemusrc.h"
 
+#include "gsthelixholdback.h"
 #include "helix-convert.h"
 #include "helix-frame-client.h"
 #include "helix-histogram.h"
@@ -18,6 +19,7 @@ G_BEGIN_DECLS
 /* What the element itself counts. */
 typedef struct {
   guint64 frames, repeated, cursor_moves, copied; /* buffers */
+  guint64 flushed; /* of `repeated`: so that the encoder lets go of a picture */
   guint64 convert_ns, latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
   guint64 sequence;
@@ -42,6 +44,8 @@ struct _GstHelixQemuSrc {
                               and what downstream insists on */
   HelixFrameClient *client; /* from start to stop */
   GstHelixQemuSrcCounters counters;
+  GstHelixHoldback holdback; /* of the encoder, see there */
+  gboolean refresh;          /* the last picture is wanted again, at once */
 
   /* the streaming thread's */
   gboolean shaped; /* `picture` and `info` are known */
@@ -76,8 +80,12 @@ GstFlowReturn gst_helix_qemu_src_take_frame (
 /* The last picture, `still`, with the cursor where it is now. */
 GstFlowReturn gst_helix_qemu_src_move_cursor (
     GstHelixQemuSrc *self, GstBuffer **buffer);
-/* The last buffer once more. */
+/* The last buffer once more, if that is due; else NULL. */
 GstBuffer *gst_helix_qemu_src_repeat (GstHelixQemuSrc *self);
+/* When it is, if nothing else comes; a helix_now_ns () time, or NONE64. */
+guint64 gst_helix_qemu_src_repeat_at (GstHelixQemuSrc *self);
+/* ns between two pictures, as the caps say. */
+guint64 gst_helix_qemu_src_interval (GstHelixQemuSrc *self);
 
 /* ---- gsthelixqemusrc-control.c ---- */
 

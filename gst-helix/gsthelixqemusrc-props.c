@@ -5,7 +5,7 @@
 #define DEFAULT_RESOURCE_ID 0
 /* ms. Long enough that an idle screen costs next to nothing, short enough
  * that an encoder which holds one frame back until the next (vtenc before
- * 1.24) shows the end of a burst, and one who joins sees a picture soon. */
+ * 1.24) shows the end of a burst soon. */
 #define DEFAULT_KEEPALIVE_TIME 500
 #define DEFAULT_AUTO_RECONNECT TRUE
 #define DEFAULT_RECONNECT_TIMEOUT 0
@@ -236,16 +236,19 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * GstHelixQemuSrc:keepalive-time:
    *
    * While the screen does not change, repeat its last picture after so many
-   * milliseconds, over and over. An encoder that holds frames back lets go of
-   * them, and one who joins late sees a picture. 0: a still screen sends
-   * nothing.
+   * milliseconds, over and over, so that an encoder that holds pictures back
+   * gives them out. This is for pipelines in which nobody reports what comes
+   * out of the encoder. A #helixguestsink does: then the picture is repeated
+   * at the rate of the caps until it has come out, at most 628 times, and not
+   * at all afterwards, whatever this property says. 0: without such a report a
+   * still screen sends nothing.
    *
    * Since: 0.1
    */
   properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
       "Keep-alive time",
-      "Repeat the last picture after this long without a new one, in ms (0 = "
-      "never)",
+      "Repeat the last picture after this long without a new one, in ms, where "
+      "no helixguestsink reports what has come out (0 = never)",
       0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
   /**
    * GstHelixQemuSrc:auto-reconnect:
@@ -306,9 +309,13 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * * `frames-in` (uint64): pictures from the shim; `dropped`: of them, given
    *   back unseen for a newer one; `frames-out`: buffers pushed
    * * `frames` (uint64): of those, new pictures; `repeated`: pushed again to
-   *   keep encoders awake; `cursor-moves`: with nothing new but the cursor;
+   *   keep encoders awake; `flushed`: of those, because a picture had not come
+   *   out of the encoder; `cursor-moves`: with nothing new but the cursor;
    *   `copied`: pictures copied, not lent, because downstream held too many
    *   or for the cursor
+   * * `held-back` (uint): buffers that the encoder needed after the newest
+   *   picture before it gave that out, the last time (628: so many were not
+   *   enough); 0 without a helixguestsink
    * * `bytes` (uint64): read back by the shim for this element
    * * `converted-bytes` (uint64): of pictures, read here to convert or copy
    *   them

@@ -40,10 +40,12 @@ gst_helix_qemu_src_get_stats (GstHelixQemuSrc *self)
   HelixFrameClientStats client;
   GstHelixQemuSrcCounters own;
   GstStructure *stats;
+  guint held_back;
 
   memset (&client, 0, sizeof client);
   GST_OBJECT_LOCK (self);
   own = self->counters;
+  held_back = self->holdback.held_back;
   if (self->client != NULL)
     helix_frame_client_get_stats (self->client, &client);
   GST_OBJECT_UNLOCK (self);
@@ -52,15 +54,17 @@ gst_helix_qemu_src_get_stats (GstHelixQemuSrc *self)
       client.reconnects, "frames-in", G_TYPE_UINT64, client.frames.received,
       "frames-out", G_TYPE_UINT64, own.frames + own.repeated + own.cursor_moves,
       "frames", G_TYPE_UINT64, own.frames, "repeated", G_TYPE_UINT64,
-      own.repeated, "cursor-moves", G_TYPE_UINT64, own.cursor_moves, "dropped",
-      G_TYPE_UINT64, client.frames.superseded, "copied", G_TYPE_UINT64,
-      own.copied, "bytes", G_TYPE_UINT64, client.frames.readback_bytes,
-      "last-sequence", G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT,
-      own.generation, "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT,
-      own.height, "readback-time", G_TYPE_UINT64, client.frames.readback_ns,
-      "wait-time", G_TYPE_UINT64, client.frames.wait_ns, "convert-time",
-      G_TYPE_UINT64, own.convert_ns, "converted-bytes", G_TYPE_UINT64,
-      own.converted, "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+      own.repeated, "flushed", G_TYPE_UINT64, own.flushed, "held-back",
+      G_TYPE_UINT, held_back, "cursor-moves", G_TYPE_UINT64, own.cursor_moves,
+      "dropped", G_TYPE_UINT64, client.frames.superseded, "copied",
+      G_TYPE_UINT64, own.copied, "bytes", G_TYPE_UINT64,
+      client.frames.readback_bytes, "last-sequence", G_TYPE_UINT64,
+      own.sequence, "generation", G_TYPE_UINT, own.generation, "width",
+      G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
+      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
+      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
+      own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
+      "latency", G_TYPE_UINT64, own.latency_ns, NULL);
   helix_histogram_store (&own.readback, stats, "readback");
   helix_histogram_store (&own.wait, stats, "wait");
   helix_histogram_store (&own.convert, stats, "convert");

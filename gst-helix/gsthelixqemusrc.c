@@ -13,7 +13,15 @@
  * range) itself, so encoders need no videoconvert in between. Caps name a
  * framerate (60/1, or #GstHelixQemuSrc:max-framerate) because encoders want
  * one; the timestamps are real and irregular: a still screen sends nothing
- * but the repetitions of #GstHelixQemuSrc:keepalive-time.
+ * but repetitions.
+ *
+ * Repetitions are for encoders, which may hold pictures back until they get
+ * more. A #helixguestsink reports what has come out (upstream event
+ * `GstHelixOutput`): the last picture is repeated until it is out, then nothing
+ * is sent. An encoder with a look-ahead of 45 pictures so shows each change
+ * after 0.75 s; one that is set up for low latency (x264enc tune=zerolatency)
+ * needs no repetition. Without such a report #GstHelixQemuSrc:keepalive-time
+ * counts.
  *
  * Each buffer that shows something new carries a #GstReferenceTimestampMeta
  * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
@@ -87,6 +95,8 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   config.name = "helixqemusrc " HELIX_PACKAGE_VERSION;
   GST_OBJECT_LOCK (self);
   memset (&self->counters, 0, sizeof self->counters);
+  gst_helix_holdback_reset (&self->holdback);
+  self->refresh = FALSE;
   self->rate_num = self->max_num;
   self->rate_den = self->max_den;
   config.path = self->socket_path;
@@ -289,23 +299,11 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
 static guint64
 next_deadline (GstHelixQemuSrc *self)
 {
-  guint64 deadline = HELIX_NONE64, keepalive, interval;
-  gint num = HELIX_NOMINAL_RATE_NUM, den = HELIX_NOMINAL_RATE_DEN;
+  guint64 deadline = gst_helix_qemu_src_repeat_at (self);
 
-  if (self->last == NULL)
-    return deadline;
-  GST_OBJECT_LOCK (self);
-  keepalive = self->keepalive_time * GST_MSECOND;
-  if (self->rate_num > 0) {
-    num = self->rate_num;
-    den = self->rate_den;
-  }
-  GST_OBJECT_UNLOCK (self);
-  interval = gst_util_uint64_scale_int (GST_SECOND, den, num);
-  if (keepalive != 0)
-    deadline = self->pushed_ns + keepalive;
   if (self->cursor_moved && self->still != NULL)
-    deadline = MIN (deadline, self->pushed_ns + interval);
+    deadline =
+        MIN (deadline, self->pushed_ns + gst_helix_qemu_src_interval (self));
   return deadline;
 }
 
@@ -337,7 +335,8 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
           break;
         }
         *buffer = gst_helix_qemu_src_repeat (self);
-        flow = GST_FLOW_OK;
+        if (*buffer != NULL)
+          flow = GST_FLOW_OK;
         break;
       case HELIX_CLIENT_FLUSHING:
         flow = GST_FLOW_FLUSHING;

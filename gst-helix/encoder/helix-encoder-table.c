@@ -12,6 +12,7 @@ static const HelixEncoderRow rows[] = {
      * to deadlocking" (commit f7fe817c87); since then the next frame drains
      * the session and applies it. */
     {.factory = "vtenc_h26*",
+        .low_latency = "realtime=true allow-frame-reordering=false",
         .property = "bitrate",
         .unit = KBIT,
         .change = HELIX_ENCODER_SINCE,
@@ -21,13 +22,17 @@ static const HelixEncoderRow rows[] = {
      * default VBV of 600 ms a rate that is more than tripled is 17 % short
      * after 3 s, with one of 200 ms 6 % (measured: x264 164, 320x240). */
     {.factory = "x264enc",
+        .low_latency = "tune=zerolatency",
         .property = "bitrate",
         .unit = KBIT,
         .buffer = "vbv-buf-capacity",
         .buffer_most = 200},
     /* gst-plugins-bad ext/x265/gstx265enc.c: likewise. A VBV that was given in
      * option-string stays, and bounds it. */
-    {.factory = "x265enc", .property = "bitrate", .unit = KBIT},
+    {.factory = "x265enc",
+        .low_latency = "tune=zerolatency",
+        .property = "bitrate",
+        .unit = KBIT},
     /* gst-plugins-bad ext/openh264/gstopenh264enc.cpp: "in bits per second",
      * mutable while playing. Above max-bitrate the library refuses it. */
     {.factory = "openh264enc",
@@ -41,18 +46,21 @@ static const HelixEncoderRow rows[] = {
     /* gst-plugins-bad sys/nvcodec/gstnv*encoder.cpp, gstnvbaseenc.c: "in
      * kbit/sec (0 = automatic)", mutable while playing. */
     {.factory = "nv*enc",
+        .low_latency = "zerolatency=true",
         .property = "bitrate",
         .unit = KBIT,
         .ceiling = "max-bitrate"},
     /* gst-plugins-bad sys/amfcodec/gstamf*enc.cpp: "in kbit/sec (0: USAGE
      * default)", mutable while playing. */
     {.factory = "amf*enc",
+        .low_latency = "usage=ultra-low-latency",
         .property = "bitrate",
         .unit = KBIT,
         .ceiling = "max-bitrate"},
     /* gst-plugins-bad sys/qsv/gstqsv*enc.cpp: "in kbit/sec", applied with the
      * next frame. */
     {.factory = "qsv*enc",
+        .low_latency = "low-latency=true",
         .property = "bitrate",
         .unit = KBIT,
         .ceiling = "max-bitrate"},
@@ -72,8 +80,14 @@ static const HelixEncoderRow rows[] = {
         .field = "video_bitrate",
         .unit = BIT},
     /* gst-plugins-good ext/vpx/gstvpxenc.c: "in bits/sec", applied at once. */
-    {.factory = "vp8enc", .property = "target-bitrate", .unit = BIT},
-    {.factory = "vp9enc", .property = "target-bitrate", .unit = BIT},
+    {.factory = "vp8enc",
+        .low_latency = "deadline=1 lag-in-frames=0",
+        .property = "target-bitrate",
+        .unit = BIT},
+    {.factory = "vp9enc",
+        .low_latency = "deadline=1 lag-in-frames=0",
+        .property = "target-bitrate",
+        .unit = BIT},
     /* gst-plugins-bad ext/aom/gstav1enc.c: "in kilobits per second", applied
      * at once. */
     {.factory = "av1enc", .property = "target-bitrate", .unit = KBIT},
@@ -85,6 +99,7 @@ static const HelixEncoderRow rows[] = {
         .change = HELIX_ENCODER_NEVER},
     /* gst-plugins-rs video/rav1e: in bit/s, mutable up to READY. */
     {.factory = "rav1enc",
+        .low_latency = "low-latency=true",
         .property = "bitrate",
         .unit = BIT,
         .change = HELIX_ENCODER_NEVER},
@@ -107,4 +122,13 @@ helix_encoder_table_has (const gchar *factory)
     if (g_pattern_match_simple (rows[i].factory, factory))
       return TRUE;
   return FALSE;
+}
+
+const gchar *
+helix_encoder_table_low_latency (const gchar *factory)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    if (g_pattern_match_simple (rows[i].factory, factory))
+      return rows[i].low_latency;
+  return NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How each encoder wants to be told its bitrate. GStreamer has no common way:
- * the property's name, its unit and when it may change are each element's own.
+ * How each encoder wants to be told its bitrate, and to hold no picture back.
+ * GStreamer has no common way: the property's name, its unit and when it may
+ * change are each element's own.
  */
 #ifndef HELIX_ENCODER_TABLE_H
 #define HELIX_ENCODER_TABLE_H
@@ -31,6 +32,9 @@ typedef struct {
   guint buffer_most;
   HelixEncoderChange change;
   guint since[3];
+  /* Properties, as gst-launch-1.0 takes them, with which it gives each picture
+   * out at once. NULL: it does so by default. */
+  const gchar *low_latency;
 } HelixEncoderRow;
 
 /* The row of that factory; `klass`: one whose property this class has, for
@@ -40,6 +44,9 @@ const HelixEncoderRow *helix_encoder_table_find (
 
 /* Whether there is any row of that factory. */
 gboolean helix_encoder_table_has (const gchar *factory);
+
+/* The low_latency of the first row of that factory, or NULL. */
+const gchar *helix_encoder_table_low_latency (const gchar *factory);
 
 G_END_DECLS
 

@@ -142,10 +142,24 @@ take_show (FakeShim *shim)
 }
 
 static gboolean
-take_message (FakeShim *shim)
+take_ping (FakeShim *shim)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
+  pthread_mutex_lock (&shim->lock);
+  shim->pings++;
+  pthread_cond_broadcast (&shim->cond);
+  pthread_mutex_unlock (&shim->lock);
+  return shim->config.fault == FAKE_DEAF
+      || fake_send_all (shim, message,
+          helix_pack_pong_for (
+              message, &shim->reader.header, shim->reader.payload, 0, 0),
+          -1);
+}
+
+static gboolean
+take_message (FakeShim *shim)
+{
   if (shim->config.fault == FAKE_SILENT)
     return TRUE;
   switch (shim->reader.header.type) {
@@ -158,11 +172,7 @@ take_message (FakeShim *shim)
     case HELIX_SHOW:
       return take_show (shim);
     case HELIX_PING:
-      return shim->config.fault == FAKE_DEAF
-          || fake_send_all (shim, message,
-              helix_pack_pong_for (
-                  message, &shim->reader.header, shim->reader.payload, 0, 0),
-              -1);
+      return take_ping (shim);
     case HELIX_BYE:
       return FALSE;
     default:
@@ -401,6 +411,22 @@ fake_shim_subscribes (FakeShim *shim)
   subscribes = shim->subscribes;
   pthread_mutex_unlock (&shim->lock);
   return subscribes;
+}
+
+void
+fake_shim_wait_pings (FakeShim *shim, guint more)
+{
+  gint64 end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+  struct timespec tick;
+
+  pthread_mutex_lock (&shim->lock);
+  more += shim->pings;
+  while (shim->pings < more) {
+    g_assert (g_get_monotonic_time () < end);
+    tick = until ();
+    wait_change (shim, &tick);
+  }
+  pthread_mutex_unlock (&shim->lock);
 }
 
 void

@@ -74,6 +74,9 @@ gboolean fake_shim_cursor (
 /* Waits for so many SHOWs in all (5 s at most); the last one. */
 gboolean fake_shim_wait_show (
     FakeShim *shim, guint count, struct helix_show *show);
+/* Waits for so many more PINGs (10 s at most), which a client that hears
+ * nothing sends once a second. */
+void fake_shim_wait_pings (FakeShim *shim, guint more);
 /* Another size and format from the next frame on. */
 void fake_shim_resize (
     FakeShim *shim, guint width, guint height, guint32 fourcc);

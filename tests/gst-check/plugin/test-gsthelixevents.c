@@ -71,6 +71,53 @@ GST_START_TEST (test_show)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_output)
+{
+  GstHelixOutput output = {7, 1234567890123ull, "x264enc"}, got;
+  GstEvent *event = gst_helix_event_new_output (&output);
+
+  fail_unless (GST_EVENT_IS_UPSTREAM (event));
+  fail_unless (gst_helix_event_parse_output (event, &got));
+  fail_unless_equals_int (got.sink, 7);
+  fail_unless_equals_uint64 (got.running_time, 1234567890123ull);
+  fail_unless_equals_string (got.encoder, "x264enc");
+  gst_event_unref (event);
+  output = (GstHelixOutput){.running_time = GST_CLOCK_TIME_NONE};
+  event = gst_helix_event_new_output (&output);
+  fail_unless (gst_helix_event_parse_output (event, &got));
+  fail_unless_equals_uint64 (got.running_time, GST_CLOCK_TIME_NONE);
+  fail_unless_equals_string (got.encoder, "");
+  gst_event_unref (event);
+}
+GST_END_TEST;
+
+static const gchar *const bad_outputs[] = {
+    "GstHelixOutput",
+    "GstHelixOutput, sink=(uint)1",
+    "GstHelixOutput, running-time=(uint64)1",
+    "GstHelixOutput, sink=(int)1, running-time=(uint64)1",
+    "GstHelixOutput, sink=(uint)1, running-time=(int64)1",
+    "GstHelixOutput, sink=(uint)1, running-time=(uint64)1, encoder=(int)1",
+    /* 64 bytes and a NUL */
+    "GstHelixOutput, sink=(uint)1, running-time=(uint64)1, encoder=(string)"
+    "0123456789012345678901234567890123456789012345678901234567890123",
+    "GstHelixRefresh, sink=(uint)1, running-time=(uint64)1",
+};
+
+GST_START_TEST (test_bad_output)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (bad_outputs); i++) {
+    GstEvent *event = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+        gst_structure_from_string (bad_outputs[i], NULL));
+    GstHelixOutput output;
+
+    fail_if (
+        gst_helix_event_parse_output (event, &output), "%s", bad_outputs[i]);
+    gst_event_unref (event);
+  }
+}
+GST_END_TEST;
+
 static void
 check_cursor (const GstHelixCursor *got, const GstHelixCursor *sent)
 {
@@ -150,6 +197,8 @@ gst_helix_events_suite (void)
   tcase_add_test (tc, test_control);
   tcase_add_test (tc, test_bad_control);
   tcase_add_test (tc, test_show);
+  tcase_add_test (tc, test_output);
+  tcase_add_test (tc, test_bad_output);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_bad_cursor);
   return suite;

@@ -53,6 +53,37 @@ GST_START_TEST (test_real_elements)
 }
 GST_END_TEST;
 
+/* What users are told to set can be set, on what is installed here. */
+GST_START_TEST (test_low_latency)
+{
+  static const gchar *const factories[] = {"vtenc_h264", "x264enc", "x265enc",
+      "openh264enc", "vah264enc", "nvh264enc", "qsvh264enc", "amfh264enc",
+      "vp8enc", "vp9enc", "rav1enc"};
+  guint seen = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (factories); i++) {
+    GstElementFactory *factory = gst_element_factory_find (factories[i]);
+    const gchar *setting = helix_encoder_table_low_latency (factories[i]);
+    g_autofree gchar *line = g_strconcat (factories[i], " ", setting, NULL);
+    GError *error = NULL;
+    GstElement *encoder;
+
+    if (factory == NULL || setting == NULL) {
+      gst_clear_object (&factory);
+      continue;
+    }
+    gst_object_unref (factory);
+    encoder = gst_parse_launch (line, &error);
+    fail_unless (
+        error == NULL, "%s: %s", line, error != NULL ? error->message : "");
+    gst_object_unref (encoder);
+    seen++;
+  }
+  fail_unless (seen > 0);
+  fail_unless (helix_encoder_table_low_latency ("jpegenc") == NULL);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_others)
 {
   GObjectClass *klass = g_type_class_ref (GST_TYPE_BIN);
@@ -74,6 +105,7 @@ helix_encoder_table_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_test (tc, test_real_elements);
+  tcase_add_test (tc, test_low_latency);
   tcase_add_test (tc, test_others);
   return s;
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Repetitions for an encoder that holds pictures back, with a clock of ours. */
+#include <gst/check/gstcheck.h>
+
+#include "gsthelixholdback.h"
+#include "helix-protocol.h"
+
+/* ns between two pictures. */
+#define INTERVAL (16 * GST_MSECOND)
+
+static GstHelixHoldback self;
+static guint64 now;
+static GstClockTime last;
+
+static void
+setup (void)
+{
+  now = 5 * GST_SECOND;
+  last = 0;
+  gst_helix_holdback_reset (&self);
+}
+
+/* A buffer leaves; its running time. */
+static GstClockTime
+push (gboolean wanted)
+{
+  last += INTERVAL;
+  gst_helix_holdback_pushed (&self, last, wanted, now);
+  return last;
+}
+
+static gboolean
+report (guint sink, GstClockTime running_time)
+{
+  GstHelixOutput output = {.sink = sink, .running_time = running_time};
+
+  return gst_helix_holdback_reported (&self, &output, now);
+}
+
+static guint64
+due (void)
+{
+  return gst_helix_holdback_repeat_at (&self, INTERVAL);
+}
+
+GST_START_TEST (test_nobody)
+{
+  fail_unless (!gst_helix_holdback_is_watched (&self));
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  push (TRUE);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* Before the first picture there is nothing to repeat; then there is until it
+ * is out, by itself or by a repetition. */
+GST_START_TEST (test_one)
+{
+  GstClockTime first;
+
+  fail_unless (!report (1, GST_CLOCK_TIME_NONE));
+  fail_unless (gst_helix_holdback_is_watched (&self));
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  first = push (TRUE);
+  for (guint i = 1; i <= 5; i++) {
+    fail_unless_equals_uint64 (due (), now + INTERVAL);
+    now += INTERVAL;
+    push (FALSE);
+  }
+  report (1, first - 1);
+  fail_unless_equals_uint64 (due (), now + INTERVAL);
+  report (1, first);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  fail_unless_equals_int (self.held_back, 5);
+  /* Further reports, of repetitions, change nothing; nor does one that goes
+   * back. */
+  report (1, first + INTERVAL);
+  fail_unless_equals_int (self.held_back, 5);
+  fail_unless (!report (1, 0));
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* One who comes late gets the picture too. */
+GST_START_TEST (test_late)
+{
+  push (TRUE);
+  fail_unless (report (1, GST_CLOCK_TIME_NONE));
+  fail_unless (due () != HELIX_NONE64);
+  fail_unless (!report (1, last));
+  fail_unless (report (2, GST_CLOCK_TIME_NONE));
+  fail_unless (due () != HELIX_NONE64);
+  report (2, last);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* An encoder that is slow and holds nothing gets time, not repetitions. */
+GST_START_TEST (test_slow)
+{
+  report (1, GST_CLOCK_TIME_NONE);
+  push (TRUE);
+  now += 40 * GST_MSECOND;
+  report (1, last);
+  fail_unless_equals_int (self.held_back, 0);
+  push (TRUE);
+  fail_unless_equals_uint64 (due (), now + 80 * GST_MSECOND);
+  /* ... within reason; */
+  now += 10 * GST_SECOND;
+  report (1, last);
+  push (TRUE);
+  fail_unless_equals_uint64 (due (), now + 200 * GST_MSECOND);
+  /* and once one was needed after all, this is unlearned. */
+  now += 200 * GST_MSECOND;
+  push (FALSE);
+  fail_unless_equals_uint64 (due (), now + INTERVAL);
+  report (1, last - INTERVAL);
+  fail_unless_equals_int (self.held_back, 1);
+  push (TRUE);
+  fail_unless_equals_uint64 (due (), now + INTERVAL);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bound)
+{
+  GstHelixOutput output = {
+      .sink = 1, .running_time = GST_CLOCK_TIME_NONE, .encoder = "x264enc"};
+  GstClockTime stuck;
+
+  gst_helix_holdback_reported (&self, &output, now);
+  stuck = push (TRUE);
+  for (guint i = 0; i < GST_HELIX_HOLDBACK_MOST; i++) {
+    fail_unless (due () != HELIX_NONE64);
+    fail_unless (gst_helix_holdback_complain (&self) == NULL);
+    push (FALSE);
+  }
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  fail_unless (!gst_helix_holdback_is_watched (&self));
+  fail_unless_equals_int (self.held_back, GST_HELIX_HOLDBACK_MOST);
+  fail_unless_equals_string (
+      gst_helix_holdback_complain (&self)->encoder, "x264enc");
+  fail_unless (gst_helix_holdback_complain (&self) == NULL);
+  /* No more for other pictures, until that one is out. */
+  push (TRUE);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  report (1, stuck - 1);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  fail_unless (report (1, stuck));
+  fail_unless (due () != HELIX_NONE64);
+  fail_unless (gst_helix_holdback_is_watched (&self));
+}
+GST_END_TEST;
+
+/* What was never pushed cannot be out: all that was is. */
+GST_START_TEST (test_absurd)
+{
+  report (1, GST_CLOCK_TIME_NONE - 1);
+  push (TRUE);
+  fail_unless (due () != HELIX_NONE64);
+  report (1, GST_CLOCK_TIME_NONE - 1);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  push (TRUE);
+  fail_unless (due () != HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* Sinks without end: the first is forgotten, and heard again. */
+GST_START_TEST (test_many)
+{
+  for (guint i = 0; i < 100; i++)
+    report (i, GST_CLOCK_TIME_NONE);
+  fail_unless_equals_int (self.n_sinks, GST_HELIX_HOLDBACK_SINKS);
+  push (TRUE);
+  for (guint i = 0; i < GST_HELIX_HOLDBACK_SINKS; i++) {
+    fail_unless (due () != HELIX_NONE64);
+    report (99 - i, last);
+  }
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+}
+GST_END_TEST;
+
+static Suite *
+gst_helix_holdback_suite (void)
+{
+  Suite *s = suite_create ("gsthelixholdback");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, NULL);
+  tcase_add_test (tc, test_nobody);
+  tcase_add_test (tc, test_one);
+  tcase_add_test (tc, test_late);
+  tcase_add_test (tc, test_slow);
+  tcase_add_test (tc, test_bound);
+  tcase_add_test (tc, test_absurd);
+  tcase_add_test (tc, test_many);
+  return s;
+}
+
+GST_CHECK_MAIN (gst_helix_holdback);

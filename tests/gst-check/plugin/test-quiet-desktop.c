@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A desktop on which little happens, and an encoder that holds pictures back:
+ * the newest picture comes out all the same, and then nothing more happens.
+ */
+#include <glib/gstdio.h>
+#include <gst/app/gstappsink.h>
+#include <gst/check/gstcheck.h>
+#include <string.h>
+
+#include "fake-shim.h"
+#include "gsthelixevents.h"
+#include "gsthelixholdback.h"
+#include "gsthelixmode.h"
+#include "hold-encoder.h"
+#include "qemusrc-harness.h"
+#include "stream-pipeline.h"
+
+/* For what comes soon on an idle machine. */
+#define PATIENCE (30 * GST_SECOND)
+
+static gchar *path;
+static FakeShim *shim;
+
+/* Capture times of the newest pictures: of what left helixqemusrc, of what
+ * reached each sink. Under `lock`. */
+static GMutex lock;
+static GCond cond;
+static guint64 pushed, out[2];
+
+static void
+setup (void)
+{
+  FakeConfig config = {.width = 640, .height = 96};
+
+  path = fake_path_new ();
+  shim = fake_shim_new (path, &config);
+  pushed = out[0] = out[1] = 0;
+  hold_encoder_register ();
+}
+
+static void
+teardown (void)
+{
+  fake_shim_free (shim);
+  fake_path_free (path);
+}
+
+static GstPadProbeReturn
+note_capture (GstPad *pad, GstPadProbeInfo *info, gpointer user)
+{
+  GstReferenceTimestampMeta *meta = gst_buffer_get_reference_timestamp_meta (
+      GST_PAD_PROBE_INFO_BUFFER (info), gst_helix_capture_caps ());
+
+  if (meta != NULL) {
+    g_mutex_lock (&lock);
+    *(guint64 *) user = meta->timestamp;
+    g_cond_broadcast (&cond);
+    g_mutex_unlock (&lock);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+watch (GstElement *pipeline, const gchar *element, const gchar *pad_name,
+    guint64 *where)
+{
+  GstElement *found = gst_bin_get_by_name (GST_BIN (pipeline), element);
+  GstPad *pad = gst_element_get_static_pad (found, pad_name);
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, note_capture, where, NULL);
+  gst_object_unref (pad);
+  gst_object_unref (found);
+}
+
+/* A host's pipeline that plays. */
+static GstElement *
+host_new (const gchar *properties, const gchar *encoder)
+{
+  GstElement *host = pipeline_launch (
+      "helixqemusrc name=src socket-path=%s %s ! %s ! helixguestsink name=sink "
+      "address=unix:%s.stream",
+      path, properties, encoder, path);
+
+  watch (host, "src", "src", &pushed);
+  watch (host, "sink", "sink", &out[0]);
+  pipeline_play (host);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  return host;
+}
+
+static guint64
+stat_of (GstElement *host, const gchar *name)
+{
+  GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
+  guint64 value = qemusrc_stat (src, name);
+
+  gst_object_unref (src);
+  return value;
+}
+
+static void
+await_stat (GstElement *host, const gchar *name, guint64 least)
+{
+  gint64 end = g_get_monotonic_time () + PATIENCE / 1000;
+
+  while (stat_of (host, name) < least) {
+    fail_unless (g_get_monotonic_time () < end, "%s is still less", name);
+    /* A number tells nobody that it has grown. */
+    g_usleep (1000);
+  }
+}
+
+static gboolean
+is_out (guint64 before, guint sinks)
+{
+  gboolean done = pushed != before;
+
+  for (guint i = 0; i < sinks; i++)
+    done = done && out[i] == pushed;
+  return done;
+}
+
+/* Draws a picture and waits until it has reached the sinks. */
+static void
+draw (guint32 number, guint sinks)
+{
+  gint64 end = g_get_monotonic_time () + PATIENCE / 1000;
+  guint64 before;
+
+  g_mutex_lock (&lock);
+  before = pushed;
+  g_mutex_unlock (&lock);
+  fail_unless (fake_shim_send (shim, number, NULL, 0));
+  g_mutex_lock (&lock);
+  while (!is_out (before, sinks))
+    fail_unless (g_cond_wait_until (&cond, &lock, end),
+        "picture %u did not come out", number);
+  g_mutex_unlock (&lock);
+}
+
+/* Nothing leaves helixqemusrc any more: from one PING to the next, which it
+ * sends once a second while it hears nothing. */
+static void
+expect_still (GstElement *host)
+{
+  guint64 buffers;
+
+  fake_shim_wait_pings (shim, 1);
+  buffers = stat_of (host, "frames-out");
+  fake_shim_wait_pings (shim, 1);
+  fail_unless_equals_uint64 (stat_of (host, "frames-out"), buffers);
+}
+
+static const struct {
+  const gchar *encoder;
+  gint64 held; /* pictures, -1: not known */
+} encoders[] = {
+    {"holdenc hold=0", 0},
+    {"holdenc hold=1", 1},
+    {"holdenc hold=45", 45},
+    {"x264enc tune=zerolatency", 0},
+    {"x264enc", -1},
+    {"x264enc bframes=3 b-adapt=false", -1},
+};
+
+/* With the keep-alive so short that it shows if it is not off. */
+GST_START_TEST (test_comes_out)
+{
+  gint64 held = encoders[__i__].held;
+  GstElement *host = host_new ("keepalive-time=1", encoders[__i__].encoder);
+
+  for (guint32 n = 1; n <= 3; n++) {
+    draw (n, 1);
+    if (held >= 0)
+      fail_unless_equals_uint64 (stat_of (host, "flushed"), n * (guint64) held);
+  }
+  expect_still (host);
+  fail_unless_equals_uint64 (
+      stat_of (host, "repeated"), stat_of (host, "flushed"));
+  if (held >= 0)
+    fail_unless_equals_uint64 (stat_of (host, "held-back"), (guint64) held);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* Repetitions are not news: no capture time, so in no figure of latency. */
+GST_START_TEST (test_not_news)
+{
+  GstElement *host = host_new ("", "holdenc hold=20");
+
+  draw (1, 1);
+  fail_unless_equals_uint64 (stat_of (host, "frames"), 1);
+  fail_unless_equals_uint64 (stat_of (host, "frames-out"), 21);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* What never comes out is not repeated for ever, it is said once, and the
+ * keep-alive does what it does without a sink that reports. */
+GST_START_TEST (test_bound)
+{
+  GstElement *host = host_new (
+      "max-framerate=1000/1 keepalive-time=100", "holdenc hold=4000000");
+  gchar *text;
+
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  text = pipeline_message_of (host, GST_MESSAGE_WARNING);
+  fail_unless (
+      strstr (text, "holdenc holds pictures back") != NULL, "%s", text);
+  g_free (text);
+  await_stat (host, "repeated", GST_HELIX_HOLDBACK_MOST + 1);
+  fail_unless_equals_uint64 (
+      stat_of (host, "flushed"), GST_HELIX_HOLDBACK_MOST);
+  fail_unless_equals_uint64 (
+      stat_of (host, "held-back"), GST_HELIX_HOLDBACK_MOST);
+  /* Not again for another picture of the same kind. */
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  await_stat (host, "repeated", GST_HELIX_HOLDBACK_MOST + 4);
+  fail_unless_equals_uint64 (
+      stat_of (host, "flushed"), GST_HELIX_HOLDBACK_MOST);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* One who joins a still screen gets a keyframe out of such an encoder. */
+GST_START_TEST (test_joins)
+{
+  GstElement *host = host_new ("", "holdenc hold=10"), *guest;
+
+  draw (1, 1);
+  guest = pipeline_play (pipeline_launch (
+      "helixsrc address=unix:%s.stream ! appsink name=out sync=false", path));
+  gst_sample_unref (pipeline_pull (guest));
+  pipeline_end (guest);
+  expect_still (host);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* The slowest encoder behind a tee counts. */
+GST_START_TEST (test_tee)
+{
+  GstElement *host = pipeline_launch (
+      "helixqemusrc name=src socket-path=%s keepalive-time=1 ! tee name=t "
+      "t. ! queue ! holdenc ! helixguestsink name=sink address=unix:%s.stream "
+      "t. ! queue ! holdenc hold=20 ! helixguestsink name=other "
+      "address=unix:%s.other",
+      path, path, path);
+
+  watch (host, "src", "src", &pushed);
+  watch (host, "sink", "sink", &out[0]);
+  watch (host, "other", "sink", &out[1]);
+  pipeline_play (host);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 1; n <= 3; n++)
+    draw (n, 2);
+  expect_still (host);
+  fail_unless (stat_of (host, "flushed") >= 60);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* Either end may begin anew. */
+GST_START_TEST (test_restarts)
+{
+  const gchar *names[] = {"src", "sink"};
+  GstElement *host = host_new ("", "holdenc hold=10");
+  GstElement *element = gst_bin_get_by_name (GST_BIN (host), names[__i__]);
+  guint32 subscribes = fake_shim_subscribes (shim);
+
+  draw (1, 1);
+  fail_unless (gst_element_set_state (element, GST_STATE_READY)
+      != GST_STATE_CHANGE_FAILURE);
+  fail_unless (gst_element_set_state (element, GST_STATE_PLAYING)
+      != GST_STATE_CHANGE_FAILURE);
+  if (__i__ == 0)
+    while (fake_shim_subscribes (shim) == subscribes)
+      /* The fake has no event for this. */
+      g_usleep (1000);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 2; n <= 4; n++)
+    draw (n, 1);
+  expect_still (host);
+  gst_object_unref (element);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* Another size, for which the encoder begins anew; a flush, upon which it
+ * forgets what it holds; pictures that it leaves out. */
+GST_START_TEST (test_changes)
+{
+  GstElement *host = host_new ("", "holdenc name=enc hold=10");
+  GstElement *enc = gst_bin_get_by_name (GST_BIN (host), "enc");
+  GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
+
+  draw (1, 1);
+  fake_shim_resize (shim, 800, 600, HELIX_FOURCC_BGRX);
+  draw (2, 1);
+  fail_unless (gst_element_send_event (src, gst_event_new_flush_start ()));
+  fail_unless (gst_element_send_event (src, gst_event_new_flush_stop (FALSE)));
+  draw (3, 1);
+  g_object_set (enc, "drop", 3, NULL);
+  fail_unless (fake_shim_send (shim, 4, NULL, 0));
+  expect_still (host);
+  g_object_set (enc, "drop", 0, NULL);
+  draw (5, 1);
+  expect_still (host);
+  gst_object_unref (src);
+  gst_object_unref (enc);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* A report of what was never there does not keep the picture in. */
+GST_START_TEST (test_lies)
+{
+  static const GstClockTime times[] = {
+      0, 1, G_MAXINT64, GST_CLOCK_TIME_NONE - 1, GST_CLOCK_TIME_NONE};
+  GstElement *host = host_new ("", "holdenc hold=10");
+  GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
+  GstPad *pad = gst_element_get_static_pad (src, "src");
+
+  draw (1, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (times); i++) {
+    GstHelixOutput output = {.sink = 77, .running_time = times[i]};
+
+    fail_unless (
+        gst_pad_send_event (pad, gst_helix_event_new_output (&output)));
+  }
+  for (guint32 n = 2; n <= 4; n++)
+    draw (n, 1);
+  gst_object_unref (pad);
+  gst_object_unref (src);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* Where nobody reports, the keep-alive goes on. */
+GST_START_TEST (test_nobody_reports)
+{
+  GstElement *host = pipeline_launch (
+      "helixqemusrc name=src socket-path=%s keepalive-time=1 ! fakesink", path);
+
+  pipeline_play (host);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  await_stat (host, "repeated", 10);
+  fail_unless_equals_uint64 (stat_of (host, "flushed"), 0);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+static Suite *
+quiet_desktop_suite (void)
+{
+  Suite *suite = suite_create ("quiet-desktop");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_loop_test (tc, test_comes_out, 0, G_N_ELEMENTS (encoders));
+  tcase_add_test (tc, test_not_news);
+  tcase_add_test (tc, test_bound);
+  tcase_add_test (tc, test_joins);
+  tcase_add_test (tc, test_tee);
+  tcase_add_loop_test (tc, test_restarts, 0, 2);
+  tcase_add_test (tc, test_changes);
+  tcase_add_test (tc, test_lies);
+  tcase_add_test (tc, test_nobody_reports);
+  return suite;
+}
+
+GST_CHECK_MAIN (quiet_desktop);
