@@ -87,10 +87,8 @@ change (GstHelixQemuSrc *self, const GstHelixControl *control)
     self->max_num = control->rate_num;
     self->max_den = control->rate_den;
   }
-  if (changes.rate) {
-    self->rate_num = self->max_num;
-    self->rate_den = self->max_den;
-  }
+  if (changes.rate)
+    gst_helix_qemu_src_get_limit (self, &self->rate_num, &self->rate_den);
   if (changes.scanout || changes.resource_id || changes.rate)
     gst_helix_qemu_src_subscribe (self, TRUE);
   /* Also when it names what the properties say already. */

@@ -64,6 +64,8 @@ struct _GstHelixQemuSrc {
   GstMemory *still;      /* the pixels of `picture`, to draw it upon anew */
 };
 
+/* With the object lock: the frames a second that max-framerate means. */
+void gst_helix_qemu_src_get_limit (GstHelixQemuSrc *self, gint *num, gint *den);
 /* With the object lock: what to ask the shim for. */
 void gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish);
 /* With the object lock: asks it anew, if there is a client; see

@@ -30,6 +30,15 @@ enum {
 static GParamSpec *properties[N_PROPS];
 
 void
+gst_helix_qemu_src_get_limit (GstHelixQemuSrc *self, gint *num, gint *den)
+{
+  gboolean limited = self->max_num > 0;
+
+  *num = limited ? self->max_num : HELIX_FASTEST_RATE_NUM;
+  *den = limited ? self->max_den : HELIX_FASTEST_RATE_DEN;
+}
+
+void
 gst_helix_qemu_src_fill_wish (GstHelixQemuSrc *self, HelixFrameWish *wish)
 {
   wish->scanout = self->scanout;
@@ -82,8 +91,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_MAX_FRAMERATE:
       self->max_num = gst_value_get_fraction_numerator (value);
       self->max_den = gst_value_get_fraction_denominator (value);
-      self->rate_num = self->max_num;
-      self->rate_den = self->max_den;
+      gst_helix_qemu_src_get_limit (self, &self->rate_num, &self->rate_den);
       gst_helix_qemu_src_subscribe (self, FALSE);
       break;
     case PROP_KEEPALIVE_TIME:
@@ -164,8 +172,8 @@ gst_helix_qemu_src_init_properties (GstHelixQemuSrc *self)
 {
   self->scanout = DEFAULT_SCANOUT;
   self->resource_id = DEFAULT_RESOURCE_ID;
-  self->max_den = 1;
-  self->rate_den = 1;
+  self->max_num = self->rate_num = HELIX_NOMINAL_RATE_NUM;
+  self->max_den = self->rate_den = HELIX_NOMINAL_RATE_DEN;
   self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
@@ -225,13 +233,17 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * GstHelixQemuSrc:max-framerate:
    *
    * Frames a second at most. The shim keeps to it: what is beyond is not even
-   * read from the graphics card.
+   * read from the graphics card. Caps announce it, since encoders spend their
+   * bitrate on so many frames. 0/1: as often as the guest draws, which caps and
+   * the shim take as 240/1. A guest that asks for another rate changes it.
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_FRAMERATE] = gst_param_spec_fraction ("max-framerate",
-      "Maximum framerate", "Frames per second at most (0/1 = no limit)", 0, 1,
-      G_MAXINT, 1, 0, 1, flags | GST_PARAM_MUTABLE_PLAYING);
+  properties[PROP_MAX_FRAMERATE] =
+      gst_param_spec_fraction ("max-framerate", "Maximum framerate",
+          "Frames per second at most, as caps announce (0/1 = 240/1)", 0, 1,
+          G_MAXINT, 1, HELIX_NOMINAL_RATE_NUM, HELIX_NOMINAL_RATE_DEN,
+          flags | GST_PARAM_MUTABLE_PLAYING);
   /**
    * GstHelixQemuSrc:keepalive-time:
    *

@@ -11,9 +11,9 @@
  * Downstream gets them untouched if it takes BGRx (or BGRA, where the guest
  * has alpha); otherwise the element converts to NV12 or I420 (BT.709, limited
  * range) itself, so encoders need no videoconvert in between. Caps name a
- * framerate (60/1, or #GstHelixQemuSrc:max-framerate) because encoders want
- * one; the timestamps are real and irregular: a still screen sends nothing
- * but repetitions.
+ * framerate, #GstHelixQemuSrc:max-framerate, because encoders want one; the
+ * timestamps are real and irregular: a still screen sends nothing but
+ * repetitions.
  *
  * Repetitions are for encoders, which may hold pictures back until they get
  * more. A #helixguestsink reports what has come out (upstream event
@@ -97,8 +97,7 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   memset (&self->counters, 0, sizeof self->counters);
   gst_helix_holdback_reset (&self->holdback);
   self->refresh = FALSE;
-  self->rate_num = self->max_num;
-  self->rate_den = self->max_den;
+  gst_helix_qemu_src_get_limit (self, &self->rate_num, &self->rate_den);
   config.path = self->socket_path;
   config.auto_reconnect = self->auto_reconnect;
   config.reconnect_timeout = self->reconnect_timeout;
@@ -162,18 +161,13 @@ follow_rate (GstHelixQemuSrc *self)
   gint num, den;
 
   GST_OBJECT_LOCK (self);
-  num = self->max_num;
-  den = self->max_den;
-  if (self->info.fps_n > 0) {
-    gint own_num = num > 0 ? num : HELIX_NOMINAL_RATE_NUM;
-    gint own_den = num > 0 ? den : HELIX_NOMINAL_RATE_DEN;
-
-    if (gst_util_fraction_compare (
-            self->info.fps_n, self->info.fps_d, own_num, own_den)
-        < 0) {
-      num = self->info.fps_n;
-      den = self->info.fps_d;
-    }
+  gst_helix_qemu_src_get_limit (self, &num, &den);
+  if (self->info.fps_n > 0
+      && gst_util_fraction_compare (
+             self->info.fps_n, self->info.fps_d, num, den)
+          < 0) {
+    num = self->info.fps_n;
+    den = self->info.fps_d;
   }
   if (num != self->rate_num || den != self->rate_den) {
     self->rate_num = num;
@@ -211,8 +205,7 @@ gst_helix_qemu_src_negotiate (GstBaseSrc *src)
   if (!self->shaped)
     return TRUE;
   GST_OBJECT_LOCK (self);
-  max_num = self->max_num;
-  max_den = self->max_den;
+  gst_helix_qemu_src_get_limit (self, &max_num, &max_den);
   GST_OBJECT_UNLOCK (self);
   ours = gst_pad_get_pad_template_caps (GST_BASE_SRC_PAD (src));
   peer = gst_pad_peer_query_caps (GST_BASE_SRC_PAD (src), ours);
@@ -373,7 +366,8 @@ gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
     return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
         ->query (src, query);
   /* Timestamps tell when a picture was captured; it is here less than a frame
-   * later. How late it is taken has no bound: the newest picture waits. */
+   * of the nominal rate later. How late it is taken has no bound: the newest
+   * picture waits. */
   gst_query_set_latency (query, TRUE,
       gst_util_uint64_scale_int (
           GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM),
@@ -381,11 +375,32 @@ gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
   return TRUE;
 }
 
+/* Sinks show a picture so long after its capture. One that waits for that in
+ * our thread keeps us from taking the pictures that come meanwhile; they are in
+ * time all the same, and need not make way for the newest. Half a frame is left
+ * for what lies between us and the sink. */
+static void
+follow_latency (GstHelixQemuSrc *self, GstEvent *event)
+{
+  GstClockTime latency = 0, spare;
+
+  gst_event_parse_latency (event, &latency);
+  GST_OBJECT_LOCK (self);
+  spare = gst_util_uint64_scale_int (
+      GST_SECOND / 2, self->rate_den, self->rate_num);
+  if (self->client != NULL)
+    helix_frame_client_set_in_time (
+        self->client, latency > spare ? latency - spare : 0);
+  GST_OBJECT_UNLOCK (self);
+}
+
 static gboolean
 gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
 {
   gboolean ok;
 
+  if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY)
+    follow_latency (GST_HELIX_QEMU_SRC (src), event);
   if (gst_helix_qemu_src_obey (GST_HELIX_QEMU_SRC (src), event, &ok))
     return ok;
   return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)

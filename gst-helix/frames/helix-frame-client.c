@@ -54,6 +54,7 @@ struct _HelixFrameClient {
   guint64 show_ns;             /* when the last one was sent */
   guint16 channel;             /* to send it on, 0 = not now */
   guint epoch, scanouts;       /* of this connection */
+  guint64 in_time;             /* ns, of helix_frame_session_read () */
   HelixFrameWish base, proven; /* what to fall back to: the last wish not on
                                 * trial, the last that was confirmed */
   HelixFrameClientStats stats;
@@ -220,6 +221,14 @@ helix_frame_client_poke (HelixFrameClient *client)
 {
   g_atomic_int_set (&client->poked, TRUE);
   helix_frame_link_wakeup (client->link);
+}
+
+void
+helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time)
+{
+  pthread_mutex_lock (&client->lock);
+  client->in_time = in_time;
+  pthread_mutex_unlock (&client->lock);
 }
 
 void
@@ -474,10 +483,13 @@ use_session (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
   HelixSessionResult read;
-  guint64 due = HELIX_NONE64;
+  guint64 due = HELIX_NONE64, in_time;
 
   apply_wish (client, deadline);
-  read = helix_frame_session_read (client->session, frame, error);
+  pthread_mutex_lock (&client->lock);
+  in_time = client->in_time;
+  pthread_mutex_unlock (&client->lock);
+  read = helix_frame_session_read (client->session, in_time, frame, error);
   update_stats (client);
   note_session (client);
   if (read != HELIX_SESSION_AGAIN)

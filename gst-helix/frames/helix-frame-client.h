@@ -65,6 +65,9 @@ guint helix_frame_client_scanouts (HelixFrameClient *client);
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
+/* Any thread: frames that were captured at most so long ago, in ns, are given
+ * one after the other; of those that are older the newest only. At first 0. */
+void helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time);
 /* Any thread: make next () say TIMEOUT once, as soon as it has nothing new. */
 void helix_frame_client_poke (HelixFrameClient *client);
 /* Any thread. */

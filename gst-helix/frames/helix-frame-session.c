@@ -276,6 +276,15 @@ is_settled (HelixFrameSession *session)
   return now >= session->settle_ns;
 }
 
+/* Whether there is a frame that needs not make way for a newer one. */
+static gboolean
+is_in_time (HelixFrameSession *session, guint64 in_time)
+{
+  return session->newest_held
+      && helix_now_ns () - session->newest.info.capture_ns
+      <= MIN (in_time, OLD);
+}
+
 gboolean
 helix_frame_session_settling (HelixFrameSession *session)
 {
@@ -283,8 +292,8 @@ helix_frame_session_settling (HelixFrameSession *session)
 }
 
 HelixSessionResult
-helix_frame_session_read (
-    HelixFrameSession *session, HelixFrame *frame, GError **error)
+helix_frame_session_read (HelixFrameSession *session, guint64 in_time,
+    HelixFrame *frame, GError **error)
 {
   HelixSessionResult result = HELIX_SESSION_AGAIN;
   gboolean last = session->farewell != NULL, more = !last;
@@ -294,6 +303,8 @@ helix_frame_session_read (
     return HELIX_SESSION_CLOSED;
   }
   for (guint i = 0; i < 2 * MESSAGES_AT_ONCE && more; i++) {
+    if (is_in_time (session, in_time))
+      break; /* what follows stays in the socket */
     result = read_some (session, &more, error);
     if (result != HELIX_SESSION_AGAIN)
       break;

@@ -72,10 +72,11 @@ gboolean helix_frame_session_refused (HelixFrameSession *session);
 void helix_frame_session_get_cursor (
     HelixFrameSession *session, HelixCursor *cursor);
 
-/* Takes in what has arrived. Of several frames the newest wins; the damage
- * of the others is added to its own. */
-HelixSessionResult helix_frame_session_read (
-    HelixFrameSession *session, HelixFrame *frame, GError **error);
+/* Takes in what has arrived. A frame that was captured at most `in_time` ns ago
+ * is given as it comes. Of those that are older the newest wins; the damage of
+ * the others is added to its own. */
+HelixSessionResult helix_frame_session_read (HelixFrameSession *session,
+    guint64 in_time, HelixFrame *frame, GError **error);
 
 /* Whether there is a frame that is old already, and that read () gives only
  * once no newer one has come for a moment. No picture is older than it. */

@@ -102,17 +102,12 @@ settle (GstCaps *caps, GstVideoFormat format, gint max_num, gint max_den)
   const gchar *colorimetry =
       yuv ? GST_VIDEO_COLORIMETRY_BT709 : GST_VIDEO_COLORIMETRY_SRGB;
   GstStructure *structure;
-  gint num = HELIX_NOMINAL_RATE_NUM, den = HELIX_NOMINAL_RATE_DEN;
 
   caps = gst_caps_truncate (caps);
   caps = gst_caps_make_writable (caps);
   structure = gst_caps_get_structure (caps, 0);
-  if (max_num > 0) {
-    num = max_num;
-    den = max_den;
-  }
   gst_structure_fixate_field_nearest_fraction (
-      structure, "framerate", num, den);
+      structure, "framerate", max_num, max_den);
   if (gst_structure_has_field (structure, "colorimetry"))
     gst_structure_fixate_field_string (structure, "colorimetry", colorimetry);
   else

@@ -11,10 +11,14 @@
 
 G_BEGIN_DECLS
 
-/* The nominal framerate of caps when nothing says otherwise: encoders divide
- * by it, and fail or guess badly when it is 0/1. */
+/* Frames a second when nothing says otherwise: what most monitors show. */
 #define HELIX_NOMINAL_RATE_NUM 60
 #define HELIX_NOMINAL_RATE_DEN 1
+/* ... and when there is to be no limit. Caps have to name one: encoders divide
+ * by it, fail or guess badly when it is 0/1, and spend their bitrate on so many
+ * frames, so that no more than these may come. Few monitors show more. */
+#define HELIX_FASTEST_RATE_NUM 240
+#define HELIX_FASTEST_RATE_DEN 1
 
 typedef struct {
   const guint8 *pixels; /* of the first row in memory */
@@ -47,8 +51,8 @@ void helix_picture_info (const HelixPicture *picture, GstVideoInfo *info);
 
 /* Fixed caps for this picture out of what downstream takes (`peer`), by cost:
  * untouched, else NV12, else I420, else another order of bytes. Width and
- * height of NV12 and I420 are rounded up to even. At most `max` frames a
- * second are announced (0/1 = no limit). Empty when nothing fits. */
+ * height of NV12 and I420 are rounded up to even. `max` frames a second are
+ * announced, or the nearest that downstream takes. Empty when nothing fits. */
 GstCaps *helix_picture_choose_caps (const HelixPicture *picture,
     const GstCaps *peer, gint max_num, gint max_den);
 

@@ -173,8 +173,12 @@ GST_START_TEST (test_rate)
   qemusrc_info (h, &info);
   fail_unless_equals_int (info.fps_n, 15);
   fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, 0));
-  fail_unless_equals_int (expect_subscribes (3).rate_num, 0);
+  /* "No limit": what caps can promise, and no more than that comes. */
+  fail_unless_equals_int (expect_subscribes (3).rate_num, 240);
   expect_frames (4, FALSE);
+  expect_frames (5, FALSE);
+  qemusrc_info (h, &info);
+  fail_unless_equals_int (info.fps_n, 240);
   expect_no_message ();
   finish ();
 }

@@ -50,7 +50,7 @@ choose (
 GST_START_TEST (test_choice)
 {
   GstCaps *caps = choose (choices[__i__].fourcc, choices[__i__].y_inverted,
-      choices[__i__].peer, 0, 1);
+      choices[__i__].peer, 60, 1);
 
   if (choices[__i__].format == NULL) {
     fail_unless (gst_caps_is_empty (caps));
@@ -80,18 +80,18 @@ expect (const gchar *peer, gint num, gint den, const gchar *want)
 
 GST_START_TEST (test_fields)
 {
-  expect (VTENC, 0, 1,
+  expect (VTENC, 60, 1,
       "video/x-raw, format=NV12, width=1366, height=768, framerate=60/1, "
       "colorimetry=bt709, chroma-site=jpeg, pixel-aspect-ratio=1/1, "
       "interlace-mode=progressive");
-  expect ("video/x-raw, format=BGRx", 0, 1,
+  expect ("video/x-raw, format=BGRx", 60, 1,
       "video/x-raw, format=BGRx, framerate=60/1, colorimetry=sRGB");
   /* What downstream insists on. */
-  expect ("video/x-raw, format=NV12, framerate=[ 1/1, 30/1 ]", 0, 1,
+  expect ("video/x-raw, format=NV12, framerate=[ 1/1, 30/1 ]", 60, 1,
       "video/x-raw, framerate=30/1");
-  expect ("video/x-raw, format=NV12, colorimetry=bt601, chroma-site=jpeg", 0, 1,
-      "video/x-raw, colorimetry=bt601, chroma-site=jpeg");
-  expect ("video/x-raw, format=NV12, colorimetry={ bt601, bt709 }", 0, 1,
+  expect ("video/x-raw, format=NV12, colorimetry=bt601, chroma-site=jpeg", 60,
+      1, "video/x-raw, colorimetry=bt601, chroma-site=jpeg");
+  expect ("video/x-raw, format=NV12, colorimetry={ bt601, bt709 }", 60, 1,
       "video/x-raw, colorimetry=bt709");
   /* What max-framerate says. */
   expect (VTENC, 25, 1, "video/x-raw, framerate=25/1");
