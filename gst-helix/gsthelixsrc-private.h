@@ -9,6 +9,7 @@
 #include "gsthelixendpoint.h"
 #include "gsthelixsrc.h"
 #include "helix-stream-client.h"
+#include "helix-stream-latency.h"
 #include "helix-stream-timing.h"
 
 G_BEGIN_DECLS
@@ -20,9 +21,10 @@ struct _GstHelixSrc {
   GstHelixEndpoint endpoint;
   gboolean auto_reconnect;
   guint reconnect_timeout;    /* ms */
+  guint max_age;              /* ms */
   struct helix_config wished; /* `fields`: what was set at all */
   HelixStreamClient *client;  /* from PAUSED on */
-  GstClockTime latency;       /* announced */
+  HelixStreamLatency latency;
 
   gint unread; /* atomic: messages about the pointer that nobody took yet */
 

@@ -14,6 +14,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_helix_src_debug);
 enum {
   PROP_AUTO_RECONNECT = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_RECONNECT_TIMEOUT,
+  PROP_MAX_AGE,
   PROP_BITRATE,
   PROP_MAX_FRAMERATE,
   PROP_SCANOUT,
@@ -30,6 +31,7 @@ gst_helix_src_init_properties (GstHelixSrc *self)
   gst_helix_endpoint_init (&self->endpoint, DEFAULT_ADDRESS, DEFAULT_MODE);
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  self->max_age = HELIX_STREAM_MAX_AGE_MS;
   self->wished.rate_den = 1;
 }
 
@@ -95,6 +97,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_RECONNECT_TIMEOUT:
       self->reconnect_timeout = g_value_get_uint (value);
       break;
+    case PROP_MAX_AGE:
+      self->max_age = g_value_get_uint (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -119,6 +124,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       break;
     case PROP_RECONNECT_TIMEOUT:
       g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_MAX_AGE:
+      g_value_set_uint (value, self->max_age);
       break;
     case PROP_BITRATE:
       g_value_set_uint (value, wished->bitrate);
@@ -214,6 +222,21 @@ install_connection (void)
           "Milliseconds that an outage may last before it is an error (0: no "
           "limit)",
           0, G_MAXUINT, DEFAULT_RECONNECT_TIMEOUT, writable);
+  /**
+   * GstHelixSrc:max-age:
+   *
+   * How long a unit may wait for an element downstream that takes units too
+   * slowly, in milliseconds. Older units are left out up to a keyframe, which
+   * helixsrc asks the host for from half of that time on. What the pipeline
+   * waits on purpose, its latency, does not count. helixguestsink has a
+   * property of that name for units that wait for a slow connection.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
+      "Milliseconds that a unit may wait to be taken before it is left out",
+      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+      HELIX_STREAM_MAX_AGE_MS, writable);
 }
 
 /* What is asked of the host. */
@@ -286,7 +309,8 @@ gst_helix_src_install_properties (GObjectClass *klass)
    *
    * Since PAUSED: address, connected, reconnects, units, bytes, keyframes,
    * lost (sent to others but not to us), skipped (came, but could not be
-   * decoded or was too old); transit-p50, -p95, -p99 and -max from
+   * decoded), left-out (came, but became too old: max-age), skips (how often
+   * some became so); transit-p50, -p95, -p99 and -max from
    * helixguestsink to here, latency-p50, -p95, -p99 and -max from capture to
    * the source pad, and latency-count, in ns; clock-offset (the host's clock
    * less ours) and clock-offset-error in ns, once known.

@@ -53,9 +53,6 @@ GST_DEBUG_CATEGORY (gst_helix_src_debug);
  * of the pointer. */
 #define MAX_UNREAD 64
 
-/* The most latency that is announced: sinks would wait that long. */
-#define MAX_LATENCY (10 * GST_SECOND)
-
 G_DEFINE_TYPE_WITH_CODE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC,
     G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_stream));
 GST_ELEMENT_REGISTER_DEFINE (
@@ -73,7 +70,8 @@ start_client (GstHelixSrc *self)
   GST_OBJECT_LOCK (self);
   config.reconnect = self->auto_reconnect;
   config.reconnect_timeout_ms = self->reconnect_timeout;
-  self->latency = 0;
+  config.max_age_ms = self->max_age;
+  helix_stream_latency_clear (&self->latency);
   GST_OBJECT_UNLOCK (self);
 
   helix_stream_timing_clear (&self->timing);
@@ -178,35 +176,35 @@ take_caps (GstHelixSrc *self, const struct helix_caps *wire)
       : GST_FLOW_NOT_NEGOTIATED;
 }
 
-/* Running time now. */
+/* Running time at a moment of the past. */
 static GstClockTime
-running_time (GstHelixSrc *self, guint64 now_monotonic)
+running_time (GstHelixSrc *self, guint64 now, guint64 then)
 {
   g_autoptr (GstClock) clock = gst_element_get_clock (GST_ELEMENT (self));
   GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
-  GstClockTime now = clock != NULL ? gst_clock_get_time (clock) : now_monotonic;
+  GstClockTime time = clock != NULL ? gst_clock_get_time (clock) : now;
 
-  return GST_CLOCK_TIME_IS_VALID (base) && now > base ? now - base : 0;
+  time -= MIN (time, now - then);
+  return GST_CLOCK_TIME_IS_VALID (base) && time > base ? time - base : 0;
 }
 
-/* Whoever waits for the clock must wait for the slowest unit seen. */
+/* Whoever waits for the clock must wait for the slowest unit. How late it
+ * arrived counts, not when it was taken: that includes the wait itself. */
 static void
-watch_latency (GstHelixSrc *self, GstClockTime late)
+watch_latency (GstHelixSrc *self, GstClockTime late, guint64 now)
 {
-  gboolean grew = FALSE;
+  gboolean changed;
+  GstClockTime latency;
 
-  late = MIN (late, MAX_LATENCY);
   GST_OBJECT_LOCK (self);
-  if (late > self->latency) {
-    /* A quarter more, in whole ms: so it settles after a few changes. */
-    self->latency =
-        MIN (GST_ROUND_UP_N (late + late / 4, GST_MSECOND), MAX_LATENCY);
-    grew = TRUE;
-  }
+  changed = helix_stream_latency_add (&self->latency, late, now);
+  latency = self->latency.announced;
   GST_OBJECT_UNLOCK (self);
-  if (grew)
-    gst_element_post_message (
-        GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+  if (!changed)
+    return;
+  helix_stream_client_set_latency (self->client, latency);
+  gst_element_post_message (
+      GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
 static GstBuffer *
@@ -215,8 +213,8 @@ take_unit (GstHelixSrc *self, HelixStreamItem *item)
   GstBuffer *buffer = g_steal_pointer (&item->buffer);
   guint64 now = helix_now_ns ();
   HelixStreamArrival arrival = {
-      .now_monotonic = now,
-      .now_running = running_time (self, now),
+      .now_monotonic = item->received_ns,
+      .now_running = running_time (self, now, item->received_ns),
       .capture = HELIX_NONE64,
       .discont = item->discont,
   };
@@ -238,10 +236,12 @@ take_unit (GstHelixSrc *self, HelixStreamItem *item)
     helix_stream_client_add_latency (
         self->client, now > arrival.capture ? now - arrival.capture : 0);
   }
-  watch_latency (self,
-      arrival.now_running > GST_BUFFER_PTS (buffer)
-          ? arrival.now_running - GST_BUFFER_PTS (buffer)
-          : 0);
+  if (item->waited_for)
+    watch_latency (self,
+        arrival.now_running > GST_BUFFER_PTS (buffer)
+            ? arrival.now_running - GST_BUFFER_PTS (buffer)
+            : 0,
+        item->received_ns);
   return buffer;
 }
 
@@ -357,9 +357,9 @@ gst_helix_src_query (GstBaseSrc *base, GstQuery *query)
   if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
     return GST_BASE_SRC_CLASS (gst_helix_src_parent_class)->query (base, query);
   GST_OBJECT_LOCK (self);
-  latency = self->latency;
+  latency = self->latency.announced;
   GST_OBJECT_UNLOCK (self);
-  /* No maximum: what we do not take stays with the host, which drops it. */
+  /* No maximum: what is not taken is left out here when it is too old. */
   gst_query_set_latency (query, TRUE, latency, GST_CLOCK_TIME_NONE);
   return TRUE;
 }

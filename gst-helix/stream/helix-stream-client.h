@@ -3,6 +3,9 @@
  * The guest's end of the stream protocol, across connections: dials (or
  * listens), tells each outage once, tries again with growing gaps.
  *
+ * A thread of its own, from the first next () on, reads and answers the other
+ * end. What nobody takes in time is left out up to a keyframe.
+ *
  * next () belongs to one thread; the functions marked (any) to all.
  */
 #ifndef HELIX_STREAM_CLIENT_H
@@ -15,6 +18,13 @@
 
 G_BEGIN_DECLS
 
+/* What users may choose for max_age_ms, at both ends. 400 ms leave room for a
+ * stutter, and keep what is seen below 600 ms when the next keyframe takes its
+ * time. */
+#define HELIX_STREAM_MAX_AGE_MS 400
+#define HELIX_STREAM_MAX_AGE_MIN_MS 50
+#define HELIX_STREAM_MAX_AGE_MAX_MS 60000
+
 typedef struct _HelixStreamClient HelixStreamClient;
 
 typedef struct {
@@ -23,6 +33,7 @@ typedef struct {
   const gchar *token;
   gboolean reconnect;
   guint reconnect_timeout_ms; /* 0 = for ever */
+  guint max_age_ms;           /* of units that nobody takes */
   guint32 role;               /* 0 = HELIX_ROLE_STREAM, or ..._CONTROL */
   const gchar *name;          /* NULL = "helixsrc": who we are */
 } HelixStreamClientConfig;
@@ -45,6 +56,7 @@ typedef struct {
   struct helix_unit unit;
   gboolean discont;
   guint64 received_ns;  /* own CLOCK_MONOTONIC: its last byte was read */
+  gboolean waited_for;  /* it was read when it came */
   gboolean clock_known; /* the next two are valid */
   gint64 clock_offset;  /* ns: other end's clock - own */
   guint64 clock_error;  /* ns: bound of the error of the offset */
@@ -55,12 +67,11 @@ HelixStreamClient *helix_stream_client_new (
     const HelixStreamClientConfig *config, GError **error);
 void helix_stream_client_free (HelixStreamClient *self);
 
-/* Waits for the next thing. */
+/* Waits for the next thing. After EOS or ERROR it is the same again. */
 HelixStreamResult helix_stream_client_next (
     HelixStreamClient *self, HelixStreamItem *item, GError **error);
 
-/* (any) Makes next () return FLUSHING, until called with FALSE. Nothing that
- * was read in part is lost. */
+/* (any) Makes next () return FLUSHING, until called with FALSE. */
 void helix_stream_client_flush (HelixStreamClient *self, gboolean on);
 
 /* (any) Has the other end asked for a keyframe, soon. */
@@ -79,6 +90,10 @@ void helix_stream_client_configure (
  * longer. */
 void helix_stream_client_show (
     HelixStreamClient *self, guint32 resource_id, guint64 capture_ns);
+
+/* (any) Whoever takes units holds them back by up to `ns` on purpose, as one
+ * does that waits for the clock: they may become older by that. */
+void helix_stream_client_set_latency (HelixStreamClient *self, guint64 ns);
 
 /* (any) Books how long a unit took from capture to where the caller is. */
 void helix_stream_client_add_latency (HelixStreamClient *self, guint64 ns);

@@ -21,8 +21,9 @@ find (const HelixStreamCursors *self, guint32 serial)
 }
 
 /* In the place of the same serial, else of the oldest. */
-static void
-keep (HelixStreamCursors *self, guint32 serial, GstBuffer *image)
+void
+helix_stream_cursors_keep (
+    HelixStreamCursors *self, guint32 serial, GstBuffer *image)
 {
   guint i;
 
@@ -36,17 +37,18 @@ keep (HelixStreamCursors *self, guint32 serial, GstBuffer *image)
   gst_clear_buffer (&self->kept[i].image);
   self->kept[i].serial = serial;
   self->kept[i].image = image;
+  if (serial == self->given)
+    self->given = 0; /* perhaps another image */
 }
 
 GstBuffer *
-helix_stream_cursors_take (HelixStreamCursors *self,
-    const struct helix_cursor *cursor, GstBuffer *image)
+helix_stream_cursors_take (HelixStreamCursors *self, guint32 serial)
 {
-  if (image != NULL)
-    keep (self, cursor->serial, image);
-  else if (cursor->serial == self->given)
+  GstBuffer *image;
+
+  if (serial == self->given)
     return NULL;
-  image = cursor->serial != 0 ? find (self, cursor->serial) : NULL;
-  self->given = image != NULL ? cursor->serial : 0;
+  image = serial != 0 ? find (self, serial) : NULL;
+  self->given = image != NULL ? serial : 0;
   return image != NULL ? gst_buffer_ref (image) : NULL;
 }

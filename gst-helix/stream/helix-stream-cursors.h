@@ -8,8 +8,6 @@
 
 #include <gst/gst.h>
 
-#include "helix-protocol.h"
-
 G_BEGIN_DECLS
 
 #define HELIX_STREAM_CURSORS_KEPT 8
@@ -26,10 +24,12 @@ typedef struct {
 /* A new session, or the end: forgets all. */
 void helix_stream_cursors_clear (HelixStreamCursors *self);
 
-/* A CURSOR message and its shape, which is taken, or NULL. Returns the image
- * of the cursor if it is another than last time, else NULL. */
-GstBuffer *helix_stream_cursors_take (HelixStreamCursors *self,
-    const struct helix_cursor *cursor, GstBuffer *image);
+/* A shape came; it is taken. */
+void helix_stream_cursors_keep (
+    HelixStreamCursors *self, guint32 serial, GstBuffer *image);
+
+/* The image of the cursor if it is another than last time, else NULL. */
+GstBuffer *helix_stream_cursors_take (HelixStreamCursors *self, guint32 serial);
 
 G_END_DECLS
 

@@ -175,12 +175,6 @@ tick_greeting (HelixStreamLink *self, guint64 now, guint64 awake)
   return 0;
 }
 
-void
-helix_stream_link_catch_up (HelixStreamLink *self, guint64 now)
-{
-  self->fresh_from = now;
-}
-
 static guint64
 ping_gap (const HelixStreamLink *self)
 {

@@ -10,9 +10,6 @@
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
-/* Leaving behind what piled up takes no longer than that. */
-#define CATCH_UP_NS G_GUINT64_CONSTANT (1000000000)
-
 HelixStreamLinkEvent
 helix_stream_link_lose (HelixStreamLink *self, gboolean fatal,
     GstResourceError code, const gchar *format, ...)
@@ -248,26 +245,6 @@ take_bulk (HelixStreamLink *self)
   return HELIX_STREAM_LINK_MORE;
 }
 
-/* Whether a unit is of the past that catch_up () leaves behind. The other
- * end's clock decides, which may be unknown or wrong: so not for long. */
-static gboolean
-is_stale (HelixStreamLink *self, guint64 now)
-{
-  guint64 sent, error;
-  gint64 offset;
-
-  if (self->fresh_from == 0)
-    return FALSE;
-  if (now - self->fresh_from < CATCH_UP_NS
-      && helix_clock_offset_get (&self->clock, now, &offset, &error)) {
-    sent = self->unit.sent_ns - (guint64) offset;
-    if ((gint64) (sent + error - self->fresh_from) < 0)
-      return TRUE;
-  }
-  self->fresh_from = 0;
-  return FALSE;
-}
-
 /* A unit's head: decide whether it is wanted. */
 static HelixStreamLinkEvent
 got_unit_head (HelixStreamLink *self, guint64 now)
@@ -291,9 +268,7 @@ got_unit_head (HelixStreamLink *self, guint64 now)
   if (self->unit.flags & HELIX_UNIT_DISCONT)
     self->discont = TRUE;
   self->have_last = TRUE;
-  if (is_stale (self, now))
-    self->need_key = self->discont = TRUE;
-  else if (!self->need_key || (self->unit.flags & HELIX_UNIT_KEY))
+  if (!self->need_key || (self->unit.flags & HELIX_UNIT_KEY))
     return take_bulk (self);
   self->skipped++;
   helix_stream_link_ask (self,
@@ -331,6 +306,8 @@ got_unit (HelixStreamLink *self, guint64 now)
   self->mapped = FALSE;
   self->need_key = FALSE;
   self->received_ns = now;
+  self->waited_for = self->waiting;
+  self->waiting = FALSE;
   self->totals.units++;
   self->totals.bytes += self->map.size;
   self->totals.last_sequence = self->unit.sequence;
@@ -367,8 +344,10 @@ helix_stream_link_read (HelixStreamLink *self)
 
   helix_reader_want (&self->reader, &ptr, &len);
   n = helix_transport_read (self->fd, ptr, len);
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    self->waiting = TRUE;
     return HELIX_STREAM_LINK_IDLE;
+  }
   if (n <= 0) {
     /* Whoever refuses us says why before it closes. */
     if (self->error != NULL)

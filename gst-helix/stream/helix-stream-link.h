@@ -48,6 +48,7 @@ typedef struct {
   GstBuffer *buffer;   /* the caller takes it */
   gboolean discont;    /* does not continue what was given before */
   guint64 received_ns; /* own CLOCK_MONOTONIC */
+  gboolean waited_for; /* nothing else had come before that was not read yet */
 
   /* with HELIX_STREAM_LINK_REFUSED: what we asked for, the other end does
    * not do; the session goes on */
@@ -75,7 +76,7 @@ typedef struct {
   gboolean have_last;
   gboolean asking; /* a request for a keyframe waits for its time */
   guint32 ask_reason;
-  guint64 fresh_from; /* units sent before are not wanted; 0: all are */
+  gboolean waiting; /* all that had come was read since the last unit */
   guint pings;
   guint64 opened, last_read, last_ping, last_stats, last_asked;
   guint64 told_units;
@@ -98,10 +99,6 @@ gboolean helix_stream_link_pending (const HelixStreamLink *self);
  * Returns when to call again, or 0: lost, as with HELIX_STREAM_LINK_LOST. */
 guint64 helix_stream_link_tick (
     HelixStreamLink *self, guint64 now, guint64 awake);
-
-/* Nobody read for a while: this program was stopped, or what is behind it
- * did not take more. What has piled up meanwhile is the past. */
-void helix_stream_link_catch_up (HelixStreamLink *self, guint64 now);
 
 /* Asks for a keyframe: HELIX_KEYFRAME_*. Too soon after the last one it
  * waits in tick (), and merges with others. */

@@ -329,7 +329,6 @@ deed_at_guest (struct fuzz_input *in, HelixStreamLink *link)
       helix_stream_link_ask (link, fuzz_byte (in) % 3, now);
       helix_stream_link_config (link, &config);
       helix_stream_link_show (link, 1 + fuzz_byte (in), now, now);
-      helix_stream_link_catch_up (link, now);
       break;
   }
   return TRUE;

@@ -7,108 +7,8 @@
 
 #include "helix-platform.h"
 #include "helix-stream-client.h"
+#include "stream-met.h"
 #include "stream-peer.h"
-
-static gchar *folder, *path;
-static HelixStreamClient *client;
-static HelixStreamItem item;
-static GError *error;
-static gint listener;
-
-static void
-setup (void)
-{
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
-  listener = -1;
-}
-
-static void
-teardown (void)
-{
-  g_clear_pointer (&client, helix_stream_client_free);
-  g_clear_error (&error);
-  if (listener >= 0)
-    close (listener);
-  g_free (path);
-  peer_folder_free (folder);
-}
-
-static void
-start_at (const gchar *text, gboolean listen, gboolean reconnect, guint timeout)
-{
-  g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
-  HelixStreamClientConfig config = {
-      address, listen, "token", reconnect, timeout, 0, NULL};
-
-  client = helix_stream_client_new (&config, &error);
-  fail_unless (client != NULL, "%s", error != NULL ? error->message : "");
-}
-
-static void
-start (gboolean reconnect)
-{
-  g_autofree gchar *text = g_strdup_printf ("unix:%s", path);
-
-  start_at (text, FALSE, reconnect, 0);
-}
-
-/* next () of a client that is on the other side of a conversation which this
- * very thread has to hold: so it runs in a thread of its own. */
-static gpointer
-next_thread (gpointer data)
-{
-  return GINT_TO_POINTER (helix_stream_client_next (client, &item, &error));
-}
-
-static GThread *
-begin_next (void)
-{
-  return g_thread_new ("next", next_thread, NULL);
-}
-
-static HelixStreamResult
-end_next (GThread *thread)
-{
-  return GPOINTER_TO_INT (g_thread_join (thread));
-}
-
-static void
-expect_unit (guint64 sequence, gboolean discont)
-{
-  fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_UNIT);
-  fail_unless_equals_uint64 (item.unit.sequence, sequence);
-  fail_unless_equals_int (item.discont, discont);
-  gst_buffer_unref (item.buffer);
-}
-
-/* Connects the client to `peer` and gets it as far as CAPS. */
-static void
-meet (StreamPeer *peer)
-{
-  GThread *thread;
-
-  if (listener < 0)
-    listener = peer_listen (path);
-  thread = begin_next ();
-  peer_accept (peer, listener);
-  peer_welcome (peer);
-  peer_send_caps (peer, 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_CAPS);
-  fail_unless_equals_int (item.caps.width, 320);
-}
-
-static guint64
-stat_of (const gchar *field)
-{
-  GstStructure *stats = helix_stream_client_stats (client, "stats");
-  guint64 value = 0;
-
-  fail_unless (gst_structure_get_uint64 (stats, field, &value));
-  gst_structure_free (stats);
-  return value;
-}
 
 /* ---- units ---- */
 
@@ -116,23 +16,24 @@ GST_START_TEST (test_units)
 {
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   /* Nothing can be decoded before a keyframe. */
   peer_send_unit (&peer, 5, 0, "aaaa", 4);
   peer_send_unit (&peer, 6, HELIX_UNIT_KEY, "bbbbbb", 6);
   peer_send_unit (&peer, 7, 0, "c", 1);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_UNIT);
-  fail_unless_equals_uint64 (item.unit.sequence, 6);
-  fail_unless (item.discont);
-  gst_check_buffer_data (item.buffer, "bbbbbb", 6);
-  gst_buffer_unref (item.buffer);
-  expect_unit (7, FALSE);
-  fail_unless_equals_uint64 (stat_of ("units"), 2);
-  fail_unless_equals_uint64 (stat_of ("bytes"), 7);
-  fail_unless_equals_uint64 (stat_of ("keyframes"), 1);
-  fail_unless_equals_uint64 (stat_of ("lost"), 0);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_UNIT);
+  fail_unless_equals_uint64 (met.item.unit.sequence, 6);
+  fail_unless (met.item.discont);
+  gst_check_buffer_data (met.item.buffer, "bbbbbb", 6);
+  gst_buffer_unref (met.item.buffer);
+  met_expect_unit (7, FALSE);
+  fail_unless_equals_uint64 (met_stat_of ("units"), 2);
+  fail_unless_equals_uint64 (met_stat_of ("bytes"), 7);
+  fail_unless_equals_uint64 (met_stat_of ("keyframes"), 1);
+  fail_unless_equals_uint64 (met_stat_of ("lost"), 0);
   peer_expect (&peer, HELIX_KEYFRAME);
   peer_clear (&peer);
 }
@@ -145,15 +46,15 @@ GST_START_TEST (test_gap)
   StreamPeer peer;
   const gchar *why;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
   peer_send_unit (&peer, 4, 0, "b", 1);
   peer_send_unit (&peer, 5, 0, "c", 1);
   peer_send_unit (&peer, 6, HELIX_UNIT_KEY, "d", 1);
-  expect_unit (0, TRUE);
-  expect_unit (6, TRUE);
-  fail_unless_equals_uint64 (stat_of ("lost"), 3);
+  met_expect_unit (0, TRUE);
+  met_expect_unit (6, TRUE);
+  fail_unless_equals_uint64 (met_stat_of ("lost"), 3);
   peer_expect (&peer, HELIX_KEYFRAME);
   fail_unless (helix_unpack_keyframe (
       &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
@@ -168,7 +69,7 @@ ask_soon (gpointer data)
 {
   /* Nothing tells that the other thread waits in poll; most times it does. */
   g_usleep (20000);
-  helix_stream_client_ask_keyframe (client);
+  helix_stream_client_ask_keyframe (met.client);
   return NULL;
 }
 
@@ -177,15 +78,15 @@ GST_START_TEST (test_ask_keyframe)
   GThread *next, *ask;
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
-  next = begin_next ();
+  met_start (TRUE);
+  met_meet (&peer);
+  next = met_begin_next ();
   ask = g_thread_new ("ask", ask_soon, NULL);
   peer_expect (&peer, HELIX_KEYFRAME);
   g_thread_join (ask);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  fail_unless_equals_int (end_next (next), HELIX_STREAM_UNIT);
-  gst_buffer_unref (item.buffer);
+  fail_unless_equals_int (met_end_next (next), HELIX_STREAM_UNIT);
+  gst_buffer_unref (met.item.buffer);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -202,22 +103,23 @@ GST_START_TEST (test_flush)
       .flags = HELIX_UNIT_KEY};
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   peer_send (&peer, message, helix_pack_unit (message, &unit, 6));
   peer_send (&peer, "abc", 3);
   for (guint i = 0; i < 3; i++) {
-    GThread *thread = begin_next ();
+    GThread *thread = met_begin_next ();
 
-    helix_stream_client_flush (client, TRUE);
-    fail_unless_equals_int (end_next (thread), HELIX_STREAM_FLUSHING);
-    helix_stream_client_flush (client, FALSE);
+    helix_stream_client_flush (met.client, TRUE);
+    fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_FLUSHING);
+    helix_stream_client_flush (met.client, FALSE);
   }
   peer_send (&peer, "def", 3);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_UNIT);
-  gst_check_buffer_data (item.buffer, "abcdef", 6);
-  gst_buffer_unref (item.buffer);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_UNIT);
+  gst_check_buffer_data (met.item.buffer, "abcdef", 6);
+  gst_buffer_unref (met.item.buffer);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -229,9 +131,9 @@ GST_START_TEST (test_clock)
   GThread *thread;
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
-  thread = begin_next ();
+  met_start (TRUE);
+  met_meet (&peer);
+  thread = met_begin_next ();
   for (guint i = 0; i < 3; i++) {
     guint8 message[HELIX_MAX_MESSAGE];
     guint64 now;
@@ -244,12 +146,12 @@ GST_START_TEST (test_clock)
             message, &peer.reader.header, peer.reader.payload, now, now));
   }
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_UNIT);
-  fail_unless (item.clock_known);
-  fail_unless (item.clock_error < 100 * GST_MSECOND);
-  fail_unless (
-      ABS (item.clock_offset - (gint64) ahead) <= (gint64) item.clock_error);
-  gst_buffer_unref (item.buffer);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_UNIT);
+  fail_unless (met.item.clock_known);
+  fail_unless (met.item.clock_error < 100 * GST_MSECOND);
+  fail_unless (ABS (met.item.clock_offset - (gint64) ahead)
+      <= (gint64) met.item.clock_error);
+  gst_buffer_unref (met.item.buffer);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -262,12 +164,12 @@ GST_START_TEST (test_stats)
   StreamPeer peer;
   const gchar *why;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "abc", 3);
-  expect_unit (0, TRUE);
-  helix_stream_client_add_latency (client, 7777);
-  thread = begin_next ();
+  met_expect_unit (0, TRUE);
+  helix_stream_client_add_latency (met.client, 7777);
+  thread = met_begin_next ();
   peer_expect (&peer, HELIX_STATS);
   fail_unless (helix_unpack_stats (
       &stats, peer.reader.payload, peer.reader.payload_size, &why));
@@ -275,8 +177,8 @@ GST_START_TEST (test_stats)
   fail_unless_equals_uint64 (stats.bytes, 3);
   fail_unless_equals_uint64 (stats.last_sequence, 0);
   peer_send_unit (&peer, 1, 0, "d", 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_UNIT);
-  gst_buffer_unref (item.buffer);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_UNIT);
+  gst_buffer_unref (met.item.buffer);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -288,17 +190,18 @@ GST_START_TEST (test_nobody_then_somebody)
   guint64 begin = helix_now_ns ();
   StreamPeer peer;
 
-  start (TRUE);
+  met_start (TRUE);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_WARNING);
   fail_unless (helix_now_ns () - begin < GST_SECOND);
-  fail_unless (strstr (error->message, path) != NULL);
-  fail_unless (strstr (error->message, "no server") != NULL);
-  g_clear_error (&error);
+  fail_unless (strstr (met.error->message, met.path) != NULL);
+  fail_unless (strstr (met.error->message, "no server") != NULL);
+  g_clear_error (&met.error);
   /* No second warning comes first. */
-  meet (&peer);
+  met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  expect_unit (0, TRUE);
+  met_expect_unit (0, TRUE);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -314,18 +217,18 @@ GST_START_TEST (test_reconnect)
       .caps_id = 1};
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  expect_unit (0, TRUE);
+  met_expect_unit (0, TRUE);
   peer_send (&peer, message, helix_pack_unit (message, &unit, 1000000));
   peer_send (&peer, "abc", 3);
   peer_clear (&peer);
-  meet (&peer);
+  met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "b", 1);
-  expect_unit (0, TRUE);
-  fail_unless_equals_uint64 (stat_of ("reconnects"), 1);
-  fail_unless_equals_uint64 (stat_of ("units"), 2);
+  met_expect_unit (0, TRUE);
+  fail_unless_equals_uint64 (met_stat_of ("reconnects"), 1);
+  fail_unless_equals_uint64 (met_stat_of ("units"), 2);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -335,43 +238,48 @@ GST_START_TEST (test_no_reconnect)
   guint8 message[HELIX_MAX_MESSAGE];
   StreamPeer peer;
 
-  start (FALSE);
+  met_start (FALSE);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_ERROR);
-  g_clear_error (&error);
-  g_clear_pointer (&client, helix_stream_client_free);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_ERROR);
+  g_clear_error (&met.error);
+  g_clear_pointer (&met.client, helix_stream_client_free);
 
-  start (FALSE);
-  meet (&peer);
+  met_start (FALSE);
+  met_meet (&peer);
   peer_send (&peer, message, helix_pack_bye (message, HELIX_BYE_EOS, "end"));
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_EOS);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_EOS);
   peer_clear (&peer);
-  g_clear_pointer (&client, helix_stream_client_free);
+  g_clear_pointer (&met.client, helix_stream_client_free);
 
-  start (FALSE);
-  meet (&peer);
+  met_start (FALSE);
+  met_meet (&peer);
   peer_clear (&peer);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_ERROR);
-  fail_unless (strstr (error->message, "lost") != NULL);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_ERROR);
+  fail_unless (strstr (met.error->message, "lost") != NULL);
 }
 GST_END_TEST;
 
 GST_START_TEST (test_reconnect_timeout)
 {
-  g_autofree gchar *text = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", met.path);
   guint64 begin = helix_now_ns (), took;
 
-  start_at (text, FALSE, TRUE, 300);
+  met_start_at (text, FALSE, TRUE, 300);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
-  g_clear_error (&error);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_WARNING);
+  g_clear_error (&met.error);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_ERROR);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_ERROR);
   took = helix_now_ns () - begin;
   fail_unless (took >= 300 * GST_MSECOND && took < 5 * GST_SECOND);
-  fail_unless (strstr (error->message, "Gave up after 300 ms") != NULL);
+  fail_unless (strstr (met.error->message, "Gave up after 300 ms") != NULL);
 }
 GST_END_TEST;
 
@@ -417,15 +325,15 @@ GST_START_TEST (test_fatal)
   GThread *thread;
   StreamPeer peer;
 
-  start (TRUE);
-  listener = peer_listen (path);
-  thread = begin_next ();
-  peer_accept (&peer, listener);
+  met_start (TRUE);
+  met.listener = peer_listen (met.path);
+  thread = met_begin_next ();
+  peer_accept (&peer, met.listener);
   misbehave (&peer, __i__);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_ERROR);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_ERROR);
   fail_unless (helix_now_ns () - begin < GST_SECOND);
-  fail_unless (strstr (error->message, path) != NULL);
-  fail_unless_equals_int (error->code,
+  fail_unless (strstr (met.error->message, met.path) != NULL);
+  fail_unless_equals_int (met.error->code,
       __i__ == AUTH ? GST_RESOURCE_ERROR_NOT_AUTHORIZED
                     : GST_RESOURCE_ERROR_SETTINGS);
   peer_clear (&peer);
@@ -439,17 +347,17 @@ GST_START_TEST (test_busy)
   GThread *thread;
   StreamPeer peer;
 
-  start (TRUE);
-  listener = peer_listen (path);
-  thread = begin_next ();
-  peer_accept (&peer, listener);
+  met_start (TRUE);
+  met.listener = peer_listen (met.path);
+  thread = met_begin_next ();
+  peer_accept (&peer, met.listener);
   peer_expect (&peer, HELIX_HELLO);
   peer_send (&peer, message,
       helix_pack_error (message, 0, HELIX_ERROR_BUSY, HELIX_HELLO, "full"));
   peer_clear (&peer);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_WARNING);
-  g_clear_error (&error);
-  meet (&peer);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_WARNING);
+  g_clear_error (&met.error);
+  met_meet (&peer);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -468,17 +376,18 @@ GST_START_TEST (test_malformed_unit)
   guint8 message[HELIX_MAX_MESSAGE];
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   peer_send_unit (&peer, cases[__i__].first, HELIX_UNIT_KEY, "a", 1);
-  expect_unit (cases[__i__].first, TRUE);
+  met_expect_unit (cases[__i__].first, TRUE);
   unit.sequence = cases[__i__].second;
   unit.caps_id = cases[__i__].caps_id;
   peer_send (&peer, message, helix_pack_unit (message, &unit, 1));
   peer_send (&peer, "b", 1);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_ERROR);
-  fail_unless (strstr (error->message, "UNIT") != NULL);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_ERROR);
+  fail_unless (strstr (met.error->message, "UNIT") != NULL);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -490,15 +399,15 @@ GST_START_TEST (test_mute_server)
   StreamPeer peer;
   GThread *thread;
 
-  start (TRUE);
-  listener = peer_listen (path);
+  met_start (TRUE);
+  met.listener = peer_listen (met.path);
   begin = helix_now_ns ();
-  thread = begin_next ();
-  peer_accept (&peer, listener);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_WARNING);
+  thread = met_begin_next ();
+  peer_accept (&peer, met.listener);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_WARNING);
   fail_unless (helix_now_ns () - begin < 1500 * GST_MSECOND);
-  fail_unless (strstr (error->message, "nobody answers HELLO") != NULL);
-  g_clear_error (&error);
+  fail_unless (strstr (met.error->message, "nobody answers HELLO") != NULL);
+  g_clear_error (&met.error);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -509,13 +418,14 @@ GST_START_TEST (test_dead_server)
   guint64 begin;
   StreamPeer peer;
 
-  start (TRUE);
-  meet (&peer);
+  met_start (TRUE);
+  met_meet (&peer);
   begin = helix_now_ns ();
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_WARNING);
   fail_unless (helix_now_ns () - begin >= 2900 * GST_MSECOND);
-  fail_unless (strstr (error->message, "nothing came for 3 s") != NULL);
+  fail_unless (strstr (met.error->message, "nothing came for 3 s") != NULL);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -524,23 +434,23 @@ GST_END_TEST;
 
 GST_START_TEST (test_listen)
 {
-  g_autofree gchar *text = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", met.path);
   StreamPeer peer;
   GThread *thread;
 
-  start_at (text, TRUE, TRUE, 0);
+  met_start_at (text, TRUE, TRUE, 0);
   /* A stranger does no harm, but is told of. */
-  thread = begin_next ();
-  peer_connect (&peer, path);
+  thread = met_begin_next ();
+  peer_connect (&peer, met.path);
   peer_send (&peer, "GET / HTTP/1.1\r\n\r\n", 18);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_WARNING);
-  g_clear_error (&error);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_WARNING);
+  g_clear_error (&met.error);
   peer_clear (&peer);
-  thread = begin_next ();
-  peer_connect (&peer, path);
+  thread = met_begin_next ();
+  peer_connect (&peer, met.path);
   peer_welcome (&peer);
   peer_send_caps (&peer, 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_CAPS);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_CAPS);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -548,23 +458,24 @@ GST_END_TEST;
 /* Without a descriptor left for it, a connection waits, and nothing spins. */
 GST_START_TEST (test_cannot_accept)
 {
-  g_autofree gchar *text = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", met.path);
   StreamPeer peer;
   GThread *thread;
 
-  start_at (text, TRUE, TRUE, 0);
-  peer_connect (&peer, path);
+  met_start_at (text, TRUE, TRUE, 0);
+  peer_connect (&peer, met.path);
   peer_limit_descriptors ((guint) peer_next_descriptor ());
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
-  fail_unless (strstr (error->message, "ulimit") != NULL);
-  g_clear_error (&error);
-  thread = begin_next ();
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_WARNING);
+  fail_unless (strstr (met.error->message, "ulimit") != NULL);
+  g_clear_error (&met.error);
+  thread = met_begin_next ();
   fail_unless (peer_cpu_time () < 100000);
   peer_limit_descriptors (0);
   peer_welcome (&peer);
   peer_send_caps (&peer, 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_CAPS);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_CAPS);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -598,20 +509,21 @@ GST_START_TEST (test_serial)
   peer_send (&peer, message, helix_pack_welcome (message, &old, "old"));
 
   text = g_strdup_printf ("serial:%s", name);
-  start_at (text, FALSE, TRUE, 0);
-  thread = begin_next ();
+  met_start_at (text, FALSE, TRUE, 0);
+  thread = met_begin_next ();
   /* The padding comes first, then HELLO: as helixguestsink does, look. */
   helix_reader_scan (&peer.reader, HELIX_HELLO, 0);
   peer_welcome (&peer);
   fail_unless (peer.reader.skipped >= HELIX_MAX_MESSAGE);
   peer_send_caps (&peer, 1);
-  fail_unless_equals_int (end_next (thread), HELIX_STREAM_CAPS);
+  fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_CAPS);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  expect_unit (0, TRUE);
+  met_expect_unit (0, TRUE);
   /* The host goes: the line hangs up. */
   peer_clear (&peer);
   fail_unless_equals_int (
-      helix_stream_client_next (client, &item, &error), HELIX_STREAM_WARNING);
+      helix_stream_client_next (met.client, &met.item, &met.error),
+      HELIX_STREAM_WARNING);
   close (slave);
 }
 GST_END_TEST;
@@ -623,7 +535,7 @@ helix_stream_client_suite (void)
   TCase *tc = tcase_create ("client");
 
   suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_checked_fixture (tc, met_setup, met_teardown);
   tcase_add_test (tc, test_units);
   tcase_add_test (tc, test_gap);
   tcase_add_test (tc, test_ask_keyframe);

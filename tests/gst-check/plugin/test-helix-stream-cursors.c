@@ -22,10 +22,12 @@ teardown (void)
 static gboolean
 take (guint32 serial, gboolean shape)
 {
-  struct helix_cursor cursor = {.serial = serial};
-  GstBuffer *image = helix_stream_cursors_take (&cursors, &cursor,
-      shape ? gst_buffer_new_allocate (NULL, serial, NULL) : NULL);
+  GstBuffer *image;
 
+  if (shape)
+    helix_stream_cursors_keep (
+        &cursors, serial, gst_buffer_new_allocate (NULL, serial, NULL));
+  image = helix_stream_cursors_take (&cursors, serial);
   if (image == NULL)
     return FALSE;
   fail_unless_equals_int (gst_buffer_get_size (image), serial);

@@ -213,71 +213,6 @@ GST_END_TEST;
 
 /* ---- time ---- */
 
-static void
-exchange_ping (void)
-{
-  guint64 now = helix_now_ns ();
-
-  stream->last_ping = 0;
-  helix_stream_link_tick (stream, now, now);
-  helix_stream_link_flush (stream);
-  peer_expect (&peer, HELIX_PING);
-  peer_answer_ping (&peer);
-  read_all ();
-  fail_unless (stream->clock.count > 0);
-}
-
-/* This program was stopped: what piled up in its socket is skipped, and it
- * goes on at a keyframe that is of now. */
-GST_START_TEST (test_catch_up)
-{
-  const guint64 ahead = 3600 * GST_SECOND;
-
-  open_link (HELIX_ROLE_STREAM);
-  peer.ahead = ahead;
-  exchange_ping ();
-  peer_send_caps (&peer, 1);
-  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
-  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
-  gst_clear_buffer (&stream->buffer);
-  stream->discont = FALSE;
-
-  peer.ahead = ahead - 5 * GST_SECOND;
-  peer_send_unit (&peer, 1, 0, "b", 1);
-  peer_send_unit (&peer, 2, HELIX_UNIT_KEY, "c", 1);
-  helix_stream_link_catch_up (stream, helix_now_ns ());
-  read_all ();
-  fail_unless_equals_uint64 (stream->skipped, 2);
-  helix_stream_link_flush (stream);
-  peer_expect (&peer, HELIX_KEYFRAME);
-  peer.ahead = ahead + 500 * MS;
-  peer_send_unit (&peer, 3, 0, "d", 1);
-  peer_send_unit (&peer, 4, HELIX_UNIT_KEY, "e", 1);
-  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
-  fail_unless_equals_uint64 (stream->unit.sequence, 4);
-  fail_unless (stream->discont);
-  fail_unless_equals_uint64 (stream->skipped, 3);
-  gst_clear_buffer (&stream->buffer);
-}
-GST_END_TEST;
-
-/* A clock that lies costs a second at most. */
-GST_START_TEST (test_catch_up_ends)
-{
-  open_link (HELIX_ROLE_STREAM);
-  exchange_ping ();
-  peer_send_caps (&peer, 1);
-  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_CAPS);
-  helix_stream_link_catch_up (stream, helix_now_ns () - 1100 * MS);
-  peer.ahead = -(guint64) (1000 * GST_SECOND);
-  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_UNIT);
-  gst_clear_buffer (&stream->buffer);
-  fail_unless_equals_uint64 (stream->skipped, 0);
-}
-GST_END_TEST;
-
 /* The offset is wanted soon; then once a second. */
 GST_START_TEST (test_pings)
 {
@@ -316,8 +251,6 @@ helix_stream_link_suite (void)
   tcase_add_test (tc, test_cursor);
   tcase_add_loop_test (tc, test_bad_cursor, 0, 4);
   tcase_add_test (tc, test_cursor_between_units);
-  tcase_add_test (tc, test_catch_up);
-  tcase_add_test (tc, test_catch_up_ends);
   tcase_add_test (tc, test_pings);
   return s;
 }

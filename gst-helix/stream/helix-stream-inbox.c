@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-stream-inbox.h"
+
+#include <string.h>
+
+/* The quickest unit counts for one to two of these: whatever changes a clock
+ * for good (a machine that slept) costs no more. */
+#define WINDOW_NS (2000 * G_GUINT64_CONSTANT (1000000))
+
+/* Quartz is good for 50 ppm, and there are two of them: 1 ns in so many. */
+#define DRIFT_DIVISOR 10000
+
+typedef struct {
+  HelixStreamResult kind; /* HELIX_STREAM_CAPS or _UNIT */
+  HelixStreamItem item;
+  gsize size;
+  guint64 transit; /* received - sent, on two clocks */
+} Entry;
+
+void
+helix_stream_inbox_init (HelixStreamInbox *self, guint64 max_age)
+{
+  memset (self, 0, sizeof *self);
+  self->max_age = max_age;
+  g_queue_init (&self->entries);
+}
+
+static void
+entry_free (HelixStreamInbox *self, Entry *entry)
+{
+  if (entry->kind == HELIX_STREAM_UNIT) {
+    self->units--;
+    self->bytes -= entry->size;
+  }
+  gst_clear_buffer (&entry->item.buffer);
+  g_free (entry);
+}
+
+void
+helix_stream_inbox_clear (HelixStreamInbox *self)
+{
+  Entry *entry;
+
+  while ((entry = g_queue_pop_head (&self->entries)) != NULL)
+    entry_free (self, entry);
+}
+
+void
+helix_stream_inbox_live (HelixStreamInbox *self, gboolean live)
+{
+  self->live = live;
+  self->skipping = self->wants_key = FALSE; /* each begins with a keyframe */
+  self->timed = FALSE;                      /* and may have another clock */
+}
+
+/* ---- age ---- */
+
+static void
+note_arrival (HelixStreamInbox *self, guint64 transit, guint64 now)
+{
+  guint64 drift = self->timed ? (now - self->timed_at) / DRIFT_DIVISOR : 0;
+
+  if (!self->timed)
+    self->window_best = transit;
+  self->best += drift;
+  self->window_best += drift;
+  if (!self->timed || now - self->window_since >= WINDOW_NS) {
+    self->best = self->window_best;
+    self->window_best = transit;
+    self->window_since = now;
+  }
+  if ((gint64) (transit - self->best) < 0)
+    self->best = transit;
+  if ((gint64) (transit - self->window_best) < 0)
+    self->window_best = transit;
+  self->timed = TRUE;
+  self->timed_at = now;
+}
+
+static guint64
+age_of (const HelixStreamInbox *self, const GList *link)
+{
+  const Entry *entry = link->data;
+  gint64 late = (gint64) (entry->transit - self->best);
+  guint64 waited = self->timed_at - entry->item.received_ns;
+
+  return self->timed ? waited + (guint64) MAX (late, 0) : 0;
+}
+
+/* ---- leaving out ---- */
+
+static gboolean
+is_unit (const GList *link)
+{
+  return ((const Entry *) link->data)->kind == HELIX_STREAM_UNIT;
+}
+
+static GList *
+first_unit (HelixStreamInbox *self)
+{
+  GList *link = self->entries.head;
+
+  while (link != NULL && !is_unit (link))
+    link = link->next;
+  return link;
+}
+
+static GList *
+newest_key (HelixStreamInbox *self)
+{
+  GList *link = self->entries.tail;
+
+  while (link != NULL
+      && !(is_unit (link)
+          && ((Entry *) link->data)->item.unit.flags & HELIX_UNIT_KEY))
+    link = link->prev;
+  return link;
+}
+
+/* Leaves out all units before `link` (NULL: all), but not the last CAPS. */
+static void
+skip_to (HelixStreamInbox *self, GList *link)
+{
+  Entry *caps = NULL;
+
+  while (self->entries.head != link) {
+    Entry *entry = g_queue_pop_head (&self->entries);
+
+    if (entry->kind == HELIX_STREAM_UNIT) {
+      self->left_out++;
+      entry_free (self, entry);
+      continue;
+    }
+    if (caps != NULL)
+      entry_free (self, caps);
+    caps = entry;
+  }
+  if (caps != NULL)
+    g_queue_push_head (&self->entries, caps);
+  self->discont = TRUE;
+  self->skipping = link == NULL;
+  self->skips++;
+  if (self->taken && self->skipped_at != 0
+      && self->timed_at - self->skipped_at < HELIX_STREAM_INBOX_SLOW_NS)
+    self->slow = TRUE;
+  self->skipped_at = self->timed_at;
+  self->taken = FALSE;
+}
+
+/* Nothing that is too old stays. */
+static void
+bound (HelixStreamInbox *self)
+{
+  guint64 limit = self->max_age + self->latency;
+  GList *first = first_unit (self), *key;
+
+  if (!self->live || first == NULL)
+    return;
+  if (age_of (self, first) <= limit
+      && (self->bytes <= HELIX_STREAM_INBOX_MAX_BYTES || self->units == 1))
+    return;
+  key = newest_key (self);
+  if (key == first || (key != NULL && age_of (self, key) > limit))
+    key = NULL;
+  skip_to (self, key);
+}
+
+/* Whoever takes units falls behind. At half of what is allowed the next
+ * keyframe is the place to go on: so it is there before the limit is. */
+static void
+fall_behind (HelixStreamInbox *self)
+{
+  GList *first = first_unit (self), *key;
+
+  if (!self->live || first == NULL
+      || age_of (self, first) <= self->max_age / 2 + self->latency)
+    return;
+  key = newest_key (self);
+  if (key != NULL && key != first)
+    skip_to (self, key);
+  else
+    self->wants_key = TRUE;
+}
+
+/* ---- in and out ---- */
+
+void
+helix_stream_inbox_caps (HelixStreamInbox *self, const HelixStreamItem *item)
+{
+  GList *last = self->entries.tail;
+  Entry *entry;
+
+  if (last != NULL && !is_unit (last)) /* of units that were left out */
+    entry_free (self, g_queue_pop_tail (&self->entries));
+  entry = g_new0 (Entry, 1);
+  entry->kind = HELIX_STREAM_CAPS;
+  entry->item = *item;
+  g_queue_push_tail (&self->entries, entry);
+}
+
+void
+helix_stream_inbox_unit (HelixStreamInbox *self, const HelixStreamItem *item)
+{
+  gboolean key = (item->unit.flags & HELIX_UNIT_KEY) != 0;
+  guint64 transit = item->received_ns - item->unit.sent_ns;
+  Entry *entry;
+
+  note_arrival (self, transit, item->received_ns);
+  if (self->skipping && !key) {
+    self->left_out++;
+    gst_buffer_unref (item->buffer);
+    return;
+  }
+  if (key)
+    self->skipping = self->wants_key = FALSE;
+  entry = g_new0 (Entry, 1);
+  entry->kind = HELIX_STREAM_UNIT;
+  entry->item = *item;
+  entry->size = gst_buffer_get_size (item->buffer);
+  entry->transit = transit;
+  self->units++;
+  self->bytes += entry->size;
+  g_queue_push_tail (&self->entries, entry);
+  bound (self);
+}
+
+gboolean
+helix_stream_inbox_take (
+    HelixStreamInbox *self, HelixStreamItem *item, HelixStreamResult *kind)
+{
+  Entry *entry;
+
+  fall_behind (self);
+  entry = g_queue_pop_head (&self->entries);
+  if (entry == NULL) {
+    /* Only now: a keyframe that nobody takes would grow old as well. */
+    self->wants_key |= self->skipping;
+    return FALSE;
+  }
+  self->taken = TRUE;
+  *item = entry->item;
+  *kind = entry->kind;
+  entry->item.buffer = NULL;
+  if (entry->kind == HELIX_STREAM_UNIT) {
+    item->discont |= self->discont;
+    self->discont = FALSE;
+  }
+  entry_free (self, entry);
+  return TRUE;
+}
+
+gboolean
+helix_stream_inbox_tick (HelixStreamInbox *self, guint64 now, guint64 *next)
+{
+  if (!self->wants_key || !self->live)
+    return FALSE;
+  if (self->asked_at != 0 && now - self->asked_at < HELIX_STREAM_INBOX_ASK_NS) {
+    *next = MIN (*next, self->asked_at + HELIX_STREAM_INBOX_ASK_NS);
+    return FALSE;
+  }
+  self->asked_at = now;
+  return TRUE;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has arrived and nobody has taken yet: CAPS and units in order, bounded
+ * by age. Units that are too old are left out up to the newest keyframe, or up
+ * to one that is asked for: never a part of what a decoder needs. No lock, no
+ * clock of its own: `now` is helix_now_ns ().
+ *
+ * A unit's age is how long before the newest one it arrived, and how much
+ * longer than the quickest unit of late it was under way. The first spares the
+ * last picture of a screen that stands still. The second needs no common
+ * clock, and finds what piled up in a socket while this program was stopped.
+ */
+#ifndef HELIX_STREAM_INBOX_H
+#define HELIX_STREAM_INBOX_H
+
+#include "helix-stream-client.h"
+
+G_BEGIN_DECLS
+
+/* Between two requests for a keyframe. A decoder that is too slow gets no
+ * faster from keyframes, which are the most work. */
+#define HELIX_STREAM_INBOX_ASK_NS (1000 * G_GUINT64_CONSTANT (1000000))
+
+/* Whoever leaves units out twice within that is too slow, not disturbed. */
+#define HELIX_STREAM_INBOX_SLOW_NS (10000 * G_GUINT64_CONSTANT (1000000))
+
+/* Bytes of units: 0.4 s of 640 Mbit/s. A lone unit may be larger. */
+#define HELIX_STREAM_INBOX_MAX_BYTES (32u << 20)
+
+typedef struct {
+  /* to be set, in ns: the oldest that a unit may become here; and by how much
+   * more, because whoever takes units holds them back on purpose */
+  guint64 max_age, latency;
+
+  /* to be read */
+  gboolean wants_key; /* a keyframe is needed: tick () says when to ask */
+  gboolean slow;      /* units are taken too slowly, again and again */
+  guint64 left_out;   /* units, ever */
+  guint64 skips;      /* how often some were */
+
+  /* private */
+  GQueue entries;
+  guint units;
+  gsize bytes;
+  gboolean live;                /* more units will come */
+  gboolean skipping;            /* no unit before a key one */
+  gboolean discont;             /* the next unit does not continue the last */
+  gboolean taken;               /* something was, since the last skip */
+  guint64 asked_at, skipped_at; /* 0: never */
+
+  /* the quickest way from the other end to here, on two clocks: a difference
+   * of stamps modulo 2^64 */
+  gboolean timed;
+  guint64 best, window_best, window_since, timed_at;
+} HelixStreamInbox;
+
+void helix_stream_inbox_init (HelixStreamInbox *self, guint64 max_age);
+void helix_stream_inbox_clear (HelixStreamInbox *self);
+
+/* A session begins (TRUE) or is over. What is over is not left out: nothing
+ * newer replaces it. */
+void helix_stream_inbox_live (HelixStreamInbox *self, gboolean live);
+
+/* Both take what the item holds. */
+void helix_stream_inbox_caps (
+    HelixStreamInbox *self, const HelixStreamItem *item);
+void helix_stream_inbox_unit (
+    HelixStreamInbox *self, const HelixStreamItem *item);
+
+/* The next in order; FALSE: there is none. */
+gboolean helix_stream_inbox_take (
+    HelixStreamInbox *self, HelixStreamItem *item, HelixStreamResult *kind);
+
+/* TRUE: ask for a keyframe now. Else *next is when to call again, or stays. */
+gboolean helix_stream_inbox_tick (
+    HelixStreamInbox *self, guint64 now, guint64 *next);
+
+G_END_DECLS
+
+#endif /* HELIX_STREAM_INBOX_H */
