@@ -151,6 +151,31 @@ gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
   return TRUE;
 }
 
+/* In PAUSED nobody reads what the shim sends. */
+static void
+set_paused (GstHelixQemuSrc *self, gboolean paused)
+{
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL)
+    helix_frame_client_set_paused (self->client, paused);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static GstStateChangeReturn
+gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    set_paused (self, FALSE);
+  ret = GST_ELEMENT_CLASS (gst_helix_qemu_src_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
+    set_paused (self, TRUE);
+  return ret;
+}
+
 /* ---- negotiation ---- */
 
 /* Downstream may insist on less than we announce: then the shim need not
@@ -442,6 +467,8 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
       "Receives the screen of a virtual machine from QEMU's helix shim",
       "The gst-helix developers");
 
+  element_class->change_state =
+      GST_DEBUG_FUNCPTR (gst_helix_qemu_src_change_state);
   base_class->start = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_start);
   base_class->stop = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_stop);
   base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_unlock);

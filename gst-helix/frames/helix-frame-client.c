@@ -44,17 +44,19 @@ struct _HelixFrameClient {
   HelixFrameLink *link;
   gint flushing; /* atomic */
   gint poked;    /* atomic */
+  gint in_time;  /* atomic: us, for helix_frame_session_read () */
 
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   HelixFrameWish wish;
   gboolean on_trial; /* the wish */
   gboolean wish_changed;
-  guint shown;                 /* resource, by SHOW; 0 = as wished */
-  struct helix_show show;      /* to be sent; resource_id 0 = none */
-  guint64 show_ns;             /* when the last one was sent */
-  guint16 channel;             /* to send it on, 0 = not now */
-  guint epoch, scanouts;       /* of this connection */
-  guint64 in_time;             /* ns, of helix_frame_session_read () */
+  guint shown;            /* resource, by SHOW; 0 = as wished */
+  struct helix_show show; /* to be sent; resource_id 0 = none */
+  guint64 show_ns;        /* when the last one was sent */
+  guint16 channel;        /* to send it on, 0 = not now */
+  guint epoch, scanouts;  /* of this connection */
+  gboolean paused;
+  gboolean left; /* BYE was sent on this connection, for a pause */
   HelixFrameWish base, proven; /* what to fall back to: the last wish not on
                                 * trial, the last that was confirmed */
   HelixFrameClientStats stats;
@@ -110,7 +112,7 @@ close_session (HelixFrameClient *client)
   g_clear_pointer (&client->session, helix_frame_session_free);
   pthread_mutex_lock (&client->lock);
   /* Resources are those of a VM that may be gone. */
-  if (client->channel != 0)
+  if (client->channel != 0 && !client->left)
     client->show.resource_id = client->shown = 0;
   client->channel = 0;
   client->scanouts = 0;
@@ -223,12 +225,31 @@ helix_frame_client_poke (HelixFrameClient *client)
   helix_frame_link_wakeup (client->link);
 }
 
+/* Under the lock: says goodbye. The thread that calls next () does the rest. */
+static void
+leave (HelixFrameClient *client)
+{
+  helix_frame_link_end (client->link, client->epoch);
+  client->left = TRUE;
+  client->stats.connected = FALSE;
+}
+
+void
+helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused)
+{
+  pthread_mutex_lock (&client->lock);
+  client->paused = paused;
+  if (paused && client->stats.connected)
+    leave (client);
+  pthread_mutex_unlock (&client->lock);
+  helix_frame_link_wakeup (client->link);
+}
+
 void
 helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time)
 {
-  pthread_mutex_lock (&client->lock);
-  client->in_time = in_time;
-  pthread_mutex_unlock (&client->lock);
+  g_atomic_int_set (
+      &client->in_time, (gint) MIN (in_time / GST_USECOND, (guint64) G_MAXINT));
 }
 
 void
@@ -272,6 +293,9 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
   gint64 jitter = g_random_int_range (-25, 26); /* per cent */
 
   close_session (client);
+  pthread_mutex_lock (&client->lock);
+  client->left = FALSE; /* the VM may be another one */
+  pthread_mutex_unlock (&client->lock);
   if (!client->auto_reconnect)
     return HELIX_CLIENT_ERROR;
   if (client->outage_ns == 0)
@@ -314,6 +338,7 @@ open_session (HelixFrameClient *client, GError **error)
   HelixFrameClientResult result = NOTHING;
   gboolean final;
   gchar *path = NULL;
+  guint16 channel;
   int fd;
 
   fd = helix_socket_path_connect (client->path, &client->search,
@@ -325,13 +350,21 @@ open_session (HelixFrameClient *client, GError **error)
     goto out;
   }
   pthread_mutex_lock (&client->lock);
-  client->shown = 0; /* by a SHOW that is yet to be sent */
+  if (!client->left)   /* else what was shown before the pause still is */
+    client->shown = 0; /* by a SHOW that is yet to be sent */
   take_wish (client);
-  client->shown = client->show.resource_id;
-  client->stats.connected = TRUE;
+  if (!client->left)
+    client->shown = client->show.resource_id;
   pthread_mutex_unlock (&client->lock);
   client->session = helix_frame_session_new (
       client->link, fd, path, client->name, &client->asked);
+  pthread_mutex_lock (&client->lock);
+  helix_frame_session_channel (client->session, &channel, &client->epoch);
+  client->left = FALSE;
+  client->stats.connected = TRUE;
+  if (client->paused)
+    leave (client);
+  pthread_mutex_unlock (&client->lock);
 out:
   g_free (path);
   return result;
@@ -483,13 +516,11 @@ use_session (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
   HelixSessionResult read;
-  guint64 due = HELIX_NONE64, in_time;
+  guint64 due = HELIX_NONE64;
 
   apply_wish (client, deadline);
-  pthread_mutex_lock (&client->lock);
-  in_time = client->in_time;
-  pthread_mutex_unlock (&client->lock);
-  read = helix_frame_session_read (client->session, in_time, frame, error);
+  read = helix_frame_session_read (client->session,
+      (guint) g_atomic_int_get (&client->in_time) * GST_USECOND, frame, error);
   update_stats (client);
   note_session (client);
   if (read != HELIX_SESSION_AGAIN)
@@ -556,6 +587,24 @@ repeat_at (HelixFrameClient *client, guint64 deadline)
   return MAX (deadline, held);
 }
 
+/* Ends the session that was left for a pause. Returns whether it lasts. */
+static gboolean
+rest (HelixFrameClient *client)
+{
+  gboolean left, paused;
+
+  pthread_mutex_lock (&client->lock);
+  left = client->left;
+  paused = client->paused;
+  pthread_mutex_unlock (&client->lock);
+  if (left && client->session != NULL) {
+    close_session (client);
+    client->retry_ns = 0;
+    client->woken_ns = helix_now_ns ();
+  }
+  return paused;
+}
+
 HelixFrameClientResult
 helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     HelixFrame *frame, GError **error)
@@ -564,6 +613,10 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     HelixFrameClientResult result = NOTHING;
     guint64 until = HELIX_NONE64, repeat;
 
+    if (rest (client)) {
+      wait_for (client, until);
+      continue;
+    }
     catch_up (client);
     if (client->session == NULL && helix_now_ns () >= client->retry_ns)
       result = open_session (client, error);

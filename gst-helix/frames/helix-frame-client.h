@@ -65,6 +65,10 @@ guint helix_frame_client_scanouts (HelixFrameClient *client);
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
+/* Any thread: nobody will call next () for a while. The shim is left, which
+ * would take us for dead otherwise; the first next () after the pause comes
+ * back to it, for a new picture of what was shown before. */
+void helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused);
 /* Any thread: frames that were captured at most so long ago, in ns, are given
  * one after the other; of those that are older the newest only. At first 0. */
 void helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "helix-pack.h"
 #include "helix-platform.h"
 
 /* RELEASEs of all slots of several pools, a SUBSCRIBE and some PINGs. A peer
@@ -19,7 +20,7 @@ struct _HelixFrameLink {
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   int fd;
   guint epoch;
-  gboolean broken;
+  gboolean broken, ended;
   guint8 queue[QUEUE_SIZE];
   gsize queued;
 };
@@ -67,7 +68,7 @@ helix_frame_link_attach (HelixFrameLink *link, int fd)
   pthread_mutex_lock (&link->lock);
   g_assert (link->fd < 0);
   link->fd = fd;
-  link->broken = FALSE;
+  link->broken = link->ended = FALSE;
   link->queued = 0;
   epoch = ++link->epoch;
   pthread_mutex_unlock (&link->lock);
@@ -123,16 +124,17 @@ send_some (HelixFrameLink *link, const guint8 *bytes, gsize size)
   return (gssize) done;
 }
 
-gboolean
-helix_frame_link_send (
-    HelixFrameLink *link, guint epoch, const guint8 *message, gsize size)
+static gboolean
+send_message (HelixFrameLink *link, guint epoch, const guint8 *message,
+    gsize size, gboolean last)
 {
   gboolean ok = FALSE, queued = FALSE;
   gssize n = 0;
 
   pthread_mutex_lock (&link->lock);
-  if (link->fd < 0 || link->epoch != epoch || link->broken)
+  if (link->fd < 0 || link->epoch != epoch || link->broken || link->ended)
     goto out;
+  link->ended = last;
   if (link->queued == 0)
     n = send_some (link, message, size);
   /* A message that was begun must be finished: what does not fit into the
@@ -150,6 +152,22 @@ out:
   if (queued)
     helix_wakeup_raise (link->wakeup);
   return ok;
+}
+
+gboolean
+helix_frame_link_send (
+    HelixFrameLink *link, guint epoch, const guint8 *message, gsize size)
+{
+  return send_message (link, epoch, message, size, FALSE);
+}
+
+void
+helix_frame_link_end (HelixFrameLink *link, guint epoch)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  send_message (link, epoch, message,
+      helix_pack_bye (message, HELIX_BYE_CLOSING, NULL), TRUE);
 }
 
 gboolean

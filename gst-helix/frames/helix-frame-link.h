@@ -33,6 +33,9 @@ int helix_frame_link_fd (HelixFrameLink *link);
  * epoch is over or the connection broken (its reader will see that too). */
 gboolean helix_frame_link_send (
     HelixFrameLink *link, guint epoch, const guint8 *message, gsize size);
+/* Says BYE, which is the last message of the epoch: what is sent after it goes
+ * nowhere. Any thread. */
+void helix_frame_link_end (HelixFrameLink *link, guint epoch);
 /* Sends what was queued. TRUE while something is left: poll for POLLOUT. */
 gboolean helix_frame_link_flush (HelixFrameLink *link);
 

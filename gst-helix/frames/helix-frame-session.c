@@ -111,15 +111,12 @@ helix_frame_session_new (HelixFrameLink *link, int fd, const gchar *path,
 void
 helix_frame_session_free (HelixFrameSession *session)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
-
   helix_session_drop_pool (session);
   drop_frames (session);
   helix_frame_clear (&session->incoming);
   helix_cursor_clear (&session->cursor);
   g_free (session->incoming_shape);
-  helix_session_send (
-      session, message, helix_pack_bye (message, HELIX_BYE_CLOSING, NULL));
+  helix_frame_link_end (session->link, session->epoch);
   helix_frame_link_detach (session->link);
   helix_frame_link_unref (session->link);
   if (session->passed_fd >= 0)

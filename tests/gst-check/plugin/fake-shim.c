@@ -174,6 +174,11 @@ take_message (FakeShim *shim)
     case HELIX_PING:
       return take_ping (shim);
     case HELIX_BYE:
+      hang_up (shim);
+      pthread_mutex_lock (&shim->lock);
+      shim->byes++;
+      pthread_cond_broadcast (&shim->cond);
+      pthread_mutex_unlock (&shim->lock);
       return FALSE;
     default:
       return TRUE;
@@ -337,6 +342,19 @@ fake_shim_wait_subscribed (FakeShim *shim)
 
   pthread_mutex_lock (&shim->lock);
   while (!shim->subscribed && ok)
+    ok = wait_change (shim, end);
+  pthread_mutex_unlock (&shim->lock);
+  return ok;
+}
+
+gboolean
+fake_shim_wait_byes (FakeShim *shim, guint count)
+{
+  guint64 end = until ();
+  gboolean ok = TRUE;
+
+  pthread_mutex_lock (&shim->lock);
+  while (shim->byes < count && ok)
     ok = wait_change (shim, end);
   pthread_mutex_unlock (&shim->lock);
   return ok;

@@ -63,6 +63,8 @@ void fake_shim_free (FakeShim *shim);
 
 /* Waits until a client has subscribed (5 s at most). FALSE: nobody came. */
 gboolean fake_shim_wait_subscribed (FakeShim *shim);
+/* Waits until clients have left with so many BYEs in all (5 s at most). */
+gboolean fake_shim_wait_byes (FakeShim *shim, guint count);
 /* Sends a frame with this number as soon as a slot is free; returns when it
  * is on its way. FALSE: no slot within 5 s. n = 0: everything changed. */
 gboolean fake_shim_send (

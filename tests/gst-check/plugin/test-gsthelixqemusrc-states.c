@@ -7,6 +7,7 @@
 
 #include "fake-shim.h"
 #include "helix-platform.h"
+#include "qemusrc-harness.h"
 #include "sim-child.h"
 
 static gchar *path;
@@ -49,6 +50,41 @@ change_states (void)
   gst_object_unref (src);
   gst_object_unref (pipeline);
 }
+
+/* Who pauses is not dead: it takes its leave, and comes back for a picture of
+ * then. Nothing is said of it. */
+GST_START_TEST (test_pause)
+{
+  FakeConfig config = {.width = 640, .height = 96};
+  FakeShim *shim = fake_shim_new (path, &config);
+  GstHarness *h = qemusrc_harness_new (
+      path, "video/x-raw, format=NV12", "keepalive-time", 1, NULL);
+  GstBus *bus = gst_bus_new ();
+
+  gst_element_set_bus (h->element, bus);
+  gst_harness_play (h);
+  for (guint32 n = 1; n <= 3; n++) {
+    fail_unless (fake_shim_wait_subscribed (shim));
+    fail_unless_equals_int (fake_shim_accepted (shim), n);
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    while (qemusrc_stat (h->element, "frames") < n)
+      g_thread_yield ();
+    fail_unless (gst_element_set_state (h->element, GST_STATE_PAUSED)
+        != GST_STATE_CHANGE_FAILURE);
+    fail_unless (fake_shim_wait_byes (shim, n));
+    while (gst_harness_buffers_in_queue (h) > 0)
+      gst_buffer_unref (gst_harness_pull (h));
+    fail_unless (gst_element_set_state (h->element, GST_STATE_PLAYING)
+        != GST_STATE_CHANGE_FAILURE);
+  }
+  fail_unless (
+      gst_bus_poll (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR, 0) == NULL);
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "reconnects"), 0);
+  gst_harness_teardown (h);
+  gst_object_unref (bus);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
 
 static guint
 count_fds (void)
@@ -133,6 +169,7 @@ gst_helix_qemu_src_states_suite (void)
   tcase_set_timeout (tc, 120);
   tcase_add_test (tc, test_states_without_peer);
   tcase_add_test (tc, test_states_with_peer);
+  tcase_add_test (tc, test_pause);
   tcase_add_test (tc, test_leaks);
   return s;
 }

@@ -6,6 +6,7 @@
 
 #include "helix-frame-link.h"
 #include "helix-platform.h"
+#include "helix-protocol.h"
 
 #define RECORD 20 /* bytes: a RELEASE */
 
@@ -167,6 +168,22 @@ GST_START_TEST (test_peer_gone)
 }
 GST_END_TEST;
 
+/* BYE is the last word, from whatever thread others come. */
+GST_START_TEST (test_end)
+{
+  guint8 bytes[64];
+
+  helix_frame_link_end (link_, epoch + 1);
+  fail_if (readable (peer));
+  helix_frame_link_end (link_, epoch);
+  fail_unless_equals_int (helix_recv (peer, bytes, sizeof bytes, NULL), 16);
+  fail_unless_equals_int (bytes[4], HELIX_BYE);
+  fail_if (send_record (0));
+  helix_frame_link_end (link_, epoch);
+  fail_if (readable (peer));
+}
+GST_END_TEST;
+
 static Suite *
 helix_frame_link_suite (void)
 {
@@ -176,6 +193,7 @@ helix_frame_link_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_send);
+  tcase_add_test (tc, test_end);
   tcase_add_test (tc, test_queue);
   tcase_add_test (tc, test_overflow);
   tcase_add_test (tc, test_epochs);
