@@ -13,6 +13,7 @@ enum {
   PROP_MAX_CLIENTS = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_RECOVER_POLICY,
   PROP_CONTROL_ENCODER,
+  PROP_MAX_AGE,
   PROP_STATS,
   PROP_NUM_CLIENTS,
   N_PROPERTIES,
@@ -51,6 +52,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_CONTROL_ENCODER:
       self->control_encoder = g_value_get_boolean (value);
       break;
+    case PROP_MAX_AGE:
+      self->max_age = g_value_get_uint (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -77,6 +81,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       break;
     case PROP_CONTROL_ENCODER:
       g_value_set_boolean (value, self->control_encoder);
+      break;
+    case PROP_MAX_AGE:
+      g_value_set_uint (value, self->max_age);
       break;
     case PROP_STATS:
       g_value_take_boxed (value,
@@ -152,16 +159,15 @@ install_properties (GObjectClass *klass)
   /**
    * GstHelixGuestSink:recover-policy:
    *
-   * What happens to a client with 30 units or 8 MiB waiting. Units that
-   * were encoded cannot be left out one by one, hence to a keyframe or not
-   * at all.
+   * What happens to a client that has not read what is older than
+   * #GstHelixGuestSink:max-age, or for which 8 MiB wait. Units that were
+   * encoded cannot be left out one by one, hence to a keyframe or not at all.
    *
    * Since: 0.1
    */
-  properties[PROP_RECOVER_POLICY] =
-      g_param_spec_enum ("recover-policy", "Recover policy",
-          "What happens to a client with 30 units or 8 MiB waiting",
-          GST_TYPE_HELIX_RECOVER_POLICY, DEFAULT_RECOVER_POLICY, writable);
+  properties[PROP_RECOVER_POLICY] = g_param_spec_enum ("recover-policy",
+      "Recover policy", "What happens to a client that falls behind by max-age",
+      GST_TYPE_HELIX_RECOVER_POLICY, DEFAULT_RECOVER_POLICY, writable);
   /**
    * GstHelixGuestSink:control-encoder:
    *
@@ -179,6 +185,21 @@ install_properties (GObjectClass *klass)
       DEFAULT_CONTROL_ENCODER,
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
   /**
+   * GstHelixGuestSink:max-age:
+   *
+   * How long a unit may be under way to a client that takes units too slowly,
+   * or whose connection is too slow, in milliseconds: here, in the kernels, in
+   * a virtio-serial port. Beyond that #GstHelixGuestSink:recover-policy says
+   * what happens. helixsrc has a property of that name for units that its
+   * pipeline takes too slowly.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
+      "Units that a client has not read for longer are dropped for it (ms)",
+      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+      HELIX_STREAM_MAX_AGE_MS, writable);
+  /**
    * GstHelixGuestSink:stats:
    *
    * Since PAUSED. Numbers: address, num-clients, num-controllers,
@@ -188,7 +209,8 @@ install_properties (GObjectClass *klass)
    * -max: encode (helixqemusrc's source pad to here), latency (capture to
    * here), send (from here until the kernel had the last byte). A list
    * `clients` has one structure for each: id, peer, name, pid, units, bytes,
-   * dropped, queued-units, queued-bytes, and what it said of itself:
+   * dropped, skips (how often it fell behind), queued-units, queued-bytes,
+   * and what it said of itself:
    * received-units, received-bytes, lost, latency.
    *
    * Since: 0.1
@@ -280,4 +302,5 @@ gst_helix_guest_sink_init_properties (GstHelixGuestSink *self)
   self->max_clients = DEFAULT_MAX_CLIENTS;
   self->recover_policy = DEFAULT_RECOVER_POLICY;
   self->control_encoder = DEFAULT_CONTROL_ENCODER;
+  self->max_age = HELIX_STREAM_MAX_AGE_MS;
 }

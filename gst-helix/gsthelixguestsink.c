@@ -69,6 +69,7 @@ start_server (GstHelixGuestSink *self)
   address = gst_helix_endpoint_snapshot (
       &self->endpoint, &token, &config.listen, &error);
   config.max_clients = self->max_clients;
+  config.max_age_ms = self->max_age;
   config.recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME;
   GST_OBJECT_UNLOCK (self);
 

@@ -234,7 +234,7 @@ install_connection (void)
    * Since: 0.1
    */
   properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
-      "Milliseconds that a unit may wait to be taken before it is left out",
+      "Units that wait longer to be taken are left out (ms)",
       HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
       HELIX_STREAM_MAX_AGE_MS, writable);
 }

@@ -15,15 +15,9 @@
 
 #include "helix-address.h"
 #include "helix-protocol.h"
+#include "helix-stream-age.h"
 
 G_BEGIN_DECLS
-
-/* What users may choose for max_age_ms, at both ends. 400 ms leave room for a
- * stutter, and keep what is seen below 600 ms when the next keyframe takes its
- * time. */
-#define HELIX_STREAM_MAX_AGE_MS 400
-#define HELIX_STREAM_MAX_AGE_MIN_MS 50
-#define HELIX_STREAM_MAX_AGE_MAX_MS 60000
 
 typedef struct _HelixStreamClient HelixStreamClient;
 

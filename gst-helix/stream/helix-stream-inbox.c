@@ -10,6 +10,9 @@
 /* Quartz is good for 50 ppm, and there are two of them: 1 ns in so many. */
 #define DRIFT_DIVISOR 10000
 
+/* What a unit takes beside its data, about: a GstBuffer and its memory. */
+#define UNIT_COST 1024
+
 typedef struct {
   HelixStreamResult kind; /* HELIX_STREAM_CAPS or _UNIT */
   HelixStreamItem item;
@@ -216,7 +219,7 @@ helix_stream_inbox_unit (HelixStreamInbox *self, const HelixStreamItem *item)
   entry = g_new0 (Entry, 1);
   entry->kind = HELIX_STREAM_UNIT;
   entry->item = *item;
-  entry->size = gst_buffer_get_size (item->buffer);
+  entry->size = gst_buffer_get_size (item->buffer) + UNIT_COST;
   entry->transit = transit;
   self->units++;
   self->bytes += entry->size;

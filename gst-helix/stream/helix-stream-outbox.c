@@ -177,6 +177,18 @@ helix_stream_outbox_pending (const HelixStreamOutbox *self)
       || self->items.length > 0;
 }
 
+guint64
+helix_stream_outbox_oldest (const HelixStreamOutbox *self)
+{
+  for (const GList *link = self->items.head; link != NULL; link = link->next) {
+    const Item *item = link->data;
+
+    if (item->unit != NULL)
+      return item->unit->arrived_ns;
+  }
+  return 0;
+}
+
 /* The unsent rest of an item. */
 static gint
 fill (struct iovec *iov, const Item *item)

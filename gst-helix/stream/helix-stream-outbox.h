@@ -77,6 +77,9 @@ guint helix_stream_outbox_abandon (HelixStreamOutbox *self);
 
 gboolean helix_stream_outbox_pending (const HelixStreamOutbox *self);
 
+/* `arrived_ns` of the unit that has waited longest; 0: none waits. */
+guint64 helix_stream_outbox_oldest (const HelixStreamOutbox *self);
+
 /* One write of at most `limit` bytes. Returns what was sent, or -1 and
  * errno. */
 gssize helix_stream_outbox_send (HelixStreamOutbox *self, gint fd, gsize limit);

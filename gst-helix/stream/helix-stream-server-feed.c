@@ -28,6 +28,7 @@ helix_stream_server_policy (HelixStreamServer *self)
       .control_full = helix_stream_server_live (self, HELIX_ROLE_CONTROL)
           >= HELIX_STREAM_SERVER_MAX_CONTROL,
       .recover = self->recover,
+      .max_age = self->max_age,
   };
 
   return policy;

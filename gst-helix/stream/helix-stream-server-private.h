@@ -59,6 +59,7 @@ struct _HelixStreamServer {
   gchar *token;
   guint max_clients;
   gboolean recover;
+  guint64 max_age; /* ns */
   pthread_t thread;
   int wakeup[2];
 

@@ -19,11 +19,12 @@ session_stats (const HelixStreamSession *session)
       G_TYPE_STRING, session->peer, "name", G_TYPE_STRING, session->name, "pid",
       G_TYPE_UINT, session->pid, "units", G_TYPE_UINT64,
       session->out.sent_units, "bytes", G_TYPE_UINT64, session->out.sent_bytes,
-      "dropped", G_TYPE_UINT64, session->dropped, "queued-units", G_TYPE_UINT,
-      session->out.units, "queued-bytes", G_TYPE_UINT64,
-      (guint64) session->out.bytes, "received-units", G_TYPE_UINT64,
-      session->told.units, "received-bytes", G_TYPE_UINT64, session->told.bytes,
-      "lost", G_TYPE_UINT64, session->told.lost, "latency", G_TYPE_UINT64,
+      "dropped", G_TYPE_UINT64, session->dropped, "skips", G_TYPE_UINT64,
+      session->skips, "queued-units", G_TYPE_UINT, session->out.units,
+      "queued-bytes", G_TYPE_UINT64, (guint64) session->out.bytes,
+      "received-units", G_TYPE_UINT64, session->told.units, "received-bytes",
+      G_TYPE_UINT64, session->told.bytes, "lost", G_TYPE_UINT64,
+      session->told.lost, "latency", G_TYPE_UINT64,
       session->told.units > 0 ? session->told.latency_ns : HELIX_NONE64, NULL);
 }
 

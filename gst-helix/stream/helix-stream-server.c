@@ -84,6 +84,21 @@ add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
   g_ptr_array_add (self->sessions, session);
 }
 
+/* Said once of each client. */
+static void
+tell_slow (HelixStreamServer *self, HelixStreamSession *session)
+{
+  if (!session->slow || session->slow_told)
+    return;
+  session->slow_told = TRUE;
+  note_error (self, HELIX_STREAM_NOTE_PROBLEM,
+      g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE,
+          "Client %s takes less than the encoder makes: what was not with it "
+          "within %u ms was dropped, up to a keyframe. Lower the encoder's "
+          "bitrate or the framerate, or raise max-age.",
+          session->peer, (guint) (self->max_age / MSECOND)));
+}
+
 /* After anything that may have changed a session. */
 static void
 look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
@@ -120,6 +135,7 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
     session->needs_key = FALSE;
     self->key_wanted = TRUE;
   }
+  tell_slow (self, session);
   if (session->problem == NULL)
     return;
   self->rejected++;
@@ -471,6 +487,7 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   self->token = g_strdup (config->token);
   self->max_clients = config->max_clients;
   self->recover = config->recover;
+  self->max_age = config->max_age_ms * MSECOND;
   self->sessions = g_ptr_array_new ();
   self->next_id = 1;
   self->started = helix_now_ns ();

@@ -14,6 +14,7 @@
 
 #include "helix-address.h"
 #include "helix-protocol.h"
+#include "helix-stream-age.h"
 
 G_BEGIN_DECLS
 
@@ -51,6 +52,7 @@ typedef struct {
   const gchar *token; /* what HELLO must bear, or NULL */
   guint max_clients;
   gboolean recover; /* slow peers skip to a keyframe; else they go */
+  guint max_age_ms; /* that a unit may wait for a peer, wherever it does */
 } HelixStreamServerConfig;
 
 /* Listens and starts the thread. NULL and an error for GST_ELEMENT_ERROR. */

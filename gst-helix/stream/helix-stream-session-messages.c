@@ -55,6 +55,12 @@ begin (HelixStreamSession *self, const struct helix_hello *hello,
   self->owes_key = self->asks_again = FALSE;
   self->wants_list = FALSE;
   self->last_ping = now;
+  if (self->role == HELIX_ROLE_STREAM)
+    self->last_ping -= HELIX_STREAM_SESSION_PING_NS; /* due at once */
+  self->n_probes = 0;
+  self->skipped_at = 0;
+  self->best_trip = HELIX_NONE64;
+  self->slow = FALSE;
   memset (&self->told, 0, sizeof self->told);
 
   welcome.version = MIN (hello->version_max, HELIX_VERSION_MAX);
@@ -153,6 +159,22 @@ got_keyframe (HelixStreamSession *self, guint64 now)
 }
 
 static void
+got_pong (HelixStreamSession *self, const struct helix_pong *pong, guint64 now)
+{
+  guint i = 0;
+
+  while (i < self->n_probes && self->probes[i].sent != pong->ping_ns)
+    i++;
+  if (i == self->n_probes)
+    return; /* nobody asked, or nobody cares any more */
+  self->best_trip =
+      MIN (self->best_trip, now > pong->ping_ns ? now - pong->ping_ns : 0);
+  self->n_probes -= i + 1;
+  memmove (&self->probes[0], &self->probes[i + 1],
+      self->n_probes * sizeof self->probes[0]);
+}
+
+static void
 got_live (HelixStreamSession *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
@@ -167,8 +189,9 @@ got_live (HelixStreamSession *self, guint64 now)
 
   switch (r->header.type) {
     case HELIX_PONG:
-      if (r->payload_size > 0)
-        helix_unpack_pong (&pong, r->payload, r->payload_size, &why);
+      if (r->payload_size > 0
+          && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
+        got_pong (self, &pong, now);
       break;
     case HELIX_KEYFRAME:
       if (helix_unpack_keyframe (&keyframe, r->payload, r->payload_size, &why))

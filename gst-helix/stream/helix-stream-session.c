@@ -16,6 +16,10 @@
  * pile up asks without reading the answers. */
 #define MAX_CONTROL (64 * 1024)
 
+/* While units flow, how often within max-age it is looked how far the peer
+ * is. */
+#define PROBES 4
+
 /* Messages, and reads, in one go: other peers wait meanwhile. */
 #define MAX_MESSAGES 32
 #define MAX_READS 512
@@ -51,6 +55,7 @@ helix_stream_session_new (guint32 id, gint fd, gchar *peer, gboolean resync,
   self->resync = resync;
   self->cursor = cursor;
   self->opened = self->last_read = self->last_write = now;
+  self->best_trip = HELIX_NONE64;
   helix_stream_outbox_init (&self->out);
   helix_reader_init (&self->reader);
   return self;
@@ -189,6 +194,43 @@ send_some (HelixStreamSession *self, gsize limit)
   return sent;
 }
 
+/* How long the oldest unit that has not left has been here. */
+static guint64
+queued_for (const HelixStreamSession *self, guint64 now)
+{
+  guint64 oldest = helix_stream_outbox_oldest (&self->out);
+
+  return oldest != 0 && now > oldest ? now - oldest : 0;
+}
+
+static void
+ping (HelixStreamSession *self, guint64 now)
+{
+  struct helix_ping ping = {.sent_ns = now};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  self->last_ping = now;
+  helix_stream_session_say (self, message, helix_pack_ping (message, &ping));
+  if (self->n_probes == HELIX_STREAM_SESSION_MAX_PROBES)
+    return;
+  self->probes[self->n_probes].sent = now;
+  self->probes[self->n_probes++].since = now - queued_for (self, now);
+}
+
+/* Whether it has answered PINGs at all: the protocol does not make it. */
+static gboolean
+can_probe (const HelixStreamSession *self)
+{
+  return self->best_trip != HELIX_NONE64;
+}
+
+/* Whether all that was sent has been read, as far as that can be known. */
+static gboolean
+has_caught_up (const HelixStreamSession *self)
+{
+  return self->out.units == 0 && (self->n_probes == 0 || !can_probe (self));
+}
+
 void
 helix_stream_session_flush (HelixStreamSession *self, gsize limit, guint64 now)
 {
@@ -216,15 +258,38 @@ helix_stream_session_flush (HelixStreamSession *self, gsize limit, guint64 now)
   /* Only now: a keyframe made while it was stuck would have been lost on it
    * and have cost the others bits. */
   if (self->state == HELIX_STREAM_SESSION_LIVE && self->waits_key
-      && self->owes_key) {
+      && self->owes_key && has_caught_up (self)) {
     self->owes_key = FALSE;
     self->needs_key = TRUE;
   }
 }
 
+/* Whether the peer has not read, or will not have read, something that is
+ * older than it may be: what waits here, or what left with the last PING. */
+static gboolean
+is_behind (const HelixStreamSession *self, guint64 max_age, guint64 now)
+{
+  if (queued_for (self, now) > max_age)
+    return TRUE;
+  /* A PING tells of what comes behind it, up to the next one. */
+  return can_probe (self) && self->n_probes > 0
+      && now
+      > self->probes[0].since + self->best_trip + max_age - max_age / PROBES;
+}
+
+static gboolean
+is_full (const HelixStreamSession *self, gsize size)
+{
+  return self->out.units > 0
+      && self->out.bytes + size
+          + (gsize) self->out.units * HELIX_STREAM_SESSION_UNIT_COST
+      > HELIX_STREAM_SESSION_MAX_BYTES;
+}
+
+/* Nothing more for it until it has read what is under way. */
 static void
-overflow (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
-    gboolean key)
+fall_behind (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint64 now)
 {
   guint units = helix_stream_session_drop (self);
 
@@ -233,8 +298,14 @@ overflow (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
     helix_stream_session_die (self, "it is too slow (recover-policy=none)");
     return;
   }
-  if (!key)
-    self->waits_key = self->owes_key = TRUE;
+  self->waits_key = self->owes_key = TRUE;
+  self->n_probes = 0;
+  ping (self, now);
+  self->skips++;
+  if (self->skipped_at != 0
+      && now - self->skipped_at < HELIX_STREAM_SESSION_SLOW_NS)
+    self->slow = TRUE;
+  self->skipped_at = now;
 }
 
 void
@@ -245,17 +316,17 @@ helix_stream_session_push (HelixStreamSession *self,
   gboolean key = (head->flags & HELIX_UNIT_KEY) != 0;
   struct helix_unit own = *head;
   guint8 message[HELIX_MAX_MESSAGE];
+  guint64 now = head->sent_ns;
 
   if (!helix_stream_session_watches (self))
     return;
-  if (!self->waits_key && self->out.units > 0
-      && (self->out.units >= HELIX_STREAM_SESSION_MAX_UNITS
-          || self->out.bytes + unit->map.size > HELIX_STREAM_SESSION_MAX_BYTES))
-    overflow (self, policy, key);
-  /* A peer that is stuck in a unit waits for its end as well: it could not
-   * take the key unit either. */
+  if (!self->waits_key
+      && (is_full (self, unit->map.size)
+          || is_behind (self, policy->max_age, now)))
+    fall_behind (self, policy, now);
+  /* A peer that is stuck could not take the key unit either. */
   if (self->state != HELIX_STREAM_SESSION_LIVE
-      || (self->waits_key && (!key || self->out.units > 0))) {
+      || (self->waits_key && (!key || self->out.units > 0 || self->owes_key))) {
     self->dropped++;
     return;
   }
@@ -264,6 +335,8 @@ helix_stream_session_push (HelixStreamSession *self,
   self->waits_key = self->owes_key = FALSE;
   if (key)
     self->asks_again = FALSE;
+  if (can_probe (self) && now >= self->last_ping + policy->max_age / PROBES)
+    ping (self, now);
 
   if (self->caps_id != caps->caps_id) {
     helix_stream_outbox_add (
@@ -382,14 +455,10 @@ tick_live (HelixStreamSession *self, guint64 now)
     return now;
   }
   if (now - self->last_ping >= HELIX_STREAM_SESSION_PING_NS) {
-    struct helix_ping ping = {.sent_ns = now};
-    guint8 message[HELIX_MAX_MESSAGE];
-
     self->last_ping = now;
     /* Not twice: the one before has not even left. */
     if (helix_stream_outbox_control (&self->out) == 0)
-      helix_stream_session_say (
-          self, message, helix_pack_ping (message, &ping));
+      ping (self, now);
   }
   if (self->asks_again
       && now - self->last_asked >= HELIX_STREAM_SESSION_KEYFRAME_NS) {

@@ -19,16 +19,23 @@
 
 G_BEGIN_DECLS
 
-/* A unit that waits for a peer that takes no more must not wait long: this
- * is half a second at 60 fps. A lone larger unit is always accepted. */
-#define HELIX_STREAM_SESSION_MAX_UNITS 30
+/* What may wait for a peer, beside the bound of its age: 0.4 s of 160 Mbit/s.
+ * A lone larger unit is always accepted. Each counts as much more as its
+ * bookkeeping takes, about. */
 #define HELIX_STREAM_SESSION_MAX_BYTES (8u << 20)
+#define HELIX_STREAM_SESSION_UNIT_COST 256u
+
+/* Whoever is behind twice within that is too slow, not disturbed. */
+#define HELIX_STREAM_SESSION_SLOW_NS (10 * G_GUINT64_CONSTANT (1000000000))
 
 /* Times in ns of helix_now_ns (). */
 #define HELIX_STREAM_SESSION_HELLO_NS (3 * G_GUINT64_CONSTANT (1000000000))
 #define HELIX_STREAM_SESSION_DEAD_NS (3 * G_GUINT64_CONSTANT (1000000000))
 #define HELIX_STREAM_SESSION_PING_NS (1 * G_GUINT64_CONSTANT (1000000000))
 #define HELIX_STREAM_SESSION_LINGER_NS (1 * G_GUINT64_CONSTANT (1000000000))
+
+/* PINGs under way of which account is kept. */
+#define HELIX_STREAM_SESSION_MAX_PROBES 8
 
 /* One peer's KEYFRAME costs every peer bits, so it counts only so often. One
  * that comes sooner counts when its time has come. */
@@ -47,6 +54,7 @@ typedef struct {
   gboolean full;         /* max-clients are live already */
   gboolean control_full; /* likewise those that only steer */
   gboolean recover;      /* slow peers skip to a keyframe; else they go */
+  guint64 max_age;       /* ns that a unit may wait for a peer */
 } HelixStreamSessionPolicy;
 
 /* The cursor as it is now, for all peers. */
@@ -69,6 +77,9 @@ typedef struct {
   GError *problem;         /* of the peer's making, for a warning; or NULL */
   gchar *reason;           /* why it went; set from CLOSING on */
   guint64 dropped;         /* units that it did not get */
+  guint64 skips;           /* how often it was too far behind */
+  gboolean slow;           /* that again and again */
+  gboolean slow_told;      /* of the server */
   guint64 last_unit;       /* when it got one, in ns; 0: never */
   HelixStreamOutbox out;   /* and the counts of what it got */
   struct helix_stats told; /* last STATS, told.units = 0: none */
@@ -95,6 +106,16 @@ typedef struct {
   guint32 caps_id;     /* announced, 0 = none */
   gboolean owes_key;   /* needs_key follows when the backlog is out */
   gboolean asks_again; /* needs_key follows when KEYFRAME_NS are over */
+
+  /* PINGs whose PONG is awaited, in order: it tells that the peer has read all
+   * before the PING, wherever that lay: in two kernels, a virtio-serial port */
+  struct {
+    guint64 sent;  /* as in the PING */
+    guint64 since; /* since when the units have waited that went next */
+  } probes[HELIX_STREAM_SESSION_MAX_PROBES];
+  guint n_probes;
+  guint64 best_trip;  /* the quickest answer, ns; HELIX_NONE64: none yet */
+  guint64 skipped_at; /* 0: never */
 } HelixStreamSession;
 
 /* Owns `fd` and `peer` from here on; `cursor` outlives it. */
@@ -109,7 +130,8 @@ void helix_stream_session_read (HelixStreamSession *self,
 /* Whether units are for it. */
 gboolean helix_stream_session_watches (const HelixStreamSession *self);
 
-/* Queues a unit, CAPS before it if need be, or skips it. */
+/* Queues a unit, CAPS before it if need be, or skips it. head->sent_ns is
+ * now. */
 void helix_stream_session_push (HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, HelixStreamOutboxUnit *unit,
     const struct helix_unit *head, const struct helix_caps *caps);

@@ -98,6 +98,7 @@ push (HelixStreamSession *session, const HelixStreamSessionPolicy *policy,
       .sent_ns = now};
   HelixStreamOutboxUnit *unit = new_unit (UNIT_BYTES);
 
+  unit->arrived_ns = now;
   helix_stream_session_push (session, policy, unit, &head, &caps);
   helix_stream_outbox_unit_unref (unit);
 }
@@ -124,7 +125,6 @@ look_at (HelixStreamSession *session)
   const struct helix_config *wish = &session->wish;
 
   MUST (session->state <= HELIX_STREAM_SESSION_DEAD);
-  MUST (session->out.units <= HELIX_STREAM_SESSION_MAX_UNITS);
   MUST (session->out.units <= 1
       || session->out.bytes <= HELIX_STREAM_SESSION_MAX_BYTES);
   MUST (strlen (session->name) <= HELIX_MAX_NAME);
@@ -191,7 +191,8 @@ deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
 static void
 deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
 {
-  const HelixStreamSessionPolicy policy = {.token = how & 4 ? "secret" : NULL,
+  const HelixStreamSessionPolicy policy = {.max_age = 4 * STEP_NS,
+      .token = how & 4 ? "secret" : NULL,
       .full = (how & 8) != 0,
       .control_full = (how & 16) != 0,
       .recover = (how & 32) != 0};
