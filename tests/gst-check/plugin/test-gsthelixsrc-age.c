@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How old pictures are when a guest sees them, from a real encoder, by the
+ * time of capture. A second guest that does nothing with them tells what this
+ * machine adds while it is busy.
+ */
+#include <gst/check/gstcheck.h>
+#include <gst/video/video.h>
+#include <string.h>
+
+#include "gsthelixmode.h"
+#include "helix-platform.h"
+#include "stream-peer.h"
+#include "stream-pipeline.h"
+
+#define MS GST_MSECOND
+
+/* A keyframe only when it is asked for. */
+#define HOST \
+  "videotestsrc is-live=true ! video/x-raw,format=I420,width=160,height=120," \
+  "framerate=30/1 ! identity name=capture ! x264enc tune=zerolatency " \
+  "speed-preset=ultrafast key-int-max=2147483647 ! " \
+  "helixguestsink name=sink address=unix:%s"
+
+typedef struct {
+  guint64 seen, age; /* when, and how old it was */
+} Sight;
+
+typedef struct {
+  GstElement *pipeline;
+  GMutex lock;
+  GArray *sights;
+  guint latency_messages;
+  gchar *warning;   /* the last one, or NULL */
+  guint64 stall_at; /* when to do nothing for 0.8 s; 0: not */
+} Guest;
+
+static gchar *folder, *path;
+static GstElement *host;
+static Guest subject, control;
+
+static GstPadProbeReturn
+stamp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstBuffer *buffer = gst_buffer_make_writable (info->data);
+
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_capture_caps (), helix_now_ns (), GST_CLOCK_TIME_NONE);
+  info->data = buffer;
+  return GST_PAD_PROBE_OK;
+}
+
+/* The sink shows it: behind its wait for the clock, if it waits. */
+static void
+on_handoff (GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer data)
+{
+  const GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (
+          buffer, gst_helix_capture_caps ());
+  Sight sight = {.seen = helix_now_ns ()};
+  Guest *guest = data;
+
+  if (meta == NULL)
+    return; /* before the clocks' offset is known */
+  sight.age = sight.seen > meta->timestamp ? sight.seen - meta->timestamp : 0;
+  g_mutex_lock (&guest->lock);
+  g_array_append_val (guest->sights, sight);
+  g_mutex_unlock (&guest->lock);
+  if (guest->stall_at != 0 && sight.seen >= guest->stall_at) {
+    guest->stall_at = 0;
+    /* That is the stall. */
+    g_usleep (800000);
+  }
+}
+
+static void
+begin_guest (Guest *guest, const gchar *rest)
+{
+  GstElement *out;
+
+  memset (guest, 0, sizeof *guest);
+  g_mutex_init (&guest->lock);
+  guest->sights = g_array_new (FALSE, FALSE, sizeof (Sight));
+  guest->pipeline =
+      pipeline_launch ("helixsrc name=src address=unix:%s ! %s", path, rest);
+  out = gst_bin_get_by_name (GST_BIN (guest->pipeline), "out");
+  g_object_set (out, "signal-handoffs", TRUE, NULL);
+  g_signal_connect (out, "handoff", G_CALLBACK (on_handoff), guest);
+  gst_object_unref (out);
+  pipeline_play (guest->pipeline);
+}
+
+static void
+end_guest (Guest *guest)
+{
+  pipeline_end (guest->pipeline);
+  g_array_unref (guest->sights);
+  g_free (guest->warning);
+  g_mutex_clear (&guest->lock);
+}
+
+static void
+begin (const gchar *rest)
+{
+  GstElement *capture;
+  GstPad *pad;
+
+  folder = peer_folder_new ();
+  path = g_build_filename (folder, "s", NULL);
+  host = pipeline_launch (HOST, path);
+  capture = gst_bin_get_by_name (GST_BIN (host), "capture");
+  pad = gst_element_get_static_pad (capture, "src");
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, stamp, NULL, NULL);
+  gst_object_unref (pad);
+  gst_object_unref (capture);
+  pipeline_play (host);
+  begin_guest (&control, "fakesink name=out sync=false");
+  begin_guest (&subject, rest);
+}
+
+static void
+end (void)
+{
+  end_guest (&subject);
+  end_guest (&control);
+  pipeline_end (host);
+  g_free (path);
+  peer_folder_free (folder);
+}
+
+/* What an application does with the messages of its pipeline. */
+static void
+attend (Guest *guest)
+{
+  GstBus *bus = gst_element_get_bus (guest->pipeline);
+  GstMessage *message;
+  GError *error = NULL;
+
+  while ((message = gst_bus_pop (bus)) != NULL) {
+    if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_LATENCY) {
+      guest->latency_messages++;
+      gst_bin_recalculate_latency (GST_BIN (guest->pipeline));
+    } else if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING) {
+      gst_message_parse_warning (message, &error, NULL);
+      g_free (guest->warning);
+      guest->warning = g_strdup (error->message);
+      g_clear_error (&error);
+    }
+    fail_if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR);
+    gst_message_unref (message);
+  }
+  gst_object_unref (bus);
+}
+
+static void
+run_until (guint64 time)
+{
+  while (helix_now_ns () < time) {
+    attend (&subject);
+    attend (&control);
+    /* Time is what this is about. */
+    g_usleep (20000);
+  }
+}
+
+static gint
+compare (gconstpointer a, gconstpointer b)
+{
+  guint64 x = *(const guint64 *) a, y = *(const guint64 *) b;
+
+  return x < y ? -1 : x > y;
+}
+
+/* The age that so many percent of what was seen from then on had at most. */
+static guint64
+age_of (Guest *guest, guint percent, guint64 from)
+{
+  GArray *ages = g_array_new (FALSE, FALSE, sizeof (guint64));
+  guint64 age;
+
+  g_mutex_lock (&guest->lock);
+  for (guint i = 0; i < guest->sights->len; i++) {
+    Sight *sight = &g_array_index (guest->sights, Sight, i);
+
+    if (sight->seen >= from)
+      g_array_append_val (ages, sight->age);
+  }
+  g_mutex_unlock (&guest->lock);
+  fail_unless (ages->len > 0, "nothing was seen");
+  g_array_sort (ages, compare);
+  age = g_array_index (ages, guint64, (ages->len - 1) * percent / 100);
+  g_array_unref (ages);
+  return age;
+}
+
+static guint64
+number (GstElement *pipeline, const gchar *name, const gchar *field)
+{
+  GstElement *element = gst_bin_get_by_name (GST_BIN (pipeline), name);
+  GstStructure *stats;
+  guint64 value = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, field, &value));
+  gst_structure_free (stats);
+  gst_object_unref (element);
+  return value;
+}
+
+static guint64
+latency_of (Guest *guest)
+{
+  GstElement *src = gst_bin_get_by_name (GST_BIN (guest->pipeline), "src");
+  GstQuery *query = gst_query_new_latency ();
+  GstClockTime min;
+
+  fail_unless (gst_element_query (src, query));
+  gst_query_parse_latency (query, NULL, &min, NULL);
+  gst_query_unref (query);
+  gst_object_unref (src);
+  return min;
+}
+
+/* A decoder that is 20 % too slow: never a picture older than 600 ms, however
+ * long it goes on (before, 200 ms older each second), and at most a keyframe a
+ * second. That is told, once. */
+GST_START_TEST (test_slow_decoder)
+{
+  guint64 start = helix_now_ns ();
+
+  begin ("identity sleep-time=40000 ! fakesink name=out sync=false");
+  run_until (start + 8 * GST_SECOND);
+  fail_unless (
+      age_of (&subject, 100, start) <= 600 * MS + age_of (&control, 100, start),
+      "%u ms, %u ms of it this machine's",
+      (guint) (age_of (&subject, 100, start) / MS),
+      (guint) (age_of (&control, 100, start) / MS));
+  GST_INFO ("oldest %u ms, control %u ms",
+      (guint) (age_of (&subject, 100, start) / MS),
+      (guint) (age_of (&control, 100, start) / MS));
+  fail_unless (number (subject.pipeline, "src", "skips") >= 2);
+  fail_unless (number (host, "sink", "keyframes-requested") <= 12);
+  fail_unless (
+      subject.warning != NULL && strstr (subject.warning, "max-age") != NULL,
+      "%s", subject.warning);
+  end ();
+}
+GST_END_TEST;
+
+/* A viewer that waits for the clock, and stalls once for 0.8 s: five seconds
+ * later it is as if nothing had been (before, 0.9 s late for ever). */
+GST_START_TEST (test_stall)
+{
+  guint64 stall = helix_now_ns () + 3 * GST_SECOND;
+
+  begin ("fakesink name=out sync=true");
+  g_mutex_lock (&subject.lock);
+  subject.stall_at = stall;
+  g_mutex_unlock (&subject.lock);
+  run_until (stall + 7 * GST_SECOND);
+  fail_unless (age_of (&subject, 50, stall + 6 * GST_SECOND)
+          <= 100 * MS + age_of (&control, 100, stall),
+      "%u ms, %u ms of it this machine's",
+      (guint) (age_of (&subject, 50, stall + 6 * GST_SECOND) / MS),
+      (guint) (age_of (&control, 100, stall) / MS));
+  GST_INFO ("age %u ms, control %u ms, %u latency messages",
+      (guint) (age_of (&subject, 50, stall + 6 * GST_SECOND) / MS),
+      (guint) (age_of (&control, 50, stall + 6 * GST_SECOND) / MS),
+      subject.latency_messages);
+  fail_unless (subject.latency_messages <= 12);
+  end ();
+}
+GST_END_TEST;
+
+/* A viewer that waits for the clock and needs 10 ms for each picture of 33 ms
+ * has time enough: what it announces does not grow by its own waits (before,
+ * 5.9 s after 10 s, and then nothing more came). */
+GST_START_TEST (test_synced_viewer)
+{
+  guint64 start = helix_now_ns ();
+
+  begin ("identity sleep-time=10000 ! fakesink name=out sync=true");
+  run_until (start + 8 * GST_SECOND);
+  fail_unless (latency_of (&subject) <= 2 * latency_of (&control) + 300 * MS,
+      "%u ms, without work %u ms", (guint) (latency_of (&subject) / MS),
+      (guint) (latency_of (&control) / MS));
+  fail_unless (
+      subject.warning == NULL || strstr (subject.warning, "3 s") == NULL, "%s",
+      subject.warning);
+  fail_unless_equals_uint64 (number (subject.pipeline, "src", "reconnects"), 0);
+  end ();
+}
+GST_END_TEST;
+
+static Suite *
+helixsrc_age_suite (void)
+{
+  Suite *s = suite_create ("helixsrc-age");
+  TCase *tc = tcase_create ("age");
+  GstElementFactory *x264;
+
+  suite_add_tcase (s, tc);
+  x264 = gst_element_factory_find ("x264enc");
+  if (x264 == NULL)
+    return s; /* nothing to encode with */
+  gst_object_unref (x264);
+  tcase_add_test (tc, test_slow_decoder);
+  tcase_add_test (tc, test_stall);
+  tcase_add_test (tc, test_synced_viewer);
+  return s;
+}
+
+GST_CHECK_MAIN (helixsrc_age);
