@@ -272,6 +272,15 @@ GST_START_TEST (test_slow_client)
   fail_unless (slow.unit.flags & HELIX_UNIT_KEY);
   peer_expect (&slow, HELIX_UNIT);
   fail_unless_equals_int (served_number_of (&slow), n - 1);
+
+  /* Once is a disturbance, twice is told. */
+  fail_unless_equals_int (served_now (&served.problems), 0);
+  while (served_client_stat (0, "skips") < 2) {
+    served_push (n++, FALSE, 20000);
+    peer_expect (&quick, HELIX_UNIT);
+  }
+  AWAIT (problems, 1);
+  fail_unless (strstr (served.last_problem, "max-age") != NULL);
   peer_clear (&slow);
   peer_clear (&quick);
 }
