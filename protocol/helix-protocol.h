@@ -106,7 +106,7 @@ enum helix_error_code {
   HELIX_ERROR_NO_RESOURCE = 8, /* SUBSCRIBE, SHOW, ...: no such resource */
   HELIX_ERROR_LIMIT = 9,       /* too many channels, too large, ... */
   HELIX_ERROR_NO_MEMORY = 10,  /* the pool could not be allocated */
-  HELIX_ERROR_READBACK = 11,   /* unreadable; no frames till a mode change */
+  HELIX_ERROR_READBACK = 11,   /* unreadable; no frames until it can be read */
   HELIX_ERROR_TIMEOUT = 12,    /* fatal: no HELLO, no PONG */
   HELIX_ERROR_INTERNAL = 13,   /* fatal */
 };

@@ -35,7 +35,7 @@ static const struct {
         GST_RESOURCE_ERROR_NO_SPACE_LEFT,
         "Free memory on the host, or give QEMU a larger /dev/shm."},
     {HELIX_ERROR_READBACK, HELIX_SESSION_WARNING, FALSE,
-        GST_RESOURCE_ERROR_READ, "Waiting for the guest to change its mode."},
+        GST_RESOURCE_ERROR_READ, "The shim tries again."},
     {HELIX_ERROR_TIMEOUT, HELIX_SESSION_IDLED, FALSE, GST_RESOURCE_ERROR_READ,
         "Connecting again."},
 };

@@ -15,6 +15,10 @@
 #include "helix-show.h"
 #include "helix-subscription.h"
 
+/* After a read that failed. Some failures pass (a GL context that another
+ * thread holds), some never do: a few attempts a second cost nothing. */
+#define HELIX_RETRY_NS 250000000u
+
 /* The guest decides how often it shows such a thing: it is told when it is
  * another one than the last time. */
 static void
@@ -115,10 +119,10 @@ begin (struct helix_subscription *sub)
 {
   if (sub->begun)
     return;
-  if (sub->scanout == HELIX_NONE32)
-    begin_resource (sub);
-  else
+  if (sub->scanout != HELIX_NONE32)
     follow_scanout (sub, sub->shim->unusable[sub->scanout].why);
+  else if (sub->shim->may_read)
+    begin_resource (sub);
 }
 
 /* The slot, other than `self`, that lacks least of what `sub` shows. */
@@ -245,12 +249,12 @@ read_screen (struct helix_subscription *sub, struct helix_memory *memory,
     return true;
   }
   helix_count (shim, read_errors, 1);
-  sub->unreadable = true;
+  sub->retry_ns = helix_now_ns () + HELIX_RETRY_NS;
   if (!sub->unreadable_told) {
     sub->unreadable_told = true;
     helix_shim_log (shim, HELIX_LOG_WARN,
-        "resource %u (%ux%u) cannot be read: %s. No frames until the mode "
-        "changes",
+        "resource %u (%ux%u) cannot be read: %s. It is tried again; until then "
+        "there are no frames",
         surface->resource_id, surface->rect.width, surface->rect.height, why);
     helix_subscription_tell (
         sub, HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why);
@@ -297,7 +301,8 @@ advance_pace (struct helix_subscription *sub, uint64_t now)
     sub->due_ns = now + sub->interval_ns;
 }
 
-static void
+/* false: the screen could not be read. */
+static bool
 fill (struct helix_subscription *sub, struct helix_memory *memory,
     uint32_t index, uint64_t now)
 {
@@ -331,9 +336,16 @@ fill (struct helix_subscription *sub, struct helix_memory *memory,
     /* Larger memory came meanwhile: this frame is lost, but not its news. */
     helix_subscription_damage_all (sub, now);
   }
+  return good;
 }
 
 enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
+
+static uint64_t
+earliest (const struct helix_subscription *sub)
+{
+  return MAX (sub->due_ns, sub->retry_ns);
+}
 
 /* Gives the subscription a frame if something is pending and it may be; else,
  * for PACED, *again_ns is when to try it. */
@@ -348,17 +360,18 @@ serve (struct helix_subscription *sub, uint64_t *again_ns)
   *again_ns = helix_show_due (sub);
   if (*again_ns != HELIX_NONE64)
     return OUTCOME_PACED;
-  if (sub->surface.resource_id == 0 || sub->unreadable
-      || sub->pending_ns == HELIX_NONE64)
+  if (sub->surface.resource_id == 0 || sub->pending_ns == HELIX_NONE64)
     return OUTCOME_DONE;
   now = helix_now_ns ();
-  *again_ns = sub->due_ns;
-  if (now < sub->due_ns)
+  *again_ns = earliest (sub);
+  if (now < *again_ns)
     return OUTCOME_PACED;
   switch (helix_subscription_claim (sub, &memory, &slot)) {
     case HELIX_CLAIM_OK:
-      fill (sub, memory, slot, now);
-      return OUTCOME_DONE;
+      if (fill (sub, memory, slot, now))
+        return OUTCOME_DONE;
+      *again_ns = earliest (sub);
+      return OUTCOME_PACED;
     case HELIX_CLAIM_NO_CREDIT:
       return OUTCOME_NO_CREDIT;
     default:
@@ -404,11 +417,30 @@ pass_begin (struct helix_shim *shim)
         helix_subscription_ref (g_ptr_array_index (shim->subscriptions, i)));
   pthread_mutex_unlock (&shim->lock);
   shim->pass_number++;
+  shim->may_read = shim->display.may_read == NULL
+      || shim->display.may_read (shim->display_opaque);
   for (guint i = 0; i < shim->pass->len; i++)
     begin (g_ptr_array_index (shim->pass, i));
   now = helix_now_ns ();
-  for (guint i = 0; i < shim->pass->len; i++)
+  for (guint i = 0; i < shim->pass->len && shim->may_read; i++)
     helix_show_obey (g_ptr_array_index (shim->pass, i), now);
+}
+
+static void
+pass_drop (struct helix_shim *shim)
+{
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_subscription_unref (g_ptr_array_index (shim->pass, i));
+  g_ptr_array_set_size (shim->pass, 0);
+}
+
+/* Ends a pass in which nothing is read: the wake-up's pass reads. */
+static void
+pass_defer (struct helix_shim *shim)
+{
+  if (shim->pass->len)
+    shim->loop.wake_display (shim->loop_opaque);
+  pass_drop (shim);
 }
 
 /* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
@@ -417,6 +449,10 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
 {
   uint64_t deadline = HELIX_NONE64;
 
+  if (!shim->may_read) {
+    pass_defer (shim);
+    return;
+  }
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_subscription *sub = g_ptr_array_index (shim->pass, i);
     uint64_t again_ns;
@@ -431,9 +467,7 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
       __atomic_fetch_add (&sub->dropped, count, __ATOMIC_RELAXED);
     }
   }
-  for (guint i = 0; i < shim->pass->len; i++)
-    helix_subscription_unref (g_ptr_array_index (shim->pass, i));
-  g_ptr_array_set_size (shim->pass, 0);
+  pass_drop (shim);
   if (deadline != shim->deadline) {
     shim->deadline = deadline;
     shim->loop.display_timer (shim->loop_opaque, deadline);
@@ -538,11 +572,7 @@ helix_shim_display_scanout (
       helix_subscription_damage_all (sub, helix_now_ns ());
   }
   /* Nothing is read here: the guest flushes next, or the wake-up reads. */
-  for (guint i = 0; i < shim->pass->len; i++)
-    helix_subscription_unref (g_ptr_array_index (shim->pass, i));
-  if (shim->pass->len)
-    shim->loop.wake_display (shim->loop_opaque);
-  g_ptr_array_set_size (shim->pass, 0);
+  pass_defer (shim);
 }
 
 /* Turns off what shows `resource_id`, or everything for 0. */

@@ -79,6 +79,7 @@ struct helix_shim {
   } unusable[HELIX_MAX_SCANOUTS];
   struct helix_surface told_unusable; /* the last one that was logged */
   GPtrArray *pass; /* subscriptions seen by this pass, referenced */
+  bool may_read;   /* this pass may read the screen */
   uint64_t pass_number;
   uint64_t deadline; /* of display_timer */
 };

@@ -45,6 +45,11 @@ enum helix_log_level { HELIX_LOG_ERROR, HELIX_LOG_WARN, HELIX_LOG_INFO };
 
 /* The screen's side. `opaque` as given to helix_shim_new. */
 struct helix_display_ops {
+  /* Whether the calling thread may call read () and resource () now: in QEMU
+   * the block layer runs callbacks of the main loop on other threads, where
+   * there is no GL context. false: what is due stays due, and wake_display is
+   * called. NULL = always. Whichever thread calls helix_shim_display_*. */
+  bool (*may_read) (void *opaque);
   /* Copy `box` (pixels of the resource) to `dst`, where its top left pixel
    * goes, `stride` bytes a row. 4 bytes a pixel in the surface's fourcc.
    * false: could not be read; *why = a static sentence. Display thread. */
@@ -77,7 +82,8 @@ struct helix_loop_ops {
   void (*wake_io) (void *loop);
   /* Any thread: call helix_shim_display_run () on the display thread, soon. */
   void (*wake_display) (void *loop);
-  /* Display thread: call helix_shim_display_run () at the deadline. */
+  /* Display thread: call helix_shim_display_run () at the deadline, where
+   * may_read () says true. The same holds for wake_display. */
   void (*display_timer) (void *loop, uint64_t deadline_ns);
 };
 

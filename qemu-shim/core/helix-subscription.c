@@ -302,7 +302,7 @@ helix_subscription_set_surface (struct helix_subscription *self,
 
   self->surface = *surface;
   if (mode || surface->resource_id != old.resource_id)
-    self->unreadable = false;
+    self->retry_ns = 0;
   if (!mode) {
     if (on
         && (surface->rect.x != old.rect.x || surface->rect.y != old.rect.y

@@ -48,7 +48,7 @@ struct helix_subscription {
   helix_region pending; /* changed since the last frame */
   uint64_t pending_ns;  /* since when; HELIX_NONE64 = nothing is */
   uint64_t due_ns;      /* no frame before */
-  bool unreadable;      /* until another resource is shown */
+  uint64_t retry_ns;    /* after a failed read: no other before; 0 = none */
   bool unreadable_told; /* in this generation */
   bool showing;         /* what SHOW said, whatever the scanout does */
   uint64_t show_due_ns; /* no SHOW is obeyed before */

@@ -64,6 +64,14 @@ test_own_runtime_dir (void)
 /* ---- the tables of functions ---- */
 
 static bool
+may_read (void *opaque)
+{
+  struct test_shim *test = opaque;
+
+  return !test->elsewhere;
+}
+
+static bool
 read_pixels (void *opaque, const struct helix_surface *surface,
     const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
 {
@@ -71,6 +79,7 @@ read_pixels (void *opaque, const struct helix_surface *surface,
   struct test_resource *resource = &test->resource[surface->resource_id];
   uint8_t *row = dst;
 
+  fail_unless (!test->elsewhere);
   fail_unless (surface->resource_id < TEST_RESOURCES);
   fail_unless (resource->pixels != NULL, "a resource that is gone was read");
   fail_unless (box->x + box->width <= resource->width);
@@ -95,6 +104,7 @@ get_resource (void *opaque, uint32_t id, struct helix_surface *surface)
   struct test_shim *test = opaque;
 
   test->lookups++;
+  fail_unless (!test->elsewhere);
   if (id >= TEST_RESOURCES || !test->resource[id].pixels)
     return false;
   memset (surface, 0, sizeof *surface);
@@ -182,8 +192,12 @@ static void
 run_display (void *opaque)
 {
   struct test_shim *test = opaque;
+  bool elsewhere = test->elsewhere;
 
+  /* The loop's own thread may read. */
+  test->elsewhere = false;
   helix_shim_display_run (test->shim);
+  test->elsewhere = elsewhere;
 }
 
 /* ---- life ---- */
@@ -220,7 +234,8 @@ make (const struct helix_shim_config *config, const char *path,
 struct test_shim *
 test_shim_make (const struct helix_shim_config *config, const char *path)
 {
-  static const struct helix_display_ops display = {.read = read_pixels,
+  static const struct helix_display_ops display = {.may_read = may_read,
+      .read = read_pixels,
       .resource = get_resource,
       .set_scanout = set_scanout,
       .log = take_log};

@@ -31,7 +31,8 @@ struct test_shim {
   struct helix_poll_loop *io, *display;
   pthread_t io_thread;
   bool running;
-  bool stopped;                                  /* io_stop was called */
+  bool stopped;   /* io_stop was called */
+  bool elsewhere; /* entries, but for the loop's, come from another thread */
   struct test_resource resource[TEST_RESOURCES]; /* by id */
   uint64_t reads, read_bytes; /* what the shim asked of the screen */
   uint64_t last_read;         /* resource id */

@@ -387,7 +387,7 @@ GST_START_TEST (test_unreadable)
 {
   struct test_shim *test = new_shim ();
   struct test_client *client = new_client (test);
-  uint64_t reads;
+  uint64_t begin = helix_now_ns ();
 
   test->resource[2].unreadable = test->resource[3].unreadable = true;
   for (uint32_t id = 2; id <= 3; id++) {
@@ -395,14 +395,14 @@ GST_START_TEST (test_unreadable)
     test_client_expect_error (
         client, 1, HELIX_ERROR_READBACK, "the test says so");
   }
-  reads = test->reads;
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < 500; i++)
     test_draw_flush (test, 3, all);
-  fail_unless_equals_uint64 (test->reads, reads);
+  /* One each at once, then four a second. */
+  fail_unless (test->reads <= 3 + (helix_now_ns () - begin) / 250000000u);
   test_resource_new (test, 5, W, H);
   test_client_show (client, 1, 5, HELIX_NONE64);
   take_frame (client, 1, 5);
-  fail_unless_equals_uint64 (test_stats (test).read_errors, 2);
+  fail_unless (test_stats (test).read_errors >= 2);
   test_client_free (client);
   test_shim_free (test);
 }
