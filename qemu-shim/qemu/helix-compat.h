@@ -14,10 +14,12 @@
 #include "qemu/timer.h"
 
 #if QEMU_VERSION_MAJOR >= 10
+#include "system/dma.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #else
+#include "sysemu/dma.h"
 #include "sysemu/iothread.h"
 #include "sysemu/runstate.h"
 #include "sysemu/sysemu.h"

@@ -59,6 +59,13 @@ static HelixExport *helix_export; /* the one that is realized */
 
 /* ---- the core's view of the screen ---- */
 
+static bool helix_export_may_read(void *opaque)
+{
+    HelixExport *s = opaque;
+
+    return helix_loop_may_read(s->loop);
+}
+
 static bool helix_export_read(void *opaque, const struct helix_surface *surface,
                               const struct helix_rect *box, void *dst,
                               uint32_t stride, const char **why)
@@ -94,6 +101,7 @@ static void helix_export_log(void *opaque, enum helix_log_level level,
 }
 
 static const struct helix_display_ops helix_export_display_ops = {
+    .may_read = helix_export_may_read,
     .read = helix_export_read,
     .resource = helix_export_resource,
     .set_scanout = helix_export_set_scanout,
@@ -189,7 +197,7 @@ static bool helix_export_start(HelixExport *s, Error **errp)
     if (!s->loop) {
         return false;
     }
-    helix_readback_init(&s->readback, gpu);
+    helix_readback_init(&s->readback, gpu, s->loop);
     s->shim = helix_shim_new(&config, &helix_export_display_ops, s,
                              &helix_loop_ops, s->loop);
     helix_loop_set_shim(s->loop, s->shim);

@@ -34,6 +34,7 @@ static struct {
     VirtIOGPU *gpu; /* NULL = not installed */
     HelixReadback *readback;
     struct helix_shim *shim;
+    HelixLoop *loop;
     QEMUBH *device_bh; /* the device's own */
     QEMUBH *bh; /* what stands in its place */
     void (*update_data)(VirtIOGPU *g, struct virtio_gpu_scanout *s,
@@ -181,9 +182,10 @@ static void helix_hook_cursor_tell(unsigned scanout)
         helix_hook_cursor_hide(scanout);
         return;
     }
-    if (cursor.updated & bit) {
+    if (cursor.updated & bit && helix_hook_cursor_shape(s, &shape)) {
+        /* Else it is tried again at the next event of the cursor. */
         cursor.updated &= ~bit;
-        shaped = helix_hook_cursor_shape(s, &shape);
+        shaped = true;
     }
     if (told->visible && !shaped && told->x == x && told->y == y) {
         return;
@@ -215,7 +217,11 @@ void helix_hook_cursor_catch_up(void)
 void helix_hook_cursor_changed(void)
 {
     cursor.behind = true;
-    helix_hook_cursor_catch_up();
+    if (helix_loop_may_read(cursor.loop)) {
+        helix_hook_cursor_catch_up();
+    } else if (!helix_shim_idle(cursor.shim)) {
+        helix_loop_wake_display(cursor.loop);
+    }
 }
 
 void helix_hook_cursor_reset(void)
@@ -251,7 +257,8 @@ static void helix_hook_cursor_bh(void *opaque)
     helix_hook_cursor_changed();
 }
 
-void helix_hook_cursor_install(HelixReadback *readback, struct helix_shim *shim)
+void helix_hook_cursor_install(HelixReadback *readback, struct helix_shim *shim,
+                               HelixLoop *loop)
 {
     VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(readback->gpu);
 
@@ -259,6 +266,7 @@ void helix_hook_cursor_install(HelixReadback *readback, struct helix_shim *shim)
     cursor.gpu = readback->gpu;
     cursor.readback = readback;
     cursor.shim = shim;
+    cursor.loop = loop;
     cursor.device_bh = cursor.gpu->cursor_bh;
     /* Not run by nested polling of the block layer's, as the device's own. */
     cursor.bh =

@@ -36,7 +36,8 @@ static struct {
     VMChangeStateEntry *vm_change;
     struct helix_surface scanout[HELIX_MAX_SCANOUTS];
     bool warned_format;
-    bool loaded; /* a snapshot was loaded since the VM ran last */
+    bool loaded; /* perhaps a snapshot was loaded since the VM ran last */
+    bool resync; /* the VM runs, and nobody was told what was loaded */
 } hook;
 
 /* ---- what the core is told ---- */
@@ -154,9 +155,46 @@ static void helix_hook_flush(const HelixCommand *command)
     helix_shim_display_flush(hook.shim, rf.resource_id, &rect);
 }
 
+/*
+ * The pages that a command gives to a blob, in GL mode. There they belong to
+ * the renderer, and the device frees its own list of them at DETACH_BACKING
+ * without a note of it in its resource (QEMU up to 10.2): that list is never
+ * looked at. Before the device: with the answer the entries are the guest's.
+ */
+static HelixPages *helix_hook_pages(uint32_t type, const HelixCommand *command,
+                                    const struct virtio_gpu_ctrl_command *cmd,
+                                    uint32_t *resource_id)
+{
+    struct virtio_gpu_resource_create_blob create;
+    struct virtio_gpu_resource_attach_backing attach;
+
+    QEMU_BUILD_BUG_ON(sizeof(create) > sizeof(command->bytes));
+    if (!hook.readback->gl) {
+        return NULL;
+    }
+    if (type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB &&
+        helix_hook_command(command, &create, sizeof(create))) {
+        virtio_gpu_create_blob_bswap(&create);
+        *resource_id = create.resource_id;
+        return create.blob_mem == VIRTIO_GPU_BLOB_MEM_GUEST
+                   ? helix_pages_fetch(cmd, sizeof(create), create.nr_entries)
+                   : NULL;
+    }
+    if (type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING &&
+        helix_hook_command(command, &attach, sizeof(attach))) {
+        virtio_gpu_bswap_32(&attach, sizeof(attach));
+        *resource_id = attach.resource_id;
+        return helix_readback_blob_size(hook.readback, attach.resource_id)
+                   ? helix_pages_fetch(cmd, sizeof(attach), attach.nr_entries)
+                   : NULL;
+    }
+    return NULL;
+}
+
 static void helix_hook_before(uint32_t type, const HelixCommand *command)
 {
     struct virtio_gpu_resource_unref unref;
+    struct virtio_gpu_resource_detach_backing detach;
 
     switch (type) {
     case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
@@ -166,6 +204,12 @@ static void helix_hook_before(uint32_t type, const HelixCommand *command)
         if (helix_hook_command(command, &unref, sizeof(unref))) {
             virtio_gpu_bswap_32(&unref, sizeof(unref));
             helix_hook_unref(unref.resource_id);
+        }
+        break;
+    case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
+        if (helix_hook_command(command, &detach, sizeof(detach))) {
+            virtio_gpu_bswap_32(&detach, sizeof(detach));
+            helix_readback_detach(hook.readback, detach.resource_id);
         }
         break;
     default:
@@ -225,6 +269,8 @@ static void helix_hook_process_cmd(VirtIOGPU *g,
 {
     struct virtio_gpu_ctrl_hdr hdr;
     HelixCommand command;
+    HelixPages *pages;
+    uint32_t resource_id = 0;
 
     if (g != hook.gpu) {
         hook.process_cmd(g, cmd);
@@ -237,7 +283,13 @@ static void helix_hook_process_cmd(VirtIOGPU *g,
     }
     virtio_gpu_ctrl_hdr_bswap(&hdr);
     helix_hook_before(hdr.type, &command);
+    pages = helix_hook_pages(hdr.type, &command, cmd, &resource_id);
     hook.process_cmd(g, cmd);
+    if (pages && !cmd->error) {
+        helix_readback_attach(hook.readback, resource_id, pages);
+    } else {
+        g_free(pages);
+    }
     switch (hdr.type) {
     case VIRTIO_GPU_CMD_SET_SCANOUT:
         helix_hook_set_scanout(&command, cmd->error);
@@ -260,6 +312,8 @@ static void helix_hook_reset(VirtIODevice *vdev)
     bool ours = vdev == VIRTIO_DEVICE(hook.gpu);
 
     if (ours) {
+        /* Loading a snapshot begins so, whether the VM ever ran or not. */
+        hook.loaded |= !runstate_is_running();
         helix_hook_forget_all();
     }
     hook.reset(vdev);
@@ -274,19 +328,20 @@ static void helix_hook_reset(VirtIODevice *vdev)
  */
 static void helix_hook_vm_change(void *opaque, bool running, RunState state)
 {
+    if (running && hook.loaded && !hook.readback->gl) {
+        hook.resync = true;
+        helix_loop_wake_display(hook.loop);
+    }
+    hook.loaded &= !running;
+}
+
+static void helix_hook_resync(void)
+{
     struct virtio_gpu_scanout *s;
     struct helix_rect all = {0, 0, UINT32_MAX, UINT32_MAX};
     struct virtio_gpu_rect r;
     unsigned i;
 
-    if (!running) {
-        hook.loaded |= state == RUN_STATE_RESTORE_VM;
-        return;
-    }
-    if (!hook.loaded || hook.readback->gl) {
-        return;
-    }
-    hook.loaded = false;
     for (i = 0; i < hook.gpu->parent_obj.conf.max_outputs; i++) {
         s = &hook.gpu->parent_obj.scanout[i];
         r = (struct virtio_gpu_rect){s->x, s->y, s->width, s->height};
@@ -296,6 +351,15 @@ static void helix_hook_vm_change(void *opaque, bool running, RunState state)
         }
     }
     helix_hook_cursor_changed();
+}
+
+void helix_hook_catch_up(void)
+{
+    if (hook.gpu && hook.resync) {
+        hook.resync = false;
+        helix_hook_resync();
+    }
+    helix_hook_cursor_catch_up();
 }
 
 /* ---- finding, wrapping ---- */
@@ -373,7 +437,7 @@ void helix_hook_install(HelixReadback *readback, struct helix_shim *shim,
     hook.reset = vdc->reset;
     vgc->process_cmd = helix_hook_process_cmd;
     vdc->reset = helix_hook_reset;
-    helix_hook_cursor_install(readback, shim);
+    helix_hook_cursor_install(readback, shim, loop);
     hook.loaded = runstate_check(RUN_STATE_INMIGRATE);
     hook.vm_change =
         qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
@@ -387,6 +451,7 @@ void helix_hook_remove(void)
     VIRTIO_GPU_GET_CLASS(hook.gpu)->process_cmd = hook.process_cmd;
     VIRTIO_DEVICE_GET_CLASS(hook.gpu)->reset = hook.reset;
     helix_hook_cursor_remove();
+    helix_readback_forget(hook.readback, 0);
     qemu_del_vm_change_state_handler(hook.vm_change);
     memset(&hook, 0, sizeof(hook));
 }

@@ -23,6 +23,8 @@ struct HelixLoop {
     QEMUTimer *io_timer;
     QEMUBH *display_bh;
     QEMUTimer *display_timer;
+    QemuThread display_thread; /* what runs the main loop */
+    bool display_known; /* it is noted */
 };
 
 typedef struct HelixLogLine {
@@ -50,9 +52,19 @@ static void helix_loop_display_run(void *opaque)
 {
     HelixLoop *loop = opaque;
 
+    /* Not at start: on macOS another thread than this one initialises QEMU. */
+    if (!loop->display_known) {
+        qemu_thread_get_self(&loop->display_thread);
+        loop->display_known = true;
+    }
+    /*
+     * Only main_loop_wait() runs the bottom halves of the I/O handlers'
+     * context and the timers of the main list; no nested polling does.
+     */
+    g_assert(helix_loop_may_read(loop));
     if (loop->shim) {
-        /* Somebody may have begun to watch. */
-        helix_hook_cursor_catch_up();
+        /* Somebody may have begun to watch, or the VM to run. */
+        helix_hook_catch_up();
         helix_shim_display_run(loop->shim);
     }
 }
@@ -71,8 +83,13 @@ HelixLoop *helix_loop_new(Error **errp)
     loop->io_bh = aio_bh_new(loop->io, helix_loop_io_run, loop);
     loop->io_timer = aio_timer_new(loop->io, QEMU_CLOCK_REALTIME, SCALE_NS,
                                    helix_loop_io_run, loop);
+    /*
+     * Not qemu_get_aio_context(): the block layer polls that one on whatever
+     * thread waits for a request, such as a vCPU that writes to pflash, and
+     * there is no GL context there.
+     */
     loop->display_bh =
-        aio_bh_new(qemu_get_aio_context(), helix_loop_display_run, loop);
+        aio_bh_new(iohandler_get_aio_context(), helix_loop_display_run, loop);
     loop->display_timer =
         timer_new_ns(QEMU_CLOCK_REALTIME, helix_loop_display_run, loop);
     return loop;
@@ -81,6 +98,16 @@ HelixLoop *helix_loop_new(Error **errp)
 void helix_loop_set_shim(HelixLoop *loop, struct helix_shim *shim)
 {
     loop->shim = shim;
+}
+
+bool helix_loop_may_read(HelixLoop *loop)
+{
+    return loop->display_known && qemu_thread_is_self(&loop->display_thread);
+}
+
+void helix_loop_wake_display(HelixLoop *loop)
+{
+    qemu_bh_schedule(loop->display_bh);
 }
 
 static void helix_call_unref(HelixCall *call)
@@ -226,11 +253,9 @@ static void helix_loop_wake_io(void *opaque)
     qemu_bh_schedule(loop->io_bh);
 }
 
-static void helix_loop_wake_display(void *opaque)
+static void helix_loop_wake_display_op(void *opaque)
 {
-    HelixLoop *loop = opaque;
-
-    qemu_bh_schedule(loop->display_bh);
+    helix_loop_wake_display(opaque);
 }
 
 static void helix_loop_display_timer(void *opaque, uint64_t deadline_ns)
@@ -244,6 +269,6 @@ const struct helix_loop_ops helix_loop_ops = {
     .watch = helix_loop_watch,
     .io_timer = helix_loop_io_timer,
     .wake_io = helix_loop_wake_io,
-    .wake_display = helix_loop_wake_display,
+    .wake_display = helix_loop_wake_display_op,
     .display_timer = helix_loop_display_timer,
 };

@@ -4,30 +4,36 @@
  *
  * Four kinds of resource, four ways, tried in this order:
  *   2D          a pixman image in QEMU's memory
- *   guest blob  the guest's own pages (res->iov), laid out as its
- *               SET_SCANOUT_BLOB said
- *   virgl       a texture: virgl_renderer_transfer_read_iov() straight to the
- *               destination, top row first whatever the texture's own
- *               orientation is
+ *   guest blob  the guest's own pages, laid out as its SET_SCANOUT_BLOB said:
+ *               the 2D device's list of them, or ours in GL mode
+ *   virgl       a texture, straight to the destination
  *   host blob   a mapping of the renderer's memory (virglrenderer 1.x)
  *
- * The resource is looked up by its id each time: no pointer to one is kept
- * between two commands. Main loop only.
+ * The resource is looked up by its id each time: no pointer to one, or to its
+ * memory, is kept between two commands. docs/QEMU.md has all the pointers that
+ * are followed, and which command ends each.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
+#include "hw/virtio/virtio.h"
 #include "qom/object.h"
 #include "ui/qemu-pixman.h"
 #include "helix-glue.h"
 #include "helix-platform.h"
 #include "trace.h"
 
-#ifdef HELIX_HAVE_VIRGL
+#ifdef HELIX_HAVE_HOST_BLOB
 #include <virglrenderer.h>
 #endif
 
 #define HELIX_BYTES_PP 4
+
+/*
+ * Entries of guest memory that are remembered, of all blobs together: 4 GiB of
+ * single pages. What the guest attaches beyond that is not exported.
+ */
+#define HELIX_MAX_PAGES (1u << 20)
 
 /*
  * Numbers of virglrenderer's own that virtio-gpu has no name for; the bytes
@@ -66,10 +72,12 @@ uint32_t helix_readback_fourcc(uint32_t virtio_gpu_format)
     }
 }
 
-void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu)
+void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu,
+                         HelixLoop *loop)
 {
     memset(readback, 0, sizeof(*readback));
     readback->gpu = gpu;
+    readback->loop = loop;
     readback->gl = object_dynamic_cast(OBJECT(gpu), TYPE_VIRTIO_GPU_GL);
 }
 
@@ -193,10 +201,60 @@ bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
     return true;
 }
 
+uint64_t helix_readback_blob_size(HelixReadback *readback, uint32_t resource_id)
+{
+    struct virtio_gpu_simple_resource *res;
+
+    res = helix_readback_find(readback, resource_id);
+    return res ? res->blob_size : 0;
+}
+
+static HelixPages *helix_pages_find(HelixReadback *readback,
+                                    uint32_t resource_id)
+{
+    return readback->pages ? g_hash_table_lookup(readback->pages,
+                                                 GUINT_TO_POINTER(resource_id))
+                           : NULL;
+}
+
+void helix_readback_attach(HelixReadback *readback, uint32_t resource_id,
+                           HelixPages *pages)
+{
+    uint32_t count = helix_pages_count(pages);
+
+    if (helix_pages_find(readback, resource_id) ||
+        readback->page_count + count > HELIX_MAX_PAGES) {
+        g_free(pages);
+        return;
+    }
+    if (!readback->pages) {
+        readback->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    g_hash_table_insert(readback->pages, GUINT_TO_POINTER(resource_id), pages);
+    readback->page_count += count;
+}
+
+void helix_readback_detach(HelixReadback *readback, uint32_t resource_id)
+{
+    HelixPages *pages = helix_pages_find(readback, resource_id);
+
+    if (pages) {
+        readback->page_count -= helix_pages_count(pages);
+        g_hash_table_remove(readback->pages, GUINT_TO_POINTER(resource_id));
+    }
+}
+
 void helix_readback_forget(HelixReadback *readback, uint32_t resource_id)
 {
     unsigned i;
 
+    if (resource_id) {
+        helix_readback_detach(readback, resource_id);
+    } else {
+        g_clear_pointer(&readback->pages, g_hash_table_destroy);
+        readback->page_count = 0;
+        readback->ctx0 = NULL;
+    }
     for (i = 0; i < HELIX_BLOBS; i++) {
         if (!resource_id || readback->blob[i].resource_id == resource_id) {
             readback->blob[i].resource_id = 0;
@@ -204,14 +262,10 @@ void helix_readback_forget(HelixReadback *readback, uint32_t resource_id)
     }
 }
 
-static bool helix_read_guest_blob(struct virtio_gpu_simple_resource *res,
-                                  const HelixBlob *blob,
-                                  const struct helix_rect *box, uint8_t *dst,
-                                  uint32_t stride, const char **why)
+static bool helix_read_iov(const struct virtio_gpu_simple_resource *res,
+                           uint64_t offset, uint32_t pitch, uint8_t *dst,
+                           uint32_t stride, size_t row, uint32_t rows)
 {
-    size_t row = (size_t)box->width * HELIX_BYTES_PP;
-    uint64_t offset = (uint64_t)blob->offset + (uint64_t)box->y * blob->stride +
-                      (uint64_t)box->x * HELIX_BYTES_PP;
     unsigned i = 0;
     uint32_t y;
 
@@ -219,23 +273,39 @@ static bool helix_read_guest_blob(struct virtio_gpu_simple_resource *res,
      * One pass over the pages: iov_to_buf() from the start for every row
      * would cost rows * pages.
      */
-    for (y = 0; y < box->height; y++) {
-        size_t got = 0;
-
-        while (i < res->iov_cnt && offset >= res->iov[i].iov_len) {
-            offset -= res->iov[i++].iov_len;
+    for (y = 0; y < rows; y++, offset += pitch, dst += stride) {
+        for (; i < res->iov_cnt && offset >= res->iov[i].iov_len; i++) {
+            offset -= res->iov[i].iov_len;
         }
-        if (i < res->iov_cnt) {
-            got = iov_to_buf(&res->iov[i], res->iov_cnt - i, offset, dst, row);
-        }
-        if (got != row) {
-            *why = "the guest's pages end before the framebuffer does";
+        if (i == res->iov_cnt || iov_to_buf(&res->iov[i], res->iov_cnt - i,
+                                            offset, dst, row) != row) {
             return false;
         }
-        offset += blob->stride;
-        dst += stride;
     }
     return true;
+}
+
+/* By `pages` if there are any, else by the 2D device's own list. */
+static bool helix_read_guest_blob(HelixReadback *readback,
+                                  const struct virtio_gpu_simple_resource *res,
+                                  const HelixPages *pages,
+                                  const HelixBlob *blob,
+                                  const struct helix_rect *box, uint8_t *dst,
+                                  uint32_t stride, const char **why)
+{
+    size_t row = (size_t)box->width * HELIX_BYTES_PP;
+    uint64_t offset = (uint64_t)blob->offset + (uint64_t)box->y * blob->stride +
+                      (uint64_t)box->x * HELIX_BYTES_PP;
+
+    if (pages ? helix_pages_read(pages, VIRTIO_DEVICE(readback->gpu)->dma_as,
+                                 offset, blob->stride, dst, stride, row,
+                                 box->height)
+              : helix_read_iov(res, offset, blob->stride, dst, stride, row,
+                               box->height)) {
+        return true;
+    }
+    *why = "the guest's pages end before the framebuffer does, or are not RAM";
+    return false;
 }
 
 #ifdef HELIX_HAVE_HOST_BLOB
@@ -296,6 +366,7 @@ out:
 
 static bool helix_read_blob(HelixReadback *readback,
                             struct virtio_gpu_simple_resource *res,
+                            const HelixPages *pages,
                             const struct helix_surface *surface,
                             const struct helix_rect *box, uint8_t *dst,
                             uint32_t stride, const char **why)
@@ -312,79 +383,18 @@ static bool helix_read_blob(HelixReadback *readback,
         *why = "the box is outside of the blob's framebuffer";
         return false;
     }
-    if (res->iov_cnt) {
-        return helix_read_guest_blob(res, blob, box, dst, stride, why);
+    if (pages || (!readback->gl && res->iov_cnt)) {
+        return helix_read_guest_blob(readback, res, pages, blob, box, dst,
+                                     stride, why);
     }
 #ifdef HELIX_HAVE_HOST_BLOB
-    if (readback->gl &&
-        helix_compat_renderer_ready(VIRTIO_GPU_GL(readback->gpu))) {
+    if (helix_virgl_ready(readback->gpu)) {
         return helix_read_host_blob(readback, blob, box, dst, stride, why);
     }
 #endif
     *why = "the blob has no memory that the host can read";
     return false;
 }
-
-/* ---- virgl ---- */
-
-#ifdef HELIX_HAVE_VIRGL
-/*
- * virglrenderer 1.0 appended a field: a program built against 0.x and run
- * with 1.x is written past the struct, so leave room.
- */
-typedef union HelixVirglInfo {
-    struct virgl_renderer_resource_info info;
-    uint64_t room[16];
-} HelixVirglInfo;
-
-static bool helix_virgl_info(HelixReadback *readback, uint32_t resource_id,
-                             struct virgl_renderer_resource_info *info)
-{
-    HelixVirglInfo u = {};
-
-    if (!readback->gl ||
-        !helix_compat_renderer_ready(VIRTIO_GPU_GL(readback->gpu))) {
-        return false;
-    }
-    /* For an untyped blob it succeeds and leaves the size at 0. */
-    if (virgl_renderer_resource_get_info(resource_id, &u.info) ||
-        !u.info.width || !u.info.height) {
-        return false;
-    }
-    *info = u.info;
-    return true;
-}
-
-static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
-                             const struct helix_rect *box, uint8_t *dst,
-                             uint32_t stride, const char **why)
-{
-    struct iovec iov = {dst, helix_box_span(box, stride)};
-    /* virglrenderer.h only names struct virgl_box; the layout is this one. */
-    struct virtio_gpu_box vbox = {
-        .x = box->x,
-        .y = box->y,
-        .w = box->width,
-        .h = box->height,
-        .d = 1,
-    };
-
-    if (!readback->gl ||
-        !helix_compat_renderer_ready(VIRTIO_GPU_GL(readback->gpu))) {
-        *why = "the renderer is not running";
-        return false;
-    }
-    /* A display may have left a context of its own current. */
-    virgl_renderer_force_ctx_0();
-    if (virgl_renderer_transfer_read_iov(resource_id, 0, 0, stride, 0,
-                                         (struct virgl_box *)&vbox, 0, &iov,
-                                         1)) {
-        *why = "the renderer cannot read this resource";
-        return false;
-    }
-    return true;
-}
-#endif
 
 /* ---- all ---- */
 
@@ -408,17 +418,10 @@ bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
             surface->fourcc = blob->fourcc;
         }
     }
-#ifdef HELIX_HAVE_VIRGL
-    if (!surface->fourcc) {
-        struct virgl_renderer_resource_info info;
-
-        if (helix_virgl_info(readback, resource_id, &info)) {
-            surface->rect.width = info.width;
-            surface->rect.height = info.height;
-            surface->fourcc = helix_readback_fourcc(info.virgl_format);
-        }
+    if (!surface->fourcc &&
+        !helix_virgl_resource(readback->gpu, resource_id, surface)) {
+        return false;
     }
-#endif
     if (!surface->fourcc) {
         return false;
     }
@@ -432,7 +435,9 @@ static bool helix_readback_dispatch(HelixReadback *readback,
                                     uint32_t stride, const char **why)
 {
     struct virtio_gpu_simple_resource *res;
+    const HelixPages *pages;
 
+    g_assert(helix_loop_may_read(readback->loop));
     if (stride < (uint64_t)box->width * HELIX_BYTES_PP || !box->height) {
         *why = "the box does not fit its destination";
         return false;
@@ -441,19 +446,16 @@ static bool helix_readback_dispatch(HelixReadback *readback,
     if (res && res->image) {
         return helix_read_2d(res->image, box, dst, stride, why);
     }
-    if (res && res->blob_size && res->iov_cnt) {
-        return helix_read_blob(readback, res, surface, box, dst, stride, why);
+    pages = helix_pages_find(readback, surface->resource_id);
+    if (!res || !res->blob_size || (!pages && readback->gl)) {
+        if (helix_virgl_read(readback->gpu, &readback->ctx0,
+                             surface->resource_id, box, dst, stride, why)) {
+            return true;
+        }
     }
-#ifdef HELIX_HAVE_VIRGL
-    if (helix_read_virgl(readback, surface->resource_id, box, dst, stride,
-                         why)) {
-        return true;
-    }
-#else
-    *why = "there is no such resource";
-#endif
     if (res && res->blob_size) {
-        return helix_read_blob(readback, res, surface, box, dst, stride, why);
+        return helix_read_blob(readback, res, pages, surface, box, dst, stride,
+                               why);
     }
     return false;
 }

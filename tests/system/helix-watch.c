@@ -7,6 +7,7 @@
  *   welcome NAME
  *   scanout N on WxH | scanout N off
  *   frame SCANOUT WxH number MARKER        ("number -": there is no marker)
+ *   damaged SCANOUT at X,Y                 (--check: not the test picture)
  *   cursor SCANOUT at X,Y serial N | cursor SCANOUT hidden
  *   shape SCANOUT serial N WxH hot X,Y sum FNV1A
  *   error CODE TEXT
@@ -30,7 +31,10 @@
 
 static gchar *socket_path, *until;
 static gchar **scanouts, **sets;
-static gboolean with_cursor;
+static gchar *show_text;
+static gboolean with_cursor, check;
+static gchar *ppm;
+static struct helix_show show = {.capture_ns = HELIX_NONE64};
 static gint timeout_s;
 
 static const GOptionEntry entries[] = {
@@ -41,6 +45,14 @@ static const GOptionEntry entries[] = {
     {"cursor", 0, 0, G_OPTION_ARG_NONE, &with_cursor, "Its cursor, too", NULL},
     {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &sets,
         "Plug a monitor in, or out (repeatable)", "N:WxH|N:off"},
+    {"show", 0, 0, G_OPTION_ARG_STRING, &show_text,
+        "SHOW this resource RATE times a second on the first scanout's channel",
+        "RESOURCE:RATE"},
+    {"check", 0, 0, G_OPTION_ARG_NONE, &check,
+        "Compare each frame with the test picture, whose bars are not shifted",
+        NULL},
+    {"ppm", 0, 0, G_OPTION_ARG_FILENAME, &ppm,
+        "Keep the newest frame in FILE, as QEMU's screendump writes it", "FILE"},
     {"until", 0, 0, G_OPTION_ARG_STRING, &until,
         "End when a line begins with TEXT", "TEXT"},
     {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
@@ -163,6 +175,31 @@ send_subscribe (const char *text)
       message, helix_pack_subscribe (message, (uint16_t) (scanout + 1), &wish));
 }
 
+static gboolean
+on_show (gpointer data)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  uint16_t channel = (uint16_t) (atoi (scanouts[0]) + 1);
+
+  send_message (message, helix_pack_show (message, channel, &show));
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+begin_show (void)
+{
+  guint rate = 0;
+
+  if (scanouts == NULL
+      || sscanf (show_text, "%u:%u", &show.resource_id, &rate) != 2 || rate == 0
+      || rate > 1000) {
+    give_up (
+        "--show %s is not RESOURCE:RATE, or there is no --scanout", show_text);
+    return;
+  }
+  g_timeout_add (1000 / rate, on_show, NULL);
+}
+
 /* ---- listening ---- */
 
 static bool
@@ -179,6 +216,8 @@ on_welcome (const char **why)
     send_set (*set);
   for (gchar **one = scanouts; one != NULL && *one != NULL; one++)
     send_subscribe (*one);
+  if (show_text != NULL)
+    begin_show ();
   return true;
 }
 
@@ -220,6 +259,58 @@ on_pool (const char **why)
   return pool->map != NULL;
 }
 
+/* Compares all that does not change from frame to frame: the bars, and the
+ * black to the right of the marker. */
+static void
+check_picture (const struct helix_frame *frame, const uint8_t *pixels)
+{
+  for (uint32_t y = 0; y < frame->height; y++) {
+    const uint8_t *pixel = pixels + (size_t) y * frame->stride;
+    uint32_t bar = 0;
+
+    if (y >= HELIX_STRIP_TOP && y < HELIX_BARS_TOP)
+      continue;
+    for (uint32_t x = 0; x < frame->width; x++, pixel += 4) {
+      uint32_t due = 0;
+
+      if (y < HELIX_BARS_TOP) {
+        if (x < HELIX_MARKER_WIDTH)
+          continue;
+      } else {
+        while (x >= helix_bar_left (bar + 1, frame->width))
+          bar++;
+        due = helix_bar_colour (bar, 0);
+      }
+      if ((pixel[0] | pixel[1] << 8 | pixel[2] << 16) == (int) due)
+        continue;
+      say ("damaged %u at %u,%u", frame->scanout, x, y);
+      return;
+    }
+  }
+}
+
+/* BGRx. Replaces the file in one step: it is read meanwhile. */
+static void
+write_ppm (const struct helix_frame *frame, const uint8_t *pixels)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_string_printf (out, "P6\n%u %u\n255\n", frame->width, frame->height);
+  for (uint32_t y = 0; y < frame->height; y++) {
+    const uint8_t *pixel = pixels + (size_t) y * frame->stride;
+
+    for (uint32_t x = 0; x < frame->width; x++, pixel += 4) {
+      const gchar rgb[] = {(gchar) pixel[2], (gchar) pixel[1],
+          (gchar) pixel[0]};
+
+      g_string_append_len (out, rgb, 3);
+    }
+  }
+  if (!g_file_set_contents (ppm, out->str, (gssize) out->len, &error))
+    give_up ("%s", error->message);
+}
+
 static bool
 on_frame (const char **why)
 {
@@ -246,6 +337,10 @@ on_frame (const char **why)
   if (frame.width >= HELIX_MARKER_WIDTH && frame.height >= HELIX_MARKER_HEIGHT
       && helix_marker_read (pixels + 1, frame.stride, 4, &number))
     g_snprintf (marker, sizeof marker, "%u", number);
+  if (check)
+    check_picture (&frame, pixels);
+  if (ppm != NULL)
+    write_ppm (&frame, pixels);
   say ("frame %u %ux%u number %s", frame.scanout, frame.width, frame.height,
       marker);
   release = (struct helix_release){frame.pool_id, frame.slot};

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reads textures through virglrenderer.
+ *
+ * virglrenderer does not say whether its GL context could be made current, and
+ * a read without it returns success and leaves the destination as it was. So
+ * it is asked here, before each read; and OpenGL after it.
+ */
+
+#include "qemu/osdep.h"
+#include "qom/object.h"
+#include "helix-glue.h"
+
+#ifdef HELIX_HAVE_VIRGL
+
+#include <epoxy/gl.h>
+#include <epoxy/egl.h>
+#include <virglrenderer.h>
+
+#define HELIX_BYTES_PP 4
+
+/*
+ * virglrenderer 1.0 appended a field: a program built against 0.x and run
+ * with 1.x is written past the struct, so leave room.
+ */
+typedef union HelixVirglInfo {
+    struct virgl_renderer_resource_info info;
+    uint64_t room[16];
+} HelixVirglInfo;
+
+bool helix_virgl_ready(VirtIOGPU *gpu)
+{
+    return object_dynamic_cast(OBJECT(gpu), TYPE_VIRTIO_GPU_GL) &&
+           helix_compat_renderer_ready(VIRTIO_GPU_GL(gpu));
+}
+
+bool helix_virgl_resource(VirtIOGPU *gpu, uint32_t resource_id,
+                          struct helix_surface *surface)
+{
+    HelixVirglInfo u = {};
+
+    /* For an untyped blob it succeeds and leaves the size at 0. */
+    if (!helix_virgl_ready(gpu) ||
+        virgl_renderer_resource_get_info(resource_id, &u.info) ||
+        !u.info.width || !u.info.height) {
+        return false;
+    }
+    surface->rect.width = u.info.width;
+    surface->rect.height = u.info.height;
+    surface->fourcc = helix_readback_fourcc(u.info.virgl_format);
+    return true;
+}
+
+/*
+ * Makes the renderer's context current. With EGL that is proved: a context
+ * that is current after none was is the renderer's. Elsewhere (GLX, CGL) it is
+ * only seen that there is one. False: what was current before still is.
+ */
+static bool helix_virgl_enter(void **ctx0)
+{
+    EGLDisplay display;
+    EGLSurface draw, read;
+    EGLContext before, now;
+
+    if (!epoxy_has_egl() || eglGetCurrentContext() == EGL_NO_CONTEXT) {
+        /* A display may have left a context of its own current. */
+        virgl_renderer_force_ctx_0();
+        now = epoxy_has_egl() ? eglGetCurrentContext() : EGL_NO_CONTEXT;
+        *ctx0 = now;
+        return now != EGL_NO_CONTEXT || glGetString(GL_VERSION);
+    }
+    display = eglGetCurrentDisplay();
+    draw = eglGetCurrentSurface(EGL_DRAW);
+    read = eglGetCurrentSurface(EGL_READ);
+    before = eglGetCurrentContext();
+    virgl_renderer_force_ctx_0();
+    if (*ctx0 && eglGetCurrentContext() == *ctx0) {
+        return true;
+    }
+    eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+    virgl_renderer_force_ctx_0();
+    *ctx0 = eglGetCurrentContext();
+    if (*ctx0 == EGL_NO_CONTEXT) {
+        eglMakeCurrent(display, draw, read, before);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Takes the errors that OpenGL has noted; true if pixels may be missing
+ * because of one. Others are of a renderer that tries what a driver may lack.
+ */
+static bool helix_virgl_failed(void)
+{
+    bool failed = false;
+    unsigned i;
+
+    /* One a kind, at most; a lost context may have no end of them. */
+    for (i = 0; i < 8; i++) {
+        switch (glGetError()) {
+        case GL_NO_ERROR:
+            return failed;
+        case GL_INVALID_FRAMEBUFFER_OPERATION:
+        case GL_OUT_OF_MEMORY:
+        case GL_CONTEXT_LOST:
+            failed = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return failed;
+}
+
+bool helix_virgl_read(VirtIOGPU *gpu, void **ctx0, uint32_t resource_id,
+                      const struct helix_rect *box, uint8_t *dst,
+                      uint32_t stride, const char **why)
+{
+    struct iovec iov = {
+        .iov_base = dst,
+        .iov_len = (size_t)stride * (box->height - 1) +
+                   (size_t)box->width * HELIX_BYTES_PP,
+    };
+    /* virglrenderer.h only names struct virgl_box; the layout is this one. */
+    struct virtio_gpu_box vbox = {
+        .x = box->x,
+        .y = box->y,
+        .w = box->width,
+        .h = box->height,
+        .d = 1,
+    };
+
+    if (!helix_virgl_ready(gpu)) {
+        *why = "the renderer is not running";
+        return false;
+    }
+    if (!helix_virgl_enter(ctx0)) {
+        *why = "the renderer's OpenGL context cannot be used now";
+        return false;
+    }
+    helix_virgl_failed();
+    if (virgl_renderer_transfer_read_iov(resource_id, 0, 0, stride, 0,
+                                         (struct virgl_box *)&vbox, 0, &iov,
+                                         1)) {
+        *why = "the renderer cannot read this resource";
+        return false;
+    }
+    if (helix_virgl_failed()) {
+        *why = "OpenGL failed to read this resource";
+        return false;
+    }
+    return true;
+}
+
+#else
+
+bool helix_virgl_ready(VirtIOGPU *gpu)
+{
+    return false;
+}
+
+bool helix_virgl_resource(VirtIOGPU *gpu, uint32_t resource_id,
+                          struct helix_surface *surface)
+{
+    return false;
+}
+
+bool helix_virgl_read(VirtIOGPU *gpu, void **ctx0, uint32_t resource_id,
+                      const struct helix_rect *box, uint8_t *dst,
+                      uint32_t stride, const char **why)
+{
+    *why = "there is no such resource";
+    return false;
+}
+
+#endif
