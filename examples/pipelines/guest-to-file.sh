@@ -10,9 +10,13 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 file=${1:-screen.mp4}
+# The guest may change its mode. With avc, which h264parse takes if nobody says
+# otherwise, the file has the parameters of the first one only: matroskamux ends
+# the pipeline, mp4mux writes pictures that no player can decode.
+in_band="video/x-h264,stream-format=avc3"
 case $file in
-  *.mp4) muxer=(! mp4mux faststart=true) ;;
-  *.mkv) muxer=(! matroskamux) ;;
+  *.mp4) muxer=(! "$in_band" ! mp4mux faststart=true) ;;
+  *.mkv) muxer=(! "$in_band" ! matroskamux) ;;
   *.h264) muxer=(! "video/x-h264,stream-format=byte-stream") ;;
   *)
     echo "$file: the name must end in .mp4, .mkv or .h264" >&2

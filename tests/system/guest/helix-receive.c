@@ -182,7 +182,8 @@ static gboolean
 build (struct receiver *r)
 {
   const gchar *mux = mp4_path != NULL
-      ? "units. ! queue ! h264parse ! mp4mux ! filesink name=file"
+      ? "units. ! queue ! h264parse ! video/x-h264,stream-format=avc3 ! "
+        "mp4mux ! filesink name=file"
       : "";
   gchar *line = g_strdup_printf ("helixsrc name=source %s ! h264parse "
                                  "config-interval=-1 ! tee name=units ! queue "
