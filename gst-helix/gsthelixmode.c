@@ -33,6 +33,22 @@ gst_helix_recover_policy_get_type (void)
   return (GType) type;
 }
 
+GType
+gst_helix_when_off_get_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_HELIX_WHEN_OFF_BLACK, "Show black", "black"},
+      {GST_HELIX_WHEN_OFF_LAST, "Go on with the last picture", "last"},
+      {0, NULL, NULL},
+  };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (
+        &type, g_enum_register_static ("GstHelixWhenOff", values));
+  return (GType) type;
+}
+
 /* Caps for the life of the process: no reference to give back. */
 static GstCaps *
 keep (GstStaticCaps *caps)

@@ -42,6 +42,23 @@ typedef enum {
 #define GST_TYPE_HELIX_RECOVER_POLICY (gst_helix_recover_policy_get_type ())
 GType gst_helix_recover_policy_get_type (void);
 
+/**
+ * GstHelixWhenOff:
+ * @GST_HELIX_WHEN_OFF_BLACK: a black picture
+ * @GST_HELIX_WHEN_OFF_LAST: the last picture
+ *
+ * What is shown of a screen that is off.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  GST_HELIX_WHEN_OFF_BLACK,
+  GST_HELIX_WHEN_OFF_LAST,
+} GstHelixWhenOff;
+
+#define GST_TYPE_HELIX_WHEN_OFF (gst_helix_when_off_get_type ())
+GType gst_helix_when_off_get_type (void);
+
 /* The reference caps of capture times: CLOCK_MONOTONIC in ns. Static. */
 GstCaps *gst_helix_capture_caps (void);
 

@@ -46,8 +46,8 @@ hold_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
   memcpy (copy, self->picture.pixels, size);
   if (helix_picture_is_native (&self->picture, &self->info)
       && !GST_VIDEO_INFO_HAS_ALPHA (&self->info))
-    helix_rgb_make_opaque (copy, self->picture.width, self->picture.height,
-        self->picture.stride);
+    helix_rgb_make_opaque (
+        copy, self->picture.width, self->picture.height, self->picture.stride);
   self->picture.pixels = copy;
   helix_frame_clear (frame);
   GST_OBJECT_LOCK (self);
@@ -210,19 +210,93 @@ finish (GstHelixQemuSrc *self, GstBuffer *buffer, gboolean news)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* The picture has another size or format, or it is the first. */
+/* Downstream gets the caps once more that it had before those that it refused.
+ * GstVideoEncoder compares caps with the last ones that it took, and ignores
+ * equal ones, although its encoder was torn down meanwhile. So it gets other
+ * ones first; of all fields the chroma site is what caps filters name least. */
+static gboolean
+restore (GstHelixQemuSrc *self, const HelixPicture *picture, GstCaps *caps)
+{
+  GstBaseSrc *src = GST_BASE_SRC (self);
+  const gchar *site = gst_structure_get_string (
+      gst_caps_get_structure (caps, 0), "chroma-site");
+
+  site = g_strcmp0 (site, "mpeg2") == 0 ? "jpeg" : "mpeg2";
+  caps = gst_caps_copy (caps);
+  gst_caps_set_simple (caps, "chroma-site", G_TYPE_STRING, site, NULL);
+  gst_base_src_set_caps (src, caps);
+  gst_caps_unref (caps);
+  self->picture = *picture;
+  self->shaped = TRUE;
+  self->shaped = gst_base_src_negotiate (src) && self->shaped;
+  return self->shaped;
+}
+
+/* Downstream refused the caps that it had said to take, as openh264enc does
+ * with what is too small or too large. `last` and what it shows go on. */
+static void
+step_back (GstHelixQemuSrc *self, const HelixPicture *before, GstCaps *caps,
+    GstBuffer *last)
+{
+  gst_helix_qemu_src_note_unfit (self, &self->picture, TRUE);
+  self->shaped = FALSE;
+  /* The failure asks for another try, which would end the same way. */
+  gst_pad_check_reconfigure (GST_BASE_SRC_PAD (self));
+  if (last != NULL && restore (self, before, caps))
+    gst_buffer_replace (&self->last, last);
+}
+
+static gboolean
+is_flushing (GstHelixQemuSrc *self)
+{
+  return GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self));
+}
+
+static GstFlowReturn
+renegotiate (GstHelixQemuSrc *self, const HelixPicture *picture)
+{
+  GstCaps *caps = gst_pad_get_current_caps (GST_BASE_SRC_PAD (self));
+  GstBuffer *last = g_steal_pointer (&self->last);
+  HelixPicture before = self->picture;
+  GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
+
+  self->picture = *picture;
+  self->shaped = TRUE;
+  g_atomic_int_set (&self->unfit, FALSE);
+  if (gst_base_src_negotiate (GST_BASE_SRC (self))) {
+    if (self->shaped)
+      flow = GST_FLOW_OK;
+  } else if (is_flushing (self)) {
+    self->shaped = FALSE; /* once more with the next frame */
+    flow = GST_FLOW_FLUSHING;
+  } else {
+    step_back (self, &before, caps, last);
+  }
+  gst_clear_buffer (&last);
+  gst_clear_caps (&caps);
+  return flow;
+}
+
+/* The picture has another size or format, or it is the first. CUSTOM_SUCCESS:
+ * downstream does not take it, and what was there before goes on. */
 static GstFlowReturn
 reshape (GstHelixQemuSrc *self, const HelixPicture *picture)
 {
-  self->picture = *picture;
-  self->shaped = TRUE;
-  gst_clear_buffer (&self->last);
-  if (gst_base_src_negotiate (GST_BASE_SRC (self)))
-    return GST_FLOW_OK;
-  self->shaped = FALSE; /* once more with the next frame */
-  return GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self))
-      ? GST_FLOW_FLUSHING
-      : GST_FLOW_NOT_NEGOTIATED;
+  gboolean fits;
+  GstCaps *caps;
+
+  if (g_atomic_int_get (&self->unfit)
+      && helix_picture_same_shape (picture, &self->misfit))
+    return GST_FLOW_CUSTOM_SUCCESS;
+  caps = gst_helix_qemu_src_choose_caps (self, picture);
+  if (caps == NULL)
+    return is_flushing (self) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+  fits = !gst_caps_is_empty (caps);
+  gst_caps_unref (caps);
+  if (fits)
+    return renegotiate (self, picture);
+  gst_helix_qemu_src_note_unfit (self, picture, FALSE);
+  return GST_FLOW_CUSTOM_SUCCESS;
 }
 
 /* Whether the picture continues the one before. */
@@ -256,6 +330,7 @@ gst_helix_qemu_src_take_frame (
     flow = reshape (self, &picture);
   if (flow != GST_FLOW_OK)
     goto out;
+  gst_helix_qemu_src_light_up (self, frame);
   self->picture = picture;
   if (self->blend || is_lendable (self))
     memory = hold_pixels (self, frame, self->blend);
@@ -299,6 +374,41 @@ gst_helix_qemu_src_move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
   gst_buffer_replace (&self->last, *buffer);
   GST_OBJECT_LOCK (self);
   self->counters.cursor_moves++;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+/* The picture is of one row, which serves as all of them. */
+GstFlowReturn
+gst_helix_qemu_src_blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  const GstVideoFormatInfo *format =
+      gst_video_format_get_info (self->picture.format);
+  HelixPicture screen = self->picture;
+  guint8 *row = g_malloc0 (4 * (gsize) screen.width);
+  GstFlowReturn flow;
+  HelixDamage all;
+
+  for (guint x = 0;
+       GST_VIDEO_FORMAT_INFO_HAS_ALPHA (format) && x < screen.width; x++)
+    row[4 * (gsize) x
+        + GST_VIDEO_FORMAT_INFO_POFFSET (format, GST_VIDEO_COMP_A)] = 255;
+  helix_damage_all (&all);
+  self->picture.pixels = row;
+  self->picture.stride = 0;
+  self->picture.y_inverted = FALSE;
+  flow = convert (self, NULL, &all, buffer);
+  self->picture = screen;
+  g_free (row);
+  g_clear_pointer (&self->still, gst_memory_unref);
+  self->cursor_moved = FALSE;
+  if (flow != GST_FLOW_OK)
+    return flow;
+  add_capture (self, *buffer, helix_now_ns ());
+  finish (self, *buffer, TRUE);
+  gst_buffer_replace (&self->last, *buffer);
+  GST_OBJECT_LOCK (self);
+  self->counters.black++;
   GST_OBJECT_UNLOCK (self);
   return GST_FLOW_OK;
 }

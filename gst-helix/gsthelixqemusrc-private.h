@@ -18,7 +18,7 @@ G_BEGIN_DECLS
 
 /* What the element itself counts. */
 typedef struct {
-  guint64 frames, repeated, cursor_moves, copied; /* buffers */
+  guint64 frames, repeated, cursor_moves, black, copied; /* buffers */
   guint64 flushed; /* of `repeated`: so that the encoder lets go of a picture */
   guint64 convert_ns, latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
@@ -39,6 +39,7 @@ struct _GstHelixQemuSrc {
   guint reconnect_timeout; /* ms */
   gboolean shared_memory;
   gboolean show_cursor;
+  gint when_off;            /* GstHelixWhenOff */
   guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
   gint rate_num, rate_den;  /* asked of the shim: the lower of max-framerate
                               and what downstream insists on */
@@ -61,9 +62,22 @@ struct _GstHelixQemuSrc {
   gboolean blend;        /* show_cursor, as far as followed */
   HelixCursor cursor;    /* the newest */
   gboolean cursor_moved; /* ... is not in the last picture */
-  GstMemory *still;      /* the pixels of `picture`, to draw it upon anew */
+  gint unfit;          /* atomic: downstream takes no picture of the size of */
+  HelixPicture misfit; /* ... this one, the newest, */
+  gboolean refused;    /* ... though its caps say otherwise */
+  guint64 unfit_ns;    /* since when that is so, 0 = it is not */
+  guint64 warned_ns;   /* when it was said last, 0 = never */
+  gboolean dark;       /* when-off was obeyed; FALSE: nothing is wrong, or
+                          * it is too early to say so */
+  gboolean said_off;   /* the bus knows */
+  GstMemory *still;    /* the pixels of `picture`, to draw it upon anew */
 };
 
+/* Caps for this picture out of what downstream takes. Empty: downstream takes
+ * only other sizes. NULL: nothing at all, which an ERROR has said unless the
+ * pad is flushing. */
+GstCaps *gst_helix_qemu_src_choose_caps (
+    GstHelixQemuSrc *self, const HelixPicture *picture);
 /* With the object lock: the frames a second that max-framerate means. */
 void gst_helix_qemu_src_get_limit (GstHelixQemuSrc *self, gint *num, gint *den);
 /* With the object lock: what to ask the shim for. */
@@ -88,6 +102,9 @@ GstBuffer *gst_helix_qemu_src_repeat (GstHelixQemuSrc *self);
 guint64 gst_helix_qemu_src_repeat_at (GstHelixQemuSrc *self);
 /* ns between two pictures, as the caps say. */
 guint64 gst_helix_qemu_src_interval (GstHelixQemuSrc *self);
+/* Black, of the last picture's size. */
+GstFlowReturn gst_helix_qemu_src_blacken (
+    GstHelixQemuSrc *self, GstBuffer **buffer);
 
 /* ---- gsthelixqemusrc-control.c ---- */
 
@@ -100,6 +117,25 @@ void gst_helix_qemu_src_refused (GstHelixQemuSrc *self, const GError *error);
 void gst_helix_qemu_src_take_cursor (GstHelixQemuSrc *self);
 /* Does what show-cursor says from here on. FALSE: it does already. */
 gboolean gst_helix_qemu_src_follow_show_cursor (GstHelixQemuSrc *self);
+
+/* ---- gsthelixqemusrc-dark.c ---- */
+
+/* When gst_helix_qemu_src_go_dark () is due; HELIX_NONE64 = not at all. */
+guint64 gst_helix_qemu_src_dark_due (GstHelixQemuSrc *self);
+/* Says that the screen is off, and makes the buffer to be shown of it.
+ * CUSTOM_SUCCESS: there is none. */
+GstFlowReturn gst_helix_qemu_src_go_dark (
+    GstHelixQemuSrc *self, GstBuffer **buffer);
+/* The shim said that the screen is off. */
+void gst_helix_qemu_src_take_dark (GstHelixQemuSrc *self);
+/* There is a picture, and downstream takes it. */
+void gst_helix_qemu_src_light_up (GstHelixQemuSrc *self, HelixFrame *frame);
+/* Downstream does not take a picture of this size: says so. `refused`: its
+ * caps do not tell. */
+void gst_helix_qemu_src_note_unfit (
+    GstHelixQemuSrc *self, const HelixPicture *picture, gboolean refused);
+/* Downstream's caps may be others now: asks for a picture if it fits them. */
+void gst_helix_qemu_src_reconsider (GstHelixQemuSrc *self);
 
 /* ---- gsthelixqemusrc-stats.c ---- */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixqemusrc-private.h"
 
+#include "gsthelixmode.h"
+
 #define DEFAULT_SCANOUT 0
 #define DEFAULT_RESOURCE_ID 0
 /* ms. Long enough that an idle screen costs next to nothing, short enough
@@ -11,6 +13,7 @@
 #define DEFAULT_RECONNECT_TIMEOUT 0
 #define DEFAULT_SHARED_MEMORY TRUE
 #define DEFAULT_SHOW_CURSOR FALSE
+#define DEFAULT_WHEN_OFF GST_HELIX_WHEN_OFF_BLACK
 
 enum {
   PROP_0,
@@ -23,6 +26,7 @@ enum {
   PROP_RECONNECT_TIMEOUT,
   PROP_SHARED_MEMORY,
   PROP_SHOW_CURSOR,
+  PROP_WHEN_OFF,
   PROP_STATS,
   N_PROPS
 };
@@ -113,6 +117,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       if (self->client != NULL)
         helix_frame_client_poke (self->client);
       break;
+    case PROP_WHEN_OFF:
+      self->when_off = g_value_get_enum (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -160,6 +167,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_SHOW_CURSOR:
       g_value_set_boolean (value, self->show_cursor);
       break;
+    case PROP_WHEN_OFF:
+      g_value_set_enum (value, self->when_off);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -179,6 +189,7 @@ gst_helix_qemu_src_init_properties (GstHelixQemuSrc *self)
   self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
   self->shared_memory = DEFAULT_SHARED_MEMORY;
   self->show_cursor = DEFAULT_SHOW_CURSOR;
+  self->when_off = DEFAULT_WHEN_OFF;
 }
 
 void
@@ -312,6 +323,23 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
       "Show cursor", "Draw the guest's cursor into the picture",
       DEFAULT_SHOW_CURSOR, flags | GST_PARAM_MUTABLE_PLAYING);
   /**
+   * GstHelixQemuSrc:when-off:
+   *
+   * What to show of a screen that has been off for a second: a change of mode,
+   * which passes through that, is over by then. Off is a scanout that the
+   * guest, or `helix scanout N off`, has switched off, or a resource that the
+   * guest has destroyed. Black has the size of the last picture; where there
+   * was none, nothing is sent. Either way a message of type INFO says so, and
+   * another one says when the screen is on again. It counts from the next time
+   * that the screen goes off. An outage (#GstHelixQemuSrc:auto-reconnect)
+   * leaves what is shown as it is.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_WHEN_OFF] = g_param_spec_enum ("when-off", "When off",
+      "What to show of a screen that is off", GST_TYPE_HELIX_WHEN_OFF,
+      DEFAULT_WHEN_OFF, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
    * GstHelixQemuSrc:stats:
    *
    * What happened since the element was started, as
@@ -323,6 +351,7 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * * `frames` (uint64): of those, new pictures; `repeated`: pushed again to
    *   keep encoders awake; `flushed`: of those, because a picture had not come
    *   out of the encoder; `cursor-moves`: with nothing new but the cursor;
+   *   `black`: in the place of a screen that is off;
    *   `copied`: pictures copied, not lent, because downstream held too many
    *   or for the cursor
    * * `held-back` (uint): buffers that the encoder needed after the newest

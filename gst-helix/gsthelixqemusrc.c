@@ -23,6 +23,30 @@
  * needs no repetition. Without such a report #GstHelixQemuSrc:keepalive-time
  * counts.
  *
+ * NV12 and I420 have an even width and height of 16 pixels at least, because
+ * encoders need that and the guest may choose any size. What is added is on the
+ * right and at the bottom, and repeats the last column and row of the screen:
+ * no pixel is lost, and coordinates stay. BGRx and BGRA have exactly the size
+ * of the screen.
+ *
+ * A size that downstream does not take is a warning, not an error: nothing new
+ * is shown until the guest changes its mode. Caps behind the element set the
+ * limits of an encoder that does not tell them, for example
+ * `video/x-raw,width=[16,4096],height=[16,2304]`. What cannot go on with
+ * another size needs `videoscale` and caps of one size before it. H.264 goes
+ * into a file as `stream-format=avc3`, which keeps the parameters of each mode;
+ * with `avc`, matroskamux ends the pipeline at the first change of mode, and
+ * mp4mux writes pictures that cannot be decoded.
+ *
+ * When a screen is off a message of type INFO says so, and what is shown then
+ * is up to #GstHelixQemuSrc:when-off.
+ *
+ * The fourth byte of BGRx means nothing. It is 255 where the element writes the
+ * pixels. Where the pixels of the screen are passed on it is what the guest
+ * left there (0 on the screen of UEFI), and videoconvert (GStreamer 1.22) makes
+ * alpha of it. For an opaque PNG use `helix snapshot`, or a format without that
+ * byte: `videoconvert ! video/x-raw,format=RGB ! pngenc`.
+ *
  * Each buffer that shows something new carries a #GstReferenceTimestampMeta
  * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
  * was captured. Its offset is the number that the shim gave the frame. Another
@@ -48,7 +72,7 @@
  * gst-launch-1.0 helixqemusrc socket-path=/run/user/1000/helix.sock ! videoconvert ! autovideosink
  * ]| Shows the first screen of a virtual machine in a window.
  * |[
- * gst-launch-1.0 helixqemusrc scanout=1 ! x264enc tune=zerolatency ! h264parse ! matroskamux ! filesink location=screen.mkv
+ * gst-launch-1.0 -e helixqemusrc scanout=1 ! x264enc tune=zerolatency ! h264parse ! video/x-h264,stream-format=avc3 ! matroskamux ! filesink location=screen.mkv
  * ]| Records its second screen.
  *
  * Since: 0.1
@@ -92,6 +116,8 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   self->last_pts = GST_CLOCK_TIME_NONE;
   self->breaks = 0;
   self->cursor_moved = FALSE;
+  self->warned_ns = 0;
+  gst_helix_qemu_src_take_dark (self);
   config.name = "helixqemusrc " HELIX_PACKAGE_VERSION;
   GST_OBJECT_LOCK (self);
   memset (&self->counters, 0, sizeof self->counters);
@@ -214,7 +240,54 @@ renew_last (GstHelixQemuSrc *self, const GstVideoInfo *before)
   if (self->last == NULL || gst_video_info_is_equal (before, &now))
     return;
   gst_clear_buffer (&self->last);
+  self->dark = FALSE; /* black is wanted anew, too */
   gst_helix_qemu_src_ask_again (self);
+}
+
+GstCaps *
+gst_helix_qemu_src_choose_caps (
+    GstHelixQemuSrc *self, const HelixPicture *picture)
+{
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+  GstCaps *ours, *peer, *caps = NULL;
+  gint max_num, max_den;
+
+  GST_OBJECT_LOCK (self);
+  gst_helix_qemu_src_get_limit (self, &max_num, &max_den);
+  GST_OBJECT_UNLOCK (self);
+  ours = gst_caps_make_writable (gst_pad_get_pad_template_caps (pad));
+  gst_caps_set_simple (ours, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
+      "interlace-mode", G_TYPE_STRING, "progressive", NULL);
+  peer = gst_pad_peer_query_caps (pad, ours);
+  if (!gst_caps_is_empty (peer))
+    caps = helix_picture_choose_caps (picture, peer, max_num, max_den);
+  else if (!GST_PAD_IS_FLUSHING (pad))
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("Downstream takes no picture in NV12, I420, BGRx or BGRA. Put "
+         "videoconvert behind helixqemusrc."),
+        (NULL));
+  gst_caps_unref (ours);
+  gst_caps_unref (peer);
+  return caps;
+}
+
+/* Whether downstream took these caps. A pad that keeps an event to send it once
+ * more with the next buffer says that all is well, even if it was refused. */
+static gboolean
+is_taken (GstPad *pad, GstCaps *caps)
+{
+  GstPad *peer = gst_pad_get_peer (pad);
+  GstCaps *taken;
+  gboolean ok;
+
+  if (peer == NULL)
+    return TRUE; /* which pushing will show */
+  taken = gst_pad_get_current_caps (peer);
+  ok = GST_PAD_IS_FLUSHING (peer)
+      || (taken != NULL && gst_caps_is_equal (taken, caps));
+  gst_clear_caps (&taken);
+  gst_object_unref (peer);
+  return ok;
 }
 
 static gboolean
@@ -222,26 +295,21 @@ gst_helix_qemu_src_negotiate (GstBaseSrc *src)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
   GstVideoInfo before = self->info;
-  GstCaps *ours, *peer, *caps;
-  gint max_num, max_den;
   gboolean ok = FALSE;
+  GstCaps *caps;
 
+  gst_helix_qemu_src_reconsider (self);
   /* The first frame tells the size; before it there is nothing to say. */
   if (!self->shaped)
     return TRUE;
-  GST_OBJECT_LOCK (self);
-  gst_helix_qemu_src_get_limit (self, &max_num, &max_den);
-  GST_OBJECT_UNLOCK (self);
-  ours = gst_pad_get_pad_template_caps (GST_BASE_SRC_PAD (src));
-  peer = gst_pad_peer_query_caps (GST_BASE_SRC_PAD (src), ours);
-  caps = helix_picture_choose_caps (&self->picture, peer, max_num, max_den);
-  if (gst_caps_is_empty (caps)) {
-    if (!GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (src)))
-      GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-          ("Downstream takes no picture of %ux%u in NV12, I420, BGRx or BGRA. "
-           "Put videoconvert and videoscale behind helixqemusrc.",
-              self->picture.width, self->picture.height),
-          ("downstream takes %" GST_PTR_FORMAT, peer));
+  caps = gst_helix_qemu_src_choose_caps (self, &self->picture);
+  if (caps == NULL)
+    return FALSE;
+  if (gst_caps_is_empty (caps)) { /* of late */
+    gst_helix_qemu_src_note_unfit (self, &self->picture, FALSE);
+    gst_clear_buffer (&self->last);
+    self->shaped = FALSE;
+    ok = TRUE;
     goto out;
   }
   GST_INFO_OBJECT (self, "chose %" GST_PTR_FORMAT, caps);
@@ -250,10 +318,9 @@ gst_helix_qemu_src_negotiate (GstBaseSrc *src)
     goto out;
   renew_last (self, &before);
   follow_rate (self);
-  ok = gst_base_src_set_caps (src, caps);
+  ok = gst_base_src_set_caps (src, caps)
+      && is_taken (GST_BASE_SRC_PAD (src), caps);
 out:
-  gst_caps_unref (ours);
-  gst_caps_unref (peer);
   gst_caps_unref (caps);
   return ok;
 }
@@ -313,12 +380,14 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
 /* ---- pictures ---- */
 
 /* When there is something to do though nothing has come: the last picture is
- * due again, or the cursor, which moves no more often than pictures come. */
+ * due again, or the cursor, which moves no more often than pictures come, or
+ * the screen has been off for long. */
 static guint64
 next_deadline (GstHelixQemuSrc *self)
 {
-  guint64 deadline = gst_helix_qemu_src_repeat_at (self);
+  guint64 deadline = gst_helix_qemu_src_dark_due (self);
 
+  deadline = MIN (deadline, gst_helix_qemu_src_repeat_at (self));
   if (self->cursor_moved && self->still != NULL)
     deadline =
         MIN (deadline, self->pushed_ns + gst_helix_qemu_src_interval (self));
@@ -344,7 +413,17 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
       case HELIX_CLIENT_CURSOR:
         gst_helix_qemu_src_take_cursor (self);
         break;
+      case HELIX_CLIENT_DARK:
+        gst_helix_qemu_src_take_dark (self);
+        break;
       case HELIX_CLIENT_TIMEOUT:
+        if (gst_helix_qemu_src_dark_due (self) <= helix_now_ns ()) {
+          flow = gst_helix_qemu_src_go_dark (self, buffer);
+          break;
+        }
+        if (self->last == NULL
+            && gst_pad_check_reconfigure (GST_BASE_SRC_PAD (src)))
+          gst_helix_qemu_src_reconsider (self);
         /* Asked for before there was any, or to look at show-cursor again. */
         if (self->last == NULL || gst_helix_qemu_src_follow_show_cursor (self))
           break;
@@ -422,12 +501,17 @@ follow_latency (GstHelixQemuSrc *self, GstEvent *event)
 static gboolean
 gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
 {
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
   gboolean ok;
 
   if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY)
-    follow_latency (GST_HELIX_QEMU_SRC (src), event);
-  if (gst_helix_qemu_src_obey (GST_HELIX_QEMU_SRC (src), event, &ok))
+    follow_latency (self, event);
+  if (gst_helix_qemu_src_obey (self, event, &ok))
     return ok;
+  /* Nothing else would end the wait for a picture that fits. */
+  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE
+      && g_atomic_int_get (&self->unfit))
+    helix_frame_client_poke (self->client);
   return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
       ->event (src, event);
 }
@@ -464,7 +548,10 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "QEMU screen source",
       "Source/Video",
-      "Receives the screen of a virtual machine from QEMU's helix shim",
+      "Receives the screen of a virtual machine from QEMU's helix shim. Width "
+      "and height of NV12 and I420 are rounded up to even, and to 16 at least: "
+      "what is added repeats the last column and row of the screen. BGRx and "
+      "BGRA have exactly its size",
       "The gst-helix developers");
 
   element_class->change_state =

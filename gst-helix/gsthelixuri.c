@@ -27,8 +27,8 @@ static const struct {
 /* Properties that a URI may name. One that the element does not have is as
  * unknown as any other. */
 static const gchar *const frames_keys[] = {"scanout", "resource-id",
-    "max-framerate", "keepalive-time", "show-cursor", "auto-reconnect",
-    "reconnect-timeout", "shared-memory", NULL};
+    "max-framerate", "keepalive-time", "show-cursor", "when-off",
+    "auto-reconnect", "reconnect-timeout", "shared-memory", NULL};
 static const gchar *const stream_keys[] = {"mode", TOKEN, "scanout",
     "resource-id", "bitrate", "max-framerate", "auto-reconnect",
     "reconnect-timeout", NULL};

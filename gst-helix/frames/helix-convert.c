@@ -24,8 +24,8 @@ typedef void (*ConvertBox) (
     const HelixPicture *, GstVideoFrame *, const struct helix_rect *);
 
 struct _HelixConvert {
-  ConvertBox convert_box;       /* NULL if there is none: */
-  GstVideoConverter *converter; /* does it, whole pictures only */
+  ConvertBox convert_box;       /* NULL: whole pictures only, by */
+  GstVideoConverter *converter; /* ... this, or helix-yuv.h if it is NULL */
   GstVideoInfo input, output;   /* input: of the converter */
   guint width, height;          /* of the picture, pixels */
   gboolean configured;
@@ -99,6 +99,7 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
     const GstVideoInfo *output)
 {
   static guint64 epochs; /* atomic */
+  HelixPicture padded;
 
   g_clear_pointer (&convert->converter, gst_video_converter_free);
   convert->configured = FALSE;
@@ -112,7 +113,11 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
       ? helix_yuv_convert
       : helix_rgb_supports (picture, output) ? helix_rgb_convert
                                              : NULL;
-  if (convert->convert_box == NULL && !make_converter (convert, picture))
+  padded = *picture;
+  padded.width = (guint) GST_VIDEO_INFO_WIDTH (output);
+  padded.height = (guint) GST_VIDEO_INFO_HEIGHT (output);
+  if (convert->convert_box == NULL && !helix_yuv_supports (&padded, output)
+      && !make_converter (convert, picture))
     return FALSE;
   convert->configured = TRUE;
   return TRUE;
@@ -148,8 +153,8 @@ follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
 }
 
 /* The pixels of `box`, with the cursor over them if it is drawn, as a picture
- * of their own of this size: where that is larger, by one, the last column or
- * row is there twice. */
+ * of their own of this size: where that is larger, the last column or row is
+ * repeated. */
 static void
 make_patch (HelixConvert *convert, const HelixPicture *picture,
     const struct helix_rect *box, guint width, guint height,
@@ -169,18 +174,19 @@ make_patch (HelixConvert *convert, const HelixPicture *picture,
   patch->stride = (guint) stride;
   patch->y_inverted = FALSE;
   helix_cursor_blend (&convert->drawn, picture, box, convert->patch, stride);
-  for (guint y = 0; width > box->width && y < box->height; y++) {
-    guint8 *last = convert->patch + y * stride + 4 * (box->width - 1);
+  for (guint y = 0; y < box->height; y++)
+    for (guint x = box->width; x < width; x++) {
+      guint8 *pixel = convert->patch + y * stride + 4 * (gsize) x;
 
-    memcpy (last + 4, last, 4);
-  }
-  if (height > box->height)
-    memcpy (convert->patch + box->height * stride,
-        convert->patch + (box->height - 1) * stride, stride);
+      memcpy (pixel, pixel - 4, 4);
+    }
+  for (guint y = box->height; y < height; y++)
+    memcpy (
+        convert->patch + y * stride, convert->patch + (y - 1) * stride, stride);
 }
 
-/* The cursor's box is one of whole blocks, or ends where an odd picture does, so
- * the patch is converted as a picture of its own, to the place where it
+/* The cursor's box is one of whole blocks, or ends where an odd picture does:
+ * so the patch is converted as a picture of its own, to the place where it
  * belongs. */
 static void
 draw_cursor (HelixConvert *convert, const HelixPicture *picture,
@@ -212,9 +218,10 @@ static void
 convert_whole (
     HelixConvert *convert, const HelixPicture *picture, GstVideoFrame *out)
 {
-  const struct helix_rect all = {0, 0, picture->width, picture->height};
   guint width = (guint) GST_VIDEO_INFO_WIDTH (&convert->output);
   guint height = (guint) GST_VIDEO_INFO_HEIGHT (&convert->output);
+  const struct helix_rect all = {0, 0, picture->width, picture->height};
+  const struct helix_rect whole = {0, 0, width, height};
   HelixPicture composed;
   GstVideoFrame in = {0};
 
@@ -224,6 +231,11 @@ convert_whole (
       || height != picture->height || picture->y_inverted) {
     make_patch (convert, picture, &all, width, height, &composed);
     picture = &composed;
+  }
+  convert->converted_bytes += (guint64) width * height * 4;
+  if (convert->converter == NULL) {
+    helix_yuv_convert (picture, out, &whole);
+    return;
   }
   /* GstVideoConverter (1.22) keeps the lines that it read last, and takes
    * those of the next picture for the same if there are no others. */
@@ -236,7 +248,6 @@ convert_whole (
   if (GST_VIDEO_FRAME_FORMAT (out) == GST_VIDEO_FORMAT_BGRx)
     helix_rgb_make_opaque (GST_VIDEO_FRAME_PLANE_DATA (out, 0), width, height,
         (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (out, 0));
-  convert->converted_bytes += (guint64) picture->width * picture->height * 4;
 }
 
 static void

@@ -448,19 +448,26 @@ out:
   return ok;
 }
 
+/* The shim said what there is to be seen, if anything. */
 static void
-all_is_well (HelixFrameClient *client)
+end_outage (HelixFrameClient *client)
 {
   if (client->outage_ns != 0) {
     pthread_mutex_lock (&client->lock);
     client->stats.reconnects += client->had_frames;
     pthread_mutex_unlock (&client->lock);
   }
+  client->outage_ns = client->woken_ns = 0;
+  client->warned = FALSE;
+}
+
+static void
+all_is_well (HelixFrameClient *client)
+{
+  end_outage (client);
   /* Only a frame counts: a peer that takes connections and drops them again
    * must not be asked in a hurry. */
-  client->outage_ns = client->woken_ns = 0;
   client->backoff_ns = BACKOFF_MIN;
-  client->warned = FALSE;
   client->had_frames = TRUE;
 }
 
@@ -487,6 +494,9 @@ judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
       return HELIX_CLIENT_FRAME;
     case HELIX_SESSION_CURSOR:
       return HELIX_CLIENT_CURSOR;
+    case HELIX_SESSION_DARK:
+      end_outage (client);
+      return HELIX_CLIENT_DARK;
     case HELIX_SESSION_WARNING:
       return HELIX_CLIENT_WARNING;
     case HELIX_SESSION_CLOSED:
@@ -647,4 +657,15 @@ helix_frame_client_get_cursor (HelixFrameClient *client, HelixCursor *cursor)
   memset (cursor, 0, sizeof *cursor);
   if (client->session != NULL)
     helix_frame_session_get_cursor (client->session, cursor);
+}
+
+guint64
+helix_frame_client_dark_since (HelixFrameClient *client, guint *resource_id)
+{
+  if (client->session == NULL)
+    return 0;
+  pthread_mutex_lock (&client->lock);
+  *resource_id = client->shown != 0 ? client->shown : client->asked.resource_id;
+  pthread_mutex_unlock (&client->lock);
+  return helix_frame_session_dark_since (client->session);
 }

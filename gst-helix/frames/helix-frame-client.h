@@ -26,6 +26,7 @@ typedef struct {
 typedef enum {
   HELIX_CLIENT_FRAME,    /* *frame; helix_frame_clear () it */
   HELIX_CLIENT_CURSOR,   /* helix_frame_client_get_cursor () */
+  HELIX_CLIENT_DARK,     /* helix_frame_client_dark_since () */
   HELIX_CLIENT_REFUSED,  /* *error: a wish on trial; the one before goes on,
                           * see helix_frame_client_get_wish () */
   HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
@@ -86,6 +87,11 @@ HelixFrameClientResult helix_frame_client_next (HelixFrameClient *client,
 /* The thread that calls next (): the cursor as it is now; clear it. */
 void helix_frame_client_get_cursor (
     HelixFrameClient *client, HelixCursor *cursor);
+/* The same thread: since when the shim has nothing to show, 0 = it has, or
+ * there is no connection. *resource_id is what does not show anything, 0 = the
+ * scanout. */
+guint64 helix_frame_client_dark_since (
+    HelixFrameClient *client, guint *resource_id);
 
 G_END_DECLS
 

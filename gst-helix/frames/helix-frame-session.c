@@ -157,8 +157,11 @@ helix_frame_session_subscribe (
   helix_damage_all (&session->newest.damage);
   session->sequence = 0;
   session->channel = session->channel % 0x7fff + 1;
-  if (elsewhere)
+  if (elsewhere) {
     forget_cursor (session);
+    session->dark_ns = 0;
+    session->dark_news = FALSE;
+  }
   helix_session_send_subscribe (session);
 }
 
@@ -187,6 +190,12 @@ gboolean
 helix_frame_session_refused (HelixFrameSession *session)
 {
   return session->refused;
+}
+
+guint64
+helix_frame_session_dark_since (HelixFrameSession *session)
+{
+  return session->dark_ns;
 }
 
 void
@@ -333,7 +342,13 @@ helix_frame_session_read (HelixFrameSession *session, guint64 in_time,
     session->newest.pool = NULL;
     session->newest_held = FALSE;
     helix_damage_clear (&session->newest.damage);
-    result = HELIX_SESSION_FRAME;
+    return HELIX_SESSION_FRAME;
+  }
+  /* The screen went off behind the last frame. */
+  if (result == HELIX_SESSION_AGAIN && session->dark_news
+      && !session->newest_held) {
+    session->dark_news = FALSE;
+    result = HELIX_SESSION_DARK;
   }
   return result;
 }

@@ -30,6 +30,7 @@ typedef enum {
   HELIX_SESSION_AGAIN,   /* nothing more now: poll */
   HELIX_SESSION_FRAME,   /* *frame */
   HELIX_SESSION_CURSOR,  /* helix_frame_session_get_cursor () */
+  HELIX_SESSION_DARK,    /* helix_frame_session_dark_since () */
   HELIX_SESSION_WARNING, /* *error; the session goes on */
   HELIX_SESSION_LOST,    /* *error; a new connection may cure it */
   HELIX_SESSION_IDLED,   /* *error; dropped for our own long silence */
@@ -67,6 +68,10 @@ guint helix_frame_session_scanouts (HelixFrameSession *session);
  * read () said then goes only for who has nothing else to ask for. */
 gboolean helix_frame_session_confirmed (HelixFrameSession *session);
 gboolean helix_frame_session_refused (HelixFrameSession *session);
+
+/* When the shim said that what is subscribed to shows nothing, 0 = it shows
+ * something, or the shim did not say yet. */
+guint64 helix_frame_session_dark_since (HelixFrameSession *session);
 
 /* The cursor as it is now, with a reference of its own to the image. */
 void helix_frame_session_get_cursor (

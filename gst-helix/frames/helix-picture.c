@@ -75,6 +75,10 @@ is_yuv (GstVideoFormat format)
   return format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420;
 }
 
+/* Pixels that width and height of 4:2:0 have at least: a macroblock. With
+ * fewer, openh264enc ends the pipeline at the first picture. */
+#define LEAST 16u
+
 /* All that the source can make of the picture, in this format. 4:2:0 has a
  * colour for each 2x2 pixels, and encoders take only whole ones (x264enc ends
  * the pipeline otherwise). */
@@ -84,15 +88,14 @@ offer (const HelixPicture *picture, GstVideoFormat format)
   guint width = picture->width, height = picture->height;
 
   if (is_yuv (format)) {
-    width = GST_ROUND_UP_2 (width);
-    height = GST_ROUND_UP_2 (height);
+    width = MAX (GST_ROUND_UP_2 (width), LEAST);
+    height = MAX (GST_ROUND_UP_2 (height), LEAST);
   }
   return gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
       gst_video_format_to_string (format), "width", G_TYPE_INT, (gint) width,
-      "height", G_TYPE_INT, (gint) height,
-      "framerate", GST_TYPE_FRACTION_RANGE, 0, 1, G_MAXINT, 1,
-      "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1, "interlace-mode",
-      G_TYPE_STRING, "progressive", NULL);
+      "height", G_TYPE_INT, (gint) height, "framerate", GST_TYPE_FRACTION_RANGE,
+      0, 1, G_MAXINT, 1, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
+      "interlace-mode", G_TYPE_STRING, "progressive", NULL);
 }
 
 static GstCaps *

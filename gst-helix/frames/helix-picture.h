@@ -51,8 +51,9 @@ void helix_picture_info (const HelixPicture *picture, GstVideoInfo *info);
 
 /* Fixed caps for this picture out of what downstream takes (`peer`), by cost:
  * untouched, else NV12, else I420, else another order of bytes. Width and
- * height of NV12 and I420 are rounded up to even. `max` frames a second are
- * announced, or the nearest that downstream takes. Empty when nothing fits. */
+ * height of NV12 and I420 are rounded up to even, and to 16 at least. `max`
+ * frames a second are announced, or the nearest that downstream takes. Empty
+ * when nothing fits. */
 GstCaps *helix_picture_choose_caps (const HelixPicture *picture,
     const GstCaps *peer, gint max_num, gint max_den);
 

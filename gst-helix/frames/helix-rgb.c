@@ -9,7 +9,7 @@
 /* Of a pixel as a little-endian word. */
 typedef struct {
   guint blue, green, red, alpha; /* bits from its low end */
-  guint32 opaque; /* to be set, unless both formats have alpha */
+  guint32 opaque;                /* to be set, unless both formats have alpha */
 } Places;
 
 static void

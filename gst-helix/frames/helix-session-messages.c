@@ -173,8 +173,16 @@ take_scanout (HelixFrameSession *session, GError **error)
       reader->header.channel, (gint) scanout.scanout,
       scanout.flags & HELIX_SCANOUT_ENABLED ? "on" : "off", scanout.width,
       scanout.height, scanout.generation, scanout.resource_id);
-  if (session->reader.header.channel == session->channel)
-    session->confirmed = TRUE;
+  if (session->reader.header.channel != session->channel)
+    return HELIX_SESSION_AGAIN;
+  session->confirmed = TRUE;
+  if (scanout.flags & HELIX_SCANOUT_ENABLED) {
+    session->dark_ns = 0;
+    session->dark_news = FALSE;
+  } else if (session->dark_ns == 0) {
+    session->dark_ns = helix_now_ns ();
+    session->dark_news = TRUE;
+  }
   return HELIX_SESSION_AGAIN;
 }
 

@@ -28,6 +28,9 @@ struct _HelixFrameSession {
   guint64 sequence;    /* of the last frame, 0 = none */
   gboolean confirmed;  /* the subscription, by SCANOUT */
   gboolean refused;    /* or by ERROR */
+  guint64 dark_ns;     /* since when it shows nothing, 0 = it shows something,
+                        * or that is not known yet */
+  gboolean dark_news;  /* read () has not told of it */
   guint64 warned_ns;   /* of a SHOW that came to nothing, 0 = never */
 
   gboolean incoming_held;  /* pixels of `incoming` are on their way */

@@ -26,6 +26,7 @@ struct _FakeShim {
   struct helix_rect rects[HELIX_MAX_RECTS];
   guint n_rects;
   guint free_slots; /* bit i */
+  gboolean blink_wanted, vanish_wanted;
   gboolean cursor_wanted;
   struct helix_cursor cursor;
   guint8 *shape; /* its pixels, or NULL */
@@ -50,6 +51,7 @@ gboolean fake_send_all (
 gboolean fake_send_pool (FakeShim *shim);
 gboolean fake_send_frame (FakeShim *shim, guint slot);
 gboolean fake_send_cursor (FakeShim *shim);
+gboolean fake_send_blink (FakeShim *shim);
 void fake_forget_pool (FakeShim *shim);
 
 #endif /* FAKE_SHIM_PRIVATE_H */

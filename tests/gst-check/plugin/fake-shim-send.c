@@ -84,25 +84,68 @@ wrong_descriptor (FakeShim *shim, gsize size)
   }
 }
 
+/* What SCANOUT says of the subscription. */
+static void
+describe (FakeShim *shim, gboolean off, struct helix_scanout *scanout)
+{
+  memset (scanout, 0, sizeof *scanout);
+  scanout->scanout = shim->subscribe.scanout;
+  scanout->generation = shim->generation;
+  if (off)
+    return;
+  scanout->flags = HELIX_SCANOUT_ENABLED;
+  scanout->generation = ++shim->generation;
+  scanout->resource_id = 1;
+  scanout->width = shim->config.width;
+  scanout->height = shim->config.height;
+  scanout->fourcc = shim->config.fourcc;
+}
+
+static gboolean
+send_off (FakeShim *shim)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_scanout scanout;
+
+  fake_forget_pool (shim);
+  pthread_mutex_lock (&shim->lock);
+  shim->free_slots = 0;
+  pthread_mutex_unlock (&shim->lock);
+  describe (shim, TRUE, &scanout);
+  return fake_send_all (
+      shim, message, helix_pack_scanout (message, shim->channel, &scanout), -1);
+}
+
+/* In one write: whoever reads the first has the second as well. */
+gboolean
+fake_send_blink (FakeShim *shim)
+{
+  guint8 messages[2 * HELIX_MAX_MESSAGE];
+  struct helix_scanout scanout;
+  gsize size;
+
+  describe (shim, TRUE, &scanout);
+  size = helix_pack_scanout (messages, shim->channel, &scanout);
+  describe (shim, FALSE, &scanout);
+  size += helix_pack_scanout (messages + size, shim->channel, &scanout);
+  return fake_send_all (shim, messages, size, -1);
+}
+
 gboolean
 fake_send_pool (FakeShim *shim)
 {
   guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_scanout scanout = {0};
+  struct helix_scanout scanout;
   struct helix_pool pool = {0};
   FakeConfig *config = &shim->config;
   bool sealed = false;
   int fd = -1, wrong;
   gboolean ok;
 
+  if (config->off)
+    return send_off (shim);
   fake_forget_pool (shim);
-  scanout.scanout = shim->subscribe.scanout;
-  scanout.flags = HELIX_SCANOUT_ENABLED;
-  scanout.generation = ++shim->generation;
-  scanout.resource_id = 1;
-  scanout.width = config->width;
-  scanout.height = config->height;
-  scanout.fourcc = config->fourcc;
+  describe (shim, FALSE, &scanout);
   pool.pool_id = ++shim->pool_id;
   pool.slots = config->slots;
   pool.slot_size =

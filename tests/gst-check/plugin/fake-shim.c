@@ -213,14 +213,28 @@ take_bytes (FakeShim *shim)
 static gboolean
 serve (FakeShim *shim)
 {
-  gboolean ok = TRUE;
+  gboolean ok = TRUE, stale;
   gint slot = -1;
 
-  if (shim->stale_pool) {
-    shim->stale_pool = FALSE;
-    ok = fake_send_pool (shim);
-  }
   pthread_mutex_lock (&shim->lock);
+  stale = shim->stale_pool;
+  pthread_mutex_unlock (&shim->lock);
+  if (stale)
+    ok = fake_send_pool (shim);
+  pthread_mutex_lock (&shim->lock);
+  if (stale) {
+    shim->stale_pool = FALSE;
+    pthread_cond_broadcast (&shim->cond);
+  }
+  if (ok && shim->blink_wanted) {
+    ok = fake_send_blink (shim);
+    shim->blink_wanted = FALSE;
+    pthread_cond_broadcast (&shim->cond);
+  }
+  if (shim->vanish_wanted) {
+    shim->vanish_wanted = ok = FALSE;
+    pthread_cond_broadcast (&shim->cond);
+  }
   if (ok && shim->cursor_wanted && shim->subscribed) {
     ok = fake_send_cursor (shim);
     shim->cursor_wanted = FALSE;
@@ -454,8 +468,51 @@ fake_shim_resize (FakeShim *shim, guint width, guint height, guint32 fourcc)
   shim->config.width = width;
   shim->config.height = height;
   shim->config.fourcc = fourcc;
+  shim->config.off = FALSE;
   shim->stale_pool = TRUE;
   pthread_mutex_unlock (&shim->lock);
+}
+
+/* With the lock, which it gives back: wakes the thread, and waits until it has
+ * done what *wanted says. */
+static void
+await_done (FakeShim *shim, const gboolean *wanted)
+{
+  guint64 end = until ();
+  gboolean ok = TRUE;
+
+  helix_wakeup_raise (shim->wakeup);
+  while (*wanted && ok)
+    ok = wait_change (shim, end);
+  g_assert (ok);
+  pthread_mutex_unlock (&shim->lock);
+}
+
+void
+fake_shim_off (FakeShim *shim)
+{
+  pthread_mutex_lock (&shim->lock);
+  shim->config.off = TRUE;
+  shim->stale_pool = TRUE;
+  await_done (shim, &shim->stale_pool);
+}
+
+void
+fake_shim_blink (FakeShim *shim)
+{
+  pthread_mutex_lock (&shim->lock);
+  shim->blink_wanted = TRUE;
+  await_done (shim, &shim->blink_wanted);
+}
+
+void
+fake_shim_vanish (FakeShim *shim)
+{
+  pthread_mutex_lock (&shim->lock);
+  shim->config.off = TRUE;
+  shim->stale_pool = TRUE;
+  shim->vanish_wanted = TRUE;
+  await_done (shim, &shim->vanish_wanted);
 }
 
 guint

@@ -47,6 +47,7 @@ typedef struct {
   guint scanouts;        /* 0 = 1 */
   guint hidden_scanouts; /* bit i: scanout i is refused */
   gboolean y_inverted;
+  gboolean off;    /* the screen is, until fake_shim_resize () */
   guint64 age_ns;  /* frames were captured so long before they are sent */
   FakePaint paint; /* NULL = the marker */
 } FakeConfig;
@@ -82,6 +83,12 @@ void fake_shim_wait_pings (FakeShim *shim, guint more);
 /* Another size and format from the next frame on. */
 void fake_shim_resize (
     FakeShim *shim, guint width, guint height, guint32 fourcc);
+/* The screen goes off, until fake_shim_resize (); returns once it was sent. */
+void fake_shim_off (FakeShim *shim);
+/* It goes off and on again, in one write. */
+void fake_shim_blink (FakeShim *shim);
+/* It goes off, and the connection ends. */
+void fake_shim_vanish (FakeShim *shim);
 /* Slots that are free, once that is `wanted` or 5 s have passed. */
 guint fake_shim_wait_free_slots (FakeShim *shim, guint wanted);
 /* Connections and SUBSCRIBEs taken so far; the last subscription granted. */

@@ -123,8 +123,7 @@ pad (HelixPicture *padded, const HelixPicture *picture)
   padded->height = GST_ROUND_UP_2 (picture->height);
   padded->stride = 4 * padded->width;
   padded->y_inverted = FALSE;
-  padded->pixels = pixels =
-      g_malloc ((gsize) padded->stride * padded->height);
+  padded->pixels = pixels = g_malloc ((gsize) padded->stride * padded->height);
   for (guint y = 0; y < padded->height; y++)
     for (guint x = 0; x < padded->width; x++, pixels += 4)
       memcpy (pixels,
