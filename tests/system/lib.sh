@@ -108,6 +108,7 @@ stop () {
 }
 
 guest_name=guest
+guest_prelude=$tree/tests/system/guest/prelude.sh
 
 # More variables for the job, as NAME=VALUE.
 guest_environment=()
@@ -115,15 +116,18 @@ guest_environment=()
 # start_guest OPTION... <<JOB: the job follows the guest's prelude.
 start_guest () {
   cp "$GST_REGISTRY" "$job/registry.bin"
-  printf '%q\n' "HELIX_TREE=$tree" "HELIX_BUILD=$build" \
-    "GUEST_ADDRESS=${guest_address:-}" "${guest_environment[@]}" \
-    >"$job/job.env"
+  local variable environment=()
+  for variable in "HELIX_TREE=$tree" "HELIX_BUILD=$build" \
+    "GUEST_ADDRESS=${guest_address:-}" "${guest_environment[@]}"; do
+    environment+=(--env "$variable")
+  done
   {
-    cat "$tree/tests/system/guest/prelude.sh"
+    cat "$guest_prelude"
     cat
   } >"$job/run.sh"
   start "$guest_name" "$tree/script/guest" --qemu "$HELIX_QEMU" --job "$job" \
-    --share "$build" --timeout "${guest_timeout:-240}" "$@"
+    --share "$build" --timeout "${guest_timeout:-240}" "${environment[@]}" \
+    "$@"
 }
 
 # The job ends by itself when it sees the file `finish`.
