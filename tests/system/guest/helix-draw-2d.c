@@ -12,6 +12,7 @@
 
 #include "helix-buffer.h"
 #include "helix-marker.h"
+#include "helix-picture.h"
 
 struct options {
   const char *device;
@@ -24,7 +25,7 @@ struct options {
   uint32_t change_after;  /* frames, 0 = never */
   uint32_t change_width, change_height;
   uint32_t shift; /* of the bars */
-  bool blob, hold;
+  bool blob, hold, noise;
 };
 
 static void
@@ -42,6 +43,8 @@ usage (FILE *out)
       "  --mode-change-after N:WxH\n"
       "  --bars-shift N          scanout i shows the bars shifted by N + i\n"
       "  --buffer dumb|blob      (default dumb)\n"
+      "  --noise                 noise below the marker, in place of the box:\n"
+      "                          an encoder makes of it what it may\n"
       "  --go FILE               go on after the first frame when it exists\n"
       "  --hold                  keep the last picture until SIGTERM\n",
       out);
@@ -55,8 +58,8 @@ parse (int argc, char **argv, struct options *o)
       {"scanouts", 1, NULL, 's'}, {"first", 1, NULL, 'f'},
       {"frames", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
       {"mode-change-after", 1, NULL, 'a'}, {"bars-shift", 1, NULL, 'b'},
-      {"buffer", 1, NULL, 'u'}, {"go", 1, NULL, 'g'}, {"hold", 0, NULL, 'h'},
-      {"help", 0, NULL, '?'}, {NULL, 0, NULL, 0}};
+      {"buffer", 1, NULL, 'u'}, {"noise", 0, NULL, 'o'}, {"go", 1, NULL, 'g'},
+      {"hold", 0, NULL, 'h'}, {"help", 0, NULL, '?'}, {NULL, 0, NULL, 0}};
   int option;
   bool good = true;
 
@@ -105,6 +108,9 @@ parse (int argc, char **argv, struct options *o)
       case 'u':
         o->blob = strcmp (optarg, "blob") == 0;
         break;
+      case 'o':
+        o->noise = true;
+        break;
       case 'g':
         o->go = optarg;
         break;
@@ -132,6 +138,22 @@ buffer_new (
   helix_buffer_new (kms, b, o->width * o->scanouts, o->height, o->blob);
 }
 
+/* Fills the strip of the box with noise that no frame before had. */
+static void
+draw_noise (struct helix_buffer *b)
+{
+  static uint32_t state = 1;
+
+  for (uint32_t row = HELIX_STRIP_TOP; row < HELIX_BARS_TOP; row++) {
+    uint32_t *pixel = (uint32_t *) (b->pixels + (size_t) row * b->stride);
+
+    for (uint32_t x = 0; x < b->stride / 4; x++) {
+      state = state * 1664525 + 1013904223; /* Numerical Recipes' LCG */
+      pixel[x] = 0xff000000 | state >> 8;
+    }
+  }
+}
+
 /* Draws frame `number` into each scanout and tells the kernel the clips. */
 static void
 draw_frame (struct helix_kms *kms, const struct options *o,
@@ -141,6 +163,8 @@ draw_frame (struct helix_kms *kms, const struct options *o,
 
   for (uint32_t i = 0; i < o->scanouts; i++)
     helix_buffer_frame (b, i * o->width, o->width, number, &clips[2 * i]);
+  if (o->noise)
+    draw_noise (b);
   helix_buffer_flush (kms, b, clips, 2 * o->scanouts);
 }
 
