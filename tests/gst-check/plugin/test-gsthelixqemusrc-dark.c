@@ -323,6 +323,28 @@ GST_START_TEST (test_outage)
 }
 GST_END_TEST;
 
+/* A dark screen is there: reconnect-timeout counts from its end. */
+GST_START_TEST (test_dark_is_no_outage)
+{
+  const FakeConfig config = {.width = WIDTH, .height = HEIGHT, .off = TRUE};
+  GstMessage *message;
+
+  shim = fake_shim_new (path, &config);
+  h = qemusrc_harness_new (path, peers[0], "reconnect-timeout", 800, NULL);
+  bus = gst_bus_new ();
+  gst_element_set_bus (h->element, bus);
+  gst_harness_play (h);
+  expect_info ("Scanout 0 is off"); /* after a second */
+  fake_shim_vanish (shim);
+  message = gst_bus_timed_pop_filtered (
+      bus, 10 * GST_SECOND, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+  fail_unless (message != NULL);
+  fail_unless_equals_int (GST_MESSAGE_TYPE (message), GST_MESSAGE_WARNING);
+  gst_message_unref (message);
+  end ();
+}
+GST_END_TEST;
+
 /* Downstream wants another format of a screen that is off. */
 GST_START_TEST (test_renegotiated)
 {
@@ -358,6 +380,7 @@ gst_helix_qemu_src_dark_suite (void)
   tcase_add_test (tc, test_change_of_mode);
   tcase_add_test (tc, test_shown_resource);
   tcase_add_test (tc, test_outage);
+  tcase_add_test (tc, test_dark_is_no_outage);
   tcase_add_test (tc, test_renegotiated);
   return s;
 }

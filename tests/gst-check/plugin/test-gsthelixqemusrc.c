@@ -214,6 +214,46 @@ GST_START_TEST (test_only_damage_is_converted)
 }
 GST_END_TEST;
 
+static void
+paint_transparent (
+    guint8 *pixels, guint width, guint height, guint stride, guint32 number)
+{
+  memset (pixels, 0, (gsize) stride * height);
+}
+
+/* What is copied is opaque; what is passed on is what the guest left there. */
+GST_START_TEST (test_fourth_byte)
+{
+  const FakeConfig config = {
+      .width = WIDTH, .height = HEIGHT, .paint = paint_transparent};
+  FakeShim *shim = fake_shim_new (path, &config);
+  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
+  GstBuffer *hoard[20];
+  guint opaque = 0;
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    hoard[n] = gst_harness_pull (h);
+  }
+  for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
+    GstMapInfo map;
+
+    fail_unless (gst_buffer_map (hoard[n], &map, GST_MAP_READ));
+    for (gsize i = 7; i < map.size; i += 4)
+      fail_unless_equals_int (map.data[i], map.data[3]);
+    opaque += map.data[3] == 255;
+    gst_buffer_unmap (hoard[n], &map);
+    gst_buffer_unref (hoard[n]);
+  }
+  fail_unless (opaque > 0 && opaque < G_N_ELEMENTS (hoard));
+  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), opaque);
+  gst_harness_teardown (h);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
 /* A downstream that keeps everything stops nothing. */
 GST_START_TEST (test_hoarding)
 {
@@ -531,6 +571,7 @@ gst_helix_qemu_src_suite (void)
   tcase_add_loop_test (tc, test_resize, 0, n);
   tcase_add_test (tc, test_pass_through);
   tcase_add_test (tc, test_only_damage_is_converted);
+  tcase_add_test (tc, test_fourth_byte);
   tcase_add_test (tc, test_hoarding);
   tcase_add_loop_test (tc, test_keepalive, 0, n);
   tcase_add_test (tc, test_keepalive_off);

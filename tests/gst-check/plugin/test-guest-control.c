@@ -162,6 +162,45 @@ GST_START_TEST (test_scanout)
 }
 GST_END_TEST;
 
+static guint8
+brightest (GstSample *sample)
+{
+  guint8 most = 0;
+  GstMapInfo map;
+
+  fail_unless (
+      gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ));
+  for (gsize i = 0; i < map.size; i++)
+    most = MAX (most, map.data[i]);
+  gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
+  return most;
+}
+
+/* A screen that is off is black in the guest, and goes on when another is
+ * asked for. */
+GST_START_TEST (test_screen_off)
+{
+  gint64 end = g_get_monotonic_time () + PATIENCE_US;
+  guint8 most;
+
+  if (!start (
+          "--size=640x96 --rate=30 --scanouts=2 --scanouts-on=1", "", DECODE))
+    return;
+  expect_picture (1, RESOURCE_PICTURES);
+  set (guest, "src", "scanout", "1");
+  do {
+    GstSample *sample = pipeline_pull (guest);
+
+    most = brightest (sample);
+    gst_sample_unref (sample);
+    fail_unless (g_get_monotonic_time () < end, "it is still bright: %u", most);
+  } while (most > 24); /* 16, or 0, and what the encoder made of it */
+  set (guest, "src", "scanout", "0");
+  expect_picture (1, RESOURCE_PICTURES);
+  stop ();
+}
+GST_END_TEST;
+
 /* bit/s here are kbit/s there. */
 GST_START_TEST (test_bitrate)
 {
@@ -307,6 +346,7 @@ guest_control_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_resource);
   tcase_add_test (tc, test_scanout);
+  tcase_add_test (tc, test_screen_off);
   tcase_add_test (tc, test_bitrate);
   tcase_add_test (tc, test_framerate);
   tcase_add_test (tc, test_cursor);
