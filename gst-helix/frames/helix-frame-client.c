@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-frame-client.h"
+#include "helix-frame-client-private.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 
-#include "helix-pack.h"
 #include "helix-platform.h"
-#include "helix-socket-path.h"
 
 GST_DEBUG_CATEGORY (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
@@ -16,13 +13,6 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * The last, with its jitter, leaves the picture back within a second. */
 #define BACKOFF_MIN (20 * GST_MSECOND)
 #define BACKOFF_MAX (500 * GST_MSECOND)
-
-/* ns between two SUBSCRIBEs: the shim takes 32 a second, each being a whole
- * readback, and somebody's slider may change a wish far more often. */
-#define SUBSCRIBE_EVERY (40 * GST_MSECOND)
-/* ns between two SHOWs. A shim that is stopped reads none of them, and the
- * socket has to hold 3 s worth until that is noticed. */
-#define SHOW_EVERY (2 * GST_MSECOND)
 
 /* ns of an outage in which the last picture is not repeated (repeat_at ()):
  * several attempts to connect. */
@@ -35,46 +25,6 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
 
 /* Of the functions below: there is nothing to report, go on. */
 #define NOTHING ((HelixFrameClientResult) -1)
-
-struct _HelixFrameClient {
-  gchar *path; /* as configured, or NULL */
-  gchar *name;
-  gboolean auto_reconnect;
-  guint64 reconnect_timeout; /* ns, 0 = none */
-  HelixFrameLink *link;
-  gint flushing; /* atomic */
-  gint poked;    /* atomic */
-  gint in_time;  /* atomic: us, for helix_frame_session_read () */
-
-  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
-  HelixFrameWish wish;
-  gboolean on_trial; /* the wish */
-  gboolean wish_changed;
-  guint shown;            /* resource, by SHOW; 0 = as wished */
-  struct helix_show show; /* to be sent; resource_id 0 = none */
-  guint64 show_ns;        /* when the last one was sent */
-  guint16 channel;        /* to send it on, 0 = not now */
-  guint epoch, scanouts;  /* of this connection */
-  gboolean paused;
-  gboolean left; /* BYE was sent on this connection, for a pause */
-  HelixFrameWish base, proven; /* what to fall back to: the last wish not on
-                                * trial, the last that was confirmed */
-  HelixFrameClientStats stats;
-  HelixSessionStats past; /* of the connections before this one */
-
-  /* the calling thread's */
-  HelixSocketSearch search;
-  HelixFrameSession *session; /* NULL between two attempts */
-  HelixFrameWish asked;       /* of the session */
-  guint64 subscribed_ns;      /* when it was asked last */
-  guint64 retry_ns;           /* when to connect again */
-  guint64 backoff_ns;
-  guint64 looked_ns; /* when next () was in its loop last */
-  guint64 woken_ns;  /* when a picture was asked for anew, 0 = it came */
-  guint64 outage_ns; /* since when there is nothing, 0 = all is well */
-  gboolean warned;   /* of this outage */
-  gboolean had_frames;
-};
 
 HelixFrameClient *
 helix_frame_client_new (
@@ -133,42 +83,6 @@ helix_frame_client_free (HelixFrameClient *client)
   g_free (client);
 }
 
-static gboolean
-same_target (const HelixFrameWish *a, const HelixFrameWish *b)
-{
-  return a->scanout == b->scanout && a->resource_id == b->resource_id;
-}
-
-static void
-set_target (HelixFrameWish *wish, const HelixFrameWish *target)
-{
-  wish->scanout = target->scanout;
-  wish->resource_id = target->resource_id;
-}
-
-void
-helix_frame_client_subscribe (
-    HelixFrameClient *client, const HelixFrameWish *wish, gboolean on_trial)
-{
-  pthread_mutex_lock (&client->lock);
-  if (!same_target (wish, &client->wish)) {
-    client->shown = client->show.resource_id = 0;
-    client->on_trial = on_trial;
-  }
-  client->wish = *wish;
-  client->wish_changed = TRUE;
-  pthread_mutex_unlock (&client->lock);
-  helix_frame_link_wakeup (client->link);
-}
-
-void
-helix_frame_client_get_wish (HelixFrameClient *client, HelixFrameWish *wish)
-{
-  pthread_mutex_lock (&client->lock);
-  *wish = client->wish;
-  pthread_mutex_unlock (&client->lock);
-}
-
 guint
 helix_frame_client_scanouts (HelixFrameClient *client)
 {
@@ -178,44 +92,6 @@ helix_frame_client_scanouts (HelixFrameClient *client)
   scanouts = client->scanouts;
   pthread_mutex_unlock (&client->lock);
   return scanouts;
-}
-
-/* Under the lock: sends what is to be shown, or returns when to try again. */
-static guint64
-send_show (HelixFrameClient *client)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  guint64 now = helix_now_ns ();
-
-  /* Behind a new subscription, and on its channel. */
-  if (client->show.resource_id == 0 || client->channel == 0
-      || client->wish_changed)
-    return HELIX_NONE64;
-  if (now < client->show_ns + SHOW_EVERY)
-    return client->show_ns + SHOW_EVERY;
-  helix_frame_link_send (client->link, client->epoch, message,
-      helix_pack_show (message, client->channel, &client->show));
-  client->show_ns = now;
-  client->show.resource_id = 0;
-  return HELIX_NONE64;
-}
-
-void
-helix_frame_client_show (
-    HelixFrameClient *client, guint resource_id, guint64 capture_ns)
-{
-  gboolean left;
-
-  pthread_mutex_lock (&client->lock);
-  if (resource_id == 0 && client->shown != 0)
-    client->wish_changed = TRUE;
-  client->show = (struct helix_show){resource_id, 0, capture_ns};
-  client->shown = resource_id;
-  send_show (client);
-  left = client->show.resource_id != 0 || client->wish_changed;
-  pthread_mutex_unlock (&client->lock);
-  if (left)
-    helix_frame_link_wakeup (client->link);
 }
 
 void
@@ -321,17 +197,6 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
   return HELIX_CLIENT_WARNING;
 }
 
-/* Under the lock: what to ask for. What a SHOW put there stays there. */
-static void
-take_wish (HelixFrameClient *client)
-{
-  client->asked = client->wish;
-  if (client->shown != 0)
-    client->asked.resource_id = client->shown;
-  client->wish_changed = FALSE;
-  client->subscribed_ns = helix_now_ns ();
-}
-
 static HelixFrameClientResult
 open_session (HelixFrameClient *client, GError **error)
 {
@@ -352,7 +217,7 @@ open_session (HelixFrameClient *client, GError **error)
   pthread_mutex_lock (&client->lock);
   if (!client->left)   /* else what was shown before the pause still is */
     client->shown = 0; /* by a SHOW that is yet to be sent */
-  take_wish (client);
+  helix_client_take_wish (client);
   if (!client->left)
     client->shown = client->show.resource_id;
   pthread_mutex_unlock (&client->lock);
@@ -368,84 +233,6 @@ open_session (HelixFrameClient *client, GError **error)
 out:
   g_free (path);
   return result;
-}
-
-/* Under the lock. */
-static void
-note_channel (HelixFrameClient *client)
-{
-  guint16 channel;
-  guint epoch;
-
-  if (!helix_frame_session_channel (client->session, &channel, &epoch))
-    return;
-  client->channel = channel;
-  client->epoch = epoch;
-}
-
-/* Lowers *due to when to call again. */
-static void
-apply_wish (HelixFrameClient *client, guint64 *due)
-{
-  HelixFrameWish before = client->asked;
-  guint64 next;
-
-  pthread_mutex_lock (&client->lock);
-  if (client->wish_changed) {
-    next = client->subscribed_ns + SUBSCRIBE_EVERY;
-    if (helix_now_ns () >= next) {
-      take_wish (client);
-      client->stats.switches += !same_target (&before, &client->asked);
-      helix_frame_session_subscribe (client->session, &client->asked);
-      note_channel (client);
-    } else {
-      *due = MIN (*due, next);
-    }
-  }
-  next = send_show (client);
-  *due = MIN (*due, next);
-  pthread_mutex_unlock (&client->lock);
-}
-
-/* What the session knows since it read. */
-static void
-note_session (HelixFrameClient *client)
-{
-  pthread_mutex_lock (&client->lock);
-  note_channel (client);
-  client->scanouts = helix_frame_session_scanouts (client->session);
-  if (helix_frame_session_confirmed (client->session) && !client->wish_changed
-      && client->shown == 0) {
-    client->proven = client->wish;
-    if (!client->on_trial)
-      client->base = client->wish;
-  }
-  pthread_mutex_unlock (&client->lock);
-}
-
-/* The shim refused what was asked for: is there something else to ask for? */
-static gboolean
-fall_back (HelixFrameClient *client)
-{
-  gboolean ok = TRUE;
-
-  pthread_mutex_lock (&client->lock);
-  if (client->wish_changed)
-    goto out; /* that */
-  if (client->shown != 0)
-    client->shown = client->show.resource_id = 0;
-  else if (!same_target (&client->wish, &client->proven))
-    set_target (&client->wish, &client->proven);
-  else if (!same_target (&client->wish, &client->base))
-    set_target (&client->wish, &client->base);
-  else
-    ok = FALSE;
-  /* Once each: neither is tried again before it is confirmed again. */
-  client->proven = client->base;
-  client->wish_changed = ok;
-out:
-  pthread_mutex_unlock (&client->lock);
-  return ok;
 }
 
 /* The shim said what there is to be seen, if anything. */
@@ -506,7 +293,8 @@ judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
       return HELIX_CLIENT_EOS;
     case HELIX_SESSION_LOST:
     case HELIX_SESSION_FAILED:
-      if (helix_frame_session_refused (client->session) && fall_back (client))
+      if (helix_frame_session_refused (client->session)
+          && helix_client_fall_back (client))
         return HELIX_CLIENT_REFUSED;
       if (result == HELIX_SESSION_LOST)
         return outage (client, FALSE, error);
@@ -528,11 +316,11 @@ use_session (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
   HelixSessionResult read;
   guint64 due = HELIX_NONE64;
 
-  apply_wish (client, deadline);
+  helix_client_apply_wish (client, deadline);
   read = helix_frame_session_read (client->session,
       (guint) g_atomic_int_get (&client->in_time) * GST_USECOND, frame, error);
   update_stats (client);
-  note_session (client);
+  helix_client_note_session (client);
   if (read != HELIX_SESSION_AGAIN)
     return judge (client, read, error);
   if (!helix_frame_session_tick (client->session, helix_now_ns (), &due, error))
