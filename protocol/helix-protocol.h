@@ -181,7 +181,8 @@ struct helix_status {
   uint64_t last_ns;       /* age of the newest frame or unit, or NONE64 */
   uint32_t clients;       /* CLIENT messages that follow */
   uint32_t width, height; /* pixels; stream: of the units; else 0 */
-  uint32_t reserved;      /* 0; receivers ignore it */
+  uint32_t encode_us;     /* stream: us that the newest unit of a new picture
+                           * was in the encoder, 0 = not known; else 0 */
 };
 
 /* One client of the server, the asker included. Followed by name_size bytes

@@ -548,8 +548,10 @@ check_pipeline (const HelixDoctor *self, const HelixHop *hop,
   helix_finding_because (f,
       "nobody but this program has subscribed to a scanout%s",
       idle ? ", though others are connected" : "");
-  helix_finding_remedy (
-      f, "Start one: gst-launch-1.0 helixqemusrc ! x264enc ! helixguestsink");
+  helix_finding_remedy (f,
+      "Start one: gst-launch-1.0 helixqemusrc ! x264enc tune=zerolatency ! "
+      "helixguestsink; or set it to PLAYING: one that is paused is not "
+      "connected");
 }
 
 static guint

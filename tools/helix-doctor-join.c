@@ -38,8 +38,9 @@ remedy_start (const HelixDoctor *self, HelixFinding *f)
 {
   if (self->side == HELIX_SIDE_HOST)
     helix_finding_remedy (f,
-        "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc ! "
-        "helixguestsink address=%s; or say --address if it serves elsewhere",
+        "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
+        "tune=zerolatency ! helixguestsink address=%s; or say --address if it "
+        "serves elsewhere",
         self->address);
   else
     helix_finding_remedy (f,

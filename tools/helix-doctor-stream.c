@@ -5,14 +5,14 @@
  */
 #include "helix-doctor.h"
 
+#include "helix-encoder-table.h"
 #include "helix-hop.h"
 #include "helix-platform.h"
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 
-/* A unit this young shows that they flow; helixqemusrc repeats a still
- * picture every 500 ms unless told otherwise. Older than that, a keyframe is
- * asked for, which a still screen answers, too. */
+/* A unit this young shows that they flow. Older than that, a keyframe is asked
+ * for, which a still screen answers, too. */
 #define FRESH_NS (700 * NS_PER_MS)
 /* For the answer to that, and between two looks at it. */
 #define KEYFRAME_NS (1500 * NS_PER_MS)
@@ -23,6 +23,9 @@
 #define TOLD_NS (3000 * NS_PER_MS)
 /* A stream that has so many units and no keyframe never makes one. */
 #define MANY_UNITS 30
+/* us: an encoder that is set up for low latency takes a tenth of it even where
+ * it is slow; x264enc's default look-ahead of 45 pictures is 750 ms. */
+#define HELD_US 200000
 
 /* Answers PINGs until `until`. FALSE: the connection is lost. */
 static gboolean
@@ -102,6 +105,32 @@ status_json (const HelixHopListing *listing, gdouble rate, HelixJson *json)
   helix_json_uint (json, "dropped", listing->status.dropped);
   helix_json_ms (json, "age_ms", listing->status.last_ns);
   helix_json_double (json, "rate", rate);
+  if (listing->status.encode_us != 0)
+    helix_json_ms (json, "encode_ms", listing->status.encode_us * 1000ull);
+}
+
+/* Pictures come out late, though all goes well. */
+static void
+judge_encoder (const HelixHopListing *listing, HelixReport *report)
+{
+  /* The text begins with the encoder's name. */
+  g_autofree gchar *name =
+      g_strndup (listing->text, strcspn (listing->text, ","));
+  const gchar *setting = helix_encoder_table_low_latency (name);
+  HelixFinding *f;
+
+  if (listing->status.encode_us < HELD_US)
+    return;
+  f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_NOTE,
+      "%s holds each picture back for %u ms", name,
+      listing->status.encode_us / 1000);
+  helix_finding_because (f,
+      "it looks ahead (helixqemusrc's stats say held-back), or this machine is "
+      "too slow for it");
+  if (setting != NULL)
+    helix_finding_remedy (f, "Set %s of %s", setting, name);
+  else
+    helix_finding_remedy (f, "Set %s up for low latency", name);
 }
 
 static void
@@ -179,6 +208,7 @@ check_units (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
         "%s: %.1f units a second", listing->text, rate);
   }
   status_json (listing, rate, f->facts);
+  judge_encoder (listing, report);
   return TRUE;
 
 failed:

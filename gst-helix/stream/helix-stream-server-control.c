@@ -149,6 +149,7 @@ say_status (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
       .clients = count_listed (self),
       .width = self->caps.width,
       .height = self->caps.height,
+      .encode_us = self->encode_us,
   };
   guint8 message[HELIX_MAX_MESSAGE];
 

@@ -162,6 +162,9 @@ count_unit (HelixStreamServer *self, const struct helix_unit *head, gsize size,
   self->last_unit = head->sent_ns;
   if (pushed_ns <= head->sent_ns)
     helix_histogram_add (&self->encode, head->sent_ns - pushed_ns);
+  if (pushed_ns <= head->sent_ns && head->capture_ns != HELIX_NONE64)
+    self->encode_us = (guint32) MIN (
+        (head->sent_ns - pushed_ns) / GST_USECOND, (guint64) G_MAXUINT32);
   if (head->capture_ns <= head->sent_ns)
     helix_histogram_add (&self->latency, head->sent_ns - head->capture_ns);
   if (head->flags & HELIX_UNIT_KEY) {

@@ -96,6 +96,7 @@ struct _HelixStreamServer {
   guint64 problem_at;
 
   guint64 started, last_unit; /* ns; last_unit 0: none yet */
+  guint32 encode_us; /* of the newest unit of a new picture, 0 = not known */
   guint64 units, bytes, keyframes, asked, joined, rejected, rejoined;
   guint64 gone_units, gone_bytes, gone_dropped; /* of sessions that went */
   /* raw picture out -> unit in; unit in -> last byte taken by a socket;

@@ -80,6 +80,10 @@ def valid():
     yield "status-longest", "480 bytes of text.", True, \
         texted(simple("STATUS", keyframes=3, width=1920, height=1080),
                b"s" * 480)
+    yield "status-encoder", "A helixguestsink's whose encoder looks ahead.", \
+        True, texted(simple("STATUS", keyframes=3, width=1920, height=1080,
+                            encode_us=760000),
+                     b"x264enc, H.264 high 1920x1080")
     yield "status-too-long", "Text beyond 480 bytes is ignored.", False, \
         texted(simple("STATUS"), b"s" * 500)
     yield "client-you", "The asker, a client of a shim.", True, \

@@ -28,7 +28,7 @@ FIELDS = {
     "ERROR": "code:4 refers:4",
     "LIST": "",
     "STATUS": "uptime_ns:8 frames:8 bytes:8 dropped:8 keyframes:8 last_ns:8 "
-              "clients:4 width:4 height:4 reserved:4",
+              "clients:4 width:4 height:4 encode_us:4",
     "CLIENT": "index:4 flags:4 pid:4 role:4 scanout:4 resource_id:4 "
               "connected_ns:8 frames:8 dropped:8 received:8 latency_ns:8 "
               "last_ns:8 name_size:2 reserved0:2 reserved1:4",

@@ -381,6 +381,58 @@ next_client (StreamPeer *peer, struct helix_client *client, gchar *name)
       client, name, peer->reader.payload, peer->reader.payload_size, &why));
 }
 
+/* A unit that was captured `captured` and pushed `pushed` before it is here. */
+static void
+push_aged (guint64 captured, guint64 pushed)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 10, NULL);
+  struct helix_unit head = {.flags = HELIX_UNIT_KEY,
+      .dts = HELIX_NONE64,
+      .duration = HELIX_NONE64,
+      .sent_ns = helix_now_ns ()};
+
+  head.capture_ns =
+      captured == HELIX_NONE64 ? captured : head.sent_ns - captured;
+  helix_stream_server_push (
+      served.server, buffer, &head, head.sent_ns - pushed);
+  gst_buffer_unref (buffer);
+}
+
+static guint32
+ask_encode_us (StreamPeer *asking)
+{
+  gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
+  struct helix_status status;
+  struct helix_client client;
+  const gchar *why;
+
+  peer_send (asking, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (asking), HELIX_STATUS);
+  fail_unless (helix_unpack_status (&status, text, asking->reader.payload,
+      asking->reader.payload_size, &why));
+  next_client (asking, &client, name);
+  return status.encode_us;
+}
+
+/* How long the encoder has a picture, which repetitions do not change. */
+GST_START_TEST (test_list_encode)
+{
+  StreamPeer asking;
+
+  served_start ();
+  served_set_caps ();
+  control (&asking);
+  fail_unless_equals_int (ask_encode_us (&asking), 0);
+  push_aged (900 * GST_MSECOND, 760 * GST_MSECOND);
+  fail_unless_equals_int (ask_encode_us (&asking), 760000);
+  push_aged (HELIX_NONE64, 800 * GST_MSECOND);
+  fail_unless_equals_int (ask_encode_us (&asking), 760000);
+  push_aged (20 * GST_MSECOND, 3 * GST_MSECOND);
+  fail_unless_equals_int (ask_encode_us (&asking), 3000);
+  peer_clear (&asking);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_list)
 {
   struct helix_stats stats = {
@@ -520,6 +572,7 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_control_needs_token);
   tcase_add_test (tc, test_change_of_role);
   tcase_add_test (tc, test_list);
+  tcase_add_test (tc, test_list_encode);
   tcase_add_test (tc, test_list_flood);
   tcase_add_test (tc, test_keyframe_kept);
   return s;

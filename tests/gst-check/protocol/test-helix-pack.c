@@ -118,6 +118,9 @@ GST_START_TEST (test_list)
   longest.height = 1080;
   expect_vector (
       "status-longest", helix_pack_status (packed, &longest, text), 0);
+  longest.encode_us = 760000;
+  expect_vector ("status-encoder",
+      helix_pack_status (packed, &longest, "x264enc, H.264 high 1920x1080"), 0);
   expect_vector (
       "client-you", helix_pack_client (packed, &you, "helixqemusrc 0.1.0"), 0);
   expect_vector ("client-longest", helix_pack_client (packed, &you, name), 0);

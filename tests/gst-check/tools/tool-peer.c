@@ -151,13 +151,18 @@ say_status (ToolPeer *self)
       .received = HELIX_NONE64,
       .latency_ns = HELIX_NONE64,
       .last_ns = HELIX_NONE64};
+  const gchar *text = "staged";
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (self->kind == PEER_STREAM_EMPTY) {
     status.frames = status.keyframes = 0;
     status.last_ns = HELIX_NONE64;
   }
-  if (!say (self, message, helix_pack_status (message, &status, "staged"))
+  if (self->kind == PEER_STREAM_HELD) {
+    status.encode_us = 760000;
+    text = "x264enc, H.264 high 1920x1080";
+  }
+  if (!say (self, message, helix_pack_status (message, &status, text))
       || !say (self, message, helix_pack_client (message, &client, "you")))
     return FALSE;
   client.index = 1;

@@ -28,6 +28,7 @@ typedef enum {
   PEER_SHIM_SWAPS,     /* a FRAME with a pixel, then a large one without */
   /* streams */
   PEER_STREAM_KEYLESS, /* 100 units so far, no keyframe */
+  PEER_STREAM_HELD,    /* all well, but an encoder that looks ahead */
   PEER_STREAM_STUCK,   /* the last of 100 units came 9 s ago */
   PEER_STREAM_EMPTY,   /* no unit ever */
   PEER_STREAM_LONELY,  /* all well, no guest */
