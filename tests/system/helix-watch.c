@@ -52,7 +52,7 @@ static const GOptionEntry entries[] = {
         "Compare each frame with the test picture, whose bars are not shifted",
         NULL},
     {"ppm", 0, 0, G_OPTION_ARG_FILENAME, &ppm,
-        "Keep the newest frame in FILE, as QEMU's screendump writes it", "FILE"},
+        "Keep the newest frame in FILE, as screendump of QEMU does", "FILE"},
     {"until", 0, 0, G_OPTION_ARG_STRING, &until,
         "End when a line begins with TEXT", "TEXT"},
     {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
@@ -301,8 +301,8 @@ write_ppm (const struct helix_frame *frame, const uint8_t *pixels)
     const uint8_t *pixel = pixels + (size_t) y * frame->stride;
 
     for (uint32_t x = 0; x < frame->width; x++, pixel += 4) {
-      const gchar rgb[] = {(gchar) pixel[2], (gchar) pixel[1],
-          (gchar) pixel[0]};
+      const gchar rgb[] = {
+          (gchar) pixel[2], (gchar) pixel[1], (gchar) pixel[0]};
 
       g_string_append_len (out, rgb, 3);
     }
