@@ -32,13 +32,33 @@ refuse (const char **why, const char *sentence)
 
 /* ---- the folder ---- */
 
+/* A process that gave up being root may have root's XDG_RUNTIME_DIR still, to
+ * which it has no access: then its user's own counts, where systemd has it. */
+static const char *
+runtime_folder (char own[HELIX_REGISTRY_PATH])
+{
+  const char *runtime = getenv ("XDG_RUNTIME_DIR");
+  struct stat st;
+
+  if (!runtime || runtime[0] != '/')
+    return NULL;
+  if (stat (runtime, &st) < 0 || st.st_uid == geteuid () || geteuid () == 0)
+    return runtime;
+  snprintf (own, HELIX_REGISTRY_PATH, "/run/user/%lu",
+      (unsigned long) geteuid ());
+  if (stat (own, &st) == 0 && st.st_uid == geteuid ())
+    return own;
+  return NULL;
+}
+
 static bool
 name_folder (char folder[HELIX_REGISTRY_PATH], const char **why)
 {
-  const char *runtime = getenv ("XDG_RUNTIME_DIR");
+  char own[HELIX_REGISTRY_PATH];
+  const char *runtime = runtime_folder (own);
   int size;
 
-  if (runtime && runtime[0] == '/')
+  if (runtime)
     size = snprintf (folder, HELIX_REGISTRY_PATH, "%s/gst-helix", runtime);
   else
     size = snprintf (folder, HELIX_REGISTRY_PATH, "/tmp/gst-helix-%lu",

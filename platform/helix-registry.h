@@ -3,8 +3,9 @@
  * Which shims run here: a folder of symbolic links, PID.vm, one for each, to
  * their sockets (a process's second one is PID-2.vm). A shim adds its own when
  * it listens; whoever looks for VMs reads the folder. It is
- * $XDG_RUNTIME_DIR/gst-helix, or, without that, /tmp/gst-helix-UID, which is
- * used only if it is ours and nobody else may write to it. Nothing depends on
+ * $XDG_RUNTIME_DIR/gst-helix; if that is set to another user's, the same in
+ * /run/user/UID; without either, /tmp/gst-helix-UID. The folder is used only
+ * if it is ours and nobody else may write to it. Nothing depends on
  * it: a shim that cannot register serves all the same.
  *
  * C99 and POSIX, no GLib: part of QEMU. Any thread.

@@ -37,14 +37,13 @@ helix_session_complain (struct helix_session *self, uint16_t channel,
 }
 
 void
-helix_session_bye (struct helix_session *self)
+helix_session_bye (struct helix_session *self, const char *why)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
 
   if (self->state == HELIX_SESSION_OPEN)
-    helix_session_send (self, message,
-        helix_pack_bye (
-            message, HELIX_BYE_CLOSING, "the server is closing down"));
+    helix_session_send (
+        self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
 }
 
 /* Channel 0: every scanout once, then each that changed. */

@@ -106,7 +106,7 @@ void helix_session_list (struct helix_session *session);
 
 /* helix-collect.c: what is due goes to the outbox. */
 void helix_session_collect (struct helix_session *session);
-void helix_session_bye (struct helix_session *session);
+void helix_session_bye (struct helix_session *session, const char *why);
 void helix_session_send (
     struct helix_session *session, const uint8_t *message, size_t size);
 /* An ERROR that ends nothing. `refers`: type at fault. */

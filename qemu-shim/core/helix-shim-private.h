@@ -58,6 +58,7 @@ struct helix_shim {
   uint32_t cursor_watchers; /* those with a cursor */
   bool wishes;              /* one of `wish` is to be obeyed */
   bool refusals;            /* one was refused, some time */
+  bool serve;               /* the socket is to be ours */
   struct helix_shim_stats stats;
 
   /* [io] */
@@ -65,6 +66,9 @@ struct helix_shim {
   GPtrArray *sessions;
   uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
   uint64_t accept_told_ns;         /* when that may be told again */
+  uint64_t listen_again_ns;        /* not before, while `serve` */
+  uint64_t listen_failed_ns;       /* since when; 0 = it does not */
+  bool listen_told;                /* that it fails */
   uint64_t next_session;           /* for log lines */
   uint64_t born_ns;                /* listening since */
   uint64_t last_frame_ns;          /* sent; 0 = none yet */

@@ -21,6 +21,10 @@
 #define ACCEPT_PAUSE_NS 200000000u
 /* How often that is worth a line. */
 #define ACCEPT_TELL_NS 60000000000u
+/* So long the QEMU that a VM comes from may keep the socket after the VM began
+ * to run here, before that is told as a failure. It hears a moment later than
+ * we do that the migration is complete. */
+#define HANDOVER_NS 2000000000u
 
 struct helix_shim *
 helix_shim_new (const struct helix_shim_config *config,
@@ -343,7 +347,10 @@ helix_shim_listen (struct helix_shim *shim, char **error)
   *error = NULL;
   if (!helix_unix_listener_open (
           &shim->listener, shim->path, &shim->config.access.socket, why)) {
+    int number = errno;
+
     *error = strdup (why);
+    errno = number;
     return false;
   }
   if (shim->listener.replaced)
@@ -351,10 +358,102 @@ helix_shim_listen (struct helix_shim *shim, char **error)
         "replaced the socket that a dead server had left at '%s'", shim->path);
   skip_own_proof (shim);
   watch_listener (shim, true);
-  shim->born_ns = helix_now_ns ();
+  if (!shim->born_ns)
+    shim->born_ns = helix_now_ns ();
   helix_shim_log (shim, HELIX_LOG_INFO, "listening on '%s'", shim->path);
   enter_registry (shim);
+  __atomic_store_n (&shim->serve, true, __ATOMIC_RELEASE);
   return true;
+}
+
+bool
+helix_shim_try (struct helix_shim *shim, bool taken_is_fine, char **error)
+{
+  struct helix_unix_listener listener;
+  char why[HELIX_UNIX_WHY];
+
+  *error = NULL;
+  if (helix_unix_listener_open (
+          &listener, shim->path, &shim->config.access.socket, why)) {
+    helix_unix_listener_close (&listener);
+    return true;
+  }
+  if (errno == EADDRINUSE && taken_is_fine)
+    return true;
+  *error = strdup (why);
+  return false;
+}
+
+void
+helix_shim_serve (struct helix_shim *shim, bool on)
+{
+  __atomic_store_n (&shim->serve, on, __ATOMIC_RELEASE);
+  shim->loop.wake_io (shim->loop_opaque);
+}
+
+/* Sends all clients away, and leaves the path to others. */
+static void
+leave (struct helix_shim *shim, const char *why)
+{
+  for (guint i = 0; i < shim->sessions->len; i++) {
+    struct helix_session *session = g_ptr_array_index (shim->sessions, i);
+
+    helix_session_bye (session, why);
+    helix_session_end (session, true);
+    session->dead = true;
+  }
+  sweep (shim);
+  bury_memory (shim);
+  if (shim->listener.fd >= 0 && shim->accept_again_ns == HELIX_NONE64)
+    watch_listener (shim, false);
+  shim->accept_again_ns = HELIX_NONE64;
+  helix_registry_remove (shim->entry);
+  helix_unix_listener_close (&shim->listener);
+}
+
+static void
+listen_again (struct helix_shim *shim, uint64_t now)
+{
+  char *error = NULL;
+
+  if (helix_shim_listen (shim, &error)) {
+    shim->listen_failed_ns = 0;
+    shim->listen_told = false;
+    helix_shim_log (
+        shim, HELIX_LOG_NOTICE, "'%s' is served from here now", shim->path);
+    return;
+  }
+  if (!shim->listen_failed_ns)
+    shim->listen_failed_ns = now;
+  shim->listen_again_ns = now + HELIX_LISTEN_AGAIN_NS;
+  if (!shim->listen_told
+      && (errno != EADDRINUSE || now >= shim->listen_failed_ns + HANDOVER_NS)) {
+    shim->listen_told = true;
+    helix_shim_log (shim, HELIX_LOG_ERROR,
+        "the VM runs, but its screen is NOT exported: %s. Trying again, until "
+        "it works",
+        error);
+  }
+  free (error);
+}
+
+/* Takes the socket, or lets it go, as helix_shim_serve () said. */
+static void
+keep_place (struct helix_shim *shim, uint64_t now)
+{
+  bool serve = __atomic_load_n (&shim->serve, __ATOMIC_ACQUIRE);
+
+  if (serve && shim->listener.fd < 0 && now >= shim->listen_again_ns) {
+    listen_again (shim, now);
+  } else if (!serve) {
+    shim->listen_again_ns = shim->listen_failed_ns = 0;
+    shim->listen_told = false;
+    if (shim->listener.fd < 0)
+      return;
+    leave (shim, "the VM runs elsewhere now");
+    helix_shim_log (shim, HELIX_LOG_NOTICE,
+        "'%s' is left to the process that the VM has migrated to", shim->path);
+  }
 }
 
 /* ---- the io thread's turn ---- */
@@ -364,6 +463,9 @@ helix_shim_schedule (struct helix_shim *shim)
 {
   uint64_t deadline = shim->accept_again_ns;
 
+  if (shim->listener.fd < 0
+      && __atomic_load_n (&shim->serve, __ATOMIC_ACQUIRE))
+    deadline = MIN (deadline, shim->listen_again_ns);
   for (guint i = 0; i < shim->sessions->len; i++)
     deadline = MIN (deadline,
         helix_session_deadline (g_ptr_array_index (shim->sessions, i)));
@@ -377,6 +479,7 @@ helix_shim_io_run (struct helix_shim *shim)
 
   if (shim->stopped)
     return;
+  keep_place (shim, now);
   if (now >= shim->accept_again_ns) {
     shim->accept_again_ns = HELIX_NONE64;
     watch_listener (shim, true);
@@ -394,20 +497,8 @@ helix_shim_io_stop (struct helix_shim *shim)
   if (shim->stopped)
     return;
   shim->stopped = true;
-  for (guint i = 0; i < shim->sessions->len; i++) {
-    struct helix_session *session = g_ptr_array_index (shim->sessions, i);
-
-    helix_session_bye (session);
-    helix_session_end (session, true);
-    session->dead = true;
-  }
-  sweep (shim);
-  bury_memory (shim);
+  leave (shim, "the server is closing down");
   shim->loop.io_timer (shim->loop_opaque, HELIX_NONE64);
-  if (shim->listener.fd >= 0 && shim->accept_again_ns == HELIX_NONE64)
-    watch_listener (shim, false);
-  helix_registry_remove (shim->entry);
-  helix_unix_listener_close (&shim->listener);
 }
 
 /* ---- any thread ---- */

@@ -41,7 +41,12 @@ struct helix_surface {
   bool y_inverted;        /* read () delivers the bottom row first */
 };
 
-enum helix_log_level { HELIX_LOG_ERROR, HELIX_LOG_WARN, HELIX_LOG_INFO };
+enum helix_log_level {
+  HELIX_LOG_ERROR,
+  HELIX_LOG_WARN,
+  HELIX_LOG_NOTICE, /* no fault, but the operator shall know */
+  HELIX_LOG_INFO,
+};
 
 /* The screen's side. `opaque` as given to helix_shim_new. */
 struct helix_display_ops {
@@ -142,8 +147,20 @@ struct helix_shim *helix_shim_new (const struct helix_shim_config *config,
 /* Before the io thread runs, or on it. Takes the lock file `path`.lock,
  * proves that nobody listens on `path`, removes what a dead server left
  * there, binds, listens, and connects to itself once as proof.
- * false: *error = which step, which path, why, what to do (free with free). */
+ * false: *error = which step, which path, why, what to do (free with free),
+ * errno = of what kind (helix-unix-listener.h). */
 bool helix_shim_listen (struct helix_shim *shim, char **error);
+/* Likewise, and gives all of it back: whether listen would succeed now. With
+ * `taken_is_fine` another server at the path is no failure: it will have gone
+ * by the time that counts. */
+bool helix_shim_try (struct helix_shim *shim, bool taken_is_fine, char **error);
+/* Any thread. Whether the VM that this shim serves runs here, not in another
+ * process that it migrated to or has yet to come from. If not, clients are
+ * sent away and the path is left to others; if so, the io thread listens,
+ * trying again for as long as that fails (every HELIX_LISTEN_AGAIN_NS), and
+ * tells it. */
+void helix_shim_serve (struct helix_shim *shim, bool on);
+#define HELIX_LISTEN_AGAIN_NS 200000000u /* ns */
 
 /* Io thread: timers and wake-ups end here. */
 void helix_shim_io_run (struct helix_shim *shim);

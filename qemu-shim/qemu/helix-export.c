@@ -14,6 +14,7 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object.h"
 #include "helix-glue.h"
@@ -51,6 +52,7 @@ struct HelixExport {
     HelixReadback readback;
     HelixLoop *loop;
     struct helix_shim *shim;
+    QEMUBH *first_turn; /* of the main loop, for QEMU as root */
     Notifier machine_done;
     Notifier exit;
 };
@@ -110,19 +112,6 @@ static const struct helix_display_ops helix_export_display_ops = {
 
 /* ---- start and stop ---- */
 
-typedef struct HelixListen {
-    struct helix_shim *shim;
-    char *error;
-    bool ok;
-} HelixListen;
-
-static void helix_export_listen(void *opaque)
-{
-    HelixListen *listen = opaque;
-
-    listen->ok = helix_shim_listen(listen->shim, &listen->error);
-}
-
 static void helix_export_io_stop(void *opaque)
 {
     helix_shim_io_stop(opaque);
@@ -132,6 +121,11 @@ static void helix_export_stop(HelixExport *s)
 {
     trace_helix_export_stop();
     helix_hook_remove();
+    helix_serve_end();
+    if (s->first_turn) {
+        qemu_bh_delete(s->first_turn);
+        s->first_turn = NULL;
+    }
     if (s->shim) {
         helix_loop_call(s->loop, helix_export_io_stop, s->shim, -1);
     }
@@ -165,6 +159,69 @@ static char *helix_export_name(void)
     return g_strconcat(before, " (", name, ")", after, NULL);
 }
 
+/* True: on-error=warn took the error, the VM goes on without us. */
+static bool helix_export_forgive(HelixExport *s, Error *err)
+{
+    if (!s->warn_only) {
+        error_append_hint(&err, "With on-error=warn the VM starts without "
+                                "screen export.\n");
+        return false;
+    }
+    warn_report_err(err);
+    warn_report("helix-export: the VM runs WITHOUT screen export "
+                "(on-error=warn)");
+    return true;
+}
+
+/* Ends QEMU, unless the VM may go on without us. */
+static void helix_export_failed(HelixExport *s, Error *err)
+{
+    if (!helix_export_forgive(s, err)) {
+        error_report_err(err);
+        exit(1);
+    }
+}
+
+/* From here on clients are served, or as soon as the VM is here. */
+static bool helix_export_begin(HelixExport *s, Error **errp)
+{
+    VirtIOGPU *gpu = s->readback.gpu;
+
+    if (!helix_serve_begin(s->loop, s->shim, errp)) {
+        return false;
+    }
+    /* Once, so that a log tells that the shim is in this QEMU. */
+    info_report("helix-export " HELIX_PACKAGE_VERSION ": %s serves %" PRIu32
+                " scanout(s) of %s%s",
+                s->path,
+                MIN(gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS),
+                object_get_typename(OBJECT(gpu)),
+                runstate_check(RUN_STATE_INMIGRATE)
+                    ? " when the VM runs here, after the incoming migration"
+                    : "");
+    return true;
+}
+
+/* What user QEMU is now, it stays. */
+static void helix_export_first_turn(void *opaque)
+{
+    HelixExport *s = opaque;
+    Error *err = NULL;
+
+    loc_push_restore(&s->location);
+    if (!helix_export_begin(s, &err)) {
+        if (geteuid() != 0) {
+            error_append_hint(&err,
+                              "QEMU has become user %lu (-run-with user=), "
+                              "whom the folder of the socket does not let in.\n",
+                              (unsigned long)geteuid());
+        }
+        helix_export_stop(s);
+        helix_export_failed(s, err);
+    }
+    loc_pop(&s->location);
+}
+
 static bool helix_export_start(HelixExport *s, Error **errp)
 {
     g_autofree char *name = helix_export_name();
@@ -178,8 +235,8 @@ static bool helix_export_start(HelixExport *s, Error **errp)
         .max_height = s->max_height,
         .access = s->access,
     };
-    HelixListen listen = {};
     VirtIOGPU *gpu = helix_hook_find_gpu(s->gpu, errp);
+    bool good;
 
     if (!gpu) {
         return false;
@@ -201,36 +258,25 @@ static bool helix_export_start(HelixExport *s, Error **errp)
     s->shim = helix_shim_new(&config, &helix_export_display_ops, s,
                              &helix_loop_ops, s->loop);
     helix_loop_set_shim(s->loop, s->shim);
-    listen.shim = s->shim;
-    helix_loop_call(s->loop, helix_export_listen, &listen, -1);
-    if (!listen.ok) {
-        error_setg(errp, "%s", listen.error);
-        free(listen.error);
-        helix_export_stop(s);
-        return false;
-    }
     helix_hook_install(&s->readback, s->shim, s->loop);
     trace_helix_export_listen(s->path, object_get_typename(OBJECT(gpu)),
                               config.scanouts);
-    /* Once, so that a log tells that the shim is in this QEMU. */
-    info_report("helix-export " HELIX_PACKAGE_VERSION ": %s serves %" PRIu32
-                " scanout(s) of %s",
-                s->path, config.scanouts, object_get_typename(OBJECT(gpu)));
-    return true;
-}
-
-/* True: on-error=warn took the error, the VM goes on without us. */
-static bool helix_export_forgive(HelixExport *s, Error *err)
-{
-    if (!s->warn_only) {
-        error_append_hint(&err, "With on-error=warn the VM starts without "
-                                "screen export.\n");
-        return false;
+    if (geteuid() != 0) {
+        good = helix_export_begin(s, errp);
+    } else {
+        /*
+         * -run-with user= (-runas) comes into force after this, and the
+         * socket, its lock and all else have to belong to that user.
+         */
+        good = helix_serve_check(s->shim, errp);
+        s->first_turn = aio_bh_new(iohandler_get_aio_context(),
+                                   helix_export_first_turn, s);
+        qemu_bh_schedule(s->first_turn);
     }
-    warn_report_err(err);
-    warn_report("helix-export: the VM runs WITHOUT screen export "
-                "(on-error=warn)");
-    return true;
+    if (!good) {
+        helix_export_stop(s);
+    }
+    return good;
 }
 
 static void helix_export_machine_done(Notifier *notifier, void *data)
@@ -239,9 +285,8 @@ static void helix_export_machine_done(Notifier *notifier, void *data)
     Error *err = NULL;
 
     loc_push_restore(&s->location);
-    if (!helix_export_start(s, &err) && !helix_export_forgive(s, err)) {
-        error_report_err(err);
-        exit(1);
+    if (!helix_export_start(s, &err)) {
+        helix_export_failed(s, err);
     }
     loc_pop(&s->location);
 }

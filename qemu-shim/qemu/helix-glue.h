@@ -3,8 +3,9 @@
  * What the glue's files owe one another. helix-export.c is the device and
  * owns the rest; helix-loop.c gives the core its two loops; helix-hook.c
  * listens to virtio-gpu's commands, helix-hook-cursor.c to its cursor queue;
- * helix-plug.c plugs monitors; helix-readback.c finds and copies pixels,
- * helix-pages.c from guest memory, helix-virgl.c from textures.
+ * helix-plug.c plugs monitors; helix-serve.c says when the socket is served;
+ * helix-readback.c finds and copies pixels, helix-pages.c from guest memory,
+ * helix-virgl.c from textures.
  *
  * "BQL" below means: with the big lock held, on any thread. "Main loop" means:
  * with the BQL held, on the thread whose GL contexts are QEMU's displays'.
@@ -177,6 +178,22 @@ void helix_hook_cursor_changed(void);
 void helix_hook_cursor_catch_up(void);
 /* Device reset: no scanout has a cursor. */
 void helix_hook_cursor_reset(void);
+
+/* ---- helix-serve.c ---- */
+
+/*
+ * Whether the socket could be had; nothing is left behind. Not that it is
+ * served already, if a migration comes in.
+ */
+bool helix_serve_check(struct helix_shim *shim, Error **errp);
+/*
+ * From here on the socket is served while the VM runs in this process. Fails
+ * only where the VM does not come from another one. One at a time.
+ */
+bool helix_serve_begin(HelixLoop *loop, struct helix_shim *shim,
+                       Error **errp);
+/* The VM's comings and goings are not heeded any more. */
+void helix_serve_end(void);
 
 /* ---- helix-plug.c ---- */
 

@@ -161,6 +161,9 @@ static void helix_log_line(enum helix_log_level level, const char *text)
     case HELIX_LOG_WARN:
         warn_report("helix-export: %s", text);
         break;
+    case HELIX_LOG_NOTICE:
+        info_report("helix-export: %s", text);
+        break;
     case HELIX_LOG_INFO:
         /* QEMU is silent when all is well: the trace event has it. */
         break;

@@ -322,6 +322,34 @@ expect_refused (const char *sentence)
   g_free (scan (0));
 }
 
+/* As QEMU with -run-with user=: the variable is still root's. */
+GST_START_TEST (test_other_users_folder)
+{
+  int status = -1;
+  pid_t pid;
+
+  if (geteuid () != 0) {
+    g_print ("not root: no other user can be had\n");
+    return;
+  }
+  pid = fork ();
+  fail_unless (pid >= 0);
+  if (pid == 0) {
+    char folder[HELIX_REGISTRY_PATH] = "";
+    const char *why;
+
+    if (setuid (65534) != 0)
+      _exit (2);
+    helix_registry_folder (folder, false, &why);
+    _exit (strcmp (folder, "/tmp/gst-helix-65534") != 0
+        && strcmp (folder, "/run/user/65534/gst-helix") != 0);
+  }
+  fail_unless (waitpid (pid, &status, 0) == pid);
+  fail_unless_equals_int (status, 0);
+}
+
+GST_END_TEST;
+
 /* Not ours alone, or no folder: not used, neither to write nor to read. */
 GST_START_TEST (test_untrusted)
 {
@@ -415,6 +443,7 @@ helix_registry_suite (void)
   tcase_add_test (tc, test_number_again);
   tcase_add_test (tc, test_strangers);
   tcase_add_test (tc, test_relative_path);
+  tcase_add_test (tc, test_other_users_folder);
   tcase_add_test (tc, test_untrusted);
   tcase_add_test (tc, test_no_runtime_folder);
   return suite;

@@ -268,6 +268,12 @@ test_shim_start (struct test_shim *test)
   char *error = NULL;
 
   fail_unless (helix_shim_listen (test->shim, &error), "%s", error);
+  test_shim_start_io (test);
+}
+
+void
+test_shim_start_io (struct test_shim *test)
+{
   fail_unless (pthread_create (&test->io_thread, NULL, io_main, test) == 0);
   test->running = true;
 }
@@ -413,6 +419,26 @@ test_logged (struct test_shim *test, const char *text)
 
   g_free (log);
   return found;
+}
+
+guint
+test_log_count (struct test_shim *test, const char *text)
+{
+  char *log = test_log (test);
+  guint count = 0;
+
+  for (const char *at = log; (at = strstr (at, text)); at += strlen (text))
+    count++;
+  g_free (log);
+  return count;
+}
+
+void
+test_log_clear (struct test_shim *test)
+{
+  pthread_mutex_lock (&test->log_lock);
+  g_string_truncate (test->log, 0);
+  pthread_mutex_unlock (&test->log_lock);
 }
 
 struct log_wait {

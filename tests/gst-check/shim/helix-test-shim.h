@@ -60,6 +60,8 @@ struct test_shim *test_shim_make_fixed (const char *path);
 /* Listens in a directory of its own, and starts the io thread. */
 struct test_shim *test_shim_new (const struct helix_shim_config *config);
 void test_shim_start (struct test_shim *test);
+/* The io thread alone: it listens when helix_shim_serve says so. */
+void test_shim_start_io (struct test_shim *test);
 /* Ends the io thread with helix_shim_io_stop. */
 void test_shim_stop (struct test_shim *test);
 void test_shim_free (struct test_shim *test);
@@ -84,8 +86,11 @@ void test_until (struct test_shim *test, bool (*done) (void *opaque),
 /* Waits until a line with `text` has been logged. */
 void test_until_logged (struct test_shim *test, const char *text);
 bool test_logged (struct test_shim *test, const char *text);
+/* How often it has been logged. */
+guint test_log_count (struct test_shim *test, const char *text);
 /* What has been logged so far; free with g_free. */
 char *test_log (struct test_shim *test);
+void test_log_clear (struct test_shim *test);
 
 struct helix_shim_stats test_stats (struct test_shim *test);
 

@@ -447,18 +447,6 @@ GST_START_TEST (test_impossible_surfaces)
 
 GST_END_TEST;
 
-static guint
-lines_with (struct test_shim *test, const char *text)
-{
-  char *log = test_log (test);
-  char **parts = g_strsplit (log, text, -1);
-  guint lines = g_strv_length (parts) - 1;
-
-  g_strfreev (parts);
-  g_free (log);
-  return lines;
-}
-
 /* The guest chooses the size, and memory is given to each client for it: to
  * what is larger than max-size none is, and who asks is told why, be it by
  * scanout, by resource or by SHOW. The log has it once. */
@@ -498,7 +486,7 @@ GST_START_TEST (test_max_size)
     test_show (test, 0, 1);
     take_frame (client, 1, 1);
   }
-  fail_unless_equals_int (lines_with (test, "51x100"), 1);
+  fail_unless_equals_int (test_log_count (test, "51x100"), 1);
   test_client_subscribe (client, 2, HELIX_NONE32, 2);
   test_client_expect_error (client, 2, HELIX_ERROR_NO_RESOURCE, "max-size");
   test_client_show (client, 1, 2, HELIX_NONE64);
