@@ -69,10 +69,14 @@ ssize_t helix_recv (int fd, void *buf, size_t len, int *got);
 size_t helix_send_queue (int fd);
 
 /* A new shared memory object of `size` bytes, mapped read-write at *map.
- * *client_fd is what to hand to a client: read-only there. Backed at once
- * (fallocate): no SIGBUS later when /dev/shm is full. *sealed tells whether
- * it can no longer shrink. */
+ * *client_fd is what to hand to a client: read-only there. *sealed tells
+ * whether it can no longer shrink. */
 int helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed);
+/* Gives the first `size` bytes at `map` their pages, in such a memory or in
+ * one of malloc's: when there are none left that is an error here, and no
+ * SIGBUS at the first write; nor does a write wait for them. It takes about a
+ * millisecond for 2 MiB. Zeroes one byte a page at most. */
+int helix_shm_populate (void *map, size_t size);
 /* Maps what a peer sent, read-only, after checking that it is memory of at
  * least `size` bytes; with `sealed`, that F_SEAL_SHRINK is set. EPROTO when
  * it is not; *why then says what is wrong. */

@@ -5,7 +5,7 @@
  * helix-platform.h.
  */
 #if !defined(_GNU_SOURCE) && defined(__linux__)
-#define _GNU_SOURCE 1 /* memfd_create, F_ADD_SEALS, MAP_POPULATE */
+#define _GNU_SOURCE 1 /* memfd_create, F_ADD_SEALS, MADV_POPULATE_WRITE */
 #endif
 
 #include "helix-platform.h"
@@ -29,6 +29,9 @@
 #endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
 #endif
 #endif
 
@@ -78,12 +81,26 @@ allocate (int fd, size_t size)
 static void *
 map_writable (int fd, size_t size)
 {
-  const int flags = MAP_SHARED | MAP_POPULATE;
-  void *map = mmap (NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+  void *map = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
   if (map == MAP_FAILED)
     return NULL;
   return map;
+}
+
+int
+helix_shm_populate (void *map, size_t size)
+{
+#ifdef __linux__
+  if (madvise (map, size, MADV_POPULATE_WRITE) == 0)
+    return 0;
+  if (errno != EINVAL)
+    return -1;
+#endif
+  /* The blocks are there already (allocate ()). */
+  for (size_t at = 0; at < size; at += 4096)
+    ((volatile unsigned char *) map)[at] = 0;
+  return 0;
 }
 
 #ifdef __linux__
@@ -103,7 +120,11 @@ create_sealed (size_t size, int *client_fd)
     fd = memfd_create ("helix-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0)
     return NULL;
-  if (allocate (fd, size) < 0 || !(map = map_writable (fd, size)))
+  if (ftruncate (fd, (off_t) size) < 0 || !(map = map_writable (fd, size)))
+    goto fail;
+  /* Where pages cannot be asked for a part at a time, all of them now. */
+  if (madvise (map, 1, MADV_POPULATE_WRITE) < 0 && errno == EINVAL
+      && allocate (fd, size) < 0)
     goto fail;
   if (fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
     goto fail;

@@ -79,33 +79,37 @@ collect_scanouts (struct helix_session *self)
   self->seen_any = true;
 }
 
+/* Bytes of its slots, those that are on their way included. */
 static uint64_t
 pool_bytes (const struct helix_session *self, uint32_t except)
 {
   uint64_t bytes = 0;
 
-  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++)
-    if (i != except && self->channel[i] && self->channel[i]->memory)
-      bytes += self->channel[i]->memory->total_size;
+  for (uint32_t i = 0; i < HELIX_MAX_CHANNELS; i++) {
+    const struct helix_subscription *sub = self->channel[i];
+
+    if (i == except || !sub)
+      continue;
+    bytes += sub->memory ? sub->memory->total_size : 0;
+    bytes += sub->coming ? sub->coming->total_size : 0;
+  }
   return bytes;
 }
 
-/* Memory to share, or, where none can be had, to send from. */
-static struct helix_memory *
-new_memory (
-    struct helix_session *self, struct helix_subscription *sub, uint64_t wanted)
+/* Of all other sessions, however many there may be. */
+static uint64_t
+others_bytes (const struct helix_session *self)
 {
-  uint32_t id = self->last_pool + 1;
-  struct helix_memory *memory =
-      helix_memory_new (id, sub->slots, wanted, sub->shared);
+  const GPtrArray *all = self->shim->sessions;
+  uint64_t bytes = 0;
 
-  if (memory || !sub->shared)
-    return memory;
-  helix_shim_log (self->shim, HELIX_LOG_WARN,
-      "no shared memory for client %" G_GUINT64_FORMAT
-      " (%s): pixels are sent, which costs a copy more",
-      self->number, strerror (errno));
-  return helix_memory_new (id, sub->slots, wanted, false);
+  for (guint i = 0; i < all->len; i++) {
+    const struct helix_session *other = g_ptr_array_index (all, i);
+
+    if (other != self)
+      bytes += pool_bytes (other, HELIX_NONE32) + other->left_bytes;
+  }
+  return bytes;
 }
 
 /* A client that subscribes, or whose guest changes modes, and that does not
@@ -118,42 +122,79 @@ must_read_first (const struct helix_session *self, uint64_t bytes)
           || bytes + self->left_bytes > HELIX_MAX_POOL_BYTES);
 }
 
-/* false: not now. It is asked again whenever something comes from the client,
- * which PING sees to. */
-static bool
-provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
+/* Memory to share, or, where none can be had, to send from. */
+static void
+reserve (
+    struct helix_session *self, struct helix_subscription *sub, uint64_t wanted)
 {
-  struct helix_subscription *sub = self->channel[index];
-  uint64_t bytes = pool_bytes (self, index) + wanted * sub->slots;
+  sub->coming = helix_memory_new (sub->slots, wanted, sub->shared);
+  if (sub->coming || !sub->shared)
+    return;
+  helix_shim_log (self->shim, HELIX_LOG_WARN,
+      "no shared memory for client %" G_GUINT64_FORMAT
+      " (%s): pixels are sent, which costs a copy more",
+      self->number, strerror (errno));
+  sub->coming = helix_memory_new (sub->slots, wanted, false);
+}
+
+static void
+announce_pool (struct helix_session *self, struct helix_subscription *sub)
+{
+  struct helix_memory *memory = sub->coming;
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_pool pool = {0};
-  struct helix_memory *memory = NULL;
 
-  if (bytes > HELIX_MAX_POOL_BYTES)
-    errno = EDQUOT;
-  else if (must_read_first (self, bytes))
-    return false;
-  else
-    memory = new_memory (self, sub, wanted);
-  if (!memory) {
-    helix_session_complain (self, sub->channel, HELIX_ERROR_NO_MEMORY,
-        HELIX_SUBSCRIBE,
-        "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
-        "until the mode changes",
-        sub->slots, wanted, strerror (errno));
-    helix_subscription_attach (sub, NULL);
-    return true;
-  }
+  sub->coming = NULL;
+  memory->id = ++self->last_pool;
   pool.pool_id = memory->id;
   pool.kind = memory->kind;
   pool.slots = memory->slots;
   pool.slot_size = memory->slot_size;
   pool.total_size = memory->total_size;
-  self->last_pool = memory->id;
   helix_outbox_push_pool (&self->outbox, message,
       helix_pack_pool (message, sub->channel, &pool), memory);
   helix_session_leave_pool (self, sub);
   helix_subscription_attach (sub, memory);
+}
+
+/* false: not now. It is asked again at the session's next run, and whenever
+ * something comes from the client, which PING sees to. */
+static bool
+provide_memory (struct helix_session *self, uint32_t index, uint64_t wanted)
+{
+  struct helix_subscription *sub = self->channel[index];
+  uint64_t bytes = pool_bytes (self, index) + wanted * sub->slots;
+  enum helix_fill fill = HELIX_FILL_FAILED;
+
+  /* The guest changed modes meanwhile. */
+  if (sub->coming && sub->coming->slot_size < wanted)
+    helix_session_forget_coming (sub);
+  if (!sub->coming) {
+    if (bytes > HELIX_MAX_POOL_BYTES
+        || bytes + others_bytes (self) > self->shim->config.max_memory)
+      errno = EDQUOT;
+    else if (must_read_first (self, bytes))
+      return false;
+    else
+      reserve (self, sub, wanted);
+  }
+  if (sub->coming)
+    fill = helix_memory_fill (sub->coming, &self->fill_budget);
+  if (fill == HELIX_FILL_DONE) {
+    announce_pool (self, sub);
+    return true;
+  }
+  if (fill == HELIX_FILL_MORE) {
+    self->shim->loop.wake_io (self->shim->loop_opaque);
+    return false;
+  }
+  helix_session_complain (self, sub->channel, HELIX_ERROR_NO_MEMORY,
+      HELIX_SUBSCRIBE,
+      "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
+      "until the mode changes",
+      sub->slots, wanted, strerror (errno));
+  helix_session_forget_coming (sub);
+  helix_subscription_attach (sub, NULL);
   return true;
 }
 

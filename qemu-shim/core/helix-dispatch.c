@@ -38,10 +38,19 @@ helix_session_leave_pool (
 }
 
 void
+helix_session_forget_coming (struct helix_subscription *sub)
+{
+  if (sub->coming && helix_memory_unref (sub->coming))
+    helix_memory_free (sub->coming);
+  sub->coming = NULL;
+}
+
+void
 helix_session_close_channel (
     struct helix_session *self, struct helix_subscription **place)
 {
   helix_session_leave_pool (self, *place);
+  helix_session_forget_coming (*place);
   self->dropped += helix_subscription_dropped (*place);
   helix_subscription_close (*place);
   *place = NULL;

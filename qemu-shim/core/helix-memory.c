@@ -9,24 +9,14 @@
 
 #include "helix-platform.h"
 
-/* fallocate gives the pages, but the first write to each still faults: 5 ms
- * for 1080p that the display thread must not spend. */
-static void
-touch (uint8_t *map, uint64_t size)
-{
-  for (uint64_t at = 0; at < size; at += HELIX_PAGE)
-    *(volatile uint8_t *) (map + at) = 0;
-}
-
 struct helix_memory *
-helix_memory_new (uint32_t id, uint32_t slots, uint64_t slot_size, bool shared)
+helix_memory_new (uint32_t slots, uint64_t slot_size, bool shared)
 {
   struct helix_memory *memory = g_new0 (struct helix_memory, 1);
   void *map = NULL;
   bool sealed = false;
 
   memory->refs = 1;
-  memory->id = id;
   memory->slots = slots;
   memory->slot_size = (slot_size + HELIX_PAGE - 1) / HELIX_PAGE * HELIX_PAGE;
   memory->total_size = memory->slot_size * slots;
@@ -49,7 +39,6 @@ helix_memory_new (uint32_t id, uint32_t slots, uint64_t slot_size, bool shared)
     memory->kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   }
   memory->map = map;
-  touch (memory->map, memory->total_size);
   for (uint32_t i = 0; i < slots; i++)
     helix_region_init (&memory->slot[i].lacks);
   return memory;
@@ -57,6 +46,19 @@ helix_memory_new (uint32_t id, uint32_t slots, uint64_t slot_size, bool shared)
 failed:
   g_free (memory);
   return NULL;
+}
+
+enum helix_fill
+helix_memory_fill (struct helix_memory *memory, uint64_t *budget)
+{
+  uint64_t left = memory->total_size - memory->filled;
+  size_t part = (size_t) MIN (left, *budget);
+
+  if (part > 0 && helix_shm_populate (memory->map + memory->filled, part) < 0)
+    return HELIX_FILL_FAILED;
+  *budget -= part;
+  memory->filled += part;
+  return part == left ? HELIX_FILL_DONE : HELIX_FILL_MORE;
 }
 
 struct helix_memory *

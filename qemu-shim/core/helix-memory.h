@@ -40,6 +40,7 @@ struct helix_memory {
   uint32_t kind;
   uint32_t slots;
   uint64_t slot_size, total_size; /* bytes */
+  uint64_t filled;                /* bytes that have their pages; io thread */
   uint8_t *map;
   int client_fd; /* io thread; -1 once sent, or INLINE */
   uint64_t mode; /* display thread: the mode that `lacks` speaks about */
@@ -47,10 +48,22 @@ struct helix_memory {
   struct helix_slot slot[HELIX_MAX_SLOTS];
 };
 
-/* Allocates and touches every page, so that the display thread never faults
- * one in. Takes milliseconds. NULL with errno set. */
+/* Pages that a session's new memory gets at a time, before the io thread
+ * serves the others: half a millisecond or so. */
+#define HELIX_FILL_AT_ONCE (1u << 20) /* bytes */
+
+/* Reserves it, without pages. NULL with errno set. */
 struct helix_memory *helix_memory_new (
-    uint32_t id, uint32_t slots, uint64_t slot_size, bool shared);
+    uint32_t slots, uint64_t slot_size, bool shared);
+enum helix_fill {
+  HELIX_FILL_DONE,
+  HELIX_FILL_MORE,   /* call again */
+  HELIX_FILL_FAILED, /* errno; free it */
+};
+/* Gives it pages, `*budget` bytes at most, which it takes off there: so that
+ * the display thread never has to wait for one. */
+enum helix_fill helix_memory_fill (
+    struct helix_memory *memory, uint64_t *budget);
 struct helix_memory *helix_memory_ref (struct helix_memory *memory);
 /* True when that was the last one: the caller frees, where time allows. */
 bool helix_memory_unref (struct helix_memory *memory);

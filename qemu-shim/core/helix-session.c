@@ -279,6 +279,7 @@ helix_session_run (struct helix_session *self, uint64_t now)
 {
   if (self->dead)
     return;
+  self->fill_budget = HELIX_FILL_AT_ONCE;
   note_read (self);
   keep_deadlines (self, now);
   if (self->state == HELIX_SESSION_OPEN && !self->dead)

@@ -58,6 +58,7 @@ struct helix_session {
   bool seen_any;
   struct helix_subscription *channel[HELIX_MAX_CHANNELS];
   uint32_t last_pool;
+  uint64_t fill_budget; /* bytes, until its next run */
   /* Pools that no subscription has any more, but whose POOL the client may
    * still have to read: so long, the descriptor in it keeps the memory. */
   uint32_t left_pools;
@@ -100,6 +101,9 @@ void helix_session_close_channels (struct helix_session *session);
 /* The subscription's memory, if it has any, is about to go. */
 void helix_session_leave_pool (struct helix_session *session,
     const struct helix_subscription *subscription);
+
+/* Memory that gets its pages for it is not wanted any more. */
+void helix_session_forget_coming (struct helix_subscription *subscription);
 
 /* helix-roster.c: answers LIST. */
 void helix_session_list (struct helix_session *session);

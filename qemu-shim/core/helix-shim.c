@@ -45,6 +45,8 @@ helix_shim_new (const struct helix_shim_config *config,
     shim->config.max_width = HELIX_DEFAULT_MAX_WIDTH;
     shim->config.max_height = HELIX_DEFAULT_MAX_HEIGHT;
   }
+  if (!config->max_memory)
+    shim->config.max_memory = HELIX_DEFAULT_MAX_MEMORY;
   shim->too_large = g_strdup_printf (
       "the picture is larger than may be exported (max-size=%ux%u)",
       shim->config.max_width, shim->config.max_height);

@@ -113,11 +113,15 @@ struct helix_shim_config {
    * HELIX_DEFAULT_MAX_WIDTH x HELIX_DEFAULT_MAX_HEIGHT. */
   uint32_t max_width, max_height;
   struct helix_access access;
+  uint64_t max_memory; /* bytes of all slots; 0 = HELIX_DEFAULT_MAX_MEMORY */
 };
 
 /* 8K, that of television and that of cinema: 135 MiB. */
 #define HELIX_DEFAULT_MAX_WIDTH 8192u
 #define HELIX_DEFAULT_MAX_HEIGHT 4320u
+/* Slots of all clients, however many (max-clients) and whatever their guest
+ * does: ten watchers of 8K, forty of 4K. */
+#define HELIX_DEFAULT_MAX_MEMORY (4ull << 30)
 
 /* Counters since start, for `info`/stats and tests. */
 struct helix_shim_stats {

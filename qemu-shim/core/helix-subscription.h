@@ -56,7 +56,8 @@ struct helix_subscription {
   uint64_t captured_ns; /* of the last frame */
 
   /* [io] */
-  uint64_t sequence;       /* of the last frame */
+  struct helix_memory *coming; /* gets its pages; NULL = none */
+  uint64_t sequence;           /* of the last frame */
   bool answered;           /* the first SCANOUT is out */
   bool cursor_told;        /* the first CURSOR is out */
   bool cursor_queued;      /* one is under way */

@@ -21,6 +21,7 @@
 
 #define SCANOUTS 3
 #define RESOURCES 4 /* ids 1.. */
+#define LARGEST 256 /* pixels either way */
 #define MOST_TURNS 1000
 
 static const struct fuzz_type to_shim[] = {
@@ -181,7 +182,10 @@ start (void)
       .scanouts = SCANOUTS,
       .scanout_mask = 0xffff,
       .slots = 3,
-      .max_clients = 2};
+      .max_clients = 2,
+      .max_width = LARGEST,
+      .max_height = LARGEST,
+      .max_memory = 8 * LARGEST * LARGEST * 4};
   gchar *folder = g_dir_make_tmp ("helix-fuzz-XXXXXX", NULL);
   char *error = NULL;
 
@@ -342,12 +346,35 @@ move_cursor (struct fuzz_input *in)
       100 - how, how & 8 ? &shape : NULL);
 }
 
+/* More than may be exported (see start ()); nothing reads it. */
+static void
+show_too_large (struct fuzz_input *in)
+{
+  uint8_t how = fuzz_byte (in);
+  const struct helix_surface surface = {1 + ((how >> 2) & 3),
+      {0, 0, LARGEST + 1 + (how >> 4), LARGEST}, HELIX_FOURCC_BGRX, false};
+
+  helix_shim_display_scanout (shim, how % SCANOUTS, &surface);
+}
+
+/* The VM migrates away and comes back: the socket goes and comes. */
+static void
+migrate (void)
+{
+  helix_shim_serve (shim, false);
+  turn (2);
+  MUST (!g_file_test (path, G_FILE_TEST_EXISTS));
+  helix_shim_serve (shim, true);
+  turn (2);
+  connect_peer ();
+}
+
 static void
 deed (struct fuzz_input *in)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  switch (fuzz_byte (in) % 13) {
+  switch (fuzz_byte (in) % 15) {
     case 0:
       send_bytes (
           message, fuzz_message (in, to_shim, G_N_ELEMENTS (to_shim), message));
@@ -388,6 +415,14 @@ deed (struct fuzz_input *in)
       break;
     case 12:
       show (in);
+      break;
+    case 13:
+      show_too_large (in);
+      break;
+    case 14:
+      /* Seldom: it makes files, which takes as long as all else here. */
+      if ((fuzz_byte (in) & 15) == 0)
+        migrate ();
       break;
   }
 }

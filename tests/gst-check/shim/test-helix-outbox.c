@@ -75,7 +75,7 @@ GST_END_TEST;
 /* The descriptor goes with its message and is closed here after. */
 GST_START_TEST (test_pool_descriptor)
 {
-  struct helix_memory *memory = helix_memory_new (1, 2, 5000, true);
+  struct helix_memory *memory = helix_memory_new (2, 5000, true);
   struct helix_outbox outbox;
   uint8_t message[32] = {1}, got[32];
   const char *why = NULL;

@@ -287,6 +287,100 @@ GST_START_TEST (test_subscribes_and_does_not_read)
 
 GST_END_TEST;
 
+/* However large a client's slots are: at each of its turns the io thread gives
+ * them a part of their pages, and then serves the others. */
+GST_START_TEST (test_large_pool)
+{
+  struct test_shim *test = test_shim_make (NULL, "/nowhere");
+  struct helix_subscribe wish = {0, 0, 0, 1, 4, 0};
+  struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_FRAMES,
+      .features = __i__ ? 0 : HELIX_FEATURE_SHM};
+  uint8_t bytes[HELIX_MAX_MESSAGE];
+  struct helix_session *session;
+  uint64_t total, before = 0;
+  guint turns = 0;
+  int fds[2];
+
+  test_resource_new (test, 1, 1920, 1080);
+  test_show (test, 0, 1);
+  fail_unless_equals_int (helix_socketpair (fds), 0);
+  session = helix_session_new (test->shim, fds[0], 0, 0);
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "large"));
+  say (fds[1], bytes, helix_pack_subscribe (bytes, 1, &wish));
+  helix_session_read (session);
+  total = 4 * (uint64_t) (1920 * 1080 * 4);
+  while (session->last_pool == 0) {
+    uint64_t filled;
+
+    helix_shim_display_run (test->shim);
+    helix_session_run (session, helix_now_ns ());
+    filled = session->channel[0]->coming
+        ? session->channel[0]->coming->filled
+        : total;
+    fail_unless (filled - before <= HELIX_FILL_AT_ONCE);
+    before = filled;
+    /* What the client says meanwhile brings nothing forward. */
+    helix_session_read (session);
+    fail_unless (session->last_pool || !session->channel[0]->coming
+        || session->channel[0]->coming->filled == before);
+    fail_unless (turns++ < 100);
+  }
+  fail_unless (turns >= total / HELIX_FILL_AT_ONCE);
+  /* One that leaves before all of it is there leaves nothing. */
+  wish.slots = 8;
+  say (fds[1], bytes, helix_pack_subscribe (bytes, 1, &wish));
+  helix_session_read (session);
+  helix_shim_display_run (test->shim);
+  helix_session_run (session, helix_now_ns ());
+  fail_unless (session->channel[0]->coming != NULL);
+  helix_session_free (session);
+  close (fds[1]);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
+/* All clients together have a limit, whatever each of them may have. */
+GST_START_TEST (test_memory_of_all)
+{
+  struct helix_shim_config config = {.name = "test-shim",
+      .scanouts = 1,
+      .scanout_mask = 1,
+      .slots = 2,
+      .max_clients = 4,
+      .max_memory = 5 * 64 * 64 * 4};
+  struct test_shim *test = test_shim_new (&config);
+  struct test_client *client[3];
+  struct test_frame frame;
+
+  test_resource_new (test, 1, 64, 64);
+  test_show (test, 0, 1);
+  for (int i = 0; i < 3; i++) {
+    client[i] = test_client_new (test, HELIX_FEATURE_SHM);
+    test_client_subscribe (client[i], 1, 0, 0);
+    if (i < 2) {
+      frame = test_client_frame (client[i], 1);
+      test_frame_done (&frame);
+    }
+  }
+  test_client_expect_error (client[2], 1, HELIX_ERROR_NO_MEMORY, "no memory");
+  /* When one has left there is room. */
+  test_client_free (client[0]);
+  do
+    test_client_settle (client[2]);
+  while (test_stats (test).clients > 2);
+  test_client_subscribe (client[2], 1, 0, 0);
+  frame = test_client_frame (client[2], 1);
+  test_frame_done (&frame);
+  test_client_free (client[1]);
+  test_client_free (client[2]);
+  test_shim_free (test);
+}
+
+GST_END_TEST;
+
 /* One that reads may subscribe anew as often as it likes. */
 GST_START_TEST (test_subscribes_and_reads)
 {
@@ -365,6 +459,8 @@ session_suite (void)
   tcase_add_test (tc, test_server_says_bye);
   tcase_add_test (tc, test_subscribes_and_does_not_read);
   tcase_add_test (tc, test_subscribes_and_reads);
+  tcase_add_loop_test (tc, test_large_pool, 0, 2);
+  tcase_add_test (tc, test_memory_of_all);
   tcase_add_loop_test (tc, test_closing_is_not_read, 0, 2);
   return suite;
 }

@@ -455,10 +455,19 @@ GST_END_TEST;
 /* 2 GiB for one connection are the limit: told, and survived. */
 GST_START_TEST (test_memory_limit)
 {
-  struct test_shim *test = new_shim ();
+  const struct helix_shim_config config = {.name = "test-shim",
+      .scanouts = 2,
+      .scanout_mask = 3,
+      .slots = 3,
+      .max_clients = 1,
+      .max_width = 16384,
+      .max_height = 4096};
+  struct test_shim *test = test_shim_new (&config);
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
   const struct helix_subscribe wish = {1, 0, 0, 1, 8, 0};
 
+  test_resource_new (test, 1, W, H);
+  test_show (test, 0, 1);
   /* 8 slots of 256 MiB are exactly that; with the pool below, beyond. */
   test_resource_new (test, 2, 64, 64);
   test_client_subscribe (client, 1, 0, 0);
