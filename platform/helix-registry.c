@@ -44,8 +44,8 @@ runtime_folder (char own[HELIX_REGISTRY_PATH])
     return NULL;
   if (stat (runtime, &st) < 0 || st.st_uid == geteuid () || geteuid () == 0)
     return runtime;
-  snprintf (own, HELIX_REGISTRY_PATH, "/run/user/%lu",
-      (unsigned long) geteuid ());
+  snprintf (
+      own, HELIX_REGISTRY_PATH, "/run/user/%lu", (unsigned long) geteuid ());
   if (stat (own, &st) == 0 && st.st_uid == geteuid ())
     return own;
   return NULL;

@@ -465,8 +465,7 @@ helix_shim_schedule (struct helix_shim *shim)
 {
   uint64_t deadline = shim->accept_again_ns;
 
-  if (shim->listener.fd < 0
-      && __atomic_load_n (&shim->serve, __ATOMIC_ACQUIRE))
+  if (shim->listener.fd < 0 && __atomic_load_n (&shim->serve, __ATOMIC_ACQUIRE))
     deadline = MIN (deadline, shim->listen_again_ns);
   for (guint i = 0; i < shim->sessions->len; i++)
     deadline = MIN (deadline,

@@ -58,11 +58,11 @@ struct helix_subscription {
   /* [io] */
   struct helix_memory *coming; /* gets its pages; NULL = none */
   uint64_t sequence;           /* of the last frame */
-  bool answered;           /* the first SCANOUT is out */
-  bool cursor_told;        /* the first CURSOR is out */
-  bool cursor_queued;      /* one is under way */
-  uint64_t cursor_version; /* of the plane, told last */
-  uint32_t cursor_serial;  /* of the shape that the client has */
+  bool answered;               /* the first SCANOUT is out */
+  bool cursor_told;            /* the first CURSOR is out */
+  bool cursor_queued;          /* one is under way */
+  uint64_t cursor_version;     /* of the plane, told last */
+  uint32_t cursor_serial;      /* of the shape that the client has */
 };
 
 /* What the io thread has to do next for a subscription. */

@@ -212,8 +212,8 @@ static void helix_export_first_turn(void *opaque)
     if (!helix_export_begin(s, &err)) {
         if (geteuid() != 0) {
             error_append_hint(&err,
-                              "QEMU has become user %lu (-run-with user=), "
-                              "whom the folder of the socket does not let in.\n",
+                              "QEMU has become user %lu (-run-with user=), who "
+                              "must be able to write to the socket's folder.\n",
                               (unsigned long)geteuid());
         }
         helix_export_stop(s);

@@ -412,98 +412,6 @@ GST_START_TEST (test_resource_subscription)
 
 GST_END_TEST;
 
-/* What no frame can carry counts as off, and is said to who watches. */
-GST_START_TEST (test_impossible_surfaces)
-{
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  const struct helix_rect sizes[] = {{0, 0, 0, 100}, {0, 0, 100, 0},
-      {0, 0, 16385, 1}, {0, 0, 16384, 16384}, {0, 0, UINT32_MAX, UINT32_MAX}};
-
-  test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
-    test_show_part (test, 0, 1, sizes[i]);
-    test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
-    fail_unless_equals_int (client->scanout.flags, 0);
-    if (sizes[i].width > 0 && sizes[i].height > 0)
-      test_client_expect_error (client, 1, HELIX_ERROR_READBACK, "max-size");
-    test_show (test, 0, 1);
-    take_frame (client, 1, 1);
-  }
-  fail_unless (test_logged (test, "16384x16384"));
-  helix_shim_display_scanout (test->shim, 0,
-      &(struct helix_surface){
-          .resource_id = 1, .rect = {0, 0, W, H}, .fourcc = 0x3231564e});
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
-  fail_unless_equals_int (client->scanout.flags, 0);
-  test_client_expect_error (client, 1, HELIX_ERROR_READBACK, "format");
-  fail_unless (test_logged (test, "0x3231564e"));
-  /* A scanout that this VM does not have. */
-  test_show (test, 99, 1);
-  test_client_free (client);
-  test_shim_free (test);
-}
-
-GST_END_TEST;
-
-/* The guest chooses the size, and memory is given to each client for it: to
- * what is larger than max-size none is, and who asks is told why, be it by
- * scanout, by resource or by SHOW. The log has it once. */
-GST_START_TEST (test_max_size)
-{
-  const struct helix_shim_config config = {.name = "test-shim",
-      .scanouts = 4,
-      .scanout_mask = 0xffff,
-      .slots = 3,
-      .max_clients = 4,
-      .max_width = 100,
-      .max_height = 50};
-  struct test_shim *test = test_shim_new (&config);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *late;
-  guint pools;
-
-  test_resource_new (test, 1, 50, 100); /* as many pixels */
-  test_resource_new (test, 2, 51, 100);
-  test_show (test, 0, 1);
-  test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
-  pools = client->pools->len;
-  for (int i = 0; i < 5; i++) {
-    test_show (test, 0, 2);
-    test_client_expect_error (
-        client, 1, HELIX_ERROR_READBACK, "max-size=100x50");
-    fail_unless_equals_int (client->scanout.flags, 0);
-    /* The same again is no news. */
-    test_show (test, 0, 2);
-    test_draw_flush (test, 2, (struct helix_rect){0, 0, 9, 9});
-    fail_unless_equals_int (test_client_settle (client), 0);
-    late = test_client_new (test, HELIX_FEATURE_SHM);
-    test_client_subscribe (late, 1, 0, 0);
-    test_client_expect_error (late, 1, HELIX_ERROR_READBACK, "max-size=100x50");
-    test_client_free (late);
-    test_show (test, 0, 1);
-    take_frame (client, 1, 1);
-  }
-  fail_unless_equals_int (test_log_count (test, "51x100"), 1);
-  test_client_subscribe (client, 2, HELIX_NONE32, 2);
-  test_client_expect_error (client, 2, HELIX_ERROR_NO_RESOURCE, "max-size");
-  test_client_show (client, 1, 2, HELIX_NONE64);
-  test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "max-size");
-  /* When it is gone the scanout is only dark. */
-  test_show (test, 3, 2);
-  helix_shim_display_unref (test->shim, 2);
-  test_client_subscribe (client, 3, 3, 0);
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 3));
-  fail_unless_equals_int (test_client_settle (client), 0);
-  fail_unless_equals_int (client->pools->len, pools);
-  test_client_free (client);
-  test_shim_free (test);
-}
-
-GST_END_TEST;
-
 GST_START_TEST (test_y_inverted)
 {
   struct test_shim *test = new_shim ();
@@ -556,8 +464,6 @@ display_suite (void)
   tcase_add_test (tc, test_unref);
   tcase_add_test (tc, test_reset);
   tcase_add_test (tc, test_resource_subscription);
-  tcase_add_test (tc, test_impossible_surfaces);
-  tcase_add_test (tc, test_max_size);
   tcase_add_test (tc, test_y_inverted);
   return suite;
 }

@@ -66,8 +66,7 @@ GST_START_TEST (test_fill)
   uint64_t budget = 0, steps = 0;
 
   fail_unless (memory != NULL);
-  fail_unless_equals_int (
-      helix_memory_fill (memory, &budget), HELIX_FILL_MORE);
+  fail_unless_equals_int (helix_memory_fill (memory, &budget), HELIX_FILL_MORE);
   fail_unless_equals_uint64 (memory->filled, 0);
   do {
     budget = 2 * HELIX_PAGE;
@@ -77,8 +76,7 @@ GST_START_TEST (test_fill)
   fail_unless_equals_uint64 (steps, 15);
   fail_unless_equals_uint64 (memory->filled, memory->total_size);
   budget = 7 * HELIX_PAGE;
-  fail_unless_equals_int (
-      helix_memory_fill (memory, &budget), HELIX_FILL_DONE);
+  fail_unless_equals_int (helix_memory_fill (memory, &budget), HELIX_FILL_DONE);
   fail_unless_equals_uint64 (budget, 7 * HELIX_PAGE);
   fail_unless (helix_memory_unref (memory));
   helix_memory_free (memory);

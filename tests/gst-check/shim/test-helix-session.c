@@ -316,9 +316,8 @@ GST_START_TEST (test_large_pool)
 
     helix_shim_display_run (test->shim);
     helix_session_run (session, helix_now_ns ());
-    filled = session->channel[0]->coming
-        ? session->channel[0]->coming->filled
-        : total;
+    filled = session->channel[0]->coming ? session->channel[0]->coming->filled
+                                         : total;
     fail_unless (filled - before <= HELIX_FILL_AT_ONCE);
     before = filled;
     /* What the client says meanwhile brings nothing forward. */
