@@ -42,6 +42,8 @@ gst_helix_holdback_pushed (GstHelixHoldback *self, GstClockTime running_time,
   self->last = running_time;
   self->pushed_ns = now;
   if (wanted) {
+    if (find_lacking (self) != NULL) /* so many were not enough for the last */
+      self->held_back = MAX (self->held_back, self->after);
     self->wanted = running_time;
     self->after = 0;
     return;

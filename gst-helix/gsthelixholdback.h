@@ -44,7 +44,8 @@ typedef struct {
   guint64 delay_ns;    /* between a buffer and its unit, if that needed no
                          * further buffer; 0: not known */
   guint held_back;     /* buffers that had to follow the wanted one before it
-                         * came out, the last time that it did */
+                         * came out, the last time that it did;
+                  * more, if a newer one was wanted after so many */
   gboolean complained; /* gst_helix_holdback_complain () */
 } GstHelixHoldback;
 

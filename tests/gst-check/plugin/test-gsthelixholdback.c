@@ -81,6 +81,21 @@ GST_START_TEST (test_one)
 }
 GST_END_TEST;
 
+/* A new picture may come before the one before it is out, again and again. */
+GST_START_TEST (test_overtaken)
+{
+  report (1, GST_CLOCK_TIME_NONE);
+  for (guint i = 0; i < 3; i++) {
+    push (TRUE);
+    for (guint n = 0; n < 7 - i; n++)
+      push (FALSE);
+  }
+  fail_unless_equals_int (self.held_back, 7);
+  report (1, last);
+  fail_unless_equals_int (self.held_back, 0);
+}
+GST_END_TEST;
+
 /* One who comes late gets the picture too. */
 GST_START_TEST (test_late)
 {
@@ -189,6 +204,7 @@ gst_helix_holdback_suite (void)
   tcase_add_checked_fixture (tc, setup, NULL);
   tcase_add_test (tc, test_nobody);
   tcase_add_test (tc, test_one);
+  tcase_add_test (tc, test_overtaken);
   tcase_add_test (tc, test_late);
   tcase_add_test (tc, test_slow);
   tcase_add_test (tc, test_bound);
