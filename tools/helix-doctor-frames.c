@@ -371,12 +371,14 @@ check_scanouts (
     f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_FAIL,
         "the guest shows nothing");
     helix_finding_because (f,
-        "every scanout is off (%s): it has not booted so far, has no driver "
-        "for virtio-gpu, or switched its screen off",
+        "every scanout is off (%s): it has not booted so far, is in VGA mode "
+        "(firmware or boot loader on virtio-vga), which is not exported, has "
+        "no driver for virtio-gpu, or switched its screen off",
         words);
     helix_finding_remedy (f,
         "Look at the guest's console; helix scanout 0 1920x1080 plugs a "
-        "monitor in");
+        "monitor in. In VGA mode wait for the guest's driver, or use "
+        "virtio-gpu-pci with UEFI");
   } else {
     f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_OK,
         "%u of %u on: %s", on, hop->welcome.scanouts, words);
