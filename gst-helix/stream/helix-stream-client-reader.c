@@ -118,8 +118,9 @@ hand_over (HelixStreamClient *self, HelixStreamResult result,
     case HELIX_STREAM_FLUSHING:
       break;
   }
-  pthread_cond_signal (&self->arrived);
   pthread_mutex_unlock (&self->lock);
+  /* Not before: who is woken wants the lock, and would only wait again. */
+  pthread_cond_signal (&self->arrived);
 }
 
 /* ---- connections ---- */
