@@ -132,21 +132,21 @@ play (const Play *play, Seen *seen)
 /* 20 % too slow: never older than 600 ms, whoever the host is; and nobody asks
  * for a keyframe more than once a second. */
 static const Play slow[] = {
-    {33 * MS, 0, 40 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 60 * GST_SECOND},
-    {33 * MS, 30, 40 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 60 * GST_SECOND},
+    {33 * MS, 0, 40 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},
+    {33 * MS, 30, 40 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},
     /* an encoder that looks ahead answers late, or not at all */
-    {33 * MS, 0, 800 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 60 * GST_SECOND},
+    {33 * MS, 0, 800 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},
     {33 * MS, 250, 60 * GST_SECOND, 40 * MS, 0, 0, 5 * MS, 0, 0,
-        60 * GST_SECOND},
+        20 * GST_SECOND},
     /* far too slow */
-    {33 * MS, 0, 40 * MS, 100 * MS, 0, 0, 5 * MS, 0, 0, 60 * GST_SECOND},
+    {33 * MS, 0, 40 * MS, 100 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},
     /* each a keyframe */
-    {33 * MS, 1, 0, 40 * MS, 0, 0, 5 * MS, 0, 0, 60 * GST_SECOND},
+    {33 * MS, 1, 0, 40 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},
     /* another clock; a long way */
     {16 * MS, 0, 40 * MS, 20 * MS, 0, 0, 5 * MS, -(gint64) GST_SECOND * 5000, 0,
-        60 * GST_SECOND},
+        20 * GST_SECOND},
     {33 * MS, 0, 100 * MS, 40 * MS, 0, 0, 100 * MS, (gint64) GST_SECOND, 0,
-        60 * GST_SECOND},
+        20 * GST_SECOND},
 };
 
 GST_START_TEST (test_slow)
