@@ -269,8 +269,8 @@ static bool helix_export_start(HelixExport *s, Error **errp)
          * socket, its lock and all else have to belong to that user.
          */
         good = helix_serve_check(s->shim, errp);
-        s->first_turn = aio_bh_new(iohandler_get_aio_context(),
-                                   helix_export_first_turn, s);
+        s->first_turn =
+            aio_bh_new(iohandler_get_aio_context(), helix_export_first_turn, s);
         qemu_bh_schedule(s->first_turn);
     }
     if (!good) {

@@ -190,8 +190,7 @@ bool helix_serve_check(struct helix_shim *shim, Error **errp);
  * From here on the socket is served while the VM runs in this process. Fails
  * only where the VM does not come from another one. One at a time.
  */
-bool helix_serve_begin(HelixLoop *loop, struct helix_shim *shim,
-                       Error **errp);
+bool helix_serve_begin(HelixLoop *loop, struct helix_shim *shim, Error **errp);
 /* The VM's comings and goings are not heeded any more. */
 void helix_serve_end(void);
 

@@ -69,10 +69,9 @@ bool helix_serve_check(struct helix_shim *shim, Error **errp)
     return false;
 }
 
-bool helix_serve_begin(HelixLoop *loop, struct helix_shim *shim,
-                       Error **errp)
+bool helix_serve_begin(HelixLoop *loop, struct helix_shim *shim, Error **errp)
 {
-    HelixListen listen = { .shim = shim };
+    HelixListen listen = {.shim = shim};
 
     if (!runstate_check(RUN_STATE_INMIGRATE)) {
         helix_loop_call(loop, helix_serve_listen, &listen, -1);
