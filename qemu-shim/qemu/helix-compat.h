@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What differs between the QEMU versions that the helix glue is built for:
- * 7.2, 10.0 and 10.2. Nothing else in this folder asks for a version.
+ * 7.2, 10.0 and 10.2. Nothing else in this folder but
+ * helix-compat-migration.h asks for a version.
  *
  * Include after qemu/osdep.h.
  */
@@ -11,7 +12,6 @@
 #include "block/aio.h"
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio-gpu.h"
-#include "migration/misc.h"
 #include "qemu/timer.h"
 
 #if QEMU_VERSION_MAJOR >= 10
@@ -69,69 +69,6 @@ static inline void helix_compat_set_fd_handler(AioContext *ctx, int fd,
     aio_set_fd_handler(ctx, fd, readable, writable, NULL, NULL, opaque);
 #else
     aio_set_fd_handler(ctx, fd, false, readable, writable, NULL, NULL, opaque);
-#endif
-}
-
-/*
- * Hears when a migration away from here has ended: `ended` (true) when the VM
- * is elsewhere. Zeroed before; one at a time.
- */
-typedef struct HelixMigration {
-#if QEMU_VERSION_MAJOR >= 9
-    NotifierWithReturn notifier;
-#else
-    Notifier notifier;
-#endif
-    void (*ended)(bool good);
-} HelixMigration;
-
-#if QEMU_VERSION_MAJOR >= 9
-static inline int helix_compat_migration_event(NotifierWithReturn *notifier,
-                                               MigrationEvent *event,
-                                               Error **errp)
-{
-    HelixMigration *self = container_of(notifier, HelixMigration, notifier);
-
-    if (event->type == MIG_EVENT_PRECOPY_DONE) {
-        self->ended(true);
-    } else if (event->type == MIG_EVENT_PRECOPY_FAILED) {
-        self->ended(false);
-    }
-    return 0;
-}
-#else
-static inline void helix_compat_migration_event(Notifier *notifier, void *data)
-{
-    HelixMigration *self = container_of(notifier, HelixMigration, notifier);
-    MigrationState *state = data;
-
-    if (migration_has_finished(state) ||
-        migration_in_postcopy_after_devices(state)) {
-        self->ended(true);
-    } else if (migration_has_failed(state)) {
-        self->ended(false);
-    }
-}
-#endif
-
-static inline void helix_compat_migration_add(HelixMigration *self,
-                                              void (*ended)(bool good))
-{
-    self->ended = ended;
-#if QEMU_VERSION_MAJOR >= 9
-    migration_add_notifier(&self->notifier, helix_compat_migration_event);
-#else
-    self->notifier.notify = helix_compat_migration_event;
-    add_migration_state_change_notifier(&self->notifier);
-#endif
-}
-
-static inline void helix_compat_migration_remove(HelixMigration *self)
-{
-#if QEMU_VERSION_MAJOR >= 9
-    migration_remove_notifier(&self->notifier);
-#else
-    remove_migration_state_change_notifier(&self->notifier);
 #endif
 }
 

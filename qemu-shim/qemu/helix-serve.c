@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
+#include "helix-compat-migration.h"
 #include "helix-glue.h"
 
 static struct {
