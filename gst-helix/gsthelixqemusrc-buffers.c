@@ -262,7 +262,7 @@ renegotiate (GstHelixQemuSrc *self, const HelixPicture *picture)
 
   self->picture = *picture;
   self->shaped = TRUE;
-  g_atomic_int_set (&self->unfit, FALSE);
+  self->unfit = FALSE;
   if (gst_base_src_negotiate (GST_BASE_SRC (self))) {
     if (self->shaped)
       flow = GST_FLOW_OK;
@@ -285,8 +285,7 @@ reshape (GstHelixQemuSrc *self, const HelixPicture *picture)
   gboolean fits;
   GstCaps *caps;
 
-  if (g_atomic_int_get (&self->unfit)
-      && helix_picture_same_shape (picture, &self->misfit))
+  if (self->unfit && helix_picture_same_shape (picture, &self->misfit))
     return GST_FLOW_CUSTOM_SUCCESS;
   caps = gst_helix_qemu_src_choose_caps (self, picture);
   if (caps == NULL)

@@ -90,7 +90,7 @@ gst_helix_qemu_src_go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
 void
 gst_helix_qemu_src_take_dark (GstHelixQemuSrc *self)
 {
-  g_atomic_int_set (&self->unfit, FALSE);
+  self->unfit = FALSE;
   self->unfit_ns = 0;
   self->dark = self->said_off = FALSE;
 }
@@ -119,21 +119,21 @@ gst_helix_qemu_src_note_unfit (
 {
   guint64 now = helix_now_ns ();
 
-  if (self->warned_ns == 0 || now - self->warned_ns >= WARNINGS_EVERY) {
-    self->warned_ns = now;
-    GST_ELEMENT_WARNING (self, STREAM, FORMAT,
-        ("The screen has %ux%u pixels, and downstream takes no picture of that "
-         "size. Nothing new is shown until the guest changes its mode. Put "
-         "\"videoconvert ! videoscale\" and caps of a size that fits behind "
-         "helixqemusrc.",
-            picture->width, picture->height),
-        (NULL));
-  }
   if (self->unfit_ns == 0)
     self->unfit_ns = now;
   self->misfit = *picture;
   self->refused = refused;
-  g_atomic_int_set (&self->unfit, TRUE);
+  self->unfit = TRUE;
+  if (self->warned_ns != 0 && now - self->warned_ns < WARNINGS_EVERY)
+    return;
+  self->warned_ns = now;
+  GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+      ("The screen has %ux%u pixels, and downstream takes no picture of that "
+       "size. Nothing new is shown until the guest changes its mode. Put "
+       "\"videoconvert ! videoscale\" and caps of a size that fits behind "
+       "helixqemusrc.",
+          picture->width, picture->height),
+      (NULL));
 }
 
 void
@@ -141,11 +141,11 @@ gst_helix_qemu_src_reconsider (GstHelixQemuSrc *self)
 {
   GstCaps *caps;
 
-  if (!g_atomic_int_get (&self->unfit) || self->refused)
+  if (!self->unfit || self->refused)
     return;
   caps = gst_helix_qemu_src_choose_caps (self, &self->misfit);
   if (caps != NULL && !gst_caps_is_empty (caps)) {
-    g_atomic_int_set (&self->unfit, FALSE);
+    self->unfit = FALSE;
     gst_helix_qemu_src_ask_again (self);
   }
   gst_clear_caps (&caps);

@@ -62,15 +62,15 @@ struct _GstHelixQemuSrc {
   gboolean blend;        /* show_cursor, as far as followed */
   HelixCursor cursor;    /* the newest */
   gboolean cursor_moved; /* ... is not in the last picture */
-  gint unfit;          /* atomic: downstream takes no picture of the size of */
-  HelixPicture misfit; /* ... this one, the newest, */
-  gboolean refused;    /* ... though its caps say otherwise */
-  guint64 unfit_ns;    /* since when that is so, 0 = it is not */
-  guint64 warned_ns;   /* when it was said last, 0 = never */
-  gboolean dark;       /* when-off was obeyed; FALSE: nothing is wrong, or
+  gboolean unfit;        /* downstream takes no picture of the size of */
+  HelixPicture misfit;   /* ... this one, the newest, */
+  gboolean refused;      /* ... though its caps say otherwise */
+  guint64 unfit_ns;      /* since when that is so, 0 = it is not */
+  guint64 warned_ns;     /* when it was said last, 0 = never */
+  gboolean dark;         /* when-off was obeyed; FALSE: nothing is wrong, or
                           * it is too early to say so */
-  gboolean said_off;   /* the bus knows */
-  GstMemory *still;    /* the pixels of `picture`, to draw it upon anew */
+  gboolean said_off;     /* the bus knows */
+  GstMemory *still;      /* the pixels of `picture`, to draw it upon anew */
 };
 
 /* Caps for this picture out of what downstream takes. Empty: downstream takes

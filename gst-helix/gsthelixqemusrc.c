@@ -421,9 +421,7 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
           flow = gst_helix_qemu_src_go_dark (self, buffer);
           break;
         }
-        if (self->last == NULL
-            && gst_pad_check_reconfigure (GST_BASE_SRC_PAD (src)))
-          gst_helix_qemu_src_reconsider (self);
+        gst_helix_qemu_src_reconsider (self);
         /* Asked for before there was any, or to look at show-cursor again. */
         if (self->last == NULL || gst_helix_qemu_src_follow_show_cursor (self))
           break;
@@ -509,9 +507,12 @@ gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
   if (gst_helix_qemu_src_obey (self, event, &ok))
     return ok;
   /* Nothing else would end the wait for a picture that fits. */
-  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE
-      && g_atomic_int_get (&self->unfit))
-    helix_frame_client_poke (self->client);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
+    GST_OBJECT_LOCK (self);
+    if (self->client != NULL)
+      helix_frame_client_poke (self->client);
+    GST_OBJECT_UNLOCK (self);
+  }
   return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
       ->event (src, event);
 }
