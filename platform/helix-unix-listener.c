@@ -223,6 +223,19 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
   return true;
 }
 
+/* Not through a symbolic link: another user may be allowed to write to the
+ * folder, and replace the socket by a link to a file of ours. A C library that
+ * needs /proc for that, and has none (in a chroot), follows it, but not for
+ * root, whose files are the ones to fear for. */
+static bool
+set_mode (struct helix_unix_listener *self, mode_t mode)
+{
+  if (fchmodat (self->dir_fd, self->name, mode, AT_SYMLINK_NOFOLLOW) == 0)
+    return true;
+  return errno == EOPNOTSUPP && geteuid () != 0
+      && fchmodat (self->dir_fd, self->name, mode, 0) == 0;
+}
+
 static bool
 bind_and_listen (struct helix_unix_listener *self, const char *path,
     const struct helix_unix_access *access, char *why)
@@ -261,8 +274,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
         (unsigned long) geteuid ());
   }
   step = "set the mode of";
-  if (fchmodat (self->dir_fd, self->name, access->mode ? access->mode : 0600, 0)
-      < 0)
+  if (!set_mode (self, access->mode ? access->mode : 0600))
     goto failed;
   step = "listen on";
   if (listen (self->fd, BACKLOG) < 0)

@@ -286,6 +286,8 @@ collect_one (struct helix_session *self, uint32_t index)
       send_frame (self, sub, &item);
       return true;
     default:
+      /* The guest went back to a size for which there is memory. */
+      helix_session_forget_coming (sub);
       return collect_cursor (self, sub);
   }
 }

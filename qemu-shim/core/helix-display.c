@@ -83,6 +83,8 @@ helix_display_resource (struct helix_shim *shim, uint32_t resource_id,
     return false;
   surface->resource_id = resource_id;
   *surface = usable (shim, surface, why);
+  if (surface->resource_id == 0 && *why == NULL)
+    *why = "it has no pixels";
   return surface->resource_id != 0;
 }
 

@@ -341,8 +341,8 @@ enter_registry (struct helix_shim *shim)
         shim->path, why);
 }
 
-bool
-helix_shim_listen (struct helix_shim *shim, char **error)
+static bool
+take_place (struct helix_shim *shim, char **error)
 {
   char why[HELIX_UNIX_WHY];
 
@@ -364,6 +364,14 @@ helix_shim_listen (struct helix_shim *shim, char **error)
     shim->born_ns = helix_now_ns ();
   helix_shim_log (shim, HELIX_LOG_INFO, "listening on '%s'", shim->path);
   enter_registry (shim);
+  return true;
+}
+
+bool
+helix_shim_listen (struct helix_shim *shim, char **error)
+{
+  if (!take_place (shim, error))
+    return false;
   __atomic_store_n (&shim->serve, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -418,7 +426,7 @@ listen_again (struct helix_shim *shim, uint64_t now)
 {
   char *error = NULL;
 
-  if (helix_shim_listen (shim, &error)) {
+  if (take_place (shim, &error)) {
     shim->listen_failed_ns = 0;
     shim->listen_told = false;
     helix_shim_log (

@@ -262,7 +262,10 @@ static bool helix_export_start(HelixExport *s, Error **errp)
     trace_helix_export_listen(s->path, object_get_typename(OBJECT(gpu)),
                               config.scanouts);
     if (geteuid() != 0) {
-        good = helix_export_begin(s, errp);
+        /* An incoming VM listens later, but what is wrong now is said now. */
+        good = (!runstate_check(RUN_STATE_INMIGRATE) ||
+                helix_serve_check(s->shim, errp)) &&
+               helix_export_begin(s, errp);
     } else {
         /*
          * -run-with user= (-runas) comes into force after this, and the

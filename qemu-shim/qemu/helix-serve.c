@@ -49,10 +49,10 @@ static void helix_serve_vm_change(void *opaque, bool running, RunState state)
 /* A VM that stood still was not stopped for it, and does not go on after it. */
 static void helix_serve_migration_ended(bool good)
 {
-    if (good) {
+    if (good && !runstate_is_running()) { /* a background snapshot runs on */
         serve.gone = true;
         helix_shim_serve(serve.shim, false);
-    } else if (serve.gone) {
+    } else if (!good && serve.gone && !runstate_check(RUN_STATE_POSTMIGRATE)) {
         serve.gone = false;
         helix_shim_serve(serve.shim, true);
     }

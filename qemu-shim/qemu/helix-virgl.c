@@ -74,9 +74,16 @@ static bool helix_virgl_enter(void **ctx0)
     read = eglGetCurrentSurface(EGL_READ);
     before = eglGetCurrentContext();
     virgl_renderer_force_ctx_0();
-    if (*ctx0 && eglGetCurrentContext() == *ctx0) {
+    now = eglGetCurrentContext();
+    if (now != EGL_NO_CONTEXT && (now == *ctx0 || now != before)) {
+        *ctx0 = now; /* known, or it has just been made current */
         return true;
     }
+    /*
+     * GDK and SDL remember which context is current and skip a change to that
+     * one. So only this case, in which force_ctx_0 changed nothing, goes past
+     * them, and it ends with the context that they believe to be current.
+     */
     eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
     virgl_renderer_force_ctx_0();
     *ctx0 = eglGetCurrentContext();

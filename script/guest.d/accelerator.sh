@@ -58,6 +58,9 @@ choose_accelerator () {
     why_tcg="$qemu was built without KVM"
   else
     verdict=$folder/kvm-$(verdict_name "$qemu" "$kernel" "$initramfs")
+    # A busy machine may have been too slow for KVM's guest, too.
+    find "$folder" -path "$verdict" -mmin +60 -exec grep -qx tcg {} \; \
+      -delete 2>/dev/null
     if [ ! -s "$verdict" ]; then
       mkdir -p "$folder"
       new=$verdict.$$

@@ -7,14 +7,15 @@
 
 # plain_initramfs FILE: sets kernel.
 plain_initramfs () {
-  local folder=${work:?}/plain module name version busybox modprobe
-  kernel=$(find /boot -maxdepth 1 -name 'vmlinuz-*' -readable | sort -V |
-    tail -n 1)
-  version=${kernel#/boot/vmlinuz-}
+  local folder=${work:?}/plain module name version='' busybox modprobe
+  while read -r kernel; do # the newest that has its modules
+    version=${kernel#/boot/vmlinuz-}
+    [ ! -d "/lib/modules/$version/kernel" ] || break
+  done < <(find /boot -maxdepth 1 -name 'vmlinuz-*' -readable | sort -rV)
   busybox=$(command -v busybox) || fail "no busybox: install busybox-static"
   modprobe=$(PATH=$PATH:/usr/sbin:/sbin command -v modprobe) ||
     fail "no modprobe: install kmod"
-  [ -d "/lib/modules/$version" ] || fail "no kernel with modules in /boot"
+  [ -d "/lib/modules/$version/kernel" ] || fail "no kernel with modules in /boot"
   mkdir -p "$folder/bin" "$folder/modules"
   cp "$busybox" "$folder/bin/busybox"
   while read -r module; do

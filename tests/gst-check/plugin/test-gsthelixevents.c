@@ -99,8 +99,8 @@ static const gchar *const bad_outputs[] = {
     "GstHelixOutput, sink=(uint)1, running-time=(int64)1",
     "GstHelixOutput, sink=(uint)1, running-time=(uint64)1, encoder=(int)1",
     /* 64 bytes and a NUL */
-    "GstHelixOutput, sink=(uint)1, running-time=(uint64)1, encoder=(string)"
-    "0123456789012345678901234567890123456789012345678901234567890123",
+    ("GstHelixOutput, sink=(uint)1, running-time=(uint64)1, encoder=(string)"
+     "0123456789012345678901234567890123456789012345678901234567890123"),
     "GstHelixRefresh, sink=(uint)1, running-time=(uint64)1",
 };
 
