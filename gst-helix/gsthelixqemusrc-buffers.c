@@ -22,12 +22,6 @@ is_lendable (GstHelixQemuSrc *self)
               == (guint) GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0));
 }
 
-static void
-free_copy (gpointer pixels)
-{
-  g_free (pixels);
-}
-
 /* The pixels of the frame, for as long as the memory lives. The last slot
  * that the shim could still fill is neither lent nor held: whoever keeps all
  * it gets would otherwise end the flow of frames, its own included. With
@@ -55,7 +49,7 @@ hold_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
   self->counters.converted += size;
   GST_OBJECT_UNLOCK (self);
   return gst_memory_new_wrapped (
-      GST_MEMORY_FLAG_READONLY, copy, size, 0, size, copy, free_copy);
+      GST_MEMORY_FLAG_READONLY, copy, size, 0, size, copy, g_free);
 }
 
 static GstBuffer *

@@ -74,6 +74,7 @@ gst_helix_qemu_src_go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
   guint resource_id;
   gboolean off =
       helix_frame_client_dark_since (self->client, &resource_id) != 0;
+  GstFlowReturn flow;
   gboolean black;
 
   GST_OBJECT_LOCK (self);
@@ -84,7 +85,10 @@ gst_helix_qemu_src_go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
     say_off (self, resource_id, black);
   if (!self->shaped || !black)
     return GST_FLOW_CUSTOM_SUCCESS;
-  return gst_helix_qemu_src_blacken (self, buffer);
+  flow = gst_helix_qemu_src_blacken (self, buffer);
+  if (flow == GST_FLOW_FLUSHING)
+    self->dark = FALSE; /* black is due again after the flush */
+  return flow;
 }
 
 void

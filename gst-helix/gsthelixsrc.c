@@ -120,14 +120,20 @@ gst_helix_src_change_state (GstElement *element, GstStateChange transition)
 static gboolean
 gst_helix_src_unlock (GstBaseSrc *base)
 {
-  helix_stream_client_flush (GST_HELIX_SRC (base)->client, TRUE);
+  HelixStreamClient *client = GST_HELIX_SRC (base)->client;
+
+  if (client != NULL)
+    helix_stream_client_flush (client, TRUE);
   return TRUE;
 }
 
 static gboolean
 gst_helix_src_unlock_stop (GstBaseSrc *base)
 {
-  helix_stream_client_flush (GST_HELIX_SRC (base)->client, FALSE);
+  HelixStreamClient *client = GST_HELIX_SRC (base)->client;
+
+  if (client != NULL)
+    helix_stream_client_flush (client, FALSE);
   return TRUE;
 }
 
@@ -194,17 +200,13 @@ static void
 watch_latency (GstHelixSrc *self, GstClockTime late, guint64 now)
 {
   gboolean changed;
-  GstClockTime latency;
 
   GST_OBJECT_LOCK (self);
   changed = helix_stream_latency_add (&self->latency, late, now);
-  latency = self->latency.announced;
   GST_OBJECT_UNLOCK (self);
-  if (!changed)
-    return;
-  helix_stream_client_set_latency (self->client, latency);
-  gst_element_post_message (
-      GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+  if (changed)
+    gst_element_post_message (
+        GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
 static GstBuffer *
@@ -334,11 +336,27 @@ gst_helix_src_create (GstPushSrc *push, GstBuffer **buffer)
   }
 }
 
+/* The sinks hold a picture back on purpose for the latency of the pipeline,
+ * which is that of its slowest source and sink. */
+static void
+follow_latency (GstHelixSrc *self, GstEvent *event)
+{
+  GstClockTime latency = 0;
+
+  gst_event_parse_latency (event, &latency);
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL && GST_CLOCK_TIME_IS_VALID (latency))
+    helix_stream_client_set_latency (self->client, latency);
+  GST_OBJECT_UNLOCK (self);
+}
+
 static gboolean
 gst_helix_src_event (GstBaseSrc *base, GstEvent *event)
 {
   GstHelixSrc *self = GST_HELIX_SRC (base);
 
+  if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY)
+    follow_latency (self, event);
   if (!gst_video_event_is_force_key_unit (event))
     return GST_BASE_SRC_CLASS (gst_helix_src_parent_class)->event (base, event);
   GST_OBJECT_LOCK (self);

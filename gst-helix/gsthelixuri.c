@@ -30,7 +30,7 @@ static const gchar *const frames_keys[] = {"scanout", "resource-id",
     "max-framerate", "keepalive-time", "show-cursor", "when-off",
     "auto-reconnect", "reconnect-timeout", "shared-memory", NULL};
 static const gchar *const stream_keys[] = {"mode", TOKEN, "scanout",
-    "resource-id", "bitrate", "max-framerate", "auto-reconnect",
+    "resource-id", "bitrate", "max-framerate", "max-age", "auto-reconnect",
     "reconnect-timeout", NULL};
 
 /* A URI, taken apart. */

@@ -18,7 +18,6 @@
 #define DIAL_TIMEOUT_MS 900
 #define TELL_NS (900 * MSECOND)
 
-#define GAP_MIN_NS HELIX_STREAM_CLIENT_GAP_MIN_NS
 #define GAP_MAX_NS (500 * MSECOND)
 
 /* Before a connection is accepted again for which nothing was left: until then
@@ -80,9 +79,9 @@ warn_of_slowness (HelixStreamClient *self)
   self->slow_told = TRUE;
   warn (self,
       g_error_new (GST_CORE_ERROR, GST_CORE_ERROR_CLOCK,
-          "%s: units are taken too slowly, and those that became older than "
-          "%u ms were left out up to a keyframe. Use a faster decoder, lower "
-          "max-framerate, or raise max-age.",
+          "%s: units come or are taken too slowly, and those that became "
+          "older than %u ms were left out up to a keyframe. Use a faster "
+          "decoder or network, lower max-framerate, or raise max-age.",
           self->address->text, (guint) (self->inbox.max_age / MSECOND)));
 }
 
@@ -137,7 +136,7 @@ judge (HelixStreamClient *self, GError *error, gboolean fatal, gboolean loud,
     self->outage_since = now;
     self->told = FALSE;
   }
-  self->gap = CLAMP (self->gap * 2, GAP_MIN_NS, GAP_MAX_NS);
+  self->gap = CLAMP (self->gap * 2, HELIX_STREAM_CLIENT_GAP_MIN_NS, GAP_MAX_NS);
   self->dial_at =
       now + self->gap * (guint64) g_random_int_range (75, 126) / 100;
 
@@ -328,6 +327,7 @@ went_live (HelixStreamClient *self)
   helix_stream_tally_connected (&self->tally);
   helix_stream_wishes_renew (&self->wishes);
   helix_stream_cursors_clear (&self->cursors);
+  self->cursor_due = FALSE; /* of the session before */
   helix_stream_inbox_live (&self->inbox, TRUE);
   pthread_mutex_unlock (&self->lock);
   self->outage_since = 0;
@@ -358,7 +358,7 @@ static void
 publish_idle (HelixStreamClient *self, guint64 now)
 {
   if (self->link->clock.count > 0 && self->role != HELIX_ROLE_STREAM)
-    self->gap = GAP_MIN_NS / 2;
+    self->gap = HELIX_STREAM_CLIENT_GAP_MIN_NS / 2;
   pthread_mutex_lock (&self->lock);
   helix_stream_tally_update (&self->tally, self->link, now);
   self->link->totals.latency_ns = helix_stream_tally_median (&self->tally);
@@ -387,7 +387,7 @@ read_step (HelixStreamClient *self, guint64 awake, HelixStreamItem *item,
       *result = HELIX_STREAM_CAPS;
       return TRUE;
     case HELIX_STREAM_LINK_UNIT:
-      self->gap = GAP_MIN_NS / 2;
+      self->gap = HELIX_STREAM_CLIENT_GAP_MIN_NS / 2;
       item->unit = link->unit;
       item->buffer = g_steal_pointer (&link->buffer);
       item->discont = link->discont;

@@ -163,6 +163,11 @@ bound (HelixStreamInbox *self)
       && (self->bytes <= HELIX_STREAM_INBOX_MAX_BYTES || self->units == 1))
     return;
   key = newest_key (self);
+  /* As late as the one before it, which was left out as well: the next would
+   * be no younger. */
+  if (key == first && self->units == 1 && !self->taken && self->skipped_at != 0
+      && self->timed_at - self->skipped_at >= self->max_age)
+    return;
   if (key == first || (key != NULL && age_of (self, key) > limit))
     key = NULL;
   skip_to (self, key);

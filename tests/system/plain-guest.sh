@@ -15,7 +15,8 @@ plain_initramfs () {
   busybox=$(command -v busybox) || fail "no busybox: install busybox-static"
   modprobe=$(PATH=$PATH:/usr/sbin:/sbin command -v modprobe) ||
     fail "no modprobe: install kmod"
-  [ -d "/lib/modules/$version/kernel" ] || fail "no kernel with modules in /boot"
+  [ -d "/lib/modules/$version/kernel" ] ||
+    fail "no kernel with modules in /boot"
   mkdir -p "$folder/bin" "$folder/modules"
   cp "$busybox" "$folder/bin/busybox"
   while read -r module; do

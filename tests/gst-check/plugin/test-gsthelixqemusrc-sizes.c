@@ -324,6 +324,33 @@ GST_START_TEST (test_reconfigured)
 }
 GST_END_TEST;
 
+/* Likewise, when a picture of another size is shown already and nothing repeats
+ * it. */
+GST_START_TEST (test_reconfigured_later)
+{
+  GstHarness *h = qemusrc_harness_new (path,
+      "video/x-raw, format=NV12, width=[ 16, 100 ]", "keepalive-time", 0, NULL);
+  GstBus *bus = watch (h);
+
+  gst_harness_play (h);
+  fail_unless (fake_shim_wait_subscribed (shim));
+  send_size (80, 48, 1);
+  gst_buffer_unref (gst_harness_pull (h));
+  send_size (640, 96, 2);
+  expect_message (bus, GST_MESSAGE_WARNING, "has 640x96 pixels");
+  while (qemusrc_stat (h->element, "black") < 1)
+    g_thread_yield ();
+  gst_harness_set_sink_caps_str (h, "video/x-raw, format=NV12");
+  gst_harness_push_upstream_event (h, gst_event_new_reconfigure ());
+  while (fake_shim_subscribes (shim) < 2)
+    g_thread_yield ();
+  fail_unless (fake_shim_send (shim, 3, NULL, 0));
+  while (qemusrc_stat (h->element, "frames") < 2)
+    g_thread_yield ();
+  end (h, bus);
+}
+GST_END_TEST;
+
 /* No other size would do. */
 GST_START_TEST (test_no_format)
 {
@@ -385,6 +412,7 @@ gst_helix_qemu_src_sizes_suite (void)
   tcase_add_loop_test (tc, test_encoders, 0, G_N_ELEMENTS (encoders));
   tcase_add_test (tc, test_limits_of_caps);
   tcase_add_test (tc, test_reconfigured);
+  tcase_add_test (tc, test_reconfigured_later);
   tcase_add_test (tc, test_no_format);
   tcase_add_loop_test (tc, test_refusal, 0, 2);
   return s;

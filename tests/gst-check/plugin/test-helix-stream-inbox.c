@@ -326,6 +326,25 @@ GST_START_TEST (test_liar)
 }
 GST_END_TEST;
 
+/* A keyframe takes longer than max-age on its way, and what follows does not:
+ * each is late, and still there is something to be seen. */
+GST_START_TEST (test_slow_keyframes)
+{
+  guint64 line = START, given = 0;
+
+  for (guint i = 0; i < 900; i++) {
+    guint64 sent = START + i * 33 * MS;
+
+    line = MAX (sent, line) + (i % 45 == 0 ? 480 * MS : 8 * MS);
+    arrive (i, i % 45 == 0, sent, line);
+    while (take (NULL) != NEVER)
+      given += i >= 450;
+  }
+  fail_unless (given >= 5, "%u", (guint) given);
+  fail_unless (inbox.slow);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_bytes)
 {
   arrive_sized (0, TRUE, 0, 0, HELIX_STREAM_INBOX_MAX_BYTES + 1);
@@ -387,6 +406,7 @@ helix_stream_inbox_suite (void)
   tcase_add_test (tc, test_drift);
   tcase_add_test (tc, test_clock_jumps);
   tcase_add_test (tc, test_liar);
+  tcase_add_test (tc, test_slow_keyframes);
   tcase_add_test (tc, test_bytes);
   tcase_add_test (tc, test_end);
   tcase_add_test (tc, test_caps);
