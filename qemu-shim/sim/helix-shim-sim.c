@@ -121,7 +121,12 @@ set_scanout (
 static void
 write_log (void *opaque, enum helix_log_level level, const char *line)
 {
-  static const char *const names[] = {"error", "warning", "info"};
+  static const char *const names[] = {
+      [HELIX_LOG_ERROR] = "error",
+      [HELIX_LOG_WARN] = "warning",
+      [HELIX_LOG_NOTICE] = "notice",
+      [HELIX_LOG_INFO] = "info",
+  };
   struct sim *sim = opaque;
 
   if (level == HELIX_LOG_INFO && sim->options.quiet)
