@@ -339,6 +339,7 @@ GST_START_TEST (test_unref)
   struct test_shim *test = new_shim ();
   struct test_client *client = new_client (test);
   struct test_frame held[3];
+  uint64_t lookups;
 
   test_client_subscribe (client, 2, HELIX_NONE32, 1);
   take_frame (client, 2, 1);
@@ -349,7 +350,10 @@ GST_START_TEST (test_unref)
     held[i] = test_client_frame (client, 1);
     test_client_settle (client); /* channel 2's */
   }
+  lookups = test->lookups;
   test_client_show (client, 1, 2, HELIX_NONE64); /* pending, no credit */
+  while (test->lookups == lookups) /* obeyed, which may wait its turn */
+    test_round (test, 1);
   test_client_settle (client);
   helix_shim_display_unref (test->shim, 2);
   g_clear_pointer (&test->resource[2].pixels, g_free);
