@@ -194,7 +194,7 @@ running_time (GstHelixSrc *self, guint64 now, guint64 then)
   return GST_CLOCK_TIME_IS_VALID (base) && time > base ? time - base : 0;
 }
 
-/* Whoever waits for the clock must wait for the slowest unit. How late it
+/* A sink that waits for the clock must wait for the slowest unit. How late it
  * arrived counts, not when it was taken: that includes the wait itself. */
 static void
 watch_latency (GstHelixSrc *self, GstClockTime late, guint64 now)

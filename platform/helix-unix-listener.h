@@ -7,8 +7,8 @@
  * socket file that is already there whether somebody answers, and replaces it
  * only if nobody does; binds, with mode 0600 unless told otherwise; and proves
  * by a connection of its own that the path leads here. That connection closes
- * without a byte, as does the probe of a rival starter: whoever accepts must
- * take a peer that says nothing and goes for normal.
+ * without a byte, as does the probe of a rival starter: a server must take
+ * a peer that says nothing and goes for normal.
  *
  * C99 and POSIX only. One object, one thread at a time.
  */

@@ -10,8 +10,14 @@
 #ifndef HELIX_STREAM_AGE_H
 #define HELIX_STREAM_AGE_H
 
+#include <glib.h>
+
 #define HELIX_STREAM_MAX_AGE_MS 400
 #define HELIX_STREAM_MAX_AGE_MIN_MS 50
 #define HELIX_STREAM_MAX_AGE_MAX_MS 60000
+
+/* ns. An end that leaves units out twice within this time is too slow, not only
+ * disturbed once: it is told. */
+#define HELIX_STREAM_SLOW_NS G_GUINT64_CONSTANT (10000000000)
 
 #endif /* HELIX_STREAM_AGE_H */

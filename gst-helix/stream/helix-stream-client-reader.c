@@ -70,7 +70,7 @@ warn (HelixStreamClient *self, GError *error)
   g_error_free (error);
 }
 
-/* Whoever takes units is too slow, again and again: said once. */
+/* Units come or are taken too slowly, again and again: said once. */
 static void
 warn_of_slowness (HelixStreamClient *self)
 {

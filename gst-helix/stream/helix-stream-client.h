@@ -85,8 +85,8 @@ void helix_stream_client_configure (
 void helix_stream_client_show (
     HelixStreamClient *self, guint32 resource_id, guint64 capture_ns);
 
-/* (any) Whoever takes units holds them back by up to `ns` on purpose, as one
- * does that waits for the clock: they may become older by that. */
+/* (any) The pipeline holds units back by up to `ns` on purpose, as a sink that
+ * waits for the clock does: they may become older by that. */
 void helix_stream_client_set_latency (HelixStreamClient *self, guint64 ns);
 
 /* (any) Books how long a unit took from capture to where the caller is. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-stream-inbox.h"
 
+#include "helix-stream-age.h"
 #include <string.h>
 
 /* The quickest unit counts for one to two of these: whatever changes a clock
@@ -144,7 +145,7 @@ skip_to (HelixStreamInbox *self, GList *link)
   self->skipping = link == NULL;
   self->skips++;
   if (self->taken && self->skipped_at != 0
-      && self->timed_at - self->skipped_at < HELIX_STREAM_INBOX_SLOW_NS)
+      && self->timed_at - self->skipped_at < HELIX_STREAM_SLOW_NS)
     self->slow = TRUE;
   self->skipped_at = self->timed_at;
   self->taken = FALSE;
@@ -173,7 +174,7 @@ bound (HelixStreamInbox *self)
   skip_to (self, key);
 }
 
-/* Whoever takes units falls behind. At half of what is allowed the next
+/* Units are taken too slowly. At half of what is allowed the next
  * keyframe is the place to go on: so it is there before the limit is. */
 static void
 fall_behind (HelixStreamInbox *self)

@@ -21,15 +21,12 @@ G_BEGIN_DECLS
  * faster from keyframes, which are the most work. */
 #define HELIX_STREAM_INBOX_ASK_NS (1000 * G_GUINT64_CONSTANT (1000000))
 
-/* Whoever leaves units out twice within that is too slow, not disturbed. */
-#define HELIX_STREAM_INBOX_SLOW_NS (10000 * G_GUINT64_CONSTANT (1000000))
-
 /* Bytes of units: 0.4 s of 640 Mbit/s. A lone unit may be larger. */
 #define HELIX_STREAM_INBOX_MAX_BYTES (32u << 20)
 
 typedef struct {
   /* to be set, in ns: the oldest that a unit may become here; and by how much
-   * more, because whoever takes units holds them back on purpose */
+   * more, because the pipeline holds units back on purpose */
   guint64 max_age, latency;
 
   /* to be read */

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "helix-stream-age.h"
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
 #include "helix-transport-io.h"
@@ -302,8 +303,7 @@ fall_behind (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
   self->n_probes = 0;
   ping (self, now);
   self->skips++;
-  if (self->skipped_at != 0
-      && now - self->skipped_at < HELIX_STREAM_SESSION_SLOW_NS)
+  if (self->skipped_at != 0 && now - self->skipped_at < HELIX_STREAM_SLOW_NS)
     self->slow = TRUE;
   self->skipped_at = now;
 }

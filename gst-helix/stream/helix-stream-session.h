@@ -25,9 +25,6 @@ G_BEGIN_DECLS
 #define HELIX_STREAM_SESSION_MAX_BYTES (8u << 20)
 #define HELIX_STREAM_SESSION_UNIT_COST 256u
 
-/* Whoever is behind twice within that is too slow, not disturbed. */
-#define HELIX_STREAM_SESSION_SLOW_NS (10 * G_GUINT64_CONSTANT (1000000000))
-
 /* Times in ns of helix_now_ns (). */
 #define HELIX_STREAM_SESSION_HELLO_NS (3 * G_GUINT64_CONSTANT (1000000000))
 #define HELIX_STREAM_SESSION_DEAD_NS (3 * G_GUINT64_CONSTANT (1000000000))

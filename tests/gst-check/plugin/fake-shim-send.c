@@ -116,7 +116,7 @@ send_off (FakeShim *shim)
       shim, message, helix_pack_scanout (message, shim->channel, &scanout), -1);
 }
 
-/* In one write: whoever reads the first has the second as well. */
+/* In one write: a client that reads the first has the second as well. */
 gboolean
 fake_send_blink (FakeShim *shim)
 {

@@ -566,8 +566,11 @@ void
 fake_path_free (gchar *path)
 {
   gchar *dir = g_path_get_dirname (path);
+  gchar *lock = g_strconcat (path, ".lock", NULL);
 
   g_unlink (path);
+  g_unlink (lock);
+  g_free (lock);
   g_rmdir (dir);
   g_free (dir);
   g_free (path);

@@ -21,10 +21,6 @@ setup (void)
 static void
 teardown (void)
 {
-  gchar *lock = g_strconcat (path, ".lock", NULL);
-
-  g_unlink (lock);
-  g_free (lock);
   fake_path_free (path);
 }
 

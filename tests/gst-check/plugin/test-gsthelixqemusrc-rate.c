@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How many buffers come, and which, by their timestamps and their numbers. */
-#include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 
 #include "fake-shim.h"
@@ -20,10 +19,6 @@ setup (void)
 static void
 teardown (void)
 {
-  gchar *lock = g_strconcat (path, ".lock", NULL);
-
-  g_unlink (lock);
-  g_free (lock);
   fake_path_free (path);
 }
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
@@ -31,10 +30,6 @@ setup (void)
 static void
 teardown (void)
 {
-  gchar *lock = g_strconcat (path, ".lock", NULL);
-
-  g_unlink (lock);
-  g_free (lock);
   fake_path_free (path);
 }
 

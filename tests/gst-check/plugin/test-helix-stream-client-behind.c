@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whoever takes what a stream client receives is slow, or takes nothing. */
+/* The caller of helix_stream_client_next () is slow, or does not call it. */
 #include <gst/check/gstcheck.h>
 #include <string.h>
 
@@ -68,7 +68,7 @@ GST_START_TEST (test_cursor_first)
 }
 GST_END_TEST;
 
-/* A unit of 5 s ago came, and then whoever takes units waits for the keyframe
+/* A unit of 5 s ago came, and then next () waits for the keyframe
  * that is asked for. */
 static void
 fall_behind (StreamPeer *peer, guint64 sequence, HelixStreamResult result)

@@ -129,7 +129,7 @@ play (const Play *play, Seen *seen)
   }
 }
 
-/* 20 % too slow: never older than 600 ms, whoever the host is; and nobody asks
+/* 20 % too slow: never older than 600 ms, with any host; and nobody asks
  * for a keyframe more than once a second. */
 static const Play slow[] = {
     {33 * MS, 0, 40 * MS, 40 * MS, 0, 0, 5 * MS, 0, 0, 20 * GST_SECOND},

@@ -531,3 +531,16 @@ test_client_settle (struct test_client *client)
   }
   return all;
 }
+
+struct helix_frame
+test_client_take (struct test_client *client, uint16_t channel, uint32_t id)
+{
+  struct test_frame frame = test_client_frame (client, channel);
+  struct helix_frame copy = frame.frame;
+
+  fail_unless_equals_int (frame.frame.resource_id, id);
+  test_frame_assert_shows (client->test, &frame, id, 0, 0);
+  test_client_release (client, channel, &frame);
+  test_frame_done (&frame);
+  return copy;
+}

@@ -93,6 +93,10 @@ void test_client_show (struct test_client *client, uint16_t channel,
 void test_frame_assert_shows (struct test_shim *test,
     const struct test_frame *frame, uint32_t id, uint32_t x, uint32_t y);
 void test_frame_done (struct test_frame *frame);
+/* The next FRAME on `channel`: it must show all of resource `id`; its slot goes
+ * back. */
+struct helix_frame test_client_take (
+    struct test_client *client, uint16_t channel, uint32_t id);
 /* Frames that arrive are read and their slots released, until a PING sent
  * now is answered and the display has nothing to do. Returns how many. */
 guint test_client_settle (struct test_client *client);

@@ -19,19 +19,6 @@ new_shim (void)
   return test;
 }
 
-/* Receives, compares, gives the slot back. */
-static struct helix_frame
-take_frame (struct test_client *client, uint16_t channel, uint32_t id)
-{
-  struct test_frame frame = test_client_frame (client, channel);
-  struct helix_frame copy = frame.frame;
-
-  test_frame_assert_shows (client->test, &frame, id, 0, 0);
-  test_client_release (client, channel, &frame);
-  test_frame_done (&frame);
-  return copy;
-}
-
 /* Told once, tried again a few times a second whatever the guest does, and at
  * once when something else is shown. */
 GST_START_TEST (test_unreadable)
@@ -50,7 +37,7 @@ GST_START_TEST (test_unreadable)
   fail_unless (test->reads <= 1 + (helix_now_ns () - begin) / 250000000u);
   fail_unless_equals_uint64 (test_stats (test).read_errors, test->reads);
   test_show (test, 0, 2);
-  take_frame (client, 1, 2);
+  test_client_take (client, 1, 2);
   fail_unless_equals_int (test_client_settle (client), 0);
   test_client_free (client);
   test_shim_free (test);
@@ -67,14 +54,14 @@ GST_START_TEST (test_read_later)
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
 
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test->resource[1].unreadable = true;
   test_draw_flush (test, 1, corner);
   test_client_expect_error (
       client, 1, HELIX_ERROR_READBACK, "the test says so");
   test->resource[1].unreadable = false;
-  /* take_frame () compares the whole picture. */
-  take_frame (client, 1, 1);
+  /* test_client_take () compares the whole picture. */
+  test_client_take (client, 1, 1);
   fail_unless_equals_int (test_client_settle (client), 0);
   test_client_free (client);
   test_shim_free (test);
@@ -95,21 +82,21 @@ GST_START_TEST (test_elsewhere)
   test->elsewhere = true;
   test_client_subscribe (client, 1, 0, 0);
   test_client_subscribe (client, 2, HELIX_NONE32, 2);
-  take_frame (client, 1, 1);
-  take_frame (client, 2, 2);
+  test_client_take (client, 1, 1);
+  test_client_take (client, 2, 2);
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.read_bytes, 8 * 8 * 4);
   test_show (test, 0, 2);
   test_draw_flush (test, 2, all);
   /* Damage of one resource is pending while another one goes. */
   helix_shim_display_unref (test->shim, 1);
-  take_frame (client, 1, 2);
-  take_frame (client, 2, 2);
+  test_client_take (client, 1, 2);
+  test_client_take (client, 2, 2);
   helix_shim_display_reset (test->shim);
   test_client_expect_error (client, 2, HELIX_ERROR_NO_RESOURCE, "destroyed");
   test_show (test, 0, 1);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_free (client);
   test_shim_free (test);
 }

@@ -12,16 +12,6 @@
 #define W 200u
 #define H 150u
 
-static void
-take_frame (struct test_client *client, uint16_t channel, uint32_t id)
-{
-  struct test_frame frame = test_client_frame (client, channel);
-
-  test_frame_assert_shows (client->test, &frame, id, 0, 0);
-  test_client_release (client, channel, &frame);
-  test_frame_done (&frame);
-}
-
 /* What no frame can carry counts as off, and is said to who watches. */
 GST_START_TEST (test_impossible_surfaces)
 {
@@ -33,7 +23,7 @@ GST_START_TEST (test_impossible_surfaces)
   test_resource_new (test, 1, W, H);
   test_show (test, 0, 1);
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     test_show_part (test, 0, 1, sizes[i]);
     test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
@@ -41,7 +31,7 @@ GST_START_TEST (test_impossible_surfaces)
     if (sizes[i].width > 0 && sizes[i].height > 0)
       test_client_expect_error (client, 1, HELIX_ERROR_READBACK, "max-size");
     test_show (test, 0, 1);
-    take_frame (client, 1, 1);
+    test_client_take (client, 1, 1);
   }
   fail_unless (test_logged (test, "16384x16384"));
   helix_shim_display_scanout (test->shim, 0,
@@ -80,7 +70,7 @@ GST_START_TEST (test_max_size)
   test_resource_new (test, 2, 51, 100);
   test_show (test, 0, 1);
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   pools = client->pools->len;
   for (int i = 0; i < 5; i++) {
     test_show (test, 0, 2);
@@ -96,7 +86,7 @@ GST_START_TEST (test_max_size)
     test_client_expect_error (late, 1, HELIX_ERROR_READBACK, "max-size=100x50");
     test_client_free (late);
     test_show (test, 0, 1);
-    take_frame (client, 1, 1);
+    test_client_take (client, 1, 1);
   }
   fail_unless_equals_int (test_log_count (test, "51x100"), 1);
   test_client_subscribe (client, 2, HELIX_NONE32, 2);

@@ -21,19 +21,6 @@ new_shim (void)
   return test;
 }
 
-/* Receives, compares, gives the slot back. */
-static struct helix_frame
-take_frame (struct test_client *client, uint16_t channel, uint32_t id)
-{
-  struct test_frame frame = test_client_frame (client, channel);
-  struct helix_frame copy = frame.frame;
-
-  test_frame_assert_shows (client->test, &frame, id, 0, 0);
-  test_client_release (client, channel, &frame);
-  test_frame_done (&frame);
-  return copy;
-}
-
 GST_START_TEST (test_first_frame_without_a_flush)
 {
   struct test_shim *test = new_shim ();
@@ -43,7 +30,7 @@ GST_START_TEST (test_first_frame_without_a_flush)
 
   fail_unless (helix_shim_idle (test->shim));
   test_client_subscribe (client, 1, 0, 0);
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.width, W);
   fail_unless_equals_int (frame.height, H);
   fail_unless_equals_int (frame.stride, W * 4);
@@ -71,7 +58,7 @@ GST_START_TEST (test_flush_costs_what_changed)
   const struct helix_rect rect = {10, 20, 30, 40};
 
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_settle (client);
   for (int i = 0; i < 10; i++) {
     uint64_t bytes = test->read_bytes, frames = test_stats (test).readbacks;
@@ -105,7 +92,7 @@ GST_START_TEST (test_one_read_for_all)
   for (int i = 0; i < 4; i++) {
     client[i] = test_client_new (test, HELIX_FEATURE_SHM);
     test_client_subscribe (client[i], 1, i % 2, 0);
-    take_frame (client[i], 1, 1);
+    test_client_take (client[i], 1, 1);
     test_client_settle (client[i]);
   }
   for (int round = 0; round < 20; round++) {
@@ -116,7 +103,7 @@ GST_START_TEST (test_one_read_for_all)
     fail_unless_equals_uint64 (test->reads - reads, 1);
     fail_unless_equals_uint64 (test->read_bytes - bytes, 50 * 50 * 4);
     for (int i = 0; i < 4; i++) {
-      struct helix_frame frame = take_frame (client[i], 1, 1);
+      struct helix_frame frame = test_client_take (client[i], 1, 1);
 
       fail_unless (capture == 0 || frame.capture_ns == capture);
       capture = frame.capture_ns;
@@ -195,7 +182,7 @@ GST_START_TEST (test_page_flip)
 
   test_resource_new (test, 2, W, H);
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_settle (client);
   for (uint32_t i = 0; i < 20; i++) {
     uint32_t id = 2 - i % 2;
@@ -208,7 +195,7 @@ GST_START_TEST (test_page_flip)
     test_draw (test, id, rect);
     test_show (test, 0, id);
     helix_shim_display_flush (test->shim, id, &rect);
-    frame = take_frame (client, 1, id);
+    frame = test_client_take (client, 1, id);
     fail_unless_equals_int (frame.resource_id, id);
     fail_unless_equals_int (frame.generation, 1);
     fail_unless_equals_int (frame.rects, 1);
@@ -229,19 +216,19 @@ GST_START_TEST (test_mode_change)
   struct helix_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.pool_id, 1);
   /* Larger: a new pool. */
   test_resource_new (test, 2, 2 * W, H);
   test_show (test, 0, 2);
-  frame = take_frame (client, 1, 2);
+  frame = test_client_take (client, 1, 2);
   fail_unless_equals_int (frame.generation, 2);
   fail_unless_equals_int (frame.width, 2 * W);
   fail_unless_equals_int (frame.rects, 0);
   fail_unless_equals_int (frame.pool_id, 2);
   /* Smaller again: it fits. */
   test_show (test, 0, 1);
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.generation, 3);
   fail_unless_equals_int (frame.width, W);
   fail_unless_equals_int (frame.stride, W * 4);
@@ -250,7 +237,7 @@ GST_START_TEST (test_mode_change)
   helix_shim_display_scanout (test->shim, 0,
       &(struct helix_surface){
           .resource_id = 1, .rect = {0, 0, W, H}, .fourcc = HELIX_FOURCC_RGBA});
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.generation, 4);
   fail_unless_equals_int (frame.fourcc, HELIX_FOURCC_RGBA);
   fail_unless_equals_int (frame.rects, 0);
@@ -300,7 +287,7 @@ GST_START_TEST (test_off_and_on)
   uint64_t reads;
 
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   helix_shim_display_scanout (test->shim, 0, NULL);
   test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
   fail_unless_equals_int (client->scanout.flags, 0);
@@ -310,7 +297,7 @@ GST_START_TEST (test_off_and_on)
   fail_unless_equals_int (test_client_settle (client), 0);
   fail_unless_equals_uint64 (test->reads, reads);
   test_show (test, 0, 1);
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.generation, 2);
   fail_unless_equals_int (frame.rects, 0);
   test_client_free (client);
@@ -349,7 +336,7 @@ GST_START_TEST (test_unref)
   /* The scanout comes back with another one. */
   test_resource_new (test, 2, W, H);
   test_show (test, 0, 2);
-  fail_unless_equals_int (take_frame (client, 1, 2).generation, 2);
+  fail_unless_equals_int (test_client_take (client, 1, 2).generation, 2);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -364,8 +351,8 @@ GST_START_TEST (test_reset)
   test_show (test, 3, 1);
   test_client_subscribe (client, 1, 0, 0);
   test_client_subscribe (client, 2, 3, 0);
-  take_frame (client, 1, 1);
-  take_frame (client, 2, 1);
+  test_client_take (client, 1, 1);
+  test_client_take (client, 2, 1);
   helix_shim_display_reset (test->shim);
   g_clear_pointer (&test->resource[1].pixels, g_free);
   test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
@@ -374,7 +361,7 @@ GST_START_TEST (test_reset)
   /* The guest boots again, by the same client. */
   test_resource_new (test, 1, W, H);
   test_show (test, 0, 1);
-  fail_unless_equals_int (take_frame (client, 1, 1).generation, 2);
+  fail_unless_equals_int (test_client_take (client, 1, 1).generation, 2);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -391,18 +378,18 @@ GST_START_TEST (test_resource_subscription)
   test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource");
   test_resource_new (test, 5, 64, 32);
   test_client_subscribe (client, 1, HELIX_NONE32, 5);
-  frame = take_frame (client, 1, 5);
+  frame = test_client_take (client, 1, 5);
   fail_unless_equals_int (frame.width, 64);
   fail_unless_equals_int (frame.scanout, HELIX_NONE32);
   test_client_settle (client);
   test_draw_flush (test, 5, (struct helix_rect){1, 1, 2, 2});
-  frame = take_frame (client, 1, 5);
+  frame = test_client_take (client, 1, 5);
   fail_unless_equals_int (frame.read_bytes, 16);
   /* Drawn all over while nobody showed it, then shown with a small flush. */
   test_draw (test, 5, (struct helix_rect){0, 0, 64, 32});
   test_show (test, 2, 5);
   test_draw_flush (test, 5, (struct helix_rect){0, 0, 1, 1});
-  take_frame (client, 1, 5);
+  test_client_take (client, 1, 5);
   helix_shim_display_unref (test->shim, 5);
   g_clear_pointer (&test->resource[5].pixels, g_free);
   test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "destroyed");
@@ -420,13 +407,13 @@ GST_START_TEST (test_y_inverted)
   struct helix_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);
-  fail_unless_equals_int (take_frame (client, 1, 1).flags, 0);
+  fail_unless_equals_int (test_client_take (client, 1, 1).flags, 0);
   helix_shim_display_scanout (test->shim, 0,
       &(struct helix_surface){.resource_id = 1,
           .rect = {0, 0, W, H},
           .fourcc = HELIX_FOURCC_BGRX,
           .y_inverted = true});
-  frame = take_frame (client, 1, 1);
+  frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.flags, HELIX_FRAME_Y_INVERTED);
   fail_unless_equals_int (frame.rects, 0);
   fail_unless_equals_int (frame.generation, 1);

@@ -28,20 +28,6 @@ new_shim (void)
   return test;
 }
 
-/* Receives, compares, gives the slot back. */
-static struct helix_frame
-take_frame (struct test_client *client, uint16_t channel, uint32_t id)
-{
-  struct test_frame frame = test_client_frame (client, channel);
-  struct helix_frame copy = frame.frame;
-
-  fail_unless_equals_int (frame.frame.resource_id, id);
-  test_frame_assert_shows (client->test, &frame, id, 0, 0);
-  test_client_release (client, channel, &frame);
-  test_frame_done (&frame);
-  return copy;
-}
-
 /* Which resource the next frame shows. */
 static uint32_t
 take_any (struct test_client *client)
@@ -75,7 +61,7 @@ new_client (struct test_shim *test)
   struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
 
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_settle (client);
   return client;
 }
@@ -94,7 +80,7 @@ GST_START_TEST (test_shows)
     /* Drawn without a flush. */
     test_draw (test, id, all);
     test_client_show (client, 1, id, HELIX_NONE64);
-    frame = take_frame (client, 1, id);
+    frame = test_client_take (client, 1, id);
     fail_unless_equals_int (frame.generation, generation);
     fail_unless_equals_int (frame.scanout, 0);
     fail_unless_equals_int (frame.rects, 0);
@@ -105,15 +91,15 @@ GST_START_TEST (test_shows)
   /* The same one again is read again: nobody knows what is in it now. */
   test_draw (test, 3, (struct helix_rect){0, 0, 1, 1});
   test_client_show (client, 1, 3, HELIX_NONE64);
-  take_frame (client, 1, 3);
+  test_client_take (client, 1, 3);
 
   /* Another size: another generation, a new pool. */
   test_client_show (client, 1, 4, HELIX_NONE64);
-  frame = take_frame (client, 1, 4);
+  frame = test_client_take (client, 1, 4);
   fail_unless_equals_int (frame.generation, generation + 1);
   fail_unless_equals_int (frame.width, 2 * W);
   test_client_show (client, 1, 2, HELIX_NONE64);
-  frame = take_frame (client, 1, 2);
+  frame = test_client_take (client, 1, 2);
   fail_unless_equals_int (frame.generation, generation + 2);
   test_client_free (client);
   test_shim_free (test);
@@ -130,7 +116,7 @@ GST_START_TEST (test_leaves_the_scanout)
   uint64_t reads;
 
   test_client_show (client, 1, 2, HELIX_NONE64);
-  take_frame (client, 1, 2);
+  test_client_take (client, 1, 2);
   test_client_settle (client);
   reads = test->reads;
   test_draw_flush (test, 1, all);
@@ -142,16 +128,17 @@ GST_START_TEST (test_leaves_the_scanout)
   fail_unless_equals_uint64 (test->reads, reads);
   /* But a flush of what it shows does, with its rectangle only. */
   test_draw_flush (test, 2, (struct helix_rect){3, 4, 5, 6});
-  fail_unless_equals_int (take_frame (client, 1, 2).read_bytes, 5 * 6 * 4);
+  fail_unless_equals_int (
+      test_client_take (client, 1, 2).read_bytes, 5 * 6 * 4);
   /* And so does a scanout that begins to show it, drawn over meanwhile. */
   test_draw (test, 2, all);
   test_show (test, 3, 2);
-  take_frame (client, 1, 2);
+  test_client_take (client, 1, 2);
 
   test_client_subscribe (client, 1, 0, 0);
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 2, 2});
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -180,7 +167,8 @@ GST_START_TEST (test_no_credit)
   fail_unless_equals_uint64 (test->reads, reads);
   test_draw (test, 3, all);
   test_client_release (client, 1, &held[1]);
-  fail_unless_equals_int (take_frame (client, 1, 3).slot, held[1].frame.slot);
+  fail_unless_equals_int (
+      test_client_take (client, 1, 3).slot, held[1].frame.slot);
   fail_unless_equals_int (test_client_settle (client), 0);
   fail_unless_equals_uint64 (test->reads, reads + 1);
   for (int i = 0; i < 3; i++)
@@ -259,8 +247,8 @@ GST_START_TEST (test_shown_twice)
     reads = test->reads;
     test_draw (test, 3, all);
     test_client_show (i % 2 ? one : two, 1, 3, HELIX_NONE64);
-    take_frame (one, 1, 3);
-    take_frame (two, 1, 3);
+    test_client_take (one, 1, 3);
+    test_client_take (two, 1, 3);
     fail_unless_equals_uint64 (test->reads, reads + 1);
   }
   test_client_free (one);
@@ -278,23 +266,24 @@ GST_START_TEST (test_capture_time)
   uint64_t capture, told, now;
 
   test_client_show (client, 1, 2, HELIX_NONE64);
-  capture = take_frame (client, 1, 2).capture_ns;
+  capture = test_client_take (client, 1, 2).capture_ns;
   fail_unless (capture <= helix_now_ns ());
   told = helix_now_ns ();
   test_client_show (client, 1, 3, told);
-  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, told);
+  fail_unless_equals_uint64 (test_client_take (client, 1, 3).capture_ns, told);
   /* Not in the future; not before the frame before. */
   now = helix_now_ns ();
   test_client_show (client, 1, 2, now + 3600000000000u);
-  capture = take_frame (client, 1, 2).capture_ns;
+  capture = test_client_take (client, 1, 2).capture_ns;
   fail_unless (capture >= now && capture <= helix_now_ns ());
   test_client_show (client, 1, 3, 0);
-  fail_unless_equals_uint64 (take_frame (client, 1, 3).capture_ns, capture);
+  fail_unless_equals_uint64 (
+      test_client_take (client, 1, 3).capture_ns, capture);
   /* It was said of that picture, not of what is drawn later. */
   now = helix_now_ns ();
   test_client_settle (client);
   test_draw_flush (test, 3, all);
-  fail_unless (take_frame (client, 1, 3).capture_ns >= now);
+  fail_unless (test_client_take (client, 1, 3).capture_ns >= now);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -311,13 +300,13 @@ GST_START_TEST (test_no_such_resource)
   test_client_expect_error (
       client, 1, HELIX_ERROR_NO_RESOURCE, "resource 7: no such resource");
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 5, 5});
-  take_frame (client, 1, 1);
+  test_client_take (client, 1, 1);
   test_client_show (client, 1, 2, HELIX_NONE64);
-  take_frame (client, 1, 2);
+  test_client_take (client, 1, 2);
   test_client_show (client, 1, 7, HELIX_NONE64);
   test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource 7");
   test_draw_flush (test, 2, (struct helix_rect){0, 0, 5, 5});
-  take_frame (client, 1, 2);
+  test_client_take (client, 1, 2);
   test_client_show (client, 9, 2, HELIX_NONE64);
   test_client_expect_error (
       client, 9, HELIX_ERROR_NO_RESOURCE, "channel 9 has no subscription");
@@ -342,9 +331,9 @@ GST_START_TEST (test_unref)
   uint64_t lookups;
 
   test_client_subscribe (client, 2, HELIX_NONE32, 1);
-  take_frame (client, 2, 1);
+  test_client_take (client, 2, 1);
   test_client_show (client, 2, 2, HELIX_NONE64);
-  take_frame (client, 2, 2);
+  test_client_take (client, 2, 2);
   for (int i = 0; i < 3; i++) {
     test_client_show (client, 1, 2, HELIX_NONE64);
     held[i] = test_client_frame (client, 1);
@@ -370,16 +359,16 @@ GST_START_TEST (test_unref)
   test_client_show (client, 1, 2, HELIX_NONE64);
   test_client_expect_error (client, 1, HELIX_ERROR_NO_RESOURCE, "resource 2");
   test_client_show (client, 1, 3, HELIX_NONE64);
-  take_frame (client, 1, 3);
+  test_client_take (client, 1, 3);
   test_client_show (client, 2, 3, HELIX_NONE64);
-  take_frame (client, 2, 3);
+  test_client_take (client, 2, 3);
   /* A reset takes what is shown likewise. */
   helix_shim_display_reset (test->shim);
   g_clear_pointer (&test->resource[3].pixels, g_free);
   test_client_settle (client);
   test_resource_new (test, 3, W, H);
   test_client_show (client, 1, 3, HELIX_NONE64);
-  take_frame (client, 1, 3);
+  test_client_take (client, 1, 3);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -405,7 +394,7 @@ GST_START_TEST (test_unreadable)
   fail_unless (test->reads <= 3 + (helix_now_ns () - begin) / 250000000u);
   test_resource_new (test, 5, W, H);
   test_client_show (client, 1, 5, HELIX_NONE64);
-  take_frame (client, 1, 5);
+  test_client_take (client, 1, 5);
   fail_unless (test_stats (test).read_errors >= 2);
   test_client_free (client);
   test_shim_free (test);
@@ -422,11 +411,11 @@ GST_START_TEST (test_pace)
   struct helix_frame first, last;
 
   test_client_subscribe_with (client, 1, &wish);
-  first = take_frame (client, 1, 1);
+  first = test_client_take (client, 1, 1);
   for (int i = 0; i < 20; i++)
     test_client_show (client, 1, 2, HELIX_NONE64);
   test_client_show (client, 1, 3, HELIX_NONE64);
-  last = take_frame (client, 1, 3);
+  last = test_client_take (client, 1, 3);
   fail_unless_equals_uint64 (last.sequence, 2);
   fail_unless (last.capture_ns - first.capture_ns >= 100000000u);
   test_client_free (client);
