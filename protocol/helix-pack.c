@@ -53,10 +53,10 @@ text_size (const char *text, size_t max)
 }
 
 static uint8_t *
-put_text (uint8_t *dst, const char *text, size_t size)
+put_bytes (uint8_t *dst, const void *bytes, size_t size)
 {
   if (size)
-    memcpy (dst, text, size);
+    memcpy (dst, bytes, size);
   return dst + size;
 }
 
@@ -154,34 +154,56 @@ helix_pack_pong_for (uint8_t *dst, const struct helix_header *header,
 }
 
 size_t
-helix_pack_hello (uint8_t *dst, const struct helix_hello *hello,
-    const char *token, const char *name)
+helix_pack_hello (
+    uint8_t *dst, const struct helix_hello *hello, const char *name)
 {
   struct helix_hello copy = *hello;
   uint8_t *end;
 
-  copy.token_size = (uint16_t) text_size (token, HELIX_MAX_TOKEN);
+  copy.token_size = 0;
   copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
   copy.reserved = 0;
   end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_HELLO);
-  end = put_text (end, token, copy.token_size);
-  end = put_text (end, name, copy.name_size);
+  end = put_bytes (end, name, copy.name_size);
   return finish (dst, HELIX_HELLO, 0, end, 0);
 }
 
 size_t
-helix_pack_welcome (
-    uint8_t *dst, const struct helix_welcome *welcome, const char *name)
+helix_pack_welcome (uint8_t *dst, const struct helix_welcome *welcome,
+    const char *name, const uint8_t challenge[HELIX_CHALLENGE_SIZE])
 {
   struct helix_welcome copy = *welcome;
   uint8_t *end;
 
+  copy.features &= ~(uint32_t) HELIX_FEATURE_PROOF;
+  if (challenge)
+    copy.features |= HELIX_FEATURE_PROOF;
   copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
   copy.reserved0 = 0;
   copy.reserved1 = 0;
   end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_WELCOME);
-  end = put_text (end, name, copy.name_size);
+  end = put_bytes (end, name, copy.name_size);
+  if (challenge)
+    end = put_bytes (end, challenge, HELIX_CHALLENGE_SIZE);
   return finish (dst, HELIX_WELCOME, 0, end, 0);
+}
+
+void
+helix_pack_proof_input (uint8_t dst[HELIX_PROOF_INPUT_SIZE], const char *who,
+    uint64_t nonce, const uint8_t challenge[HELIX_CHALLENGE_SIZE])
+{
+  dst = put_bytes (dst, who, sizeof HELIX_PROOF_CLIENT - 1);
+  dst = put (dst, &nonce, "8");
+  put_bytes (dst, challenge, HELIX_CHALLENGE_SIZE);
+}
+
+size_t
+helix_pack_proof (uint8_t *dst, const struct helix_proof *proof)
+{
+  uint8_t *end =
+      put_bytes (dst + HELIX_HEADER_SIZE, proof->hmac, HELIX_PROOF_SIZE);
+
+  return finish (dst, HELIX_PROOF, 0, end, 0);
 }
 
 size_t
@@ -194,7 +216,7 @@ helix_pack_error (uint8_t *dst, uint16_t channel, enum helix_error_code code,
   error.code = (uint32_t) code;
   error.refers = refers;
   end = put (dst + HELIX_HEADER_SIZE, &error, LAYOUT_ERROR);
-  end = put_text (end, text, text_size (text, HELIX_MAX_TEXT));
+  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
   return finish (dst, HELIX_ERROR, channel, end, 0);
 }
 
@@ -203,7 +225,7 @@ helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text)
 {
   uint8_t *end = put (dst + HELIX_HEADER_SIZE, &reason, LAYOUT_BYE);
 
-  end = put_text (end, text, text_size (text, HELIX_MAX_TEXT));
+  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
   return finish (dst, HELIX_BYE, 0, end, 0);
 }
 
@@ -213,7 +235,7 @@ helix_pack_status (
 {
   uint8_t *end = put (dst + HELIX_HEADER_SIZE, status, LAYOUT_STATUS);
 
-  end = put_text (end, text, text_size (text, HELIX_MAX_TEXT));
+  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
   return finish (dst, HELIX_STATUS, 0, end, 0);
 }
 
@@ -228,7 +250,7 @@ helix_pack_client (
   copy.reserved0 = 0;
   copy.reserved1 = 0;
   end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_CLIENT);
-  end = put_text (end, name, copy.name_size);
+  end = put_bytes (end, name, copy.name_size);
   return finish (dst, HELIX_CLIENT, 0, end, 0);
 }
 
@@ -351,6 +373,7 @@ helix_type_name (uint32_t type)
       {HELIX_LIST, "LIST"},
       {HELIX_STATUS, "STATUS"},
       {HELIX_CLIENT, "CLIENT"},
+      {HELIX_PROOF, "PROOF"},
       {HELIX_ERROR, "ERROR"},
       {HELIX_SUBSCRIBE, "SUBSCRIBE"},
       {HELIX_UNSUBSCRIBE, "UNSUBSCRIBE"},

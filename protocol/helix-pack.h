@@ -50,18 +50,30 @@ bool helix_unpack_pong (struct helix_pong *pong, const uint8_t *payload,
 size_t helix_pack_pong_for (uint8_t *dst, const struct helix_header *header,
     const uint8_t *payload, uint64_t received_ns, uint64_t sent_ns);
 
-/* `token` and `name` may be NULL; sizes in the struct are set from them. */
-size_t helix_pack_hello (uint8_t *dst, const struct helix_hello *hello,
-    const char *token, const char *name);
-/* `token` and `name` receive NUL-terminated copies, controls replaced. */
+/* `name` may be NULL; sizes in the struct are set from it, token_size to 0. */
+size_t helix_pack_hello (
+    uint8_t *dst, const struct helix_hello *hello, const char *name);
+/* `name` receives a NUL-terminated copy, controls replaced. A token that an
+ * older client sent is skipped: token_size tells that it was there. */
 bool helix_unpack_hello (struct helix_hello *hello,
-    char token[HELIX_MAX_TOKEN + 1], char name[HELIX_MAX_NAME + 1],
-    const uint8_t *payload, size_t size, const char **why);
-size_t helix_pack_welcome (
-    uint8_t *dst, const struct helix_welcome *welcome, const char *name);
-bool helix_unpack_welcome (struct helix_welcome *welcome,
     char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
     const char **why);
+/* `challenge` may be NULL: HELIX_FEATURE_PROOF is set, or cleared, by it. */
+size_t helix_pack_welcome (uint8_t *dst, const struct helix_welcome *welcome,
+    const char *name, const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
+/* `challenge` is written if `features` has HELIX_FEATURE_PROOF, and may be NULL
+ * for a client that did not offer that. */
+bool helix_unpack_welcome (struct helix_welcome *welcome,
+    char name[HELIX_MAX_NAME + 1], uint8_t challenge[HELIX_CHALLENGE_SIZE],
+    const uint8_t *payload, size_t size, const char **why);
+/* What a PROOF is the HMAC of: `who` is HELIX_PROOF_CLIENT or _SERVER, `nonce`
+ * that of HELLO, `challenge` that of WELCOME. */
+void helix_pack_proof_input (uint8_t dst[HELIX_PROOF_INPUT_SIZE],
+    const char *who, uint64_t nonce,
+    const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
+size_t helix_pack_proof (uint8_t *dst, const struct helix_proof *proof);
+bool helix_unpack_proof (struct helix_proof *proof, const uint8_t *payload,
+    size_t size, const char **why);
 
 size_t helix_pack_error (uint8_t *dst, uint16_t channel,
     enum helix_error_code code, uint32_t refers, const char *text);

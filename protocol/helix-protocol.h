@@ -41,7 +41,9 @@
 #define HELIX_MAX_RECTS 32u                /* damage rectangles of one frame */
 #define HELIX_MAX_TEXT 480u                /* bytes: text of ERROR and BYE */
 #define HELIX_MAX_NAME 128u                /* bytes: HELLO, WELCOME name */
-#define HELIX_MAX_TOKEN 128u               /* bytes: HELLO token */
+#define HELIX_MAX_TOKEN 128u               /* bytes: the secret of PROOF */
+#define HELIX_CHALLENGE_SIZE 32u           /* bytes: behind WELCOME's name */
+#define HELIX_PROOF_SIZE 32u               /* bytes: HMAC-SHA256 */
 #define HELIX_MAX_CURSOR 256u /* pixels: a cursor's width, height */
 
 /* Message types. C client (helixqemusrc, helixsrc), S server (shim,
@@ -51,12 +53,13 @@ enum helix_type {
   /* both protocols */
   HELIX_PING = 0x10,    /* both ways; empty or struct helix_ping */
   HELIX_PONG = 0x11,    /* both ways; empty or struct helix_pong */
-  HELIX_HELLO = 0x40,   /* C->S; struct helix_hello + token + name */
-  HELIX_WELCOME = 0x41, /* S->C; struct helix_welcome + name */
+  HELIX_HELLO = 0x40,   /* C->S; struct helix_hello + name */
+  HELIX_WELCOME = 0x41, /* S->C; struct helix_welcome + name [+ challenge] */
   HELIX_BYE = 0x42,     /* both ways; struct helix_bye + text */
   HELIX_LIST = 0x43,    /* C->S; empty: how goes it, and who is here? */
   HELIX_STATUS = 0x44,  /* S->C; struct helix_status + text: the one answer, */
   HELIX_CLIENT = 0x45,  /* S->C; struct helix_client + name: then the others */
+  HELIX_PROOF = 0x46,   /* both ways; struct helix_proof */
   HELIX_ERROR = 0xFF,   /* both ways; struct helix_error + text */
 
   /* frame protocol; channel = the subscription, chosen by the client */
@@ -92,6 +95,8 @@ enum helix_role {
  * always a subset of the client's). Unknown bits are ignored. */
 enum helix_feature {
   HELIX_FEATURE_SHM = 1u << 0, /* frames: pools passed as a file descriptor */
+  /* stream: HELLO: has a token and can prove it; WELCOME: asks for that */
+  HELIX_FEATURE_PROOF = 1u << 1,
 };
 
 /* Codes of HELIX_ERROR. FATAL: the sender closes the connection behind it. */
@@ -99,7 +104,7 @@ enum helix_error_code {
   HELIX_ERROR_PROTOCOL = 1,    /* fatal: malformed message */
   HELIX_ERROR_VERSION = 2,     /* fatal: no common version */
   HELIX_ERROR_ROLE = 3,        /* fatal: this end speaks the other protocol */
-  HELIX_ERROR_AUTH = 4,        /* fatal: token or uid refused */
+  HELIX_ERROR_AUTH = 4,        /* fatal: no proof of the token, or the uid */
   HELIX_ERROR_BUSY = 5,        /* fatal: max-clients reached */
   HELIX_ERROR_UNSUPPORTED = 6, /* type not known, or cannot be done */
   HELIX_ERROR_NO_SCANOUT = 7,  /* SUBSCRIBE, ...: no such scanout */
@@ -132,19 +137,21 @@ struct helix_pong {
   uint64_t sent_ns;     /* answerer's CLOCK_MONOTONIC at sending */
 };
 
-/* Followed by token_size bytes of token and name_size bytes of UTF-8 name. */
+/* Followed by token_size bytes, which older clients filled with their token in
+ * the clear and receivers skip, and by name_size bytes of UTF-8 name. */
 struct helix_hello {
   uint16_t version_min, version_max; /* versions the client speaks */
   uint32_t role;                     /* enum helix_role */
   uint32_t features;                 /* enum helix_feature */
   uint32_t pid;                      /* client's process, 0 = untold */
   uint64_t nonce;                    /* random; WELCOME echoes it */
-  uint16_t token_size;               /* bytes, <= HELIX_MAX_TOKEN */
+  uint16_t token_size;               /* 0; older: <= HELIX_MAX_TOKEN */
   uint16_t name_size;                /* bytes, <= HELIX_MAX_NAME */
   uint32_t reserved;                 /* 0; receivers ignore it */
 };
 
-/* Followed by name_size bytes of UTF-8 name, e.g. "helix-shim 0.1.0". */
+/* Followed by name_size bytes of UTF-8 name, e.g. "helix-shim 0.1.0", and with
+ * HELIX_FEATURE_PROOF by a challenge of HELIX_CHALLENGE_SIZE random bytes. */
 struct helix_welcome {
   uint16_t version;   /* within the client's [min, max] */
   uint16_t scanouts;  /* frames: scanouts of this VM, 1-16; stream: 0 */
@@ -156,6 +163,18 @@ struct helix_welcome {
   uint16_t reserved0; /* 0; receivers ignore it */
   uint32_t reserved1; /* 0; receivers ignore it */
 };
+
+/* That the sender knows the token, without telling it. From the client after a
+ * WELCOME with a challenge; from the server as the answer, which opens the
+ * session. */
+struct helix_proof {
+  /* HMAC-SHA256, the key being the token's bytes, over the bytes that
+   * helix_pack_proof_input () writes. */
+  uint8_t hmac[HELIX_PROOF_SIZE];
+};
+#define HELIX_PROOF_CLIENT "helix client" /* so that no proof is sent back */
+#define HELIX_PROOF_SERVER "helix server"
+#define HELIX_PROOF_INPUT_SIZE (12u + 8u + HELIX_CHALLENGE_SIZE) /* bytes */
 
 /* Followed by 0..HELIX_MAX_TEXT bytes of UTF-8: a sentence for a person. */
 struct helix_error {
@@ -432,6 +451,7 @@ HELIX_ASSERT_AT (helix_hello, token_size, 24);
 HELIX_ASSERT_SIZE (helix_welcome, 32);
 HELIX_ASSERT_AT (helix_welcome, nonce, 16);
 HELIX_ASSERT_AT (helix_welcome, name_size, 24);
+HELIX_ASSERT_SIZE (helix_proof, 32);
 HELIX_ASSERT_SIZE (helix_error, 8);
 HELIX_ASSERT_SIZE (helix_bye, 4);
 HELIX_ASSERT_SIZE (helix_status, 64);

@@ -182,7 +182,6 @@ is_wanted (const struct helix_reader *reader, const struct helix_header *header,
     const uint8_t *payload)
 {
   char text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
-  char token[HELIX_MAX_TOKEN + 1];
   struct helix_welcome welcome;
   struct helix_hello hello;
   struct helix_error error;
@@ -190,10 +189,10 @@ is_wanted (const struct helix_reader *reader, const struct helix_header *header,
 
   switch (header->type) {
     case HELIX_HELLO:
-      return helix_unpack_hello (
-          &hello, token, name, payload, header->size, &why);
+      return helix_unpack_hello (&hello, name, payload, header->size, &why);
     case HELIX_WELCOME:
-      return helix_unpack_welcome (&welcome, name, payload, header->size, &why)
+      return helix_unpack_welcome (
+                 &welcome, name, NULL, payload, header->size, &why)
           && welcome.nonce == reader->scan_nonce;
     default:
       return helix_unpack_error (&error, text, payload, header->size, &why)

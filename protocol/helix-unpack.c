@@ -185,9 +185,8 @@ helix_unpack_pong (struct helix_pong *pong, const uint8_t *payload, size_t size,
 }
 
 bool
-helix_unpack_hello (struct helix_hello *hello, char token[HELIX_MAX_TOKEN + 1],
-    char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
-    const char **why)
+helix_unpack_hello (struct helix_hello *hello, char name[HELIX_MAX_NAME + 1],
+    const uint8_t *payload, size_t size, const char **why)
 {
   CHECK (size >= sizeof *hello, "HELLO: payload is shorter than 32 bytes");
   payload = get (hello, payload, LAYOUT_HELLO);
@@ -201,16 +200,17 @@ helix_unpack_hello (struct helix_hello *hello, char token[HELIX_MAX_TOKEN + 1],
       "HELLO: name_size is above 128 bytes");
   CHECK (sizeof *hello + hello->token_size + hello->name_size <= size,
       "HELLO: token_size and name_size are more than the payload holds");
-  copy_text (token, payload, hello->token_size);
   copy_text (name, payload + hello->token_size, hello->name_size);
   return true;
 }
 
 bool
 helix_unpack_welcome (struct helix_welcome *welcome,
-    char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
-    const char **why)
+    char name[HELIX_MAX_NAME + 1], uint8_t challenge[HELIX_CHALLENGE_SIZE],
+    const uint8_t *payload, size_t size, const char **why)
 {
+  bool proof;
+
   CHECK (size >= sizeof *welcome, "WELCOME: payload is shorter than 32 bytes");
   payload = get (welcome, payload, LAYOUT_WELCOME);
   CHECK (welcome->version != 0, "WELCOME: version is 0");
@@ -223,7 +223,23 @@ helix_unpack_welcome (struct helix_welcome *welcome,
       "WELCOME: name_size is above 128 bytes");
   CHECK (sizeof *welcome + welcome->name_size <= size,
       "WELCOME: name_size is more than the payload holds");
+  proof = welcome->features & HELIX_FEATURE_PROOF;
+  CHECK (!proof
+          || sizeof *welcome + welcome->name_size + HELIX_CHALLENGE_SIZE
+              <= size,
+      "WELCOME: feature PROOF is set, but no 32 bytes of challenge follow");
   copy_text (name, payload, welcome->name_size);
+  if (proof && challenge)
+    memcpy (challenge, payload + welcome->name_size, HELIX_CHALLENGE_SIZE);
+  return true;
+}
+
+bool
+helix_unpack_proof (struct helix_proof *proof, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  CHECK (size >= sizeof *proof, "PROOF: payload is shorter than 32 bytes");
+  memcpy (proof->hmac, payload, sizeof proof->hmac);
   return true;
 }
 

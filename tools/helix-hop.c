@@ -390,7 +390,7 @@ check_welcome (HelixHop *self, enum helix_role role, GError **error)
   const gchar *why;
 
   if (!helix_unpack_welcome (
-          &self->welcome, self->name, r->payload, r->payload_size, &why))
+          &self->welcome, self->name, NULL, r->payload, r->payload_size, &why))
     return foreign (self, why, error);
   if (self->welcome.nonce != self->nonce || self->welcome.role != role)
     return foreign (self, "its WELCOME is for somebody else", error);
@@ -410,7 +410,9 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
       .version_min = HELIX_VERSION_MIN,
       .version_max = HELIX_VERSION_MAX,
       .role = role,
-      .features = role == HELIX_ROLE_FRAMES ? HELIX_FEATURE_SHM : 0,
+      .features = role == HELIX_ROLE_FRAMES ? HELIX_FEATURE_SHM
+          : token != NULL                   ? HELIX_FEATURE_PROOF
+                                            : 0,
       .pid = (guint32) getpid (),
       .nonce = self->nonce,
   };
@@ -422,8 +424,7 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
     helix_reader_scan (&self->reader, HELIX_WELCOME, self->nonce);
   }
   return ask (self, message,
-             helix_pack_hello (
-                 message, &hello, token, "helix " HELIX_PACKAGE_VERSION),
+             helix_pack_hello (message, &hello, "helix " HELIX_PACKAGE_VERSION),
              deadline, error)
       && await (self, HELIX_WELCOME, deadline, error)
       && check_welcome (self, role, error);

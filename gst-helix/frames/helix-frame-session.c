@@ -104,7 +104,7 @@ helix_frame_session_new (HelixFrameLink *link, int fd, const gchar *path,
   hello.pid = (guint32) getpid ();
   hello.nonce = session->nonce;
   helix_session_send (
-      session, message, helix_pack_hello (message, &hello, NULL, name));
+      session, message, helix_pack_hello (message, &hello, name));
   return session;
 }
 

@@ -60,7 +60,7 @@ take_welcome (HelixFrameSession *session, GError **error)
   if (session->welcomed)
     return helix_session_violation (session, "a second WELCOME", error);
   if (!helix_unpack_welcome (
-          &welcome, name, reader->payload, reader->payload_size, &why))
+          &welcome, name, NULL, reader->payload, reader->payload_size, &why))
     return helix_session_violation (session, why, error);
   if (welcome.nonce != session->nonce)
     return helix_session_violation (

@@ -55,7 +55,7 @@ helix_vm_peek_new (const gchar *path, pid_t pid, gint fd, const gchar *name)
   hello.nonce = peek->nonce;
   /* PING is answered whatever becomes of HELLO. */
   say (peek, message, helix_pack_empty (message, HELIX_PING, 0));
-  say (peek, message, helix_pack_hello (message, &hello, NULL, name));
+  say (peek, message, helix_pack_hello (message, &hello, name));
   return peek;
 }
 
@@ -80,8 +80,8 @@ take_welcome (HelixVmPeek *peek)
   const char *why;
 
   if (peek->scanouts != 0
-      || !helix_unpack_welcome (
-          &welcome, peek->name, reader->payload, reader->payload_size, &why)
+      || !helix_unpack_welcome (&welcome, peek->name, NULL, reader->payload,
+          reader->payload_size, &why)
       || welcome.nonce != peek->nonce || welcome.scanouts == 0
       || welcome.scanouts > HELIX_MAX_SCANOUTS)
     return FALSE;

@@ -45,6 +45,7 @@ helix_stream_link_hello (HelixStreamLink *self)
       .version_min = HELIX_VERSION_MIN,
       .version_max = HELIX_VERSION_MAX,
       .role = self->config.role,
+      .features = self->config.token != NULL ? HELIX_FEATURE_PROOF : 0,
       .pid = (guint32) getpid (),
       .nonce = self->nonce,
   };
@@ -56,9 +57,8 @@ helix_stream_link_hello (HelixStreamLink *self)
 
     helix_stream_link_say (self, pad, sizeof pad);
   }
-  helix_stream_link_say (self, message,
-      helix_pack_hello (
-          message, &hello, self->config.token, self->config.name));
+  helix_stream_link_say (
+      self, message, helix_pack_hello (message, &hello, self->config.name));
 }
 
 gboolean

@@ -93,7 +93,8 @@ got_welcome (HelixStreamLink *self)
   gchar name[HELIX_MAX_NAME + 1];
   const gchar *why;
 
-  if (!helix_unpack_welcome (&welcome, name, r->payload, r->payload_size, &why))
+  if (!helix_unpack_welcome (
+          &welcome, name, NULL, r->payload, r->payload_size, &why))
     return lose_garbage (self, why);
   if (welcome.nonce != self->nonce)
     return lose_garbage (self, "WELCOME: the nonce is not ours");

@@ -9,18 +9,6 @@
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
-/* Takes as long for a near miss as for a wild guess. */
-static gboolean
-token_equal (const gchar *ours, const gchar *theirs)
-{
-  gsize size = strlen (ours);
-  guint8 differ = size != strlen (theirs);
-
-  for (gsize i = 0; i < size && i < strlen (theirs); i++)
-    differ |= (guint8) (ours[i] ^ theirs[i]);
-  return !differ;
-}
-
 static gboolean
 has_room (const HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, guint32 role)
@@ -69,7 +57,7 @@ begin (HelixStreamSession *self, const struct helix_hello *hello,
   welcome.nonce = hello->nonce;
   helix_stream_session_say (self, message,
       helix_pack_welcome (
-          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION));
+          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION, NULL));
 }
 
 static void
@@ -77,12 +65,11 @@ got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
     guint64 now)
 {
   const struct helix_reader *r = &self->reader;
-  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  gchar name[HELIX_MAX_NAME + 1];
   struct helix_hello hello;
   const gchar *why;
 
-  if (!helix_unpack_hello (
-          &hello, token, name, r->payload, r->payload_size, &why)) {
+  if (!helix_unpack_hello (&hello, name, r->payload, r->payload_size, &why)) {
     helix_stream_session_refuse (
         self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, why, now);
     return;
@@ -105,9 +92,15 @@ got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
         now);
     return;
   }
-  if (policy->token != NULL && !token_equal (policy->token, token)) {
+  if (hello.token_size > 0) {
     helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
-        "the token is wrong: set the same token at both ends", now);
+        "it sent its token in the clear, as older versions did: update it",
+        now);
+    return;
+  }
+  if (policy->token != NULL) {
+    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
+        "this server asks for a token: set the same token at both ends", now);
     return;
   }
   if (!has_room (self, policy, hello.role)) {
@@ -238,6 +231,7 @@ is_orphan (const HelixStreamSession *self)
     case HELIX_PING:
       return self->resync && self->state == HELIX_STREAM_SESSION_GREETING
           && r->payload_size > 0;
+    case HELIX_PROOF:
     case HELIX_STATS:
     case HELIX_KEYFRAME:
     case HELIX_CONFIG:

@@ -15,8 +15,8 @@ import sys
 # No cache of the other file in the source tree.
 sys.dont_write_bytecode = True
 from messages import (  # noqa: E402
-    AR24, NONE32, NONE64, NV12, Message, caps, client, cursor, frame, hello,
-    simple, texted, unit, welcome)
+    AR24, CHALLENGE, NONE32, NONE64, NV12, Message, caps, client, cursor,
+    frame, hello, proof, simple, texted, unit, welcome)
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -36,19 +36,39 @@ def valid():
     yield "pong-stamped", "Answer to ping-stamped.", True, simple("PONG")
     yield "hello-frames", "A client of the frame protocol.", True, \
         hello(name=b"helixqemusrc 0.1.0")
-    yield "hello-stream", "A client of the stream protocol, with a token.", \
-        True, hello(b"s3cret", b"helixsrc 0.1.0", role=2, features=0)
-    yield "hello-short", "Neither token nor name.", True, hello()
-    yield "hello-longest", "Token and name of 128 bytes each.", True, \
+    yield "hello-stream", "A client of the stream protocol.", True, \
+        hello(name=b"helixsrc 0.1.0", role=2, features=0)
+    yield "hello-proof", "One that has a token and can prove it.", True, \
+        hello(name=b"helixsrc 0.1.0", role=2, features=2)
+    yield "hello-token", "An older one, with its token in the clear.", False, \
+        hello(b"s3cret", b"helixsrc 0.1.0", role=2, features=0)
+    yield "hello-short", "No name.", True, hello()
+    yield "hello-longest", "A name of 128 bytes.", True, hello(name=b"n" * 128)
+    yield "hello-longest-token", "Token and name of 128 bytes each.", False, \
         hello(b"t" * 128, b"n" * 128)
     yield "hello-tail", "A later version's fields follow and are ignored.", \
-        False, hello(b"tok", b"later").raw(b"\1\2\3\4", "ignored")
+        False, hello(name=b"later").raw(b"\1\2\3\4", "ignored")
     yield "hello-versions", "Versions 1 to 9 spoken, unknown feature bits.", \
         True, hello(version_max=9, features=0xFFFFFFFF)
     yield "welcome-frames", "Answer to hello-frames.", True, \
         welcome(b"helix-shim 0.1.0")
     yield "welcome-stream", "Answer to hello-stream.", True, \
         welcome(b"helixguestsink 0.1.0", scanouts=0, role=2, features=0)
+    asks = dict(scanouts=0, role=2, features=2, pid=0)
+    yield "welcome-proof", "Answer to hello-proof.", True, \
+        welcome(b"helixguestsink 0.1.0", CHALLENGE, **asks)
+    yield "welcome-proof-longest", "A name of 128 bytes and a challenge.", \
+        True, welcome(b"n" * 128, CHALLENGE, **asks)
+    yield "welcome-proof-tail", "A later version's fields are ignored.", \
+        False, welcome(b"later", CHALLENGE, **asks).raw(b"\1\2", "ignored")
+    yield "welcome-tail", "The same without a challenge.", False, \
+        welcome(b"later").raw(CHALLENGE, "ignored")
+    yield "proof-client", "Answer to welcome-proof.", True, \
+        proof(b"helix client")
+    yield "proof-server", "Answer to proof-client: the session is open.", \
+        True, proof(b"helix server")
+    yield "proof-tail", "A later version's fields follow and are ignored.", \
+        False, proof(b"helix client").raw(b"\1\2\3\4", "ignored")
     yield "bye-closing", "An orderly end, no text.", True, simple("BYE")
     yield "bye-eos", "End of stream, with a sentence.", True, \
         texted(simple("BYE", reason=1), b"the pipeline ended")
@@ -261,6 +281,15 @@ def invalid():
     yield payload("welcome-size",
                   "WELCOME: name_size is more than the payload holds",
                   welcome(b"name", name_size=5))
+    lacks = "WELCOME: feature PROOF is set, but no 32 bytes of challenge follow"
+    asks = dict(scanouts=0, role=2, features=2)
+    yield payload("welcome-proof-none", lacks, welcome(b"name", **asks))
+    yield payload("welcome-proof-short", lacks,
+                  welcome(b"name", CHALLENGE[:31], **asks))
+    yield payload("proof-short", "PROOF: payload is shorter than 32 bytes",
+                  proof(b"helix client").cut(31))
+    yield payload("proof-empty", "PROOF: payload is shorter than 32 bytes",
+                  Message("PROOF"))
     yield payload("error-code", "ERROR: code is 0", simple("ERROR", code=0))
 
     yield payload("client-name", "CLIENT: name_size is above 128 bytes",

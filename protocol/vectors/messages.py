@@ -2,6 +2,7 @@
 """Every message of the protocol as a table, and how it becomes bytes with a
 note each. For generate.py."""
 
+import hmac
 import struct
 
 NONE32 = 0xFFFFFFFF
@@ -12,7 +13,7 @@ TYPES = {
     "ERROR": 0xFF, "SUBSCRIBE": 0x50, "UNSUBSCRIBE": 0x51, "SCANOUT": 0x52,
     "POOL": 0x53, "FRAME": 0x54, "RELEASE": 0x55, "CURSOR": 0x58,
     "SET_SCANOUT": 0x59, "SHOW": 0x5A, "LIST": 0x43, "STATUS": 0x44,
-    "CLIENT": 0x45, "CAPS": 0x70, "UNIT": 0x71, "KEYFRAME": 0x72,
+    "CLIENT": 0x45, "PROOF": 0x46, "CAPS": 0x70, "UNIT": 0x71, "KEYFRAME": 0x72,
     "CONFIG": 0x73, "STATS": 0x74,
 }
 
@@ -24,6 +25,7 @@ FIELDS = {
              "token_size:2 name_size:2 reserved:4",
     "WELCOME": "version:2 scanouts:2 role:4 features:4 pid:4 nonce:8 "
                "name_size:2 reserved0:2 reserved1:4",
+    "PROOF": "",
     "BYE": "reason:4",
     "ERROR": "code:4 refers:4",
     "LIST": "",
@@ -61,6 +63,9 @@ FIELDS = {
 XR24 = struct.unpack("<I", b"XR24")[0]
 AR24 = struct.unpack("<I", b"AR24")[0]
 NV12 = struct.unpack("<I", b"NV12")[0]
+
+TOKEN = b"s3cret"
+CHALLENGE = bytes(range(0xA0, 0xC0))
 
 DEFAULTS = {
     "PING": dict(sent_ns=1000000001),
@@ -196,11 +201,22 @@ def hello(token=b"", name=b"", **over):
     return message
 
 
-def welcome(name=b"", **over):
+def welcome(name=b"", challenge=b"", **over):
     sizes = dict(name_size=len(name))
     sizes.update(over)
     message = Message("WELCOME").fields(**sizes)
-    return message.raw(name, "name") if name else message
+    if name:
+        message.raw(name, "name")
+    return message.raw(challenge, "challenge") if challenge else message
+
+
+def proof(who):
+    """Of the token `TOKEN`, for the nonce of HELLO and CHALLENGE."""
+    signed = who + struct.pack("<Q", DEFAULTS["HELLO"]["nonce"]) + CHALLENGE
+    return Message("PROOF").raw(
+        hmac.new(TOKEN, signed, "sha256").digest(),
+        'HMAC-SHA256 with key "%s" of "%s", nonce, challenge'
+        % (TOKEN.decode(), who.decode()))
 
 
 def frame(boxes=(), pixels=b"", channel=3, **over):

@@ -72,7 +72,6 @@ on_hello (struct helix_session *self)
   const struct helix_reader *reader = &self->reader;
   struct helix_shim *shim = self->shim;
   uint8_t message[HELIX_MAX_MESSAGE];
-  char token[HELIX_MAX_TOKEN + 1];
   struct helix_welcome welcome = {0};
   struct helix_hello hello;
   const char *why;
@@ -82,8 +81,8 @@ on_hello (struct helix_session *self)
         self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, "HELLO came twice");
     return;
   }
-  if (!helix_unpack_hello (&hello, token, self->name, reader->payload,
-          reader->payload_size, &why)) {
+  if (!helix_unpack_hello (
+          &hello, self->name, reader->payload, reader->payload_size, &why)) {
     helix_session_fail (self, HELIX_ERROR_PROTOCOL, HELIX_HELLO, "%s", why);
     return;
   }
@@ -113,7 +112,7 @@ on_hello (struct helix_session *self)
   welcome.pid = (uint32_t) getpid ();
   welcome.nonce = hello.nonce;
   helix_session_send (
-      self, message, helix_pack_welcome (message, &welcome, shim->name));
+      self, message, helix_pack_welcome (message, &welcome, shim->name, NULL));
   helix_shim_log (shim, HELIX_LOG_INFO,
       "client %" G_GUINT64_FORMAT " (pid %ld, \"%s\") connected", self->number,
       (long) self->pid, self->name);

@@ -17,10 +17,12 @@ decode_any (struct decode_any *any, const struct helix_header *header,
     case HELIX_PONG:
       return helix_unpack_pong (&as->pong, payload, size, why);
     case HELIX_HELLO:
-      return helix_unpack_hello (
-          &as->hello, any->token, any->name, payload, size, why);
+      return helix_unpack_hello (&as->hello, any->name, payload, size, why);
     case HELIX_WELCOME:
-      return helix_unpack_welcome (&as->welcome, any->name, payload, size, why);
+      return helix_unpack_welcome (
+          &as->welcome, any->name, any->challenge, payload, size, why);
+    case HELIX_PROOF:
+      return helix_unpack_proof (&as->proof, payload, size, why);
     case HELIX_BYE:
       return helix_unpack_bye (&as->bye, any->text, payload, size, why);
     case HELIX_ERROR:
@@ -76,9 +78,12 @@ decode_any_pack (
       return h->size ? helix_pack_pong (dst, h->channel, &as->pong)
                      : helix_pack_empty (dst, HELIX_PONG, h->channel);
     case HELIX_HELLO:
-      return helix_pack_hello (dst, &as->hello, any->token, any->name);
+      return helix_pack_hello (dst, &as->hello, any->name);
     case HELIX_WELCOME:
-      return helix_pack_welcome (dst, &as->welcome, any->name);
+      return helix_pack_welcome (dst, &as->welcome, any->name,
+          as->welcome.features & HELIX_FEATURE_PROOF ? any->challenge : NULL);
+    case HELIX_PROOF:
+      return helix_pack_proof (dst, &as->proof);
     case HELIX_BYE:
       return helix_pack_bye (dst, as->bye.reason, any->text);
     case HELIX_ERROR:

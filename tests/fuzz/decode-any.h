@@ -14,6 +14,7 @@ union decode_any_struct {
   struct helix_pong pong;
   struct helix_hello hello;
   struct helix_welcome welcome;
+  struct helix_proof proof;
   struct helix_error error;
   struct helix_bye bye;
   struct helix_status status;
@@ -37,9 +38,9 @@ struct decode_any {
   uint8_t type;
   union decode_any_struct as;
   struct helix_rect rects[HELIX_MAX_RECTS];
-  char token[HELIX_MAX_TOKEN + 1]; /* of HELLO */
-  char name[HELIX_MAX_NAME + 1];   /* of HELLO, WELCOME, CLIENT */
-  char text[HELIX_MAX_TEXT + 1];   /* of ERROR, BYE, STATUS */
+  uint8_t challenge[HELIX_CHALLENGE_SIZE]; /* of WELCOME */
+  char name[HELIX_MAX_NAME + 1];           /* of HELLO, WELCOME, CLIENT */
+  char text[HELIX_MAX_TEXT + 1];           /* of ERROR, BYE, STATUS */
 };
 
 /* The message of `header`, of whose payload `size` bytes are at `payload`

@@ -42,7 +42,6 @@ check_believed (const struct decode_any *any)
 
   MUST (strlen (any->text) <= HELIX_MAX_TEXT);
   MUST (strlen (any->name) <= HELIX_MAX_NAME);
-  MUST (strlen (any->token) <= HELIX_MAX_TOKEN);
   if (any->type == HELIX_FRAME) {
     const struct helix_frame *frame = &any->as.frame;
 

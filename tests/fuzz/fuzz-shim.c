@@ -245,7 +245,7 @@ say_hello (uint8_t how)
       .nonce = 7};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_bytes (message, helix_pack_hello (message, &hello, NULL, "fuzz"));
+  send_bytes (message, helix_pack_hello (message, &hello, "fuzz"));
 }
 
 static void

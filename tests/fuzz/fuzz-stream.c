@@ -141,12 +141,14 @@ look_at (HelixStreamSession *session)
 static void
 say_hello (guint8 role)
 {
-  const struct helix_hello hello = {
-      .version_min = 1, .version_max = 1, .role = role & 1 ? 2 : 3, .nonce = 7};
+  const struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = role & 1 ? 2 : 3,
+      .features = role & 2 ? HELIX_FEATURE_PROOF : 0,
+      .nonce = 7};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_bytes (message,
-      helix_pack_hello (message, &hello, role & 2 ? "secret" : NULL, "fuzz"));
+  send_bytes (message, helix_pack_hello (message, &hello, "fuzz"));
 }
 
 static void
@@ -232,7 +234,7 @@ say_welcome (const HelixStreamLink *link)
       .version = 1, .role = link->config.role, .nonce = link->nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_bytes (message, helix_pack_welcome (message, &welcome, "fuzz"));
+  send_bytes (message, helix_pack_welcome (message, &welcome, "fuzz", NULL));
 }
 
 /* CAPS, and units that fit it or nearly so. */

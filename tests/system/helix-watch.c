@@ -131,8 +131,7 @@ send_hello (void)
   };
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_message (
-      message, helix_pack_hello (message, &hello, NULL, "helix-watch"));
+  send_message (message, helix_pack_hello (message, &hello, "helix-watch"));
 }
 
 static void
@@ -209,7 +208,7 @@ on_welcome (const char **why)
   char name[HELIX_MAX_NAME + 1];
 
   if (!helix_unpack_welcome (
-          &welcome, name, reader.payload, reader.payload_size, why))
+          &welcome, name, NULL, reader.payload, reader.payload_size, why))
     return false;
   say ("welcome %s", name);
   for (gchar **set = sets; set != NULL && *set != NULL; set++)

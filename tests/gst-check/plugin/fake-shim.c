@@ -26,15 +26,15 @@ hang_up (FakeShim *shim)
 static gboolean
 take_hello (FakeShim *shim)
 {
-  char token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  char name[HELIX_MAX_NAME + 1];
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_welcome welcome = {0};
   struct helix_hello hello;
   const char *why;
   gsize size;
 
-  if (!helix_unpack_hello (&hello, token, name, shim->reader.payload,
-          shim->reader.payload_size, &why))
+  if (!helix_unpack_hello (
+          &hello, name, shim->reader.payload, shim->reader.payload_size, &why))
     return FALSE;
   welcome.version = HELIX_VERSION_MAX;
   welcome.scanouts = (guint16) shim->config.scanouts;
@@ -45,7 +45,7 @@ take_hello (FakeShim *shim)
     welcome.version = 77;
   if (shim->config.fault == FAKE_WRONG_NONCE)
     welcome.nonce++;
-  size = helix_pack_welcome (message, &welcome, "fake-shim");
+  size = helix_pack_welcome (message, &welcome, "fake-shim", NULL);
   if (shim->config.fault == FAKE_VERSION_ERROR)
     size = helix_pack_error (message, 0, HELIX_ERROR_VERSION, HELIX_HELLO,
         "this shim speaks version 77 only");

@@ -206,28 +206,30 @@ peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role)
   struct helix_hello hello = {.version_min = 1,
       .version_max = 1,
       .role = role,
+      .features = token != NULL ? HELIX_FEATURE_PROOF : 0,
       .pid = 4711,
       .nonce = 0x1122334455667788};
   guint8 message[HELIX_MAX_MESSAGE];
 
-  peer_send (peer, message, helix_pack_hello (message, &hello, token, "test"));
+  peer_send (peer, message, helix_pack_hello (message, &hello, "test"));
 }
 
 void
 peer_welcome (StreamPeer *peer)
 {
   struct helix_welcome welcome = {.version = 1};
-  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  gchar name[HELIX_MAX_NAME + 1];
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_hello hello;
   const gchar *why;
 
   peer_expect (peer, HELIX_HELLO);
-  fail_unless (helix_unpack_hello (&hello, token, name, peer->reader.payload,
-      peer->reader.payload_size, &why));
+  fail_unless (helix_unpack_hello (
+      &hello, name, peer->reader.payload, peer->reader.payload_size, &why));
   welcome.nonce = hello.nonce;
   welcome.role = peer->role = hello.role;
-  peer_send (peer, message, helix_pack_welcome (message, &welcome, "test"));
+  peer_send (
+      peer, message, helix_pack_welcome (message, &welcome, "test", NULL));
 }
 
 void

@@ -301,7 +301,8 @@ misbehave (StreamPeer *peer, guint how)
       peer_send (peer, "SSH-2.0-OpenSSH_9.2\r\n", 21);
       break;
     case NONCE:
-      peer_send (peer, message, helix_pack_welcome (message, &welcome, "x"));
+      peer_send (
+          peer, message, helix_pack_welcome (message, &welcome, "x", NULL));
       break;
     case VERSION:
       peer_send (peer, message,
@@ -506,7 +507,7 @@ GST_START_TEST (test_serial)
   memset (rest, 'H', sizeof rest);
   peer_send (&peer, rest, sizeof rest);
   peer_send_unit (&peer, 8, HELIX_UNIT_KEY, "old", 3);
-  peer_send (&peer, message, helix_pack_welcome (message, &old, "old"));
+  peer_send (&peer, message, helix_pack_welcome (message, &old, "old", NULL));
 
   text = g_strdup_printf ("serial:%s", name);
   met_start_at (text, FALSE, TRUE, 0);

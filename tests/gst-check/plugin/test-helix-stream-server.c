@@ -84,7 +84,7 @@ hello_of (guint16 min, guint16 max, guint32 role)
   struct helix_hello hello = {
       .version_min = min, .version_max = max, .role = role, .nonce = 1};
 
-  return helix_pack_hello (message, &hello, "wrong", "test");
+  return helix_pack_hello (message, &hello, "test");
 }
 
 /* Each is told why, is reported once, and is nobody else's trouble. */

@@ -27,12 +27,27 @@ expect_vector (const gchar *name, gsize size, gsize bulk)
   g_free (file);
 }
 
+/* As a program with the token of the vectors would. */
+static void
+sign (const guint8 *input, guint8 *hmac)
+{
+  GHmac *hash = g_hmac_new (G_CHECKSUM_SHA256, (const guint8 *) "s3cret", 6);
+  gsize size = HELIX_PROOF_SIZE;
+
+  g_hmac_update (hash, input, HELIX_PROOF_INPUT_SIZE);
+  g_hmac_get_digest (hash, hmac, &size);
+  expect (size == HELIX_PROOF_SIZE, "%zu", size);
+  g_hmac_unref (hash);
+}
+
 GST_START_TEST (test_both_protocols)
 {
   const struct helix_ping ping = {1000000001};
   const struct helix_pong pong = {1000000001, 5000000002, 5000000003};
   const struct helix_hello frames = {
       1, 1, HELIX_ROLE_FRAMES, HELIX_FEATURE_SHM, 4242, NONCE, 0, 0, 0};
+  const struct helix_hello proves = {
+      1, 1, HELIX_ROLE_STREAM, HELIX_FEATURE_PROOF, 4242, NONCE, 0, 0, 0};
   /* Sizes and what is reserved are set by packing, whatever they were. */
   const struct helix_hello stream = {
       1, 1, HELIX_ROLE_STREAM, 0, 4242, NONCE, 999, 999, 999};
@@ -48,16 +63,17 @@ GST_START_TEST (test_both_protocols)
   expect_vector ("ping-stamped", helix_pack_ping (packed, &ping), 0);
   expect_vector ("pong-stamped", helix_pack_pong (packed, 0, &pong), 0);
   expect_vector ("hello-frames",
-      helix_pack_hello (packed, &frames, NULL, "helixqemusrc 0.1.0"), 0);
-  expect_vector ("hello-stream",
-      helix_pack_hello (packed, &stream, "s3cret", "helixsrc 0.1.0"), 0);
+      helix_pack_hello (packed, &frames, "helixqemusrc 0.1.0"), 0);
   expect_vector (
-      "hello-short", helix_pack_hello (packed, &frames, NULL, NULL), 0);
-  expect_vector ("hello-short", helix_pack_hello (packed, &frames, "", ""), 0);
+      "hello-stream", helix_pack_hello (packed, &stream, "helixsrc 0.1.0"), 0);
+  expect_vector (
+      "hello-proof", helix_pack_hello (packed, &proves, "helixsrc 0.1.0"), 0);
+  expect_vector ("hello-short", helix_pack_hello (packed, &frames, NULL), 0);
+  expect_vector ("hello-short", helix_pack_hello (packed, &frames, ""), 0);
   expect_vector ("welcome-frames",
-      helix_pack_welcome (packed, &shim, "helix-shim 0.1.0"), 0);
+      helix_pack_welcome (packed, &shim, "helix-shim 0.1.0", NULL), 0);
   expect_vector ("welcome-stream",
-      helix_pack_welcome (packed, &sink, "helixguestsink 0.1.0"), 0);
+      helix_pack_welcome (packed, &sink, "helixguestsink 0.1.0", NULL), 0);
   expect_vector (
       "bye-closing", helix_pack_bye (packed, HELIX_BYE_CLOSING, NULL), 0);
   expect_vector ("bye-eos",
@@ -223,6 +239,74 @@ GST_START_TEST (test_stream_protocol)
 
 GST_END_TEST;
 
+/* The token's proof: what is hashed, and the messages around it. */
+GST_START_TEST (test_proof)
+{
+  const struct vector *client = vectors_find ("valid/proof-client.hex");
+  const struct vector *server = vectors_find ("valid/proof-server.hex");
+  /* What feature PROOF says is set by packing, whatever it was. */
+  const struct helix_welcome asks = {
+      1, 0, HELIX_ROLE_STREAM, 0, 0, NONCE, 0, 0, 0};
+  const struct helix_welcome asks_not = {
+      1, 0, HELIX_ROLE_STREAM, HELIX_FEATURE_PROOF, 77, NONCE, 0, 0, 0};
+  guint8 input[HELIX_PROOF_INPUT_SIZE], challenge[HELIX_CHALLENGE_SIZE];
+  struct helix_proof proof;
+  const char *why = NULL;
+  guint i;
+
+  for (i = 0; i < sizeof challenge; i++)
+    challenge[i] = (guint8) (0xa0 + i);
+  expect_vector ("welcome-proof",
+      helix_pack_welcome (packed, &asks, "helixguestsink 0.1.0", challenge), 0);
+  expect_vector ("welcome-stream",
+      helix_pack_welcome (packed, &asks_not, "helixguestsink 0.1.0", NULL), 0);
+
+  helix_pack_proof_input (input, HELIX_PROOF_CLIENT, NONCE, challenge);
+  sign (input, proof.hmac);
+  expect_vector ("proof-client", helix_pack_proof (packed, &proof), 0);
+  fail_unless (helix_unpack_proof (&proof, client->bytes + 12, 32, &why));
+  expect (memcmp (proof.hmac, client->bytes + 12, 32) == 0, "client");
+  helix_pack_proof_input (input, HELIX_PROOF_SERVER, NONCE, challenge);
+  sign (input, proof.hmac);
+  expect_vector ("proof-server", helix_pack_proof (packed, &proof), 0);
+  expect (memcmp (proof.hmac, server->bytes + 12, 32) == 0, "server");
+}
+
+GST_END_TEST;
+
+/* A challenge is there if PROOF says so, behind a name of any length. */
+GST_START_TEST (test_challenge)
+{
+  guint8 challenge[HELIX_CHALLENGE_SIZE], got[HELIX_CHALLENGE_SIZE];
+  char name[HELIX_MAX_NAME + 1];
+  struct helix_welcome welcome = {1, 0, HELIX_ROLE_STREAM, 0, 0, 0, 0, 0, 0};
+  const char *why = NULL;
+  gsize i;
+
+  memset (challenge, 'c', sizeof challenge);
+  for (i = 0; i <= HELIX_MAX_NAME; i++) {
+    gchar *text = g_strnfill ((gssize) i, 'n');
+    gsize size = helix_pack_welcome (packed, &welcome, text, challenge);
+
+    memset (got, 0, sizeof got);
+    expect (size == 12 + 32 + i + 32, "%zu", size);
+    expect (
+        helix_unpack_welcome (&welcome, name, got, packed + 12, size - 12, &why)
+            && memcmp (got, challenge, sizeof got) == 0
+            && strcmp (name, text) == 0,
+        "%zu", i);
+    expect (helix_unpack_welcome (
+                &welcome, name, NULL, packed + 12, size - 12, &why),
+        "%s", why);
+    expect (!helix_unpack_welcome (
+                &welcome, name, got, packed + 12, size - 13, &why),
+        "%zu", i);
+    g_free (text);
+  }
+}
+
+GST_END_TEST;
+
 /* Every canonical vector unpacks to what packs to it again. */
 GST_START_TEST (test_round_trip)
 {
@@ -291,7 +375,7 @@ GST_START_TEST (test_long_text)
   gchar *ascii = g_strnfill (5000, 'e');
   gchar *wide = g_malloc0 (4003);
   struct helix_hello hello = {1, 1, 1, 0, 0, 0, 0, 0, 0};
-  char token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  char name[HELIX_MAX_NAME + 1];
   char text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
   const char *why = NULL;
@@ -300,12 +384,11 @@ GST_START_TEST (test_long_text)
   size = helix_pack_error (
       packed, 0, HELIX_ERROR_NO_SCANOUT, HELIX_SUBSCRIBE, ascii);
   expect_vector ("error-longest", size, 0);
-  size = helix_pack_hello (packed, &hello, ascii, ascii);
-  expect (size == 12 + 32 + 128 + 128, "%zu", size);
-  expect (
-      helix_unpack_hello (&hello, token, name, packed + 12, size - 12, &why),
-      "%s", why);
-  expect (strlen (token) == 128 && strlen (name) == 128, "%s", name);
+  size = helix_pack_hello (packed, &hello, ascii);
+  expect (size == 12 + 32 + 128, "%zu", size);
+  expect (helix_unpack_hello (&hello, name, packed + 12, size - 12, &why), "%s",
+      why);
+  expect (strlen (name) == 128, "%s", name);
 
   for (lead = 0; lead < 3; lead++) {
     memset (wide, 'x', lead);
@@ -361,6 +444,8 @@ helix_pack_suite (void)
   tcase_add_test (tc, test_control);
   tcase_add_test (tc, test_frame);
   tcase_add_test (tc, test_stream_protocol);
+  tcase_add_test (tc, test_proof);
+  tcase_add_test (tc, test_challenge);
   tcase_add_test (tc, test_round_trip);
   tcase_add_test (tc, test_pong_for);
   tcase_add_test (tc, test_long_text);

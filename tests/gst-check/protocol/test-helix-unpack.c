@@ -20,6 +20,8 @@ struct_size (guint8 type)
       return sizeof (struct helix_hello);
     case HELIX_WELCOME:
       return sizeof (struct helix_welcome);
+    case HELIX_PROOF:
+      return sizeof (struct helix_proof);
     case HELIX_BYE:
       return sizeof (struct helix_bye);
     case HELIX_ERROR:
@@ -158,26 +160,41 @@ GST_START_TEST (test_hostile_text)
 
 GST_END_TEST;
 
-/* A name of every allowed length reads back; a token keeps its length. */
+/* A name of every allowed length reads back. */
 GST_START_TEST (test_name_lengths)
 {
   gsize i;
 
   for (i = 0; i <= HELIX_MAX_NAME; i++) {
     struct helix_hello hello = {1, 1, 2, 0, 0, i, 0, 0, 0};
-    char token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+    char name[HELIX_MAX_NAME + 1];
     guint8 bytes[HELIX_MAX_MESSAGE];
     gchar *text = g_strnfill (i, 'n');
     const char *why = NULL;
-    gsize size = helix_pack_hello (bytes, &hello, text, text);
+    gsize size = helix_pack_hello (bytes, &hello, text);
 
-    expect (
-        helix_unpack_hello (&hello, token, name, bytes + 12, size - 12, &why),
+    expect (helix_unpack_hello (&hello, name, bytes + 12, size - 12, &why),
         "%s", why);
-    expect (strcmp (name, text) == 0 && strcmp (token, text) == 0, "%zu", i);
+    expect (strcmp (name, text) == 0 && hello.token_size == 0, "%zu", i);
     expect (hello.nonce == i, "%zu", i);
     g_free (text);
   }
+}
+
+GST_END_TEST;
+
+/* The token of an older client is skipped, and not shown to anybody. */
+GST_START_TEST (test_old_token)
+{
+  const struct vector *v = vectors_find ("valid/hello-token.hex");
+  char name[HELIX_MAX_NAME + 1];
+  struct helix_hello hello;
+  const char *why = NULL;
+
+  expect (helix_unpack_hello (&hello, name, v->bytes + 12, v->size - 12, &why),
+      "%s", why);
+  fail_unless_equals_int (hello.token_size, 6);
+  fail_unless_equals_string (name, "helixsrc 0.1.0");
 }
 
 GST_END_TEST;
@@ -313,6 +330,7 @@ helix_unpack_suite (void)
   tcase_add_test (tc, test_every_length);
   tcase_add_test (tc, test_hostile_text);
   tcase_add_test (tc, test_name_lengths);
+  tcase_add_test (tc, test_old_token);
   tcase_add_test (tc, test_frame_edges);
   tcase_add_test (tc, test_cursor_edges);
   tcase_add_test (tc, test_cursor_position);

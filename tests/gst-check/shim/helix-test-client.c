@@ -113,7 +113,7 @@ test_client_hello (struct test_client *client, uint16_t version_min,
   uint8_t message[HELIX_MAX_MESSAGE];
 
   test_client_send (
-      client, message, helix_pack_hello (message, &hello, NULL, "test-client"));
+      client, message, helix_pack_hello (message, &hello, "test-client"));
 }
 
 struct test_client *
@@ -128,7 +128,7 @@ test_client_new (struct test_shim *test, uint32_t features)
   test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, features);
   message = test_client_expect (client, HELIX_WELCOME, 0);
   fail_unless (helix_unpack_welcome (
-                   &welcome, name, message->payload, message->size, &why),
+                   &welcome, name, NULL, message->payload, message->size, &why),
       "%s", why);
   fail_unless_equals_uint64 (welcome.nonce, 0x1122334455667788u);
   fail_unless_equals_int (welcome.version, 1);

@@ -87,7 +87,7 @@ GST_START_TEST (test_fragmentation)
   struct test_client *client = test_client_connect (test);
   struct helix_hello hello = {1, 1, HELIX_ROLE_FRAMES, 0, 0, 7, 0, 0, 0};
   uint8_t bytes[3 * HELIX_MAX_MESSAGE];
-  size_t size = helix_pack_hello (bytes, &hello, NULL, "slow");
+  size_t size = helix_pack_hello (bytes, &hello, "slow");
 
   for (size_t i = 0; i < size; i++) {
     test_client_send (client, bytes + i, 1);

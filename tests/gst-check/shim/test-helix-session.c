@@ -264,7 +264,7 @@ GST_START_TEST (test_subscribes_and_does_not_read)
   test_show (test, 0, 1);
   fail_unless_equals_int (helix_socketpair (fds), 0);
   session = helix_session_new (test->shim, fds[0], 0, 0);
-  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "rude"));
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "rude"));
   take_turns (test, session);
   tells = helix_send_queue (fds[0]) > 0;
   for (uint32_t i = 0; i < HELIX_MAX_LEFT_POOLS + 10; i++) {
@@ -307,7 +307,7 @@ GST_START_TEST (test_large_pool)
   test_show (test, 0, 1);
   fail_unless_equals_int (helix_socketpair (fds), 0);
   session = helix_session_new (test->shim, fds[0], 0, 0);
-  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "large"));
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "large"));
   say (fds[1], bytes, helix_pack_subscribe (bytes, 1, &wish));
   helix_session_read (session);
   total = 4 * (uint64_t) (1920 * 1080 * 4);
@@ -416,7 +416,7 @@ GST_START_TEST (test_closing_is_not_read)
   /* What the shim says stays in its outbox. */
   setsockopt (fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   session = helix_session_new (test->shim, fds[0], 0, 0);
-  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "", "late"));
+  say (fds[1], bytes, helix_pack_hello (bytes, &hello, "late"));
   helix_session_read (session);
   fail_unless_equals_int (session->state, HELIX_SESSION_OPEN);
   do {

@@ -417,7 +417,7 @@ talk (const char *path, uint32_t round)
   struct helix_subscribe wish = {
       round % 3 ? 0 : HELIX_NONE32, round % 3 ? 0 : 1, 0, 1, 0, 0};
   uint8_t bytes[4 * HELIX_MAX_MESSAGE], sink[8192];
-  size_t size = helix_pack_hello (bytes, &hello, NULL, "noise");
+  size_t size = helix_pack_hello (bytes, &hello, "noise");
   int fd = helix_socket (AF_UNIX);
 
   size += helix_pack_subscribe (bytes + size, 1, &wish);

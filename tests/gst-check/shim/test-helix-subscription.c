@@ -366,7 +366,7 @@ spawn_holder (const char *path)
     struct helix_hello hello = {1, 1, HELIX_ROLE_FRAMES, 1, 0, 1, 0, 0, 0};
     struct helix_subscribe wish = {0, 0, 0, 1, 0, 0};
     uint8_t bytes[2 * HELIX_MAX_MESSAGE];
-    size_t size = helix_pack_hello (bytes, &hello, NULL, "holder");
+    size_t size = helix_pack_hello (bytes, &hello, "holder");
     int fd = helix_socket (AF_UNIX);
 
     size += helix_pack_subscribe (bytes + size, 1, &wish);

@@ -235,7 +235,7 @@ GST_START_TEST (test_serial)
   struct iovec iov = {.iov_base = (void *) rest, .iov_len = sizeof rest - 1};
   struct helix_reader reader;
   struct helix_welcome welcome = {.version = 1, .role = HELIX_ROLE_STREAM};
-  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  gchar name[HELIX_MAX_NAME + 1];
   guint8 bytes[2 * HELIX_MAX_MESSAGE];
   g_autoptr (GError) error = NULL;
   struct helix_hello hello;
@@ -265,10 +265,10 @@ GST_START_TEST (test_serial)
     found = helix_reader_got (&reader, (size_t) n) == HELIX_READER_MESSAGE;
   }
   fail_unless (helix_unpack_hello (
-      &hello, token, name, reader.payload, reader.payload_size, &why));
+      &hello, name, reader.payload, reader.payload_size, &why));
   welcome.nonce = hello.nonce;
   iov.iov_base = bytes;
-  iov.iov_len = helix_pack_welcome (bytes, &welcome, "late");
+  iov.iov_len = helix_pack_welcome (bytes, &welcome, "late", NULL);
   fail_unless (helix_send (fds[1], &iov, 1, -1) > 0);
   fail_unless (
       helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (PATIENCE), &error),

@@ -99,19 +99,19 @@ say_old_error (ToolPeer *self)
 static gboolean
 say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
 {
-  gchar token[HELIX_MAX_TOKEN + 1], name[HELIX_MAX_NAME + 1];
+  gchar name[HELIX_MAX_NAME + 1];
   struct helix_welcome welcome = {.version = 1, .scanouts = shim ? 2 : 0};
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_hello hello;
   const gchar *why;
 
-  if (!helix_unpack_hello (&hello, token, name, self->reader.payload,
-          self->reader.payload_size, &why))
+  if (!helix_unpack_hello (
+          &hello, name, self->reader.payload, self->reader.payload_size, &why))
     return FALSE;
   welcome.nonce = hello.nonce;
   welcome.role = *role = hello.role;
-  return say (
-      self, message, helix_pack_welcome (message, &welcome, "staged 0.1.0"));
+  return say (self, message,
+      helix_pack_welcome (message, &welcome, "staged 0.1.0", NULL));
 }
 
 static gboolean
