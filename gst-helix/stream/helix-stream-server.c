@@ -124,6 +124,8 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
     }
   }
   session->restarted = FALSE;
+  if (live)
+    self->dial_gap = DIAL_GAP_MIN_NS / 2; /* the next outage is another one */
   if (helix_stream_session_watches (session) && !session->announced) {
     session->announced = TRUE;
     self->joined++;

@@ -207,7 +207,7 @@ got_live (HelixStreamSession *self, guint64 now)
       break;
     case HELIX_BYE:
       if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
-        helix_stream_session_die (self, "it said goodbye");
+        helix_stream_session_end (self, "it said goodbye");
       break;
     default:
       helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
@@ -281,7 +281,7 @@ helix_stream_session_message (HelixStreamSession *self,
         GST_WARNING ("client %u reports %s: %s", self->id,
             helix_error_name (error.code), text);
         if (helix_error_is_fatal (error.code))
-          helix_stream_session_die (self, text);
+          helix_stream_session_end (self, text);
       }
       break;
     default:

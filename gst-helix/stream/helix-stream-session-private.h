@@ -16,6 +16,8 @@ void helix_stream_session_message (HelixStreamSession *self,
 
 /* At once, without a last word. `reason` or NULL. */
 void helix_stream_session_die (HelixStreamSession *self, const gchar *reason);
+/* Likewise, but where the stream outlives its sessions only this one ends. */
+void helix_stream_session_end (HelixStreamSession *self, const gchar *reason);
 
 /* Drops what waits. CAPS and the cursor among it will be sent again. Returns
  * how many units that were. */

@@ -81,6 +81,34 @@ helix_stream_session_die (HelixStreamSession *self, const gchar *reason)
   self->state = HELIX_STREAM_SESSION_DEAD;
 }
 
+/* On a stream that outlives sessions: only this one is over, and the next guest
+ * comes over the very same descriptor. Between two messages there is nothing
+ * to skip; and a guest that only slept is told, at its next word, that it has
+ * to say HELLO. */
+static void
+rest (HelixStreamSession *self, const gchar *reason)
+{
+  if (self->state == HELIX_STREAM_SESSION_LIVE)
+    self->restarted = TRUE;
+  self->state = HELIX_STREAM_SESSION_GREETING;
+  self->blocked = FALSE;
+  g_free (self->reason);
+  self->reason = g_strdup (reason);
+  if (!helix_reader_idle (&self->reader))
+    helix_reader_scan (&self->reader, HELIX_HELLO, 0);
+}
+
+void
+helix_stream_session_end (HelixStreamSession *self, const gchar *reason)
+{
+  if (!self->resync) {
+    helix_stream_session_die (self, reason);
+    return;
+  }
+  helix_stream_session_abandon (self);
+  rest (self, reason);
+}
+
 gboolean
 helix_stream_session_watches (const HelixStreamSession *self)
 {
@@ -97,7 +125,7 @@ helix_stream_session_say (
   if (self->state == HELIX_STREAM_SESSION_DEAD)
     return;
   if (helix_stream_outbox_control (&self->out) + size > MAX_CONTROL)
-    helix_stream_session_die (self, "it asks without reading the answers");
+    helix_stream_session_end (self, "it asks without reading the answers");
   else
     helix_stream_outbox_say (&self->out, message, size);
 }
@@ -114,6 +142,10 @@ start_closing (HelixStreamSession *self, const gchar *reason, guint64 now)
   if (self->state >= HELIX_STREAM_SESSION_CLOSING)
     return;
   helix_stream_session_drop (self);
+  if (self->resync) {
+    rest (self, reason);
+    return;
+  }
   if (self->reason == NULL)
     self->reason = g_strdup (reason);
   self->state = HELIX_STREAM_SESSION_CLOSING;
@@ -143,9 +175,11 @@ helix_stream_session_refuse (HelixStreamSession *self,
       self, message, helix_pack_error (message, 0, code, refers, text));
   if (!helix_error_is_fatal (code))
     return;
-  /* That a peer is gone, or comes when the house is full, is no fault. */
+  /* That a peer is gone, or comes when the house is full, is no fault. Nor is
+   * what a peer that was killed left half said, and the next one completes. */
   if (self->problem == NULL && code != HELIX_ERROR_TIMEOUT
-      && code != HELIX_ERROR_BUSY)
+      && code != HELIX_ERROR_BUSY
+      && !(self->resync && code == HELIX_ERROR_PROTOCOL))
     self->problem = g_error_new (GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED,
         "Client %s refused: %s.", self->peer, text);
   start_closing (self, text, now);
@@ -296,7 +330,7 @@ fall_behind (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
 
   GST_INFO ("client %u takes no more: dropped %u units", self->id, units);
   if (!policy->recover) {
-    helix_stream_session_die (self, "it is too slow (recover-policy=none)");
+    helix_stream_session_end (self, "it is too slow (recover-policy=none)");
     return;
   }
   self->waits_key = self->owes_key = TRUE;
@@ -421,25 +455,18 @@ helix_stream_session_read (HelixStreamSession *self,
 
 /* ---- time ---- */
 
-/* Nobody answers any more. On a stream that outlives sessions the next guest
- * comes over the very same descriptor. */
+/* Nobody answers any more. Where the stream goes on, it is not told before it
+ * speaks: what it does not read would only wait there. */
 static void
 timed_out (HelixStreamSession *self, guint64 now)
 {
-  if (!self->resync) {
-    helix_stream_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_PING,
-        "nothing came from it for 3 s", now);
-    return;
-  }
-  helix_stream_session_abandon (self);
-  self->state = HELIX_STREAM_SESSION_GREETING;
-  self->blocked = FALSE;
-  g_free (self->reason);
-  self->reason = g_strdup ("nothing came from it for 3 s");
-  /* Between two messages there is nothing to skip; and one that only slept is
-   * told, at its next word, that it has to say HELLO. */
-  if (!helix_reader_idle (&self->reader))
-    helix_reader_scan (&self->reader, HELIX_HELLO, 0);
+  static const gchar reason[] = "nothing came from it for 3 s";
+
+  if (self->resync)
+    helix_stream_session_end (self, reason);
+  else
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_TIMEOUT, HELIX_PING, reason, now);
 }
 
 static guint64

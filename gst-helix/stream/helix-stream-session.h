@@ -147,7 +147,8 @@ gboolean helix_stream_session_listens (const HelixStreamSession *self);
 /* Deadlines and PING. Returns when to call again, in ns. */
 guint64 helix_stream_session_tick (HelixStreamSession *self, guint64 now);
 
-/* Sends BYE, or ERROR if `code` is not 0, and goes to CLOSING. */
+/* Sends BYE, or ERROR, and goes to CLOSING; where the stream outlives its
+ * sessions, to GREETING. An ERROR that is not fatal changes nothing. */
 void helix_stream_session_bye (
     HelixStreamSession *self, guint32 bye_reason, guint64 now);
 void helix_stream_session_refuse (HelixStreamSession *self,

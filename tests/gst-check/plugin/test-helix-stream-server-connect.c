@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The stream server where it connects: a stream that outlives sessions. */
 #include <gst/check/gstcheck.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,143 @@ GST_START_TEST (test_connect_resyncs)
   peer_accept (&peer, listener);
   peer_hello (&peer, NULL);
   fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
+/* What guest A says last, and how much of it. */
+typedef struct {
+  gsize (*say) (guint8 *message);
+  guint cut;     /* bytes that it could not say any more */
+  guint refusal; /* what it hears of that; 0: nothing */
+} LastWords;
+
+static gsize
+say_config (guint8 *message)
+{
+  const struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 8000000, .rate_den = 1};
+
+  return helix_pack_config (message, &config);
+}
+
+static gsize
+say_hello (guint8 *message, guint16 version, guint32 role)
+{
+  const struct helix_hello hello = {.version_min = version,
+      .version_max = version,
+      .role = role,
+      .nonce = 0x99};
+
+  return helix_pack_hello (message, &hello, "guest A");
+}
+
+static gsize
+say_good_hello (guint8 *message)
+{
+  return say_hello (message, 1, HELIX_ROLE_STREAM);
+}
+
+static gsize
+say_wrong_version (guint8 *message)
+{
+  return say_hello (message, 9, HELIX_ROLE_STREAM);
+}
+
+static gsize
+say_wrong_role (guint8 *message)
+{
+  return say_hello (message, 1, HELIX_ROLE_FRAMES);
+}
+
+static gsize
+say_old_token (guint8 *message)
+{
+  gsize size = say_good_hello (message);
+
+  message[HELIX_HEADER_SIZE + offsetof (struct helix_hello, token_size)] = 3;
+  message[HELIX_HEADER_SIZE + offsetof (struct helix_hello, name_size)] -= 3;
+  return size;
+}
+
+static gsize
+say_bye (guint8 *message)
+{
+  return helix_pack_bye (message, HELIX_BYE_CLOSING, "the program stops");
+}
+
+static gsize
+say_fatal_error (guint8 *message)
+{
+  return helix_pack_error (message, 0, HELIX_ERROR_PROTOCOL, HELIX_UNIT, "");
+}
+
+static gsize
+say_caps (guint8 *message)
+{
+  return helix_pack_caps (message, &(const struct helix_caps){.caps_id = 1});
+}
+
+static gsize
+say_garbage (guint8 *message)
+{
+  memset (message, 'x', 100);
+  return 100;
+}
+
+static const LastWords last_words[] = {
+    /* The padding completes it: with a bitrate of 0, or 0 as version. */
+    {say_config, 20, HELIX_ERROR_PROTOCOL},
+    {say_good_hello, 44, HELIX_ERROR_PROTOCOL},
+    {say_good_hello, 3, 0},
+    {say_wrong_version, 0, HELIX_ERROR_VERSION},
+    {say_wrong_role, 0, HELIX_ERROR_ROLE},
+    {say_old_token, 0, HELIX_ERROR_AUTH},
+    {say_bye, 0, 0},
+    {say_fatal_error, 0, 0},
+    {say_caps, 0, HELIX_ERROR_UNSUPPORTED},
+    {say_garbage, 0, 0},
+};
+
+/* Whatever guest A ends with, the stream stays open, and guest B gets in by
+ * its first HELLO. */
+GST_START_TEST (test_connect_stays_open)
+{
+  const LastWords *words = &last_words[__i__];
+  static const guint8 zeros[HELIX_HELLO_PAD];
+  guint8 message[HELIX_MAX_MESSAGE];
+  gint listener = peer_listen (served.path);
+  struct pollfd again = {.fd = listener, .events = POLLIN};
+  struct helix_error error;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why;
+  StreamPeer peer;
+  gsize size;
+
+  served_start_with (FALSE, NULL, 1, TRUE);
+  served_set_caps ();
+  peer_accept (&peer, listener);
+  peer_hello (&peer, NULL);
+  peer_expect (&peer, HELIX_WELCOME);
+  AWAIT (added, 1);
+  size = words->say (message) - words->cut;
+  peer_send (&peer, message, size);
+  peer_send (&peer, zeros, sizeof zeros);
+  if (words->refusal != 0) {
+    peer_expect (&peer, HELIX_ERROR);
+    fail_unless (helix_unpack_error (
+        &error, text, peer.reader.payload, peer.reader.payload_size, &why));
+    fail_unless_equals_int (error.code, words->refusal);
+  }
+  peer_hello (&peer, NULL);
+  helix_reader_scan (&peer.reader, HELIX_WELCOME, 0x1122334455667788);
+  peer_expect (&peer, HELIX_WELCOME);
+  served_await_at_least (&served.added, 2, "added");
+  served_push (1, TRUE, 100);
+  peer_expect (&peer, HELIX_UNIT);
+  /* Nobody dialed anew meanwhile. */
+  fail_unless_equals_int (poll (&again, 1, 0), 0);
   peer_clear (&peer);
   close (listener);
 }
@@ -157,6 +295,8 @@ helix_stream_server_connect_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, served_setup, served_teardown);
   tcase_add_test (tc, test_connect_resyncs);
+  tcase_add_loop_test (
+      tc, test_connect_stays_open, 0, G_N_ELEMENTS (last_words));
   tcase_add_test (tc, test_connect_abandons_unit);
   tcase_add_test (tc, test_connect_forgets_show);
   tcase_add_test (tc, test_connect_waits);
