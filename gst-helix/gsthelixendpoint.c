@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixendpoint.h"
 
+#include "helix-token.h"
+
 static gchar *
 default_address (const GstHelixEndpoint *self)
 {
@@ -24,6 +26,7 @@ gst_helix_endpoint_clear (GstHelixEndpoint *self)
 {
   g_clear_pointer (&self->address, g_free);
   g_clear_pointer (&self->token, g_free);
+  g_clear_pointer (&self->token_file, g_free);
 }
 
 gboolean
@@ -43,6 +46,10 @@ gst_helix_endpoint_set (GstHelixEndpoint *self, guint id, const GValue *value)
       g_free (self->token);
       self->token = g_value_dup_string (value);
       return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_TOKEN_FILE:
+      g_free (self->token_file);
+      self->token_file = g_value_dup_string (value);
+      return TRUE;
     default:
       return FALSE;
   }
@@ -61,18 +68,33 @@ gst_helix_endpoint_get (const GstHelixEndpoint *self, guint id, GValue *value)
     case GST_HELIX_ENDPOINT_PROP_TOKEN:
       g_value_set_string (value, self->token);
       return TRUE;
+    case GST_HELIX_ENDPOINT_PROP_TOKEN_FILE:
+      g_value_set_string (value, self->token_file);
+      return TRUE;
     default:
       return FALSE;
   }
 }
 
 HelixAddress *
-gst_helix_endpoint_snapshot (const GstHelixEndpoint *self, gchar **token,
-    gboolean *listen, GError **error)
+gst_helix_endpoint_snapshot (GstElement *element, const GstHelixEndpoint *self,
+    gchar **token, gboolean *listen, GError **error)
 {
-  *token = g_strdup (self->token);
+  g_autoptr (HelixAddress) address = NULL;
+  g_autofree gchar *own = NULL;
+  g_autofree gchar *file = NULL;
+
+  *token = NULL;
+  GST_OBJECT_LOCK (element);
+  address = helix_address_parse (self->address, error);
+  own = g_strdup (self->token);
+  file = g_strdup (self->token_file);
   *listen = self->mode == GST_HELIX_MODE_LISTEN;
-  return helix_address_parse (self->address, error);
+  GST_OBJECT_UNLOCK (element);
+  /* Without the lock: a file system may take its time. */
+  if (address == NULL || !helix_token_find (own, file, token, error))
+    return NULL;
+  return g_steal_pointer (&address);
 }
 
 HelixStreamClient *
@@ -84,10 +106,8 @@ gst_helix_endpoint_client (GstElement *element, const GstHelixEndpoint *self,
   g_autofree gchar *token = NULL;
   HelixStreamClient *client = NULL;
 
-  GST_OBJECT_LOCK (element);
-  address = gst_helix_endpoint_snapshot (self, &token, &config.listen, &error);
-  GST_OBJECT_UNLOCK (element);
-
+  address = gst_helix_endpoint_snapshot (
+      element, self, &token, &config.listen, &error);
   config.address = address;
   config.token = token;
   if (address != NULL)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where an element meets the other end of the stream: the properties address,
- * mode and token, which helixguestsink, helixsrc and helixresourcesink have in
- * common. Each installs and describes them for itself, under these ids.
+ * mode, token and token-file, which helixguestsink, helixsrc and
+ * helixresourcesink have in common. Each installs and describes them for
+ * itself, under these ids.
  */
 #ifndef GST_HELIX_ENDPOINT_H
 #define GST_HELIX_ENDPOINT_H
@@ -20,6 +21,7 @@ enum {
   GST_HELIX_ENDPOINT_PROP_ADDRESS = 1,
   GST_HELIX_ENDPOINT_PROP_MODE,
   GST_HELIX_ENDPOINT_PROP_TOKEN,
+  GST_HELIX_ENDPOINT_PROP_TOKEN_FILE,
   GST_HELIX_ENDPOINT_PROP_OWN,
 };
 
@@ -28,7 +30,8 @@ typedef struct {
   const gchar *otherwise; /* address, where none is set: static */
   gchar *address;
   GstHelixMode mode;
-  gchar *token; /* NULL: none */
+  gchar *token;      /* NULL: none */
+  gchar *token_file; /* path, NULL: none */
 } GstHelixEndpoint;
 
 /* `address` is the default if $HELIX_ADDRESS is not set; static. */
@@ -42,10 +45,12 @@ gboolean gst_helix_endpoint_set (
 gboolean gst_helix_endpoint_get (
     const GstHelixEndpoint *self, guint id, GValue *value);
 
-/* With the object lock: what a connection is to be made with. NULL, and an
- * error for GST_ELEMENT_ERROR: the address makes no sense. Free both. */
-HelixAddress *gst_helix_endpoint_snapshot (const GstHelixEndpoint *self,
-    gchar **token, gboolean *listen, GError **error);
+/* What a connection is to be made with; the token's file is read now. Takes the
+ * object lock. NULL, *token is NULL, and an error for GST_ELEMENT_ERROR: the
+ * address makes no sense, or the token (helix-token.h). Free both. */
+HelixAddress *gst_helix_endpoint_snapshot (GstElement *element,
+    const GstHelixEndpoint *self, gchar **token, gboolean *listen,
+    GError **error);
 
 /* A client of `config`, to which the endpoint's part is added. NULL: an ERROR
  * message was posted. Takes the object lock. */

@@ -65,9 +65,9 @@ start_server (GstHelixGuestSink *self)
   g_autofree gchar *token = NULL;
   HelixStreamServer *server = NULL;
 
-  GST_OBJECT_LOCK (self);
   address = gst_helix_endpoint_snapshot (
-      &self->endpoint, &token, &config.listen, &error);
+      GST_ELEMENT (self), &self->endpoint, &token, &config.listen, &error);
+  GST_OBJECT_LOCK (self);
   config.max_clients = self->max_clients;
   config.max_age_ms = self->max_age;
   config.recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME;

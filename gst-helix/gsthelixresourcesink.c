@@ -457,6 +457,22 @@ install_properties (GObjectClass *klass)
       "Token", "Secret of up to 128 bytes that the other end asks for", NULL,
       writable);
   /**
+   * GstHelixResourceSink:token-file:
+   *
+   * Path of a file whose first line is the token, in place of the token
+   * itself: everybody on the machine can read a command line. The file is read
+   * each time that the element goes from READY to PAUSED. It must belong to
+   * this program's user, or to root, and nobody else may read it. To make one:
+   * `umask 077; head -c 24 /dev/urandom | base64 > ~/.helix-token`.
+   *
+   * Since: 0.1
+   */
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN_FILE] = g_param_spec_string (
+      "token-file", "Token file",
+      "Path of a file (mode 0600) whose first line is the token, in place of "
+      "it",
+      NULL, writable);
+  /**
    * GstHelixResourceSink:scanout:
    *
    * Index of the screen to ask for while buffers come that are no resource of

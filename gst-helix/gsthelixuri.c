@@ -23,13 +23,14 @@ static const struct {
 };
 
 #define TOKEN "token"
+#define TOKEN_FILE "token-file"
 
 /* Properties that a URI may name. One that the element does not have is as
  * unknown as any other. */
 static const gchar *const frames_keys[] = {"scanout", "resource-id",
     "max-framerate", "keepalive-time", "show-cursor", "when-off",
     "auto-reconnect", "reconnect-timeout", "shared-memory", NULL};
-static const gchar *const stream_keys[] = {"mode", TOKEN, "scanout",
+static const gchar *const stream_keys[] = {"mode", TOKEN, TOKEN_FILE, "scanout",
     "resource-id", "bitrate", "max-framerate", "max-age", "auto-reconnect",
     "reconnect-timeout", NULL};
 
@@ -180,10 +181,14 @@ parse_query (
   return ok;
 }
 
-/* Sets what the URI names, and the others to their defaults. */
+/* Sets what the URI names, and the others to their defaults, but for a token
+ * that was set beside the URI. */
 static void
 apply_query (const Parts *parts, GObject *object, const gchar *const *keys)
 {
+  gboolean has_token = g_hash_table_contains (parts->settings, TOKEN)
+      || g_hash_table_contains (parts->settings, TOKEN_FILE);
+
   for (; *keys != NULL; keys++) {
     GParamSpec *pspec =
         g_object_class_find_property (G_OBJECT_GET_CLASS (object), *keys);
@@ -192,7 +197,9 @@ apply_query (const Parts *parts, GObject *object, const gchar *const *keys)
     if (pspec == NULL)
       continue;
     value = g_hash_table_lookup (parts->settings, pspec->name);
-    if (value == NULL && strcmp (*keys, TOKEN) != 0)
+    if (value == NULL
+        && (has_token
+            || (strcmp (*keys, TOKEN) != 0 && strcmp (*keys, TOKEN_FILE) != 0)))
       value = g_param_spec_get_default_value (pspec);
     if (value != NULL)
       g_object_set_property (object, *keys, value);
@@ -215,7 +222,9 @@ append_query (GString *uri, GObject *object, const gchar *const *keys)
     g_value_init (&value, pspec->value_type);
     g_object_get_property (object, *keys, &value);
     if (!g_param_value_defaults (pspec, &value)) {
-      text = gst_value_serialize (&value);
+      /* As it is: what parses a URI takes no quotes off. */
+      text = G_IS_PARAM_SPEC_STRING (pspec) ? g_value_dup_string (&value)
+                                            : gst_value_serialize (&value);
       escaped = g_uri_escape_string (text, "/", FALSE);
       g_string_append_printf (uri, "%c%s=%s", separator, *keys, escaped);
       separator = '&';

@@ -6,11 +6,13 @@
 #define OTHERWISE "tcp:198.51.100.7:1"
 
 static GstHelixEndpoint endpoint;
+static GstElement *element;
 
 static void
 setup (void)
 {
   g_unsetenv ("HELIX_ADDRESS");
+  element = gst_bin_new ("element");
   memset (&endpoint, 0, sizeof endpoint);
   gst_helix_endpoint_init (&endpoint, OTHERWISE, GST_HELIX_MODE_CONNECT);
 }
@@ -20,7 +22,9 @@ teardown (void)
 {
   g_unsetenv ("HELIX_ADDRESS");
   gst_helix_endpoint_clear (&endpoint);
-  fail_unless (endpoint.address == NULL && endpoint.token == NULL);
+  fail_unless (endpoint.address == NULL && endpoint.token == NULL
+      && endpoint.token_file == NULL);
+  gst_object_unref (element);
 }
 
 static void
@@ -84,11 +88,14 @@ GST_START_TEST (test_own_properties)
 {
   GValue value = G_VALUE_INIT;
 
-  check_string (GST_HELIX_ENDPOINT_PROP_TOKEN, NULL);
-  set_string (GST_HELIX_ENDPOINT_PROP_TOKEN, "secret");
-  check_string (GST_HELIX_ENDPOINT_PROP_TOKEN, "secret");
-  set_string (GST_HELIX_ENDPOINT_PROP_TOKEN, NULL);
-  check_string (GST_HELIX_ENDPOINT_PROP_TOKEN, NULL);
+  for (guint id = GST_HELIX_ENDPOINT_PROP_TOKEN;
+       id <= GST_HELIX_ENDPOINT_PROP_TOKEN_FILE; id++) {
+    check_string (id, NULL);
+    set_string (id, "secret");
+    check_string (id, "secret");
+    set_string (id, NULL);
+    check_string (id, NULL);
+  }
   set_mode (GST_HELIX_MODE_LISTEN);
   set_mode (GST_HELIX_MODE_CONNECT);
 
@@ -111,7 +118,8 @@ GST_START_TEST (test_snapshot)
   gchar *token = NULL;
 
   set_string (GST_HELIX_ENDPOINT_PROP_TOKEN, "secret");
-  address = gst_helix_endpoint_snapshot (&endpoint, &token, &listen, &error);
+  address =
+      gst_helix_endpoint_snapshot (element, &endpoint, &token, &listen, &error);
   fail_unless (address != NULL && error == NULL);
   fail_unless_equals_string (address->text, OTHERWISE);
   fail_unless_equals_string (token, "secret");
@@ -122,9 +130,36 @@ GST_START_TEST (test_snapshot)
   set_mode (GST_HELIX_MODE_LISTEN);
   set_string (GST_HELIX_ENDPOINT_PROP_TOKEN, NULL);
   set_string (GST_HELIX_ENDPOINT_PROP_ADDRESS, "pigeon:12");
-  address = gst_helix_endpoint_snapshot (&endpoint, &token, &listen, &error);
+  address =
+      gst_helix_endpoint_snapshot (element, &endpoint, &token, &listen, &error);
   fail_unless (address == NULL && error != NULL && token == NULL && listen);
   g_error_free (error);
+}
+GST_END_TEST;
+
+/* A token that makes no sense is an error, and no connection without one. */
+GST_START_TEST (test_bad_token)
+{
+  static const gchar *const bads[][3] = {
+      {"secret", "/tmp", "token is set besides token-file"},
+      {"", NULL, "empty"},
+      {NULL, "/no/such/file", "no such file"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bads); i++) {
+    g_autoptr (GError) error = NULL;
+    gboolean listen;
+    gchar *token;
+
+    set_string (GST_HELIX_ENDPOINT_PROP_TOKEN, bads[i][0]);
+    set_string (GST_HELIX_ENDPOINT_PROP_TOKEN_FILE, bads[i][1]);
+    fail_unless (gst_helix_endpoint_snapshot (
+                     element, &endpoint, &token, &listen, &error)
+        == NULL);
+    fail_unless (token == NULL);
+    fail_unless (
+        strstr (error->message, bads[i][2]) != NULL, "%s", error->message);
+  }
 }
 GST_END_TEST;
 
@@ -132,7 +167,6 @@ GST_END_TEST;
 GST_START_TEST (test_client)
 {
   const HelixStreamClientConfig config = {.name = "test"};
-  GstElement *element = gst_bin_new ("element");
   GstBus *bus = gst_bus_new ();
   HelixStreamClient *client;
   GstMessage *message;
@@ -156,7 +190,6 @@ GST_START_TEST (test_client)
   gst_message_unref (message);
   gst_element_set_bus (element, NULL);
   gst_object_unref (bus);
-  gst_object_unref (element);
 }
 GST_END_TEST;
 
@@ -171,6 +204,7 @@ gst_helix_endpoint_suite (void)
   tcase_add_test (tc, test_default_address);
   tcase_add_test (tc, test_own_properties);
   tcase_add_test (tc, test_snapshot);
+  tcase_add_test (tc, test_bad_token);
   tcase_add_test (tc, test_client);
   return s;
 }

@@ -171,6 +171,38 @@ GST_START_TEST (test_states)
 }
 GST_END_TEST;
 
+/* The token may be set beside a URI, by either of its properties, and is not
+ * told; its file is. */
+GST_START_TEST (test_token)
+{
+  GstElement *source = gst_element_factory_make ("helixsrc", NULL);
+  GstURIHandler *handler = GST_URI_HANDLER (source);
+  gchar *token, *file, *uri;
+
+  fail_unless (gst_uri_handler_set_uri (
+      handler, "helix+tcp://h:1?token-file=/a%20b", NULL));
+  g_object_get (source, "token", &token, "token-file", &file, NULL);
+  fail_unless (token == NULL);
+  fail_unless_equals_string (file, "/a b");
+  g_free (file);
+  uri = gst_uri_handler_get_uri (handler);
+  fail_unless_equals_string (uri, "helix+tcp://h:1?token-file=/a%20b");
+  g_free (uri);
+
+  fail_unless (gst_uri_handler_set_uri (handler, "helix+tcp://h:1", NULL));
+  g_object_get (source, "token-file", &file, NULL);
+  fail_unless_equals_string (file, "/a b");
+  g_free (file);
+  fail_unless (
+      gst_uri_handler_set_uri (handler, "helix+tcp://h:1?token=t", NULL));
+  g_object_get (source, "token", &token, "token-file", &file, NULL);
+  fail_unless_equals_string (token, "t");
+  fail_unless (file == NULL);
+  g_free (token);
+  gst_object_unref (source);
+}
+GST_END_TEST;
+
 /* A URI says everything: what it leaves out is back at its default. But for
  * the token, which is nobody else's to know. */
 GST_START_TEST (test_whole)
@@ -217,6 +249,7 @@ gsthelixuri_suite (void)
   tcase_add_loop_test (tc, test_good, 0, G_N_ELEMENTS (goods));
   tcase_add_loop_test (tc, test_bad, 0, G_N_ELEMENTS (bads));
   tcase_add_loop_test (tc, test_states, 0, G_N_ELEMENTS (elements));
+  tcase_add_test (tc, test_token);
   tcase_add_test (tc, test_whole);
   return s;
 }
