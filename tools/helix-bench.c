@@ -24,7 +24,7 @@
 #define CLOCK_NS NS_PER_S
 
 typedef struct {
-  gchar *address, *token;
+  gchar *address, *token_file, *token;
   gint seconds;
   gdouble target;
   gboolean json;
@@ -217,8 +217,7 @@ helix_bench_main (gint argc, gchar **argv)
   const GOptionEntry entries[] = {
       {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
           "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
-      {"token", 't', 0, G_OPTION_ARG_STRING, &options.token,
-          "What helixguestsink asks for (its property token)", "TOKEN"},
+      HELIX_TOOL_TOKEN_FILE (&options.token_file),
       {"seconds", 'd', 0, G_OPTION_ARG_INT, &options.seconds,
           "How long to measure, from the first keyframe on (default 10)", "N"},
       {"target", 0, 0, G_OPTION_ARG_DOUBLE, &options.target,
@@ -239,10 +238,11 @@ helix_bench_main (gint argc, gchar **argv)
       helix_tool_complain ("bench", "--seconds goes from 1 to 86400");
     else if (!(options.target >= 1 && options.target <= 1000))
       helix_tool_complain ("bench", "--target goes from 1 to 1000");
-    else
+    else if (helix_tool_token ("bench", options.token_file, &options.token))
       status = run (&options);
   }
   g_free (options.address);
+  g_free (options.token_file);
   g_free (options.token);
   return status;
 }

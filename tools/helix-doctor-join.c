@@ -142,8 +142,9 @@ explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
   } else if (error->code == HELIX_HOP_ERROR_REFUSED
       && code == HELIX_ERROR_AUTH) {
     helix_finding_remedy (f,
-        "%s the token that helixguestsink has (property token)",
-        self->token != NULL ? "Give --token" : "Say --token with");
+        "%s the token that helixguestsink has (its property token-file)",
+        self->token != NULL ? "Put into --token-file"
+                            : "Say --token-file with");
   } else if (error->code == HELIX_HOP_ERROR_REFUSED
       && code == HELIX_ERROR_BUSY) {
     helix_finding_remedy (

@@ -20,7 +20,7 @@
 #define GIVE_UP_NS (NS_PER_S / 2)
 
 typedef struct {
-  gchar *socket, *address, *token;
+  gchar *socket, *address, *token_file, *token;
   gint scanout, timeout;
   gboolean host, guest, json;
 } Options;
@@ -320,8 +320,7 @@ helix_doctor_main (gint argc, gchar **argv)
           "Where helixguestsink serves (default $HELIX_ADDRESS, else "
           "tcp:127.0.0.1:5900, in a guest tcp:10.0.2.2:5900)",
           "ADDRESS"},
-      {"token", 't', 0, G_OPTION_ARG_STRING, &options.token,
-          "What helixguestsink asks for (its property token)", "TOKEN"},
+      HELIX_TOOL_TOKEN_FILE (&options.token_file),
       {"scanout", 'n', 0, G_OPTION_ARG_INT, &options.scanout,
           "The scanout that is meant (default: any that is on)", "N"},
       {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout,
@@ -352,11 +351,12 @@ helix_doctor_main (gint argc, gchar **argv)
       helix_tool_complain ("doctor", "scanouts go from 0 to 15");
     else if (options.timeout < 1 || options.timeout > 600)
       helix_tool_complain ("doctor", "--timeout goes from 1 to 600");
-    else
+    else if (helix_tool_token ("doctor", options.token_file, &options.token))
       status = run (&options);
   }
   g_free (options.socket);
   g_free (options.address);
+  g_free (options.token_file);
   g_free (options.token);
   return status;
 }

@@ -28,6 +28,20 @@ gboolean helix_tool_options (const gchar *command, const gchar *words,
     const gchar *summary, const GOptionEntry *entries, gint most, gint *argc,
     gchar ***argv);
 
+/* The option for the stream's secret, an element of `entries`. `where`: of a
+ * gchar *, the caller's to free. There is none for the secret itself, because
+ * every user of the machine can read a command line. */
+#define HELIX_TOOL_TOKEN_FILE(where) \
+  { \
+    "token-file", 't', 0, G_OPTION_ARG_FILENAME, where, \
+        "File whose first line is the token that helixguestsink asks for", \
+        "FILE" \
+  }
+/* What is in that file; *token is NULL without one. g_free () it. FALSE: the
+ * mistake has been told. */
+gboolean helix_tool_token (
+    const gchar *command, const gchar *path, gchar **token);
+
 /* "helix COMMAND: TEXT" on standard error. */
 void helix_tool_complain (const gchar *command, const gchar *format, ...)
     G_GNUC_PRINTF (2, 3);

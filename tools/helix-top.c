@@ -23,7 +23,7 @@
 #define CLEAR "\033[H\033[J"
 
 typedef struct {
-  gchar *socket, *address, *token;
+  gchar *socket, *address, *token_file, *token;
   gboolean once, json;
 } Options;
 
@@ -191,8 +191,7 @@ helix_top_main (gint argc, gchar **argv)
           "Only the VM behind this socket (default: all that run)", "PATH"},
       {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
           "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
-      {"token", 't', 0, G_OPTION_ARG_STRING, &options.token,
-          "What helixguestsink asks for (its property token)", "TOKEN"},
+      HELIX_TOOL_TOKEN_FILE (&options.token_file),
       {"once", '1', 0, G_OPTION_ARG_NONE, &options.once,
           "One table, after a second, and end", NULL},
       {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
@@ -204,10 +203,12 @@ helix_top_main (gint argc, gchar **argv)
   if (helix_tool_options ("top", NULL,
           "Shows VMs, scanouts, clients and the stream, once a second, until "
           "interrupted.",
-          entries, 0, &argc, &argv))
+          entries, 0, &argc, &argv)
+      && helix_tool_token ("top", options.token_file, &options.token))
     status = run (&options);
   g_free (options.socket);
   g_free (options.address);
+  g_free (options.token_file);
   g_free (options.token);
   return status;
 }

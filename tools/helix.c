@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "helix-report.h"
+#include "helix-token.h"
 #include "helix-tool.h"
 
 static const struct {
@@ -79,6 +80,17 @@ helix_tool_options (const gchar *command, const gchar *words,
     return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+helix_tool_token (const gchar *command, const gchar *path, gchar **token)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (helix_token_find (NULL, path, token, &error))
+    return TRUE;
+  helix_tool_complain (command, "%s", error->message);
+  return FALSE;
 }
 
 /* What could not be written is not done; but a reader that went away has what

@@ -237,23 +237,26 @@ GST_END_TEST;
 
 GST_START_TEST (test_token)
 {
+  g_autofree gchar *secret = tool_token ("secret");
+  g_autofree gchar *guess = tool_token ("guess");
+  g_autofree gchar *doctor = g_strconcat ("doctor ", secret, NULL);
   g_autoptr (ToolRun) ready = NULL;
   g_autoptr (ToolRun) none = NULL;
   g_autoptr (ToolRun) wrong = NULL;
   g_autoptr (ToolRun) guests = NULL;
 
   start_host ("--rate=30", "token=secret");
-  ready = tool_await ("OK", "units", "doctor --token=secret");
+  ready = tool_await ("OK", "units", doctor);
   none = tool_run ("doctor");
   tool_expect_end (none, 22, TOOL_DEAD_S);
   tool_expect (none, "FAIL", "stream", "refuses (auth)");
-  tool_expect (none, "FAIL", "stream", "Say --token");
-  wrong = tool_run ("doctor --token=guess");
+  tool_expect (none, "FAIL", "stream", "Say --token-file");
+  wrong = tool_run ("doctor %s", guess);
   tool_expect_end (wrong, 22, TOOL_DEAD_S);
-  tool_expect (wrong, "FAIL", "stream", "Give --token the token");
+  tool_expect (wrong, "FAIL", "stream", "Put into --token-file");
   /* PONG came all the same: the hop is alive. */
   tool_expect (wrong, "OK", "answer", "PONG");
-  guests = tool_run ("doctor --guest --token=guess");
+  guests = tool_run ("doctor --guest %s", guess);
   tool_expect_end (guests, 22, TOOL_DEAD_S);
   stop ();
 }

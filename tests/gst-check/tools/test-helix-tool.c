@@ -45,6 +45,10 @@ static const struct {
     {"dcotor", "there is no command 'dcotor'"},
     {"doctor --sokcet=x", "Unknown option"},
     {"doctor now", "'now' is one word too many"},
+    {"doctor --token=secret", "--token"},
+    {"doctor --token-file=/no/such/file", "no such file"},
+    {"top --token-file=/", "regular file"},
+    {"bench --token-file=/no/such/file", "no such file"},
     {"doctor --host --guest", "--host or --guest, not both"},
     {"doctor --guest --socket=x", "on the host only"},
     {"doctor --scanout=16", "from 0 to 15"},
@@ -300,13 +304,15 @@ GST_START_TEST (test_stream)
       pipeline_play (pipeline_launch ("helixqemusrc socket-path=%s ! " ENCODER
                                       " ! helixguestsink address=%s token=t",
           tool_socket, tool_address));
-  g_autoptr (ToolRun) ready = tool_await ("OK", "units", "doctor --token=t");
-  g_autoptr (ToolRun) top = tool_run ("top --once --token=t");
-  g_autoptr (ToolRun) json = tool_run ("top --once --json --token=t");
+  g_autofree gchar *token = tool_token ("t");
+  g_autofree gchar *doctor = g_strconcat ("doctor ", token, NULL);
+  g_autoptr (ToolRun) ready = tool_await ("OK", "units", doctor);
+  g_autoptr (ToolRun) top = tool_run ("top --once %s", token);
+  g_autoptr (ToolRun) json = tool_run ("top --once --json %s", token);
   g_autoptr (ToolRun) refused = tool_run ("top --once --json");
   g_autoptr (ToolRun) bench =
-      tool_run ("bench --seconds=2 --target=30 --json --token=t");
-  g_autoptr (ToolRun) text = tool_run ("bench --seconds=1 --token=t");
+      tool_run ("bench --seconds=2 --target=30 --json %s", token);
+  g_autoptr (ToolRun) text = tool_run ("bench --seconds=1 %s", token);
   g_autofree gchar *rate = NULL;
   g_autofree gchar *p50 = NULL;
 

@@ -65,6 +65,16 @@ tool_run_as (const gchar *program, const gchar *const *environment, guint uid,
   return run;
 }
 
+gchar *
+tool_token (const gchar *token)
+{
+  g_autofree gchar *path = g_strdup_printf ("%s/token-%s", tool_folder, token);
+
+  fail_unless (g_file_set_contents (path, token, -1, NULL));
+  fail_unless (g_chmod (path, 0600) == 0);
+  return g_strconcat ("--token-file=", path, NULL);
+}
+
 ToolRun *
 tool_run (const gchar *format, ...)
 {

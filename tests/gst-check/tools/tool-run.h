@@ -41,6 +41,9 @@ extern gchar *tool_folder, *tool_socket, *tool_address;
 void tool_setup (void);
 void tool_teardown (void);
 
+/* The option for a token: "--token-file=" and a file in tool_folder. */
+gchar *tool_token (const gchar *token);
+
 /* A process to be looked at. It has its say on standard output ("listening
  * on …") before the call returns, if `ready`. */
 typedef struct {
