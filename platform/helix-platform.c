@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
@@ -114,6 +115,12 @@ helix_cond_wait_until (
 }
 
 /* ---- sockets ---- */
+
+int
+helix_random (void *bytes, size_t size)
+{
+  return getentropy (bytes, size);
+}
 
 size_t
 helix_sun_path_max (void)

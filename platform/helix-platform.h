@@ -32,6 +32,11 @@ void helix_cond_init (pthread_cond_t *cond);
 int helix_cond_wait_until (
     pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 
+/* Fills `bytes` with what nobody can foresee: fit for keys and challenges. At
+ * most 256 bytes. -1: the system gives none, as where a filter of system calls
+ * denies it. */
+int helix_random (void *bytes, size_t size);
+
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
 size_t helix_sun_path_max (void);
 

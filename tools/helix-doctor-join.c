@@ -145,6 +145,15 @@ explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
         "%s the token that helixguestsink has (its property token-file)",
         self->token != NULL ? "Put into --token-file"
                             : "Say --token-file with");
+  } else if (error->code == HELIX_HOP_ERROR_UNASKED) {
+    helix_finding_remedy (f,
+        "If that is the host's pipeline, set token-file of its helixguestsink "
+        "to the same token, or leave --token-file out. If not, another program "
+        "has that address");
+  } else if (error->code == HELIX_HOP_ERROR_UNPROVED) {
+    helix_finding_remedy (f,
+        "Another program poses as helixguestsink there: find out which, and "
+        "end it");
   } else if (error->code == HELIX_HOP_ERROR_REFUSED
       && code == HELIX_ERROR_BUSY) {
     helix_finding_remedy (

@@ -30,7 +30,6 @@ helix_hop_new (gint fd, gboolean serial)
 
   self->fd = fd;
   self->serial = serial;
-  self->nonce = (guint64) g_random_int () << 32 | g_random_int ();
   helix_reader_init (&self->reader);
   return self;
 }
@@ -384,20 +383,50 @@ helix_hop_ping (
 }
 
 static gboolean
-check_welcome (HelixHop *self, enum helix_role role, GError **error)
+check_welcome (HelixHop *self, const struct helix_hello *hello, GError **error)
 {
   const struct helix_reader *r = &self->reader;
+  guint32 misfits;
   const gchar *why;
 
-  if (!helix_unpack_welcome (
-          &self->welcome, self->name, NULL, r->payload, r->payload_size, &why))
+  if (!helix_unpack_welcome (&self->welcome, self->name, self->proof.challenge,
+          r->payload, r->payload_size, &why))
     return foreign (self, why, error);
-  if (self->welcome.nonce != self->nonce || self->welcome.role != role)
+  if (self->welcome.nonce != hello->nonce || self->welcome.role != hello->role)
     return foreign (self, "its WELCOME is for somebody else", error);
   if (self->welcome.version < HELIX_VERSION_MIN
       || self->welcome.version > HELIX_VERSION_MAX)
     return foreign (self, "its WELCOME has a version not asked for", error);
-  self->welcomed = TRUE;
+  misfits = (self->welcome.features ^ hello->features) & HELIX_FEATURE_PROOF;
+  if (misfits & self->welcome.features)
+    return foreign (self, "its WELCOME asks for a proof not offered", error);
+  if (misfits)
+    return fail (error, HELIX_HOP_ERROR_UNASKED,
+        "it does not ask for the token, so it may be anybody");
+  return TRUE;
+}
+
+/* Both ends show that they know the token, if the server has asked for it. */
+static gboolean
+prove (HelixHop *self, const gchar *token, guint64 deadline, GError **error)
+{
+  const struct helix_reader *r = &self->reader;
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_proof proof;
+  const gchar *why;
+
+  if (!(self->welcome.features & HELIX_FEATURE_PROOF))
+    return TRUE;
+  if (!ask (self, message,
+          helix_proof_pack (message, HELIX_PROOF_CLIENT, token, &self->proof),
+          deadline, error)
+      || !await (self, HELIX_PROOF, deadline, error))
+    return FALSE;
+  if (!helix_unpack_proof (&proof, r->payload, r->payload_size, &why))
+    return foreign (self, why, error);
+  if (!helix_proof_is_right (&proof, HELIX_PROOF_SERVER, token, &self->proof))
+    return fail (error, HELIX_HOP_ERROR_UNPROVED,
+        "its own proof of the token is wrong, so it may be anybody");
   return TRUE;
 }
 
@@ -414,20 +443,26 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
           : token != NULL                   ? HELIX_FEATURE_PROOF
                                             : 0,
       .pid = (guint32) getpid (),
-      .nonce = self->nonce,
   };
   guint8 message[HELIX_MAX_MESSAGE];
 
+  if (helix_random (&hello.nonce, sizeof hello.nonce) < 0)
+    return fail (error, HELIX_HOP_ERROR_FAILED,
+        "this system gives no random bytes: %s", g_strerror (errno));
+  self->proof.nonce = hello.nonce;
   if (self->serial) {
     if (!helix_hop_send (self, pad, sizeof pad, deadline, error))
       return FALSE;
-    helix_reader_scan (&self->reader, HELIX_WELCOME, self->nonce);
+    helix_reader_scan (&self->reader, HELIX_WELCOME, hello.nonce);
   }
-  return ask (self, message,
-             helix_pack_hello (message, &hello, "helix " HELIX_PACKAGE_VERSION),
-             deadline, error)
+  self->welcomed =
+      ask (self, message,
+          helix_pack_hello (message, &hello, "helix " HELIX_PACKAGE_VERSION),
+          deadline, error)
       && await (self, HELIX_WELCOME, deadline, error)
-      && check_welcome (self, role, error);
+      && check_welcome (self, &hello, error)
+      && prove (self, token, deadline, error);
+  return self->welcomed;
 }
 
 void

@@ -13,6 +13,7 @@
 #include <glib.h>
 
 #include "helix-clock-offset.h"
+#include "helix-proof.h"
 #include "helix-reader.h"
 
 G_BEGIN_DECLS
@@ -21,12 +22,14 @@ G_BEGIN_DECLS
 GQuark helix_hop_error_quark (void);
 
 typedef enum {
-  HELIX_HOP_ERROR_SILENT,  /* nothing came, or not the rest of it */
-  HELIX_HOP_ERROR_CLOSED,  /* the other end closed, or said BYE */
-  HELIX_HOP_ERROR_FOREIGN, /* it speaks something else */
-  HELIX_HOP_ERROR_OLD,     /* it speaks the dialect before version 1 */
-  HELIX_HOP_ERROR_REFUSED, /* a fatal ERROR: `refusal` and its text */
-  HELIX_HOP_ERROR_FAILED,  /* this machine: memory, sockets */
+  HELIX_HOP_ERROR_SILENT,   /* nothing came, or not the rest of it */
+  HELIX_HOP_ERROR_CLOSED,   /* the other end closed, or said BYE */
+  HELIX_HOP_ERROR_FOREIGN,  /* it speaks something else */
+  HELIX_HOP_ERROR_OLD,      /* it speaks the dialect before version 1 */
+  HELIX_HOP_ERROR_REFUSED,  /* a fatal ERROR: `refusal` and its text */
+  HELIX_HOP_ERROR_UNASKED,  /* it does not ask for the token that we have */
+  HELIX_HOP_ERROR_UNPROVED, /* it does not prove that token itself */
+  HELIX_HOP_ERROR_FAILED,   /* this machine: memory, sockets */
 } HelixHopError;
 
 typedef struct _HelixHop {
@@ -46,8 +49,8 @@ typedef struct _HelixHop {
   HelixClockOffset clock; /* from stamped PINGs: ask_clock () */
 
   /* private */
-  gboolean serial, welcomed;
-  guint64 nonce;
+  gboolean serial, welcomed; /* welcomed: the session is open */
+  HelixProofRound proof;
   guint8 first[16]; /* the first bytes ever received, to know strangers by */
   guint n_first;
 } HelixHop;
@@ -86,7 +89,8 @@ gboolean helix_hop_next (HelixHop *self, guint64 deadline, GError **error);
 /* Bare PING until PONG; *round_trip in ns. */
 gboolean helix_hop_ping (
     HelixHop *self, guint64 deadline, guint64 *round_trip, GError **error);
-/* HELLO until WELCOME. */
+/* HELLO until WELCOME; with a token, which is NULL for frames, until both ends
+ * have proved it. */
 gboolean helix_hop_hello (HelixHop *self, enum helix_role role,
     const gchar *token, guint64 deadline, GError **error);
 /* LIST until its answers; behind WELCOME, so that all scanouts are known

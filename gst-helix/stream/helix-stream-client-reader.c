@@ -5,7 +5,9 @@
  */
 #include "helix-stream-client-private.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
@@ -186,8 +188,10 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   return judge (self, error, fatal, loud, result, out);
 }
 
-static void
-start_link (HelixStreamClient *self, gint fd)
+/* Over a new connection. FALSE: go on. */
+static gboolean
+start_link (
+    HelixStreamClient *self, gint fd, HelixStreamResult *result, GError **out)
 {
   HelixStreamLinkConfig config = {
       .address = self->address->text,
@@ -198,7 +202,17 @@ start_link (HelixStreamClient *self, gint fd)
       .token = self->token,
   };
 
+  if (helix_random (&config.nonce, sizeof config.nonce) < 0) {
+    GError *error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
+        "%s: this system gives no random bytes: %s. Allow the system call "
+        "getrandom.",
+        self->address->text, g_strerror (errno));
+
+    close (fd);
+    return judge (self, error, TRUE, TRUE, result, out);
+  }
   self->link = helix_stream_link_new (fd, &config, helix_now_ns ());
+  return FALSE;
 }
 
 /* One attempt. FALSE: go on. */
@@ -209,10 +223,8 @@ dial (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   gint fd = helix_transport_connect (
       self->address, self->cancel, DIAL_TIMEOUT_MS, &error);
 
-  if (fd >= 0) {
-    start_link (self, fd);
-    return FALSE;
-  }
+  if (fd >= 0)
+    return start_link (self, fd, result, out);
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     g_error_free (error);
     return FALSE;
@@ -296,7 +308,7 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
     return FALSE;
   fd = helix_listener_accept (self->listener, (guint) connection, NULL, &error);
   if (fd >= 0)
-    start_link (self, fd);
+    return start_link (self, fd, result, out);
   if (error == NULL)
     return FALSE;
   self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;

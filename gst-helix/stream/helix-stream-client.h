@@ -23,8 +23,8 @@ typedef struct _HelixStreamClient HelixStreamClient;
 
 typedef struct {
   const HelixAddress *address;
-  gboolean listen; /* else connect */
-  const gchar *token;
+  gboolean listen;    /* else connect */
+  const gchar *token; /* that both ends must prove, or NULL */
   gboolean reconnect;
   guint reconnect_timeout_ms; /* 0 = for ever */
   guint max_age_ms;           /* of units that nobody takes */

@@ -47,7 +47,7 @@ helix_stream_link_hello (HelixStreamLink *self)
       .role = self->config.role,
       .features = self->config.token != NULL ? HELIX_FEATURE_PROOF : 0,
       .pid = (guint32) getpid (),
-      .nonce = self->nonce,
+      .nonce = self->config.nonce,
   };
   guint8 message[HELIX_MAX_MESSAGE];
 
@@ -170,8 +170,9 @@ tick_greeting (HelixStreamLink *self, guint64 now, guint64 awake)
   self->loud = TRUE;
   if (self->error == NULL)
     helix_stream_link_lose (self, FALSE, GST_RESOURCE_ERROR_NOT_FOUND,
-        "connected, but nobody answers HELLO. Check that helixguestsink "
-        "runs at the other end");
+        "connected, but nobody answers %s. Check that helixguestsink "
+        "runs at the other end",
+        self->welcomed ? "PROOF" : "HELLO");
   return 0;
 }
 

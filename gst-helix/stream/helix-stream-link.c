@@ -42,6 +42,14 @@ lose_garbage (HelixStreamLink *self, const gchar *why)
       "whoever answers there is no helixguestsink: %s. Check the address", why);
 }
 
+static HelixStreamLinkEvent
+lose_unopened (HelixStreamLink *self)
+{
+  return lose_garbage (self,
+      self->welcomed ? "behind its WELCOME comes no PROOF"
+                     : "its first message is not WELCOME");
+}
+
 HelixStreamLink *
 helix_stream_link_new (
     gint fd, const HelixStreamLinkConfig *config, guint64 now)
@@ -51,11 +59,10 @@ helix_stream_link_new (
   self->fd = fd;
   self->config = *config;
   self->opened = self->last_read = now;
-  self->nonce = (guint64) g_random_int () << 32 | g_random_int ();
   self->out = g_byte_array_new ();
   self->need_key = self->discont = TRUE;
   if (config->serial)
-    helix_reader_scan (&self->reader, HELIX_WELCOME, self->nonce);
+    helix_reader_scan (&self->reader, HELIX_WELCOME, config->nonce);
   else
     helix_reader_init (&self->reader);
   helix_stream_link_hello (self);
@@ -86,25 +93,71 @@ helix_stream_link_free (HelixStreamLink *self)
 /* ---- messages ---- */
 
 static HelixStreamLinkEvent
+go_live (HelixStreamLink *self)
+{
+  self->live = TRUE;
+  return HELIX_STREAM_LINK_LIVE;
+}
+
+/* We have a token, and the other end does not show that it has the same. */
+static HelixStreamLinkEvent
+lose_impostor (HelixStreamLink *self, const gchar *does)
+{
+  self->loud = TRUE;
+  return helix_stream_link_lose (self, TRUE, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+      "the other end %s, so it may be anybody. Set the same token-file or "
+      "token at helixguestsink there",
+      does);
+}
+
+static HelixStreamLinkEvent
 got_welcome (HelixStreamLink *self)
 {
   const struct helix_reader *r = &self->reader;
+  guint8 message[HELIX_MAX_MESSAGE];
   struct helix_welcome welcome;
   gchar name[HELIX_MAX_NAME + 1];
+  gboolean proves;
   const gchar *why;
 
-  if (!helix_unpack_welcome (
-          &welcome, name, NULL, r->payload, r->payload_size, &why))
+  if (!helix_unpack_welcome (&welcome, name, self->proof.challenge, r->payload,
+          r->payload_size, &why))
     return lose_garbage (self, why);
-  if (welcome.nonce != self->nonce)
+  if (welcome.nonce != self->config.nonce)
     return lose_garbage (self, "WELCOME: the nonce is not ours");
   if (welcome.role != self->config.role || welcome.version < HELIX_VERSION_MIN
       || welcome.version > HELIX_VERSION_MAX)
     return lose_garbage (self, "WELCOME: role or version was not offered");
+  proves = (welcome.features & HELIX_FEATURE_PROOF) != 0;
+  if (proves && self->config.token == NULL)
+    return lose_garbage (self, "WELCOME: PROOF was not offered");
+  if (!proves && self->config.token != NULL)
+    return lose_impostor (self, "does not ask for the token");
   GST_INFO ("%s: connected to '%s'", self->config.address, name);
   g_clear_error (&self->error);
-  self->live = TRUE;
-  return HELIX_STREAM_LINK_LIVE;
+  self->welcomed = TRUE;
+  if (!proves)
+    return go_live (self);
+  self->proof.nonce = welcome.nonce;
+  helix_stream_link_say (self, message,
+      helix_proof_pack (
+          message, HELIX_PROOF_CLIENT, self->config.token, &self->proof));
+  return HELIX_STREAM_LINK_MORE;
+}
+
+static HelixStreamLinkEvent
+got_proof (HelixStreamLink *self)
+{
+  const struct helix_reader *r = &self->reader;
+  struct helix_proof proof;
+  const gchar *why;
+
+  if (!helix_unpack_proof (&proof, r->payload, r->payload_size, &why))
+    return lose_garbage (self, why);
+  if (!helix_proof_is_right (
+          &proof, HELIX_PROOF_SERVER, self->config.token, &self->proof))
+    return lose_impostor (self, "does not prove the token");
+  return go_live (self);
 }
 
 static HelixStreamLinkEvent
@@ -147,8 +200,8 @@ got_error (HelixStreamLink *self)
       helix_error_name (error.code), text);
   /* On a serial line it may be an answer to somebody before us: only if no
    * WELCOME follows was it meant for us. */
-  return self->config.serial && !self->live ? HELIX_STREAM_LINK_MORE
-                                            : HELIX_STREAM_LINK_LOST;
+  return self->config.serial && !self->welcomed ? HELIX_STREAM_LINK_MORE
+                                                : HELIX_STREAM_LINK_LOST;
 }
 
 /* A cursor without a shape, or the last byte of its shape. */
@@ -180,8 +233,8 @@ got_message (HelixStreamLink *self, guint64 now)
 
   switch (r->header.type) {
     case HELIX_WELCOME:
-      return self->live ? lose_garbage (self, "WELCOME came twice")
-                        : got_welcome (self);
+      return self->welcomed ? lose_garbage (self, "WELCOME came twice")
+                            : got_welcome (self);
     case HELIX_ERROR:
       return got_error (self);
     case HELIX_PING:
@@ -192,8 +245,10 @@ got_message (HelixStreamLink *self, guint64 now)
     default:
       break;
   }
+  if (self->welcomed && !self->live && r->header.type == HELIX_PROOF)
+    return got_proof (self);
   if (!self->live)
-    return lose_garbage (self, "its first message is not WELCOME");
+    return lose_unopened (self);
 
   switch (r->header.type) {
     case HELIX_PONG:
@@ -284,7 +339,7 @@ got_head (HelixStreamLink *self, guint64 now)
   const gchar *why;
 
   if (!self->live)
-    return lose_garbage (self, "its first message is not WELCOME");
+    return lose_unopened (self);
   switch (r->header.type) {
     case HELIX_UNIT:
       return got_unit_head (self, now);

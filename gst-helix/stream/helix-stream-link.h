@@ -10,6 +10,7 @@
 #include <gst/gst.h>
 
 #include "helix-clock-offset.h"
+#include "helix-proof.h"
 #include "helix-reader.h"
 
 G_BEGIN_DECLS
@@ -17,7 +18,7 @@ G_BEGIN_DECLS
 typedef enum {
   HELIX_STREAM_LINK_IDLE,    /* nothing more to read now */
   HELIX_STREAM_LINK_MORE,    /* something was read: call again */
-  HELIX_STREAM_LINK_LIVE,    /* WELCOME came */
+  HELIX_STREAM_LINK_LIVE,    /* WELCOME came, and PROOF if need be */
   HELIX_STREAM_LINK_CAPS,    /* `caps` changed */
   HELIX_STREAM_LINK_UNIT,    /* `buffer` and `unit` */
   HELIX_STREAM_LINK_CURSOR,  /* `cursor`, and `buffer` if it has a shape */
@@ -32,7 +33,8 @@ typedef struct {
                            comes over it is fatal */
   guint32 role;         /* HELIX_ROLE_STREAM or HELIX_ROLE_CONTROL */
   const gchar *name;    /* of the program, for the other end's log */
-  const gchar *token;   /* or NULL */
+  const gchar *token;   /* that both ends prove, or NULL */
+  guint64 nonce;        /* random, from helix_random () if there is a token */
 } HelixStreamLinkConfig;
 
 typedef struct {
@@ -66,7 +68,8 @@ typedef struct {
 
   /* private */
   HelixStreamLinkConfig config; /* the strings are the caller's */
-  guint64 nonce;
+  gboolean welcomed;            /* WELCOME came */
+  HelixProofRound proof;        /* from then on */
   struct helix_reader reader;
   GByteArray *out;
   gsize out_sent;

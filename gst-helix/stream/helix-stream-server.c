@@ -104,21 +104,22 @@ static void
 look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
 {
   gboolean live = session->state == HELIX_STREAM_SESSION_LIVE;
+  gboolean anew = live || session->state == HELIX_STREAM_SESSION_PROVING;
 
   /* Where the connection outlives its sessions, only this tells of their
    * end; reap () knows of all others. */
   if (session->restarted)
     helix_stream_server_forget (self, session->id);
   helix_stream_server_heed (self, session, now);
-  if (session->state == HELIX_STREAM_SESSION_GREETING)
+  if (session->state < HELIX_STREAM_SESSION_LIVE)
     helix_stream_server_forget (self, session->id);
   if (session->announced && (!live || session->restarted)) {
     session->announced = FALSE;
     helix_stream_server_note (self, HELIX_STREAM_NOTE_REMOVED, session->id,
-        live                          ? "it started a new session"
+        anew                          ? "it started a new session"
             : session->reason != NULL ? session->reason
                                       : "it is gone");
-    if (live) {
+    if (anew) {
       session->id = self->next_id++;
       self->rejoined++;
     }

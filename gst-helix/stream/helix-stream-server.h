@@ -49,7 +49,7 @@ typedef struct {
 typedef struct {
   const HelixAddress *address;
   gboolean listen;    /* else connect, again and again */
-  const gchar *token; /* what HELLO must bear, or NULL */
+  const gchar *token; /* that clients must prove, or NULL */
   guint max_clients;
   gboolean recover; /* slow peers skip to a keyframe; else they go */
   guint max_age_ms; /* that a unit may wait for a peer, wherever it does */

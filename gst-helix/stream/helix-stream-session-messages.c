@@ -18,30 +18,31 @@ has_room (const HelixStreamSession *self,
   return role == HELIX_ROLE_STREAM ? !policy->full : !policy->control_full;
 }
 
-/* From here on it is live, and starts anew if it was. */
+/* HELLO ends what was before. */
 static void
-begin (HelixStreamSession *self, const struct helix_hello *hello,
-    const gchar *name, guint64 now)
+forget_session (HelixStreamSession *self, guint64 now)
 {
-  struct helix_welcome welcome = {0};
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (self->state == HELIX_STREAM_SESSION_LIVE)
+  if (self->state == HELIX_STREAM_SESSION_LIVE) {
     self->restarted = TRUE;
+    self->opened = now;
+  }
+  self->state = HELIX_STREAM_SESSION_GREETING;
+  self->needs_key = self->owes_key = self->asks_again = FALSE;
+  self->wants_list = FALSE;
   self->out.cursor_serial = 0;
   /* The new session must not wait for the old one's backlog. */
   if (self->resync)
     helix_stream_session_abandon (self);
   else
     helix_stream_session_drop (self);
+}
+
+static void
+go_live (HelixStreamSession *self, guint64 now)
+{
   self->state = HELIX_STREAM_SESSION_LIVE;
-  self->role = hello->role;
-  self->pid = hello->pid;
   self->live_since = now;
-  g_strlcpy (self->name, name, sizeof self->name);
   self->waits_key = self->needs_key = self->role == HELIX_ROLE_STREAM;
-  self->owes_key = self->asks_again = FALSE;
-  self->wants_list = FALSE;
   self->last_ping = now;
   if (self->role == HELIX_ROLE_STREAM)
     self->last_ping -= HELIX_STREAM_SESSION_PING_NS; /* due at once */
@@ -50,14 +51,57 @@ begin (HelixStreamSession *self, const struct helix_hello *hello,
   self->best_trip = HELIX_NONE64;
   self->slow = FALSE;
   memset (&self->told, 0, sizeof self->told);
+}
 
-  welcome.version = MIN (hello->version_max, HELIX_VERSION_MAX);
-  welcome.role = hello->role;
-  welcome.pid = (guint32) getpid ();
-  welcome.nonce = hello->nonce;
+static gboolean
+check_room (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint32 role, guint64 now)
+{
+  if (has_room (self, policy, role))
+    return TRUE;
+  helix_stream_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
+      role == HELIX_ROLE_STREAM
+          ? "max-clients are connected already"
+          : "too many are connected already that only steer",
+      now);
+  return FALSE;
+}
+
+/* HELLO is good: WELCOME, and with it, if there is a token, the question for a
+ * proof of it, before anything else is told. */
+static void
+welcome_peer (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    const struct helix_hello *hello, const gchar *name, guint64 now)
+{
+  gboolean proves = policy->token != NULL;
+  struct helix_welcome welcome = {
+      .version = MIN (hello->version_max, HELIX_VERSION_MAX),
+      .role = hello->role,
+      .pid = proves ? 0 : (guint32) getpid (),
+      .nonce = hello->nonce,
+  };
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  forget_session (self, now);
+  self->role = hello->role;
+  self->pid = hello->pid;
+  g_strlcpy (self->name, name, sizeof self->name);
+  self->proof.nonce = hello->nonce;
+  if (proves
+      && helix_random (self->proof.challenge, sizeof self->proof.challenge)
+          < 0) {
+    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
+        "this system gives no random bytes to prove the token with", now);
+    return;
+  }
+  if (proves)
+    self->state = HELIX_STREAM_SESSION_PROVING;
+  else
+    go_live (self, now);
   helix_stream_session_say (self, message,
-      helix_pack_welcome (
-          message, &welcome, "helixguestsink " HELIX_PACKAGE_VERSION, NULL));
+      helix_pack_welcome (message, &welcome,
+          "helixguestsink " HELIX_PACKAGE_VERSION,
+          proves ? self->proof.challenge : NULL));
 }
 
 static void
@@ -98,20 +142,43 @@ got_hello (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
         now);
     return;
   }
-  if (policy->token != NULL) {
+  if (policy->token != NULL && !(hello.features & HELIX_FEATURE_PROOF)) {
     helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
-        "this server asks for a token: set the same token at both ends", now);
-    return;
-  }
-  if (!has_room (self, policy, hello.role)) {
-    helix_stream_session_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
-        hello.role == HELIX_ROLE_STREAM
-            ? "max-clients are connected already"
-            : "too many are connected already that only steer",
+        "this server asks for a token: set the property token-file or token",
         now);
     return;
   }
-  begin (self, &hello, name, now);
+  /* Whether there is room is not told before the token is proved. */
+  if (policy->token != NULL || check_room (self, policy, hello.role, now))
+    welcome_peer (self, policy, &hello, name, now);
+}
+
+static void
+got_proof (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
+    guint64 now)
+{
+  const struct helix_reader *r = &self->reader;
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_proof proof;
+  const gchar *why;
+
+  if (!helix_unpack_proof (&proof, r->payload, r->payload_size, &why)) {
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, HELIX_PROOF, why, now);
+    return;
+  }
+  if (!helix_proof_is_right (
+          &proof, HELIX_PROOF_CLIENT, policy->token, &self->proof)) {
+    helix_stream_session_refuse (self, HELIX_ERROR_AUTH, HELIX_PROOF,
+        "the token is wrong: set the same token at both ends", now);
+    return;
+  }
+  if (!check_room (self, policy, self->role, now))
+    return;
+  go_live (self, now);
+  helix_stream_session_say (self, message,
+      helix_proof_pack (
+          message, HELIX_PROOF_SERVER, policy->token, &self->proof));
 }
 
 /* Only the fields that it names; what it wished before still holds. */
@@ -226,18 +293,19 @@ static gboolean
 is_orphan (const HelixStreamSession *self)
 {
   const struct helix_reader *r = &self->reader;
+  gboolean greeting = self->state == HELIX_STREAM_SESSION_GREETING;
 
   switch (r->header.type) {
     case HELIX_PING:
-      return self->resync && self->state == HELIX_STREAM_SESSION_GREETING
-          && r->payload_size > 0;
+      return self->resync && greeting && r->payload_size > 0;
     case HELIX_PROOF:
+      return self->resync && greeting;
     case HELIX_STATS:
     case HELIX_KEYFRAME:
     case HELIX_CONFIG:
     case HELIX_SHOW:
     case HELIX_LIST:
-      return self->resync && self->state == HELIX_STREAM_SESSION_GREETING;
+      return self->resync && self->state < HELIX_STREAM_SESSION_LIVE;
     default:
       return FALSE;
   }
@@ -287,9 +355,15 @@ helix_stream_session_message (HelixStreamSession *self,
     default:
       if (self->state == HELIX_STREAM_SESSION_LIVE)
         got_live (self, now);
+      else if (self->state == HELIX_STREAM_SESSION_PROVING
+          && r->header.type == HELIX_PROOF)
+        got_proof (self, policy, now);
       else if (!self->resync && r->header.type != HELIX_PONG)
         helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
-            "the first message must be HELLO", now);
+            self->state == HELIX_STREAM_SESSION_PROVING
+                ? "the message after WELCOME must be PROOF"
+                : "the first message must be HELLO",
+            now);
       break;
   }
 }

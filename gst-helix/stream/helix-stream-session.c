@@ -158,9 +158,11 @@ helix_stream_session_bye (
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  helix_stream_session_say (self, message,
-      helix_pack_bye (message, bye_reason,
-          bye_reason == HELIX_BYE_EOS ? "end of stream" : "closing down"));
+  /* To the others it would be no answer to what they said. */
+  if (self->state == HELIX_STREAM_SESSION_LIVE)
+    helix_stream_session_say (self, message,
+        helix_pack_bye (message, bye_reason,
+            bye_reason == HELIX_BYE_EOS ? "end of stream" : "closing down"));
   start_closing (self, "this end closes", now);
 }
 
@@ -499,18 +501,28 @@ tick_live (HelixStreamSession *self, guint64 now)
                        : G_MAXUINT64);
 }
 
+static guint64
+tick_greeting (HelixStreamSession *self, guint64 now)
+{
+  gboolean proving = self->state == HELIX_STREAM_SESSION_PROVING;
+
+  if (self->resync)
+    return G_MAXUINT64;
+  if (now - self->opened < HELIX_STREAM_SESSION_HELLO_NS)
+    return self->opened + HELIX_STREAM_SESSION_HELLO_NS;
+  helix_stream_session_refuse (self, HELIX_ERROR_TIMEOUT,
+      proving ? HELIX_PROOF : HELIX_HELLO,
+      proving ? "no PROOF came within 3 s" : "no HELLO came within 3 s", now);
+  return now;
+}
+
 guint64
 helix_stream_session_tick (HelixStreamSession *self, guint64 now)
 {
   switch (self->state) {
     case HELIX_STREAM_SESSION_GREETING:
-      if (self->resync)
-        return G_MAXUINT64;
-      if (now - self->opened < HELIX_STREAM_SESSION_HELLO_NS)
-        return self->opened + HELIX_STREAM_SESSION_HELLO_NS;
-      helix_stream_session_refuse (self, HELIX_ERROR_TIMEOUT, HELIX_HELLO,
-          "no HELLO came within 3 s", now);
-      return now;
+    case HELIX_STREAM_SESSION_PROVING:
+      return tick_greeting (self, now);
     case HELIX_STREAM_SESSION_LIVE:
       return tick_live (self, now);
     case HELIX_STREAM_SESSION_CLOSING:

@@ -5,6 +5,7 @@
  * no lock: the server serialises all calls.
  *
  *   GREETING  PING is answered, HELLO is awaited
+ *   PROVING   likewise, PROOF of the token is awaited
  *   LIVE      units flow, from a key unit on
  *   CLOSING   a last ERROR or BYE is on its way out
  *   DEAD      to be reaped
@@ -14,6 +15,7 @@
 
 #include <gst/gst.h>
 
+#include "helix-proof.h"
 #include "helix-reader.h"
 #include "helix-stream-outbox.h"
 
@@ -40,6 +42,7 @@ G_BEGIN_DECLS
 
 typedef enum {
   HELIX_STREAM_SESSION_GREETING,
+  HELIX_STREAM_SESSION_PROVING,
   HELIX_STREAM_SESSION_LIVE,
   HELIX_STREAM_SESSION_CLOSING,
   HELIX_STREAM_SESSION_DEAD,
@@ -47,7 +50,7 @@ typedef enum {
 
 /* What the server expects of peers. */
 typedef struct {
-  const gchar *token;    /* or NULL: any */
+  const gchar *token;    /* that peers must prove, or NULL: none */
   gboolean full;         /* max-clients are live already */
   gboolean control_full; /* likewise those that only steer */
   gboolean recover;      /* slow peers skip to a keyframe; else they go */
@@ -81,7 +84,7 @@ typedef struct {
   HelixStreamOutbox out;   /* and the counts of what it got */
   struct helix_stats told; /* last STATS, told.units = 0: none */
 
-  /* from HELLO on */
+  /* from HELLO on; of use once it is live */
   guint32 role; /* HELIX_ROLE_STREAM, or _CONTROL: it gets no stream */
   guint32 pid;
   guint64 live_since;
@@ -99,6 +102,8 @@ typedef struct {
   gboolean resync; /* the stream outlives sessions: scan, do not give up */
   gboolean blocked, shut;
   struct helix_reader reader;
+  HelixProofRound proof; /* while PROVING */
+  /* `opened`: since when it has not been live; ns, as the others */
   guint64 opened, last_read, last_write, last_ping, last_asked, closing;
   guint32 caps_id;     /* announced, 0 = none */
   gboolean owes_key;   /* needs_key follows when the backlog is out */

@@ -231,7 +231,7 @@ static void
 say_welcome (const HelixStreamLink *link)
 {
   const struct helix_welcome welcome = {
-      .version = 1, .role = link->config.role, .nonce = link->nonce};
+      .version = 1, .role = link->config.role, .nonce = link->config.nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
   send_bytes (message, helix_pack_welcome (message, &welcome, "fuzz", NULL));

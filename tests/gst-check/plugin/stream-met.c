@@ -12,6 +12,7 @@ met_setup (void)
   met.folder = peer_folder_new ();
   met.path = g_build_filename (met.folder, "s", NULL);
   met.listener = -1;
+  met.token = NULL;
 }
 
 void
@@ -30,7 +31,7 @@ met_start_at (
     const gchar *text, gboolean listen, gboolean reconnect, guint timeout)
 {
   g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
-  HelixStreamClientConfig config = {address, listen, "token", reconnect,
+  HelixStreamClientConfig config = {address, listen, met.token, reconnect,
       timeout, HELIX_STREAM_MAX_AGE_MS, 0, NULL};
 
   met.client = helix_stream_client_new (&config, &met.error);

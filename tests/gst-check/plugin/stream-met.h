@@ -14,6 +14,7 @@
 struct met {
   gchar *folder, *path; /* of the socket that it connects to or listens at */
   gint listener;        /* of the test's own end, or -1 */
+  const gchar *token;   /* NULL: none */
   HelixStreamClient *client;
   HelixStreamItem item;
   GError *error;

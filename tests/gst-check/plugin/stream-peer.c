@@ -211,11 +211,56 @@ peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role)
       .nonce = 0x1122334455667788};
   guint8 message[HELIX_MAX_MESSAGE];
 
+  peer->proof.nonce = hello.nonce;
   peer_send (peer, message, helix_pack_hello (message, &hello, "test"));
 }
 
 void
-peer_welcome (StreamPeer *peer)
+peer_expect_challenge (StreamPeer *peer)
+{
+  struct helix_welcome welcome;
+  gchar name[HELIX_MAX_NAME + 1];
+  const gchar *why;
+
+  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+  fail_unless (helix_unpack_welcome (&welcome, name, peer->proof.challenge,
+      peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless_equals_int (welcome.features, HELIX_FEATURE_PROOF);
+  fail_unless_equals_int (welcome.pid, 0);
+}
+
+void
+peer_prove (StreamPeer *peer, const gchar *who, const gchar *token)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_send (
+      peer, message, helix_proof_pack (message, who, token, &peer->proof));
+}
+
+void
+peer_expect_proof (StreamPeer *peer, const gchar *who, const gchar *token)
+{
+  struct helix_proof proof;
+  const gchar *why;
+
+  fail_unless_equals_int (peer_next (peer), HELIX_PROOF);
+  fail_unless (helix_unpack_proof (
+      &proof, peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless (helix_proof_is_right (&proof, who, token, &peer->proof));
+}
+
+void
+peer_join (StreamPeer *peer, const gchar *token)
+{
+  peer_hello (peer, token);
+  peer_expect_challenge (peer);
+  peer_prove (peer, HELIX_PROOF_CLIENT, token);
+  peer_expect_proof (peer, HELIX_PROOF_SERVER, token);
+}
+
+static void
+welcome_with (StreamPeer *peer, const guint8 *challenge)
 {
   struct helix_welcome welcome = {.version = 1};
   gchar name[HELIX_MAX_NAME + 1];
@@ -226,10 +271,24 @@ peer_welcome (StreamPeer *peer)
   peer_expect (peer, HELIX_HELLO);
   fail_unless (helix_unpack_hello (
       &hello, name, peer->reader.payload, peer->reader.payload_size, &why));
-  welcome.nonce = hello.nonce;
+  welcome.nonce = peer->proof.nonce = hello.nonce;
   welcome.role = peer->role = hello.role;
   peer_send (
-      peer, message, helix_pack_welcome (message, &welcome, "test", NULL));
+      peer, message, helix_pack_welcome (message, &welcome, "test", challenge));
+}
+
+void
+peer_welcome (StreamPeer *peer)
+{
+  welcome_with (peer, NULL);
+}
+
+void
+peer_welcome_proving (StreamPeer *peer, const gchar *token)
+{
+  fail_unless (helix_random (peer->proof.challenge, HELIX_CHALLENGE_SIZE) == 0);
+  welcome_with (peer, peer->proof.challenge);
+  peer_expect_proof (peer, HELIX_PROOF_CLIENT, token);
 }
 
 void

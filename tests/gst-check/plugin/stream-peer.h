@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The tests' own end of the stream protocol: plain blocking calls with a
- * deadline, no code of the plugin's but the packing. Each call fails the test
- * when what it waits for does not come.
+ * deadline, no code of the plugin's but the packing and the proofs. Each call
+ * fails the test when what it waits for does not come.
  */
 #ifndef STREAM_PEER_H
 #define STREAM_PEER_H
 
 #include <glib.h>
 
+#include "helix-proof.h"
 #include "helix-reader.h"
 
 G_BEGIN_DECLS
@@ -19,9 +20,10 @@ G_BEGIN_DECLS
 typedef struct {
   gint fd;
   struct helix_reader reader;
-  guint8 *bulk;  /* of the last UNIT, or CURSOR with a shape */
-  guint64 ahead; /* ns: its clock is before helix_now_ns () by that */
-  guint32 role;  /* of the HELLO that peer_welcome () answered */
+  guint8 *bulk;          /* of the last UNIT, or CURSOR with a shape */
+  guint64 ahead;         /* ns: its clock is before helix_now_ns () by that */
+  guint32 role;          /* of the HELLO that peer_welcome () answered */
+  HelixProofRound proof; /* of the last HELLO and WELCOME */
   struct helix_unit unit;
   struct helix_cursor cursor;
 } StreamPeer;
@@ -54,10 +56,23 @@ gint peer_listen (const gchar *path);
 void peer_accept (StreamPeer *peer, gint listener);
 
 void peer_send (StreamPeer *peer, const void *data, gsize size);
+/* With a token, if that is not NULL. */
 void peer_hello (StreamPeer *peer, const gchar *token);
 void peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role);
+/* WELCOME is next, and asks for a proof. */
+void peer_expect_challenge (StreamPeer *peer);
+/* The PROOF of `who`, HELIX_PROOF_CLIENT or _SERVER. */
+void peer_prove (StreamPeer *peer, const gchar *who, const gchar *token);
+/* All of it, up to a PROOF that is right. */
+void peer_join (StreamPeer *peer, const gchar *token);
+
 /* HELLO came: answers it. */
 void peer_welcome (StreamPeer *peer);
+/* Likewise, asks for a proof of `token` and checks it. The own one is not sent
+ * yet. */
+void peer_welcome_proving (StreamPeer *peer, const gchar *token);
+/* PROOF is next, and is the right one of `who`. */
+void peer_expect_proof (StreamPeer *peer, const gchar *who, const gchar *token);
 void peer_send_caps (StreamPeer *peer, guint32 id);
 void peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
     const void *data, gsize size);

@@ -329,22 +329,6 @@ GST_START_TEST (test_control_role)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_control_needs_token)
-{
-  StreamPeer peer;
-
-  served_start_with (TRUE, "secret", 4, TRUE);
-  peer_connect (&peer, served.path);
-  peer_hello_as (&peer, "guess", HELIX_ROLE_CONTROL);
-  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  peer_clear (&peer);
-  peer_connect (&peer, served.path);
-  peer_hello_as (&peer, "secret", HELIX_ROLE_CONTROL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
 /* One that watched and now only steers is one viewer less. */
 GST_START_TEST (test_change_of_role)
 {
@@ -569,7 +553,6 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_wish_after_show);
   tcase_add_test (tc, test_show_flood);
   tcase_add_test (tc, test_control_role);
-  tcase_add_test (tc, test_control_needs_token);
   tcase_add_test (tc, test_change_of_role);
   tcase_add_test (tc, test_list);
   tcase_add_test (tc, test_list_encode);

@@ -105,8 +105,7 @@ GST_START_TEST (test_refusals)
   served_start_with (TRUE, "secret", 4, TRUE);
   served_set_caps ();
   peer_connect (&good, served.path);
-  peer_hello (&good, "secret");
-  fail_unless_equals_int (peer_next (&good), HELIX_WELCOME);
+  peer_join (&good, "secret");
   peer_connect (&peer, served.path);
   peer_send (&peer, message,
       hello_of (cases[__i__].min, cases[__i__].max, cases[__i__].role));
