@@ -10,8 +10,6 @@
 
 #include <gst/check/gstcheck.h>
 
-#define NOBODY 65534
-
 char *
 test_dir_new (void)
 {
@@ -484,21 +482,4 @@ test_open_fds (void)
     n += fstat (fd, &st) == 0;
   }
   return n;
-}
-
-int
-test_as_nobody (int (*body) (void *opaque), void *opaque)
-{
-  pid_t pid = fork ();
-  int status = 0;
-
-  fail_unless (pid >= 0);
-  if (pid == 0) {
-    if (geteuid () == 0 && (setgid (NOBODY) < 0 || setuid (NOBODY) < 0))
-      _exit (99);
-    _exit (body (opaque));
-  }
-  fail_unless (waitpid (pid, &status, 0) == pid);
-  fail_unless (WIFEXITED (status));
-  return WEXITSTATUS (status);
 }

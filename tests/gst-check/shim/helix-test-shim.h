@@ -96,7 +96,5 @@ struct helix_shim_stats test_stats (struct test_shim *test);
 
 /* Descriptors this process has open. */
 guint test_open_fds (void);
-/* Runs `body` in a child that has become uid `nobody`; its exit status. */
-int test_as_nobody (int (*body) (void *opaque), void *opaque);
 
 #endif /* HELIX_TEST_SHIM_H */

@@ -330,7 +330,8 @@ GST_START_TEST (test_no_decoder)
 
   start_host ("--rate=30", "");
   ready = tool_await ("OK", "units", "doctor");
-  run = tool_run_as (g_getenv ("HELIX_TOOL"), environment, 0, "doctor --guest");
+  run = tool_run_as (
+      g_getenv ("HELIX_TOOL"), environment, FALSE, "doctor --guest");
   tool_expect_end (run, 0, TOOL_DEAD_S);
   tool_expect (run, "NOTE", "decode", "no decoder for video/x-h264");
   stop ();
