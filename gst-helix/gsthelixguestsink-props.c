@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixguestsink-private.h"
 
-#define DEFAULT_ADDRESS "tcp:127.0.0.1:5900"
+#define DEFAULT_ADDRESS HELIX_ADDRESS_DEFAULT_HOST
 #define DEFAULT_MODE GST_HELIX_MODE_LISTEN
 #define DEFAULT_MAX_CLIENTS 16
 #define DEFAULT_RECOVER_POLICY GST_HELIX_RECOVER_POLICY_KEYFRAME
@@ -114,7 +114,7 @@ install_properties (GObjectClass *klass)
   /**
    * GstHelixGuestSink:address:
    *
-   * unix:PATH, tcp:HOST:PORT (default port 5900), vsock:CID:PORT (CID `any`
+   * unix:PATH, tcp:HOST:PORT (default port 14359), vsock:CID:PORT (CID `any`
    * to listen) or serial:PATH. The environment variable HELIX_ADDRESS
    * overrides the default.
    *

@@ -41,7 +41,7 @@
 GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
 #define GST_CAT_DEFAULT gst_helix_resource_sink_debug
 
-#define DEFAULT_ADDRESS "tcp:10.0.2.2:5900"
+#define DEFAULT_ADDRESS HELIX_ADDRESS_DEFAULT_GUEST
 #define DEFAULT_MODE GST_HELIX_MODE_CONNECT
 #define DEFAULT_SCANOUT 0
 #define DEFAULT_AUTO_RECONNECT TRUE

@@ -4,7 +4,7 @@
 GST_DEBUG_CATEGORY_EXTERN (gst_helix_src_debug);
 #define GST_CAT_DEFAULT gst_helix_src_debug
 
-#define DEFAULT_ADDRESS "tcp:10.0.2.2:5900"
+#define DEFAULT_ADDRESS HELIX_ADDRESS_DEFAULT_GUEST
 #define DEFAULT_MODE GST_HELIX_MODE_CONNECT
 #define DEFAULT_AUTO_RECONNECT TRUE
 #define DEFAULT_RECONNECT_TIMEOUT 0
@@ -166,7 +166,7 @@ install_connection (void)
   /**
    * GstHelixSrc:address:
    *
-   * unix:PATH, tcp:HOST:PORT (default port 5900), vsock:CID:PORT (the host's
+   * unix:PATH, tcp:HOST:PORT (default port 14359), vsock:CID:PORT (the host's
    * CID is 2) or serial:PATH (/dev/virtio-ports/NAME). The environment
    * variable HELIX_ADDRESS overrides the default.
    *

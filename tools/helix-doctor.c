@@ -317,8 +317,8 @@ helix_doctor_main (gint argc, gchar **argv)
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
       {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
-          "Where helixguestsink serves (default $HELIX_ADDRESS, else "
-          "tcp:127.0.0.1:5900, in a guest tcp:10.0.2.2:5900)",
+          "Where helixguestsink serves (default $HELIX_ADDRESS, else that of "
+          "the elements)",
           "ADDRESS"},
       HELIX_TOOL_TOKEN_FILE (&options.token_file),
       {"scanout", 'n', 0, G_OPTION_ARG_INT, &options.scanout,

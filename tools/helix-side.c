@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-/* Where helixguestsink listens, and where a guest finds that. */
-#define HOST_ADDRESS "tcp:127.0.0.1:5900"
-#define GUEST_ADDRESS "tcp:10.0.2.2:5900"
+#include "helix-address.h"
 
 #define VIRTIO_DEVICES "sys/bus/virtio/devices"
 #define VIRTIO_PORTS "dev/virtio-ports"
@@ -80,5 +78,6 @@ helix_side_address (HelixSide side)
 
   if (env != NULL && *env != '\0')
     return g_strdup (env);
-  return g_strdup (side == HELIX_SIDE_HOST ? HOST_ADDRESS : GUEST_ADDRESS);
+  return g_strdup (side == HELIX_SIDE_HOST ? HELIX_ADDRESS_DEFAULT_HOST
+                                           : HELIX_ADDRESS_DEFAULT_GUEST);
 }

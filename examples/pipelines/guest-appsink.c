@@ -7,7 +7,7 @@
  * (from the readback on the host to here, both on this machine's clock). It
  * is where a program that streams to browsers would begin.
  *
- *   guest-appsink [--address tcp:10.0.2.2:5900] [--frames N] [--timeout S]
+ *   guest-appsink [--address tcp:10.0.2.2:14359] [--frames N] [--timeout S]
  *                 [--output FILE.h264] [--quiet]
  */
 #include <errno.h>

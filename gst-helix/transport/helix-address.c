@@ -62,7 +62,8 @@ parse_tcp (HelixAddress *self, const gchar *rest, GError **error)
       port = rest + strlen (rest);
     else if (strchr (port + 1, ':') != NULL)
       return complain (error, self->text,
-          "an IPv6 address goes into brackets, as in tcp:[::1]:5900");
+          "an IPv6 address goes into brackets, as in tcp:[::1]:" G_STRINGIFY (
+              HELIX_ADDRESS_DEFAULT_PORT));
     self->host = g_strndup (rest, port - rest);
   }
   if (self->host[0] == '\0')

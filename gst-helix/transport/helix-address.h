@@ -2,7 +2,7 @@
 /*
  * The words of the property `address`:
  *
- *   unix:PATH        tcp:HOST[:PORT]   (default port 5900; [v6] in brackets)
+ *   unix:PATH        tcp:HOST[:PORT]   (default port 14359; [v6] in brackets)
  *   serial:PATH      vsock:CID:PORT    (CID `any` to listen)
  *
  * Parsing looks at the words only: no file, name or port is touched.
@@ -14,7 +14,16 @@
 
 G_BEGIN_DECLS
 
-#define HELIX_ADDRESS_DEFAULT_PORT 5900
+/* HELX on a telephone's keys, with a 1 before it: outside of VNC's range,
+ * assigned to nobody by IANA, and below the ports that Linux and macOS choose
+ * for connections. */
+#define HELIX_ADDRESS_DEFAULT_PORT 14359
+/* Where helixguestsink serves, and where a guest on QEMU's user network finds
+ * it, unless they are told otherwise. */
+#define HELIX_ADDRESS_DEFAULT_HOST \
+  "tcp:127.0.0.1:" G_STRINGIFY (HELIX_ADDRESS_DEFAULT_PORT)
+#define HELIX_ADDRESS_DEFAULT_GUEST \
+  "tcp:10.0.2.2:" G_STRINGIFY (HELIX_ADDRESS_DEFAULT_PORT)
 #define HELIX_ADDRESS_CID_ANY 0xffffffffu /* VMADDR_CID_ANY */
 /* What every error about an address ends with. */
 #define HELIX_ADDRESS_FORMS \

@@ -472,7 +472,7 @@ GST_START_TEST (test_default_address)
   g_unsetenv ("HELIX_ADDRESS");
   sink = gst_element_factory_make ("helixguestsink", NULL);
   g_object_get (sink, "address", &now, NULL);
-  fail_unless_equals_string (now, "tcp:127.0.0.1:5900");
+  fail_unless_equals_string (now, "tcp:127.0.0.1:14359");
   g_free (now);
   gst_object_unref (sink);
   g_setenv ("HELIX_ADDRESS", address, TRUE);

@@ -22,13 +22,13 @@ static const struct {
   const gchar *text, *host;
   guint port;
 } tcp[] = {
-    {"tcp:10.0.2.2:5900", "10.0.2.2", 5900},
-    {"tcp:localhost", "localhost", 5900},
+    {"tcp:10.0.2.2:14359", "10.0.2.2", 14359},
+    {"tcp:localhost", "localhost", 14359},
     {"tcp:example.org:1", "example.org", 1},
     {"tcp:127.0.0.1:0", "127.0.0.1", 0},
     {"tcp:127.0.0.1:65535", "127.0.0.1", 65535},
     {"tcp:[::1]:7000", "::1", 7000},
-    {"tcp:[fe80::1%eth0]", "fe80::1%eth0", 5900},
+    {"tcp:[fe80::1%eth0]", "fe80::1%eth0", 14359},
 };
 
 GST_START_TEST (test_tcp)
@@ -44,13 +44,13 @@ GST_END_TEST;
 
 GST_START_TEST (test_vsock)
 {
-  g_autoptr (HelixAddress) host = helix_address_parse ("vsock:2:5900", NULL);
+  g_autoptr (HelixAddress) host = helix_address_parse ("vsock:2:14359", NULL);
   g_autoptr (HelixAddress) any =
       helix_address_parse ("vsock:any:4294967295", NULL);
 
   fail_unless_equals_int (host->kind, HELIX_ADDRESS_VSOCK);
   fail_unless_equals_int (host->cid, 2);
-  fail_unless_equals_int (host->port, 5900);
+  fail_unless_equals_int (host->port, 14359);
   fail_unless (any->cid == HELIX_ADDRESS_CID_ANY);
   fail_unless (any->port == G_MAXUINT32);
 }
@@ -58,22 +58,22 @@ GST_END_TEST;
 
 static const gchar *const bad[] = {
     "",
-    "5900",
+    "14359",
     "/run/helix.sock",
-    "udp:127.0.0.1:5900",
-    "TCP:127.0.0.1:5900",
+    "udp:127.0.0.1:14359",
+    "TCP:127.0.0.1:14359",
     "unix:",
     "serial:",
     "tcp:",
-    "tcp::5900",
+    "tcp::14359",
     "tcp:host:",
     "tcp:host:65536",
     "tcp:host:-1",
     "tcp:host: 80",
     "tcp:host:80x",
-    "tcp:::1:5900",
+    "tcp:::1:14359",
     "tcp:[::1",
-    "tcp:[::1]5900",
+    "tcp:[::1]14359",
     "tcp:[]:1",
     "vsock:2",
     "vsock::1",

@@ -329,7 +329,7 @@ GST_START_TEST (test_listen_refused)
   g_autoptr (HelixListener) first = helix_transport_listen (any, NULL, NULL);
   g_autoptr (HelixAddress) same = helix_address_parse (first->text, NULL);
   g_autoptr (HelixAddress) foreign =
-      helix_address_parse ("tcp:192.0.2.1:5900", NULL);
+      helix_address_parse ("tcp:192.0.2.1:14359", NULL);
   g_autoptr (HelixAddress) regular = address_of ("unix:%s", "regular");
 
   fail_unless (helix_transport_listen (same, NULL, &taken) == NULL);

@@ -87,8 +87,8 @@ GST_START_TEST (test_address)
   g_unsetenv ("HELIX_ADDRESS");
   host = helix_side_address (HELIX_SIDE_HOST);
   guest = helix_side_address (HELIX_SIDE_GUEST);
-  fail_unless_equals_string (host, "tcp:127.0.0.1:5900");
-  fail_unless_equals_string (guest, "tcp:10.0.2.2:5900");
+  fail_unless_equals_string (host, "tcp:127.0.0.1:14359");
+  fail_unless_equals_string (guest, "tcp:10.0.2.2:14359");
 }
 GST_END_TEST;
 
