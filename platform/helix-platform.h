@@ -2,7 +2,8 @@
 /*
  * The one place where Linux and macOS differ (SO_NOSIGPIPE, memfd and seals,
  * accept4, SOCK_CLOEXEC, MSG_CMSG_CLOEXEC, sun_path, AF_VSOCK): in
- * helix-platform.c, and for memory in helix-shm.c.
+ * helix-platform.c, for memory in helix-shm.c, and for the user at the other
+ * end of a TCP connection in helix-tcp-peer.c.
  *
  * C99 and POSIX only: QEMU, the plugin and the tools all compile this. Every
  * descriptor made here is close-on-exec; every socket is non-blocking and
@@ -63,6 +64,11 @@ int helix_vsock_domain (void);
 
 /* uid (and pid where known, else 0) of the process at the other end. */
 int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
+/* Likewise the uid at the other end of a TCP connection within this machine:
+ * of the process that made the socket. ENOTCONN: no process has
+ * that socket any more. EOPNOTSUPP: the kernel does not tell, or it is no such
+ * connection. Asks the kernel, and waits for nobody. */
+int helix_tcp_peer_uid (int fd, uid_t *uid);
 
 /* sendmsg/recvmsg with at most one descriptor. helix_recv stores -1 in *got
  * when none came; more than one, or MSG_CTRUNC, closes them all and fails

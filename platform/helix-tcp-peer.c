@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whose process is at the other end of a TCP connection within this machine.
+ * TCP itself does not tell, as UNIX sockets do; the kernel knows the socket of
+ * the other end by its addresses, and whose it is.
+ *
+ * Linux: one question for that socket over NETLINK_SOCK_DIAG, which every user
+ * may ask. macOS: the list of all TCP sockets, sysctl net.inet.tcp.pcblist64.
+ */
+#if !defined(_GNU_SOURCE) && defined(__linux__)
+#define _GNU_SOURCE 1 /* struct tcp_info */
+#endif
+
+#include "helix-platform.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#elif defined(__APPLE__)
+#include <netinet/in_pcb.h>
+#include <netinet/tcp_fsm.h>
+#include <netinet/tcp_var.h>
+#include <stdlib.h>
+#include <sys/socketvar.h>
+#include <sys/sysctl.h>
+#endif
+
+/* One end of a connection. An IPv4 address that is written as an IPv6 one
+ * (::ffff:127.0.0.1) is IPv4 here, as it is on the wire. */
+struct tcp_end {
+  int family;
+  in_port_t port;      /* in network order */
+  uint8_t address[16]; /* the first 4 for IPv4 */
+};
+
+static bool
+to_end (const struct sockaddr_storage *from, struct tcp_end *end)
+{
+  memset (end, 0, sizeof *end);
+  if (from->ss_family == AF_INET) {
+    const struct sockaddr_in *in = (const struct sockaddr_in *) from;
+
+    end->family = AF_INET;
+    end->port = in->sin_port;
+    memcpy (end->address, &in->sin_addr, 4);
+    return true;
+  }
+  if (from->ss_family == AF_INET6) {
+    const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) from;
+    bool mapped = IN6_IS_ADDR_V4MAPPED (&in->sin6_addr);
+
+    end->family = mapped ? AF_INET : AF_INET6;
+    end->port = in->sin6_port;
+    if (mapped)
+      memcpy (end->address, in->sin6_addr.s6_addr + 12, 4);
+    else
+      memcpy (end->address, &in->sin6_addr, 16);
+    return true;
+  }
+  errno = EOPNOTSUPP;
+  return false;
+}
+
+#ifdef __linux__
+
+struct answer {
+  struct nlmsghdr head;
+  union {
+    struct inet_diag_msg socket;
+    struct nlmsgerr error;
+    uint8_t more[512]; /* attributes that nobody asked for */
+  } u;
+};
+
+/* A netlink socket that has been asked for the socket whose own end is `own`;
+ * it never blocks. */
+static int
+ask (const struct tcp_end *own, const struct tcp_end *other)
+{
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  struct {
+    struct nlmsghdr head;
+    struct inet_diag_req_v2 body;
+  } question = {
+      .head = {.nlmsg_len = sizeof question,
+          .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+          .nlmsg_flags = NLM_F_REQUEST},
+      .body = {.sdiag_family = (uint8_t) own->family,
+          .sdiag_protocol = IPPROTO_TCP,
+          .idiag_states = ~0u,
+          .id = {.idiag_sport = own->port,
+              .idiag_dport = other->port,
+              .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
+  };
+  int fd = socket (
+      AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+
+  if (fd < 0)
+    return -1;
+  memcpy (question.body.id.idiag_src, own->address, sizeof own->address);
+  memcpy (question.body.id.idiag_dst, other->address, sizeof other->address);
+  if (sendto (fd, &question, sizeof question, 0, (struct sockaddr *) &kernel,
+          sizeof kernel)
+      == (ssize_t) sizeof question)
+    return fd;
+  close (fd);
+  return -1;
+}
+
+/* The socket whose own end is `own`. false: the kernel does not know or does
+ * not tell it. */
+static bool
+look_up (const struct tcp_end *own, const struct tcp_end *other,
+    struct inet_diag_msg *found)
+{
+  struct sockaddr_nl from = {0};
+  socklen_t size = sizeof from;
+  struct answer answer;
+  ssize_t n;
+  int fd = ask (own, other);
+
+  if (fd < 0)
+    return false;
+  /* The kernel has answered within sendto (). */
+  do
+    n = recvfrom (
+        fd, &answer, sizeof answer, 0, (struct sockaddr *) &from, &size);
+  while (n < 0 && errno == EINTR);
+  close (fd);
+  if (n < (ssize_t) (sizeof answer.head + sizeof answer.u.socket)
+      || from.nl_pid != 0 || answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+    return false;
+  *found = answer.u.socket;
+  return true;
+}
+
+/* TCP_ESTABLISHED and so on of this end; 0: not known. */
+static int
+state_of (int fd)
+{
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+
+  if (getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+    return 0;
+  return info.tcpi_state;
+}
+
+static int
+peer_uid (
+    int fd, const struct tcp_end *own, const struct tcp_end *peer, uid_t *uid)
+{
+  struct inet_diag_msg found;
+  bool known = look_up (peer, own, &found);
+  int state = state_of (fd);
+
+  /* Not before the look-up: while this end holds the connection, nobody else
+   * can have one between the same two addresses. */
+  if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT) {
+    errno = ENOTCONN;
+    return -1;
+  }
+  if (!known) {
+    errno = state == TCP_ESTABLISHED ? EOPNOTSUPP : ENOTCONN;
+    return -1;
+  }
+  /* What its process has closed, and the kernel has not, has no inode, and
+   * root's uid. */
+  if (found.idiag_inode == 0
+      || (found.idiag_state != TCP_ESTABLISHED
+          && found.idiag_state != TCP_FIN_WAIT1
+          && found.idiag_state != TCP_FIN_WAIT2)) {
+    errno = ENOTCONN;
+    return -1;
+  }
+  *uid = found.idiag_uid;
+  return 0;
+}
+
+#elif defined(__APPLE__)
+
+/* More sockets may come between the two calls, again and again. */
+#define LIST_ATTEMPTS 5
+
+/* The kernel's list, to be freed, or NULL with errno. */
+static uint8_t *
+list_sockets (size_t *size)
+{
+  static const char *name = "net.inet.tcp.pcblist64";
+
+  for (int i = 0; i < LIST_ATTEMPTS; i++) {
+    uint8_t *list;
+
+    if (sysctlbyname (name, NULL, size, NULL, 0) < 0)
+      return NULL;
+    list = malloc (*size);
+    if (list == NULL || sysctlbyname (name, list, size, NULL, 0) == 0)
+      return list;
+    free (list);
+    if (errno != ENOMEM)
+      return NULL;
+  }
+  return NULL;
+}
+
+static bool
+is_between (const struct xinpcb64 *pcb, const struct tcp_end *own,
+    const struct tcp_end *other)
+{
+  if (pcb->inp_lport != own->port || pcb->inp_fport != other->port)
+    return false;
+  if (own->family == AF_INET)
+    return (pcb->inp_vflag & INP_IPV4) != 0
+        && memcmp (&pcb->inp_laddr, own->address, 4) == 0
+        && memcmp (&pcb->inp_faddr, other->address, 4) == 0;
+  return (pcb->inp_vflag & INP_IPV6) != 0
+      && memcmp (&pcb->in6p_laddr, own->address, 16) == 0
+      && memcmp (&pcb->in6p_faddr, other->address, 16) == 0;
+}
+
+static int
+peer_uid (
+    int fd, const struct tcp_end *own, const struct tcp_end *peer, uid_t *uid)
+{
+  size_t size = 0, at;
+  uint8_t *list = list_sockets (&size);
+  struct xinpgen head;
+  struct xtcpcb64 pcb;
+  bool held = false, found = false;
+
+  if (list == NULL || size < sizeof head) {
+    free (list);
+    errno = EOPNOTSUPP;
+    return -1;
+  }
+  memcpy (&head, list, sizeof head);
+  for (at = head.xig_len; at + sizeof pcb <= size; at += pcb.xt_len) {
+    memcpy (&pcb, list + at, sizeof pcb);
+    if (pcb.xt_len < sizeof pcb)
+      break; /* another struct xinpgen ends the list */
+    if (is_between (&pcb.xt_inpcb, own, peer))
+      held = pcb.t_state == TCPS_ESTABLISHED || pcb.t_state == TCPS_CLOSE_WAIT;
+    if (is_between (&pcb.xt_inpcb, peer, own)
+        && (pcb.t_state == TCPS_ESTABLISHED || pcb.t_state == TCPS_FIN_WAIT_1
+            || pcb.t_state == TCPS_FIN_WAIT_2)) {
+      *uid = pcb.xt_inpcb.xi_socket.so_uid;
+      found = true;
+    }
+  }
+  free (list);
+  if (held && found)
+    return 0;
+  errno = held ? EOPNOTSUPP : ENOTCONN;
+  return -1;
+}
+
+#else
+
+static int
+peer_uid (
+    int fd, const struct tcp_end *own, const struct tcp_end *peer, uid_t *uid)
+{
+  errno = EOPNOTSUPP;
+  return -1;
+}
+
+#endif
+
+int
+helix_tcp_peer_uid (int fd, uid_t *uid)
+{
+  struct sockaddr_storage own_address, peer_address;
+  socklen_t own_size = sizeof own_address, peer_size = sizeof peer_address;
+  struct tcp_end own, peer;
+
+  memset (&own_address, 0, sizeof own_address);
+  memset (&peer_address, 0, sizeof peer_address);
+  if (getsockname (fd, (struct sockaddr *) &own_address, &own_size) < 0
+      || getpeername (fd, (struct sockaddr *) &peer_address, &peer_size) < 0)
+    return -1;
+  if (!to_end (&own_address, &own) || !to_end (&peer_address, &peer))
+    return -1;
+  return peer_uid (fd, &own, &peer, uid);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whose the other end of a TCP connection is. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-platform.h"
+#include "helix-test-nobody.h"
+
+/* How a server listens, and a client gets there. */
+static const struct way {
+  const char *name;
+  int server, client; /* families of their sockets */
+  bool mapped;        /* the client writes ::ffff:127.0.0.1 */
+} ways[] = {
+    {"127.0.0.1", AF_INET, AF_INET, false},
+    {"::1", AF_INET6, AF_INET6, false},
+    {"::ffff:127.0.0.1", AF_INET, AF_INET6, true},
+    {"::ffff:127.0.0.1 at both ends", AF_INET6, AF_INET6, true},
+};
+
+/* The loopback address, in `family`; its size. */
+static socklen_t
+loopback (int family, bool mapped, in_port_t port, struct sockaddr_storage *to)
+{
+  struct sockaddr_in *in = (struct sockaddr_in *) to;
+  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) to;
+
+  memset (to, 0, sizeof *to);
+  if (family == AF_INET) {
+    in->sin_family = AF_INET;
+    in->sin_port = port;
+    in->sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    return sizeof *in;
+  }
+  in6->sin6_family = AF_INET6;
+  in6->sin6_port = port;
+  in6->sin6_addr = in6addr_loopback;
+  if (mapped)
+    memcpy (&in6->sin6_addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16);
+  return sizeof *in6;
+}
+
+/* -1: this machine has no such address. */
+static int
+listen_on (const struct way *way, in_port_t *port)
+{
+  struct sockaddr_storage address;
+  socklen_t size = loopback (way->server, way->mapped, 0, &address);
+  int fd = helix_socket (way->server), off = 0;
+
+  if (fd < 0)
+    return -1;
+  if (way->server == AF_INET6)
+    setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (bind (fd, (struct sockaddr *) &address, size) < 0) {
+    close (fd);
+    return -1;
+  }
+  fail_unless (listen (fd, 4) == 0);
+  fail_unless (getsockname (fd, (struct sockaddr *) &address, &size) == 0);
+  *port = way->server == AF_INET
+      ? ((struct sockaddr_in *) &address)->sin_port
+      : ((struct sockaddr_in6 *) &address)->sin6_port;
+  return fd;
+}
+
+static void
+until (int fd, short events)
+{
+  struct pollfd entry = {.fd = fd, .events = events};
+
+  fail_unless_equals_int (poll (&entry, 1, 10000), 1);
+}
+
+static int
+connect_to (const struct way *way, in_port_t port)
+{
+  struct sockaddr_storage address;
+  socklen_t size = loopback (way->client, way->mapped, port, &address);
+  int fd = helix_socket (way->client);
+
+  fail_unless (fd >= 0);
+  if (connect (fd, (struct sockaddr *) &address, size) < 0)
+    fail_unless_equals_int (errno, EINPROGRESS);
+  until (fd, POLLOUT);
+  return fd;
+}
+
+static int
+accept_from (int listener)
+{
+  int fd;
+
+  until (listener, POLLIN);
+  fd = helix_accept (listener);
+  fail_unless (fd >= 0);
+  return fd;
+}
+
+static void
+expect_gone (int fd)
+{
+  uid_t uid = 4711;
+
+  fail_unless_equals_int (helix_tcp_peer_uid (fd, &uid), -1);
+  fail_unless_equals_int (errno, ENOTCONN);
+  fail_unless_equals_int (uid, 4711);
+}
+
+/* At both ends, and as long as there is a process that has the other one. */
+GST_START_TEST (test_own)
+{
+  const struct way *way = &ways[__i__];
+  in_port_t port;
+  int listener = listen_on (way, &port);
+  int client, server;
+  uid_t uid;
+
+  if (listener < 0) {
+    g_print ("SKIP in %s: no address %s here\n", __func__, way->name);
+    return;
+  }
+  client = connect_to (way, port);
+  server = accept_from (listener);
+  uid = 4711;
+  fail_unless (helix_tcp_peer_uid (server, &uid) == 0, "%s: %s", way->name,
+      strerror (errno));
+  fail_unless_equals_int (uid, geteuid ());
+  uid = 4711;
+  fail_unless_equals_int (helix_tcp_peer_uid (client, &uid), 0);
+  fail_unless_equals_int (uid, geteuid ());
+
+  /* It says no more, but is there. */
+  fail_unless (shutdown (client, SHUT_WR) == 0);
+  until (server, POLLIN);
+  uid = 4711;
+  fail_unless_equals_int (helix_tcp_peer_uid (server, &uid), 0);
+  fail_unless_equals_int (uid, geteuid ());
+
+  close (client);
+  expect_gone (server);
+  close (server);
+  close (listener);
+}
+
+GST_END_TEST;
+
+/* What a process leaves behind is nobody's, and not root's, for which the
+ * kernel's lists have it. */
+GST_START_TEST (test_gone)
+{
+  static const struct linger at_once = {.l_onoff = 1};
+  const struct way *way = &ways[0];
+  in_port_t port;
+  int listener = listen_on (way, &port);
+
+  for (int i = 0; i < 3; i++) {
+    int client = connect_to (way, port);
+    int server;
+
+    fail_unless_equals_int (send (client, "x", 1, 0), 1);
+    if (i == 1)
+      setsockopt (client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (i == 2) {
+      server = accept_from (listener);
+      until (server, POLLIN);
+      close (client);
+    } else {
+      close (client);
+      server = accept_from (listener);
+    }
+    expect_gone (server);
+    close (server);
+  }
+  close (listener);
+}
+
+GST_END_TEST;
+
+GST_START_TEST (test_not_tcp)
+{
+  int fds[2];
+  uid_t uid;
+
+  fail_unless (helix_socketpair (fds) == 0);
+  fail_unless_equals_int (helix_tcp_peer_uid (fds[0], &uid), -1);
+  fail_unless_equals_int (errno, EOPNOTSUPP);
+  close (fds[0]);
+  close (fds[1]);
+  fds[0] = helix_socket (AF_INET);
+  fail_unless_equals_int (helix_tcp_peer_uid (fds[0], &uid), -1);
+  fail_unless_equals_int (errno, ENOTCONN);
+  close (fds[0]);
+}
+
+GST_END_TEST;
+
+struct errand {
+  const struct way *way;
+  in_port_t port;
+  int back; /* where the connection is handed to */
+};
+
+static int
+connect_for_parent (void *opaque)
+{
+  const struct errand *errand = opaque;
+  struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
+
+  return helix_send (
+             errand->back, &iov, 1, connect_to (errand->way, errand->port))
+      != 1;
+}
+
+/* A socket is its maker's, wherever it went since. */
+GST_START_TEST (test_other)
+{
+  const struct way *way = &ways[__i__];
+  struct errand errand = {.way = way};
+  int listener = listen_on (way, &errand.port);
+  int fds[2], client, server;
+  uid_t uid = 4711;
+  char byte;
+
+  if (listener < 0 || !test_can_be_nobody ("the uid of another user's socket"))
+    return;
+  fail_unless (helix_socketpair (fds) == 0);
+  errand.back = fds[1];
+  fail_unless_equals_int (test_as_nobody (connect_for_parent, &errand), 0);
+  fail_unless_equals_int (helix_recv (fds[0], &byte, 1, &client), 1);
+  server = accept_from (listener);
+  fail_unless_equals_int (helix_tcp_peer_uid (server, &uid), 0);
+  fail_unless_equals_int (uid, TEST_NOBODY);
+  close (client);
+  expect_gone (server);
+  close (server);
+  close (listener);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+GST_END_TEST;
+
+static Suite *
+helix_tcp_peer_suite (void)
+{
+  Suite *s = suite_create ("helix-tcp-peer");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_loop_test (tc, test_own, 0, G_N_ELEMENTS (ways));
+  tcase_add_test (tc, test_gone);
+  tcase_add_test (tc, test_not_tcp);
+  tcase_add_loop_test (tc, test_other, 0, G_N_ELEMENTS (ways));
+  return s;
+}
+
+GST_CHECK_MAIN (helix_tcp_peer);
