@@ -23,6 +23,7 @@ struct _GstHelixGuestSink {
   guint max_clients;
   GstHelixRecoverPolicy recover_policy;
   gboolean control_encoder;
+  gboolean insecure;
   guint max_age; /* ms */
 
   guint id; /* tells it apart from other sinks behind one helixqemusrc */

@@ -6,6 +6,7 @@
 #define DEFAULT_MAX_CLIENTS 16
 #define DEFAULT_RECOVER_POLICY GST_HELIX_RECOVER_POLICY_KEYFRAME
 #define DEFAULT_CONTROL_ENCODER FALSE
+#define DEFAULT_INSECURE FALSE
 
 #define STATS_NAME "application/x-helixguestsink-stats"
 
@@ -14,6 +15,7 @@ enum {
   PROP_RECOVER_POLICY,
   PROP_CONTROL_ENCODER,
   PROP_MAX_AGE,
+  PROP_INSECURE,
   PROP_STATS,
   PROP_NUM_CLIENTS,
   N_PROPERTIES,
@@ -55,6 +57,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_MAX_AGE:
       self->max_age = g_value_get_uint (value);
       break;
+    case PROP_INSECURE:
+      self->insecure = g_value_get_boolean (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -84,6 +89,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
       break;
     case PROP_MAX_AGE:
       g_value_set_uint (value, self->max_age);
+      break;
+    case PROP_INSECURE:
+      g_value_set_boolean (value, self->insecure);
       break;
     case PROP_STATS:
       g_value_take_boxed (value,
@@ -216,6 +224,20 @@ install_properties (GObjectClass *klass)
       HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
       HELIX_STREAM_MAX_AGE_MS, writable);
   /**
+   * GstHelixGuestSink:insecure:
+   *
+   * Without a token, only this user and root may connect to a loopback address
+   * (the system tells whose connection it is), and no other TCP address, nor
+   * vsock, is served at all: who connects sees the screen, and steers. With
+   * insecure=true everybody is served who reaches the address. With a token,
+   * and on a UNIX socket, whose file has mode 0600, this changes nothing.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_INSECURE] = g_param_spec_boolean ("insecure", "Insecure",
+      "Serve other users and other machines without a token, too",
+      DEFAULT_INSECURE, writable);
+  /**
    * GstHelixGuestSink:stats:
    *
    * Since PAUSED. Numbers: address, num-clients, num-controllers,
@@ -319,4 +341,5 @@ gst_helix_guest_sink_init_properties (GstHelixGuestSink *self)
   self->recover_policy = DEFAULT_RECOVER_POLICY;
   self->control_encoder = DEFAULT_CONTROL_ENCODER;
   self->max_age = HELIX_STREAM_MAX_AGE_MS;
+  self->insecure = DEFAULT_INSECURE;
 }

@@ -22,8 +22,9 @@
  * which goes upstream to #helixqemusrc, and for a bitrate, which goes into the
  * encoder if #GstHelixGuestSink:control-encoder says so. Each wish is the
  * signal #GstHelixGuestSink::client-control, too. The last one wins; of those
- * that come faster than four a second, the newest. Anybody who may connect may
- * steer: see #GstHelixGuestSink:token.
+ * that come faster than four a second, the newest. Who may connect may
+ * steer: without a token that is this user and root, see
+ * #GstHelixGuestSink:insecure.
  *
  * Buffers are sent the moment they come: `sync` is FALSE, because waiting for
  * the clock would only add latency to a live stream. `async` is FALSE, because
@@ -70,6 +71,7 @@ start_server (GstHelixGuestSink *self)
   GST_OBJECT_LOCK (self);
   config.max_clients = self->max_clients;
   config.max_age_ms = self->max_age;
+  config.insecure = self->insecure;
   config.recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME;
   GST_OBJECT_UNLOCK (self);
 

@@ -11,6 +11,7 @@
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
+#include "helix-transport-io.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
@@ -272,14 +273,58 @@ wait_until (HelixStreamClient *self, guint64 until, gint *connection)
       *connection = (gint) i;
 }
 
+/* A connection that may not bring video: told its owner, and once in an outage
+ * this end's user. TRUE: *out is that warning. */
+static gboolean
+turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
+    const gchar *why, const gchar *who, GError **out)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct iovec iov = {.iov_base = message,
+      .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, why)};
+  gboolean news = who != NULL && !self->told;
+
+  (void) helix_transport_write (fd, &iov, 1);
+  close (fd);
+  if (!news)
+    return FALSE;
+  self->told = TRUE;
+  g_set_error (out, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+      "%s: %s of %s refused: %s. Set the same token-file (or token) at both "
+      "ends.",
+      self->listener->text, peer, who, why);
+  return TRUE;
+}
+
+/* Somebody connects. FALSE: go on. */
+static gboolean
+take_connection (HelixStreamClient *self, guint index,
+    HelixStreamResult *result, GError **out)
+{
+  g_autofree gchar *peer = NULL, *who = NULL, *why = NULL;
+  GError *error = NULL;
+  gint fd = helix_listener_accept (self->listener, index, &peer, &error);
+
+  if (error != NULL) {
+    self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
+    return judge (self, error, FALSE, TRUE, result, out);
+  }
+  if (fd < 0)
+    return FALSE;
+  why = helix_listener_refusal (self->listener, fd, &who);
+  if (why == NULL)
+    return start_link (self, fd, result, out);
+  *result = HELIX_STREAM_WARNING;
+  return turn_away (self, fd, peer, why, who, out);
+}
+
 /* Not connected: dial or accept when it is time. FALSE: go on. */
 static gboolean
 connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
 {
   guint64 now = helix_now_ns ();
   guint64 until = self->dial_at;
-  GError *error = NULL;
-  gint connection, fd;
+  gint connection;
 
   if (self->outage_since == 0) {
     self->outage_since = now;
@@ -304,15 +349,8 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   if (now < self->accept_at)
     until = MIN (until, self->accept_at);
   wait_until (self, until, &connection);
-  if (connection < 0)
-    return FALSE;
-  fd = helix_listener_accept (self->listener, (guint) connection, NULL, &error);
-  if (fd >= 0)
-    return start_link (self, fd, result, out);
-  if (error == NULL)
-    return FALSE;
-  self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
-  return judge (self, error, FALSE, TRUE, result, out);
+  return connection >= 0
+      && take_connection (self, (guint) connection, result, out);
 }
 
 /* ---- units ---- */

@@ -18,7 +18,9 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
 
   helix_stream_debug_init ();
   if (config->listen) {
-    listener = helix_transport_listen (config->address, NULL, error);
+    listener = helix_transport_listen (config->address,
+        config->token != NULL ? HELIX_ADMIT_ALL : HELIX_ADMIT_LOCAL, NULL,
+        error);
     if (listener == NULL)
       return NULL;
     if (listener->remark != NULL)

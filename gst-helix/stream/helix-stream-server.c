@@ -16,6 +16,11 @@
 /* Connections that have not said HELLO, beyond those that may. */
 #define MAX_STRANGERS 8
 
+/* What to do so that others may connect, too. */
+#define OPEN_UP \
+  "Set the same token-file (or token) at both ends, or insecure=true of " \
+  "helixguestsink"
+
 /* Between two requests for a keyframe; and before one is repeated that the
  * encoder has ignored while it went on making units. */
 #define KEY_GAP_NS (200 * MSECOND)
@@ -60,28 +65,6 @@ note_free (HelixStreamNote *note)
   g_clear_error (&note->error);
   g_free (note->text);
   g_free (note);
-}
-
-static void
-add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
-{
-  HelixStreamSession *session = helix_stream_session_new (
-      self->next_id++, fd, peer, self->listener == NULL, &self->cursor, now);
-
-  session->out.times = &self->send;
-  if (self->listener != NULL
-      && self->sessions->len >= self->max_clients
-              + HELIX_STREAM_SERVER_MAX_CONTROL + MAX_STRANGERS) {
-    self->rejected++;
-    helix_stream_session_refuse (session, HELIX_ERROR_BUSY, 0,
-        "too many connections are open already", now);
-    /* No time is spent on it: what the socket does not take is lost. */
-    helix_stream_session_flush (session, G_MAXSIZE, now);
-    helix_stream_session_free (session);
-    return;
-  }
-  GST_DEBUG ("session %u: connection of %s", session->id, session->peer);
-  g_ptr_array_add (self->sessions, session);
 }
 
 /* Said once of each client. */
@@ -149,6 +132,66 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
         self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&session->problem));
   }
   g_clear_error (&session->problem);
+}
+
+/* No time, and no place, is spent on whom nothing is told: what the socket
+ * does not take is lost. */
+static void
+turn_away (HelixStreamServer *self, HelixStreamSession *session,
+    enum helix_error_code code, const gchar *text, guint64 now)
+{
+  const HelixStreamSessionPolicy policy = {0};
+
+  helix_stream_session_refuse (session, code, 0, text, now);
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  helix_stream_session_read (session, &policy, now);
+  look_at (self, session, now);
+  helix_stream_session_free (session);
+}
+
+/* Whether the connection may be served at all; else it is answered, and
+ * gone. */
+static gboolean
+admit (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
+{
+  g_autofree gchar *who = NULL;
+  g_autofree gchar *why =
+      helix_listener_refusal (self->listener, session->fd, &who);
+  g_autofree gchar *text = NULL;
+
+  if (why != NULL && who == NULL) {
+    GST_DEBUG ("%s is gone again", session->peer);
+    helix_stream_session_free (session);
+    return FALSE;
+  }
+  if (why != NULL) {
+    text = g_strdup_printf ("%s. " OPEN_UP, why);
+    session->problem =
+        g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+            "Client %s of %s refused: %s.", session->peer, who, text);
+    turn_away (self, session, HELIX_ERROR_AUTH, text, now);
+    return FALSE;
+  }
+  if (self->sessions->len
+      < self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL + MAX_STRANGERS)
+    return TRUE;
+  self->rejected++;
+  turn_away (self, session, HELIX_ERROR_BUSY,
+      "too many connections are open already", now);
+  return FALSE;
+}
+
+static void
+add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
+{
+  HelixStreamSession *session = helix_stream_session_new (
+      self->next_id++, fd, peer, self->listener == NULL, &self->cursor, now);
+
+  session->out.times = &self->send;
+  if (self->listener != NULL && !admit (self, session, now))
+    return;
+  GST_DEBUG ("session %u: connection of %s", session->id, session->peer);
+  g_ptr_array_add (self->sessions, session);
 }
 
 static void
@@ -475,7 +518,10 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
 
   helix_stream_debug_init ();
   if (config->listen) {
-    listener = helix_transport_listen (config->address, NULL, error);
+    listener = helix_transport_listen (config->address,
+        config->token != NULL || config->insecure ? HELIX_ADMIT_ALL
+                                                  : HELIX_ADMIT_OWN,
+        NULL, error);
     if (listener == NULL)
       return NULL;
     if (listener->remark != NULL)

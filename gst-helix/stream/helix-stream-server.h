@@ -53,6 +53,9 @@ typedef struct {
   guint max_clients;
   gboolean recover; /* slow peers skip to a keyframe; else they go */
   guint max_age_ms; /* that a unit may wait for a peer, wherever it does */
+  /* Serves without a token whom nothing else guards from, too: other users of
+   * this machine, and who reaches an address that is not loopback. */
+  gboolean insecure;
 } HelixStreamServerConfig;
 
 /* Listens and starts the thread. NULL and an error for GST_ELEMENT_ERROR. */

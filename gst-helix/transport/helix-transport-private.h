@@ -11,9 +11,9 @@ G_BEGIN_DECLS
 
 typedef struct {
   gboolean outlives_session;
-  /* Fills fds, n_fds, port. On FALSE the caller frees the listener. */
+  /* Fills fds, n_fds, port, asks. On FALSE the caller frees the listener. */
   gboolean (*listen) (HelixListener *listener, const HelixAddress *address,
-      GCancellable *cancel, GError **error);
+      HelixAdmit admit, GCancellable *cancel, GError **error);
   gint (*connect) (const HelixAddress *address, GCancellable *cancel,
       gint timeout_ms, GError **error);
   /* After accept: options of the socket, and who that is. */
@@ -29,6 +29,11 @@ extern const HelixTransport helix_transport_serial;
  * has in GST_RESOURCE_ERROR, and returns -1. */
 gint helix_transport_fail (GError **error, const HelixAddress *address,
     gint number, const gchar *what, const gchar *remedy);
+
+/* Sets the error of an address that HELIX_ADMIT_OWN rules out. `whom`: who
+ * could connect there. */
+void helix_transport_too_open (
+    GError **error, const HelixAddress *address, const gchar *whom);
 
 /* Waits for a connect in progress. 0, or the errno of its failure
  * (ETIMEDOUT; ECANCELED when cancelled). */

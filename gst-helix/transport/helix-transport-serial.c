@@ -14,7 +14,7 @@
 
 static gboolean
 serial_listen (HelixListener *self, const HelixAddress *address,
-    GCancellable *cancel, GError **error)
+    HelixAdmit admit, GCancellable *cancel, GError **error)
 {
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
       "%s: nobody can listen on a serial line. Use mode=connect, which opens "

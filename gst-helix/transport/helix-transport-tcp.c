@@ -137,15 +137,33 @@ tcp_listen_failed (GError **error, const HelixAddress *address, gint number)
   return FALSE;
 }
 
+/* A list of GInetAddress. */
 static gboolean
-tcp_listen (HelixListener *self, const HelixAddress *address,
+are_loopback (GList *list)
+{
+  for (GList *l = list; l != NULL; l = l->next)
+    if (!g_inet_address_get_is_loopback (l->data))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+tcp_listen (HelixListener *self, const HelixAddress *address, HelixAdmit admit,
     GCancellable *cancel, GError **error)
 {
   GList *list = resolve (address, cancel, error);
+  gboolean loopback = are_loopback (list);
   gint number = 0;
 
   if (list == NULL)
     return FALSE;
+  if (admit == HELIX_ADMIT_OWN && !loopback) {
+    helix_transport_too_open (
+        error, address, "everybody who reaches this address");
+    g_resolver_free_addresses (list);
+    return FALSE;
+  }
+  self->asks = admit != HELIX_ADMIT_ALL && loopback;
   self->port = address->port;
   for (GList *l = list; l != NULL && self->n_fds < HELIX_LISTENER_MAX;
        l = l->next) {

@@ -12,7 +12,7 @@
 #include "helix-platform.h"
 
 static gboolean
-unix_listen (HelixListener *self, const HelixAddress *address,
+unix_listen (HelixListener *self, const HelixAddress *address, HelixAdmit admit,
     GCancellable *cancel, GError **error)
 {
   gchar why[HELIX_UNIX_WHY];

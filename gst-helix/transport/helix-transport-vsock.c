@@ -32,11 +32,17 @@ vsock_socket (const HelixAddress *address, GError **error)
 
 static gboolean
 vsock_listen (HelixListener *self, const HelixAddress *address,
-    GCancellable *cancel, GError **error)
+    HelixAdmit admit, GCancellable *cancel, GError **error)
 {
-  gint fd = vsock_socket (address, error);
   gint number;
+  gint fd;
 
+  if (admit == HELIX_ADMIT_OWN) {
+    helix_transport_too_open (
+        error, address, "every virtual machine of this host");
+    return FALSE;
+  }
+  fd = vsock_socket (address, error);
   if (fd < 0)
     return FALSE;
   if (helix_vsock_bind (fd, address->cid, address->port) == 0

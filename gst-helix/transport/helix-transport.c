@@ -80,6 +80,17 @@ helix_transport_fail (GError **error, const HelixAddress *address, gint number,
   return -1;
 }
 
+void
+helix_transport_too_open (
+    GError **error, const HelixAddress *address, const gchar *whom)
+{
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+      "%s: without a token %s could watch and steer. Set the same token-file "
+      "(or token) at both ends, listen on tcp:127.0.0.1 or on a UNIX socket, "
+      "or set insecure=true.",
+      address->text, whom);
+}
+
 gint
 helix_transport_wait_connected (gint fd, GCancellable *cancel, gint timeout_ms)
 {
@@ -113,15 +124,15 @@ helix_transport_wait_connected (gint fd, GCancellable *cancel, gint timeout_ms)
 }
 
 HelixListener *
-helix_transport_listen (
-    const HelixAddress *address, GCancellable *cancel, GError **error)
+helix_transport_listen (const HelixAddress *address, HelixAdmit admit,
+    GCancellable *cancel, GError **error)
 {
   const struct helix_unix_listener closed = HELIX_UNIX_LISTENER_INIT;
   g_autoptr (HelixListener) self = g_new0 (HelixListener, 1);
 
   self->kind = address->kind;
   self->unix_socket = closed;
-  if (!transport_of (self->kind)->listen (self, address, cancel, error))
+  if (!transport_of (self->kind)->listen (self, address, admit, cancel, error))
     return NULL;
   if (self->text == NULL)
     self->text = g_strdup (address->text);
@@ -162,6 +173,30 @@ helix_listener_accept (
         "(ulimit -n).",
         self->text, g_strerror (errno));
   return -1;
+}
+
+gchar *
+helix_listener_refusal (const HelixListener *self, gint fd, gchar **who)
+{
+  uid_t uid;
+
+  *who = NULL;
+  if (!self->asks)
+    return NULL;
+  if (helix_tcp_peer_uid (fd, &uid) < 0) {
+    if (errno == ENOTCONN)
+      return g_strdup ("the connection is closed");
+    *who = g_strdup ("an unknown user");
+    return g_strdup ("this system does not tell whose connection it is, and "
+                     "without a token only this end's own user may connect");
+  }
+  if (uid == geteuid () || uid == 0)
+    return NULL;
+  *who = g_strdup_printf ("uid %lu", (unsigned long) uid);
+  return g_strdup (geteuid () == 0
+          ? "this end runs as root, and without a token only root may connect"
+          : "it is another user's connection, and without a token only this "
+            "end's own user and root may connect");
 }
 
 gint

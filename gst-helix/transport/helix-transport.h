@@ -21,8 +21,17 @@ G_BEGIN_DECLS
 /* Sockets of one listener: a name may stand for IPv4 and IPv6. */
 #define HELIX_LISTENER_MAX 4
 
+/* Who may connect, where no secret guards a listener. A UNIX socket has its
+ * file's mode 0600 for that, in any case. */
+typedef enum {
+  HELIX_ADMIT_ALL,   /* everybody: something else guards it, or nothing is to */
+  HELIX_ADMIT_LOCAL, /* on loopback addresses, this user and root only */
+  HELIX_ADMIT_OWN    /* likewise, and no other address is listened on */
+} HelixAdmit;
+
 typedef struct {
   HelixAddressKind kind;
+  gboolean asks; /* whose connection each one is: helix_listener_refusal */
   gint fds[HELIX_LISTENER_MAX]; /* to poll for POLLIN */
   guint n_fds;
   guint32 port;  /* tcp, vsock: bound port, also where 0 was asked for */
@@ -33,8 +42,8 @@ typedef struct {
 
 /* Listens; never blocks but for the resolution of a host name. `cancel` may
  * be NULL. Serial lines have no listener: an error. */
-HelixListener *helix_transport_listen (
-    const HelixAddress *address, GCancellable *cancel, GError **error);
+HelixListener *helix_transport_listen (const HelixAddress *address,
+    HelixAdmit admit, GCancellable *cancel, GError **error);
 void helix_listener_free (HelixListener *listener);
 
 /* The next connection on fds[index], or -1: without an error when nobody
@@ -42,6 +51,13 @@ void helix_listener_free (HelixListener *listener);
  * the caller frees it. */
 gint helix_listener_accept (
     HelixListener *listener, guint index, gchar **peer, GError **error);
+
+/* Why the connection `fd`, accepted just now, may not be served: a sentence
+ * without a full stop, for the peer, or NULL: it may. *who, for a message at
+ * this end, is the user, or NULL: the peer is gone again, and nobody need know.
+ * Free both. */
+gchar *helix_listener_refusal (
+    const HelixListener *listener, gint fd, gchar **who);
 
 /* A connected descriptor, or -1. Waits up to `timeout_ms` for the peer's
  * kernel; `cancel`, which may be NULL, ends the wait. */

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <netinet/in.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
@@ -142,6 +144,47 @@ peer_connect (StreamPeer *peer, const gchar *path)
     /* Nothing tells that somebody listens now: try again. */
     g_usleep (2000);
   }
+}
+
+/* In a child: connects, and hands the connection to its parent. */
+static gboolean
+connect_as (
+    uid_t uid, const struct sockaddr_storage *to, socklen_t size, gint parent)
+{
+  struct iovec iov = {.iov_base = (gchar[]){0}, .iov_len = 1};
+  gint fd;
+
+  /* Only root may become any other. */
+  if (uid != geteuid () && (seteuid (0) < 0 || seteuid (uid) < 0))
+    return FALSE;
+  fd = socket (to->ss_family, SOCK_STREAM, 0);
+  return connect (fd, (const struct sockaddr *) to, size) == 0
+      && helix_fd_prepare (fd) == 0 && helix_send (parent, &iov, 1, fd) == 1;
+}
+
+void
+peer_connect_tcp (StreamPeer *peer, uid_t uid, const gchar *host, guint port)
+{
+  g_autoptr (GSocketAddress) address =
+      g_inet_socket_address_new_from_string (host, port);
+  socklen_t size = g_socket_address_get_native_size (address);
+  struct sockaddr_storage to = {0};
+  gint fds[2], fd = -1, status = -1;
+  gchar byte;
+  pid_t pid;
+
+  fail_unless (g_socket_address_to_native (address, &to, sizeof to, NULL));
+  fail_unless (helix_socketpair (fds) == 0);
+  pid = fork ();
+  fail_unless (pid >= 0);
+  if (pid == 0)
+    _exit (connect_as (uid, &to, size, fds[1]) ? 0 : 1);
+  fail_unless (waitpid (pid, &status, 0) == pid);
+  fail_unless (status == 0, "cannot connect to %s", host);
+  fail_unless (helix_recv (fds[0], &byte, 1, &fd) == 1);
+  close (fds[0]);
+  close (fds[1]);
+  peer_init (peer, fd);
 }
 
 gint

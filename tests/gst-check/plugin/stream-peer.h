@@ -8,6 +8,7 @@
 #define STREAM_PEER_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 #include "helix-proof.h"
 #include "helix-reader.h"
@@ -51,6 +52,10 @@ void peer_init (StreamPeer *peer, gint fd);
 void peer_clear (StreamPeer *peer);
 /* Connects to unix:PATH, trying again while nobody listens. */
 void peer_connect (StreamPeer *peer, const gchar *path);
+/* Connects to a TCP port that is listened on, as a process of the effective
+ * user `uid`, which only root can have. */
+void peer_connect_tcp (
+    StreamPeer *peer, uid_t uid, const gchar *host, guint port);
 /* Listens at `path`; accepts one. */
 gint peer_listen (const gchar *path);
 void peer_accept (StreamPeer *peer, gint listener);

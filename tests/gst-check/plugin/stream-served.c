@@ -123,7 +123,7 @@ served_start_with (
   g_autofree gchar *text = g_strdup_printf ("unix:%s", served.path);
   g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
   HelixStreamServerConfig config = {
-      address, listen, token, max, recover, HELIX_STREAM_MAX_AGE_MS};
+      address, listen, token, max, recover, HELIX_STREAM_MAX_AGE_MS, FALSE};
   g_autoptr (GError) error = NULL;
 
   served.server = helix_stream_server_new (&config, &callbacks, NULL, &error);

@@ -320,6 +320,11 @@ GST_START_TEST (test_bad_address)
   check_start_fails ("unix:/nowhere/at/all", GST_HELIX_MODE_LISTEN, "create");
   check_start_fails ("serial:/dev/null", GST_HELIX_MODE_LISTEN, "mode=connect");
 
+  /* Without a token, not where others than this user may come from. */
+  check_start_fails ("tcp:0.0.0.0:0", GST_HELIX_MODE_LISTEN, "insecure=true");
+  check_start_fails ("tcp:[::]:0", GST_HELIX_MODE_LISTEN, "token-file");
+  check_start_fails ("vsock:any:1", GST_HELIX_MODE_LISTEN, "insecure=true");
+
   port = g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
   sink = sink_new ();
   g_object_set (sink, "address", port, NULL);

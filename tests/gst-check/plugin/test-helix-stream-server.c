@@ -452,7 +452,7 @@ GST_START_TEST (test_out_of_descriptors)
   g_autoptr (HelixAddress) address =
       helix_address_parse ("tcp:127.0.0.1:0", NULL);
   HelixStreamServerConfig config = {
-      address, TRUE, NULL, 4, TRUE, HELIX_STREAM_MAX_AGE_MS};
+      address, TRUE, NULL, 4, TRUE, HELIX_STREAM_MAX_AGE_MS, FALSE};
   static const HelixStreamServerCallbacks none;
   gint lowest = peer_next_descriptor ();
   guint failures = 0;

@@ -81,7 +81,7 @@ check_kind (const HelixAddress *asked, const gchar *peer_prefix)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (HelixListener) listener =
-      helix_transport_listen (asked, NULL, &error);
+      helix_transport_listen (asked, HELIX_ADMIT_ALL, NULL, &error);
   g_autoptr (HelixAddress) address = NULL;
   g_autofree gchar *peer = NULL;
   gint a, b;
@@ -152,6 +152,41 @@ check_refused (const HelixAddress *address, gint code, gboolean temporary,
   fail_unless (strstr (error->message, say) != NULL, "%s", error->message);
 }
 
+/* Who may not be served, and what is said of it. `who` NULL: nothing. */
+static void
+check_refusal (
+    const HelixListener *listener, gint fd, const gchar *say, const gchar *who)
+{
+  g_autofree gchar *got_who = NULL;
+  g_autofree gchar *why = helix_listener_refusal (listener, fd, &got_who);
+
+  fail_unless (why != NULL && strstr (why, say) != NULL, "%s", why);
+  fail_unless (g_strcmp0 (got_who, who) == 0, "%s", got_who);
+}
+
+GST_START_TEST (test_tcp_peer)
+{
+  g_autoptr (HelixAddress) asked =
+      helix_address_parse ("tcp:localhost:0", NULL);
+  g_autoptr (HelixListener) listener =
+      helix_transport_listen (asked, HELIX_ADMIT_OWN, NULL, NULL);
+  g_autoptr (HelixAddress) address = helix_address_parse (listener->text, NULL);
+  gint a = helix_transport_connect (address, NULL, PEER_TIMEOUT_MS, NULL);
+  gint b = accept_one (listener, NULL);
+  gchar *who;
+
+  fail_unless (a >= 0 && b >= 0);
+  fail_unless (helix_listener_refusal (listener, b, &who) == NULL);
+  /* Whose it is cannot be asked: there is no descriptor left to ask by. */
+  peer_limit_descriptors (peer_next_descriptor ());
+  check_refusal (listener, b, "does not tell", "an unknown user");
+  peer_limit_descriptors (0);
+  close (a);
+  check_refusal (listener, b, "closed", NULL);
+  close (b);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_unix_refused)
 {
   g_autoptr (HelixAddress) nobody = address_of ("unix:%s", "nobody");
@@ -181,7 +216,9 @@ use_forbidden (void *opaque)
 
   check_refused (addresses[0], GST_RESOURCE_ERROR_NOT_AUTHORIZED, FALSE,
       "Run both ends as one user");
-  fail_unless (helix_transport_listen (addresses[1], NULL, &error) == NULL);
+  fail_unless (
+      helix_transport_listen (addresses[1], HELIX_ADMIT_ALL, NULL, &error)
+      == NULL);
   return !g_error_matches (
       error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED);
 }
@@ -192,7 +229,7 @@ GST_START_TEST (test_unix_forbidden)
   g_autoptr (HelixAddress) address = address_of ("unix:%s", "s");
   g_autoptr (HelixAddress) other = address_of ("unix:%s", "other");
   g_autoptr (HelixListener) listener =
-      helix_transport_listen (address, NULL, NULL);
+      helix_transport_listen (address, HELIX_ADMIT_ALL, NULL, NULL);
   HelixAddress *addresses[] = {address, other};
 
   fail_unless (listener != NULL);
@@ -276,7 +313,8 @@ GST_START_TEST (test_serial_refused)
   fail_unless (mkfifo (pipe->path, 0600) == 0);
   check_refused (
       pipe, GST_RESOURCE_ERROR_SETTINGS, FALSE, "no character device");
-  fail_unless (helix_transport_listen (nobody, NULL, &error) == NULL);
+  fail_unless (
+      helix_transport_listen (nobody, HELIX_ADMIT_ALL, NULL, &error) == NULL);
   fail_unless (strstr (error->message, "mode=connect") != NULL);
 }
 GST_END_TEST;
@@ -326,21 +364,26 @@ GST_START_TEST (test_listen_refused)
 {
   g_autoptr (GError) taken = NULL, elsewhere = NULL, file = NULL;
   g_autoptr (HelixAddress) any = helix_address_parse ("tcp:127.0.0.1:0", NULL);
-  g_autoptr (HelixListener) first = helix_transport_listen (any, NULL, NULL);
+  g_autoptr (HelixListener) first =
+      helix_transport_listen (any, HELIX_ADMIT_ALL, NULL, NULL);
   g_autoptr (HelixAddress) same = helix_address_parse (first->text, NULL);
   g_autoptr (HelixAddress) foreign =
       helix_address_parse ("tcp:192.0.2.1:14359", NULL);
   g_autoptr (HelixAddress) regular = address_of ("unix:%s", "regular");
 
-  fail_unless (helix_transport_listen (same, NULL, &taken) == NULL);
+  fail_unless (
+      helix_transport_listen (same, HELIX_ADMIT_ALL, NULL, &taken) == NULL);
   fail_unless (
       g_error_matches (taken, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_BUSY));
   fail_unless (strstr (taken->message, "choose another one") != NULL);
-  fail_unless (helix_transport_listen (foreign, NULL, &elsewhere) == NULL);
+  fail_unless (
+      helix_transport_listen (foreign, HELIX_ADMIT_ALL, NULL, &elsewhere)
+      == NULL);
   fail_unless (
       strstr (elsewhere->message, "an address of this machine") != NULL);
   fail_unless (g_file_set_contents (regular->path, "x", 1, NULL));
-  fail_unless (helix_transport_listen (regular, NULL, &file) == NULL);
+  fail_unless (
+      helix_transport_listen (regular, HELIX_ADMIT_ALL, NULL, &file) == NULL);
   fail_unless (strstr (file->message, "regular file") != NULL);
 }
 GST_END_TEST;
@@ -358,7 +401,8 @@ cancel_soon (gpointer cancel)
 GST_START_TEST (test_cancel)
 {
   g_autoptr (HelixAddress) any = helix_address_parse ("tcp:127.0.0.1:0", NULL);
-  g_autoptr (HelixListener) listener = helix_transport_listen (any, NULL, NULL);
+  g_autoptr (HelixListener) listener =
+      helix_transport_listen (any, HELIX_ADMIT_ALL, NULL, NULL);
   g_autoptr (HelixAddress) address = helix_address_parse (listener->text, NULL);
   g_autoptr (GCancellable) cancel = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
@@ -392,6 +436,7 @@ helix_transport_suite (void)
   tcase_add_test (tc, test_unix);
   tcase_add_test (tc, test_tcp);
   tcase_add_test (tc, test_tcp_name);
+  tcase_add_test (tc, test_tcp_peer);
   tcase_add_test (tc, test_unix_refused);
   tcase_add_test (tc, test_unix_forbidden);
   tcase_add_test (tc, test_tcp_refused);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who may connect to helixguestsink, and who may not. */
+#include <errno.h>
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-test-nobody.h"
+#include "stream-peer.h"
+#include "stream-pipeline.h"
+
+/* A user who is neither root nor nobody. */
+#define SOMEBODY (TEST_NOBODY - 1)
+
+/* Where the sink listens, and where its peers connect to. */
+static const struct {
+  const gchar *listen, *connect;
+} ways[] = {
+    {"127.0.0.1", "127.0.0.1"},
+    {"[::1]", "::1"},
+    {"127.0.0.1", "::ffff:127.0.0.1"},
+};
+
+typedef struct {
+  GstElement *pipeline, *end;
+  guint port;
+} Host;
+
+/* The element "end" of the pipeline listens at `address`, a TCP one, and gets a
+ * port. FALSE: this machine has no IPv6. */
+static gboolean
+host_start_with (
+    Host *host, const gchar *before, const gchar *address, const gchar *behind)
+{
+  GstStructure *stats = NULL;
+  const gchar *bound;
+
+  host->pipeline = pipeline_launch (
+      "%s name=end address=tcp:%s:0 %s", before, address, behind);
+  host->end = gst_bin_get_by_name (GST_BIN (host->pipeline), "end");
+  if (gst_element_set_state (host->pipeline, GST_STATE_PLAYING)
+      == GST_STATE_CHANGE_FAILURE) {
+    fail_unless (address[0] == '[', "cannot listen on %s", address);
+    g_print ("SKIP in %s: no address %s here\n", g_get_prgname (), address);
+    gst_object_unref (host->end);
+    pipeline_end (host->pipeline);
+    return FALSE;
+  }
+  g_object_get (host->end, "stats", &stats, NULL);
+  bound = gst_structure_get_string (stats, "address");
+  host->port = (guint) g_ascii_strtoull (strrchr (bound, ':') + 1, NULL, 10);
+  fail_unless (host->port > 0, "%s", bound);
+  gst_structure_free (stats);
+  return TRUE;
+}
+
+static gboolean
+host_start (Host *host, const gchar *address, const gchar *properties)
+{
+  return host_start_with (host,
+      "appsrc caps=video/x-vp8,width=320,height=240 ! helixguestsink", address,
+      properties);
+}
+
+static void
+host_stop (Host *host)
+{
+  gst_object_unref (host->end);
+  pipeline_end (host->pipeline);
+}
+
+/* A number of the statistics. */
+static guint64
+host_stat (const Host *host, const gchar *field)
+{
+  GstStructure *stats = NULL;
+  guint64 value = 0;
+
+  g_object_get (host->end, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, field, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
+static void
+expect_served (const Host *host, const gchar *at, uid_t uid)
+{
+  StreamPeer peer;
+
+  peer_connect_tcp (&peer, uid, at, host->port);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+}
+
+/* An ERROR, which says `why`, is all that it hears; it asks for everything. */
+static void
+expect_refused (const Host *host, const gchar *at, uid_t uid, const gchar *why)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  StreamPeer peer;
+
+  peer_connect_tcp (&peer, uid, at, host->port);
+  peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next_any (&peer), HELIX_ERROR);
+  fail_unless (helix_unpack_error (&error, text, peer.reader.payload,
+      peer.reader.payload_size, &(const char *){NULL}));
+  fail_unless_equals_int (error.code, HELIX_ERROR_AUTH);
+  fail_unless (strstr (text, why) != NULL, "%s", text);
+  fail_unless (strstr (text, "token-file") != NULL, "%s", text);
+  fail_unless_equals_int (peer_next_any (&peer), 0);
+  peer_clear (&peer);
+}
+
+GST_START_TEST (test_same_user)
+{
+  Host host;
+
+  if (!host_start (&host, ways[__i__].listen, ""))
+    return;
+  expect_served (&host, ways[__i__].connect, geteuid ());
+  host_stop (&host);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_other_user)
+{
+  g_autofree gchar *warning = NULL;
+  Host host;
+
+  if (!test_can_be_nobody ("another user's connection")
+      || !host_start (&host, ways[__i__].listen, ""))
+    return;
+  expect_refused (
+      &host, ways[__i__].connect, TEST_NOBODY, "this end runs as root");
+  warning = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
+  fail_unless (strstr (warning, "uid 65534") != NULL, "%s", warning);
+  fail_unless (strstr (warning, "insecure=true") != NULL, "%s", warning);
+  fail_unless_equals_uint64 (host_stat (&host, "clients-total"), 0);
+  fail_unless_equals_uint64 (host_stat (&host, "rejected"), 1);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* The sink's user and root may, and nobody else. */
+GST_START_TEST (test_ordinary_user)
+{
+  Host host;
+
+  if (!test_can_be_nobody ("root's connection to another user"))
+    return;
+  fail_unless (seteuid (TEST_NOBODY) == 0);
+  if (host_start (&host, ways[__i__].listen, "")) {
+    expect_served (&host, ways[__i__].connect, TEST_NOBODY);
+    expect_refused (
+        &host, ways[__i__].connect, SOMEBODY, "own user and root may connect");
+    expect_served (&host, ways[__i__].connect, 0);
+    host_stop (&host);
+  }
+  fail_unless (seteuid (0) == 0);
+}
+GST_END_TEST;
+
+/* Whom nothing is told takes nobody's place, and is not heard of again and
+ * again. */
+GST_START_TEST (test_flood)
+{
+  StreamPeer peers[60];
+  GstMessage *message;
+  GstBus *bus;
+  guint warnings = 0;
+  Host host;
+
+  if (!test_can_be_nobody ("many connections of another user"))
+    return;
+  fail_unless (host_start (&host, "127.0.0.1", "max-clients=1"));
+  for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
+    peer_connect_tcp (&peers[i], TEST_NOBODY, "127.0.0.1", host.port);
+  expect_served (&host, "127.0.0.1", geteuid ());
+  for (guint i = 0; i < G_N_ELEMENTS (peers); i++) {
+    peer_expect_refusal (&peers[i], HELIX_ERROR_AUTH);
+    peer_clear (&peers[i]);
+  }
+  fail_unless_equals_uint64 (
+      host_stat (&host, "rejected"), G_N_ELEMENTS (peers));
+  bus = gst_element_get_bus (host.pipeline);
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING)) != NULL) {
+    warnings++;
+    gst_message_unref (message);
+  }
+  fail_unless (warnings >= 1 && warnings < G_N_ELEMENTS (peers));
+  gst_object_unref (bus);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* Everybody, at every address. */
+GST_START_TEST (test_insecure)
+{
+  Host host;
+
+  fail_unless (host_start (&host, "0.0.0.0", "insecure=true"));
+  expect_served (&host, "127.0.0.1", geteuid ());
+  host_stop (&host);
+  if (!test_can_be_nobody ("insecure=true and another user"))
+    return;
+  fail_unless (host_start (&host, "127.0.0.1", "insecure=true"));
+  expect_served (&host, "127.0.0.1", TEST_NOBODY);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* With a token every user may try, and has to know it. */
+GST_START_TEST (test_token)
+{
+  uid_t uid = geteuid ();
+  StreamPeer peer;
+  Host host;
+
+  fail_unless (host_start (&host, "0.0.0.0", "token=secret"));
+  if (test_can_be_nobody ("a token and another user"))
+    uid = TEST_NOBODY;
+  peer_connect_tcp (&peer, uid, "127.0.0.1", host.port);
+  peer_hello (&peer, NULL);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+  peer_connect_tcp (&peer, uid, "127.0.0.1", host.port);
+  peer_hello (&peer, "secret");
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_clear (&peer);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* The other way round: who may bring video to a helixsrc that listens. */
+GST_START_TEST (test_listening_source)
+{
+  g_autofree gchar *warning = NULL;
+  StreamPeer peer;
+  Host host;
+
+  if (!host_start_with (
+          &host, "helixsrc mode=listen", ways[__i__].listen, "! fakesink"))
+    return;
+  if (test_can_be_nobody ("another user's connection to helixsrc")) {
+    peer_connect_tcp (&peer, TEST_NOBODY, ways[__i__].connect, host.port);
+    peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+    peer_clear (&peer);
+    warning = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
+    fail_unless (strstr (warning, "uid 65534") != NULL, "%s", warning);
+  }
+  peer_connect_tcp (&peer, geteuid (), ways[__i__].connect, host.port);
+  peer_welcome (&peer);
+  peer_clear (&peer);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+static int
+connect_unix (void *path)
+{
+  gint fd = helix_socket (AF_UNIX);
+
+  return !(helix_unix_connect (fd, path) < 0 && errno == EACCES);
+}
+
+/* The mode of the socket's file keeps others out. */
+GST_START_TEST (test_unix)
+{
+  g_autofree gchar *folder = peer_folder_new ();
+  g_autofree gchar *path = g_build_filename (folder, "s", NULL);
+  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
+  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
+  struct stat st;
+
+  gst_object_ref_sink (sink);
+  g_object_set (sink, "address", address, NULL);
+  fail_unless (gst_element_set_state (sink, GST_STATE_PAUSED)
+      != GST_STATE_CHANGE_FAILURE);
+  fail_unless (stat (path, &st) == 0);
+  fail_unless_equals_int (st.st_mode & 07777, 0600);
+  if (test_can_be_nobody ("another user at a UNIX socket")) {
+    fail_unless (chmod (folder, 0755) == 0);
+    fail_unless_equals_int (test_as_nobody (connect_unix, path), 0);
+  }
+  pipeline_end (sink);
+  peer_folder_free (g_steal_pointer (&folder));
+}
+GST_END_TEST;
+
+static Suite *
+helixguestsink_peers_suite (void)
+{
+  Suite *s = suite_create ("helixguestsink-peers");
+  TCase *tc = tcase_create ("peers");
+
+  suite_add_tcase (s, tc);
+  tcase_add_loop_test (tc, test_same_user, 0, G_N_ELEMENTS (ways));
+  tcase_add_loop_test (tc, test_other_user, 0, G_N_ELEMENTS (ways));
+  tcase_add_loop_test (tc, test_ordinary_user, 0, G_N_ELEMENTS (ways));
+  tcase_add_test (tc, test_flood);
+  tcase_add_test (tc, test_insecure);
+  tcase_add_test (tc, test_token);
+  tcase_add_loop_test (tc, test_listening_source, 0, G_N_ELEMENTS (ways));
+  tcase_add_test (tc, test_unix);
+  return s;
+}
+
+GST_CHECK_MAIN (helixguestsink_peers);
