@@ -221,6 +221,19 @@ helix_pack_error (uint8_t *dst, uint16_t channel, enum helix_error_code code,
 }
 
 size_t
+helix_pack_unsupported (
+    uint8_t *dst, const struct helix_header *header, uint32_t told[8])
+{
+  uint32_t bit = 1u << header->type % 32;
+
+  if (told[header->type / 32] & bit)
+    return 0;
+  told[header->type / 32] |= bit;
+  return helix_pack_error (dst, header->channel, HELIX_ERROR_UNSUPPORTED,
+      header->type, "this end does not know messages of that type");
+}
+
+size_t
 helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text)
 {
   uint8_t *end = put (dst + HELIX_HEADER_SIZE, &reason, LAYOUT_BYE);

@@ -80,6 +80,12 @@ size_t helix_pack_error (uint8_t *dst, uint16_t channel,
 bool helix_unpack_error (struct helix_error *error,
     char text[HELIX_MAX_TEXT + 1], const uint8_t *payload, size_t size,
     const char **why);
+/* The answer to a message of a type that this end does not know: ERROR
+ * unsupported, once for each type, else 0 bytes. A later version may say
+ * something with each frame, and need not hear of it each time. `told` is all
+ * zeros when the session begins. */
+size_t helix_pack_unsupported (
+    uint8_t *dst, const struct helix_header *header, uint32_t told[8]);
 size_t helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text);
 bool helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
     const uint8_t *payload, size_t size, const char **why);

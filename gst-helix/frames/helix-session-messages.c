@@ -422,6 +422,17 @@ answer_ping (HelixFrameSession *session)
           message, &reader->header, reader->payload, now, now));
 }
 
+static void
+answer_unknown (HelixFrameSession *session)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size = helix_pack_unsupported (
+      message, &session->reader.header, session->unknown);
+
+  if (size > 0)
+    helix_session_send (session, message, size);
+}
+
 HelixSessionResult
 helix_session_take_message (HelixFrameSession *session, GError **error)
 {
@@ -452,8 +463,7 @@ helix_session_take_message (HelixFrameSession *session, GError **error)
     case HELIX_CURSOR:
       return take_cursor (session, error);
     default:
-      GST_LOG (
-          "ignoring a message of type 0x%02x", session->reader.header.type);
+      answer_unknown (session);
       return HELIX_SESSION_AGAIN;
   }
 }

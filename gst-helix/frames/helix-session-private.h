@@ -17,7 +17,8 @@ struct _HelixFrameSession {
   gchar *path;
   HelixFrameWish wish;
   struct helix_reader reader;
-  int passed_fd; /* came with the message that is being read, or -1 */
+  uint32_t unknown[8]; /* types that the shim was told are not known */
+  int passed_fd;       /* came with the message that is being read, or -1 */
   guint64 nonce;
 
   gboolean welcomed;

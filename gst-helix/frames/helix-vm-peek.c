@@ -137,6 +137,17 @@ answer_ping (HelixVmPeek *peek)
           message, &peek->reader.header, peek->reader.payload, now, now));
 }
 
+static void
+answer_unknown (HelixVmPeek *peek)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size =
+      helix_pack_unsupported (message, &peek->reader.header, peek->unknown);
+
+  if (size > 0)
+    say (peek, message, size);
+}
+
 static gboolean
 take_message (HelixVmPeek *peek)
 {
@@ -157,6 +168,7 @@ take_message (HelixVmPeek *peek)
     case HELIX_BYE:
       return FALSE;
     default:
+      answer_unknown (peek);
       return TRUE;
   }
 }

@@ -32,6 +32,7 @@ typedef struct {
   guint32 known; /* bit i: scanout[i] was told */
   guint64 nonce;
   struct helix_reader reader;
+  uint32_t unknown[8]; /* types that the VM was told are not known */
 } HelixVmPeek;
 
 /* Takes `fd`, connected to `path`, over and asks. `pid` 0: the kernel is

@@ -273,7 +273,8 @@ got_message (HelixStreamLink *self, guint64 now)
     case HELIX_CURSOR:
       return got_cursor (self);
     default:
-      /* A later version may say more: harmless. */
+      helix_stream_link_say (self, message,
+          helix_pack_unsupported (message, &r->header, self->unknown));
       return HELIX_STREAM_LINK_MORE;
   }
 }

@@ -71,6 +71,7 @@ typedef struct {
   gboolean welcomed;            /* WELCOME came */
   HelixProofRound proof;        /* from then on */
   struct helix_reader reader;
+  uint32_t unknown[8]; /* types that the peer was told are not known */
   GByteArray *out;
   gsize out_sent;
   GstMapInfo map;

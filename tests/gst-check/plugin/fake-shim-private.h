@@ -30,7 +30,7 @@ struct _FakeShim {
   gboolean cursor_wanted;
   struct helix_cursor cursor;
   guint8 *shape; /* its pixels, or NULL */
-  guint subscribes, shows, pings, byes;
+  guint subscribes, shows, pings, byes, errors;
   struct helix_show show; /* the last */
 
   /* the thread's */

@@ -219,6 +219,18 @@ spoil (FakeShim *shim, struct helix_frame *frame, guint slot)
   }
 }
 
+static gboolean
+send_new_types (FakeShim *shim)
+{
+  const struct helix_header header = {HELIX_MAGIC, 0x60, 0, shim->channel, 4};
+  guint8 message[HELIX_HEADER_SIZE + 4] = {0};
+
+  helix_pack_header (message, &header);
+  return fake_send_all (shim, message, sizeof message, -1)
+      && fake_send_all (shim, message,
+          helix_pack_empty (message, (enum helix_type) 0x20, 0), -1);
+}
+
 gboolean
 fake_send_frame (FakeShim *shim, guint slot)
 {
@@ -256,6 +268,8 @@ fake_send_frame (FakeShim *shim, guint slot)
     head = helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, 0, "not a byte");
   if (config->fault == FAKE_VANISH_MID_FRAME)
     head /= 2;
+  if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))
+    return FALSE;
   if (!fake_send_all (shim, message, head, -1))
     return FALSE;
   if (config->fault == FAKE_VANISH_MID_FRAME

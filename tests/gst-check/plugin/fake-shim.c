@@ -173,6 +173,11 @@ take_message (FakeShim *shim)
       return take_show (shim);
     case HELIX_PING:
       return take_ping (shim);
+    case HELIX_ERROR:
+      pthread_mutex_lock (&shim->lock);
+      shim->errors++;
+      pthread_mutex_unlock (&shim->lock);
+      return TRUE;
     case HELIX_BYE:
       hang_up (shim);
       pthread_mutex_lock (&shim->lock);
@@ -443,6 +448,17 @@ fake_shim_subscribes (FakeShim *shim)
   subscribes = shim->subscribes;
   pthread_mutex_unlock (&shim->lock);
   return subscribes;
+}
+
+guint
+fake_shim_errors (FakeShim *shim)
+{
+  guint errors;
+
+  pthread_mutex_lock (&shim->lock);
+  errors = shim->errors;
+  pthread_mutex_unlock (&shim->lock);
+  return errors;
 }
 
 void

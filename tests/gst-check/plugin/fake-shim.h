@@ -30,6 +30,8 @@ typedef enum {
   FAKE_VANISH_MID_FRAME,  /* gone after half a FRAME */
   FAKE_VANISH_MID_PIXELS, /* INLINE: gone after half the pixels */
   FAKE_BYE,               /* says BYE in place of the second frame */
+  FAKE_NEW_TYPES,         /* types not known, with and without a payload, before
+                             each FRAME */
   FAKE_IDLED,             /* says ERROR timeout in its place, then is good */
   FAKE_DEAF,              /* answers no PING */
   FAKE_NO_SCANOUT,        /* ERROR no-scanout */
@@ -94,6 +96,8 @@ guint fake_shim_wait_free_slots (FakeShim *shim, guint wanted);
 /* Connections and SUBSCRIBEs taken so far; the last subscription granted. */
 guint fake_shim_accepted (FakeShim *shim);
 guint fake_shim_subscribes (FakeShim *shim);
+/* ERRORs that a client has sent so far. */
+guint fake_shim_errors (FakeShim *shim);
 struct helix_subscribe fake_shim_subscription (FakeShim *shim);
 
 /* A temporary directory and a path in it; the file and the directory go with

@@ -11,9 +11,10 @@ static HelixFrameClient *client;
 static guint8 shape[6 * 4 * 4];
 
 static void
-setup (void)
+setup_with (FakeFault fault)
 {
-  const FakeConfig config = {.width = 640, .height = 48, .scanouts = 2};
+  const FakeConfig config = {
+      .fault = fault, .width = 640, .height = 48, .scanouts = 2};
   const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
   HelixFrameClientConfig own;
   guint64 end = helix_now_ns () + 5 * GST_SECOND;
@@ -32,6 +33,18 @@ setup (void)
   fail_unless (fake_shim_wait_subscribed (shim));
   for (guint i = 0; i < sizeof shape; i++)
     shape[i] = (guint8) i;
+}
+
+static void
+setup (void)
+{
+  setup_with (FAKE_GOOD);
+}
+
+static void
+setup_new_types (void)
+{
+  setup_with (FAKE_NEW_TYPES);
 }
 
 static void
@@ -205,6 +218,22 @@ GST_START_TEST (test_lies)
 }
 GST_END_TEST;
 
+/* A shim of a later version: it is told once of each type, and goes on. */
+GST_START_TEST (test_unknown_types)
+{
+  HelixFrame frame;
+
+  for (guint32 i = 1; i <= 3; i++) {
+    fail_unless (fake_shim_send (shim, i, NULL, 0));
+    expect (HELIX_CLIENT_FRAME, &frame);
+    helix_frame_clear (&frame);
+  }
+  /* The last RELEASE comes behind every ERROR. */
+  fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
+  fail_unless_equals_int (fake_shim_errors (shim), 2);
+}
+GST_END_TEST;
+
 static Suite *
 helix_session_messages_suite (void)
 {
@@ -217,6 +246,10 @@ helix_session_messages_suite (void)
   tcase_add_test (tc, test_order);
   tcase_add_test (tc, test_switch);
   tcase_add_loop_test (tc, test_lies, 0, G_N_ELEMENTS (lies));
+  tc = tcase_create ("later");
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup_new_types, teardown);
+  tcase_add_test (tc, test_unknown_types);
   return s;
 }
 

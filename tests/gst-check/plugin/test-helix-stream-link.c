@@ -132,6 +132,39 @@ GST_START_TEST (test_wishes_wait)
 }
 GST_END_TEST;
 
+/* A server of a later version: it is told once of each type, and goes on. */
+GST_START_TEST (test_unknown_types)
+{
+  static const guint8 types[] = {0x60, 0x60, 0x20, HELIX_SUBSCRIBE, 0x60};
+  static const guint answered[] = {0x60, 0x20, HELIX_SUBSCRIBE};
+  struct helix_error error;
+  gchar text[HELIX_MAX_TEXT + 1];
+  guint8 message[HELIX_MAX_MESSAGE];
+  const gchar *why;
+
+  open_link (HELIX_ROLE_STREAM);
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    peer_send (&peer, message,
+        helix_pack_empty (message, (enum helix_type) types[i], 0));
+  /* To that there is no answer, or two ends would talk for ever. */
+  peer_send (&peer, message,
+      helix_pack_error (message, 0, HELIX_ERROR_UNSUPPORTED, 0x61, ""));
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_REFUSED);
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
+  read_all ();
+  helix_stream_link_flush (stream);
+  for (guint i = 0; i < G_N_ELEMENTS (answered); i++) {
+    fail_unless_equals_int (peer_next_any (&peer), HELIX_ERROR);
+    fail_unless (helix_unpack_error (
+        &error, text, peer.reader.payload, peer.reader.payload_size, &why));
+    fail_unless_equals_int (error.code, HELIX_ERROR_UNSUPPORTED);
+    fail_unless_equals_int (error.refers, answered[i]);
+  }
+  fail_unless_equals_int (peer_next_any (&peer), HELIX_PONG);
+  fail_unless (stream->live);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_refused)
 {
   guint8 message[HELIX_MAX_MESSAGE];
@@ -247,6 +280,7 @@ helix_stream_link_suite (void)
   tcase_add_test (tc, test_ask);
   tcase_add_test (tc, test_ask_in_vain);
   tcase_add_test (tc, test_wishes_wait);
+  tcase_add_test (tc, test_unknown_types);
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_cursor);
   tcase_add_loop_test (tc, test_bad_cursor, 0, 4);

@@ -369,6 +369,32 @@ GST_START_TEST (test_pong_for)
 
 GST_END_TEST;
 
+/* Each type that is not known is answered, and only once. */
+GST_START_TEST (test_unsupported)
+{
+  uint32_t told[8] = {0};
+  guint type;
+
+  for (type = 0; type < 256; type++) {
+    struct helix_header header = {HELIX_MAGIC, (guint8) type, 0, 7, 0};
+    char text[HELIX_MAX_TEXT + 1];
+    struct helix_error error;
+    const char *why = NULL;
+    gsize size = helix_pack_unsupported (packed, &header, told);
+
+    expect (helix_unpack_header (&header, packed, &why), "%s", why);
+    expect (header.type == HELIX_ERROR && header.channel == 7, "%u", type);
+    expect (helix_unpack_error (&error, text, packed + 12, size - 12, &why),
+        "%s", why);
+    expect (error.code == HELIX_ERROR_UNSUPPORTED && error.refers == type, "%u",
+        type);
+    header.type = (guint8) type;
+    expect (helix_pack_unsupported (packed, &header, told) == 0, "%u", type);
+  }
+}
+
+GST_END_TEST;
+
 /* Text that is too long is cut, but no character in two. */
 GST_START_TEST (test_long_text)
 {
@@ -448,6 +474,7 @@ helix_pack_suite (void)
   tcase_add_test (tc, test_challenge);
   tcase_add_test (tc, test_round_trip);
   tcase_add_test (tc, test_pong_for);
+  tcase_add_test (tc, test_unsupported);
   tcase_add_test (tc, test_long_text);
   tcase_add_test (tc, test_names);
   return suite;
