@@ -216,10 +216,10 @@ helix_stream_server_heed (
     self->show_id = self->shower_id = session->id;
     session->show.resource_id = 0;
   }
-  /* One answer at a time: whoever asks faster than it reads gets fewer. */
-  if (session->wants_list && session->state == HELIX_STREAM_SESSION_LIVE
+  /* One answer at a time: the peer's reading sets the pace. */
+  if (session->lists > 0 && session->state == HELIX_STREAM_SESSION_LIVE
       && helix_stream_session_listens (session)) {
-    session->wants_list = FALSE;
+    session->lists--;
     answer_list (self, session, now);
   }
 }

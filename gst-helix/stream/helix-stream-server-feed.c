@@ -116,7 +116,7 @@ send_now (HelixStreamSession *session, gboolean waited, guint64 now)
     helix_stream_session_flush (session, G_MAXSIZE, now);
   return (helix_stream_session_pending (session) && !waited)
       || session->state == HELIX_STREAM_SESSION_DEAD || session->needs_key
-      || session->wants_list;
+      || session->lists > 0;
 }
 
 gboolean

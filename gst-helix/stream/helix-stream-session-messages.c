@@ -28,7 +28,7 @@ forget_session (HelixStreamSession *self, guint64 now)
   }
   self->state = HELIX_STREAM_SESSION_GREETING;
   self->needs_key = self->owes_key = self->asks_again = FALSE;
-  self->wants_list = FALSE;
+  self->lists = 0;
   self->out.cursor_serial = 0;
   /* The new session must not wait for the old one's backlog. */
   if (self->resync)
@@ -270,7 +270,11 @@ got_live (HelixStreamSession *self, guint64 now)
         self->show = show;
       break;
     case HELIX_LIST:
-      self->wants_list = TRUE;
+      if (self->lists < HELIX_STREAM_SESSION_MAX_LISTS)
+        self->lists++;
+      else
+        helix_stream_session_refuse (self, HELIX_ERROR_LIMIT, HELIX_LIST,
+            "too many LISTs at once; wait for the answers", now);
       break;
     case HELIX_BYE:
       if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))

@@ -36,6 +36,9 @@ G_BEGIN_DECLS
 /* PINGs under way of which account is kept. */
 #define HELIX_STREAM_SESSION_MAX_PROBES 8
 
+/* LISTs that may wait: as many as the shim takes at once. */
+#define HELIX_STREAM_SESSION_MAX_LISTS 16
+
 /* One peer's KEYFRAME costs every peer bits, so it counts only so often. One
  * that comes sooner counts when its time has come. */
 #define HELIX_STREAM_SESSION_KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
@@ -93,7 +96,7 @@ typedef struct {
   /* what it asked for since the server looked; the server clears these */
   struct helix_config wish; /* fields = 0: nothing */
   struct helix_show show;   /* resource_id = 0: nothing */
-  gboolean wants_list;
+  guint lists;              /* LISTs that wait for their answers */
 
   gboolean cursor_due; /* `cursor` is not what it was last told */
 

@@ -131,10 +131,12 @@ look_at (HelixStreamSession *session)
   MUST (session->state != HELIX_STREAM_SESSION_LIVE
       || session->role == HELIX_ROLE_STREAM
       || session->role == HELIX_ROLE_CONTROL);
+  MUST (session->lists <= HELIX_STREAM_SESSION_MAX_LISTS);
   MUST (!(wish->fields & HELIX_CONFIG_RATE) || wish->rate_den > 0);
   session->wish.fields = 0;
   session->show.resource_id = 0;
-  session->wants_list = session->needs_key = session->restarted = FALSE;
+  session->needs_key = session->restarted = FALSE;
+  session->lists = 0;
   g_clear_error (&session->problem);
 }
 
