@@ -81,18 +81,42 @@ size_t helix_send_queue (int fd);
 
 /* A new shared memory object of `size` bytes, mapped read-write at *map.
  * *client_fd is what to hand to a client: read-only there. *sealed tells
- * whether it can no longer shrink. */
+ * whether it can no longer shrink. helix_shm_populate () all of it before the
+ * client gets it: helix_shm_open () there refuses memory without its pages. */
 int helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed);
 /* Gives the first `size` bytes at `map` their pages, in such a memory or in
  * one of malloc's: when there are none left that is an error here, and no
  * SIGBUS at the first write; nor does a write wait for them. It takes about a
  * millisecond for 2 MiB. Zeroes one byte a page at most. */
 int helix_shm_populate (void *map, size_t size);
-/* Maps what a peer sent, read-only, after checking that it is memory of at
- * least `size` bytes; with `sealed`, that F_SEAL_SHRINK is set. EPROTO when
- * it is not; *why then says what is wrong. */
-void *helix_shm_map (int fd, size_t size, bool sealed, const char **why);
+/* Undoes helix_shm_create's mapping. */
 void helix_shm_unmap (void *map, size_t size);
+
+/* What a peer shares, for reading. */
+struct helix_shm {
+  unsigned char *bytes; /* `size` of them; NULL = closed */
+  size_t size;
+  /* private: a file that `bytes` are copied from, -1 = they are the peer's
+   * memory itself */
+  int fd;
+};
+
+/* Takes what a peer sent, after checking that it is memory of at least `size`
+ * bytes that nobody can take away again, not even its owner: reading it would
+ * raise SIGBUS then. On Linux that is a memfd with seals and all its pages;
+ * `sealed` is what the peer says of it. On macOS POSIX shared memory cannot
+ * change its size once it has one, and a file, which can, is not mapped:
+ * helix_shm_fetch () copies. `fd` stays the caller's.
+ *
+ * false: *why = a static phrase, errno EPROTO where the peer lied or broke the
+ * rules, EPERM where it says itself that it has no such memory. */
+bool helix_shm_open (
+    struct helix_shm *shm, int fd, size_t size, bool sealed, const char **why);
+/* To be called before that part of `bytes` is read, each time that the peer
+ * says that it is new. -1: it was cut off; errno, EPROTO if nothing else. For
+ * parts that do not overlap, any thread. */
+int helix_shm_fetch (struct helix_shm *shm, size_t offset, size_t size);
+void helix_shm_close (struct helix_shm *shm);
 
 /* A wake-up for poll: reading end in fds[0] (eventfd: fds[0] == fds[1]). */
 int helix_wakeup_open (int fds[2]);

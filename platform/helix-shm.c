@@ -35,8 +35,12 @@
 #endif
 #endif
 
-#ifndef MAP_POPULATE
-#define MAP_POPULATE 0
+/* Whether a peer's memory can be sealed. -DHELIX_SHM_NO_SEALS is for the test
+ * of what other systems do in its place. */
+#if defined(__linux__) && !defined(HELIX_SHM_NO_SEALS)
+#define HELIX_SHM_SEALS 1
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #endif
 
 static int
@@ -103,7 +107,7 @@ helix_shm_populate (void *map, size_t size)
   return 0;
 }
 
-#ifdef __linux__
+#ifdef HELIX_SHM_SEALS
 /* A memfd that can neither shrink nor grow, and that nobody who gets
  * *client_fd can write to. NULL where the kernel cannot promise that. */
 static void *
@@ -259,7 +263,7 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
     errno = EINVAL;
     return -1;
   }
-#ifdef __linux__
+#ifdef HELIX_SHM_SEALS
   *map = create_sealed (size, client_fd);
   *sealed = *map != NULL;
 #endif
@@ -271,61 +275,168 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
   return -1;
 }
 
+/* ---- what a peer shares ---- */
+
+#define NO_STAT "the descriptor cannot be examined"
+#define NOT_MEMORY \
+  "the descriptor is not memory (device, pipe, socket or directory)"
+#define TOO_SMALL "the memory is smaller than the pool that was announced"
+
+#ifdef HELIX_SHM_SEALS
+/* Linux 5.1 and later. */
 static bool
-is_memory (const struct stat *st)
+kernel_seals_writes (void)
 {
-#ifdef __APPLE__
-  /* POSIX shared memory has no file type at all there. */
-  if ((st->st_mode & S_IFMT) == 0)
-    return true;
-#endif
-  return S_ISREG (st->st_mode);
+  int fd = memfd_create ("helix-seals", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  bool knows = fd >= 0 && fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+
+  if (fd >= 0)
+    close (fd);
+  return knows;
 }
 
-void *
-helix_shm_map (int fd, size_t size, bool sealed, const char **why)
+/* What is wrong with it, or NULL. Nothing that was checked here can be undone:
+ * seals stay, and with F_SEAL_FUTURE_WRITE (or F_SEAL_WRITE) no hole can be
+ * punched into the memory. A hole would be filled when it is read, with pages
+ * that this process pays for, or SIGBUS where there are none left. */
+static const char *
+judge_sealed (int fd, size_t size)
 {
+  int seals = fcntl (fd, F_GET_SEALS);
+  struct statfs system;
   struct stat st;
-  void *map;
 
-  *why = "the pool has no size";
-  if (size == 0 || size > (size_t) PTRDIFF_MAX)
-    goto refuse;
-  *why = "the descriptor cannot be examined";
+  if (seals < 0 || !(seals & F_SEAL_SHRINK))
+    return "the memory has no F_SEAL_SHRINK: its owner could cut it off";
+  if (!(seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE)) && kernel_seals_writes ())
+    return "the memory has no F_SEAL_FUTURE_WRITE: its owner could take its "
+           "pages away";
+  /* A memfd of hugetlbfs: its pages come out of a pool that may be empty when
+   * one is touched, or beyond the limit of this process's group. */
+  if (fstatfs (fd, &system) < 0 || system.f_type != TMPFS_MAGIC)
+    return "the memory is not of tmpfs (of hugetlbfs?)";
   if (fstat (fd, &st) < 0)
-    goto refuse;
-  *why = "the descriptor is not memory (device, pipe, socket or directory)";
-  if (!is_memory (&st))
-    goto refuse;
-  if (sealed) {
-#ifdef __linux__
-    int seals = fcntl (fd, F_GET_SEALS);
-
-    *why = "the memory has no F_SEAL_SHRINK: its owner could cut it off";
-    if (seals < 0 || !(seals & F_SEAL_SHRINK))
-      goto refuse;
-    /* Its size counts only from here on, when it cannot shrink any more. */
-    *why = "the descriptor cannot be examined";
-    if (fstat (fd, &st) < 0)
-      goto refuse;
-#else
-    *why = "this system has no sealed memory";
-    goto refuse;
-#endif
-  }
-  *why = "the memory is smaller than the pool that was announced";
+    return NO_STAT;
   if (st.st_size < 0 || (uint64_t) st.st_size < size)
-    goto refuse;
-  *why = "the memory cannot be mapped for reading";
-  map = mmap (NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-  if (map == MAP_FAILED)
-    return NULL; /* errno: EACCES, ENOMEM, ... */
-  *why = NULL;
-  return map;
-
-refuse:
-  errno = EPROTO;
+    return TOO_SMALL;
+  if ((uint64_t) st.st_blocks * 512 < size)
+    return "the memory has not all its pages";
   return NULL;
+}
+
+static const char *
+judge (int fd, const struct stat *st, size_t size, bool sealed, int *number)
+{
+  if (!S_ISREG (st->st_mode))
+    return NOT_MEMORY;
+  if (sealed)
+    return judge_sealed (fd, size);
+  *number = EPERM;
+  return "the memory is not sealed, so its owner could cut it off";
+}
+
+static bool
+take (struct helix_shm *shm, int fd, const struct stat *st)
+{
+  (void) st;
+  shm->bytes =
+      mmap (NULL, shm->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+  return shm->bytes != MAP_FAILED;
+}
+#else
+/* POSIX shared memory of macOS, which has no file type, takes a size once
+ * (pshm_truncate () of XNU: EINVAL when it has one). */
+static bool
+keeps_its_size (const struct stat *st)
+{
+  return (st->st_mode & S_IFMT) == 0;
+}
+
+static const char *
+judge (int fd, const struct stat *st, size_t size, bool sealed, int *number)
+{
+  (void) fd, (void) number;
+  if (!keeps_its_size (st) && !S_ISREG (st->st_mode))
+    return NOT_MEMORY;
+  if (sealed)
+    return "this system has no sealed memory";
+  if (st->st_size < 0 || (uint64_t) st->st_size < size)
+    return TOO_SMALL;
+  return NULL;
+}
+
+static bool
+take (struct helix_shm *shm, int fd, const struct stat *st)
+{
+  if (keeps_its_size (st)) {
+    shm->bytes = mmap (NULL, shm->size, PROT_READ, MAP_SHARED, fd, 0);
+    return shm->bytes != MAP_FAILED;
+  }
+  /* Pages come as they are written to. */
+  shm->bytes = mmap (
+      NULL, shm->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+  if (shm->bytes == MAP_FAILED)
+    return false;
+  shm->fd = fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  if (shm->fd >= 0)
+    return true;
+  helix_shm_unmap (shm->bytes, shm->size);
+  return false;
+}
+#endif
+
+bool
+helix_shm_open (
+    struct helix_shm *shm, int fd, size_t size, bool sealed, const char **why)
+{
+  int number = EPROTO;
+  struct stat st;
+
+  shm->bytes = NULL;
+  shm->size = size;
+  shm->fd = -1;
+  if (size == 0 || size > (size_t) PTRDIFF_MAX)
+    *why = "the pool has no size";
+  else if (fstat (fd, &st) < 0)
+    *why = NO_STAT;
+  else
+    *why = judge (fd, &st, size, sealed, &number);
+  if (*why) {
+    errno = number;
+    return false;
+  }
+  if (take (shm, fd, &st))
+    return true;
+  shm->bytes = NULL;
+  *why = "the memory cannot be mapped for reading";
+  return false; /* errno: EACCES, ENOMEM, ... */
+}
+
+int
+helix_shm_fetch (struct helix_shm *shm, size_t offset, size_t size)
+{
+  while (shm->fd >= 0 && size > 0) {
+    ssize_t n = pread (shm->fd, shm->bytes + offset, size, (off_t) offset);
+
+    if (n == 0)
+      errno = EPROTO; /* its end */
+    if (n == 0 || (n < 0 && errno != EINTR))
+      return -1;
+    if (n > 0) {
+      offset += (size_t) n;
+      size -= (size_t) n;
+    }
+  }
+  return 0;
+}
+
+void
+helix_shm_close (struct helix_shm *shm)
+{
+  helix_shm_unmap (shm->bytes, shm->size);
+  shm->bytes = NULL;
+  close_keeping_errno (shm->fd);
+  shm->fd = -1;
 }
 
 void

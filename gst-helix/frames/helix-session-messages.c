@@ -243,6 +243,23 @@ admit_frame (HelixFrameSession *session, const struct helix_frame *info)
   return NULL;
 }
 
+/* Makes sure that the pixels can be read. */
+static gboolean
+fetch (HelixFrameSession *session, HelixFrame *frame, GError **error)
+{
+  const struct helix_frame *info = &frame->info;
+
+  if (helix_slot_pool_fetch (
+          frame->pool, info->slot, (gsize) info->stride * info->height))
+    return TRUE;
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
+      "The frame memory of the shim at %s was cut off while it was in use "
+      "(%s). Is QEMU in order? Set shared-memory to false to do without.",
+      session->path, g_strerror (errno));
+  helix_frame_clear (frame);
+  return FALSE;
+}
+
 /* Unpacks the head of a FRAME into `frame`. With *ours = FALSE it belongs to
  * a subscription that is over. */
 static HelixSessionResult
@@ -263,6 +280,8 @@ take_frame_head (HelixFrameSession *session, HelixFrame *frame, gboolean *ours,
   if (why != NULL)
     return helix_session_violation (session, why, error);
   frame->pool = helix_slot_pool_ref (session->pool);
+  if (!fetch (session, frame, error))
+    return HELIX_SESSION_LOST;
   helix_damage_clear (&frame->damage);
   helix_damage_add (&frame->damage, rects, frame->info.rects);
   session->sequence = frame->info.sequence;

@@ -12,8 +12,8 @@ struct _HelixSlotPool {
   guint epoch;
   guint16 channel;
   struct helix_pool info;
-  guint8 *map; /* NULL when INLINE */
-  struct {     /* when INLINE: memory of our own, made as frames need it */
+  struct helix_shm shm; /* no bytes when INLINE */
+  struct { /* when INLINE: memory of our own, made as frames need it */
     guint8 *pixels;
     gsize size;
   } own[HELIX_MAX_SLOTS];
@@ -31,8 +31,8 @@ HelixSlotPool *
 helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
     const struct helix_pool *info, int fd, const char **why)
 {
+  struct helix_shm shm = {.fd = -1};
   HelixSlotPool *pool;
-  guint8 *map = NULL;
 
   errno = EPROTO;
   if (info->slots < 2 || info->slots > HELIX_MAX_SLOTS
@@ -45,9 +45,8 @@ helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
     *why = "POOL: its file descriptor did not come along";
     if (fd < 0)
       return NULL;
-    map = helix_shm_map (
-        fd, info->total_size, info->kind == HELIX_POOL_SEALED, why);
-    if (map == NULL)
+    if (!helix_shm_open (
+            &shm, fd, info->total_size, info->kind == HELIX_POOL_SEALED, why))
       return NULL;
   }
 
@@ -57,7 +56,7 @@ helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
   pool->epoch = epoch;
   pool->channel = channel;
   pool->info = *info;
-  pool->map = map;
+  pool->shm = shm;
   return pool;
 }
 
@@ -75,8 +74,7 @@ helix_slot_pool_unref (HelixSlotPool *pool)
     return;
   for (guint slot = 0; slot < HELIX_MAX_SLOTS; slot++)
     g_free (pool->own[slot].pixels);
-  if (pool->map != NULL)
-    helix_shm_unmap (pool->map, pool->info.total_size);
+  helix_shm_close (&pool->shm);
   helix_frame_link_unref (pool->link);
   g_free (pool);
 }
@@ -91,7 +89,7 @@ gboolean
 helix_slot_pool_reserve (HelixSlotPool *pool, guint slot, guint64 size)
 {
   g_assert (slot < pool->info.slots);
-  if (pool->map != NULL)
+  if (pool->shm.bytes != NULL)
     return size <= pool->info.slot_size;
   if (size > HELIX_MAX_FRAME_BYTES)
     return FALSE;
@@ -103,13 +101,22 @@ helix_slot_pool_reserve (HelixSlotPool *pool, guint slot, guint64 size)
   return pool->own[slot].size >= size;
 }
 
+gboolean
+helix_slot_pool_fetch (HelixSlotPool *pool, guint slot, gsize size)
+{
+  g_assert (slot < pool->info.slots);
+  return pool->shm.bytes == NULL
+      || helix_shm_fetch (&pool->shm, slot * (gsize) pool->info.slot_size, size)
+      == 0;
+}
+
 guint8 *
 helix_slot_pool_pixels (HelixSlotPool *pool, guint slot)
 {
   g_assert (slot < pool->info.slots);
-  if (pool->map == NULL)
+  if (pool->shm.bytes == NULL)
     return pool->own[slot].pixels;
-  return pool->map + slot * (gsize) pool->info.slot_size;
+  return pool->shm.bytes + slot * (gsize) pool->info.slot_size;
 }
 
 void

@@ -2,8 +2,8 @@
 /*
  * The memory of a subscription's slots, and a slot's content as GstMemory.
  *
- * A pool is mapped once. Each slot that is held, by the element or by a
- * GstMemory anywhere in a pipeline, keeps the pool mapped; letting go of it
+ * A pool is opened once. Each slot that is held, by the element or by a
+ * GstMemory anywhere in a pipeline, keeps the pool; letting go of it
  * sends the shim a RELEASE, from whatever thread that happens in. The pixels
  * of an INLINE pool lie in memory of our own, laid out in the same way, so
  * that nobody else needs to know the difference.
@@ -22,7 +22,7 @@ typedef struct _HelixSlotPool HelixSlotPool;
 
 /* `fd` is the descriptor that came along, or -1; it stays the caller's. NULL
  * when the pool cannot be had: *why = a static sentence, errno EPROTO when
- * the shim is to blame for it. */
+ * the shim broke the rules, EPERM when nobody may trust its memory. */
 HelixSlotPool *helix_slot_pool_new (HelixFrameLink *link, guint epoch,
     guint16 channel, const struct helix_pool *info, int fd, const char **why);
 HelixSlotPool *helix_slot_pool_ref (HelixSlotPool *pool);
@@ -34,6 +34,9 @@ const struct helix_pool *helix_slot_pool_info (HelixSlotPool *pool);
  * smaller than that, or, INLINE, when there is no memory for it. */
 gboolean helix_slot_pool_reserve (
     HelixSlotPool *pool, guint slot, guint64 size);
+/* Its first `size` bytes, for which there is room, are new. FALSE: the shim cut
+ * its memory off; errno. */
+gboolean helix_slot_pool_fetch (HelixSlotPool *pool, guint slot, gsize size);
 /* Where the slot's pixels begin; after helix_slot_pool_reserve (). */
 guint8 *helix_slot_pool_pixels (HelixSlotPool *pool, guint slot);
 

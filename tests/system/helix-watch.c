@@ -63,7 +63,7 @@ static const GOptionEntry entries[] = {
 /* The slots of one subscription; its channel is the scanout + 1. */
 struct pool {
   struct helix_pool pool;
-  uint8_t *map;
+  struct helix_shm shm; /* no bytes: there is none */
 };
 
 static int fd = -1;
@@ -243,9 +243,8 @@ on_pool (const char **why)
 {
   struct pool *pool = &pools[reader.header.channel];
 
-  if (pool->map != NULL)
-    helix_shm_unmap (pool->map, (size_t) pool->pool.total_size);
-  pool->map = NULL;
+  if (pool->shm.bytes != NULL)
+    helix_shm_close (&pool->shm);
   if (!helix_unpack_pool (
           &pool->pool, reader.payload, reader.payload_size, why))
     return false;
@@ -253,9 +252,8 @@ on_pool (const char **why)
     *why = "POOL without its descriptor";
     return false;
   }
-  pool->map = helix_shm_map (pass, (size_t) pool->pool.total_size,
+  return helix_shm_open (&pool->shm, pass, (size_t) pool->pool.total_size,
       pool->pool.kind == HELIX_POOL_SEALED, why);
-  return pool->map != NULL;
 }
 
 /* Compares all that does not change from frame to frame: the bars, and the
@@ -313,25 +311,32 @@ write_ppm (const struct helix_frame *frame, const uint8_t *pixels)
 static bool
 on_frame (const char **why)
 {
-  const struct pool *pool = &pools[reader.header.channel];
+  struct pool *pool = &pools[reader.header.channel];
   struct helix_rect rects[HELIX_MAX_RECTS];
   struct helix_release release;
   struct helix_frame frame;
   uint8_t message[HELIX_MAX_MESSAGE];
   const uint8_t *pixels;
   uint32_t number;
+  size_t offset;
   char marker[16] = "-";
 
   if (!helix_unpack_frame (&frame, rects, reader.payload, reader.payload_size,
           reader.header.size, why))
     return false;
-  if (pool->map == NULL || frame.pool_id != pool->pool.pool_id
+  if (pool->shm.bytes == NULL || frame.pool_id != pool->pool.pool_id
       || frame.slot >= pool->pool.slots
       || (uint64_t) frame.stride * frame.height > pool->pool.slot_size) {
     *why = "FRAME outside of its pool";
     return false;
   }
-  pixels = pool->map + frame.slot * pool->pool.slot_size;
+  offset = frame.slot * (size_t) pool->pool.slot_size;
+  if (helix_shm_fetch (&pool->shm, offset, (size_t) frame.stride * frame.height)
+      < 0) {
+    *why = "the pool was cut off";
+    return false;
+  }
+  pixels = pool->shm.bytes + offset;
   /* Any channel of a grey marker; the second byte is green in BGRx. */
   if (frame.width >= HELIX_MARKER_WIDTH && frame.height >= HELIX_MARKER_HEIGHT
       && helix_marker_read (pixels + 1, frame.stride, 4, &number))

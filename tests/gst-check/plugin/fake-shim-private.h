@@ -42,6 +42,7 @@ struct _FakeShim {
   guint64 slot_size;
   void *map; /* of the pool, or of an INLINE frame */
   gsize map_size;
+  int cut_fd; /* of the memory that FAKE_POOL_CUT_OFF cuts off, or -1 */
   guint64 sequence;
 };
 
@@ -53,5 +54,15 @@ gboolean fake_send_frame (FakeShim *shim, guint slot);
 gboolean fake_send_cursor (FakeShim *shim);
 gboolean fake_send_blink (FakeShim *shim);
 void fake_forget_pool (FakeShim *shim);
+
+/* ---- fake-pool.c ---- */
+
+/* A descriptor that is not what POOL says of it; -1 = there is nothing wrong
+ * with it. */
+int fake_pool_descriptor (FakeShim *shim, gsize size);
+/* Takes the pages of FAKE_POOL_CUT_OFF away. */
+void fake_pool_cut_off (FakeShim *shim);
+/* Sends a message with `fd` twice. */
+gboolean fake_send_two (FakeShim *shim, const void *bytes, gsize size, int fd);
 
 #endif /* FAKE_SHIM_PRIVATE_H */

@@ -2,10 +2,8 @@
 #include "fake-shim-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "helix-marker.h"
@@ -56,32 +54,32 @@ fake_forget_pool (FakeShim *shim)
   else
     g_free (shim->map);
   shim->map = NULL;
+  if (shim->cut_fd >= 0)
+    close (shim->cut_fd);
+  shim->cut_fd = -1;
 }
 
-/* A descriptor that is not what POOL says of it. */
-static int
-wrong_descriptor (FakeShim *shim, gsize size)
+/* POOL with `fd`, as far as it is to be right. */
+static gboolean
+announce_pool (FakeShim *shim, struct helix_pool *pool, int fd)
 {
-  int fds[2];
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size;
 
-  switch (shim->config.fault) {
-    case FAKE_POOL_PIPE:
-      g_assert (pipe (fds) == 0);
-      close (fds[1]);
-      return fds[0];
-    case FAKE_POOL_SHORT:
-    case FAKE_POOL_UNSEALED:
-      fds[0] = memfd_create ("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-      g_assert (fds[0] >= 0);
-      if (shim->config.fault == FAKE_POOL_SHORT)
-        size -= 4096;
-      g_assert (ftruncate (fds[0], (off_t) size) == 0);
-      if (shim->config.fault == FAKE_POOL_SHORT)
-        fcntl (fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-      return fds[0];
-    default:
-      return -1;
+  if (shim->config.fault == FAKE_FRAME_FIRST)
+    return TRUE;
+  if (shim->config.fault == FAKE_POOL_CUT_OFF
+      || shim->config.fault == FAKE_POOL_FILE)
+    pool->kind = HELIX_POOL_FILE;
+  if (shim->config.fault == FAKE_POOL_ENDLESS) {
+    pool->slot_size = G_GUINT64_CONSTANT (1) << 40;
+    pool->total_size = pool->slot_size * pool->slots;
   }
+  size = helix_pack_pool (message, shim->channel, pool);
+  if (shim->config.fault == FAKE_POOL_TWO)
+    return fake_send_two (shim, message, size, fd);
+  return fake_send_all (shim, message, size,
+      shim->config.fault == FAKE_POOL_WITHOUT_FD ? -1 : fd);
 }
 
 /* What SCANOUT says of the subscription. */
@@ -155,10 +153,10 @@ fake_send_pool (FakeShim *shim)
     pool.kind = HELIX_POOL_INLINE;
     shim->map = g_malloc0 (pool.total_size);
   } else {
-    g_assert (
-        helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0);
+    g_assert (helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0
+        && helix_shm_populate (shim->map, pool.total_size) == 0);
     pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
-    wrong = wrong_descriptor (shim, pool.total_size);
+    wrong = fake_pool_descriptor (shim, pool.total_size);
     if (wrong >= 0) {
       close (fd);
       fd = wrong;
@@ -172,10 +170,7 @@ fake_send_pool (FakeShim *shim)
 
   ok = fake_send_all (shim, message,
            helix_pack_scanout (message, shim->channel, &scanout), -1)
-      && (config->fault == FAKE_FRAME_FIRST
-          || fake_send_all (shim, message,
-              helix_pack_pool (message, shim->channel, &pool),
-              config->fault == FAKE_POOL_WITHOUT_FD ? -1 : fd));
+      && announce_pool (shim, &pool, fd);
   if (fd >= 0)
     close (fd);
   return ok;
@@ -270,6 +265,7 @@ fake_send_frame (FakeShim *shim, guint slot)
     head /= 2;
   if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))
     return FALSE;
+  fake_pool_cut_off (shim);
   if (!fake_send_all (shim, message, head, -1))
     return FALSE;
   if (config->fault == FAKE_VANISH_MID_FRAME

@@ -54,7 +54,9 @@ take_hello (FakeShim *shim)
     memset (message, 'x', size);
     memcpy (message, "SSH-2.0-", 8);
   }
-  return fake_send_all (shim, message, size, -1);
+  /* Any descriptor will do. */
+  return fake_send_all (shim, message, size,
+      shim->config.fault == FAKE_STRAY_FD ? shim->listener : -1);
 }
 
 static gboolean
@@ -311,7 +313,7 @@ fake_shim_new (const gchar *path, const FakeConfig *config)
     shim->config.scanouts = 1;
   if (shim->config.fourcc == 0)
     shim->config.fourcc = HELIX_FOURCC_BGRX;
-  shim->fd = -1;
+  shim->fd = shim->cut_fd = -1;
   pthread_mutex_init (&shim->lock, NULL);
   helix_cond_init (&shim->cond);
   g_assert (helix_wakeup_open (shim->wakeup) == 0);

@@ -30,7 +30,8 @@ setup (void)
   link_ = helix_frame_link_new ();
   epoch = helix_frame_link_attach (link_, fds[0]);
   fail_unless (
-      helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd, &sealed) == 0);
+      helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd, &sealed) == 0
+      && helix_shm_populate (mapped, SLOTS * SLOT_SIZE) == 0);
   map = mapped;
   memset (&info, 0, sizeof info);
   info.pool_id = 5;

@@ -15,8 +15,7 @@ pool_free (gpointer data)
 {
   struct test_pool *pool = data;
 
-  if (pool->map)
-    helix_shm_unmap (pool->map, (size_t) pool->pool.total_size);
+  helix_shm_close (&pool->shm);
   g_free (pool);
 }
 
@@ -309,6 +308,7 @@ note_pool (struct test_client *client, struct test_message *message)
   struct test_pool *pool = g_new0 (struct test_pool, 1);
   const char *why = NULL;
 
+  pool->shm.fd = -1;
   fail_unless (
       helix_unpack_pool (&pool->pool, message->payload, message->size, &why),
       "%s", why);
@@ -316,9 +316,10 @@ note_pool (struct test_client *client, struct test_message *message)
     fail_unless (message->fd < 0);
   } else {
     fail_unless (message->fd >= 0, "POOL without its descriptor");
-    pool->map = helix_shm_map (message->fd, (size_t) pool->pool.total_size,
-        pool->pool.kind == HELIX_POOL_SEALED, &why);
-    fail_unless (pool->map != NULL, "%s", why);
+    fail_unless (
+        helix_shm_open (&pool->shm, message->fd, (size_t) pool->pool.total_size,
+            pool->pool.kind == HELIX_POOL_SEALED, &why),
+        "%s", why);
   }
   g_ptr_array_add (client->pools, pool);
 }
@@ -430,8 +431,16 @@ test_client_frame (struct test_client *client, uint16_t channel)
   fail_unless (frame.frame.slot < pool->pool.slots);
   if (channel == 1)
     fail_unless_equals_int (frame.frame.generation, client->generation);
-  frame.pixels = pool->map ? pool->map + frame.frame.slot * pool->pool.slot_size
-                           : message->bulk;
+  frame.pixels = message->bulk;
+  if (pool->shm.bytes != NULL) {
+    size_t offset = frame.frame.slot * (size_t) pool->pool.slot_size;
+
+    fail_unless_equals_int (
+        helix_shm_fetch (&pool->shm, offset,
+            (size_t) frame.frame.stride * frame.frame.height),
+        0);
+    frame.pixels = pool->shm.bytes + offset;
+  }
   return frame;
 }
 

@@ -21,7 +21,7 @@ struct test_message {
 
 struct test_pool {
   struct helix_pool pool;
-  uint8_t *map;
+  struct helix_shm shm; /* no bytes when INLINE */
 };
 
 struct test_client {

@@ -80,9 +80,11 @@ GST_START_TEST (test_pool_descriptor)
   uint8_t message[32] = {1}, got[32];
   const char *why = NULL;
   int fds[2], fd = -1;
-  uint8_t *map;
+  uint64_t budget = UINT64_MAX;
+  struct helix_shm shm;
 
   fail_unless (memory != NULL);
+  fail_unless_equals_int (helix_memory_fill (memory, &budget), HELIX_FILL_DONE);
   tiny_pair (fds);
   helix_outbox_init (&outbox);
   helix_outbox_push (&outbox, message, sizeof message);
@@ -93,11 +95,13 @@ GST_START_TEST (test_pool_descriptor)
   fail_unless_equals_int (fd, -1);
   fail_unless (helix_recv (fds[1], got, sizeof got, &fd) == 32);
   fail_unless (fd >= 0);
-  map = helix_shm_map (fd, 2 * 8192, memory->kind == HELIX_POOL_SEALED, &why);
-  fail_unless (map != NULL, "%s", why);
+  fail_unless (helix_shm_open (
+                   &shm, fd, 2 * 8192, memory->kind == HELIX_POOL_SEALED, &why),
+      "%s", why);
   memory->map[8192] = 0x5a;
-  fail_unless_equals_int (map[8192], 0x5a);
-  helix_shm_unmap (map, 2 * 8192);
+  fail_unless_equals_int (helix_shm_fetch (&shm, 8192, 1), 0);
+  fail_unless_equals_int (shm.bytes[8192], 0x5a);
+  helix_shm_close (&shm);
   close (fd);
   close (fds[0]);
   close (fds[1]);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "frame-taker.h"
+
+#include <gst/check/gstcheck.h>
+
+#include "helix-marker.h"
+#include "helix-platform.h"
+
+HelixFrameClient *
+taker_new (const gchar *path, gboolean reconnect, const HelixFrameWish *wish)
+{
+  HelixFrameClientConfig config = {
+      .path = path, .name = "test", .auto_reconnect = reconnect};
+  HelixFrameWish plain = {.rate_den = 1};
+
+  return helix_frame_client_new (&config, wish != NULL ? wish : &plain);
+}
+
+HelixFrameClientResult
+taker_next (HelixFrameClient *client, HelixFrame *frame, GError **error)
+{
+  return helix_frame_client_next (
+      client, helix_now_ns () + 5 * GST_SECOND, frame, error);
+}
+
+void
+taker_connect (HelixFrameClient *client, FakeShim *shim)
+{
+  HelixFrame frame;
+  GError *error = NULL;
+  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+
+  while (helix_now_ns () < end && fake_shim_subscription (shim).rate_den == 0)
+    fail_unless_equals_int (
+        helix_frame_client_next (
+            client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
+        HELIX_CLIENT_TIMEOUT);
+  fail_unless (fake_shim_wait_subscribed (shim));
+}
+
+guint32
+taker_number (const HelixFrame *frame)
+{
+  guint32 number = 0;
+
+  fail_unless (helix_marker_read (
+      helix_frame_pixels (frame), frame->info.stride, 4, &number));
+  return number;
+}
+
+void
+taker_expect_frame (HelixFrameClient *client, HelixFrame *frame, guint32 number)
+{
+  GError *error = NULL;
+
+  fail_unless_equals_int (
+      taker_next (client, frame, &error), HELIX_CLIENT_FRAME);
+  fail_unless_equals_int (taker_number (frame), number);
+}
+
+void
+taker_expect_words (GError **error, const gchar *word, const gchar *other_word)
+{
+  fail_unless (*error != NULL);
+  GST_INFO ("%s", (*error)->message);
+  fail_unless (strstr ((*error)->message, word) != NULL, "%s does not say %s",
+      (*error)->message, word);
+  fail_unless (strstr ((*error)->message, other_word) != NULL,
+      "%s does not say %s", (*error)->message, other_word);
+  g_clear_error (error);
+}
+
+void
+taker_expect_error (
+    const gchar *path, const HelixFrameWish *wish, const gchar *word)
+{
+  HelixFrameClient *client = taker_new (path, TRUE, wish);
+  HelixFrame frame;
+  GError *error = NULL;
+
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+  taker_expect_words (&error, word, path);
+  helix_frame_client_free (client);
+}

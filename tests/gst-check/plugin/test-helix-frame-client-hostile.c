@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A server that breaks the rules: one clear error, nothing left behind, and
+ * the next server at that path is as good as ever.
+ */
+#include <dirent.h>
+#include <gst/check/gstcheck.h>
+#include <unistd.h>
+
+#include "frame-taker.h"
+
+static gchar *path;
+static guint fds_before;
+static const FakeConfig good = {.width = 640, .height = 48};
+
+static guint
+count_fds (void)
+{
+  DIR *dir = opendir ("/dev/fd");
+  guint n = 0;
+
+  fail_unless (dir != NULL);
+  while (readdir (dir) != NULL)
+    n++;
+  closedir (dir);
+  return n;
+}
+
+static void
+setup (void)
+{
+  path = fake_path_new ();
+  fds_before = count_fds ();
+}
+
+/* A server that keeps to the rules has taken the place of the other one. */
+static void
+teardown (void)
+{
+  FakeShim *shim;
+  HelixFrameClient *client;
+  HelixFrame frame;
+
+  fail_unless_equals_int (count_fds (), fds_before);
+  shim = fake_shim_new (path, &good);
+  client = taker_new (path, TRUE, NULL);
+  taker_connect (client, shim);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  taker_expect_frame (client, &frame, 1);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+  fake_path_free (path);
+}
+
+/* What a peer can do wrong before it sends a frame. */
+static const struct {
+  FakeFault fault;
+  HelixFrameClientResult result;
+  const gchar *word;
+} bad_starts[] = {
+    {FAKE_WRONG_MAGIC, HELIX_CLIENT_ERROR,
+        "does not speak the helix frame protocol"},
+    {FAKE_VERSION_WELCOME, HELIX_CLIENT_ERROR, "chose version 77"},
+    {FAKE_VERSION_ERROR, HELIX_CLIENT_ERROR, "version 77 only"},
+    {FAKE_WRONG_NONCE, HELIX_CLIENT_ERROR, "nonce"},
+    {FAKE_POOL_WITHOUT_FD, HELIX_CLIENT_ERROR,
+        "file descriptor did not come along"},
+    {FAKE_POOL_PIPE, HELIX_CLIENT_ERROR, "not memory"},
+    {FAKE_POOL_TWO, HELIX_CLIENT_WARNING, "broke"},
+    {FAKE_POOL_DIRECTORY, HELIX_CLIENT_ERROR, "not memory"},
+    {FAKE_POOL_SHORT, HELIX_CLIENT_ERROR, "smaller"},
+    {FAKE_POOL_UNSEALED, HELIX_CLIENT_ERROR, "F_SEAL_SHRINK"},
+    {FAKE_POOL_WRITABLE, HELIX_CLIENT_ERROR, "F_SEAL_FUTURE_WRITE"},
+    {FAKE_POOL_SPARSE, HELIX_CLIENT_ERROR, "not all its pages"},
+    {FAKE_POOL_HUGE, HELIX_CLIENT_ERROR, "hugetlbfs"},
+    {FAKE_POOL_CUT_OFF, HELIX_CLIENT_ERROR, "not sealed"},
+    {FAKE_POOL_FILE, HELIX_CLIENT_ERROR, "not sealed"},
+    {FAKE_POOL_ENDLESS, HELIX_CLIENT_ERROR, "POOL: "},
+    {FAKE_NO_SCANOUT, HELIX_CLIENT_ERROR, "not exported"},
+};
+
+GST_START_TEST (test_bad_start)
+{
+  HelixFrameClient *client = taker_new (path, TRUE, NULL);
+  FakeConfig config = good;
+  GError *error = NULL;
+  HelixFrame frame;
+  FakeShim *shim;
+
+  config.fault = bad_starts[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), bad_starts[__i__].result);
+  taker_expect_words (&error, bad_starts[__i__].word, path);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* A descriptor that nothing is due with is closed, and no more. */
+GST_START_TEST (test_stray_descriptor)
+{
+  FakeConfig config = good;
+  HelixFrameClient *client = taker_new (path, TRUE, NULL);
+  FakeShim *shim;
+  HelixFrame frame;
+
+  config.fault = FAKE_STRAY_FD;
+  shim = fake_shim_new (path, &config);
+  taker_connect (client, shim);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  taker_expect_frame (client, &frame, 1);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* What it can do wrong with a frame. */
+static const struct {
+  FakeFault fault;
+  guint frames; /* the last one is bad */
+  gboolean inline_pixels;
+  HelixFrameClientResult result;
+  const gchar *word;
+} bad_frames[] = {
+    {FAKE_BAD_SLOT, 1, FALSE, HELIX_CLIENT_ERROR, "slot"},
+    {FAKE_BAD_POOL, 1, FALSE, HELIX_CLIENT_ERROR, "pool_id"},
+    {FAKE_SAME_SLOT, 2, FALSE, HELIX_CLIENT_ERROR, "not given back"},
+    {FAKE_OLD_SEQUENCE, 2, FALSE, HELIX_CLIENT_ERROR, "sequence"},
+    {FAKE_LYING_SIZE, 1, FALSE, HELIX_CLIENT_ERROR, "beyond"},
+    {FAKE_FRAME_FIRST, 1, FALSE, HELIX_CLIENT_ERROR, "no pool"},
+    {FAKE_VANISH_MID_FRAME, 1, FALSE, HELIX_CLIENT_WARNING, "middle"},
+    {FAKE_VANISH_MID_PIXELS, 1, TRUE, HELIX_CLIENT_WARNING, "middle"},
+};
+
+GST_START_TEST (test_bad_frame)
+{
+  HelixFrameWish wish = {.rate_den = 1};
+  FakeConfig config = good;
+  HelixFrame frame, held = {.pool = NULL};
+  HelixFrameClient *client;
+  GError *error = NULL;
+  FakeShim *shim;
+
+  wish.inline_pixels = bad_frames[__i__].inline_pixels;
+  config.fault = bad_frames[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  client = taker_new (path, TRUE, &wish);
+  taker_connect (client, shim);
+  if (bad_frames[__i__].frames > 1) {
+    fail_unless (fake_shim_send (shim, 1, NULL, 0));
+    taker_expect_frame (client, &held, 1);
+  }
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), bad_frames[__i__].result);
+  taker_expect_words (&error, bad_frames[__i__].word, path);
+  helix_frame_clear (&held);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+static Suite *
+helix_frame_client_hostile_suite (void)
+{
+  Suite *s = suite_create ("helix-frame-client-hostile");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_set_timeout (tc, 60);
+  tcase_add_loop_test (tc, test_bad_start, 0, G_N_ELEMENTS (bad_starts));
+  tcase_add_test (tc, test_stray_descriptor);
+  tcase_add_loop_test (tc, test_bad_frame, 0, G_N_ELEMENTS (bad_frames));
+  return s;
+}
+
+GST_CHECK_MAIN (helix_frame_client_hostile);
