@@ -7,7 +7,8 @@
  * Lists, as devices of class `Video/Source`, every scanout that is switched
  * on of every virtual machine of this user that runs with `-device
  * helix-export`; of a machine without any, its first one. A device makes a
- * #helixqemusrc that shows it.
+ * #helixqemusrc that shows it. Sockets that another user than this one or root
+ * serves are left alone.
  *
  * |[
  * gst-device-monitor-1.0 Video/Source
@@ -20,10 +21,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "gsthelixdevice.h"
 #include "helix-platform.h"
+#include "helix-server-user.h"
 #include "helix-socket-path.h"
 #include "helix-vm-places.h"
 
@@ -70,13 +71,14 @@ GST_DEVICE_PROVIDER_REGISTER_DEFINE (helixdeviceprovider, "helixdeviceprovider",
 static HelixVmPeek *
 connect_to (const gchar *path, pid_t pid)
 {
-  int fd = helix_socket (AF_UNIX);
+  GError *error = NULL;
+  gboolean final;
+  int fd =
+      helix_socket_path_dial (path, HELIX_SERVER_USER_NONE, &final, &error);
 
-  if (fd < 0)
-    return NULL;
-  if (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS) {
-    GST_LOG ("%s: %s", path, g_strerror (errno));
-    close (fd);
+  if (fd < 0) {
+    GST_LOG ("%s", error->message);
+    g_error_free (error);
     return NULL;
   }
   return helix_vm_peek_new (path, pid, fd, CLIENT_NAME);

@@ -32,6 +32,7 @@ struct _GstHelixQemuSrc {
 
   /* under the object lock */
   gchar *socket_path;
+  gchar *server_user; /* or NULL */
   guint scanout, resource_id;
   gint max_num, max_den;
   guint keepalive_time; /* ms */

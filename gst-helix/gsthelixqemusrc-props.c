@@ -18,6 +18,7 @@
 enum {
   PROP_0,
   PROP_SOCKET_PATH,
+  PROP_SERVER_USER,
   PROP_SCANOUT,
   PROP_RESOURCE_ID,
   PROP_MAX_FRAMERATE,
@@ -84,6 +85,10 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       g_free (self->socket_path);
       self->socket_path = g_value_dup_string (value);
       break;
+    case PROP_SERVER_USER:
+      g_free (self->server_user);
+      self->server_user = g_value_dup_string (value);
+      break;
     case PROP_SCANOUT:
       self->scanout = g_value_get_uint (value);
       gst_helix_qemu_src_subscribe (self, FALSE);
@@ -142,6 +147,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   switch (id) {
     case PROP_SOCKET_PATH:
       g_value_set_string (value, self->socket_path);
+      break;
+    case PROP_SERVER_USER:
+      g_value_set_string (value, self->server_user);
       break;
     case PROP_SCANOUT:
       g_value_set_uint (value, self->scanout);
@@ -217,6 +225,21 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
           "Path of the socket that QEMU's helix shim listens on (unset = "
           "$HELIX_SOCKET, else that of the only VM that runs here)",
           NULL, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:server-user:
+   *
+   * The user that the virtual machine runs as, by name or number, where that
+   * is on purpose neither this user nor root: `libvirt-qemu`, for example.
+   * A socket that any other user serves is not spoken to, and an error names
+   * that user. The kernel tells as which user the server began to listen.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SERVER_USER] = g_param_spec_string ("server-user",
+      "Server user",
+      "User, by name or number, that may serve the VM's socket besides this "
+      "user and root (unset = none)",
+      NULL, flags | GST_PARAM_MUTABLE_READY);
   /**
    * GstHelixQemuSrc:scanout:
    *

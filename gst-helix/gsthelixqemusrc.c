@@ -64,6 +64,9 @@
  * all else that plays URIs: `helix+unix:PATH?scanout=0&max-framerate=30/1`
  * (without PATH: the only one that runs).
  *
+ * A socket that another user serves is not spoken to, unless
+ * #GstHelixQemuSrc:server-user names that one.
+ *
  * When QEMU is not there yet, or ends, a warning says so once and the element
  * waits for it to come (back), see #GstHelixQemuSrc:auto-reconnect.
  *
@@ -85,6 +88,7 @@
 #include "gsthelixmode.h"
 #include "gsthelixuri.h"
 #include "helix-platform.h"
+#include "helix-server-user.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
@@ -105,6 +109,24 @@ static GstStaticPadTemplate src_template =
 /* ---- start and stop ---- */
 
 static gboolean
+find_server_user (GstHelixQemuSrc *self, uid_t *uid)
+{
+  GError *error = NULL;
+  gchar *user;
+  gboolean ok;
+
+  GST_OBJECT_LOCK (self);
+  user = g_strdup (self->server_user);
+  GST_OBJECT_UNLOCK (self);
+  ok = helix_server_user_parse (user, uid, &error);
+  if (!ok)
+    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+  g_clear_error (&error);
+  g_free (user);
+  return ok;
+}
+
+static gboolean
 gst_helix_qemu_src_start (GstBaseSrc *src)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
@@ -112,6 +134,8 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   HelixFrameClient *client;
   HelixFrameWish wish;
 
+  if (!find_server_user (self, &config.server_uid))
+    return FALSE;
   self->shaped = FALSE;
   self->last_pts = GST_CLOCK_TIME_NONE;
   self->breaks = 0;
@@ -531,6 +555,7 @@ gst_helix_qemu_src_finalize (GObject *object)
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
 
   g_free (self->socket_path);
+  g_free (self->server_user);
   helix_convert_free (self->convert);
   G_OBJECT_CLASS (gst_helix_qemu_src_parent_class)->finalize (object);
 }

@@ -10,10 +10,13 @@
 
 #include "helix-platform.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -366,6 +369,44 @@ helix_peer_credentials (int fd, uid_t *uid, pid_t *pid)
   }
 #endif
   return 0;
+}
+
+/* ---- users ---- */
+
+/* Bytes of an entry of the user database: many times what any has. */
+#define USER_ENTRY 16384
+
+bool
+helix_user_find (const char *user, uid_t *uid)
+{
+  struct passwd entry, *found = NULL;
+  char buffer[USER_ENTRY], *end;
+  unsigned long number;
+
+  if (isdigit ((unsigned char) *user)) {
+    errno = 0;
+    number = strtoul (user, &end, 10);
+    *uid = (uid_t) number;
+    /* (uid_t) -1 means "no user" to the system. */
+    if (errno == 0 && *end == '\0' && number < UINT32_MAX)
+      return true;
+  }
+  if (getpwnam_r (user, &entry, buffer, sizeof buffer, &found) != 0 || !found)
+    return false;
+  *uid = entry.pw_uid;
+  return true;
+}
+
+bool
+helix_user_name (uid_t uid, char name[HELIX_USER_NAME])
+{
+  struct passwd entry, *found = NULL;
+  char buffer[USER_ENTRY];
+
+  if (getpwuid_r (uid, &entry, buffer, sizeof buffer, &found) != 0 || !found)
+    return false;
+  snprintf (name, HELIX_USER_NAME, "%s", entry.pw_name);
+  return true;
 }
 
 /* ---- messages with a descriptor ---- */

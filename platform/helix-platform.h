@@ -62,13 +62,21 @@ int helix_vsock_bind (int fd, uint32_t cid, uint32_t port);
 /* AF_VSOCK, or -1 where the system has none. */
 int helix_vsock_domain (void);
 
-/* uid (and pid where known, else 0) of the process at the other end. */
+/* uid (and pid where known, else 0) of the process at the other end; of the
+ * one that listens, as they were when it called listen (). */
 int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
 /* Likewise the uid at the other end of a TCP connection within this machine:
  * of the process that made the socket. ENOTCONN: no process has
  * that socket any more. EOPNOTSUPP: the kernel does not tell, or it is no such
  * connection. Asks the kernel, and waits for nobody. */
 int helix_tcp_peer_uid (int fd, uid_t *uid);
+
+/* The id of the user `user`, a name or a number in digits. */
+bool helix_user_find (const char *user, uid_t *uid);
+/* Bytes of a user's name that are kept, its NUL included. */
+#define HELIX_USER_NAME 64
+/* The name of a user; false: it has none. */
+bool helix_user_name (uid_t uid, char name[HELIX_USER_NAME]);
 
 /* sendmsg/recvmsg with at most one descriptor. helix_recv stores -1 in *got
  * when none came; more than one, or MSG_CTRUNC, closes them all and fails

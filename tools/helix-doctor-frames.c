@@ -9,6 +9,7 @@
 #include "helix-hop.h"
 #include "helix-platform.h"
 #include "helix-process.h"
+#include "helix-server-user.h"
 #include "helix-vms.h"
 #include "helix-watch.h"
 
@@ -199,6 +200,28 @@ explain_connect (
   }
 }
 
+/* Another user's: it has not been spoken to. */
+static void
+explain_stranger (
+    const gchar *path, const gchar *words, uid_t uid, HelixReport *report)
+{
+  HelixFinding *f = helix_report_add (report, HELIX_HOP_LISTEN,
+      HELIX_VERDICT_FAIL, "another user listens on %s", path);
+  char name[HELIX_USER_NAME] = "?";
+
+  helix_user_name (uid, name);
+  helix_json_int (f->facts, "uid", uid);
+  helix_finding_because (f,
+      "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
+      "nothing was said to it",
+      words, name, (long) uid);
+  helix_finding_remedy (f,
+      "If that user runs the VM on purpose, say --server-user %ld here, and "
+      "server-user=%ld to helixqemusrc; else choose a path in a folder of "
+      "your own",
+      (long) uid, (long) uid);
+}
+
 static HelixHop *
 check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
 {
@@ -216,6 +239,11 @@ check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
   }
   helix_process_of_peer (peer, fd, &uid);
   words = helix_process_words (peer);
+  if (!helix_server_user_check (fd, vm->path, helix_vms_server_uid (), NULL)) {
+    explain_stranger (vm->path, words, uid, report);
+    close (fd);
+    return NULL;
+  }
   f = helix_report_add (report, HELIX_HOP_LISTEN, HELIX_VERDICT_OK,
       "%s listens, user %ld", words, (long) uid);
   helix_json_int (f->facts, "pid", peer->pid);

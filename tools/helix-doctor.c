@@ -316,6 +316,7 @@ helix_doctor_main (gint argc, gchar **argv)
   const GOptionEntry entries[] = {
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
+      HELIX_VMS_SERVER_USER,
       {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
           "Where helixguestsink serves (default $HELIX_ADDRESS, else that of "
           "the elements)",

@@ -115,6 +115,7 @@ helix_list_main (gint argc, gchar **argv)
   const GOptionEntry entries[] = {
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &socket,
           "Only the VM behind this socket", "PATH"},
+      HELIX_VMS_SERVER_USER,
       {"json", 'j', 0, G_OPTION_ARG_NONE, &json,
           "A JSON array in place of the lines", NULL},
       {NULL, 0, 0, 0, NULL, NULL, NULL},

@@ -198,6 +198,7 @@ helix_scanout_main (gint argc, gchar **argv)
   const GOptionEntry entries[] = {
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
+      HELIX_VMS_SERVER_USER,
       {"refresh", 'r', 0, G_OPTION_ARG_INT, &options.refresh,
           "Refresh rate of the monitor in Hz (default: the device's)", "HZ"},
       {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout,

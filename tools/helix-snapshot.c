@@ -233,6 +233,7 @@ helix_snapshot_main (gint argc, gchar **argv)
           "Which scanout (default 0)", "N"},
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &socket,
           "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
+      HELIX_VMS_SERVER_USER,
       {NULL, 0, 0, 0, NULL, NULL, NULL},
   };
   gint status = HELIX_EXIT_USAGE;

@@ -189,6 +189,7 @@ helix_top_main (gint argc, gchar **argv)
   const GOptionEntry entries[] = {
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "Only the VM behind this socket (default: all that run)", "PATH"},
+      HELIX_VMS_SERVER_USER,
       {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
           "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
       HELIX_TOOL_TOKEN_FILE (&options.token_file),

@@ -6,8 +6,25 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-server-user.h"
 #include "helix-socket-path.h"
 #include "helix-vm-places.h"
+
+/* Set while options are read, before there is a second thread. */
+static uid_t server_uid = HELIX_SERVER_USER_NONE;
+
+gboolean
+helix_vms_take_server_user (
+    const gchar *option, const gchar *user, gpointer data, GError **error)
+{
+  return helix_server_user_parse (user, &server_uid, error);
+}
+
+uid_t
+helix_vms_server_uid (void)
+{
+  return server_uid;
+}
 
 static void
 vm_free (gpointer data)
@@ -122,7 +139,7 @@ helix_vms_only (const HelixVms *self, GError **error)
 HelixHop *
 helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 {
-  HelixSocketSearch search = {0};
+  HelixSocketSearch search = {.server_uid = server_uid};
   g_autofree gchar *found = NULL;
   g_autoptr (GError) mine = NULL;
   HelixHop *hop;

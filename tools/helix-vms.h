@@ -36,6 +36,20 @@ HelixSide helix_vms_side (const gchar *wanted, const gchar *root, gchar **why);
 /* The one VM there is, or NULL and an error that names the choice. */
 const HelixVm *helix_vms_only (const HelixVms *self, GError **error);
 
+/* The entry of an option --server-user, for commands that have --socket: who
+ * else may serve a VM's socket, see helix-server-user.h. It goes for all
+ * connections of this process from then on. */
+#define HELIX_VMS_SERVER_USER \
+  { \
+    "server-user", 0, 0, G_OPTION_ARG_CALLBACK, \
+        (gpointer) helix_vms_take_server_user, \
+        "Who runs the VM, where that is neither this user nor root", "USER" \
+  }
+gboolean helix_vms_take_server_user (
+    const gchar *option, const gchar *user, gpointer data, GError **error);
+/* What it says; HELIX_SERVER_USER_NONE at first. */
+uid_t helix_vms_server_uid (void);
+
 /* Connects to a shim and greets it. NULL and a sentence for a person. */
 HelixHop *helix_vms_greet (const gchar *path, guint64 deadline, GError **error);
 /* The same for the only VM, or `wanted`. *path: free it. */

@@ -46,6 +46,7 @@ helix_frame_client_new (
   client->name = g_strdup (config->name);
   client->auto_reconnect = config->auto_reconnect;
   client->reconnect_timeout = config->reconnect_timeout * GST_MSECOND;
+  client->search.server_uid = config->server_uid;
   client->link = link;
   client->wish = client->base = client->proven = client->asked = *wish;
   client->backoff_ns = BACKOFF_MIN;

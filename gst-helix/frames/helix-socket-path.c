@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-server-user.h"
 #include "helix-vm-peek.h"
 #include "helix-vm-places.h"
 
@@ -114,21 +115,6 @@ explain (int err, const gchar *path, const gchar *looked, GError **error)
   }
 }
 
-/* A connected descriptor, or -1 and errno. */
-static int
-dial (const gchar *path)
-{
-  int fd = helix_socket (AF_UNIX);
-  int err;
-
-  if (fd < 0 || helix_unix_connect (fd, path) == 0 || errno == EINPROGRESS)
-    return fd;
-  err = errno;
-  close (fd);
-  errno = err;
-  return -1;
-}
-
 static void
 explain_no_socket (int err, const gchar *path, GError **error)
 {
@@ -144,13 +130,37 @@ out_of_descriptors (int err)
   return err == EMFILE || err == ENFILE;
 }
 
+/* A descriptor that is connected to somebody who may serve there, or -1: then
+ * *error, or, if that stays NULL, errno. */
 static int
-connect_named (const gchar *path, gboolean *final, GError **error)
+dial (const gchar *path, uid_t further, GError **error)
 {
-  int fd = dial (path);
+  int fd = helix_socket (AF_UNIX);
+  int err;
+
+  if (fd < 0)
+    return -1;
+  if ((helix_unix_connect (fd, path) == 0 || errno == EINPROGRESS)
+      && helix_server_user_check (fd, path, further, error))
+    return fd;
+  err = errno;
+  close (fd);
+  errno = err;
+  return -1;
+}
+
+int
+helix_socket_path_dial (
+    const gchar *path, uid_t further, gboolean *final, GError **error)
+{
+  GError *refusal = NULL;
+  int fd = dial (path, further, &refusal);
   int err = errno;
 
-  if (fd < 0 && out_of_descriptors (err))
+  *final = refusal != NULL;
+  if (refusal != NULL)
+    g_propagate_error (error, refusal);
+  else if (fd < 0 && out_of_descriptors (err))
     explain_no_socket (err, path, error);
   else if (fd < 0)
     *final = explain (err, path, "", error);
@@ -163,22 +173,24 @@ typedef struct {
   GString *looked;   /* at these places */
   GPtrArray *places; /* what was there: HelixVmPlace */
   int *fds;          /* of each place, -1 and ... */
-  int *errors;       /* ... why */
+  int *errors;       /* ... why, if it is not that ... */
+  GError **refusals; /* ... nobody serves there who may */
   guint connected;
 } Search;
 
 static void
-search_begin (Search *search)
+search_begin (Search *search, uid_t further)
 {
   search->looked = g_string_new ("$HELIX_SOCKET (not set)");
   search->places = helix_vm_places_list (search->looked);
   search->fds = g_new (int, search->places->len);
   search->errors = g_new0 (int, search->places->len);
+  search->refusals = g_new0 (GError *, search->places->len);
   search->connected = 0;
   for (guint i = 0; i < search->places->len; i++) {
     const HelixVmPlace *place = g_ptr_array_index (search->places, i);
 
-    search->fds[i] = dial (place->path);
+    search->fds[i] = dial (place->path, further, &search->refusals[i]);
     if (search->fds[i] < 0)
       search->errors[i] = errno;
     else
@@ -189,11 +201,14 @@ search_begin (Search *search)
 static void
 search_end (Search *search)
 {
-  for (guint i = 0; i < search->places->len; i++)
+  for (guint i = 0; i < search->places->len; i++) {
     if (search->fds[i] >= 0)
       close (search->fds[i]);
+    g_clear_error (&search->refusals[i]);
+  }
   g_free (search->fds);
   g_free (search->errors);
+  g_free (search->refusals);
   g_ptr_array_unref (search->places);
   g_string_free (search->looked, TRUE);
 }
@@ -214,13 +229,14 @@ choose (Search *search, guint index, gchar **path)
 static int
 none (Search *search, gchar **path, GError **error)
 {
+  const GError *refusal = NULL;
   int err = ENOENT;
 
   *path = g_strdup (HELIX_VM_PLACES_HERE);
   for (guint i = 0; i < search->places->len; i++) {
     const HelixVmPlace *place = g_ptr_array_index (search->places, i);
 
-    if (out_of_descriptors (search->errors[i])) {
+    if (search->refusals[i] == NULL && out_of_descriptors (search->errors[i])) {
       explain_no_socket (search->errors[i], place->path, error);
       return -1;
     }
@@ -229,8 +245,12 @@ none (Search *search, gchar **path, GError **error)
     g_free (*path);
     *path = g_strdup (place->path);
     err = search->errors[i];
+    refusal = search->refusals[i];
   }
-  explain (err, *path, search->looked->str, error);
+  if (refusal != NULL)
+    g_propagate_error (error, g_error_copy (refusal));
+  else
+    explain (err, *path, search->looked->str, error);
   return -1;
 }
 
@@ -255,7 +275,8 @@ name_all (GPtrArray *vms, GError **error)
 
 /* Several sockets take connections: which of them answer? */
 static int
-ask_all (Search *search, int interrupt, gchar **path, GError **error)
+ask_all (Search *search, const HelixSocketSearch *memory, int interrupt,
+    gchar **path, GError **error)
 {
   GPtrArray *vms =
       g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_peek_free);
@@ -285,7 +306,7 @@ ask_all (Search *search, int interrupt, gchar **path, GError **error)
     gboolean final;
 
     *path = g_strdup (vm->path);
-    fd = connect_named (*path, &final, error);
+    fd = helix_socket_path_dial (*path, memory->server_uid, &final, error);
   } else {
     name_all (vms, error);
   }
@@ -308,6 +329,20 @@ find_again (const Search *search, const gchar *path, guint *index)
   return FALSE;
 }
 
+/* The VM that was found before is not to be had now. */
+static void
+explain_lost (
+    const Search *search, guint index, const gchar *path, GError **error)
+{
+  gboolean there = index < search->places->len;
+
+  if (there && search->refusals[index] != NULL)
+    g_propagate_error (error, g_error_copy (search->refusals[index]));
+  else
+    explain (there ? search->errors[index] : ENOENT, path, search->looked->str,
+        error);
+}
+
 static int
 connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
     gboolean *final, GError **error)
@@ -317,7 +352,7 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
   guint index;
   int fd = -1;
 
-  search_begin (&search);
+  search_begin (&search, memory->server_uid);
   if (memory->path != NULL && find_again (&search, memory->path, &index)) {
     fd = choose (&search, index, path);
   } else if (memory->path != NULL && memory->lost_ns == 0) {
@@ -327,8 +362,7 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
     goto out;
   if (memory->path != NULL && now - memory->lost_ns < RESTART_NS) {
     *path = g_strdup (memory->path);
-    explain (index < search.places->len ? search.errors[index] : ENOENT, *path,
-        search.looked->str, error);
+    explain_lost (&search, index, *path, error);
   } else if (search.connected == 0) {
     fd = none (&search, path, error);
   } else if (search.connected == 1) {
@@ -336,7 +370,7 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
       ;
     fd = choose (&search, index, path);
   } else {
-    fd = ask_all (&search, interrupt, path, error);
+    fd = ask_all (&search, memory, interrupt, path, error);
     /* Only the user can say which. One that was shown may come back, though,
      * and then there is nothing to say. */
     *final = memory->path == NULL
@@ -365,5 +399,5 @@ helix_socket_path_connect (const gchar *wanted, HelixSocketSearch *search,
   if (named == NULL)
     return connect_found (search, interrupt, path, final, error);
   *path = g_strdup (named);
-  return connect_named (named, final, error);
+  return helix_socket_path_dial (named, search->server_uid, final, error);
 }

@@ -11,20 +11,28 @@
 #define HELIX_SOCKET_PATH_H
 
 #include <glib.h>
+#include <sys/types.h>
 
 G_BEGIN_DECLS
 
 /* What a search remembers from one connection to the next. All zero before
  * the first. */
 typedef struct {
-  gchar *path;     /* of the VM that was found last, or NULL */
-  guint64 lost_ns; /* since when that one cannot be reached, 0 = it can */
+  uid_t server_uid; /* the caller's: see helix-server-user.h, 0 = none */
+  gchar *path;      /* of the VM that was found last, or NULL */
+  guint64 lost_ns;  /* since when that one cannot be reached, 0 = it can */
 } HelixSocketSearch;
 
 void helix_socket_search_clear (HelixSocketSearch *search);
 
 /* What the user names: `wanted`, else $HELIX_SOCKET; NULL = neither. */
 const gchar *helix_socket_path_named (const gchar *wanted);
+
+/* Connects to `path`, and only to somebody who may serve there: nothing has
+ * been said yet. -1: *error names path, cause and remedy; *final tells whether
+ * trying again later is of no use. Never waits. */
+int helix_socket_path_dial (
+    const gchar *path, uid_t server_uid, gboolean *final, GError **error);
 
 /* Connects to what the user names, or to the only VM that runs here. When the
  * VM that `search` remembers is away, others are not looked at for the first

@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,8 @@
 #include <sys/stat.h>
 
 #include <glib.h>
+
+#include "helix-platform.h"
 
 /* Bytes of one user's name, NUL included; useradd (8) allows 32. */
 #define NAME_ROOM 256
@@ -103,23 +104,17 @@ parse_mode (struct helix_access *access, const char *text, char **error)
 static bool
 parse_user (struct helix_access *access, const char *name, char **error)
 {
-  char buffer[16384];
-  struct passwd user, *found = NULL;
-  uint32_t id;
+  uid_t uid;
 
   if (access->allowed == HELIX_MAX_ALLOWED)
     return wrong (
         error, "allow=: more than %u users cannot be named", HELIX_MAX_ALLOWED);
-  if (parse_id (name, &id))
-    access->allow[access->allowed++] = (uid_t) id;
-  else if (getpwnam_r (name, &user, buffer, sizeof buffer, &found) == 0
-      && found)
-    access->allow[access->allowed++] = user.pw_uid;
-  else
+  if (!helix_user_find (name, &uid))
     return wrong (error,
         "allow=: there is no user \"%s\". Write names or numbers with colons "
         "between them, like alice:1001",
         name);
+  access->allow[access->allowed++] = uid;
   return true;
 }
 

@@ -47,7 +47,7 @@ until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
 /* It counts from the first attempt: an element may be long in PAUSED. */
 GST_START_TEST (test_reconnect_timeout_later)
 {
-  HelixFrameClientConfig config = {path, "test", TRUE, 1000};
+  HelixFrameClientConfig config = {path, "test", TRUE, 1000, 0};
   HelixFrameWish wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&config, &wish);
   HelixFrame frame;
@@ -65,7 +65,7 @@ GST_END_TEST;
  * there: nobody needs auto-reconnect to go on. Its absence is an error. */
 GST_START_TEST (test_idled)
 {
-  HelixFrameClientConfig once = {path, "test", FALSE, 0};
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
   HelixFrameWish wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig config = {.fault = FAKE_IDLED, .width = 640, .height = 48};
@@ -93,7 +93,7 @@ GST_END_TEST;
  * picture comes, none that waited, of what was shown before. */
 GST_START_TEST (test_pause)
 {
-  HelixFrameClientConfig once = {path, "test", FALSE, 0};
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
   HelixFrameWish wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig config = {.width = 640, .height = 48};
@@ -139,7 +139,7 @@ GST_END_TEST;
  * interrupted; a pause that begins between the two ends' first words counts. */
 GST_START_TEST (test_pause_any_time)
 {
-  HelixFrameClientConfig once = {path, "test", FALSE, 0};
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
   HelixFrameWish wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig silent = {.fault = FAKE_SILENT},

@@ -288,7 +288,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_reconnect_timeout)
 {
-  HelixFrameClientConfig config = {path, "test", TRUE, 300};
+  HelixFrameClientConfig config = {path, "test", TRUE, 300, 0};
   HelixFrameWish wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&config, &wish);
   guint64 begin = helix_now_ns ();

@@ -23,7 +23,7 @@ setup_with (FakeFault fault)
 
   path = fake_path_new ();
   shim = fake_shim_new (path, &config);
-  own = (HelixFrameClientConfig){path, "test", TRUE, 0};
+  own = (HelixFrameClientConfig){path, "test", TRUE, 0, 0};
   client = helix_frame_client_new (&own, &wish);
   while (helix_now_ns () < end && fake_shim_subscription (shim).rate_den == 0)
     fail_unless_equals_int (

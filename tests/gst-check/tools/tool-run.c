@@ -227,17 +227,23 @@ tool_sim_new (const gchar *path, const gchar *options)
       path, options, strstr (options, "static") ? "" : "--frames=9000 --exit");
 
   ToolChild *sim = tool_child_new (line, TRUE);
+
+  tool_await_on (path, "");
+  return sim;
+}
+
+void
+tool_await_on (const gchar *path, const gchar *options)
+{
   gint64 end = deadline ();
   gboolean on = FALSE;
 
-  /* It listens before it draws. */
   while (!on) {
-    g_autoptr (ToolRun) run = tool_run ("list --socket=%s", path);
+    g_autoptr (ToolRun) run = tool_run ("list --socket=%s %s", path, options);
 
     on = run->status == 0 && strstr (run->out, ":off") == NULL;
     fail_unless (on || g_get_monotonic_time () < end, "%s", run->out);
   }
-  return sim;
 }
 
 void

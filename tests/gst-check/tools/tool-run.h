@@ -55,6 +55,9 @@ typedef struct {
 ToolChild *tool_child_new (const gchar *line, gboolean ready);
 /* helix-shim-sim on `path`, with further options; its screens are on. */
 ToolChild *tool_sim_new (const gchar *path, const gchar *options);
+/* Returns when the screens of the VM at `path` are on: it listens before it
+ * draws. `options` are for helix list. */
+void tool_await_on (const gchar *path, const gchar *options);
 /* Sends the signal, waits for the end. */
 void tool_child_end (ToolChild *child, gint signal);
 
