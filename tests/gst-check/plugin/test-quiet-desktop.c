@@ -140,16 +140,21 @@ draw (guint32 number, guint sinks)
 }
 
 /* Nothing leaves helixqemusrc any more: from one PING to the next, which it
- * sends once a second while it hears nothing. */
+ * sends once a second while it hears nothing. The newest picture may be out
+ * while pictures that it is predicted from, but that are shown before it, still
+ * need repetitions: a busy machine may make these in the next second. */
 static void
 expect_still (GstElement *host)
 {
-  guint64 buffers;
+  gint64 end = g_get_monotonic_time () + PATIENCE / 1000;
+  guint64 before, buffers = stat_of (host, "frames-out");
 
-  fake_shim_wait_pings (shim, 1);
-  buffers = stat_of (host, "frames-out");
-  fake_shim_wait_pings (shim, 1);
-  fail_unless_equals_uint64 (stat_of (host, "frames-out"), buffers);
+  do {
+    fail_unless (g_get_monotonic_time () < end, "it does not become still");
+    before = buffers;
+    fake_shim_wait_pings (shim, 1);
+    buffers = stat_of (host, "frames-out");
+  } while (buffers != before);
 }
 
 static const struct {
