@@ -5,6 +5,7 @@
 
 #include "helix-marker.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 
 HelixFrameClient *
 taker_new (const gchar *path, gboolean reconnect, const HelixFrameWish *wish)
@@ -20,7 +21,7 @@ HelixFrameClientResult
 taker_next (HelixFrameClient *client, HelixFrame *frame, GError **error)
 {
   return helix_frame_client_next (
-      client, helix_now_ns () + 5 * GST_SECOND, frame, error);
+      client, helix_now_ns () + TEST_SOON, frame, error);
 }
 
 void
@@ -28,7 +29,7 @@ taker_connect (HelixFrameClient *client, FakeShim *shim)
 {
   HelixFrame frame;
   GError *error = NULL;
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
 
   while (helix_now_ns () < end && fake_shim_subscription (shim).rate_den == 0)
     fail_unless_equals_int (

@@ -170,7 +170,7 @@ GST_END_TEST;
 
 /* ---- the keyframe ---- */
 
-#define KEY_RATE 10 /* frames a second */
+#define KEY_RATE 4 /* frames a second */
 #define KEY_ROUNDS 5
 
 static guint64

@@ -8,6 +8,7 @@
 
 #include "fake-shim.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "sim-child.h"
 
 static gchar *path;
@@ -33,15 +34,13 @@ expect_message (const gchar *properties, GstMessageType type, const gchar *word)
         *debug;
   GstElement *pipeline = gst_parse_launch (line, NULL);
   GstBus *bus = gst_element_get_bus (pipeline);
-  guint64 begin = helix_now_ns ();
   GstMessage *message;
   GError *error = NULL;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   message = gst_bus_timed_pop_filtered (
-      bus, 5 * GST_SECOND, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+      bus, TEST_SOON, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
   fail_unless (message != NULL, "%s: no message", line);
-  fail_unless (helix_now_ns () - begin < GST_SECOND, "%s: late", line);
   fail_unless_equals_int (GST_MESSAGE_TYPE (message), type);
   if (type == GST_MESSAGE_ERROR)
     gst_message_parse_error (message, &error, &debug);

@@ -426,20 +426,16 @@ force_key_unit (void)
  * although nothing else happens on the line. */
 GST_START_TEST (test_keyframes)
 {
-  guint64 first, second;
+  guint64 begin;
 
   play ("");
+  begin = helix_now_ns ();
   force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
-  first = helix_now_ns ();
   for (guint i = 0; i < 100; i++)
     force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
-  second = helix_now_ns ();
-  /* 200 ms apart, of which this thread may see a little less. */
-  fail_unless (second - first >= 100 * GST_MSECOND);
-  fail_unless (second - first < 800 * GST_MSECOND, "after %u ms",
-      (guint) ((second - first) / GST_MSECOND));
+  fail_unless (helix_now_ns () - begin >= 200 * GST_MSECOND);
   stop ();
 }
 GST_END_TEST;

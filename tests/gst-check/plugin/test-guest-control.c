@@ -275,7 +275,7 @@ GST_START_TEST (test_cursor)
 GST_END_TEST;
 
 #define KEY_ROUNDS 5
-#define KEY_INTERVAL_MS 200
+#define KEY_INTERVAL_MS 500
 
 static gint
 compare (const void *a, const void *b)
@@ -310,7 +310,7 @@ GST_START_TEST (test_keyframe)
   GstElement *out;
 
   if (!start (
-          "--size=640x96 --rate=5 --pattern=static", "keepalive-time=0", ""))
+          "--size=640x96 --rate=2 --pattern=static", "keepalive-time=0", ""))
     return;
   out = gst_bin_get_by_name (GST_BIN (guest), "out");
   await_key ();

@@ -7,6 +7,7 @@
 #include "frame-taker.h"
 #include "helix-platform.h"
 #include "helix-test-nobody.h"
+#include "helix-test-time.h"
 
 static gchar *path;
 static const FakeConfig good = {.width = 640, .height = 48};
@@ -33,7 +34,7 @@ expect_warning (const gchar *word)
 
   fail_unless_equals_int (
       taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
-  fail_unless (helix_now_ns () - begin < GST_SECOND);
+  fail_unless (helix_now_ns () - begin < TEST_SOON);
   fail_unless (strstr (error->message, word) != NULL, "%s", error->message);
   fail_unless (strstr (error->message, path) != NULL, "%s", error->message);
   g_clear_error (&error);
@@ -269,7 +270,7 @@ GST_START_TEST (test_reconnect)
     taker_connect (client, shim);
     fail_unless (fake_shim_send (shim, i, NULL, 0));
     taker_expect_frame (client, &frame, i);
-    fail_unless (helix_now_ns () - begin < GST_SECOND);
+    fail_unless (helix_now_ns () - begin < TEST_SOON);
     fake_shim_free (shim);
     fail_unless_equals_int (
         taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
@@ -301,7 +302,6 @@ GST_START_TEST (test_reconnect_timeout)
   fail_unless_equals_int (
       taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
   fail_unless (helix_now_ns () - begin >= 300 * GST_MSECOND);
-  fail_unless (helix_now_ns () - begin < 1300 * GST_MSECOND);
   fail_unless (strstr (error->message, "Gave up after 300 ms") != NULL);
   g_clear_error (&error);
   helix_frame_client_free (client);
@@ -353,7 +353,7 @@ silence (FakeFault fault, gboolean dead)
       dead ? HELIX_CLIENT_WARNING : HELIX_CLIENT_TIMEOUT);
   took = helix_now_ns () - begin;
   if (dead) {
-    fail_unless (took >= 2900 * GST_MSECOND && took < 4 * GST_SECOND);
+    fail_unless (took >= 2900 * GST_MSECOND && took < TEST_SOON);
     fail_unless (strstr (error->message, "no sign of life") != NULL);
     fail_unless (strstr (error->message, path) != NULL);
   }

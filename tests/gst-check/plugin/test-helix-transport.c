@@ -12,6 +12,7 @@
 
 #include "helix-platform.h"
 #include "helix-test-nobody.h"
+#include "helix-test-time.h"
 #include "helix-transport-io.h"
 #include "helix-transport.h"
 #include "stream-peer.h"
@@ -143,7 +144,7 @@ check_refused (const HelixAddress *address, gint code, gboolean temporary,
   guint64 begin = helix_now_ns ();
 
   fail_unless (helix_transport_connect (address, NULL, 900, &error) < 0);
-  fail_unless (helix_now_ns () - begin < 5 * GST_SECOND);
+  fail_unless (helix_now_ns () - begin < TEST_SOON);
   fail_unless (
       g_error_matches (error, GST_RESOURCE_ERROR, code), "%s", error->message);
   fail_unless_equals_int (
@@ -256,12 +257,27 @@ GST_START_TEST (test_tcp_refused)
 }
 GST_END_TEST;
 
+/* A port that the kernel gave, and that is free again. */
+static guint
+any_port (void)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t size = sizeof address;
+  gint fd = socket (AF_INET, SOCK_STREAM, 0);
+
+  address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  fail_unless (bind (fd, (struct sockaddr *) &address, size) == 0);
+  fail_unless (getsockname (fd, (struct sockaddr *) &address, &size) == 0);
+  close (fd);
+  return ntohs (address.sin_port);
+}
+
 /* Where nobody listens at a port that the kernel gives to callers as well, it
  * may give that very one to ours, and then both ends are one. */
 GST_START_TEST (test_tcp_not_itself)
 {
   g_autofree gchar *text =
-      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port () & ~1u);
+      g_strdup_printf ("tcp:127.0.0.1:%u", any_port () & ~1u);
   g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
   guint64 end = helix_now_ns () + 2 * GST_SECOND;
 

@@ -46,7 +46,7 @@ GST_START_TEST (test_no_hello)
   test_client_expect_error (talker, 0, HELIX_ERROR_TIMEOUT, "no HELLO");
   test_client_expect_closed (silent);
   test_client_expect_closed (talker);
-  fail_unless (took > 4 * SECOND && took < 10 * SECOND);
+  fail_unless (took > 4 * SECOND);
   test_until (test, nobody_left, test, "the end of both");
   test_client_free (silent);
   test_client_free (talker);
@@ -67,7 +67,7 @@ GST_START_TEST (test_signs_of_life)
   test_client_expect_error (dead, 0, HELIX_ERROR_TIMEOUT, "not a byte");
   test_client_expect_closed (dead);
   took = helix_now_ns () - begin;
-  fail_unless (took > 5 * SECOND && took < 11 * SECOND);
+  fail_unless (took > 5 * SECOND);
   fail_if (good->closed);
   test_client_settle (good);
   test_client_free (good);
@@ -87,8 +87,7 @@ GST_START_TEST (test_ping_when_idle)
   client->keep_pings = true;
   test_message_free (test_client_expect (client, HELIX_PING, 0));
   took = helix_now_ns () - begin;
-  fail_unless (took > 1500000000u && took < 6 * SECOND, "after %d ms",
-      (int) (took / 1000000));
+  fail_unless (took > 1500000000u, "after %d ms", (int) (took / 1000000));
   test_client_free (client);
   test_shim_free (test);
 }
