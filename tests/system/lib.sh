@@ -7,7 +7,7 @@
 set -uo pipefail
 
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-build=${HELIX_BUILD:-$tree/build}
+build=$(realpath "${HELIX_BUILD:-$tree/build}")
 case_name=$(basename "$0")
 check=$build/tests/system/helix-check-video
 watch=$build/tests/system/helix-watch
@@ -24,7 +24,10 @@ skip () {
 
 [ -n "${HELIX_QEMU:-}" ] || fail "HELIX_QEMU is unset: start it by" \
   "tests/system/run $case_name"
+HELIX_QEMU=$(realpath "$(command -v "$HELIX_QEMU")") ||
+  fail "there is no program $HELIX_QEMU"
 [ -x "$check" ] || fail "$check is missing: build first (script/build)"
+. "$tree/script/cores.sh"
 
 # Short: the path of a UNIX socket has 108 bytes.
 work=$(mktemp -d "${TMPDIR:-/tmp}/helix.XXXXXX")
@@ -37,6 +40,8 @@ mkdir -m 0700 "$XDG_RUNTIME_DIR"
 export GST_PLUGIN_PATH=$build/gst-helix
 export GST_REGISTRY=${HELIX_REGISTRY:-$work/registry.bin}
 processes=()
+# What is started leaves its core there.
+cores_here "$work/cores" || fail "cannot make $work/cores"
 
 # Kept when something went wrong, for whoever has to find out what.
 clean_up () {
@@ -46,7 +51,9 @@ clean_up () {
     kill "$pid" 2>/dev/null
   done
   wait
+  cores_keep "$case_name" "$tree/build-logs"
   if [ $status -ne 0 ] && [ $status -ne 77 ]; then
+    [ -z "$cores_why" ] || echo "cores of programs are not kept: $cores_why"
     tails
     if [ -n "${HELIX_LOGS:-}" ]; then
       rm -rf "${HELIX_LOGS:?}/$case_name"
@@ -82,11 +89,17 @@ until_true () {
 # A guest or pipeline that ended is not worth waiting for.
 alive () {
   local i
+  # The others end because of it: it is named first.
+  if [ -n "${names[$guest_name]:-}" ] && [ -s "$job/qemu.pid" ] &&
+    ! kill -0 "$(<"$job/qemu.pid")" 2>/dev/null; then
+    fail "QEMU ended early (qemu.log)"
+  fi
   for i in "${!names[@]}"; do
     kill -0 "${names[$i]}" 2>/dev/null || fail "$i ended early"
   done
 }
 declare -A names=()
+guest_name=guest
 
 # start NAME COMMAND...: in the background, output to NAME.log.
 start () {
@@ -107,7 +120,6 @@ stop () {
   return $status
 }
 
-guest_name=guest
 guest_prelude=$tree/tests/system/guest/prelude.sh
 
 # More variables for the job, as NAME=VALUE.
@@ -116,6 +128,7 @@ guest_environment=()
 # start_guest OPTION... <<JOB: the job follows the guest's prelude.
 start_guest () {
   cp "$GST_REGISTRY" "$job/registry.bin"
+  rm -f "$job/qemu.pid"
   local variable environment=()
   for variable in "HELIX_TREE=$tree" "HELIX_BUILD=$build" \
     "GUEST_ADDRESS=${guest_address:-}" "${guest_environment[@]}"; do
@@ -261,6 +274,34 @@ read_stats () {
 # counter NAME: its value when read_stats was called.
 counter () {
   sed -n "s/.*[\" ]$1=\([0-9]*\).*/\1/p" <<<"$stats"
+}
+
+counts () { # NAME VALUE
+  read_stats
+  [ "$(counter "$1")" -ge "$2" ]
+}
+
+# count_on NAME N: until the shim has counted N more.
+count_on () {
+  read_stats
+  until_true 120 "$2 more in the shim's counter $1" \
+    counts "$1" $(($(counter "$1") + $2))
+}
+
+# says FILE TEXT COUNT: so many of its lines begin so.
+says () {
+  [ "$(grep -c "^$2" "$1")" -ge "$3" ]
+}
+
+# until_said FILE TEXT COMMAND...: until the file has one more line that begins
+# so than it had before the command.
+until_said () {
+  local file=$1 text=$2 before
+  before=$(grep -c "^$text" "$file")
+  shift 2
+  "$@"
+  until_true 60 "another '$text' in ${file##*/}" \
+    says "$file" "$text" $((before + 1))
 }
 
 # The encoder of all but the literal lines: no picture waits for the next.

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What a program leaves that crashed, for whoever has to find out why. Sourced:
+# cores_here before the programs are started, cores_keep when they are gone.
+
+cores_most=4            # are kept, the newest ones
+cores_bytes=$((1 << 30)) # each; QEMU's has no guest memory (script/guest)
+
+# cores_here FOLDER: programs that are started from here on leave their cores in
+# FOLDER, the working directory from then on, or where the kernel is told to;
+# cores_why says why they do not.
+cores_here () {
+  local hard
+  mkdir -p "$1" && cd "$1" || return
+  hard=$(ulimit -H -c)
+  if [ "$hard" = unlimited ] || [ "$hard" -gt $((cores_bytes / 1024)) ]; then
+    hard=$((cores_bytes / 1024))
+  fi
+  ulimit -S -c "$hard"
+  cores_folder=$PWD cores_why=''
+  read -r cores_pattern 2>/dev/null </proc/sys/kernel/core_pattern ||
+    cores_pattern=core
+  case $cores_pattern in
+    '|'*) cores_why="the kernel hands cores to ${cores_pattern#|}" ;;
+    /*) : >"$cores_folder/.since" ;;
+  esac
+  [ "$hard" != 0 ] || cores_why="the limit of their size is 0 (ulimit -H -c)"
+}
+
+cores_found () {
+  case $cores_pattern in
+    # What the kernel puts in place of %p and the like is not known.
+    /*) find "${cores_pattern%/*}" -maxdepth 1 -type f -readable \
+      -newer "$cores_folder/.since" 2>/dev/null ;;
+    *) find "$cores_folder" -type f ;;
+  esac
+}
+
+# cores_program CORE: the path of what it is of.
+cores_program () {
+  local path=''
+  if command -v gdb >/dev/null; then
+    path=$(gdb -batch -nx -c "$1" -ex 'info auxv' 2>/dev/null |
+      sed -n 's/.*AT_EXECFN.*"\(.*\)"$/\1/p')
+  fi
+  echo "${path:-a program that gdb would name}"
+}
+
+# cores_keep NAME LOGS: moves them to LOGS/cores, and prints of each where it
+# is, which program's, and where that was.
+cores_keep () {
+  local core kept program n=0
+  while IFS= read -r core; do
+    n=$((n + 1))
+    kept=$2/cores/$1.$n.core
+    mkdir -p "$2/cores"
+    mv -f "$core" "$kept" || continue
+    program=$(cores_program "$kept")
+    echo "core: $kept, of $program"
+    [ -x "$program" ] || continue
+    timeout 120 gdb -batch -nx -ex 'thread apply all backtrace 40' "$program" \
+      "$kept" >"${kept%.core}.backtrace" 2>&1
+    grep -m 24 '^#' "${kept%.core}.backtrace" | cut -c 1-160 | sed 's/^/  /'
+  done < <(cores_found)
+  [ $n -eq 0 ] || find "$2/cores" -name '*.core' -printf '%T@ %p\n' |
+    sort -rn | sed -n "$((cores_most + 1)),\$s/^[^ ]* //p" |
+    while IFS= read -r core; do rm -f "$core" "${core%.core}.backtrace"; done
+}
