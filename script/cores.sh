@@ -59,9 +59,12 @@ cores_keep () {
     program=$(cores_program "$kept")
     echo "core: $kept, of $program"
     [ -x "$program" ] || continue
-    timeout 120 gdb -batch -nx -ex 'thread apply all backtrace 40' "$program" \
-      "$kept" >"${kept%.core}.backtrace" 2>&1
-    grep -m 24 '^#' "${kept%.core}.backtrace" | cut -c 1-160 | sed 's/^/  /'
+    # The thread that crashed first.
+    timeout 120 gdb -batch -nx -ex backtrace -ex 'echo all threads:\n' \
+      -ex 'thread apply all backtrace 40' "$program" "$kept" \
+      >"${kept%.core}.backtrace" 2>&1
+    sed -n '/^all threads:/q; /^Program term\|^#/s/^/  /p' \
+      "${kept%.core}.backtrace" | head -n 24 | cut -c 1-160
   done < <(cores_found)
   [ $n -eq 0 ] || find "$2/cores" -name '*.core' -printf '%T@ %p\n' |
     sort -rn | sed -n "$((cores_most + 1)),\$s/^[^ ]* //p" |
