@@ -146,7 +146,8 @@ install_properties (GObjectClass *klass)
   /**
    * GstHelixGuestSink:token:
    *
-   * A secret that clients must have as well. It crosses the wire in clear.
+   * A secret that clients must have as well. Both ends prove that they know
+   * it; the secret itself is never sent.
    *
    * Since: 0.1
    */

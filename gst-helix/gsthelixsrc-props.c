@@ -191,7 +191,9 @@ install_connection (void)
   /**
    * GstHelixSrc:token:
    *
-   * The secret that helixguestsink asks for. It crosses the wire in clear.
+   * The secret that helixguestsink has. Both ends prove that they know it: the
+   * secret itself is never sent, and an other end that does not know it is an
+   * error.
    *
    * Since: 0.1
    */

@@ -4,8 +4,9 @@
  * any time, reads when it likes and sleeps for hours.
  *
  * First byte: bit 0 = which end, bit 1 = a stream that outlives sessions
- * (serial). Each further byte chooses a deed of the peer or of the program
- * around: see deeds_at_host () and deeds_at_guest ().
+ * (serial), the others what both ends are like. Each further byte chooses a
+ * deed of the peer or of the program around: see deeds_at_host () and
+ * deeds_at_guest ().
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,11 +18,13 @@
 #include "helix-stream-link.h"
 #include "helix-stream-session.h"
 
+#define TOKEN "secret"
 #define UNIT_BYTES 3000 /* of the units that are pushed */
 #define STEP_NS G_GUINT64_CONSTANT (100000000) /* 0 to 25.5 s in a step */
 
 static int pair[2]; /* ours, the peer's */
 static guint64 now, sequence;
+static guint right_proofs; /* that the peer has sent, perhaps not whole */
 
 static void
 send_bytes (const uint8_t *bytes, size_t size)
@@ -52,6 +55,22 @@ open_pair (void)
   MUST (setsockopt (pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
   now = helix_now_ns ();
   sequence = 0;
+  right_proofs = 0;
+}
+
+/* A PROOF of that round: right or not, whole or not. */
+static void
+say_proof (const HelixProofRound *round, const gchar *who, guint8 how)
+{
+  const gchar *other = g_str_equal (who, HELIX_PROOF_CLIENT)
+      ? HELIX_PROOF_SERVER
+      : HELIX_PROOF_CLIENT;
+  uint8_t message[HELIX_MAX_MESSAGE];
+  size_t size = helix_proof_pack (
+      message, how & 8 ? other : who, how & 16 ? "guess" : TOKEN, round);
+
+  right_proofs += !(how & 24);
+  send_bytes (message, how & 32 ? size - 1 : size);
 }
 
 /* ---- the host's end ---- */
@@ -120,10 +139,14 @@ move_cursor (HelixStreamCursor *cursor, HelixStreamSession *session, guint8 how)
 
 /* As the server does after each turn; and what must hold after each. */
 static void
-look_at (HelixStreamSession *session)
+look_at (HelixStreamSession *session, const HelixStreamSessionPolicy *policy)
 {
   const struct helix_config *wish = &session->wish;
 
+  MUST (session->state != HELIX_STREAM_SESSION_LIVE || policy->token == NULL
+      || right_proofs > 0);
+  MUST (session->state != HELIX_STREAM_SESSION_PROVING
+      || session->out.units == 0);
   MUST (session->state <= HELIX_STREAM_SESSION_DEAD);
   MUST (session->out.units <= 1
       || session->out.bytes <= HELIX_STREAM_SESSION_MAX_BYTES);
@@ -157,7 +180,7 @@ static void
 deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
     const HelixStreamSessionPolicy *policy, HelixStreamCursor *cursor)
 {
-  uint8_t message[HELIX_MAX_MESSAGE];
+  uint8_t message[HELIX_MAX_MESSAGE], what;
 
   switch (fuzz_byte (in) % 9) {
     case 0:
@@ -168,7 +191,11 @@ deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
       send_bytes (message, fuzz_raw (in, message));
       break;
     case 2:
-      say_hello (fuzz_byte (in));
+      what = fuzz_byte (in);
+      if (what & 4)
+        say_proof (&session->proof, HELIX_PROOF_CLIENT, what);
+      else
+        say_hello (what);
       break;
     case 3:
       helix_stream_session_read (session, policy, now);
@@ -196,7 +223,7 @@ static void
 deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
 {
   const HelixStreamSessionPolicy policy = {.max_age = 4 * STEP_NS,
-      .token = how & 4 ? "secret" : NULL,
+      .token = how & 4 ? TOKEN : NULL,
       .full = (how & 8) != 0,
       .control_full = (how & 16) != 0,
       .recover = (how & 32) != 0};
@@ -206,7 +233,7 @@ deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
 
   while (in->left > 0 && session->state != HELIX_STREAM_SESSION_DEAD) {
     deed_at_host (in, session, &policy, &cursor);
-    look_at (session);
+    look_at (session, &policy);
   }
   helix_stream_session_bye (session, HELIX_BYE_CLOSING, now);
   helix_stream_session_flush (session, G_MAXSIZE, now);
@@ -229,14 +256,21 @@ static const struct fuzz_type to_guest[] = {
     {HELIX_STATUS, sizeof (struct helix_status) / 4},
     {HELIX_FRAME, sizeof (struct helix_frame) / 4}, {0x7f, 1}};
 
+/* Asks for a proof, or not; then comes the own one, or not. */
 static void
-say_welcome (const HelixStreamLink *link)
+say_welcome (const HelixStreamLink *link, guint8 how)
 {
+  const guint8 challenge[HELIX_CHALLENGE_SIZE] = {how};
   const struct helix_welcome welcome = {
       .version = 1, .role = link->config.role, .nonce = link->config.nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_bytes (message, helix_pack_welcome (message, &welcome, "fuzz", NULL));
+  if (link->welcomed)
+    say_proof (&link->proof, HELIX_PROOF_SERVER, how & 64 ? 16 : 0);
+  else
+    send_bytes (message,
+        helix_pack_welcome (
+            message, &welcome, "fuzz", how & 32 ? challenge : NULL));
 }
 
 /* CAPS, and units that fit it or nearly so. */
@@ -296,7 +330,7 @@ read_link (HelixStreamLink *link)
 
 /* FALSE: the link is lost. */
 static gboolean
-deed_at_guest (struct fuzz_input *in, HelixStreamLink *link)
+deed_at_guest (struct fuzz_input *in, HelixStreamLink *link, guint8 how)
 {
   const struct helix_config config = {
       .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000000, .rate_den = 1};
@@ -311,7 +345,7 @@ deed_at_guest (struct fuzz_input *in, HelixStreamLink *link)
       send_bytes (message, fuzz_raw (in, message));
       break;
     case 2:
-      say_welcome (link);
+      say_welcome (link, how);
       break;
     case 3:
       for (guint i = fuzz_byte (in); i > 0; i--)
@@ -346,11 +380,12 @@ deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
       .serial = serial,
       .strangers = (how & 4) != 0,
       .role = how & 8 ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
+      .token = how & 16 ? TOKEN : NULL,
       .name = "fuzz"};
   HelixStreamLink *link = helix_stream_link_new (pair[0], &config, now);
 
-  while (in->left > 0 && deed_at_guest (in, link))
-    ;
+  while (in->left > 0 && deed_at_guest (in, link, how))
+    MUST (!link->live || config.token == NULL || right_proofs > 0);
   helix_stream_link_bye (link);
   helix_stream_link_free (link);
 }

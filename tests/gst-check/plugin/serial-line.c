@@ -42,6 +42,8 @@ carry (SerialLine *line, gint from, gint to)
   guint8 bytes[2048];
   gssize n = read (from, bytes, sizeof bytes);
 
+  if (n > 0 && line->heard != NULL)
+    g_byte_array_append (line->heard, bytes, (guint) n);
   if (n < 0)
     return errno == EAGAIN || errno == EIO;
   return n > 0 && put (line, to, bytes, n);
@@ -76,12 +78,14 @@ run (gpointer data)
 }
 
 void
-serial_line_start (SerialLine *line, const gchar *path, gboolean lossy)
+serial_line_start (
+    SerialLine *line, const gchar *path, gboolean lossy, GByteArray *heard)
 {
   struct termios raw;
 
   memset (line, 0, sizeof *line);
   line->lossy = lossy;
+  line->heard = heard;
   fail_unless (
       openpty (&line->master, &line->slave, line->name, NULL, NULL) == 0);
   fail_unless (tcgetattr (line->slave, &raw) == 0);

@@ -66,18 +66,16 @@ void peer_send (StreamPeer *peer, const void *data, gsize size);
 /* With a token, if that is not NULL. */
 void peer_hello (StreamPeer *peer, const gchar *token);
 void peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role);
-/* WELCOME is next, and asks for a proof. */
+/* WELCOME comes, and asks for a proof. */
 void peer_expect_challenge (StreamPeer *peer);
 /* The PROOF of `who`, HELIX_PROOF_CLIENT or _SERVER. */
 void peer_prove (StreamPeer *peer, const gchar *who, const gchar *token);
 /* All of it, up to a PROOF that is right. */
 void peer_join (StreamPeer *peer, const gchar *token);
 
-/* HELLO came: answers it. */
+/* Awaits HELLO and answers it; or asks for a proof. */
 void peer_welcome (StreamPeer *peer);
-/* Likewise, asks for a proof of `token` and checks it. The own one is not sent
- * yet. */
-void peer_welcome_proving (StreamPeer *peer, const gchar *token);
+void peer_challenge (StreamPeer *peer);
 /* PROOF is next, and is the right one of `who`. */
 void peer_expect_proof (StreamPeer *peer, const gchar *who, const gchar *token);
 void peer_send_caps (StreamPeer *peer, guint32 id);

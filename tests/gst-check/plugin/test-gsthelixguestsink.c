@@ -407,27 +407,6 @@ GST_START_TEST (test_bad_units)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_token)
-{
-  GstElement *sink = sink_new ();
-  StreamPeer peer;
-  GstHarness *h;
-
-  g_object_set (sink, "token", "s3cret", NULL);
-  h = harness_of (sink, "video/x-vp8,width=320,height=240");
-  peer_connect (&peer, path);
-  peer_hello (&peer, "s3cres");
-  peer_expect_challenge (&peer);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, "s3cres");
-  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  peer_clear (&peer);
-  peer_connect (&peer, path);
-  peer_join (&peer, "s3cret");
-  peer_clear (&peer);
-  gst_harness_teardown (h);
-}
-GST_END_TEST;
-
 /* Properties are fixed while it runs. */
 GST_START_TEST (test_properties)
 {
@@ -507,7 +486,6 @@ helixguestsink_suite (void)
   tcase_add_test (tc, test_stale_socket);
   tcase_add_test (tc, test_bad_client);
   tcase_add_test (tc, test_bad_units);
-  tcase_add_test (tc, test_token);
   tcase_add_test (tc, test_properties);
   tcase_add_test (tc, test_states);
   tcase_add_test (tc, test_default_address);

@@ -33,7 +33,7 @@ GST_START_TEST (test_serial_guest_restarts)
   GstElement *host, *guest;
   SerialLine line;
 
-  serial_line_start (&line, path, TRUE);
+  serial_line_start (&line, path, TRUE, NULL);
   host = pipeline_play (
       pipeline_launch ("videotestsrc is-live=true pattern=snow ! "
                        "video/x-raw,width=256,height=192,framerate=30/1 ! "
@@ -61,7 +61,7 @@ GST_START_TEST (test_serial_host_restarts)
   GstElement *host, *guest;
   SerialLine line;
 
-  serial_line_start (&line, path, TRUE);
+  serial_line_start (&line, path, TRUE, NULL);
   guest = pipeline_play (pipeline_launch (
       "helixsrc address=serial:%s ! jpegdec ! appsink name=out sync=false "
       "max-buffers=2 drop=true",

@@ -474,19 +474,6 @@ GST_START_TEST (test_bad_address)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_wrong_token)
-{
-  GstElement *host = pipeline_play (pipeline_launch (
-      "videotestsrc is-live=true ! jpegenc ! helixguestsink address=%s "
-      "token=right",
-      address));
-
-  check_error (address, "token=wrong", "token");
-  g_free (pipeline_message_of (host, GST_MESSAGE_WARNING));
-  pipeline_end (host);
-}
-GST_END_TEST;
-
 /* The codec does not suit what follows: said, and not guessed at. */
 GST_START_TEST (test_wrong_codec)
 {
@@ -528,7 +515,6 @@ helixsrc_suite (void)
   tcase_add_test (tc, test_force_key_unit);
   tcase_add_test (tc, test_capture_time);
   tcase_add_test (tc, test_bad_address);
-  tcase_add_test (tc, test_wrong_token);
   tcase_add_test (tc, test_wrong_codec);
   return s;
 }

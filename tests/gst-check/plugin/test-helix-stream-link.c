@@ -10,6 +10,8 @@
 #include "stream-peer.h"
 
 #define MS GST_MSECOND
+#define NONCE G_GUINT64_CONSTANT (0x8877665544332211)
+#define TOKEN "secret"
 
 static HelixStreamLink *stream;
 static StreamPeer peer;
@@ -38,18 +40,26 @@ read_all (void)
     continue;
 }
 
+/* HELLO is out. */
 static void
-open_link (guint32 role)
+begin_link (HelixStreamLinkConfig config)
 {
-  HelixStreamLinkConfig config = {
-      .address = "unix:test", .role = role, .name = "test"};
   gint fds[2];
 
+  config.address = "unix:test";
+  config.name = "test";
+  config.nonce = NONCE;
   helix_stream_debug_init ();
   fail_unless (helix_socketpair (fds) == 0);
   stream = helix_stream_link_new (fds[0], &config, helix_now_ns ());
   peer_init (&peer, fds[1]);
   helix_stream_link_flush (stream);
+}
+
+static void
+open_link (guint32 role)
+{
+  begin_link ((HelixStreamLinkConfig){.role = role});
   peer_welcome (&peer);
   fail_unless_equals_int (peer.role, role);
   fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LIVE);
@@ -269,6 +279,143 @@ GST_START_TEST (test_pings)
 }
 GST_END_TEST;
 
+/* ---- the proof ---- */
+
+/* With a token; and the other end has asked for its proof and got it, if
+ * `asked`. */
+static void
+begin_proof (guint32 role, gboolean asked)
+{
+  begin_link ((HelixStreamLinkConfig){.role = role, .token = TOKEN});
+  if (!asked)
+    return;
+  peer_challenge (&peer);
+  read_all ();
+  fail_if (stream->live);
+  helix_stream_link_flush (stream);
+  peer_expect_proof (&peer, HELIX_PROOF_CLIENT, TOKEN);
+}
+
+static void
+expect_loss (const gchar *words, gboolean fatal)
+{
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LOST);
+  fail_unless (strstr (stream->error->message, words) != NULL, "no '%s' in: %s",
+      words, stream->error->message);
+  fail_unless (stream->loud && !stream->live);
+  fail_unless_equals_int (stream->fatal, fatal);
+}
+
+GST_START_TEST (test_proof)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  begin_proof (__i__ == 0 ? HELIX_ROLE_STREAM : HELIX_ROLE_CONTROL, TRUE);
+  /* Until the other end has proved it as well, it is told nothing more. */
+  fail_if (helix_stream_link_config (stream, &config));
+  helix_stream_link_ask (stream, HELIX_KEYFRAME_ASKED, helix_now_ns ());
+  fail_if (helix_stream_link_pending (stream));
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
+  read_all ();
+  helix_stream_link_flush (stream);
+  fail_unless_equals_int (peer_next_any (&peer), HELIX_PONG);
+  peer_prove (&peer, HELIX_PROOF_SERVER, TOKEN);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LIVE);
+}
+GST_END_TEST;
+
+/* Somebody else listens where helixguestsink should. */
+enum { NO_PROOF, WRONG_PROOF, REFLECTED, EARLY_PROOF, NOT_PROOF, N_IMPOSTORS };
+
+GST_START_TEST (test_impostor)
+{
+  static const gchar *const words[] = {"does not ask for the token",
+      "does not prove the token", "does not prove the token",
+      "first message is not WELCOME", "comes no PROOF"};
+
+  begin_proof (HELIX_ROLE_STREAM, __i__ != NO_PROOF && __i__ != EARLY_PROOF);
+  switch (__i__) {
+    case NO_PROOF:
+      peer_welcome (&peer);
+      break;
+    case WRONG_PROOF:
+      peer_prove (&peer, HELIX_PROOF_SERVER, "guess");
+      break;
+    case REFLECTED:
+      peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+      break;
+    case EARLY_PROOF:
+      peer_prove (&peer, HELIX_PROOF_SERVER, TOKEN);
+      break;
+    default:
+      peer_send_caps (&peer, 1);
+      break;
+  }
+  expect_loss (words[__i__], TRUE);
+  if (__i__ < EARLY_PROOF)
+    fail_unless_equals_int (
+        stream->error->code, GST_RESOURCE_ERROR_NOT_AUTHORIZED);
+}
+GST_END_TEST;
+
+/* A challenge to a client that has no token is not from a server of ours. */
+GST_START_TEST (test_proof_not_offered)
+{
+  begin_link ((HelixStreamLinkConfig){.role = HELIX_ROLE_STREAM});
+  peer_challenge (&peer);
+  expect_loss ("PROOF was not offered", TRUE);
+}
+GST_END_TEST;
+
+/* Where anybody may have connected to us, an impostor is told of, and the next
+ * one may be right. */
+GST_START_TEST (test_proof_strangers)
+{
+  begin_link ((HelixStreamLinkConfig){
+      .role = HELIX_ROLE_STREAM, .token = TOKEN, .strangers = TRUE});
+  peer_welcome (&peer);
+  expect_loss ("does not ask for the token", FALSE);
+}
+GST_END_TEST;
+
+/* The host is killed between WELCOME and its PROOF, and its successor says that
+ * it knows of no session: that is for us, and no reason to wait. */
+GST_START_TEST (test_proof_serial)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  begin_link ((HelixStreamLinkConfig){
+      .role = HELIX_ROLE_STREAM, .token = TOKEN, .serial = TRUE});
+  helix_reader_scan (&peer.reader, HELIX_HELLO, 0);
+  /* for somebody before us */
+  peer_send (&peer, message,
+      helix_pack_error (
+          message, 0, HELIX_ERROR_AUTH, HELIX_PROOF, "the token is wrong"));
+  peer_challenge (&peer);
+  read_all ();
+  fail_unless (stream->welcomed && stream->error == NULL);
+  peer_send (&peer, message,
+      helix_pack_error (
+          message, 0, HELIX_ERROR_TIMEOUT, HELIX_PROOF, "the session is over"));
+  expect_loss ("the session is over", FALSE);
+}
+GST_END_TEST;
+
+/* A server that asks, and says nothing to the proof. */
+GST_START_TEST (test_proof_unanswered)
+{
+  guint64 now = helix_now_ns ();
+
+  begin_proof (HELIX_ROLE_STREAM, TRUE);
+  fail_unless_equals_uint64 (
+      helix_stream_link_tick (stream, now + 4 * GST_SECOND, now), 0);
+  fail_unless (strstr (stream->error->message, "answers PROOF") != NULL);
+  fail_if (stream->fatal);
+}
+GST_END_TEST;
+
 static Suite *
 helix_stream_link_suite (void)
 {
@@ -286,6 +433,12 @@ helix_stream_link_suite (void)
   tcase_add_loop_test (tc, test_bad_cursor, 0, 4);
   tcase_add_test (tc, test_cursor_between_units);
   tcase_add_test (tc, test_pings);
+  tcase_add_loop_test (tc, test_proof, 0, 2);
+  tcase_add_loop_test (tc, test_impostor, 0, N_IMPOSTORS);
+  tcase_add_test (tc, test_proof_not_offered);
+  tcase_add_test (tc, test_proof_strangers);
+  tcase_add_test (tc, test_proof_serial);
+  tcase_add_test (tc, test_proof_unanswered);
   return s;
 }
 

@@ -534,14 +534,16 @@ GST_START_TEST (test_restart)
   for (guint i = 0; i < 100; i++) {
     StreamPeer peer;
 
-    served_start ();
-    if (i % 3 > 0)
+    served_start_with (TRUE, i % 4 == 3 ? "secret" : NULL, 4, TRUE);
+    if (i % 4 > 0)
       peer_connect (&peer, served.path);
-    if (i % 3 > 1)
-      peer_hello (&peer, NULL);
+    if (i % 4 > 1)
+      peer_hello (&peer, "secret");
+    if (i % 4 > 2)
+      peer_expect_challenge (&peer);
     served_stop ();
     fail_unless (access (served.path, F_OK) < 0);
-    if (i % 3 > 0)
+    if (i % 4 > 0)
       peer_clear (&peer);
   }
 }

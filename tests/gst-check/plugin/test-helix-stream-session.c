@@ -273,6 +273,92 @@ GST_START_TEST (test_wrong_pong)
 }
 GST_END_TEST;
 
+/* ---- the proof's deadline ---- */
+
+static const HelixStreamSessionPolicy secret = {
+    .token = "secret", .recover = TRUE, .max_age = MAX_AGE};
+
+/* HELLO is said and answered at that time. */
+static void
+ask_for_proof (guint64 when)
+{
+  now = when;
+  peer_hello (&peer, secret.token);
+  helix_stream_session_read (session, &secret, now);
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_PROVING);
+  peer_expect_challenge (&peer);
+}
+
+static void
+expect_timeout (guint64 when)
+{
+  now = when;
+  helix_stream_session_tick (session, now);
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_CLOSING);
+  helix_stream_session_tick (session, now);
+  peer_expect_refusal (&peer, HELIX_ERROR_TIMEOUT);
+}
+
+/* A connection has 3 s for all of it, and HELLO again gives it no more. */
+GST_START_TEST (test_proof_too_late)
+{
+  gint fds[2];
+
+  teardown ();
+  fail_unless (helix_socketpair (fds) == 0);
+  now = START;
+  session = helix_stream_session_new (1, fds[0], NULL, FALSE, &cursor, now);
+  peer_init (&peer, fds[1]);
+  ask_for_proof (START + GST_SECOND);
+  ask_for_proof (START + 2 * GST_SECOND);
+  fail_unless_equals_uint64 (
+      helix_stream_session_tick (session, now), START + 3 * GST_SECOND);
+  expect_timeout (START + 3 * GST_SECOND);
+}
+GST_END_TEST;
+
+/* A session that was open has 3 s from its new HELLO on. */
+GST_START_TEST (test_proof_anew)
+{
+  const guint64 again = START + 60 * GST_SECOND;
+
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  peer_expect (&peer, HELIX_WELCOME);
+  session->last_read = again; /* it has not been silent */
+  ask_for_proof (again);
+  fail_unless_equals_uint64 (
+      helix_stream_session_tick (session, now), again + 3 * GST_SECOND);
+  ask_for_proof (again + GST_SECOND);
+  expect_timeout (again + 3 * GST_SECOND);
+}
+GST_END_TEST;
+
+/* What was asked for in the session before is not for the one that is being
+ * proved: neither its list nor its keyframe. */
+GST_START_TEST (test_proof_forgets)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
+
+  helix_stream_session_flush (session, G_MAXSIZE, now);
+  peer_expect (&peer, HELIX_WELCOME);
+  session->needs_key = FALSE;
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  peer_send (&peer, message, helix_pack_keyframe (message, &keyframe));
+  ask_for_proof (now + GST_SECOND);
+  fail_if (session->wants_list || session->needs_key);
+  push (0, TRUE);
+  fail_if (helix_stream_session_pending (session));
+  fail_unless_equals_int (session->out.units, 0);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, secret.token);
+  helix_stream_session_read (session, &secret, now);
+  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_LIVE);
+  fail_unless (session->needs_key);
+}
+GST_END_TEST;
+
 static Suite *
 helix_stream_session_suite (void)
 {
@@ -285,6 +371,9 @@ helix_stream_session_suite (void)
   tcase_add_loop_test (tc, test_good, 0, G_N_ELEMENTS (good));
   tcase_add_test (tc, test_stall);
   tcase_add_test (tc, test_wrong_pong);
+  tcase_add_test (tc, test_proof_too_late);
+  tcase_add_test (tc, test_proof_anew);
+  tcase_add_test (tc, test_proof_forgets);
   return s;
 }
 

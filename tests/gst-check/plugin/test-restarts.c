@@ -293,7 +293,7 @@ setup (void)
   g_unsetenv ("HELIX_ADDRESS");
   path = g_build_filename (folder, "stream", NULL);
   if (strcmp (transport, "serial") == 0) {
-    serial_line_start (&line, path, FALSE);
+    serial_line_start (&line, path, FALSE, NULL);
     host_address = g_strdup_printf ("address=unix:%s mode=connect", path);
     guest_address = g_strdup_printf ("serial:%s", line.name);
   } else if (strcmp (transport, "tcp") == 0) {

@@ -253,12 +253,39 @@ GST_START_TEST (test_token)
   tool_expect (none, "FAIL", "stream", "Say --token-file");
   wrong = tool_run ("doctor %s", guess);
   tool_expect_end (wrong, 22, TOOL_DEAD_S);
+  tool_expect (wrong, "FAIL", "stream", "the token is wrong");
   tool_expect (wrong, "FAIL", "stream", "Put into --token-file");
   /* PONG came all the same: the hop is alive. */
   tool_expect (wrong, "OK", "answer", "PONG");
   guests = tool_run ("doctor --guest %s", guess);
   tool_expect_end (guests, 22, TOOL_DEAD_S);
+  tool_expect (guests, "FAIL", "stream", "the token is wrong");
   stop ();
+}
+GST_END_TEST;
+
+/* What cannot show that it knows the token may be anybody. */
+GST_START_TEST (test_impostors)
+{
+  static const struct {
+    PeerKind kind;
+    const gchar *cause, *remedy;
+  } cases[] = {
+      {PEER_STREAM_LONELY, "does not ask for the token", "set token-file of"},
+      {PEER_STREAM_PARROT, "proof of the token is wrong", "poses as"},
+  };
+  ToolPeer *peer = tool_peer_new (cases[__i__].kind, NULL);
+  g_autofree gchar *secret = tool_token ("secret");
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (ToolRun) run = tool_run ("doctor --%s %s --address=%s",
+        i == 0 ? "host" : "guest", secret, tool_peer_address (peer));
+
+    tool_expect (run, "OK", "answer", "PONG");
+    tool_expect (run, "FAIL", "stream", cases[__i__].cause);
+    tool_expect (run, "FAIL", "stream", cases[__i__].remedy);
+  }
+  tool_peer_free (peer);
 }
 GST_END_TEST;
 
@@ -356,6 +383,7 @@ helix_doctor_stream_suite (void)
   tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
   tcase_add_test (tc, test_port_taken);
   tcase_add_test (tc, test_token);
+  tcase_add_loop_test (tc, test_impostors, 0, 2);
   tcase_add_test (tc, test_no_guest);
   tcase_add_test (tc, test_paused);
   tcase_add_test (tc, test_sink_stopped);

@@ -102,6 +102,7 @@ say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
   gchar name[HELIX_MAX_NAME + 1];
   struct helix_welcome welcome = {.version = 1, .scanouts = shim ? 2 : 0};
   guint8 message[HELIX_MAX_MESSAGE];
+  const guint8 challenge[HELIX_CHALLENGE_SIZE] = {0};
   struct helix_hello hello;
   const gchar *why;
 
@@ -111,7 +112,8 @@ say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
   welcome.nonce = hello.nonce;
   welcome.role = *role = hello.role;
   return say (self, message,
-      helix_pack_welcome (message, &welcome, "staged 0.1.0", NULL));
+      helix_pack_welcome (message, &welcome, "staged 0.1.0",
+          self->kind == PEER_STREAM_PARROT ? challenge : NULL));
 }
 
 static gboolean
@@ -268,6 +270,18 @@ answer_hello (ToolPeer *self)
 }
 
 static gboolean
+say_proof (ToolPeer *self)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_proof proof;
+  const gchar *why;
+
+  return helix_unpack_proof (
+             &proof, self->reader.payload, self->reader.payload_size, &why)
+      && say (self, message, helix_pack_proof (message, &proof));
+}
+
+static gboolean
 answer (ToolPeer *self)
 {
   const struct helix_header *header = &self->reader.header;
@@ -280,6 +294,8 @@ answer (ToolPeer *self)
               helix_now_ns (), helix_now_ns ()));
     case HELIX_HELLO:
       return answer_hello (self);
+    case HELIX_PROOF:
+      return say_proof (self);
     case HELIX_LIST:
       if (self->kind == PEER_SHIM_OLD
           || (self->kind == PEER_STREAM_FICKLE && self->lists++ > 0))

@@ -34,6 +34,7 @@ typedef enum {
   PEER_STREAM_LONELY,  /* all well, no guest */
   PEER_STREAM_UNHEARD, /* a guest that says nothing arrived */
   PEER_STREAM_FICKLE,  /* answers LIST once */
+  PEER_STREAM_PARROT,  /* asks for a proof, and sends it back for its own */
   PEER_STREAM_NO_SPS,  /* keyframes without parameter sets */
   PEER_STREAM_GARBAGE, /* parameter sets and slices of noise */
   PEER_STREAM_UNKNOWN, /* units without CAPS */

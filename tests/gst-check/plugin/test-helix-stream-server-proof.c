@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The stream server with a token: who gets in, and what the others are told. */
+#include <gst/check/gstcheck.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "stream-served.h"
+
+#define TOKEN "secret"
+
+static guint8 message[HELIX_MAX_MESSAGE];
+
+static void
+start (guint max)
+{
+  served_start_with (TRUE, TOKEN, max, TRUE);
+  served_set_caps ();
+}
+
+/* Connected, and asked for a proof. */
+static void
+come (StreamPeer *peer, const gchar *token, guint32 role)
+{
+  peer_connect (peer, served.path);
+  peer_hello_as (peer, token, role);
+  peer_expect_challenge (peer);
+}
+
+static void
+expect_problem (guint n, const gchar *words)
+{
+  AWAIT (problems, n);
+  fail_unless (strstr (served.last_problem, words) != NULL, "no '%s' in: %s",
+      words, served.last_problem);
+  fail_if (served.fatal_problem);
+}
+
+/* ---- those who know it ---- */
+
+/* Before the proof a client is none: it gets nothing, and costs no keyframe. */
+GST_START_TEST (test_right)
+{
+  StreamPeer peer;
+
+  start (4);
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  served_push (0, TRUE, 100);
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 0);
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
+  fail_unless_equals_int (peer_next_any (&peer), HELIX_PONG);
+  fail_unless_equals_int (served_now (&served.added), 0);
+  fail_unless_equals_int (served_now (&served.keyframes), 0);
+
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
+  AWAIT (added, 1);
+  AWAIT (keyframes, 1);
+  served_push (1, TRUE, 100);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_int (served_number_of (&peer), 1);
+  fail_unless_equals_int (served_now (&served.problems), 0);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_control)
+{
+  StreamPeer peer;
+
+  start (4);
+  come (&peer, TOKEN, HELIX_ROLE_CONTROL);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
+  served_list (&peer);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* HELLO while the proof is awaited asks anew: the last challenge counts. */
+GST_START_TEST (test_hello_again)
+{
+  HelixProofRound first;
+  StreamPeer peer;
+
+  start (4);
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  first = peer.proof;
+  peer_join (&peer, TOKEN);
+  fail_unless (
+      memcmp (first.challenge, peer.proof.challenge, sizeof first.challenge)
+      != 0);
+  AWAIT (added, 1);
+
+  /* And while the session is open: until the next proof there is none. */
+  peer_hello (&peer, TOKEN);
+  peer_expect_challenge (&peer);
+  AWAIT (removed, 1);
+  fail_unless_equals_string (served.last_reason, "it started a new session");
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 0);
+  served_push (0, TRUE, 100);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
+  AWAIT (added, 2);
+  served_push (1, TRUE, 100);
+  peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_int (served_number_of (&peer), 1);
+
+  peer_hello (&peer, TOKEN);
+  peer_expect_challenge (&peer);
+  peer.proof = first;
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* That the house is full is told to those who may come in. */
+GST_START_TEST (test_full)
+{
+  StreamPeer good, late, guess;
+
+  start (1);
+  peer_connect (&good, served.path);
+  peer_join (&good, TOKEN);
+  AWAIT (added, 1);
+  come (&late, TOKEN, HELIX_ROLE_STREAM);
+  peer_prove (&late, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_refusal (&late, HELIX_ERROR_BUSY);
+  come (&guess, "guess", HELIX_ROLE_STREAM);
+  peer_prove (&guess, HELIX_PROOF_CLIENT, "guess");
+  peer_expect_refusal (&guess, HELIX_ERROR_AUTH);
+  /* A client that begins anew keeps its place, if nobody has taken it. */
+  peer_join (&good, TOKEN);
+  AWAIT (added, 2);
+  peer_clear (&good);
+  peer_clear (&late);
+  peer_clear (&guess);
+}
+GST_END_TEST;
+
+/* ---- those who do not ---- */
+
+GST_START_TEST (test_wrong)
+{
+  StreamPeer peer;
+
+  start (4);
+  for (guint role = HELIX_ROLE_STREAM; role <= HELIX_ROLE_CONTROL; role++) {
+    come (&peer, "guess", role);
+    peer_prove (&peer, HELIX_PROOF_CLIENT, "guess");
+    peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+    peer_clear (&peer);
+  }
+  expect_problem (1, "token is wrong");
+  fail_unless (strstr (served.last_problem, "unix:") != NULL
+          || strstr (served.last_problem, "pid") != NULL,
+      "no peer in: %s", served.last_problem);
+  fail_unless_equals_int (served_now (&served.added), 0);
+}
+GST_END_TEST;
+
+/* What was heard in another session, with the very same HELLO. */
+GST_START_TEST (test_replay)
+{
+  HelixProofRound heard;
+  StreamPeer peer;
+
+  start (4);
+  peer_connect (&peer, served.path);
+  peer_join (&peer, TOKEN);
+  heard = peer.proof;
+  peer_clear (&peer);
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  fail_unless (heard.nonce == peer.proof.nonce);
+  peer.proof = heard;
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* The server's own proof, sent back to it. */
+GST_START_TEST (test_reflected)
+{
+  StreamPeer peer;
+
+  start (4);
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  peer_prove (&peer, HELIX_PROOF_SERVER, TOKEN);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_offer)
+{
+  StreamPeer peer;
+
+  start (4);
+  peer_connect (&peer, served.path);
+  peer_hello (&peer, NULL);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  expect_problem (1, "token-file");
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* A client from before PROOF, which sends its token in the clear: even the
+ * right one gets it nowhere, with or without a token here. */
+GST_START_TEST (test_old_client)
+{
+  const gchar *ours = __i__ == 0 ? TOKEN : NULL;
+  struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_STREAM,
+      .features = HELIX_FEATURE_PROOF};
+  gsize size = helix_pack_hello (message, &hello, NULL);
+  StreamPeer peer;
+
+  served_start_with (TRUE, ours, 4, TRUE);
+  peer_connect (&peer, served.path);
+  /* The size of the payload, and token_size; both little-endian. */
+  message[8] = (guint8) (message[8] + strlen (TOKEN));
+  message[HELIX_HEADER_SIZE + 24] = strlen (TOKEN);
+  memcpy (message + size, TOKEN, strlen (TOKEN));
+  peer_send (&peer, message, size + strlen (TOKEN));
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  expect_problem (1, "in the clear");
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* ---- out of place ---- */
+
+GST_START_TEST (test_out_of_place)
+{
+  const struct helix_proof proof = {{0}};
+  gsize size = helix_pack_proof (message, &proof);
+  StreamPeer peer;
+
+  start (4);
+  /* before HELLO */
+  peer_connect (&peer, served.path);
+  peer_send (&peer, message, size);
+  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
+  peer_clear (&peer);
+  /* not PROOF where it is due */
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
+  peer_clear (&peer);
+  /* too short */
+  come (&peer, TOKEN, HELIX_ROLE_STREAM);
+  size = helix_pack_proof (message, &proof);
+  message[8]--;
+  peer_send (&peer, message, size - 1);
+  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
+  peer_clear (&peer);
+  /* once more, in an open session: not what it takes, and no harm */
+  peer_connect (&peer, served.path);
+  peer_join (&peer, TOKEN);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect (&peer, HELIX_ERROR);
+  served_list (&peer);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* To a server that has no token, PROOF is a message like any other that it
+ * does not take. */
+GST_START_TEST (test_nothing_to_prove)
+{
+  StreamPeer peer;
+
+  served_start ();
+  peer_connect (&peer, served.path);
+  peer_hello (&peer, TOKEN);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect (&peer, HELIX_ERROR);
+  served_list (&peer);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
+/* BYE is for sessions; one that was never opened merely ends. */
+GST_START_TEST (test_stop)
+{
+  StreamPeer silent, proving;
+
+  start (4);
+  peer_connect (&silent, served.path);
+  peer_send (&silent, message, helix_pack_empty (message, HELIX_PING, 0));
+  fail_unless_equals_int (peer_next_any (&silent), HELIX_PONG);
+  come (&proving, TOKEN, HELIX_ROLE_STREAM);
+  served_stop ();
+  fail_unless_equals_int (peer_next (&silent), 0);
+  fail_unless_equals_int (peer_next (&proving), 0);
+  peer_clear (&silent);
+  peer_clear (&proving);
+}
+GST_END_TEST;
+
+/* ---- where the stream outlives its sessions ---- */
+
+static const guint8 pad[HELIX_HELLO_PAD];
+
+/* The ERROR does not end the stream. */
+static void
+expect_error (StreamPeer *peer, guint code)
+{
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const gchar *why;
+
+  peer_expect (peer, HELIX_ERROR);
+  fail_unless (helix_unpack_error (
+      &error, text, peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless_equals_int (error.code, code);
+}
+
+GST_START_TEST (test_connect)
+{
+  gint listener = peer_listen (served.path);
+  StreamPeer peer;
+  gsize size;
+
+  served_start_with (FALSE, TOKEN, 4, TRUE);
+  served_set_caps ();
+  peer_accept (&peer, listener);
+  /* A wrong proof, and right behind it another try at the same challenge. */
+  peer_hello (&peer, "guess");
+  peer_expect_challenge (&peer);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, "guess");
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  expect_error (&peer, HELIX_ERROR_AUTH);
+  expect_error (&peer, HELIX_ERROR_TIMEOUT);
+  expect_problem (1, "token is wrong");
+  /* A guest that is killed within its PROOF. The next one's padding makes a
+   * whole message of it, the answer to which the next one scans past. */
+  peer_hello (&peer, TOKEN);
+  peer_expect_challenge (&peer);
+  size = helix_proof_pack (message, HELIX_PROOF_CLIENT, TOKEN, &peer.proof);
+  peer_send (&peer, message, size - 3);
+  peer_send (&peer, pad, sizeof pad);
+  peer_hello (&peer, TOKEN);
+  helix_reader_scan (&peer.reader, HELIX_WELCOME, peer.proof.nonce);
+  peer_expect_challenge (&peer);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
+  AWAIT (added, 1);
+  /* One that is killed in the open session; the next has to prove it, too. */
+  peer_send (&peer, pad, sizeof pad);
+  peer_hello (&peer, TOKEN);
+  peer_expect_challenge (&peer);
+  AWAIT (removed, 1);
+  fail_unless_equals_int (helix_stream_server_clients (served.server), 0);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
+  AWAIT (added, 2);
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
+/* A host that was killed before the PROOF came: its successor says so. */
+GST_START_TEST (test_connect_orphan)
+{
+  gint listener = peer_listen (served.path);
+  StreamPeer peer;
+
+  served_start_with (FALSE, TOKEN, 4, TRUE);
+  peer_accept (&peer, listener);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  expect_error (&peer, HELIX_ERROR_TIMEOUT);
+  peer_join (&peer, TOKEN);
+  AWAIT (added, 1);
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
+static Suite *
+helix_stream_server_proof_suite (void)
+{
+  Suite *s = suite_create ("helix-stream-server-proof");
+  TCase *tc = tcase_create ("proof");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, served_setup, served_teardown);
+  tcase_add_test (tc, test_right);
+  tcase_add_test (tc, test_control);
+  tcase_add_test (tc, test_hello_again);
+  tcase_add_test (tc, test_full);
+  tcase_add_test (tc, test_wrong);
+  tcase_add_test (tc, test_replay);
+  tcase_add_test (tc, test_reflected);
+  tcase_add_test (tc, test_no_offer);
+  tcase_add_loop_test (tc, test_old_client, 0, 2);
+  tcase_add_test (tc, test_out_of_place);
+  tcase_add_test (tc, test_nothing_to_prove);
+  tcase_add_test (tc, test_stop);
+  tcase_add_test (tc, test_connect);
+  tcase_add_test (tc, test_connect_orphan);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_stream_server_proof);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* helixguestsink and helixsrc with a secret in a file, over each transport. */
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <string.h>
+
+#include "helix-protocol.h"
+#include "serial-line.h"
+#include "stream-peer.h"
+#include "stream-pipeline.h"
+
+#define TOKEN "Zm9yIHRlc3RzIG9ubHk="
+#define VIDEO \
+  "videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=30/1 " \
+  "! jpegenc ! "
+
+static gchar *folder, *path, *file, *other;
+
+static void
+write_token (const gchar *name, const gchar *token)
+{
+  fail_unless (g_file_set_contents (name, token, -1, NULL));
+  fail_unless (g_chmod (name, 0600) == 0);
+}
+
+static void
+setup (void)
+{
+  folder = peer_folder_new ();
+  path = g_build_filename (folder, "s", NULL);
+  file = g_build_filename (folder, "token", NULL);
+  other = g_build_filename (folder, "other", NULL);
+  write_token (file, TOKEN "\n");
+  write_token (other, "guess\n");
+}
+
+static void
+teardown (void)
+{
+  g_free (other);
+  g_free (file);
+  g_free (path);
+  peer_folder_free (folder);
+}
+
+static GstElement *
+play_host (const gchar *address, const gchar *properties)
+{
+  return pipeline_play (pipeline_launch (
+      VIDEO "helixguestsink address=%s %s", address, properties));
+}
+
+static GstElement *
+play_guest (const gchar *address, const gchar *properties)
+{
+  return pipeline_play (pipeline_launch (
+      "helixsrc address=%s %s ! appsink name=out sync=false max-buffers=2 "
+      "drop=true",
+      address, properties));
+}
+
+/* The properties of an element with that file; "": with none. */
+static gchar *
+token_of (const gchar *name)
+{
+  return *name == '\0' ? g_strdup ("")
+                       : g_strdup_printf ("token-file=%s/%s", folder, name);
+}
+
+/* ---- the same at both ends ---- */
+
+static void
+run_with (
+    const gchar *host_address, const gchar *mode, const gchar *guest_address)
+{
+  g_autofree gchar *token = token_of ("token");
+  g_autofree gchar *properties = g_strdup_printf ("%s %s", token, mode);
+  GstElement *host = play_host (host_address, properties);
+  GstElement *guest = play_guest (guest_address, token);
+
+  for (guint i = 0; i < 3; i++)
+    gst_sample_unref (pipeline_pull (guest));
+  pipeline_end (guest);
+  pipeline_end (host);
+}
+
+GST_START_TEST (test_unix)
+{
+  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
+
+  run_with (address, "", address);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_tcp)
+{
+  g_autofree gchar *address =
+      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
+
+  run_with (address, "", address);
+}
+GST_END_TEST;
+
+static gboolean
+has (const GByteArray *heard, const gchar *bytes)
+{
+  return memmem (heard->data, heard->len, bytes, strlen (bytes)) != NULL;
+}
+
+/* On a line that writes down what passes: two proofs, and not the token. */
+GST_START_TEST (test_serial)
+{
+  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *port = NULL;
+  g_autoptr (GByteArray) heard = g_byte_array_new ();
+  SerialLine line;
+
+  serial_line_start (&line, path, FALSE, heard);
+  port = g_strdup_printf ("serial:%s", line.name);
+  run_with (address, "mode=connect", port);
+  /* The second guest's session begins where the first one's was left. */
+  run_with (address, "mode=connect", port);
+  serial_line_stop (&line);
+  fail_unless (has (heard, "helixguestsink "));
+  fail_unless (has (heard, "HXFR\x46"));
+  fail_if (has (heard, TOKEN));
+}
+GST_END_TEST;
+
+/* ---- not the same ---- */
+
+static const struct {
+  const gchar *host, *guest; /* "", or which file */
+  const gchar *host_says, *guest_says;
+} unequal[] = {
+    {"token", "other", "token is wrong", "token is wrong"},
+    {"token", "", "token-file", "asks for a token"},
+    {"", "token", NULL, "does not ask for the token"},
+};
+
+GST_START_TEST (test_unequal)
+{
+  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *ours = token_of (unequal[__i__].host);
+  g_autofree gchar *theirs = token_of (unequal[__i__].guest);
+  GstElement *host = play_host (address, ours);
+  GstElement *guest = play_guest (address, theirs);
+  gchar *text;
+
+  text = pipeline_message_of (guest, GST_MESSAGE_ERROR);
+  fail_unless (strstr (text, unequal[__i__].guest_says) != NULL, "%s", text);
+  g_free (text);
+  if (unequal[__i__].host_says != NULL) {
+    text = pipeline_message_of (host, GST_MESSAGE_WARNING);
+    fail_unless (strstr (text, unequal[__i__].host_says) != NULL, "%s", text);
+    g_free (text);
+  }
+  pipeline_end (guest);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+/* ---- the file ---- */
+
+static const gchar *const elements[] = {
+    "helixguestsink", "helixsrc", "helixresourcesink"};
+
+GST_START_TEST (test_bad_file)
+{
+  GstElement *element = gst_element_factory_make (elements[__i__], NULL);
+  GstBus *bus;
+  GstMessage *message;
+  GError *error;
+
+  if (element == NULL)
+    return; /* helixresourcesink is optional */
+  bus = gst_bus_new ();
+  gst_element_set_bus (element, bus);
+  fail_unless (g_chmod (file, 0644) == 0);
+  g_object_set (
+      element, "address", "unix:/no/such/socket", "token-file", file, NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  fail_unless (message != NULL);
+  gst_message_parse_error (message, &error, NULL);
+  fail_unless (
+      strstr (error->message, "chmod 600") != NULL, "%s", error->message);
+  g_error_free (error);
+  gst_message_unref (message);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+}
+GST_END_TEST;
+
+/* What the file says counts from the next start on. */
+GST_START_TEST (test_changed_file)
+{
+  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
+  g_autofree gchar *token = token_of ("token");
+  GstElement *host = play_host (address, token);
+  GstElement *guest;
+
+  write_token (file, "another\n");
+  guest = play_guest (address, token);
+  g_free (pipeline_message_of (guest, GST_MESSAGE_ERROR));
+  pipeline_end (guest);
+  gst_element_set_state (host, GST_STATE_READY);
+  pipeline_play (host);
+  guest = play_guest (address, token);
+  gst_sample_unref (pipeline_pull (guest));
+  pipeline_end (guest);
+  pipeline_end (host);
+}
+GST_END_TEST;
+
+static Suite *
+stream_token_suite (void)
+{
+  Suite *s = suite_create ("stream-token");
+  TCase *tc = tcase_create ("token");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_add_test (tc, test_unix);
+  tcase_add_test (tc, test_tcp);
+  tcase_add_test (tc, test_serial);
+  tcase_add_loop_test (tc, test_unequal, 0, G_N_ELEMENTS (unequal));
+  tcase_add_loop_test (tc, test_bad_file, 0, G_N_ELEMENTS (elements));
+  tcase_add_test (tc, test_changed_file);
+  return s;
+}
+
+GST_CHECK_MAIN (stream_token);
