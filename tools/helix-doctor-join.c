@@ -124,6 +124,24 @@ explain_silence (
   }
 }
 
+/* `asked`: HELLO was said, so it is the token; else it is the user. */
+static void
+explain_auth (const HelixDoctor *self, gboolean asked, HelixFinding *f)
+{
+  if (asked)
+    helix_finding_remedy (f,
+        "%s the token that helixguestsink has (its property token-file)",
+        self->token != NULL ? "Put into --token-file"
+                            : "Say --token-file with");
+  else if (self->side == HELIX_SIDE_HOST)
+    helix_finding_remedy (
+        f, "Or run helix doctor as the user who runs helixguestsink");
+  else
+    helix_finding_remedy (f,
+        "Or run helixguestsink as the user who runs QEMU, by whose network "
+        "this guest connects");
+}
+
 static void
 explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
     const GError *error, guint code, HelixReport *report)
@@ -141,10 +159,7 @@ explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
     explain_silence (self, server, f);
   } else if (error->code == HELIX_HOP_ERROR_REFUSED
       && code == HELIX_ERROR_AUTH) {
-    helix_finding_remedy (f,
-        "%s the token that helixguestsink has (its property token-file)",
-        self->token != NULL ? "Put into --token-file"
-                            : "Say --token-file with");
+    explain_auth (self, hop == HELIX_HOP_STREAM, f);
   } else if (error->code == HELIX_HOP_ERROR_UNASKED) {
     helix_finding_remedy (f,
         "If that is the host's pipeline, set token-file of its helixguestsink "
@@ -202,6 +217,7 @@ greet (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
     guint32 role, HelixReport *report)
 {
   g_autoptr (GError) error = NULL;
+  g_autofree gchar *words = NULL;
   HelixProcess server;
   HelixFinding *f;
 
@@ -211,12 +227,16 @@ greet (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
     explain (self, HELIX_HOP_STREAM, &server, error, hop->refusal.code, report);
     return FALSE;
   }
+  /* The server does not say which process it is; on its own machine, the
+   * system does. */
+  look_at_server (address, hop->fd, &server);
+  words = helix_process_words (&server);
   f = helix_report_add (report, HELIX_HOP_STREAM, HELIX_VERDICT_OK,
-      "%s, pid %u, protocol version %u",
-      *hop->name ? hop->name : "a nameless server", hop->welcome.pid,
-      hop->welcome.version);
+      "%s%s%s, protocol version %u",
+      *hop->name ? hop->name : "a nameless server", server.pid > 0 ? ", " : "",
+      server.pid > 0 ? words : "", hop->welcome.version);
   helix_json_text (f->facts, "name", hop->name);
-  helix_json_uint (f->facts, "pid", hop->welcome.pid);
+  helix_json_int (f->facts, "pid", server.pid);
   helix_json_uint (f->facts, "version", hop->welcome.version);
   return TRUE;
 }

@@ -224,19 +224,19 @@ judge_guest (const HelixHopClient *client, HelixReport *report)
   const struct helix_client *info = &client->info;
   gboolean told = info->received != HELIX_NONE64;
   gdouble age = (gdouble) info->connected_ns / 1e9;
+  g_autofree gchar *who = helix_hop_client_words (client);
   HelixFinding *f;
 
   if (info->frames == 0 && info->connected_ns > KEYFRAME_NS) {
     f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_FAIL,
-        "%s is connected, but has been sent nothing for %.1f s", client->name,
-        age);
+        "%s is connected, but has been sent nothing for %.1f s", who, age);
     helix_finding_because (
         f, "no keyframe came that it could have started with");
     helix_finding_remedy (f, "See the line about units");
   } else if (info->connected_ns > TOLD_NS && (!told || info->received == 0)
       && info->frames > 0) {
     f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_FAIL,
-        "%s receives nothing", client->name);
+        "%s receives nothing", who);
     helix_finding_because (f, "%" G_GUINT64_FORMAT " units were sent to it, %s",
         info->frames,
         told ? "and it says that none arrived"
@@ -245,12 +245,12 @@ judge_guest (const HelixHopClient *client, HelixReport *report)
         "In the guest, see helix doctor, and whether its program still runs");
   } else if (!told) {
     f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_OK,
-        "%s, connected for %.1f s, was sent %" G_GUINT64_FORMAT " units",
-        client->name, age, info->frames);
+        "%s, connected for %.1f s, was sent %" G_GUINT64_FORMAT " units", who,
+        age, info->frames);
   } else {
     f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_OK,
-        "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units",
-        client->name, info->received, info->frames);
+        "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units", who,
+        info->received, info->frames);
     if (info->latency_ns != HELIX_NONE64) {
       gchar *text = g_strdup_printf ("%s, %.1f ms after their capture", f->text,
           (gdouble) info->latency_ns / 1e6);
@@ -259,7 +259,7 @@ judge_guest (const HelixHopClient *client, HelixReport *report)
       f->text = text;
     }
   }
-  helix_json_text (f->facts, "name", client->name);
+  helix_json_text (f->facts, "name", client->name[0] ? client->name : NULL);
   helix_json_uint (f->facts, "sent", info->frames);
   helix_json_known (f->facts, "received", info->received);
   helix_json_known (f->facts, "dropped", info->dropped);

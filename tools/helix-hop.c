@@ -481,6 +481,14 @@ born (const HelixHopListing *listing, const HelixHopClient *client)
   return listing->status.uptime_ns - client->info.connected_ns;
 }
 
+gchar *
+helix_hop_client_words (const HelixHopClient *client)
+{
+  if (client->name[0] != '\0')
+    return g_strdup (client->name);
+  return g_strdup_printf ("client %u", client->info.index + 1);
+}
+
 const HelixHopClient *
 helix_hop_listing_find (const HelixHopListing *before,
     const HelixHopListing *now, const HelixHopClient *client)

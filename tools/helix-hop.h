@@ -65,8 +65,12 @@ typedef struct {
 
 typedef struct {
   struct helix_client info;
-  gchar name[HELIX_MAX_NAME + 1];
+  gchar name[HELIX_MAX_NAME + 1]; /* "" = the server does not tell */
 } HelixHopClient;
+
+/* For people: the name, or which of the clients it is, where the server tells
+ * no names. The caller frees it. */
+gchar *helix_hop_client_words (const HelixHopClient *client);
 
 /* More clients than any server takes are not remembered. */
 #define HELIX_HOP_MAX_CLIENTS 1024

@@ -65,6 +65,15 @@ put_heading (FILE *out, gboolean colours, const gchar *kind, const gchar *what)
       colours ? "\033[0m" : "");
 }
 
+static void
+put_pid (FILE *out, guint32 pid)
+{
+  if (pid == 0)
+    fprintf (out, " %7s", "-");
+  else
+    fprintf (out, " %7u", pid);
+}
+
 /* ---- as text ---- */
 
 static void
@@ -95,11 +104,14 @@ print_clients (const HelixTopServer *self, FILE *out)
     const HelixHopClient *client =
         &g_array_index (self->now.clients, HelixHopClient, i);
     const struct helix_client *info = &client->info;
-    g_autofree gchar *name = helix_printable (client->name);
+    g_autofree gchar *words = helix_hop_client_words (client);
+    g_autofree gchar *name = helix_printable (words);
 
     if (info->flags & HELIX_CLIENT_YOU)
       continue;
-    fprintf (out, "  %-34.34s %7u ", name, info->pid);
+    fprintf (out, "  %-34.34s", name);
+    put_pid (out, info->pid);
+    fputc (' ', out);
     if (self->stream)
       fprintf (out, "%4s", info->role == HELIX_ROLE_CONTROL ? "ctrl" : "recv");
     else if (info->scanout != HELIX_NONE32)
@@ -131,8 +143,10 @@ helix_top_print (const HelixTopServer *self, FILE *out, gboolean colours)
     return;
   }
   clean = helix_printable (self->now.text);
-  fprintf (out, "  %s, pid %u%s%s\n", self->hop->name, self->hop->welcome.pid,
-      *clean ? ": " : "", clean);
+  fprintf (out, "  %s", self->hop->name);
+  if (self->hop->welcome.pid != 0)
+    fprintf (out, ", pid %u", self->hop->welcome.pid);
+  fprintf (out, "%s%s\n", *clean ? ": " : "", clean);
   fprintf (out, "  up %.0f s, %" G_GUINT64_FORMAT " %s",
       (gdouble) s->uptime_ns / NS_PER_S, s->frames,
       self->stream ? "units" : "frames");
@@ -163,6 +177,16 @@ json_rate (HelixJson *json, const gchar *key, gdouble rate)
     helix_json_double (json, key, rate);
 }
 
+/* What a server does not tell is null. */
+static void
+json_pid (HelixJson *json, guint32 pid)
+{
+  if (pid == 0)
+    helix_json_null (json, "pid");
+  else
+    helix_json_uint (json, "pid", pid);
+}
+
 static void
 json_client (
     const HelixTopServer *self, const HelixHopClient *client, HelixJson *json)
@@ -170,8 +194,8 @@ json_client (
   const struct helix_client *info = &client->info;
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "name", client->name);
-  helix_json_uint (json, "pid", info->pid);
+  helix_json_text (json, "name", client->name[0] ? client->name : NULL);
+  json_pid (json, info->pid);
   helix_json_text (json, "role",
       info->role == HELIX_ROLE_CONTROL      ? "control"
           : info->role == HELIX_ROLE_STREAM ? "stream"
@@ -217,7 +241,7 @@ helix_top_json (const HelixTopServer *self, HelixJson *json)
   helix_json_text (json, "problem", self->problem);
   if (self->problem == NULL) {
     helix_json_text (json, "name", self->hop->name);
-    helix_json_uint (json, "pid", self->hop->welcome.pid);
+    json_pid (json, self->hop->welcome.pid);
     helix_json_text (json, "serves", self->now.text);
     helix_json_ms (json, "uptime_ms", s->uptime_ns);
     helix_json_uint (json, "sent", s->frames);

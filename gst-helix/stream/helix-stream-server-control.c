@@ -157,6 +157,17 @@ say_status (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
       asker, message, helix_pack_status (message, &status, self->description));
 }
 
+/* A guest need not know who else is served, nor what this host looks like: its
+ * ports, paths and processes. */
+static gchar *
+name_for (const HelixStreamSession *asker, const HelixStreamSession *session)
+{
+  if (asker->is_local)
+    return g_strconcat (session->name, session->name[0] != '\0' ? ", " : "",
+        session->peer, NULL);
+  return g_strdup (session == asker ? session->name : "");
+}
+
 static void
 say_client (HelixStreamSession *asker, const HelixStreamSession *session,
     guint index, guint64 now)
@@ -165,7 +176,6 @@ say_client (HelixStreamSession *asker, const HelixStreamSession *session,
   struct helix_client client = {
       .index = index,
       .flags = session == asker ? HELIX_CLIENT_YOU : 0,
-      .pid = session->pid,
       .role = session->role,
       .scanout = HELIX_NONE32,
       .connected_ns = age (session->live_since, now),
@@ -175,8 +185,7 @@ say_client (HelixStreamSession *asker, const HelixStreamSession *session,
       .latency_ns = told ? session->told.latency_ns : HELIX_NONE64,
       .last_ns = age (session->last_unit, now),
   };
-  g_autofree gchar *name = g_strconcat (
-      session->name, session->name[0] != '\0' ? ", " : "", session->peer, NULL);
+  g_autofree gchar *name = name_for (asker, session);
   guint8 message[HELIX_MAX_MESSAGE];
 
   helix_stream_session_say (

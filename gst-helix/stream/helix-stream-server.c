@@ -181,6 +181,18 @@ admit (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
   return FALSE;
 }
 
+/* What comes by TCP may be a guest behind QEMU's own network, which the kernel
+ * takes for QEMU. */
+static gboolean
+is_own_process (gint fd)
+{
+  uid_t uid;
+  pid_t pid;
+
+  return helix_peer_credentials (fd, &uid, &pid) == 0
+      && (uid == geteuid () || uid == 0);
+}
+
 static void
 add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
 {
@@ -188,6 +200,7 @@ add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
       self->next_id++, fd, peer, self->listener == NULL, &self->cursor, now);
 
   session->out.times = &self->send;
+  session->is_local = self->listener != NULL && is_own_process (fd);
   if (self->listener != NULL && !admit (self, session, now))
     return;
   GST_DEBUG ("session %u: connection of %s", session->id, session->peer);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a peer says, and what it gets for an answer. */
 #include <string.h>
-#include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
@@ -77,7 +76,6 @@ welcome_peer (HelixStreamSession *self, const HelixStreamSessionPolicy *policy,
   struct helix_welcome welcome = {
       .version = MIN (hello->version_max, HELIX_VERSION_MAX),
       .role = hello->role,
-      .pid = proves ? 0 : (guint32) getpid (),
       .nonce = hello->nonce,
   };
   guint8 message[HELIX_MAX_MESSAGE];

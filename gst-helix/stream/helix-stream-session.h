@@ -98,6 +98,10 @@ typedef struct {
   struct helix_show show;   /* resource_id = 0: nothing */
   guint lists;              /* LISTs that wait for their answers */
 
+  /* A process of the server's user or root's on this machine, by a UNIX socket
+   * that was listened on: not a guest. Set by the server. */
+  gboolean is_local;
+
   gboolean cursor_due; /* `cursor` is not what it was last told */
 
   /* private */

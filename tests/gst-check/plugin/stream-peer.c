@@ -304,6 +304,31 @@ peer_join (StreamPeer *peer, const gchar *token)
   peer_expect_proof (peer, HELIX_PROOF_SERVER, token);
 }
 
+gchar *
+peer_list_names (StreamPeer *peer)
+{
+  GString *names = g_string_new (NULL);
+  gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_status status;
+  struct helix_client client;
+  const gchar *why;
+
+  peer_send (peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  peer_expect (peer, HELIX_STATUS);
+  fail_unless (helix_unpack_status (
+      &status, text, peer->reader.payload, peer->reader.payload_size, &why));
+  for (guint i = 0; i < status.clients; i++) {
+    peer_expect (peer, HELIX_CLIENT);
+    fail_unless (helix_unpack_client (
+        &client, name, peer->reader.payload, peer->reader.payload_size, &why));
+    fail_unless_equals_int (client.pid, 0);
+    g_string_append_printf (
+        names, client.flags & HELIX_CLIENT_YOU ? "[%s]" : "(%s)", name);
+  }
+  return g_string_free (names, FALSE);
+}
+
 static void
 welcome_with (StreamPeer *peer, const guint8 *challenge)
 {

@@ -73,6 +73,10 @@ void peer_prove (StreamPeer *peer, const gchar *who, const gchar *token);
 /* All of it, up to a PROOF that is right. */
 void peer_join (StreamPeer *peer, const gchar *token);
 
+/* Asks for a LIST: the names of the CLIENTs in one text, "(name)" or, of the
+ * asker itself, "[name]". Free it. */
+gchar *peer_list_names (StreamPeer *peer);
+
 /* Awaits HELLO and answers it; or asks for a proof. */
 void peer_welcome (StreamPeer *peer);
 void peer_challenge (StreamPeer *peer);

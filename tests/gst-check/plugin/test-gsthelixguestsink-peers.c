@@ -230,9 +230,37 @@ GST_START_TEST (test_token)
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
   peer_clear (&peer);
   peer_connect_tcp (&peer, uid, "127.0.0.1", host.port);
-  peer_hello (&peer, "secret");
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_join (&peer, "secret");
   peer_clear (&peer);
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* By TCP everybody may be a guest, whom neither the host's processes and ports
+ * nor other guests concern. */
+GST_START_TEST (test_names)
+{
+  g_autofree gchar *names = NULL;
+  gchar name[HELIX_MAX_NAME + 1];
+  struct helix_welcome welcome;
+  StreamPeer one, two;
+  const gchar *why;
+  Host host;
+
+  fail_unless (host_start (&host, "127.0.0.1", ""));
+  peer_connect_tcp (&one, geteuid (), "127.0.0.1", host.port);
+  peer_hello (&one, NULL);
+  fail_unless_equals_int (peer_next (&one), HELIX_WELCOME);
+  fail_unless (helix_unpack_welcome (
+      &welcome, name, NULL, one.reader.payload, one.reader.payload_size, &why));
+  fail_unless_equals_int (welcome.pid, 0);
+  peer_connect_tcp (&two, geteuid (), "127.0.0.1", host.port);
+  peer_hello (&two, NULL);
+  fail_unless_equals_int (peer_next (&two), HELIX_WELCOME);
+  names = peer_list_names (&two);
+  fail_unless_equals_string (names, "()[test]");
+  peer_clear (&one);
+  peer_clear (&two);
   host_stop (&host);
 }
 GST_END_TEST;
@@ -306,6 +334,7 @@ helixguestsink_peers_suite (void)
   tcase_add_test (tc, test_flood);
   tcase_add_test (tc, test_insecure);
   tcase_add_test (tc, test_token);
+  tcase_add_test (tc, test_names);
   tcase_add_loop_test (tc, test_listening_source, 0, G_N_ELEMENTS (ways));
   tcase_add_test (tc, test_unix);
   return s;

@@ -254,6 +254,24 @@ GST_START_TEST (test_connect_forgets_show)
 }
 GST_END_TEST;
 
+/* A guest is told what it is called, not what the host calls the port. */
+GST_START_TEST (test_connect_names)
+{
+  gint listener = peer_listen (served.path);
+  g_autofree gchar *names = NULL;
+  StreamPeer peer;
+
+  served_start_with (FALSE, NULL, 4, TRUE);
+  peer_accept (&peer, listener);
+  peer_hello (&peer, NULL);
+  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  names = peer_list_names (&peer);
+  fail_unless_equals_string (names, "[test]");
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
 /* Nobody there: said once, within a second, and tried again. */
 GST_START_TEST (test_connect_waits)
 {
@@ -300,6 +318,7 @@ helix_stream_server_connect_suite (void)
       tc, test_connect_stays_open, 0, G_N_ELEMENTS (last_words));
   tcase_add_test (tc, test_connect_abandons_unit);
   tcase_add_test (tc, test_connect_forgets_show);
+  tcase_add_test (tc, test_connect_names);
   tcase_add_test (tc, test_connect_waits);
   tcase_add_test (tc, test_connect_gives_up);
   return s;

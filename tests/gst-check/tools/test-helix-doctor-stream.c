@@ -181,6 +181,8 @@ static const struct {
     {PEER_WEB, "guest", 21, "FAIL", "answer", "a web server answers there"},
     {PEER_SILENT, "guest", 21, "FAIL", "answer", "it says nothing"},
     {PEER_CLOSES, "guest", 21, "FAIL", "answer", "closed the connection"},
+    {PEER_FOREIGN, "guest", 21, "FAIL", "answer", "as the user who runs QEMU"},
+    {PEER_FOREIGN, "host", 10, "FAIL", "answer", "run helix doctor as the"},
     /* Whose buffer is full first, decides what is said of it. */
     {PEER_FLOOD, "guest", 21, "FAIL", "answer", "no PONG from"},
     {PEER_ECHO, "guest", 22, "FAIL", "stream", "it sends back what it is sent"},

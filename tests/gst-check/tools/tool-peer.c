@@ -73,6 +73,10 @@ serve_stranger (ToolPeer *self)
   if (self->kind == PEER_FLOOD)
     while (say (self, message, helix_pack_empty (message, HELIX_PING, 0)))
       ;
+  if (self->kind == PEER_FOREIGN)
+    say (self, message,
+        helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0,
+            "it is another user's connection"));
   while (self->kind != PEER_CLOSES && wait_for (self, self->fd, POLLIN)) {
     n = helix_recv (self->fd, buffer, sizeof buffer, NULL);
     if (n <= 0 || (self->kind == PEER_ECHO && !say (self, buffer, (gsize) n))

@@ -11,14 +11,15 @@
 
 typedef enum {
   /* no helix at all */
-  PEER_SILENT, /* takes the connection and says nothing */
-  PEER_CLOSES, /* at once */
-  PEER_ECHO,   /* sends back what it gets */
-  PEER_VNC,    /* greets first, as VNC servers do */
-  PEER_WEB,    /* answers anything by HTTP */
-  PEER_FLOOD,  /* sends PING without end */
-  PEER_OLD,    /* answers PING; HELLO by the old dialect's ERROR */
-  PEER_DEAF,   /* answers PING, nothing else */
+  PEER_SILENT,  /* takes the connection and says nothing */
+  PEER_CLOSES,  /* at once */
+  PEER_ECHO,    /* sends back what it gets */
+  PEER_VNC,     /* greets first, as VNC servers do */
+  PEER_WEB,     /* answers anything by HTTP */
+  PEER_FLOOD,   /* sends PING without end */
+  PEER_FOREIGN, /* ERROR auth: it serves another user */
+  PEER_OLD,     /* answers PING; HELLO by the old dialect's ERROR */
+  PEER_DEAF,    /* answers PING, nothing else */
   /* shims */
   PEER_SHIM_OFF,       /* two scanouts, both off */
   PEER_SHIM_BUSY,      /* ERROR busy */
