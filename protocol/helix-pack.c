@@ -371,8 +371,9 @@ helix_pack_stats (uint8_t *dst, const struct helix_stats *stats)
 
 /* ---- names ---- */
 
-const char *
-helix_type_name (uint32_t type)
+/* In the order of the types, NULL where there is none. */
+static const char *
+type_name (uint32_t type)
 {
   static const struct {
     uint32_t type;
@@ -409,7 +410,21 @@ helix_type_name (uint32_t type)
     if (names[i].type == type)
       return names[i].name;
   }
-  return "unknown";
+  return NULL;
+}
+
+const char *
+helix_type_name (uint32_t type)
+{
+  const char *name = type_name (type);
+
+  return name ? name : "unknown";
+}
+
+bool
+helix_type_is_known (uint32_t type)
+{
+  return type_name (type) != NULL;
 }
 
 const char *

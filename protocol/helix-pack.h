@@ -162,6 +162,7 @@ bool helix_unpack_stats (struct helix_stats *stats, const uint8_t *payload,
 
 /* Name of a type ("SUBSCRIBE"), of an error ("no-scanout"); "unknown" else. */
 const char *helix_type_name (uint32_t type);
+bool helix_type_is_known (uint32_t type);
 const char *helix_error_name (uint32_t code);
 /* Whether the sender of this error closes the connection behind it. */
 bool helix_error_is_fatal (uint32_t code);

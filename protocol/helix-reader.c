@@ -329,6 +329,12 @@ helix_reader_bulk (struct helix_reader *reader, uint8_t *ptr)
     reader->bulk = ptr;
 }
 
+uint8_t
+helix_reader_type (const struct helix_reader *reader)
+{
+  return reader->header.magic == HELIX_MAGIC ? reader->header.type : 0;
+}
+
 bool
 helix_reader_idle (const struct helix_reader *reader)
 {

@@ -76,6 +76,10 @@ enum helix_reader_status helix_reader_got (
  * this call they are dropped. */
 void helix_reader_bulk (struct helix_reader *reader, uint8_t *ptr);
 
+/* Type of the message that is being read, or that HELIX_READER_ERROR is about;
+ * 0 if that is not known: `refers` of an ERROR. */
+uint8_t helix_reader_type (const struct helix_reader *reader);
+
 /* True between two messages: no byte of the next one has arrived. */
 bool helix_reader_idle (const struct helix_reader *reader);
 

@@ -22,8 +22,8 @@ helix_session_violation (
   guint8 message[HELIX_MAX_MESSAGE];
 
   helix_session_send (session, message,
-      helix_pack_error (
-          message, 0, HELIX_ERROR_PROTOCOL, session->reader.header.type, what));
+      helix_pack_error (message, 0, HELIX_ERROR_PROTOCOL,
+          helix_reader_type (&session->reader), what));
   g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE,
       "What answers on %s does not speak the helix frame protocol: %s. Is "
       "socket-path the path given to -device helix-export, and are QEMU's "
@@ -429,16 +429,33 @@ helix_session_take_head (HelixFrameSession *session, GError **error)
       session, "a bulk message that is neither FRAME nor CURSOR", error);
 }
 
-static void
-answer_ping (HelixFrameSession *session)
+static HelixSessionResult
+answer_ping (HelixFrameSession *session, GError **error)
 {
   struct helix_reader *reader = &session->reader;
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 now = helix_now_ns ();
+  struct helix_ping ping;
+  const char *why;
 
+  if (!helix_unpack_ping (&ping, reader->payload, reader->payload_size, &why))
+    return helix_session_violation (session, why, error);
   helix_session_send (session, message,
       helix_pack_pong_for (
           message, &reader->header, reader->payload, now, now));
+  return HELIX_SESSION_AGAIN;
+}
+
+static HelixSessionResult
+take_pong (HelixFrameSession *session, GError **error)
+{
+  struct helix_reader *reader = &session->reader;
+  struct helix_pong pong;
+  const char *why;
+
+  if (!helix_unpack_pong (&pong, reader->payload, reader->payload_size, &why))
+    return helix_session_violation (session, why, error);
+  return HELIX_SESSION_AGAIN;
 }
 
 static void
@@ -457,10 +474,9 @@ helix_session_take_message (HelixFrameSession *session, GError **error)
 {
   switch (session->reader.header.type) {
     case HELIX_PING:
-      answer_ping (session);
-      return HELIX_SESSION_AGAIN;
+      return answer_ping (session, error);
     case HELIX_PONG:
-      return HELIX_SESSION_AGAIN;
+      return take_pong (session, error);
     case HELIX_WELCOME:
       return take_welcome (session, error);
     case HELIX_ERROR:

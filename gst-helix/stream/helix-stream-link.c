@@ -27,10 +27,16 @@ helix_stream_link_lose (HelixStreamLink *self, gboolean fatal,
   return HELIX_STREAM_LINK_LOST;
 }
 
-/* What arrived is not the stream protocol. */
+/* What arrived is not the stream protocol: the last thing said is why. */
 static HelixStreamLinkEvent
 lose_garbage (HelixStreamLink *self, const gchar *why)
 {
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_link_say (self, message,
+      helix_pack_error (message, 0, HELIX_ERROR_PROTOCOL,
+          helix_reader_type (&self->reader), why));
+  helix_stream_link_flush (self);
   self->loud = TRUE;
   if (self->live)
     return helix_stream_link_lose (self, !self->config.serial,
@@ -226,6 +232,7 @@ got_message (HelixStreamLink *self, guint64 now)
   const struct helix_reader *r = &self->reader;
   guint8 message[HELIX_MAX_MESSAGE];
   gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_ping ping;
   struct helix_pong pong;
   struct helix_caps caps;
   struct helix_bye bye;
@@ -238,6 +245,8 @@ got_message (HelixStreamLink *self, guint64 now)
     case HELIX_ERROR:
       return got_error (self);
     case HELIX_PING:
+      if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why))
+        return lose_garbage (self, why);
       helix_stream_link_say (self, message,
           helix_pack_pong_for (
               message, &r->header, r->payload, now, helix_now_ns ()));
@@ -252,11 +261,10 @@ got_message (HelixStreamLink *self, guint64 now)
 
   switch (r->header.type) {
     case HELIX_PONG:
-      if (r->payload_size == 0)
-        return HELIX_STREAM_LINK_MORE;
       if (!helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
-      helix_clock_offset_add (&self->clock, &pong, now);
+      if (r->payload_size > 0)
+        helix_clock_offset_add (&self->clock, &pong, now);
       return HELIX_STREAM_LINK_MORE;
     case HELIX_BYE:
       if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))

@@ -12,8 +12,10 @@ static gboolean
 has_room (const HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, guint32 role)
 {
-  if (self->state == HELIX_STREAM_SESSION_LIVE && self->role == role)
-    return TRUE; /* it keeps its place */
+  /* It keeps its place, which the policy still counts if it was live then. */
+  if ((self->state == HELIX_STREAM_SESSION_LIVE || self->restarted)
+      && self->role == role)
+    return TRUE;
   return role == HELIX_ROLE_STREAM ? !policy->full : !policy->control_full;
 }
 
@@ -233,6 +235,31 @@ got_pong (HelixStreamSession *self, const struct helix_pong *pong, guint64 now)
 }
 
 static void
+answer_unknown (HelixStreamSession *self, guint64 now)
+{
+  helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
+      self->reader.header.type, "this message means nothing to helixguestsink",
+      now);
+}
+
+/* Before HELLO: what has a meaning later is too early; on a stream that
+ * outlives sessions it may be a leftover. */
+static void
+got_greeting (HelixStreamSession *self, guint64 now)
+{
+  guint8 type = self->reader.header.type;
+
+  if (helix_type_is_known (type) && !self->resync)
+    helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, type,
+        self->state == HELIX_STREAM_SESSION_PROVING
+            ? "the message after WELCOME must be PROOF"
+            : "the first message must be HELLO",
+        now);
+  else if (!helix_type_is_known (type))
+    answer_unknown (self, now);
+}
+
+static void
 got_live (HelixStreamSession *self, guint64 now)
 {
   const struct helix_reader *r = &self->reader;
@@ -240,17 +267,9 @@ got_live (HelixStreamSession *self, guint64 now)
   struct helix_config config;
   struct helix_stats stats;
   struct helix_show show;
-  struct helix_bye bye;
-  struct helix_pong pong;
-  gchar text[HELIX_MAX_TEXT + 1];
   const gchar *why = NULL;
 
   switch (r->header.type) {
-    case HELIX_PONG:
-      if (r->payload_size > 0
-          && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
-        got_pong (self, &pong, now);
-      break;
     case HELIX_KEYFRAME:
       if (helix_unpack_keyframe (&keyframe, r->payload, r->payload_size, &why))
         got_keyframe (self, now);
@@ -274,13 +293,8 @@ got_live (HelixStreamSession *self, guint64 now)
         helix_stream_session_refuse (self, HELIX_ERROR_LIMIT, HELIX_LIST,
             "too many LISTs at once; wait for the answers", now);
       break;
-    case HELIX_BYE:
-      if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
-        helix_stream_session_end (self, "it said goodbye");
-      break;
     default:
-      helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
-          r->header.type, "this message means nothing to helixguestsink", now);
+      answer_unknown (self, now);
       break;
   }
   if (why != NULL)
@@ -322,7 +336,9 @@ helix_stream_session_message (HelixStreamSession *self,
   gchar text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
   struct helix_ping ping;
-  const gchar *why;
+  struct helix_pong pong;
+  struct helix_bye bye;
+  const gchar *why = NULL;
 
   if (is_orphan (self)) {
     /* Nothing is closed: it says HELLO over the very same descriptor. */
@@ -333,14 +349,18 @@ helix_stream_session_message (HelixStreamSession *self,
   }
   switch (r->header.type) {
     case HELIX_PING:
-      if (!helix_unpack_ping (&ping, r->payload, r->payload_size, &why)) {
-        helix_stream_session_refuse (
-            self, HELIX_ERROR_PROTOCOL, HELIX_PING, why, now);
-        break;
-      }
-      helix_stream_session_say (self, message,
-          helix_pack_pong_for (
-              message, &r->header, r->payload, now, helix_now_ns ()));
+      if (helix_unpack_ping (&ping, r->payload, r->payload_size, &why))
+        helix_stream_session_say (self, message,
+            helix_pack_pong_for (
+                message, &r->header, r->payload, now, helix_now_ns ()));
+      break;
+    case HELIX_PONG:
+      if (helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
+        got_pong (self, &pong, now);
+      break;
+    case HELIX_BYE:
+      if (helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
+        helix_stream_session_end (self, "it said goodbye");
       break;
     case HELIX_HELLO:
       got_hello (self, policy, now);
@@ -360,12 +380,11 @@ helix_stream_session_message (HelixStreamSession *self,
       else if (self->state == HELIX_STREAM_SESSION_PROVING
           && r->header.type == HELIX_PROOF)
         got_proof (self, policy, now);
-      else if (!self->resync && r->header.type != HELIX_PONG)
-        helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, r->header.type,
-            self->state == HELIX_STREAM_SESSION_PROVING
-                ? "the message after WELCOME must be PROOF"
-                : "the first message must be HELLO",
-            now);
+      else
+        got_greeting (self, now);
       break;
   }
+  if (why != NULL)
+    helix_stream_session_refuse (
+        self, HELIX_ERROR_PROTOCOL, r->header.type, why, now);
 }

@@ -394,7 +394,8 @@ got_garbage (HelixStreamSession *self, const gchar *why, guint64 now)
     helix_reader_scan (&self->reader, HELIX_HELLO, 0);
     return;
   }
-  helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL, 0, why, now);
+  helix_stream_session_refuse (self, HELIX_ERROR_PROTOCOL,
+      (enum helix_type) helix_reader_type (&self->reader), why, now);
 }
 
 /* After the last word: whatever still comes is read and dropped, because a

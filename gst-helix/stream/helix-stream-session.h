@@ -74,7 +74,8 @@ typedef struct {
   gint fd;
   gchar *peer;
   gboolean announced;      /* client-added was emitted */
-  gboolean restarted;      /* HELLO came again since the server looked */
+  gboolean restarted;      /* it was live, and ended or began anew since the
+                            * server looked */
   gboolean needs_key;      /* wants a keyframe soon; the server clears it */
   gboolean waits_key;      /* gets no unit before a key one */
   GError *problem;         /* of the peer's making, for a warning; or NULL */

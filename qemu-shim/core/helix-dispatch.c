@@ -343,6 +343,18 @@ on_ping (struct helix_session *self)
           self->heard_ns, helix_now_ns ()));
 }
 
+/* That it came is noted already (heard_ns); nothing else is wanted of it. */
+static void
+on_pong (struct helix_session *self)
+{
+  const struct helix_reader *reader = &self->reader;
+  struct helix_pong pong;
+  const char *why;
+
+  if (!helix_unpack_pong (&pong, reader->payload, reader->payload_size, &why))
+    helix_session_fail (self, HELIX_ERROR_PROTOCOL, HELIX_PONG, "%s", why);
+}
+
 static void
 on_end (struct helix_session *self)
 {
@@ -408,7 +420,8 @@ helix_session_dispatch (struct helix_session *self)
       on_ping (self);
       break;
     case HELIX_PONG:
-      break; /* heard_ns has it */
+      on_pong (self);
+      break;
     case HELIX_HELLO:
       on_hello (self);
       break;

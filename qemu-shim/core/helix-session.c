@@ -173,8 +173,8 @@ read_once (struct helix_session *self)
       helix_session_dispatch (self);
       break;
     case HELIX_READER_ERROR:
-      helix_session_fail (
-          self, HELIX_ERROR_PROTOCOL, 0, "%s", self->reader.why);
+      helix_session_fail (self, HELIX_ERROR_PROTOCOL,
+          helix_reader_type (&self->reader), "%s", self->reader.why);
       break;
   }
   return true;

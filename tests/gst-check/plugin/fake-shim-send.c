@@ -214,6 +214,15 @@ spoil (FakeShim *shim, struct helix_frame *frame, guint slot)
   }
 }
 
+static gsize
+pack_short (guint8 *message, enum helix_type type)
+{
+  const struct helix_header header = {HELIX_MAGIC, (guint8) type, 0, 0, 1};
+
+  helix_pack_header (message, &header);
+  return HELIX_HEADER_SIZE + 1;
+}
+
 static gboolean
 send_new_types (FakeShim *shim)
 {
@@ -261,6 +270,9 @@ fake_send_frame (FakeShim *shim, guint slot)
     head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
   if (config->fault == FAKE_IDLED && shim->sequence == 2)
     head = helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, 0, "not a byte");
+  if (config->fault == FAKE_SHORT_PING || config->fault == FAKE_SHORT_PONG)
+    head = pack_short (
+        message, config->fault == FAKE_SHORT_PING ? HELIX_PING : HELIX_PONG);
   if (config->fault == FAKE_VANISH_MID_FRAME)
     head /= 2;
   if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))

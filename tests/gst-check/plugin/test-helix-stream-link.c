@@ -175,6 +175,37 @@ GST_START_TEST (test_unknown_types)
 }
 GST_END_TEST;
 
+/* What breaks the protocol, and the type that the ERROR refers to. */
+static const struct {
+  const gchar *bytes;
+  gsize size;
+  guint refers;
+} broken[] = {
+    {"SSH-2.0-OpenSSH", 15, 0},
+    {"HXFR\x70\0\0\0\x01\x10\0\0", 12, HELIX_CAPS},
+    {"HXFR\x71\0\0\0\x38\0\0\0", 12, HELIX_UNIT},
+    {"HXFR\x10\0\0\0\1\0\0\0?", 13, HELIX_PING},
+    {"HXFR\x11\0\0\0\1\0\0\0?", 13, HELIX_PONG},
+};
+
+GST_START_TEST (test_broken)
+{
+  struct helix_error error;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why;
+
+  open_link (HELIX_ROLE_STREAM);
+  peer_send (&peer, broken[__i__].bytes, broken[__i__].size);
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LOST);
+  fail_unless_equals_int (peer_next (&peer), HELIX_ERROR);
+  fail_unless (helix_unpack_error (
+      &error, text, peer.reader.payload, peer.reader.payload_size, &why));
+  fail_unless_equals_int (error.code, HELIX_ERROR_PROTOCOL);
+  fail_unless_equals_int (error.refers, broken[__i__].refers);
+  fail_unless (strstr (stream->error->message, text) != NULL, "%s", text);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_refused)
 {
   guint8 message[HELIX_MAX_MESSAGE];
@@ -428,6 +459,7 @@ helix_stream_link_suite (void)
   tcase_add_test (tc, test_ask_in_vain);
   tcase_add_test (tc, test_wishes_wait);
   tcase_add_test (tc, test_unknown_types);
+  tcase_add_loop_test (tc, test_broken, 0, G_N_ELEMENTS (broken));
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_cursor);
   tcase_add_loop_test (tc, test_bad_cursor, 0, 4);

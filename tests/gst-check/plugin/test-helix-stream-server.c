@@ -169,6 +169,59 @@ GST_START_TEST (test_unknown_message)
 }
 GST_END_TEST;
 
+/* What may come before HELLO, and what is said to it; 0: nothing. */
+static const struct {
+  guint8 type;
+  guint32 word, size; /* the payload begins with this word */
+  guint code;
+  gboolean stays;
+} early[] = {
+    {0x60, 0, 0, HELIX_ERROR_UNSUPPORTED, TRUE},
+    {0x20, 0, 4096, HELIX_ERROR_UNSUPPORTED, TRUE},
+    {HELIX_PONG, 0, 0, 0, TRUE},
+    {HELIX_PONG, 0, 23, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_ERROR, HELIX_ERROR_LIMIT, 8, 0, TRUE},
+    {HELIX_ERROR, HELIX_ERROR_INTERNAL, 8, 0, FALSE},
+    {HELIX_ERROR, 0, 8, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_BYE, 0, 4, 0, FALSE},
+    {HELIX_BYE, 0, 3, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_LIST, 0, 0, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_PROOF, 0, 32, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_STATS, 0, 5000, HELIX_ERROR_PROTOCOL, FALSE},
+    {HELIX_UNIT, 0, 100, HELIX_ERROR_PROTOCOL, FALSE},
+};
+
+GST_START_TEST (test_before_hello)
+{
+  struct helix_header header = {.magic = HELIX_MAGIC,
+      .type = early[__i__].type,
+      .size = early[__i__].size};
+  guint8 bytes[HELIX_HEADER_SIZE + 5000] = {0};
+  struct helix_error error;
+  gchar text[HELIX_MAX_TEXT + 1];
+  const gchar *why;
+  StreamPeer peer;
+
+  served_start ();
+  peer_connect (&peer, served.path);
+  helix_pack_header (bytes, &header);
+  bytes[HELIX_HEADER_SIZE] = (guint8) early[__i__].word;
+  peer_send (&peer, bytes, HELIX_HEADER_SIZE + header.size);
+  if (early[__i__].code != 0) {
+    fail_unless_equals_int (peer_next (&peer), HELIX_ERROR);
+    fail_unless (helix_unpack_error (
+        &error, text, peer.reader.payload, peer.reader.payload_size, &why));
+    fail_unless_equals_int (error.code, early[__i__].code);
+    fail_unless_equals_int (error.refers, early[__i__].type);
+  }
+  if (early[__i__].stays)
+    peer_hello (&peer, NULL);
+  fail_unless_equals_int (
+      peer_next (&peer), early[__i__].stays ? HELIX_WELCOME : 0);
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_max_clients)
 {
   StreamPeer first, second;
@@ -563,6 +616,7 @@ helix_stream_server_suite (void)
   tcase_add_loop_test (tc, test_refusals, 0, 4);
   tcase_add_test (tc, test_garbage);
   tcase_add_test (tc, test_unknown_message);
+  tcase_add_loop_test (tc, test_before_hello, 0, G_N_ELEMENTS (early));
   tcase_add_test (tc, test_max_clients);
   tcase_add_test (tc, test_silent_strangers);
   tcase_add_test (tc, test_slow_client);

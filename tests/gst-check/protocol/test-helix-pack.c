@@ -439,6 +439,8 @@ GST_START_TEST (test_names)
   fail_unless_equals_string (helix_type_name (HELIX_SUBSCRIBE), "SUBSCRIBE");
   fail_unless_equals_string (helix_type_name (HELIX_ERROR), "ERROR");
   fail_unless_equals_string (helix_type_name (0x01), "unknown");
+  fail_unless (helix_type_is_known (HELIX_PROOF));
+  fail_if (helix_type_is_known (0x01) || helix_type_is_known (G_MAXUINT32));
   fail_unless_equals_string (helix_type_name (G_MAXUINT32), "unknown");
   fail_unless_equals_string (
       helix_error_name (HELIX_ERROR_NO_SCANOUT), "no-scanout");

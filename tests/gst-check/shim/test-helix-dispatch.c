@@ -237,9 +237,14 @@ GST_START_TEST (test_malformed)
     uint8_t type;
     uint32_t size;
   } bad[] = {{HELIX_SUBSCRIBE, 0}, {HELIX_SUBSCRIBE, 23}, {HELIX_RELEASE, 7},
-      {HELIX_PING, 3}, {HELIX_SUBSCRIBE, 4096}, {HELIX_ERROR, 2}};
+      {HELIX_PING, 3}, {HELIX_PONG, 23}, {HELIX_SUBSCRIBE, 4096},
+      {HELIX_ERROR, 2}};
   struct test_shim *test = new_shim ();
   struct test_client *client;
+  struct test_message *message;
+  char text[HELIX_MAX_TEXT + 1];
+  struct helix_error error;
+  const char *why;
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     uint8_t zero[4096] = {0};
@@ -254,7 +259,12 @@ GST_START_TEST (test_malformed)
   client = test_client_new (test, 0);
   test_client_send (
       client, "HXFR\x50\0\1\0\xff\xff\xff\xff", HELIX_HEADER_SIZE);
-  test_client_expect_error (client, 0, HELIX_ERROR_PROTOCOL, "");
+  message = test_client_expect (client, HELIX_ERROR, 0);
+  fail_unless (
+      helix_unpack_error (&error, text, message->payload, message->size, &why));
+  fail_unless_equals_int (error.code, HELIX_ERROR_PROTOCOL);
+  fail_unless_equals_int (error.refers, HELIX_SUBSCRIBE);
+  test_message_free (message);
   test_client_expect_closed (client);
   finish_with_another (test, client);
 }
