@@ -225,14 +225,22 @@ choose (Search *search, guint index, gchar **path)
   return fd;
 }
 
+/* Puts why there is no connection to place `index` into words. */
+static void
+explain_place (const Search *search, guint index, GError **error)
+{
+  const HelixVmPlace *place = g_ptr_array_index (search->places, index);
+
+  if (search->refusals[index] != NULL)
+    g_propagate_error (error, g_error_copy (search->refusals[index]));
+  else
+    explain (search->errors[index], place->path, search->looked->str, error);
+}
+
 /* Nobody listens anywhere. A VM may still come: nothing of it is final. */
 static int
 none (Search *search, gchar **path, GError **error)
 {
-  const GError *refusal = NULL;
-  int err = ENOENT;
-
-  *path = g_strdup (HELIX_VM_PLACES_HERE);
   for (guint i = 0; i < search->places->len; i++) {
     const HelixVmPlace *place = g_ptr_array_index (search->places, i);
 
@@ -240,17 +248,19 @@ none (Search *search, gchar **path, GError **error)
       explain_no_socket (search->errors[i], place->path, error);
       return -1;
     }
-    if (i > 0)
-      continue;
-    g_free (*path);
-    *path = g_strdup (place->path);
-    err = search->errors[i];
-    refusal = search->refusals[i];
   }
-  if (refusal != NULL)
-    g_propagate_error (error, g_error_copy (refusal));
-  else
-    explain (err, *path, search->looked->str, error);
+  if (search->places->len > 0) {
+    const HelixVmPlace *first = g_ptr_array_index (search->places, 0);
+
+    *path = g_strdup (first->path);
+    explain_place (search, 0, error);
+    return -1;
+  }
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+      "No VM that exports its screen was found; looked at %s. Start QEMU with "
+      "-device helix-export,path=helix.sock, or set socket-path to where it "
+      "listens.",
+      search->looked->str);
   return -1;
 }
 
@@ -329,20 +339,6 @@ find_again (const Search *search, const gchar *path, guint *index)
   return FALSE;
 }
 
-/* The VM that was found before is not to be had now. */
-static void
-explain_lost (
-    const Search *search, guint index, const gchar *path, GError **error)
-{
-  gboolean there = index < search->places->len;
-
-  if (there && search->refusals[index] != NULL)
-    g_propagate_error (error, g_error_copy (search->refusals[index]));
-  else
-    explain (there ? search->errors[index] : ENOENT, path, search->looked->str,
-        error);
-}
-
 static int
 connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
     gboolean *final, GError **error)
@@ -362,7 +358,10 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
     goto out;
   if (memory->path != NULL && now - memory->lost_ns < RESTART_NS) {
     *path = g_strdup (memory->path);
-    explain_lost (&search, index, *path, error);
+    if (index < search.places->len)
+      explain_place (&search, index, error);
+    else
+      explain (ENOENT, *path, search.looked->str, error);
   } else if (search.connected == 0) {
     fd = none (&search, path, error);
   } else if (search.connected == 1) {

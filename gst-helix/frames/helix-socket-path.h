@@ -42,7 +42,8 @@ int helix_socket_path_dial (
  * -1: *error names path, cause and remedy; *final tells whether trying again
  * later is of no use. Without *error: the descriptor `interrupt` (-1 = none)
  * became readable first. Waits for half a second at most, and only where
- * there are several sockets. *path is what was tried; free it. */
+ * there are several sockets. *path is what was tried, NULL = there was
+ * nothing to try; free it. */
 int helix_socket_path_connect (const gchar *wanted, HelixSocketSearch *search,
     int interrupt, gchar **path, gboolean *final, GError **error);
 

@@ -114,8 +114,6 @@ helix_vm_places_list (GString *looked)
   look_in_registry (&found, told);
   look_in_runtime (&found, told);
   look_in_utm (&found, told);
-  g_string_append (told, ", " HELIX_VM_PLACES_HERE);
-  add (&found, HELIX_VM_PLACES_HERE, 0);
   if (looked != NULL)
     g_string_append (looked, told->str + (looked->len == 0 ? 2 : 0));
   g_string_free (told, TRUE);

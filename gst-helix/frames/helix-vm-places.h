@@ -2,9 +2,9 @@
 /*
  * Where VMs may be found on this machine: what the registry knows
  * (platform/helix-registry.h) and the places where a socket is looked for
- * besides: helix.sock in $XDG_RUNTIME_DIR, in UTM's group containers and in
- * the working directory. Whether anybody listens is for the caller to find
- * out.
+ * besides: helix.sock in $XDG_RUNTIME_DIR and in UTM's group containers. The
+ * working directory is none: it may be a folder that others write to. Whether
+ * anybody listens is for the caller to find out.
  */
 #ifndef HELIX_VM_PLACES_H
 #define HELIX_VM_PLACES_H
@@ -14,8 +14,6 @@
 
 G_BEGIN_DECLS
 
-/* The last place, wherever that is. */
-#define HELIX_VM_PLACES_HERE "./helix.sock"
 /* More are not looked at: whoever can write to the registry is this user, but
  * may be out of order. */
 #define HELIX_VM_PLACES_MAX 64

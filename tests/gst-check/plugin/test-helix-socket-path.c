@@ -164,8 +164,8 @@ GST_END_TEST;
 GST_START_TEST (test_none)
 {
   expect_failure (
-      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "There is no socket at");
-  expect_word ("./helix.sock");
+      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "No VM that exports its");
+  fail_unless (tried == NULL);
   expect_word ("$HELIX_SOCKET (not set)");
   expect_word (runtime);
 }
@@ -194,14 +194,33 @@ GST_START_TEST (test_only_one)
   /* Both ways, and still one. */
   sim = sim_child_new (place, "--size=640x96");
   expect_connection (NULL, place);
-  /* A dead one beside it does not count. */
-  shim = fake_shim_new ("helix.sock", &config);
-  fake_shim_free (shim);
-  helix_socket_search_clear (&memory);
-  expect_connection (NULL, place);
   sim_child_end (sim);
-  g_unlink ("helix.sock");
+  helix_socket_search_clear (&memory);
+
+  /* A dead one beside it does not count. */
+  shim = fake_shim_new (place, &config);
+  fake_shim_free (shim);
+  sim = sim_child_new (path, "--size=640x96");
+  expect_connection (NULL, path);
+  sim_child_end (sim);
+  g_unlink (place);
   g_free (place);
+}
+GST_END_TEST;
+
+/* Whoever can write to the working directory does not choose the VM. */
+GST_START_TEST (test_not_here)
+{
+  FakeConfig config = {.width = 640, .height = 48};
+  FakeShim *shim = fake_shim_new ("helix.sock", &config);
+
+  expect_failure (
+      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "No VM that exports its");
+  fail_unless_equals_int (fake_shim_accepted (shim), 0);
+  /* Unless it is named. */
+  expect_connection ("helix.sock", "helix.sock");
+  fake_shim_free (shim);
+  g_unlink ("helix.sock");
 }
 GST_END_TEST;
 
@@ -375,6 +394,7 @@ helix_socket_path_suite (void)
   tcase_add_test (tc, test_named_never_searches);
   tcase_add_test (tc, test_none);
   tcase_add_test (tc, test_only_one);
+  tcase_add_test (tc, test_not_here);
   tcase_add_test (tc, test_several);
   tcase_add_test (tc, test_interrupt);
   tcase_add_test (tc, test_same_again);
