@@ -66,6 +66,9 @@ GstCaps *gst_helix_capture_caps (void);
  * clock: what an encoder took is reckoned from there. Static. */
 GstCaps *gst_helix_pushed_caps (void);
 
+/* Posts `error`, a sentence, as an INFO. gst-launch-1.0 prints of an INFO the
+ * second text only, so it is both. */
+void gst_helix_inform (GstElement *element, const GError *error);
 /* Posts `error` as it is: it is a sentence already. */
 void gst_helix_post (
     GstElement *element, GstMessageType type, const GError *error);

@@ -17,15 +17,13 @@
  * bus keeps what nobody reads. */
 #define WARNINGS_EVERY (1 * GST_SECOND)
 
-/* gst-launch-1.0 prints of an INFO the second text only. */
 static void
 inform (GstHelixQemuSrc *self, gchar *text)
 {
   GError *error = g_error_new_literal (
       GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, text);
 
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_info (GST_OBJECT (self), error, text));
+  gst_helix_inform (GST_ELEMENT (self), error);
   g_error_free (error);
   g_free (text);
 }

@@ -216,7 +216,9 @@ gst_helix_qemu_src_install_properties (GObjectClass *object_class)
    * virtual machine of this user that runs here. Where several run, an error
    * names them. One that was found is waited for when it goes away; only
    * after ten seconds may another, if it is the only one then, take its
-   * place.
+   * place. A message of type INFO names the one that was taken, and the folder
+   * that it was found in, which `$XDG_RUNTIME_DIR` decides; a WARNING another
+   * one that took its place.
    *
    * Since: 0.1
    */

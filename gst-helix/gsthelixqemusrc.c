@@ -60,9 +60,11 @@
  * #GstHelixQemuSrc:show-cursor draws it into the picture.
  *
  * Without #GstHelixQemuSrc:socket-path it finds the virtual machine by itself,
- * if just one runs here. It can be named by a URI as well, for playbin3 and
- * all else that plays URIs: `helix+unix:PATH?scanout=0&max-framerate=30/1`
- * (without PATH: the only one that runs).
+ * if just one runs here. A message of type INFO says which one it took, and in
+ * which folder that was found; when it takes another one later, a WARNING does.
+ * It can be named by a URI as well, for playbin3 and all else that plays URIs:
+ * `helix+unix:PATH?scanout=0&max-framerate=30/1` (without PATH: the only one
+ * that runs).
  *
  * A socket that another user serves is not spoken to, unless
  * #GstHelixQemuSrc:server-user names that one.
@@ -462,6 +464,10 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         break;
       case HELIX_CLIENT_REFUSED:
         gst_helix_qemu_src_refused (self, error);
+        g_clear_error (&error);
+        break;
+      case HELIX_CLIENT_FOUND:
+        gst_helix_inform (GST_ELEMENT (self), error);
         g_clear_error (&error);
         break;
       case HELIX_CLIENT_WARNING:

@@ -68,6 +68,24 @@ name_folder (char folder[HELIX_REGISTRY_PATH], const char **why)
   return true;
 }
 
+void
+helix_registry_reason (char reason[HELIX_REGISTRY_PATH])
+{
+  const char *runtime = getenv ("XDG_RUNTIME_DIR");
+  char own[HELIX_REGISTRY_PATH];
+
+  if (!runtime || !*runtime)
+    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is not set");
+  else if (runtime[0] != '/')
+    snprintf (reason, HELIX_REGISTRY_PATH,
+        "XDG_RUNTIME_DIR, %s, is not an absolute path", runtime);
+  else if (runtime_folder (own) == runtime)
+    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is %s", runtime);
+  else
+    snprintf (reason, HELIX_REGISTRY_PATH,
+        "XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+}
+
 /* Others may write to /tmp: what lies there under our name may be theirs. */
 static bool
 is_trusted (const char *folder, const char **why)

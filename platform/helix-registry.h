@@ -25,6 +25,10 @@
 bool helix_registry_folder (
     char folder[HELIX_REGISTRY_PATH], bool create, const char **why);
 
+/* Why the folder is where it is: "XDG_RUNTIME_DIR is /run/user/1000", "… is not
+ * set", "… belongs to another user", as far as that fits. */
+void helix_registry_reason (char reason[HELIX_REGISTRY_PATH]);
+
 /* Adds this process's socket; a relative path is resolved here and now.
  * `entry` is for helix_registry_remove. false: *why = a static sentence. */
 bool helix_registry_add (

@@ -52,6 +52,8 @@ struct _HelixFrameClient {
   guint64 outage_ns; /* since when there is nothing, 0 = all is well */
   gboolean warned;   /* of this outage */
   gboolean had_frames;
+  gboolean introduced; /* the VM of this connection: next () told of it */
+  gchar *told_label, *told_path; /* the VM that it told of last, or NULL */
 };
 
 /* ---- helix-frame-client-wishes.c; the thread that calls next () ---- */

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "helix-platform.h"
+#include "helix-vm-peek.h"
 
 GST_DEBUG_CATEGORY (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
@@ -79,6 +80,8 @@ helix_frame_client_free (HelixFrameClient *client)
   helix_frame_link_unref (client->link);
   pthread_mutex_destroy (&client->lock);
   helix_socket_search_clear (&client->search);
+  g_free (client->told_label);
+  g_free (client->told_path);
   g_free (client->path);
   g_free (client->name);
   g_free (client);
@@ -224,6 +227,7 @@ open_session (HelixFrameClient *client, GError **error)
   pthread_mutex_unlock (&client->lock);
   client->session = helix_frame_session_new (
       client->link, fd, path, client->name, &client->asked);
+  client->introduced = FALSE;
   pthread_mutex_lock (&client->lock);
   helix_frame_session_channel (client->session, &channel, &client->epoch);
   client->left = FALSE;
@@ -386,6 +390,43 @@ repeat_at (HelixFrameClient *client, guint64 deadline)
   return MAX (deadline, held);
 }
 
+/* A VM that was not named but found is somebody's choice: which one it is, and
+ * why, is told as soon as it has said its name, unless it was told before. */
+static HelixFrameClientResult
+introduce (HelixFrameClient *client, GError **error)
+{
+  const HelixSocketSearch *search = &client->search;
+  const gchar *name = client->session != NULL
+      ? helix_frame_session_name (client->session)
+      : NULL;
+  HelixFrameClientResult result = NOTHING;
+  gchar *label;
+
+  if (client->introduced || name == NULL || search->found == NULL)
+    return NOTHING;
+  client->introduced = TRUE;
+  label = helix_vm_label (name, search->path);
+  if (client->told_path == NULL) {
+    result = HELIX_CLIENT_FOUND;
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "Took VM '%s' (pid %ld) at %s: %s. Set socket-path to take another.",
+        label, (glong) search->pid, search->path, search->found);
+  } else if (!g_str_equal (client->told_path, search->path)
+      || !g_str_equal (client->told_label, label)) {
+    result = HELIX_CLIENT_WARNING;
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "Took another VM than before, '%s' (pid %ld) at %s in the place of "
+        "'%s' at %s: %s. Set socket-path to keep to one.",
+        label, (glong) search->pid, search->path, client->told_label,
+        client->told_path, search->found);
+  }
+  g_free (client->told_path);
+  client->told_path = g_strdup (search->path);
+  g_free (client->told_label);
+  client->told_label = label;
+  return result;
+}
+
 /* Ends the session that was left for a pause. Returns whether it lasts. */
 static gboolean
 rest (HelixFrameClient *client)
@@ -421,6 +462,8 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
       result = open_session (client, error);
     if (client->session != NULL)
       result = use_session (client, frame, &until, error);
+    if (result == NOTHING)
+      result = introduce (client, error);
     if (result != NOTHING)
       return result;
     repeat = repeat_at (client, deadline);

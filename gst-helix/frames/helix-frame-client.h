@@ -32,6 +32,8 @@ typedef enum {
                           * see helix_frame_client_get_wish () */
   HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
   HELIX_CLIENT_FLUSHING, /* helix_frame_client_set_flushing () */
+  HELIX_CLIENT_FOUND,    /* *error: which VM was taken, without a path, and
+                          * why; call again */
   HELIX_CLIENT_WARNING,  /* *error; call again, it keeps trying */
   HELIX_CLIENT_EOS,      /* the shim said goodbye, and that is final */
   HELIX_CLIENT_ERROR,    /* *error; final */

@@ -174,6 +174,12 @@ helix_frame_session_channel (
   return session->welcomed;
 }
 
+const gchar *
+helix_frame_session_name (HelixFrameSession *session)
+{
+  return session->welcomed ? session->name : NULL;
+}
+
 guint
 helix_frame_session_scanouts (HelixFrameSession *session)
 {

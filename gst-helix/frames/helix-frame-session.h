@@ -62,6 +62,8 @@ void helix_frame_session_subscribe (
  * they belong to. FALSE: there is no WELCOME yet. */
 gboolean helix_frame_session_channel (
     HelixFrameSession *session, guint16 *channel, guint *epoch);
+/* What the shim calls itself, "" = untold; NULL = there is no WELCOME yet. */
+const gchar *helix_frame_session_name (HelixFrameSession *session);
 /* Scanouts of the VM; 0 = there is no WELCOME yet. */
 guint helix_frame_session_scanouts (HelixFrameSession *session);
 /* Whether the shim has confirmed the subscription, or has refused it; what

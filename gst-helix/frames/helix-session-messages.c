@@ -53,7 +53,7 @@ take_welcome (HelixFrameSession *session, GError **error)
 {
   struct helix_reader *reader = &session->reader;
   struct helix_welcome welcome;
-  char name[HELIX_MAX_NAME + 1];
+  gchar *name = session->name;
   const char *why;
   HelixSessionResult result;
 

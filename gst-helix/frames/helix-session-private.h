@@ -22,6 +22,7 @@ struct _HelixFrameSession {
   guint64 nonce;
 
   gboolean welcomed;
+  gchar name[HELIX_MAX_NAME + 1]; /* from WELCOME */
   guint32 features;
   guint scanouts; /* of the VM */
   guint16 channel;

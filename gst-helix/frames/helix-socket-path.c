@@ -24,6 +24,7 @@ void
 helix_socket_search_clear (HelixSocketSearch *search)
 {
   g_clear_pointer (&search->path, g_free);
+  g_clear_pointer (&search->found, g_free);
   search->lost_ns = 0;
 }
 
@@ -339,11 +340,44 @@ find_again (const Search *search, const gchar *path, guint *index)
   return FALSE;
 }
 
+/* Keeps in mind which VM was chosen, and why; `again` it was there before. */
+static void
+note_choice (HelixSocketSearch *memory, const Search *search, const gchar *path,
+    int fd, gboolean again)
+{
+  guint n = search->places->len, index = 0;
+  const HelixVmPlace *place;
+  uid_t uid;
+
+  while (index + 1 < n
+      && !g_str_equal (path,
+          ((HelixVmPlace *) g_ptr_array_index (search->places, index))->path))
+    index++;
+  place = g_ptr_array_index (search->places, index);
+  memory->lost_ns = 0;
+  memory->pid = place->pid;
+  if (memory->pid == 0 && helix_peer_credentials (fd, &uid, &memory->pid) < 0)
+    memory->pid = 0;
+  if (g_strcmp0 (memory->path, path) != 0) {
+    g_free (memory->path);
+    memory->path = g_strdup (path);
+  }
+  g_free (memory->found);
+  if (again)
+    memory->found = g_strdup ("it serves the socket of the VM before");
+  else if (n == 1)
+    memory->found = g_strdup_printf ("it is the only one, %s", place->where);
+  else
+    memory->found = g_strdup_printf (
+        "of %u it is the only one that answers, %s", n, place->where);
+}
+
 static int
 connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
     gboolean *final, GError **error)
 {
   guint64 now = helix_now_ns ();
+  gboolean again;
   Search search;
   guint index;
   int fd = -1;
@@ -354,7 +388,8 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
   } else if (memory->path != NULL && memory->lost_ns == 0) {
     memory->lost_ns = now;
   }
-  if (fd >= 0)
+  again = fd >= 0;
+  if (again)
     goto out;
   if (memory->path != NULL && now - memory->lost_ns < RESTART_NS) {
     *path = g_strdup (memory->path);
@@ -377,12 +412,8 @@ connect_found (HelixSocketSearch *memory, int interrupt, gchar **path,
             *error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
   }
 out:
-  if (fd >= 0 && g_strcmp0 (memory->path, *path) != 0) {
-    g_free (memory->path);
-    memory->path = g_strdup (*path);
-  }
   if (fd >= 0)
-    memory->lost_ns = 0;
+    note_choice (memory, &search, *path, fd, again);
   search_end (&search);
   return fd;
 }
@@ -397,6 +428,7 @@ helix_socket_path_connect (const gchar *wanted, HelixSocketSearch *search,
   *final = FALSE;
   if (named == NULL)
     return connect_found (search, interrupt, path, final, error);
+  g_clear_pointer (&search->found, g_free);
   *path = g_strdup (named);
   return helix_socket_path_dial (named, search->server_uid, final, error);
 }

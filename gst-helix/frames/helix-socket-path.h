@@ -21,6 +21,9 @@ typedef struct {
   uid_t server_uid; /* the caller's: see helix-server-user.h, 0 = none */
   gchar *path;      /* of the VM that was found last, or NULL */
   guint64 lost_ns;  /* since when that one cannot be reached, 0 = it can */
+  pid_t pid;        /* its process, 0 = unknown */
+  gchar *found; /* why it was taken, a clause: "it is the only one, in FOLDER
+                 * (…)"; NULL = it was named */
 } HelixSocketSearch;
 
 void helix_socket_search_clear (HelixSocketSearch *search);

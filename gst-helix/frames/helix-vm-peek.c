@@ -246,17 +246,23 @@ helix_vm_peek_wait (GPtrArray *peeks, guint64 deadline, gint interrupt)
 /* ---- for people ---- */
 
 gchar *
-helix_vm_peek_label (const HelixVmPeek *peek)
+helix_vm_label (const gchar *name, const gchar *path)
 {
-  const gchar *open = strstr (peek->name, " (");
-  const gchar *close = g_strrstr (peek->name, "),");
-  gsize len = strcspn (peek->name, ",");
+  const gchar *open = strstr (name, " (");
+  const gchar *close = g_strrstr (name, "),");
+  gsize len = strcspn (name, ",");
 
   if (open != NULL && close != NULL && close > open + 2)
     return g_strndup (open + 2, (gsize) (close - open - 2));
   if (len > 0)
-    return g_strndup (peek->name, len);
-  return g_path_get_basename (peek->path);
+    return g_strndup (name, len);
+  return g_path_get_basename (path);
+}
+
+gchar *
+helix_vm_peek_label (const HelixVmPeek *peek)
+{
+  return helix_vm_label (peek->name, peek->path);
 }
 
 gchar *

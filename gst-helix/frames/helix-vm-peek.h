@@ -58,6 +58,8 @@ gchar *helix_vm_peek_describe (const HelixVmPeek *peek);
  * 0.1.0" is "desk"; without such a name it is what stands before the comma.
  * Free it. */
 gchar *helix_vm_peek_label (const HelixVmPeek *peek);
+/* The same of a name from WELCOME, "" = untold, and a socket's path. */
+gchar *helix_vm_label (const gchar *name, const gchar *path);
 
 G_END_DECLS
 

@@ -13,7 +13,8 @@
 
 typedef struct {
   GPtrArray *places;
-  GHashTable *files; /* "device:inode" of those in `places` */
+  GHashTable *files;     /* "device:inode" of those in `places` */
+  const gchar *registry; /* `where` of what is registered */
 } Found;
 
 static void
@@ -22,12 +23,13 @@ place_free (gpointer data)
   HelixVmPlace *place = data;
 
   g_free (place->path);
+  g_free (place->where);
   g_free (place);
 }
 
 /* Adds the place if something is there, and was not yet by another name. */
 static void
-add (Found *found, const gchar *path, pid_t pid)
+add (Found *found, const gchar *path, pid_t pid, const gchar *where)
 {
   HelixVmPlace *place;
   struct stat st;
@@ -41,27 +43,36 @@ add (Found *found, const gchar *path, pid_t pid)
   place = g_new0 (HelixVmPlace, 1);
   place->path = g_strdup (path);
   place->pid = pid;
+  place->where = g_strdup (where);
   g_ptr_array_add (found->places, place);
 }
 
 static void
 add_registered (void *opaque, const char *socket_path, pid_t pid)
 {
-  add (opaque, socket_path, pid);
+  Found *found = opaque;
+
+  add (found, socket_path, pid, found->registry);
 }
 
 static void
 look_in_registry (Found *found, GString *looked)
 {
-  char folder[HELIX_REGISTRY_PATH];
+  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
   const char *why = NULL;
+  gchar *where;
 
+  helix_registry_reason (reason);
   if (helix_registry_folder (folder, false, &why)) {
+    where = g_strdup_printf ("in %s (%s)", folder, reason);
+    found->registry = where;
     helix_registry_scan (add_registered, found);
-    g_string_append_printf (looked, ", %s", folder);
+    g_string_append_printf (looked, ", %s (%s)", folder, reason);
+    found->registry = NULL;
+    g_free (where);
   } else {
-    g_string_append_printf (looked, ", the registry of VMs (%s)",
-        why != NULL ? why : "there is none");
+    g_string_append_printf (
+        looked, ", the registry of VMs, %s (%s; %s)", folder, why, reason);
   }
 }
 
@@ -69,15 +80,17 @@ static void
 look_in_runtime (Found *found, GString *looked)
 {
   const gchar *runtime = g_getenv ("XDG_RUNTIME_DIR");
-  gchar *path;
+  gchar *path, *where;
 
   if (runtime == NULL || *runtime == '\0') {
     g_string_append (looked, ", $XDG_RUNTIME_DIR (not set)");
     return;
   }
   path = g_build_filename (runtime, SOCKET_NAME, NULL);
+  where = g_strdup_printf ("in %s (XDG_RUNTIME_DIR)", runtime);
   g_string_append_printf (looked, ", %s", path);
-  add (found, path, 0);
+  add (found, path, 0, where);
+  g_free (where);
   g_free (path);
 }
 
@@ -95,7 +108,7 @@ look_in_utm (Found *found, GString *looked)
       gchar *path = g_build_filename (parent, name, SOCKET_NAME, NULL);
 
       if (g_str_has_suffix (name, UTM_SUFFIX))
-        add (found, path, 0);
+        add (found, path, 0, "in UTM's folder");
       g_free (path);
     }
     g_dir_close (dir);
@@ -107,7 +120,7 @@ GPtrArray *
 helix_vm_places_list (GString *looked)
 {
   GString *told = g_string_new (NULL);
-  Found found;
+  Found found = {0};
 
   found.places = g_ptr_array_new_with_free_func (place_free);
   found.files = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);

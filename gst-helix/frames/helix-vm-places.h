@@ -20,7 +20,8 @@ G_BEGIN_DECLS
 
 typedef struct {
   gchar *path;
-  pid_t pid; /* of the VM as the registry has it, 0 = not from there */
+  pid_t pid;    /* of the VM as the registry has it, 0 = not from there */
+  gchar *where; /* it was found, and why there: "in FOLDER (…)" */
 } HelixVmPlace;
 
 /* All that exist, each file once, the registry's first: HelixVmPlace. With

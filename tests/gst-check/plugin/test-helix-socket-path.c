@@ -359,6 +359,14 @@ GST_START_TEST (test_element)
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   gst_message_unref (wait_for (pipeline, GST_MESSAGE_WARNING));
   sim = sim_child_new (path, "--size=640x96");
+  message = wait_for (pipeline, GST_MESSAGE_INFO);
+  gst_message_parse_info (message, &error, &debug);
+  expect_word ("Took VM 'helix-shim-sim");
+  expect_word (runtime);
+  fail_unless_equals_string (debug, error->message);
+  g_clear_error (&error);
+  g_free (debug);
+  gst_message_unref (message);
   gst_message_unref (wait_for (pipeline, GST_MESSAGE_EOS));
   gst_element_set_state (pipeline, GST_STATE_NULL);
 

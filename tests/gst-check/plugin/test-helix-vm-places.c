@@ -33,6 +33,10 @@ expect (GPtrArray *places, guint index, const gchar *path, pid_t pid)
   place = g_ptr_array_index (places, index);
   fail_unless_equals_string (place->path, path);
   fail_unless_equals_int (place->pid, pid);
+  fail_unless (strstr (place->where,
+                   pid != 0 ? "gst-helix (XDG_RUNTIME_DIR is /" : "in ")
+          != NULL,
+      "%s", place->where);
 }
 
 static gchar *

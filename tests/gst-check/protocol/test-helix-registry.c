@@ -371,6 +371,43 @@ GST_START_TEST (test_untrusted)
 
 GST_END_TEST;
 
+/* Why the folder is where it is. */
+GST_START_TEST (test_reason)
+{
+  char reason[HELIX_REGISTRY_PATH];
+  gchar *expected = g_strdup_printf ("XDG_RUNTIME_DIR is %s", runtime);
+  pid_t pid;
+  int status;
+
+  helix_registry_reason (reason);
+  fail_unless_equals_string (reason, expected);
+  g_setenv ("XDG_RUNTIME_DIR", "not/absolute", TRUE);
+  helix_registry_reason (reason);
+  fail_unless_equals_string (
+      reason, "XDG_RUNTIME_DIR, not/absolute, is not an absolute path");
+  g_unsetenv ("XDG_RUNTIME_DIR");
+  helix_registry_reason (reason);
+  fail_unless_equals_string (reason, "XDG_RUNTIME_DIR is not set");
+  g_free (expected);
+  if (geteuid () != 0)
+    return;
+  /* What sudo leaves, or what systemd gave root. */
+  g_setenv ("XDG_RUNTIME_DIR", runtime, TRUE);
+  expected =
+      g_strdup_printf ("XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+  pid = fork ();
+  if (pid == 0) {
+    if (setuid (65534) < 0)
+      _exit (2);
+    helix_registry_reason (reason);
+    _exit (!g_str_equal (reason, expected));
+  }
+  fail_unless (waitpid (pid, &status, 0) == pid && status == 0, "%d", status);
+  g_free (expected);
+}
+
+GST_END_TEST;
+
 /* Without XDG_RUNTIME_DIR it is a folder of this user's in /tmp, under the
  * same conditions; one that does not exist is not made. */
 GST_START_TEST (test_no_runtime_folder)
@@ -441,6 +478,7 @@ helix_registry_suite (void)
   tcase_add_test (tc, test_relative_path);
   tcase_add_test (tc, test_other_users_folder);
   tcase_add_test (tc, test_untrusted);
+  tcase_add_test (tc, test_reason);
   tcase_add_test (tc, test_no_runtime_folder);
   return suite;
 }

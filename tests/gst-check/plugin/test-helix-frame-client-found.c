@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM that was found and not named: which one it is, and why, is told once,
+ * and that it is another one now.
+ */
+#include <glib/gstdio.h>
+#include <gst/check/gstcheck.h>
+#include <unistd.h>
+
+#include "frame-taker.h"
+#include "helix-frame-client-private.h"
+#include "helix-platform.h"
+#include "sim-child.h"
+
+#define SIM "--size=640x96"
+
+static gchar *path, *runtime, *other_runtime;
+static HelixFrameClient *client;
+
+static gchar *
+folder (const gchar *name)
+{
+  gchar *dir = g_path_get_dirname (path);
+  gchar *made = g_build_filename (dir, name, NULL);
+
+  fail_unless_equals_int (g_mkdir (made, 0700), 0);
+  g_free (dir);
+  return made;
+}
+
+static void
+remove_folder (gchar *name)
+{
+  gchar *registry = g_build_filename (name, "gst-helix", NULL);
+
+  g_rmdir (registry);
+  g_rmdir (name);
+  g_free (registry);
+  g_free (name);
+}
+
+static void
+setup (void)
+{
+  path = fake_path_new ();
+  runtime = folder ("runtime");
+  other_runtime = folder ("other");
+  g_unsetenv ("HELIX_SOCKET");
+  g_setenv ("HOME", runtime, TRUE);
+  g_setenv ("XDG_RUNTIME_DIR", runtime, TRUE);
+  client = taker_new (NULL, TRUE, NULL);
+}
+
+static void
+teardown (void)
+{
+  helix_frame_client_free (client);
+  remove_folder (runtime);
+  remove_folder (other_runtime);
+  fake_path_free (path);
+}
+
+static void
+expect (HelixFrameClientResult result, const gchar *word, const gchar *other)
+{
+  GError *error = NULL;
+  HelixFrame frame;
+
+  fail_unless_equals_int (taker_next (client, &frame, &error), result);
+  if (result == HELIX_CLIENT_FRAME)
+    helix_frame_clear (&frame);
+  else
+    taker_expect_words (&error, word, other);
+}
+
+/* What is told of a connection to `sim`, found in `where`. */
+static void
+expect_found (SimChild *sim, const gchar *where)
+{
+  gchar *who = g_strdup_printf (
+      "(pid %d) at %s: it is the only one, ", sim_child_pid (sim), path);
+  gchar *reason = g_strdup_printf (
+      "in %s/gst-helix (XDG_RUNTIME_DIR is %s). Set socket-path", where, where);
+  GError *error = NULL;
+  HelixFrame frame;
+
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_FOUND);
+  fail_unless (g_str_has_prefix (error->message, "Took VM 'helix-shim-sim "),
+      "%s", error->message);
+  taker_expect_words (&error, who, reason);
+  g_free (who);
+  g_free (reason);
+}
+
+/* Once, and not again when it comes back. */
+GST_START_TEST (test_told)
+{
+  SimChild *sim = sim_child_new (path, SIM);
+
+  expect_found (sim, runtime);
+  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  sim_child_kill (sim);
+  while (client->session != NULL) {
+    GError *error = NULL;
+    HelixFrame frame;
+
+    if (taker_next (client, &frame, &error) == HELIX_CLIENT_FRAME)
+      helix_frame_clear (&frame);
+    g_clear_error (&error);
+  }
+  sim = sim_child_new (path, SIM);
+  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* sudo and systemd set another XDG_RUNTIME_DIR: the message shows it. */
+GST_START_TEST (test_other_folder)
+{
+  gchar *elsewhere = g_build_filename (runtime, "elsewhere", NULL);
+  SimChild *sim = sim_child_new (elsewhere, SIM), *sim2;
+
+  g_setenv ("XDG_RUNTIME_DIR", other_runtime, TRUE);
+  sim2 = sim_child_new (path, SIM);
+  expect_found (sim2, other_runtime);
+  sim_child_end (sim);
+  sim_child_end (sim2);
+  g_free (elsewhere);
+}
+GST_END_TEST;
+
+/* Who names the path knows. */
+GST_START_TEST (test_named)
+{
+  SimChild *sim = sim_child_new (path, SIM);
+
+  g_setenv ("HELIX_SOCKET", path, TRUE);
+  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* The picture changes its machine: at another path ... */
+GST_START_TEST (test_another)
+{
+  gchar *usual = g_build_filename (runtime, "helix.sock", NULL);
+  const FakeConfig config = {.width = 640, .height = 48};
+  SimChild *sim = sim_child_new (path, SIM);
+  FakeShim *shim;
+  GError *error = NULL;
+  HelixFrame frame;
+
+  expect_found (sim, runtime);
+  sim_child_kill (sim);
+  while (client->search.lost_ns == 0) {
+    if (taker_next (client, &frame, &error) == HELIX_CLIENT_FRAME)
+      helix_frame_clear (&frame);
+    g_clear_error (&error);
+    helix_frame_client_next (
+        client, helix_now_ns () + GST_MSECOND, &frame, &error);
+    g_clear_error (&error);
+  }
+  client->search.lost_ns -= 11 * GST_SECOND;
+  sim = sim_child_new (usual, SIM);
+  expect (HELIX_CLIENT_WARNING, "Took another VM than before", usual);
+  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+
+  /* ... and at the same one. */
+  sim_child_end (sim);
+  shim = fake_shim_new (usual, &config);
+  do {
+    HelixFrameClientResult result = taker_next (client, &frame, &error);
+
+    if (result == HELIX_CLIENT_FRAME)
+      helix_frame_clear (&frame);
+    fail_unless (
+        result == HELIX_CLIENT_FRAME || result == HELIX_CLIENT_WARNING);
+    if (error != NULL && strstr (error->message, "Took another VM") != NULL)
+      break;
+    g_clear_error (&error);
+  } while (TRUE);
+  taker_expect_words (&error, "'fake-shim'", "it serves the socket of the VM");
+  fake_shim_free (shim);
+  g_unlink (usual);
+  g_free (usual);
+}
+GST_END_TEST;
+
+static Suite *
+helix_frame_client_found_suite (void)
+{
+  Suite *s = suite_create ("helix-frame-client-found");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
+  tcase_set_timeout (tc, 60);
+  tcase_add_test (tc, test_told);
+  tcase_add_test (tc, test_other_folder);
+  tcase_add_test (tc, test_named);
+  tcase_add_test (tc, test_another);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_frame_client_found);
