@@ -335,6 +335,32 @@ GST_START_TEST (test_serial_refused)
 }
 GST_END_TEST;
 
+static int
+open_forbidden (void *address)
+{
+  check_refused (address, GST_RESOURCE_ERROR_NOT_AUTHORIZED, FALSE,
+      "let a udev rule give this user the device");
+  return 0;
+}
+
+/* In a guest, the port's device is root's, with mode 0600. */
+GST_START_TEST (test_serial_forbidden)
+{
+  g_autoptr (HelixAddress) address = NULL;
+  g_autofree gchar *text = NULL;
+  gint master, slave;
+  gchar name[128];
+
+  fail_unless (openpty (&master, &slave, name, NULL, NULL) == 0);
+  fail_unless (chmod (name, geteuid () == 0 ? 0600 : 0) == 0);
+  text = g_strdup_printf ("serial:%s", name);
+  address = helix_address_parse (text, NULL);
+  fail_unless_equals_int (test_as_nobody (open_forbidden, address), 0);
+  close (slave);
+  close (master);
+}
+GST_END_TEST;
+
 /* Every byte value passes, in both directions, unechoed. */
 GST_START_TEST (test_serial_raw)
 {
@@ -459,6 +485,7 @@ helix_transport_suite (void)
   tcase_add_test (tc, test_tcp_not_itself);
   tcase_add_test (tc, test_vsock_refused);
   tcase_add_test (tc, test_serial_refused);
+  tcase_add_test (tc, test_serial_forbidden);
   tcase_add_test (tc, test_serial_raw);
   tcase_add_test (tc, test_listen_refused);
   tcase_add_test (tc, test_cancel);

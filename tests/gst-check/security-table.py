@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whether each row of docs/SECURITY.md's tables names tests that exist.
+
+    security-table.py ROOT
+"""
+import pathlib
+import re
+import sys
+
+
+def functions(root, name):
+    """The tests in the file of that name; None: there is no such file."""
+    if name.startswith("fuzz-"):
+        return set() if (root / "tests/fuzz" / f"{name}.c").exists() else None
+    for path in (root / "tests/gst-check").glob(f"*/test-{name}.c"):
+        return set(re.findall(r"^GST_START_TEST \(test_(\w+)\)",
+                              path.read_text(encoding="utf-8"), re.M))
+    return None
+
+
+def check(root, row, cell):
+    """Complaints about the last cell of a row: `file` test, test; `file` …"""
+    named = re.findall(r"`([^`]+)`([^`]*)", cell)
+    if not named:
+        yield f"no test: {row}"
+    for name, rest in named:
+        there = functions(root, name)
+        if there is None:
+            yield f"no file test-{name}.c: {row}"
+            continue
+        for test in re.findall(r"\w+", rest):
+            if test not in there:
+                yield f"no test {test} in test-{name}.c: {row}"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    text = (root / "docs/SECURITY.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines()
+            if line.count(" | ") == 3 and not line.startswith("| who |")
+            and not line.startswith("| ---")]
+    complaints = [complaint for row in rows
+                  for complaint in check(root, row, row.split(" | ")[3])]
+    print("\n".join(complaints) or f"{len(rows)} rows name tests that exist")
+    sys.exit(bool(complaints) or not rows)
+
+
+main()
