@@ -39,6 +39,7 @@
 #define HELIX_MAX_SCANOUTS 16u             /* VIRTIO_GPU_MAX_SCANOUTS */
 #define HELIX_MAX_SLOTS 8u                 /* slots of one pool */
 #define HELIX_MAX_RECTS 32u                /* damage rectangles of one frame */
+#define HELIX_MAX_FRAME_HEAD 584u          /* bytes: 72 + 32 rectangles of 16 */
 #define HELIX_MAX_TEXT 480u                /* bytes: text of ERROR and BYE */
 #define HELIX_MAX_NAME 128u                /* bytes: HELLO, WELCOME name */
 #define HELIX_MAX_TOKEN 128u               /* bytes: the secret of PROOF */
@@ -272,7 +273,7 @@ struct helix_subscribe {
 /* Asks the guest to switch a scanout on at a size, or off: a monitor is
  * plugged in, or out. What the guest makes of it, SCANOUT tells. Channel 0. */
 struct helix_set_scanout {
-  uint32_t scanout;       /* index */
+  uint32_t scanout;       /* index; any number: ERROR NO_SCANOUT answers it */
   uint32_t width, height; /* pixels, both 0 = off */
   uint32_t refresh;       /* mHz, 0 = the device's default */
 };
@@ -472,6 +473,10 @@ HELIX_ASSERT_SIZE (helix_frame, 72);
 HELIX_ASSERT_AT (helix_frame, scanout, 16);
 HELIX_ASSERT_AT (helix_frame, width, 40);
 HELIX_ASSERT_AT (helix_frame, rects, 56);
+HELIX_ASSERT (frame_head,
+    HELIX_MAX_FRAME_HEAD
+        == sizeof (struct helix_frame)
+            + HELIX_MAX_RECTS * sizeof (struct helix_rect));
 HELIX_ASSERT_SIZE (helix_release, 8);
 HELIX_ASSERT_SIZE (helix_caps, 112);
 HELIX_ASSERT_AT (helix_caps, profile, 32);

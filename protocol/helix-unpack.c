@@ -141,7 +141,7 @@ helix_unpack_header (struct helix_header *header,
   CHECK (header->magic == HELIX_MAGIC, "header: magic is not HXFR");
   switch (header->type) {
     case HELIX_FRAME:
-      CHECK (header->size <= HELIX_MAX_CONTROL + HELIX_MAX_FRAME_BYTES,
+      CHECK (header->size <= HELIX_MAX_FRAME_HEAD + HELIX_MAX_FRAME_BYTES,
           "header: size of a FRAME is above 256 MiB of pixels");
       break;
     case HELIX_CURSOR:
@@ -219,6 +219,8 @@ helix_unpack_welcome (struct helix_welcome *welcome,
       welcome->scanouts <= HELIX_MAX_SCANOUTS, "WELCOME: scanouts is above 16");
   CHECK (welcome->role != HELIX_ROLE_FRAMES || welcome->scanouts > 0,
       "WELCOME: scanouts is 0 in the frame protocol");
+  CHECK (welcome->role == HELIX_ROLE_FRAMES || welcome->scanouts == 0,
+      "WELCOME: scanouts is not 0 in the stream protocol");
   CHECK (welcome->name_size <= HELIX_MAX_NAME,
       "WELCOME: name_size is above 128 bytes");
   CHECK (sizeof *welcome + welcome->name_size <= size,
@@ -350,7 +352,6 @@ helix_unpack_set_scanout (struct helix_set_scanout *set, const uint8_t *payload,
 {
   CHECK (size >= sizeof *set, "SET_SCANOUT: payload is shorter than 16 bytes");
   get (set, payload, LAYOUT_SET_SCANOUT);
-  CHECK (set->scanout < HELIX_MAX_SCANOUTS, "SET_SCANOUT: scanout is above 15");
   CHECK (!set->width == !set->height,
       "SET_SCANOUT: only one of width and height is 0");
   CHECK (set->width == 0

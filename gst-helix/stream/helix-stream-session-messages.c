@@ -235,11 +235,14 @@ got_pong (HelixStreamSession *self, const struct helix_pong *pong, guint64 now)
 }
 
 static void
-answer_unknown (HelixStreamSession *self, guint64 now)
+answer_unknown (HelixStreamSession *self)
 {
-  helix_stream_session_refuse (self, HELIX_ERROR_UNSUPPORTED,
-      self->reader.header.type, "this message means nothing to helixguestsink",
-      now);
+  const struct helix_header *header = &self->reader.header;
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_session_say (self, message,
+      helix_pack_error (message, header->channel, HELIX_ERROR_UNSUPPORTED,
+          header->type, "this message means nothing to helixguestsink"));
 }
 
 /* Before HELLO: what has a meaning later is too early; on a stream that
@@ -256,7 +259,7 @@ got_greeting (HelixStreamSession *self, guint64 now)
             : "the first message must be HELLO",
         now);
   else if (!helix_type_is_known (type))
-    answer_unknown (self, now);
+    answer_unknown (self);
 }
 
 static void
@@ -294,7 +297,7 @@ got_live (HelixStreamSession *self, guint64 now)
             "too many LISTs at once; wait for the answers", now);
       break;
     default:
-      answer_unknown (self, now);
+      answer_unknown (self);
       break;
   }
   if (why != NULL)

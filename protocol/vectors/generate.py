@@ -132,6 +132,8 @@ def valid():
         simple("SHOW", capture_ns=NONE64)
     yield "set-scanout-on", "Scanout 1 at 1280 x 720, 60 Hz.", True, \
         simple("SET_SCANOUT")
+    yield "set-scanout-far", "A scanout that no VM has: no-scanout.", True, \
+        simple("SET_SCANOUT", scanout=16)
     yield "set-scanout-off", "Scanout 15 is unplugged.", True, \
         simple("SET_SCANOUT", scanout=15, width=0, height=0, refresh=0)
     yield "set-scanout-largest", "16384 x 16384.", True, \
@@ -140,6 +142,8 @@ def valid():
         simple("SUBSCRIBE", 3, scanout=0, flags=2)
     yield "subscribe-scanout", "Scanout 1, at most 60 a second.", True, \
         simple("SUBSCRIBE", 3)
+    yield "subscribe-far", "A scanout that no VM has: no-scanout.", True, \
+        simple("SUBSCRIBE", 3, scanout=99)
     yield "subscribe-resource", "Resource 33, every frame, pixels inline.", \
         True, simple("SUBSCRIBE", 65535, scanout=NONE32, resource_id=33,
                      rate_num=0, slots=0, flags=1)
@@ -190,6 +194,8 @@ def valid():
     yield "keyframe-join", "Nothing received yet.", True, \
         simple("KEYFRAME", reason=1, last_sequence=NONE64)
     yield "config-all", "All four wishes.", True, simple("CONFIG")
+    yield "config-far", "A scanout that no VM has: no-scanout.", True, \
+        simple("CONFIG", fields=4, scanout=NONE32 - 1)
     yield "config-bitrate", "Only the bitrate counts.", True, \
         simple("CONFIG", fields=1, rate_num=0, rate_den=0, scanout=0)
     yield "config-nothing", "No wish at all.", True, \
@@ -224,7 +230,7 @@ def invalid():
                  Message("PING", type_=0x60, size=NONE32))
     yield header("frame-too-large",
                  "header: size of a FRAME is above 256 MiB of pixels",
-                 Message("FRAME", size=4096 + (256 << 20) + 1))
+                 Message("FRAME", size=72 + 32 * 16 + (256 << 20) + 1))
     yield header("unit-too-large",
                  "header: size of a UNIT is above 64 MiB of data",
                  Message("UNIT", size=56 + (64 << 20) + 1))
@@ -276,6 +282,9 @@ def invalid():
     yield payload("welcome-no-scanouts",
                   "WELCOME: scanouts is 0 in the frame protocol",
                   welcome(scanouts=0))
+    yield payload("welcome-stream-scanouts",
+                  "WELCOME: scanouts is not 0 in the stream protocol",
+                  welcome(role=2))
     yield payload("welcome-name", "WELCOME: name_size is above 128 bytes",
                   welcome(b"n" * 129))
     yield payload("welcome-size",
@@ -323,10 +332,6 @@ def invalid():
                   cursor(bytes(24)))
     yield payload("show-resource", "SHOW: resource_id is 0",
                   simple("SHOW", 3, resource_id=0))
-    for scanout in (16, NONE32):
-        yield payload("set-scanout-index-%x" % scanout,
-                      "SET_SCANOUT: scanout is above 15",
-                      simple("SET_SCANOUT", scanout=scanout))
     for name in ("width", "height"):
         yield payload("set-scanout-%s-0" % name,
                       "SET_SCANOUT: only one of width and height is 0",

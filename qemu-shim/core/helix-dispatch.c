@@ -356,8 +356,18 @@ on_pong (struct helix_session *self)
 }
 
 static void
-on_end (struct helix_session *self)
+on_bye (struct helix_session *self)
 {
+  const struct helix_reader *reader = &self->reader;
+  char text[HELIX_MAX_TEXT + 1];
+  struct helix_bye bye;
+  const char *why;
+
+  if (!helix_unpack_bye (
+          &bye, text, reader->payload, reader->payload_size, &why)) {
+    helix_session_fail (self, HELIX_ERROR_PROTOCOL, HELIX_BYE, "%s", why);
+    return;
+  }
   helix_shim_log (self->shim, HELIX_LOG_INFO,
       "client %" G_GUINT64_FORMAT " (pid %ld) said good-bye", self->number,
       (long) self->pid);
@@ -426,7 +436,7 @@ helix_session_dispatch (struct helix_session *self)
       on_hello (self);
       break;
     case HELIX_BYE:
-      on_end (self);
+      on_bye (self);
       break;
     case HELIX_ERROR:
       on_error (self);

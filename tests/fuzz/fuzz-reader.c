@@ -63,7 +63,6 @@ check_believed (const struct decode_any *any)
         || (cursor->hot_x < cursor->width && cursor->hot_y < cursor->height));
   }
   if (any->type == HELIX_SET_SCANOUT) {
-    MUST (any->as.set_scanout.scanout < HELIX_MAX_SCANOUTS);
     MUST (any->as.set_scanout.width <= HELIX_MAX_DIMENSION);
     MUST (any->as.set_scanout.height <= HELIX_MAX_DIMENSION);
   }

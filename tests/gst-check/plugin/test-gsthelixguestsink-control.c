@@ -18,6 +18,7 @@ static guint8 message[HELIX_MAX_MESSAGE];
 
 /* The events that came, under the harness's own lock. */
 static GAsyncQueue *events;
+static gboolean rates_refused;
 static GstPadEventFunction harness_event;
 
 static gboolean
@@ -29,8 +30,9 @@ upstream_event (GstPad *pad, GstObject *parent, GstEvent *event)
   gboolean taken = TRUE;
 
   if (gst_helix_event_parse_control (event, &control))
-    taken = !(control.fields & GST_HELIX_CONTROL_SCANOUT)
-        || control.scanout < KNOWN_SCANOUTS;
+    taken = (!(control.fields & GST_HELIX_CONTROL_SCANOUT)
+                || control.scanout < KNOWN_SCANOUTS)
+        && !(control.fields & GST_HELIX_CONTROL_RATE && rates_refused);
   else if (gst_helix_event_parse_show (event, &resource_id, &capture))
     taken = resource_id < 100;
   g_async_queue_push (events, gst_event_ref (event));
@@ -110,6 +112,7 @@ setup (void)
 static void
 teardown (void)
 {
+  rates_refused = FALSE;
   g_async_queue_unref (events);
   g_free (path);
   peer_folder_free (folder);
@@ -284,6 +287,33 @@ GST_START_TEST (test_nobody_obeys)
 }
 GST_END_TEST;
 
+/* Nothing upstream limits the rate: only who wants a limit is refused. */
+GST_START_TEST (test_no_limit)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_RATE, .rate_num = 0, .rate_den = 1};
+  GstHarness *h = harness_new ();
+  StreamPeer peer;
+
+  rates_refused = TRUE;
+  join (&peer);
+  say_config (&peer, &config);
+  gst_event_unref (next_event ("GstHelixControl"));
+  config.rate_num = 60;
+  say_config (&peer, &config);
+  gst_event_unref (next_event ("GstHelixControl"));
+  g_free (expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
+  config.rate_num = 0;
+  say_config (&peer, &config);
+  gst_event_unref (next_event ("GstHelixControl"));
+  /* The thread that answers LIST would have refused it before. */
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (&peer), HELIX_STATUS);
+  peer_clear (&peer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST;
+
 /* ---- to guests ---- */
 
 GST_START_TEST (test_cursor)
@@ -414,6 +444,7 @@ helixguestsink_control_suite (void)
   tcase_add_test (tc, test_show);
   tcase_add_test (tc, test_signal);
   tcase_add_test (tc, test_nobody_obeys);
+  tcase_add_test (tc, test_no_limit);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_bad_cursor);
   tcase_add_test (tc, test_stats);

@@ -195,6 +195,7 @@ GST_START_TEST (test_before_hello)
 {
   struct helix_header header = {.magic = HELIX_MAGIC,
       .type = early[__i__].type,
+      .channel = 7,
       .size = early[__i__].size};
   guint8 bytes[HELIX_HEADER_SIZE + 5000] = {0};
   struct helix_error error;
@@ -213,6 +214,8 @@ GST_START_TEST (test_before_hello)
         &error, text, peer.reader.payload, peer.reader.payload_size, &why));
     fail_unless_equals_int (error.code, early[__i__].code);
     fail_unless_equals_int (error.refers, early[__i__].type);
+    if (error.code == HELIX_ERROR_UNSUPPORTED)
+      fail_unless_equals_int (peer.reader.header.channel, 7);
   }
   if (early[__i__].stays)
     peer_hello (&peer, NULL);

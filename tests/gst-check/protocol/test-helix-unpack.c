@@ -303,7 +303,7 @@ GST_START_TEST (test_header_limits)
     const char *why = NULL;
 
     if (type == HELIX_FRAME)
-      header.size = 4096 + (256u << 20);
+      header.size = 72 + 32 * 16 + (256u << 20);
     if (type == HELIX_UNIT)
       header.size = 56 + (64u << 20);
     if (type == HELIX_CURSOR)

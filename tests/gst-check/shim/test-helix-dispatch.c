@@ -238,7 +238,7 @@ GST_START_TEST (test_malformed)
     uint32_t size;
   } bad[] = {{HELIX_SUBSCRIBE, 0}, {HELIX_SUBSCRIBE, 23}, {HELIX_RELEASE, 7},
       {HELIX_PING, 3}, {HELIX_PONG, 23}, {HELIX_SUBSCRIBE, 4096},
-      {HELIX_ERROR, 2}};
+      {HELIX_ERROR, 2}, {HELIX_BYE, 3}};
   struct test_shim *test = new_shim ();
   struct test_client *client;
   struct test_message *message;

@@ -146,6 +146,8 @@ GST_START_TEST (test_not_allowed)
   ask (client, 4, 640, 480);
   test_client_expect_error (
       client, 0, HELIX_ERROR_NO_SCANOUT, "this VM has scanouts 0-3");
+  ask (client, HELIX_NONE32, 640, 480);
+  test_client_expect_error (client, 0, HELIX_ERROR_NO_SCANOUT, "0-3");
   ask (client, 1, 640, 480);
   test_client_expect_error (client, 0, HELIX_ERROR_NO_SCANOUT,
       "scanout 1 is not exported; the VM was told to export 0,2");
