@@ -251,6 +251,13 @@ got_message (HelixStreamLink *self, guint64 now)
           helix_pack_pong_for (
               message, &r->header, r->payload, now, helix_now_ns ()));
       return HELIX_STREAM_LINK_MORE;
+    case HELIX_BYE:
+      if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
+        return lose_garbage (self, why);
+      GST_INFO (
+          "%s: the other end said goodbye: %s", self->config.address, text);
+      g_clear_error (&self->error);
+      return HELIX_STREAM_LINK_LOST;
     default:
       break;
   }
@@ -266,13 +273,6 @@ got_message (HelixStreamLink *self, guint64 now)
       if (r->payload_size > 0)
         helix_clock_offset_add (&self->clock, &pong, now);
       return HELIX_STREAM_LINK_MORE;
-    case HELIX_BYE:
-      if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
-        return lose_garbage (self, why);
-      GST_INFO (
-          "%s: the other end said goodbye: %s", self->config.address, text);
-      g_clear_error (&self->error);
-      return HELIX_STREAM_LINK_LOST;
     case HELIX_CAPS:
       if (!helix_unpack_caps (&caps, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);

@@ -175,6 +175,20 @@ GST_START_TEST (test_unknown_types)
 }
 GST_END_TEST;
 
+/* A host that ends just when we come: nothing is wrong with it. */
+GST_START_TEST (test_bye_before_welcome)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  begin_link ((HelixStreamLinkConfig){.role = HELIX_ROLE_STREAM});
+  peer_send (
+      &peer, message, helix_pack_bye (message, HELIX_BYE_CLOSING, "closing"));
+  fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LOST);
+  fail_unless (stream->error == NULL);
+  fail_if (stream->fatal || stream->loud);
+}
+GST_END_TEST;
+
 /* What breaks the protocol, and the type that the ERROR refers to. */
 static const struct {
   const gchar *bytes;
@@ -459,6 +473,7 @@ helix_stream_link_suite (void)
   tcase_add_test (tc, test_ask_in_vain);
   tcase_add_test (tc, test_wishes_wait);
   tcase_add_test (tc, test_unknown_types);
+  tcase_add_test (tc, test_bye_before_welcome);
   tcase_add_loop_test (tc, test_broken, 0, G_N_ELEMENTS (broken));
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_cursor);
