@@ -62,7 +62,5 @@ void fake_forget_pool (FakeShim *shim);
 int fake_pool_descriptor (FakeShim *shim, gsize size);
 /* Takes the pages of FAKE_POOL_CUT_OFF away. */
 void fake_pool_cut_off (FakeShim *shim);
-/* Sends a message with `fd` twice. */
-gboolean fake_send_two (FakeShim *shim, const void *bytes, gsize size, int fd);
 
 #endif /* FAKE_SHIM_PRIVATE_H */

@@ -9,6 +9,7 @@
 #include "helix-marker.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "hostile-fd.h"
 
 gboolean
 fake_send_all (FakeShim *shim, const void *bytes, gsize size, int pass)
@@ -77,7 +78,7 @@ announce_pool (FakeShim *shim, struct helix_pool *pool, int fd)
   }
   size = helix_pack_pool (message, shim->channel, pool);
   if (shim->config.fault == FAKE_POOL_TWO)
-    return fake_send_two (shim, message, size, fd);
+    return hostile_fd_send_two (shim->fd, message, size, fd);
   return fake_send_all (shim, message, size,
       shim->config.fault == FAKE_POOL_WITHOUT_FD ? -1 : fd);
 }
