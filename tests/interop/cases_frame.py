@@ -128,7 +128,8 @@ def sim_control(rig):
                                              resource_id=4)),
         ("limit", "SUBSCRIBE", 0, dict(scanout=0, rate_den=1)),
         ("no-resource", "SHOW", 7, dict(resource_id=4, capture_ns=NONE64)),
-        ("no-scanout", "SET_SCANOUT", 0, dict(scanout=9)))
+        ("no-scanout", "SET_SCANOUT", 0, dict(scanout=9)),
+        ("no-scanout", "SET_SCANOUT", 0, dict(scanout=99)))
     for code, name, channel, fields in refused:
         client.send(name, channel, **fields)
         error = client.expect_error(code)

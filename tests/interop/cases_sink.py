@@ -55,8 +55,9 @@ def sink_before_hello(rig):
     trip, offset = client.ping()
     check(0 <= trip and abs(offset) <= trip, "one clock, yet an offset")
     for type_ in (0x60, 0x20):
-        client.send_unknown(type_)
-        client.expect_error("unsupported", type_)
+        client.send_unknown(type_, channel=9)
+        error = client.expect_error("unsupported", type_)
+        check(error.channel == 9, "ERROR on another channel")
     for code, fields in (("version", dict(version_min=2, version_max=9)),
                          ("role", dict(role=ROLE_FRAMES))):
         values = dict(version_min=1, version_max=1, role=2)

@@ -7,7 +7,8 @@ import stream_server
 from cases_sink import SINK, greet_sink
 from cases_src import RATE, SIZE, SRC, check_pictures, receive, record
 from helixlink import LIMIT, Refused, listen
-from helixwire import FEATURE_PROOF, ROLE_CONTROL
+from helixtext import TYPES
+from helixwire import FEATURE_PROOF, ROLE_CONTROL, pack_raw
 from rig import ENCODER, check, open_tty
 from stream_client import StreamClient
 
@@ -69,6 +70,10 @@ def sink_unproved(rig):
         check(client.caps is None, "CAPS before PROOF")
         client.send(name)
         client.expect_error("protocol")
+    client = greet_sink(sink, path=path)
+    client.greet(token=TOKEN)
+    client.send_bytes(pack_raw(TYPES["PROOF"].value, 0, bytes(31)))
+    client.expect_error("protocol")
 
 
 def sink_token_serial(rig):

@@ -64,7 +64,7 @@ class Subscription:
         self.slots = message.slots or 3
         self.pause = (message.rate_den / message.rate_num
                       if message.rate_num else 0)
-        self.size, self.generation = size, 1
+        self.size, self.generation = size, int(bool(size))
         self.pool, self.due, self.shown_ns = None, 0, None
         self.sequence, self.number = 0, None
 
@@ -126,7 +126,8 @@ class Client(Served):
             return
         here = Subscription(message, size)
         self.subscriptions[message.channel] = here
-        self.send_screen(here.channel, here.scanout, size, 1, here.resource)
+        self.send_screen(here.channel, here.scanout, size, here.generation,
+                         here.resource)
         if size:
             self.send_pool(here)
         if here.flags & SUBSCRIBE_CURSOR and here.scanout != NONE32:
@@ -177,6 +178,8 @@ class Client(Served):
             self.send_error("no-scanout", message.type)
             return
         size = (message.width, message.height) if message.width else None
+        if size == self.server.sizes[message.scanout]:
+            return
         self.server.sizes[message.scanout] = size
         self.server.generations[message.scanout] += bool(size)
         for client in self.server.clients:
@@ -255,7 +258,7 @@ class FrameServer(Server):
                  ends=False):
         super().__init__(Client, peer)
         self.sizes, self.resources = list(sizes), resources or {}
-        self.generations = [1] * len(self.sizes)
+        self.generations = [int(bool(size)) for size in self.sizes]
         self.pictures, self.ends = pictures, ends
 
     def figures(self):

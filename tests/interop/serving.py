@@ -10,7 +10,7 @@ from helixtext import ERRORS
 from helixwire import need
 
 NEVER = float("inf")
-LATER = 0x6f  # a type that is in no table
+LATER, CHANNEL = 0x6f, 5  # a type that is in no table, on some channel
 
 # What went wrong in the threads of servers since a case began.
 faults = []
@@ -64,7 +64,7 @@ class Served(Link):
         """Sends what a client must bear at any time: a PING, and a message of
         a later version, which it answers by ERROR `unsupported`."""
         self.send("PING", sent_ns=time.monotonic_ns())
-        self.send_unknown(LATER)
+        self.send_unknown(LATER, CHANNEL)
 
     def on_pong(self, _):
         pass
@@ -111,8 +111,9 @@ class Server:
 
     def wait_for_unsupported(self):
         """A client's answer to what probe sent."""
-        code = ERRORS["unsupported"][0]
-        self.wait_for("ERROR", lambda m: (m.code, m.refers) == (code, LATER))
+        wanted = ERRORS["unsupported"][0], LATER, CHANNEL
+        self.wait_for("ERROR", lambda m: (m.code, m.refers, m.channel) ==
+                      wanted)
 
     def listen_at(self, listener):
         threading.Thread(target=self.accept, args=(listener,),
