@@ -92,7 +92,7 @@ say_welcome (uint8_t how)
       .nonce = session->nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_with (message, helix_pack_welcome (message, &welcome, "fuzz"), -1);
+  send_with (message, helix_pack_welcome (message, &welcome, "fuzz", NULL), -1);
 }
 
 static void
