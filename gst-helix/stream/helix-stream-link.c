@@ -251,6 +251,12 @@ got_message (HelixStreamLink *self, guint64 now)
           helix_pack_pong_for (
               message, &r->header, r->payload, now, helix_now_ns ()));
       return HELIX_STREAM_LINK_MORE;
+    case HELIX_PONG:
+      if (!helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
+        return lose_garbage (self, why);
+      if (r->payload_size > 0)
+        helix_clock_offset_add (&self->clock, &pong, now);
+      return HELIX_STREAM_LINK_MORE;
     case HELIX_BYE:
       if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);
@@ -267,12 +273,6 @@ got_message (HelixStreamLink *self, guint64 now)
     return lose_unopened (self);
 
   switch (r->header.type) {
-    case HELIX_PONG:
-      if (!helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
-        return lose_garbage (self, why);
-      if (r->payload_size > 0)
-        helix_clock_offset_add (&self->clock, &pong, now);
-      return HELIX_STREAM_LINK_MORE;
     case HELIX_CAPS:
       if (!helix_unpack_caps (&caps, r->payload, r->payload_size, &why))
         return lose_garbage (self, why);

@@ -181,6 +181,7 @@ GST_START_TEST (test_bye_before_welcome)
   guint8 message[HELIX_MAX_MESSAGE];
 
   begin_link ((HelixStreamLinkConfig){.role = HELIX_ROLE_STREAM});
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PONG, 0));
   peer_send (
       &peer, message, helix_pack_bye (message, HELIX_BYE_CLOSING, "closing"));
   fail_unless_equals_int (next_event (), HELIX_STREAM_LINK_LOST);
