@@ -69,14 +69,16 @@ token_of (const gchar *name)
 
 /* ---- the same at both ends ---- */
 
+/* The modes are properties, or "". */
 static void
-run_with (
-    const gchar *host_address, const gchar *mode, const gchar *guest_address)
+run_with (const gchar *host_address, const gchar *host_mode,
+    const gchar *guest_address, const gchar *guest_mode)
 {
   g_autofree gchar *token = token_of ("token");
-  g_autofree gchar *properties = g_strdup_printf ("%s %s", token, mode);
-  GstElement *host = play_host (host_address, properties);
-  GstElement *guest = play_guest (guest_address, token);
+  g_autofree gchar *ours = g_strdup_printf ("%s %s", token, host_mode);
+  g_autofree gchar *theirs = g_strdup_printf ("%s %s", token, guest_mode);
+  GstElement *host = play_host (host_address, ours);
+  GstElement *guest = play_guest (guest_address, theirs);
 
   for (guint i = 0; i < 3; i++)
     gst_sample_unref (pipeline_pull (guest));
@@ -88,7 +90,7 @@ GST_START_TEST (test_unix)
 {
   g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
 
-  run_with (address, "", address);
+  run_with (address, "", address, "");
 }
 GST_END_TEST;
 
@@ -97,7 +99,17 @@ GST_START_TEST (test_tcp)
   g_autofree gchar *address =
       g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
 
-  run_with (address, "", address);
+  run_with (address, "", address, "");
+}
+GST_END_TEST;
+
+/* The other way round: the guest listens. */
+GST_START_TEST (test_guest_listens)
+{
+  g_autofree gchar *address =
+      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
+
+  run_with (address, "mode=connect", address, "mode=listen");
 }
 GST_END_TEST;
 
@@ -117,9 +129,9 @@ GST_START_TEST (test_serial)
 
   serial_line_start (&line, path, FALSE, heard);
   port = g_strdup_printf ("serial:%s", line.name);
-  run_with (address, "mode=connect", port);
+  run_with (address, "mode=connect", port, "");
   /* The second guest's session begins where the first one's was left. */
-  run_with (address, "mode=connect", port);
+  run_with (address, "mode=connect", port, "");
   serial_line_stop (&line);
   fail_unless (has (heard, "helixguestsink "));
   fail_unless (has (heard, "HXFR\x46"));
@@ -226,6 +238,7 @@ stream_token_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_unix);
   tcase_add_test (tc, test_tcp);
+  tcase_add_test (tc, test_guest_listens);
   tcase_add_test (tc, test_serial);
   tcase_add_loop_test (tc, test_unequal, 0, G_N_ELEMENTS (unequal));
   tcase_add_loop_test (tc, test_bad_file, 0, G_N_ELEMENTS (elements));
