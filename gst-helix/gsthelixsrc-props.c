@@ -181,7 +181,8 @@ install_connection (void)
    * GstHelixSrc:mode:
    *
    * Whether to connect to the address, or to listen at it for a
-   * helixguestsink with mode=connect.
+   * helixguestsink with mode=connect. Who connects to a loopback address has to
+   * be this user or root, unless there is a token.
    *
    * Since: 0.1
    */
