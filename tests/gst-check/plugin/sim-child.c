@@ -15,12 +15,14 @@ sim_child_new (const gchar *path, const gchar *options)
 {
   SimChild *sim = g_new0 (SimChild, 1);
   const gchar *program = g_getenv ("HELIX_SIM");
+  g_autofree gchar *quoted = NULL;
   gchar *line, **argv = NULL, byte = 0;
   GError *error = NULL;
 
   if (program == NULL)
     g_error ("HELIX_SIM does not name helix-shim-sim");
-  line = g_strdup_printf ("%s --quiet --socket=%s %s", program, path, options);
+  quoted = g_shell_quote (program);
+  line = g_strdup_printf ("%s --quiet --socket=%s %s", quoted, path, options);
   if (!g_shell_parse_argv (line, NULL, &argv, &error)
       || !g_spawn_async_with_pipes (NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
           NULL, NULL, &sim->pid, NULL, &sim->out, NULL, &error))

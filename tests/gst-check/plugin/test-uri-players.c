@@ -39,7 +39,7 @@ setup (void)
   uris[1] = g_strdup_printf ("helix+stream-unix:%s/stream", folder);
   /* Apart, so that a test that fails has no pipeline to wait for. */
   host = child_new_line (
-      "%s 'helixqemusrc ! x264enc tune=zerolatency speed-preset=ultrafast ! "
+      "'%s' 'helixqemusrc ! x264enc tune=zerolatency speed-preset=ultrafast ! "
       "helixguestsink address=unix:%s/stream'",
       g_getenv ("PIPELINE_CHILD"), folder);
   child_expect (host, "playing", PATIENCE_S);

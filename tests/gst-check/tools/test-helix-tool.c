@@ -282,13 +282,13 @@ GST_START_TEST (test_full_disk)
     return; /* Linux has it */
   sim = tool_sim_new (tool_socket, "");
   arguments =
-      g_strdup_printf ("-c '%s list >/dev/full'", g_getenv ("HELIX_TOOL"));
+      g_strdup_printf ("-c '\"%s\" list >/dev/full'", g_getenv ("HELIX_TOOL"));
   run = tool_run_as ("/bin/sh", NULL, FALSE, arguments);
   tool_expect_end (run, 1, TOOL_HEALTHY_S);
   expect_text (run, "cannot write to standard output");
   /* A reader that has seen enough is no full disk. */
   left = g_strdup_printf (
-      "-c '{ %s list; echo status $? >&2; } | :'", g_getenv ("HELIX_TOOL"));
+      "-c '{ \"%s\" list; echo status $? >&2; } | :'", g_getenv ("HELIX_TOOL"));
   leaving = tool_run_as ("/bin/sh", NULL, FALSE, left);
   fail_unless_equals_string (leaving->err, "status 0\n");
   tool_child_end (sim, SIGTERM);

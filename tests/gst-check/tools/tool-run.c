@@ -35,7 +35,8 @@ ToolRun *
 tool_run_as (const gchar *program, const gchar *const *environment,
     gboolean nobody, const gchar *arguments)
 {
-  g_autofree gchar *line = g_strdup_printf ("%s %s", program, arguments);
+  g_autofree gchar *quoted = g_shell_quote (program);
+  g_autofree gchar *line = g_strdup_printf ("%s %s", quoted, arguments);
   ToolRun *run = g_new0 (ToolRun, 1);
   gchar **envp = g_get_environ (), **argv = NULL;
   GError *error = NULL;
@@ -222,9 +223,10 @@ ToolChild *
 tool_sim_new (const gchar *path, const gchar *options)
 {
   /* It ends by itself, should the test not live to end it. */
+  g_autofree gchar *quoted = g_shell_quote (g_getenv ("HELIX_SIM"));
   g_autofree gchar *line = g_strdup_printf (
-      "%s --quiet --socket=%s --size=640x96 %s %s", g_getenv ("HELIX_SIM"),
-      path, options, strstr (options, "static") ? "" : "--frames=9000 --exit");
+      "%s --quiet --socket=%s --size=640x96 %s %s", quoted, path, options,
+      strstr (options, "static") ? "" : "--frames=9000 --exit");
 
   ToolChild *sim = tool_child_new (line, TRUE);
 
