@@ -8,7 +8,7 @@
 #include "fake-shim.h"
 #include "helix-reader.h"
 
-#define WAIT_S 5
+#define WAIT_S 15
 
 struct _FakeShim {
   FakeConfig config;

@@ -75,19 +75,19 @@ FakeShim *fake_shim_new (const gchar *path, const FakeConfig *config);
 /* Ends the connection without a word, and the thread. */
 void fake_shim_free (FakeShim *shim);
 
-/* Waits until a client has subscribed (5 s at most). FALSE: nobody came. */
+/* Waits until a client has subscribed (15 s at most). FALSE: nobody came. */
 gboolean fake_shim_wait_subscribed (FakeShim *shim);
-/* Waits until clients have left with so many BYEs in all (5 s at most). */
+/* Waits until clients have left with so many BYEs in all (15 s at most). */
 gboolean fake_shim_wait_byes (FakeShim *shim, guint count);
 /* Sends a frame with this number as soon as a slot is free; returns when it
- * is on its way. FALSE: no slot within 5 s. n = 0: everything changed. */
+ * is on its way. FALSE: no slot within 15 s. n = 0: everything changed. */
 gboolean fake_shim_send (
     FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n);
 /* Sends a CURSOR; returns when it is on its way. FALSE: nobody subscribed
- * within 5 s. With SHAPE in its flags, `shape` is width * height * 4 bytes. */
+ * within 15 s. With SHAPE in its flags, `shape` is width * height * 4 bytes. */
 gboolean fake_shim_cursor (
     FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape);
-/* Waits for so many SHOWs in all (5 s at most); the last one. */
+/* Waits for so many SHOWs in all (15 s at most); the last one. */
 gboolean fake_shim_wait_show (
     FakeShim *shim, guint count, struct helix_show *show);
 /* Waits for so many more PINGs (10 s at most), which a client that hears
@@ -102,7 +102,7 @@ void fake_shim_off (FakeShim *shim);
 void fake_shim_blink (FakeShim *shim);
 /* It goes off, and the connection ends. */
 void fake_shim_vanish (FakeShim *shim);
-/* Slots that are free, once that is `wanted` or 5 s have passed. */
+/* Slots that are free, once that is `wanted` or 15 s have passed. */
 guint fake_shim_wait_free_slots (FakeShim *shim, guint wanted);
 /* Connections and SUBSCRIBEs taken so far; the last subscription granted. */
 guint fake_shim_accepted (FakeShim *shim);

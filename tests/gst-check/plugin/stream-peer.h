@@ -16,7 +16,7 @@
 G_BEGIN_DECLS
 
 /* Longest wait for anything; a loaded machine needs some of it. */
-#define PEER_TIMEOUT_MS 10000
+#define PEER_TIMEOUT_MS 20000
 
 typedef struct {
   gint fd;

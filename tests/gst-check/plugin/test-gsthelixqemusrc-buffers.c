@@ -5,6 +5,7 @@
 #include "gsthelixevents.h"
 #include "helix-convert.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "qemusrc-harness.h"
 
 #define WIDTH 321
@@ -140,7 +141,7 @@ check_buffer (GstHarness *h, GstBuffer *buffer, guint32 number,
 static GstHelixCursor
 expect_event (GstHarness *h, GstEvent **event)
 {
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   GstHelixCursor cursor;
 
   while (helix_now_ns () < end) {
@@ -423,7 +424,7 @@ GST_START_TEST (test_another_format)
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
   gst_buffer_unref (gst_harness_pull (h));
   gst_harness_set_sink_caps_str (h, other);
-  end = helix_now_ns () + 5 * GST_SECOND;
+  end = helix_now_ns () + TEST_SOON;
   while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
     g_thread_yield ();
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
@@ -489,7 +490,7 @@ GST_START_TEST (test_flush)
       && gst_buffer_pool_acquire_buffer (pool, &taken[n], &now) == GST_FLOW_OK)
     n++;
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
-  end = helix_now_ns () + 5 * GST_SECOND;
+  end = helix_now_ns () + TEST_SOON;
   while (qemusrc_stat (h->element, "frames-in") < 2 && helix_now_ns () < end)
     g_thread_yield ();
   gst_element_send_event (h->element, gst_event_new_flush_start ());

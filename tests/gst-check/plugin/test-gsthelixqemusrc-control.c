@@ -4,6 +4,7 @@
 #include "fake-shim.h"
 #include "gsthelixevents.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "qemusrc-harness.h"
 
 static gchar *path;
@@ -55,7 +56,7 @@ control (GstHelixControlFields fields, guint scanout, guint resource_id,
 static struct helix_subscribe
 expect_subscribes (guint count)
 {
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
 
   while (fake_shim_subscribes (shim) < count && helix_now_ns () < end)
     g_thread_yield ();
@@ -67,7 +68,7 @@ static void
 expect_warning (const gchar *part)
 {
   GstMessage *message = gst_bus_timed_pop_filtered (
-      bus, 5 * GST_SECOND, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+      bus, TEST_SOON, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
   GError *error = NULL;
 
   fail_unless (message != NULL, "no warning");
@@ -103,7 +104,7 @@ expect_frames (guint32 number, gboolean discont)
 static void
 expect_properties (guint scanout, guint resource_id)
 {
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   guint got_scanout, got_resource;
 
   do
@@ -273,7 +274,7 @@ GST_START_TEST (test_hurry)
   for (gint i = 1; i <= 2000; i++)
     fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, i));
   while (fake_shim_subscription (shim).rate_num != 2000
-      && helix_now_ns () < begin + 5 * GST_SECOND)
+      && helix_now_ns () < begin + TEST_SOON)
     g_thread_yield ();
   fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 2000);
   spent = (helix_now_ns () - begin) / GST_SECOND + 1;
@@ -321,7 +322,7 @@ GST_END_TEST;
 /* Of a thousand in a hurry the last one arrives, and the connection lives. */
 GST_START_TEST (test_show_hurry)
 {
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   struct helix_show seen;
 
   start ();

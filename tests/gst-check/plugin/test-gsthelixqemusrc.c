@@ -382,7 +382,7 @@ GST_START_TEST (test_what_is_asked_for)
   GstHarness *h = qemusrc_harness_new (path, "video/x-raw", "scanout", 1,
       "max-framerate", 30, 1, "shared-memory", FALSE, NULL);
   FakeShim *shim = shim_new ();
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   struct helix_subscribe subscribe;
   GstVideoInfo info;
 
@@ -418,7 +418,7 @@ GST_START_TEST (test_downstream_rate)
   GstHarness *h = qemusrc_harness_new (
       path, "video/x-raw, format=NV12, framerate=10/1", NULL);
   FakeShim *shim = shim_new ();
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
 
   gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));

@@ -5,6 +5,7 @@
 #include "fake-shim.h"
 #include "helix-frame-client.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 
 static gchar *path;
 
@@ -24,14 +25,14 @@ static HelixFrameClientResult
 next (HelixFrameClient *client, HelixFrame *frame, GError **error)
 {
   return helix_frame_client_next (
-      client, helix_now_ns () + 5 * GST_SECOND, frame, error);
+      client, helix_now_ns () + TEST_SOON, frame, error);
 }
 
 /* The client runs in this thread, the shim waits for it in another. */
 static void
 until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
 {
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   HelixFrame frame;
   GError *error = NULL;
 

@@ -4,6 +4,7 @@
 #include "fake-shim.h"
 #include "helix-frame-client.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 
 static gchar *path;
 static FakeShim *shim;
@@ -17,7 +18,7 @@ setup_with (FakeFault fault)
       .fault = fault, .width = 640, .height = 48, .scanouts = 2};
   const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
   HelixFrameClientConfig own;
-  guint64 end = helix_now_ns () + 5 * GST_SECOND;
+  guint64 end = helix_now_ns () + TEST_SOON;
   GError *error = NULL;
   HelixFrame frame;
 
@@ -77,7 +78,7 @@ static HelixFrameClientResult
 next (HelixFrame *frame, GError **error)
 {
   return helix_frame_client_next (
-      client, helix_now_ns () + 5 * GST_SECOND, frame, error);
+      client, helix_now_ns () + TEST_SOON, frame, error);
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include "fake-shim.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "helix-vm-peek.h"
 #include "sim-child.h"
 
@@ -43,22 +44,21 @@ peek_at (void)
 
 /* Whether all that it tells came within `ms`. */
 static gboolean
-wait_complete (HelixVmPeek *peek, guint ms)
+wait_complete (HelixVmPeek *peek, guint64 ns)
 {
   GPtrArray *peeks = g_ptr_array_new ();
 
   g_ptr_array_add (peeks, peek);
-  fail_unless (helix_vm_peek_wait (
-      peeks, helix_now_ns () + ms * G_GUINT64_CONSTANT (1000000), -1));
+  fail_unless (helix_vm_peek_wait (peeks, helix_now_ns () + ns, -1));
   g_ptr_array_unref (peeks);
   return peek->complete;
 }
 
-/* Reads until it is over, or 5 s have passed. */
+/* Reads until it is over. */
 static gboolean
 read_until_over (HelixVmPeek *peek)
 {
-  guint64 limit = helix_now_ns () + 5 * GST_SECOND;
+  guint64 limit = helix_now_ns () + TEST_SOON;
 
   while (helix_now_ns () < limit) {
     struct pollfd fd = {.fd = peek->fd, .events = POLLIN};
@@ -76,7 +76,7 @@ GST_START_TEST (test_sim)
   HelixVmPeek *peek = peek_at ();
   gchar *text, *want;
 
-  fail_unless (wait_complete (peek, 5000));
+  fail_unless (wait_complete (peek, TEST_SOON));
   fail_unless (peek->alive);
   fail_unless (peek->news);
   fail_if (peek->refused);
@@ -86,7 +86,8 @@ GST_START_TEST (test_sim)
   while (!(peek->scanout[2].flags & HELIX_SCANOUT_ENABLED)) {
     struct pollfd fd = {.fd = peek->fd, .events = POLLIN};
 
-    fail_unless (poll (&fd, 1, 5000) == 1, "not all scanouts went on");
+    fail_unless (poll (&fd, 1, TEST_SOON / GST_MSECOND) == 1,
+        "not all scanouts went on");
     fail_unless (helix_vm_peek_read (peek));
   }
   for (guint i = 0; i < 3; i++) {
@@ -115,7 +116,7 @@ GST_START_TEST (test_watch)
   guint64 limit = helix_now_ns () + 15 * GST_SECOND;
   HelixVmPeek *peek = peek_at ();
 
-  fail_unless (wait_complete (peek, 5000));
+  fail_unless (wait_complete (peek, TEST_SOON));
   /* 4.5 s: beyond the 3 s in which a client has to answer PING. */
   while (peek->scanout[0].width != 800) {
     struct pollfd fd = {.fd = peek->fd, .events = POLLIN};
@@ -134,9 +135,9 @@ GST_START_TEST (test_refused)
   SimChild *sim = sim_child_new (path, "--max-clients=1");
   HelixVmPeek *first = peek_at (), *second;
 
-  fail_unless (wait_complete (first, 5000));
+  fail_unless (wait_complete (first, TEST_SOON));
   second = peek_at ();
-  fail_unless (wait_complete (second, 5000));
+  fail_unless (wait_complete (second, TEST_SOON));
   fail_unless (second->refused);
   fail_if (first->refused);
   helix_vm_peek_free (second);
@@ -153,12 +154,12 @@ GST_START_TEST (test_stopped)
 
   sim_child_signal (sim, SIGSTOP);
   peek = peek_at ();
-  fail_if (wait_complete (peek, 200));
+  fail_if (wait_complete (peek, 200 * GST_MSECOND));
   fail_unless (helix_now_ns () - begin >= 200 * GST_MSECOND);
   fail_if (peek->alive);
   fail_unless (peek->fd >= 0);
   sim_child_signal (sim, SIGCONT);
-  fail_unless (wait_complete (peek, 5000));
+  fail_unless (wait_complete (peek, TEST_SOON));
   helix_vm_peek_free (peek);
   sim_child_end (sim);
 }
@@ -174,7 +175,7 @@ GST_START_TEST (test_faults)
   FakeShim *shim = fake_shim_new (path, &config);
   HelixVmPeek *peek = peek_at ();
 
-  wait_complete (peek, 5000);
+  wait_complete (peek, TEST_SOON);
   fail_unless (read_until_over (peek));
   fail_unless_equals_int (peek->scanouts, 0);
   helix_vm_peek_free (peek);
