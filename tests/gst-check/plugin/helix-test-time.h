@@ -2,6 +2,8 @@
 #ifndef HELIX_TEST_TIME_H
 #define HELIX_TEST_TIME_H
 
+#include <stdint.h>
+
 /* ns. How long an event is waited for, and the bound of what the product
  * promises within a second or three: a busy machine withholds seconds. What
  * waits for something else instead waits longer, or for ever. */
