@@ -41,7 +41,7 @@ cores_found () {
 cores_program () {
   local path=''
   if command -v gdb >/dev/null; then
-    path=$(gdb -batch -nx -c "$1" -ex 'info auxv' 2>/dev/null |
+    path=$(LC_ALL=C.UTF-8 gdb -batch -nx -c "$1" -ex 'info auxv' 2>/dev/null |
       sed -n 's/.*AT_EXECFN.*"\(.*\)"$/\1/p')
   fi
   echo "${path:-a program that gdb would name}"
