@@ -77,9 +77,6 @@ take_welcome (HelixFrameSession *session, GError **error)
         HELIX_VERSION_MIN, HELIX_VERSION_MAX);
     return HELIX_SESSION_FAILED;
   }
-  if (welcome.scanouts < 1 || welcome.scanouts > HELIX_MAX_SCANOUTS)
-    return helix_session_violation (
-        session, "WELCOME: scanouts is not within 1..16", error);
 
   GST_INFO ("%s at %s (pid %u): version %u, %u scanouts, features 0x%x", name,
       session->path, welcome.pid, welcome.version, welcome.scanouts,

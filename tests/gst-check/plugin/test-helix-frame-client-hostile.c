@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "frame-taker.h"
+#include "helix-pack.h"
+#include "helix-platform.h"
+#include "helix-session-private.h"
 
 static gchar *path;
 static guint fds_before;
@@ -165,6 +168,159 @@ GST_START_TEST (test_bad_frame)
 }
 GST_END_TEST;
 
+/* ---- messages, one by one ---- */
+
+typedef enum {
+  MSG_WELCOME_TWICE,
+  MSG_WELCOME_ROLE,
+  MSG_WELCOME_NO_SCANOUT,
+  MSG_WELCOME_MANY_SCANOUTS,
+  MSG_NO_WELCOME,
+  MSG_POOL_CUT,
+  MSG_POOL_BEFORE_WELCOME,
+  MSG_FRAME_BEFORE_POOL,
+  MSG_CURSOR_WITHOUT_SHAPE,
+  MSG_UNIT,
+  MSG_ENDLESS,
+} BadMessage;
+
+static const struct {
+  BadMessage what;
+  gboolean welcomed; /* a good WELCOME comes first */
+  const gchar *word;
+} bad_messages[] = {
+    {MSG_WELCOME_TWICE, TRUE, "a second WELCOME"},
+    {MSG_WELCOME_ROLE, FALSE, "role is not frames"},
+    {MSG_WELCOME_NO_SCANOUT, FALSE, "scanouts is 0"},
+    {MSG_WELCOME_MANY_SCANOUTS, FALSE, "scanouts is above 16"},
+    {MSG_NO_WELCOME, FALSE, "no WELCOME came first"},
+    {MSG_POOL_BEFORE_WELCOME, FALSE, "no WELCOME came first"},
+    {MSG_POOL_CUT, TRUE, "POOL"},
+    {MSG_FRAME_BEFORE_POOL, TRUE, "there is no pool yet"},
+    {MSG_CURSOR_WITHOUT_SHAPE, TRUE, "the shape of its serial never came"},
+    {MSG_UNIT, TRUE, "neither FRAME nor CURSOR"},
+    {MSG_ENDLESS, TRUE, "size"},
+};
+
+static gsize
+build (BadMessage what, guint64 nonce, guint8 *message)
+{
+  struct helix_welcome welcome = {.version = HELIX_VERSION_MAX,
+      .scanouts = 1,
+      .role = HELIX_ROLE_FRAMES,
+      .nonce = nonce};
+  const struct helix_scanout scanout = {0};
+  const struct helix_pool pool = {1, HELIX_POOL_INLINE, 2, 0, 4096, 8192};
+  const struct helix_frame frame = {.sequence = 1,
+      .pool_id = 1,
+      .width = 1,
+      .height = 1,
+      .stride = 4,
+      .fourcc = HELIX_FOURCC_BGRX};
+  const struct helix_cursor cursor = {
+      .serial = 1, .flags = HELIX_CURSOR_VISIBLE};
+  struct helix_header header = {.magic = HELIX_MAGIC, .channel = 1};
+
+  switch (what) {
+    case MSG_WELCOME_ROLE:
+      welcome.role = HELIX_ROLE_STREAM;
+      break;
+    case MSG_WELCOME_NO_SCANOUT:
+      welcome.scanouts = 0;
+      break;
+    case MSG_WELCOME_MANY_SCANOUTS:
+      welcome.scanouts = 17;
+      break;
+    case MSG_NO_WELCOME:
+      return helix_pack_scanout (message, 0, &scanout);
+    case MSG_POOL_BEFORE_WELCOME:
+      return helix_pack_pool (message, 1, &pool);
+    case MSG_POOL_CUT:
+      header.type = HELIX_POOL;
+      header.size = 8;
+      memset (message, 0, HELIX_HEADER_SIZE + header.size);
+      helix_pack_header (message, &header);
+      return HELIX_HEADER_SIZE + header.size;
+    case MSG_FRAME_BEFORE_POOL:
+      return helix_pack_frame (message, 1, &frame, NULL, 0);
+    case MSG_CURSOR_WITHOUT_SHAPE:
+      return helix_pack_cursor (message, 1, &cursor, 0);
+    case MSG_UNIT:
+      header.type = HELIX_UNIT;
+      header.size = 1024;
+      memset (message, 0, HELIX_HEADER_SIZE + header.size);
+      helix_pack_header (message, &header);
+      return HELIX_HEADER_SIZE + header.size;
+    case MSG_ENDLESS:
+      header.type = HELIX_SCANOUT;
+      header.size = G_MAXUINT32;
+      helix_pack_header (message, &header);
+      return HELIX_HEADER_SIZE;
+    case MSG_WELCOME_TWICE:
+      break;
+  }
+  return helix_pack_welcome (message, &welcome, "hostile");
+}
+
+static void
+say (int server, BadMessage what, guint64 nonce)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct iovec iov = {message, build (what, nonce, message)};
+
+  fail_unless (helix_send (server, &iov, 1, -1) == (ssize_t) iov.iov_len);
+}
+
+/* The server is told what it did wrong. */
+static void
+expect_protocol_error (int server)
+{
+  struct helix_error error = {0};
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_reader reader;
+  const char *why;
+
+  helix_reader_init (&reader);
+  while (error.code == 0) {
+    uint8_t *ptr;
+    size_t len;
+    ssize_t n;
+
+    helix_reader_want (&reader, &ptr, &len);
+    n = helix_recv (server, ptr, len, NULL);
+    fail_unless (n > 0, "no ERROR came");
+    if (helix_reader_got (&reader, (size_t) n) == HELIX_READER_MESSAGE
+        && reader.header.type == HELIX_ERROR)
+      fail_unless (helix_unpack_error (
+          &error, text, reader.payload, reader.payload_size, &why));
+  }
+  fail_unless_equals_int (error.code, HELIX_ERROR_PROTOCOL);
+}
+
+GST_START_TEST (test_bad_message)
+{
+  const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
+  HelixFrameLink *own = helix_frame_link_new ();
+  HelixFrameSession *session;
+  GError *error = NULL;
+  HelixFrame frame;
+  int pair[2];
+
+  fail_unless_equals_int (helix_socketpair (pair), 0);
+  session = helix_frame_session_new (own, pair[0], path, "test", &wish);
+  if (bad_messages[__i__].welcomed)
+    say (pair[1], MSG_WELCOME_TWICE, session->nonce);
+  say (pair[1], bad_messages[__i__].what, session->nonce);
+  fail_unless_equals_int (helix_frame_session_read (session, 0, &frame, &error),
+      HELIX_SESSION_FAILED);
+  taker_expect_words (&error, bad_messages[__i__].word, path);
+  expect_protocol_error (pair[1]);
+  helix_frame_session_free (session);
+  helix_frame_link_unref (own);
+  close (pair[1]);
+}
+GST_END_TEST;
+
 static Suite *
 helix_frame_client_hostile_suite (void)
 {
@@ -175,6 +331,7 @@ helix_frame_client_hostile_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_set_timeout (tc, 60);
   tcase_add_loop_test (tc, test_bad_start, 0, G_N_ELEMENTS (bad_starts));
+  tcase_add_loop_test (tc, test_bad_message, 0, G_N_ELEMENTS (bad_messages));
   tcase_add_test (tc, test_stray_descriptor);
   tcase_add_loop_test (tc, test_bad_frame, 0, G_N_ELEMENTS (bad_frames));
   return s;
