@@ -259,7 +259,7 @@ build (BadMessage what, guint64 nonce, guint8 *message)
     case MSG_WELCOME_TWICE:
       break;
   }
-  return helix_pack_welcome (message, &welcome, "hostile");
+  return helix_pack_welcome (message, &welcome, "hostile", NULL);
 }
 
 static void
