@@ -224,6 +224,7 @@ build (BadMessage what, guint64 nonce, guint8 *message)
   switch (what) {
     case MSG_WELCOME_ROLE:
       welcome.role = HELIX_ROLE_STREAM;
+      welcome.scanouts = 0;
       break;
     case MSG_WELCOME_NO_SCANOUT:
       welcome.scanouts = 0;
