@@ -23,14 +23,14 @@ static const struct {
 };
 
 #define TOKEN "token"
-#define TOKEN_FILE "token-file"
 
 /* Properties that a URI may name. One that the element does not have is as
- * unknown as any other. */
+ * unknown as any other. token-file is not among them: a URI that comes from
+ * elsewhere must not choose a file whose HMAC is sent to its host. */
 static const gchar *const frames_keys[] = {"scanout", "resource-id",
     "max-framerate", "keepalive-time", "show-cursor", "when-off",
     "auto-reconnect", "reconnect-timeout", "shared-memory", NULL};
-static const gchar *const stream_keys[] = {"mode", TOKEN, TOKEN_FILE, "scanout",
+static const gchar *const stream_keys[] = {"mode", TOKEN, "scanout",
     "resource-id", "bitrate", "max-framerate", "max-age", "auto-reconnect",
     "reconnect-timeout", NULL};
 
@@ -182,13 +182,10 @@ parse_query (
 }
 
 /* Sets what the URI names, and the others to their defaults, but for a token
- * that was set beside the URI. */
+ * that was set beside the URI. A URI's token takes the place of both. */
 static void
 apply_query (const Parts *parts, GObject *object, const gchar *const *keys)
 {
-  gboolean has_token = g_hash_table_contains (parts->settings, TOKEN)
-      || g_hash_table_contains (parts->settings, TOKEN_FILE);
-
   for (; *keys != NULL; keys++) {
     GParamSpec *pspec =
         g_object_class_find_property (G_OBJECT_GET_CLASS (object), *keys);
@@ -197,12 +194,12 @@ apply_query (const Parts *parts, GObject *object, const gchar *const *keys)
     if (pspec == NULL)
       continue;
     value = g_hash_table_lookup (parts->settings, pspec->name);
-    if (value == NULL
-        && (has_token
-            || (strcmp (*keys, TOKEN) != 0 && strcmp (*keys, TOKEN_FILE) != 0)))
+    if (value == NULL && strcmp (*keys, TOKEN) != 0)
       value = g_param_spec_get_default_value (pspec);
     if (value != NULL)
       g_object_set_property (object, *keys, value);
+    if (value != NULL && strcmp (*keys, TOKEN) == 0)
+      g_object_set (object, "token-file", NULL, NULL);
   }
 }
 

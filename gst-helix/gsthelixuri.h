@@ -9,8 +9,8 @@
  *
  * each with ?PROPERTY=VALUE&... of the element. Bytes may be written %XX. A
  * URI says everything: properties that it could name and does not get their
- * defaults, but for token and token-file, which may be set beside it. The token
- * itself is not told again.
+ * defaults, but for token, which may be set beside it, as token-file may. The
+ * token is not told again. A URI cannot name a token-file.
  */
 #ifndef GST_HELIX_URI_H
 #define GST_HELIX_URI_H

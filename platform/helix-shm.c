@@ -108,6 +108,17 @@ helix_shm_populate (void *map, size_t size)
 }
 
 #ifdef HELIX_SHM_SEALS
+static int
+memfd_new (const char *name)
+{
+  int fd =
+      memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+  if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+    fd = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  return fd;
+}
+
 /* A memfd that can neither shrink nor grow, and that nobody who gets
  * *client_fd can write to. NULL where the kernel cannot promise that. */
 static void *
@@ -116,12 +127,8 @@ create_sealed (size_t size, int *client_fd)
   char path[sizeof "/proc/self/fd/" + 3 * sizeof (int)];
   void *map = NULL;
   bool future_write;
-  int fd, again;
+  int fd = memfd_new ("helix-pool"), again;
 
-  fd = memfd_create (
-      "helix-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-  if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-    fd = memfd_create ("helix-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0)
     return NULL;
   if (ftruncate (fd, (off_t) size) < 0 || !(map = map_writable (fd, size)))
@@ -158,8 +165,7 @@ fail:
   close_keeping_errno (fd);
   return NULL;
 }
-#endif
-
+#else
 /* Opens one name twice, for writing and for reading, and removes it again.
  * `open_name` and `remove_name` are shm_open and shm_unlink, or those of a
  * file. */
@@ -252,6 +258,7 @@ fail:
   close_keeping_errno (fd);
   return NULL;
 }
+#endif
 
 int
 helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
@@ -264,11 +271,12 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
     return -1;
   }
 #ifdef HELIX_SHM_SEALS
+  /* Without seals nobody here would take it. */
   *map = create_sealed (size, client_fd);
   *sealed = *map != NULL;
+#else
+  *map = create_named (size, client_fd);
 #endif
-  if (!*map)
-    *map = create_named (size, client_fd);
   if (*map)
     return 0;
   *client_fd = -1;
@@ -287,8 +295,9 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
 static bool
 kernel_seals_writes (void)
 {
-  int fd = memfd_create ("helix-seals", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  bool knows = fd >= 0 && fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+  int fd = memfd_new ("helix-seals");
+  /* Where there is no descriptor to try it on, the kernel counts as new. */
+  bool knows = fd < 0 || fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
 
   if (fd >= 0)
     close (fd);
@@ -319,7 +328,8 @@ judge_sealed (int fd, size_t size)
     return NO_STAT;
   if (st.st_size < 0 || (uint64_t) st.st_size < size)
     return TOO_SMALL;
-  if ((uint64_t) st.st_blocks * 512 < size)
+  /* Of the whole file: pages behind `size` must not stand for holes before. */
+  if ((uint64_t) st.st_blocks * 512 < (uint64_t) st.st_size)
     return "the memory has not all its pages";
   return NULL;
 }

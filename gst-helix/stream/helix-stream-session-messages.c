@@ -43,6 +43,7 @@ go_live (HelixStreamSession *self, guint64 now)
 {
   self->state = HELIX_STREAM_SESSION_LIVE;
   self->live_since = now;
+  g_clear_pointer (&self->reason, g_free);
   self->waits_key = self->needs_key = self->role == HELIX_ROLE_STREAM;
   self->last_ping = now;
   if (self->role == HELIX_ROLE_STREAM)

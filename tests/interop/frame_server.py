@@ -47,7 +47,7 @@ class Pool:
         self.memory, self.fd = None, -1
         if kind == POOL_SEALED:
             self.fd = os.memfd_create("interop", os.MFD_ALLOW_SEALING)
-            os.ftruncate(self.fd, self.total)
+            os.posix_fallocate(self.fd, 0, self.total)
             self.memory = mmap.mmap(self.fd, self.total)
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK |
                         fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE)
