@@ -385,12 +385,16 @@ helix_stream_session_push (HelixStreamSession *self,
 
 /* ---- in ---- */
 
-/* What cannot be a client's message: give up, or look for the next HELLO. */
+/* What cannot be a client's message: give up, or look for the next HELLO. It is
+ * not of the session's owner, which may have died: the session ends, so that
+ * nothing more goes to another process that has the stream now. */
 static void
 got_garbage (HelixStreamSession *self, const gchar *why, guint64 now)
 {
   if (self->resync) {
     GST_DEBUG ("session %u: %s: looking for HELLO", self->id, why);
+    if (self->state != HELIX_STREAM_SESSION_GREETING)
+      helix_stream_session_end (self, why);
     helix_reader_scan (&self->reader, HELIX_HELLO, 0);
     return;
   }
