@@ -13,8 +13,9 @@
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
 
-/* Connections that have not said HELLO, beyond those that may. */
-#define MAX_STRANGERS 8
+/* Connections taken in one go: before the next, those that are open are served,
+ * so that a stranger can become a client before it has to go. */
+#define MAX_ACCEPTS 8
 
 /* What to do so that others may connect, too. */
 #define OPEN_UP \
@@ -134,10 +135,9 @@ look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
   g_clear_error (&session->problem);
 }
 
-/* No time, and no place, is spent on whom nothing is told: what the socket
- * does not take is lost. */
+/* Says an ERROR, without waiting: what the socket does not take is lost. */
 static void
-turn_away (HelixStreamServer *self, HelixStreamSession *session,
+send_off (HelixStreamServer *self, HelixStreamSession *session,
     enum helix_error_code code, const gchar *text, guint64 now)
 {
   const HelixStreamSessionPolicy policy = {0};
@@ -146,11 +146,40 @@ turn_away (HelixStreamServer *self, HelixStreamSession *session,
   helix_stream_session_flush (session, G_MAXSIZE, now);
   helix_stream_session_read (session, &policy, now);
   look_at (self, session, now);
-  helix_stream_session_free (session);
 }
 
-/* Whether the connection may be served at all; else it is answered, and
- * gone. */
+/* Before a stranger is taken: those that have no session yet have a bound of
+ * their own, so that they take no client's place; and the oldest goes, so that
+ * they do not keep others out. Those that had a session, and linger or prove
+ * the token anew, have the bound of clients. */
+static void
+make_room (
+    HelixStreamServer *self, gboolean had_session, guint bound, guint64 now)
+{
+  HelixStreamSession *oldest = NULL;
+  guint n = 0;
+
+  /* In the order of their coming. */
+  for (guint i = 0; i < self->sessions->len; i++) {
+    HelixStreamSession *session = self->sessions->pdata[i];
+
+    if (session->state == HELIX_STREAM_SESSION_LIVE
+        || session->state == HELIX_STREAM_SESSION_DEAD
+        || (session->live_since != 0) != had_session)
+      continue;
+    if (n++ == 0)
+      oldest = session;
+  }
+  if (n < bound)
+    return;
+  if (oldest->state != HELIX_STREAM_SESSION_CLOSING)
+    send_off (self, oldest, HELIX_ERROR_TIMEOUT,
+        "others connected before it had begun a session", now);
+  helix_stream_session_die (oldest, NULL);
+}
+
+/* Whether the connection may be served at all; else it is answered, and takes
+ * no place. */
 static gboolean
 admit (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
 {
@@ -169,16 +198,14 @@ admit (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
     session->problem =
         g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
             "Client %s of %s refused: %s.", session->peer, who, text);
-    turn_away (self, session, HELIX_ERROR_AUTH, text, now);
+    send_off (self, session, HELIX_ERROR_AUTH, text, now);
+    helix_stream_session_free (session);
     return FALSE;
   }
-  if (self->sessions->len
-      < self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL + MAX_STRANGERS)
-    return TRUE;
-  self->rejected++;
-  turn_away (self, session, HELIX_ERROR_BUSY,
-      "too many connections are open already", now);
-  return FALSE;
+  make_room (self, FALSE, HELIX_STREAM_SERVER_MAX_STRANGERS, now);
+  make_room (
+      self, TRUE, self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL, now);
+  return TRUE;
 }
 
 /* What comes by TCP may be a guest behind QEMU's own network, which the kernel
@@ -333,8 +360,7 @@ deliver (HelixStreamServer *self)
 static void
 accept_all (HelixStreamServer *self, guint index, guint64 now)
 {
-  /* As many as may stay, and some to refuse: then the others' turn comes. */
-  for (guint i = 0; i < MAX_STRANGERS; i++) {
+  for (guint i = 0; i < MAX_ACCEPTS; i++) {
     g_autoptr (GError) error = NULL;
     gchar *peer = NULL;
     gint fd = helix_listener_accept (self->listener, index, &peer, &error);

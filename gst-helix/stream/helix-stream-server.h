@@ -27,6 +27,11 @@ typedef struct _HelixStreamServer HelixStreamServer;
 /* Peers that only steer or ask, beside max_clients. */
 #define HELIX_STREAM_SERVER_MAX_CONTROL 8
 
+/* Connections that have no session yet, beside those two: one more ends the
+ * oldest of them. So many that a client has the time to say HELLO and PROOF
+ * while others connect again and again. */
+#define HELIX_STREAM_SERVER_MAX_STRANGERS 64
+
 /* All called from the server's thread, with no lock held, so that they may
  * take their time and call the server. */
 typedef struct {

@@ -14,9 +14,8 @@ G_BEGIN_DECLS
 void helix_stream_session_message (HelixStreamSession *self,
     const HelixStreamSessionPolicy *policy, guint64 now);
 
-/* At once, without a last word. `reason` or NULL. */
-void helix_stream_session_die (HelixStreamSession *self, const gchar *reason);
-/* Likewise, but where the stream outlives its sessions only this one ends. */
+/* At once, without a last word; the connection as well, unless the stream
+ * outlives its sessions. */
 void helix_stream_session_end (HelixStreamSession *self, const gchar *reason);
 
 /* Drops what waits. CAPS and the cursor among it will be sent again. Returns

@@ -167,6 +167,8 @@ void helix_stream_session_bye (
 void helix_stream_session_refuse (HelixStreamSession *self,
     enum helix_error_code code, enum helix_type refers, const gchar *text,
     guint64 now);
+/* At once, without a last word: to DEAD. `reason` or NULL. */
+void helix_stream_session_die (HelixStreamSession *self, const gchar *reason);
 
 G_END_DECLS
 

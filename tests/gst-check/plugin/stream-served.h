@@ -14,6 +14,10 @@
 /* A SHOW of this one is refused. */
 #define SERVED_NO_RESOURCE 666
 
+/* More connections than served_start () has places of any kind. */
+#define SERVED_CROWD \
+  (HELIX_STREAM_SERVER_MAX_STRANGERS + 4 + HELIX_STREAM_SERVER_MAX_CONTROL + 1)
+
 /* The server of the test and what it reported. Read it by AWAIT and
  * served_now. */
 struct served {

@@ -231,6 +231,36 @@ GST_START_TEST (test_old_client)
 }
 GST_END_TEST;
 
+/* More than all places there are, silent or with a challenge that they do not
+ * answer: a client stays, and who knows the token comes in. */
+GST_START_TEST (test_crowd)
+{
+  StreamPeer crowd[SERVED_CROWD], first, second;
+
+  start (4);
+  peer_connect (&first, served.path);
+  peer_join (&first, TOKEN);
+  for (guint i = 0; i < G_N_ELEMENTS (crowd); i++) {
+    if (i % 2 == 0)
+      peer_connect (&crowd[i], served.path);
+    else
+      come (&crowd[i], "guess", HELIX_ROLE_STREAM);
+  }
+  peer_connect (&second, served.path);
+  peer_join (&second, TOKEN);
+  AWAIT (added, 2);
+  peer_expect_refusal (&crowd[0], HELIX_ERROR_TIMEOUT);
+  peer_expect_refusal (&crowd[1], HELIX_ERROR_TIMEOUT);
+  served_list (&first);
+  fail_unless_equals_int (served_now (&served.removed), 0);
+  fail_unless_equals_int (served_now (&served.problems), 0);
+  for (guint i = 0; i < G_N_ELEMENTS (crowd); i++)
+    peer_clear (&crowd[i]);
+  peer_clear (&first);
+  peer_clear (&second);
+}
+GST_END_TEST;
+
 /* ---- out of place ---- */
 
 GST_START_TEST (test_out_of_place)
@@ -398,6 +428,7 @@ helix_stream_server_proof_suite (void)
   tcase_add_test (tc, test_reflected);
   tcase_add_test (tc, test_no_offer);
   tcase_add_loop_test (tc, test_old_client, 0, 2);
+  tcase_add_test (tc, test_crowd);
   tcase_add_test (tc, test_out_of_place);
   tcase_add_test (tc, test_nothing_to_prove);
   tcase_add_test (tc, test_stop);
