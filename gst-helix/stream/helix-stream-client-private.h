@@ -40,10 +40,11 @@ struct _HelixStreamClient {
   /* of the reader */
   HelixStreamLink *link; /* NULL: not connected */
   guint64 dial_at, gap;
-  guint64 accept_at;    /* not before */
-  guint64 outage_since; /* 0: units flow */
-  gboolean told;        /* this outage */
-  guint64 ask_at;       /* when to look whether a keyframe is needed */
+  guint64 accept_at;     /* not before */
+  guint64 outage_since;  /* 0: units flow */
+  gboolean told;         /* this outage */
+  gboolean refusal_told; /* that somebody was refused in this outage */
+  guint64 ask_at;        /* when to look whether a keyframe is needed */
 
   /* under `lock` */
   pthread_mutex_t lock;

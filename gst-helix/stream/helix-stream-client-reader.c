@@ -127,6 +127,15 @@ hand_over (HelixStreamClient *self, HelixStreamResult result,
 
 /* ---- connections ---- */
 
+static void
+note_outage (HelixStreamClient *self, guint64 now)
+{
+  if (self->outage_since != 0)
+    return;
+  self->outage_since = now;
+  self->told = self->refusal_told = FALSE;
+}
+
 /* What a failed attempt or a lost connection means for the caller. NULL, with
  * *result unset: go on quietly. Takes `error`. */
 static gboolean
@@ -135,10 +144,7 @@ judge (HelixStreamClient *self, GError *error, gboolean fatal, gboolean loud,
 {
   guint64 now = helix_now_ns ();
 
-  if (self->outage_since == 0) {
-    self->outage_since = now;
-    self->told = FALSE;
-  }
+  note_outage (self, now);
   self->gap = CLAMP (self->gap * 2, HELIX_STREAM_CLIENT_GAP_MIN_NS, GAP_MAX_NS);
   self->dial_at =
       now + self->gap * (guint64) g_random_int_range (75, 126) / 100;
@@ -274,7 +280,7 @@ wait_until (HelixStreamClient *self, guint64 until, gint *connection)
 }
 
 /* A connection that may not bring video: told its owner, and once in an outage
- * this end's user. TRUE: *out is that warning. */
+ * this end's user, whatever else was told of it. TRUE: *out is that warning. */
 static gboolean
 turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
     const gchar *why, const gchar *who, GError **out)
@@ -282,13 +288,13 @@ turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
   guint8 message[HELIX_MAX_MESSAGE];
   struct iovec iov = {.iov_base = message,
       .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, why)};
-  gboolean news = who != NULL && !self->told;
+  gboolean news = who != NULL && !self->refusal_told;
 
   (void) helix_transport_write (fd, &iov, 1);
   close (fd);
   if (!news)
     return FALSE;
-  self->told = TRUE;
+  self->refusal_told = TRUE;
   g_set_error (out, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
       "%s: %s of %s refused: %s. Set the same token-file (or token) at both "
       "ends.",
@@ -326,10 +332,7 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   guint64 until = self->dial_at;
   gint connection;
 
-  if (self->outage_since == 0) {
-    self->outage_since = now;
-    self->told = FALSE;
-  }
+  note_outage (self, now);
   if (self->listener == NULL && now >= until)
     return dial (self, result, out);
 
@@ -381,7 +384,7 @@ went_live (HelixStreamClient *self)
   helix_stream_inbox_live (&self->inbox, TRUE);
   pthread_mutex_unlock (&self->lock);
   self->outage_since = 0;
-  self->told = FALSE;
+  self->told = self->refusal_told = FALSE;
 }
 
 /* What was asked for does not exist, or not there. FALSE: known already. */
