@@ -137,9 +137,10 @@ note_outage (HelixStreamClient *self, guint64 now)
 }
 
 /* What a failed attempt or a lost connection means for the caller. NULL, with
- * *result unset: go on quietly. Takes `error`. */
+ * *result unset: go on quietly. Takes `error`. `told`: whether the likes of it
+ * were told in this outage; NULL: it is not to be told. */
 static gboolean
-judge (HelixStreamClient *self, GError *error, gboolean fatal, gboolean loud,
+judge (HelixStreamClient *self, GError *error, gboolean fatal, gboolean *told,
     HelixStreamResult *result, GError **out)
 {
   guint64 now = helix_now_ns ();
@@ -160,8 +161,8 @@ judge (HelixStreamClient *self, GError *error, gboolean fatal, gboolean loud,
         "Gave up after %u ms: ", (guint) (self->reconnect_timeout / MSECOND));
     return TRUE;
   }
-  if (loud && !self->told) {
-    self->told = TRUE;
+  if (told != NULL && !*told) {
+    *told = TRUE;
     *result = HELIX_STREAM_WARNING;
     g_propagate_error (out, error);
     return TRUE;
@@ -176,7 +177,13 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
 {
   HelixStreamLink *link = g_steal_pointer (&self->link);
   GError *error = g_steal_pointer (&link->error);
-  gboolean fatal = link->fatal, loud = link->loud;
+  gboolean fatal = link->fatal, *told = NULL;
+
+  /* Somebody who connects to this end and has no session does not hide that
+   * nobody else comes, nor the other way round. */
+  if (link->loud)
+    told = self->listener != NULL && !link->live ? &self->refusal_told
+                                                 : &self->told;
 
   pthread_mutex_lock (&self->lock);
   helix_stream_tally_update (&self->tally, link, helix_now_ns ());
@@ -192,7 +199,7 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
     error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "%s: the other end said goodbye.", self->address->text);
   }
-  return judge (self, error, fatal, loud, result, out);
+  return judge (self, error, fatal, told, result, out);
 }
 
 /* Over a new connection. FALSE: go on. */
@@ -216,7 +223,7 @@ start_link (
         self->address->text, g_strerror (errno));
 
     close (fd);
-    return judge (self, error, TRUE, TRUE, result, out);
+    return judge (self, error, TRUE, &self->told, result, out);
   }
   self->link = helix_stream_link_new (fd, &config, helix_now_ns ());
   return FALSE;
@@ -236,8 +243,8 @@ dial (HelixStreamClient *self, HelixStreamResult *result, GError **out)
     g_error_free (error);
     return FALSE;
   }
-  return judge (self, error, !helix_transport_error_is_temporary (error), TRUE,
-      result, out);
+  return judge (self, error, !helix_transport_error_is_temporary (error),
+      &self->told, result, out);
 }
 
 /* Waits for work or `until`, half a second at most (see STALL_NS). Sets
@@ -313,7 +320,7 @@ take_connection (HelixStreamClient *self, guint index,
 
   if (error != NULL) {
     self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
-    return judge (self, error, FALSE, TRUE, result, out);
+    return judge (self, error, FALSE, &self->told, result, out);
   }
   if (fd < 0)
     return FALSE;
@@ -346,7 +353,7 @@ connect_step (HelixStreamClient *self, HelixStreamResult *result, GError **out)
               "%s: nobody has connected yet. Start helixguestsink with "
               "mode=connect and this address.",
               self->listener->text),
-          FALSE, TRUE, result, out);
+          FALSE, &self->told, result, out);
     }
   }
   if (now < self->accept_at)

@@ -266,9 +266,12 @@ GST_START_TEST (test_names)
 GST_END_TEST;
 
 static gboolean
-source_start (Host *host, const gchar *address)
+source_start (Host *host, const gchar *address, const gchar *properties)
 {
-  return host_start_with (host, "helixsrc mode=listen", address, "! fakesink");
+  g_autofree gchar *source =
+      g_strdup_printf ("helixsrc mode=listen %s", properties);
+
+  return host_start_with (host, source, address, "! fakesink");
 }
 
 /* Another user, who may not bring video to a helixsrc. */
@@ -300,7 +303,7 @@ GST_START_TEST (test_listening_source)
   StreamPeer peer;
   Host host;
 
-  if (!source_start (&host, ways[__i__].listen))
+  if (!source_start (&host, ways[__i__].listen, ""))
     return;
   expect_warning (&host, "nobody has connected yet");
   if (test_can_be_nobody ("another user's connection to helixsrc")) {
@@ -323,13 +326,29 @@ GST_START_TEST (test_listening_source_told)
 
   if (!test_can_be_nobody ("another user at helixsrc before all others"))
     return;
-  fail_unless (source_start (&host, "127.0.0.1"));
+  fail_unless (source_start (&host, "127.0.0.1", ""));
   intrude (&host, "127.0.0.1");
   intrude (&host, "127.0.0.1");
   first = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
   expect_warning (&host,
       strstr (first, "uid 65534") != NULL ? "nobody has connected yet"
                                           : "uid 65534");
+  host_stop (&host);
+}
+GST_END_TEST;
+
+/* Likewise of a program that does not know the token. */
+GST_START_TEST (test_listening_source_token)
+{
+  StreamPeer peer;
+  Host host;
+
+  fail_unless (source_start (&host, "127.0.0.1", "token=secret"));
+  expect_warning (&host, "nobody has connected yet");
+  peer_connect_tcp (&peer, geteuid (), "127.0.0.1", host.port);
+  peer_welcome (&peer);
+  expect_warning (&host, "token");
+  peer_clear (&peer);
   host_stop (&host);
 }
 GST_END_TEST;
@@ -382,6 +401,7 @@ helixguestsink_peers_suite (void)
   tcase_add_test (tc, test_names);
   tcase_add_loop_test (tc, test_listening_source, 0, G_N_ELEMENTS (ways));
   tcase_add_test (tc, test_listening_source_told);
+  tcase_add_test (tc, test_listening_source_token);
   tcase_add_test (tc, test_unix);
   return s;
 }
