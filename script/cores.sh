@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What a program leaves that crashed, for whoever has to find out why. Sourced:
-# cores_here before the programs are started, cores_keep when they are gone.
+# Core files of crashed programs, for debugging. Sourced: cores_here before the
+# programs are started, cores_keep when they are gone.
 
 cores_most=4            # are kept, the newest ones
 cores_bytes=$((1 << 30)) # each; QEMU's has no guest memory (script/guest)
+# Until cores_here has been called there is nothing to keep, and no reason.
+cores_folder='' cores_why='' cores_pattern=core
 
 # cores_here FOLDER: programs that are started from here on leave their cores in
 # FOLDER, the working directory from then on, or where the kernel is told to;
@@ -23,18 +25,37 @@ cores_here () {
     cores_pattern=core
   case $cores_pattern in
     '|'*) cores_why="the kernel hands cores to ${cores_pattern#|}" ;;
-    /*) : >"$cores_folder/.since" ;;
+    /*)
+      : >"$cores_folder/.since"
+      [ -w "${cores_pattern%/*}/" ] ||
+        cores_why="the kernel writes cores to $cores_pattern, where this user cannot"
+      ;;
   esac
   [ "$hard" != 0 ] || cores_why="the limit of their size is 0 (ulimit -H -c)"
 }
 
+# is_core FILE: an ELF file (its magic) of the type ET_CORE (4).
+is_core () {
+  [ "$(od -An -t x1 -N 4 "$1" | tr -d ' ')" = 7f454c46 ] &&
+    [ "$(od -An -t u2 -j 16 -N 2 "$1" | tr -d ' ')" = 4 ]
+}
+
+# The cores of this user's programs since cores_here. Other files may be in the
+# folder, and in that of core_pattern those of other users and programs.
 cores_found () {
-  case $cores_pattern in
-    # What the kernel puts in place of %p and the like is not known.
-    /*) find "${cores_pattern%/*}" -maxdepth 1 -type f -readable \
-      -newer "$cores_folder/.since" 2>/dev/null ;;
-    *) find "$cores_folder" -type f ;;
-  esac
+  local core folder=$cores_folder newer=() name=${cores_pattern##*/}
+  if [[ $cores_pattern = /* ]]; then
+    folder=${cores_pattern%/*}/ newer=(-newer "$cores_folder/.since")
+  fi
+  # What the kernel puts in place of %p and the like is not known, and it may
+  # add the pid.
+  find "$folder" -maxdepth 1 -type f -user "$(id -u)" \
+    -name "${name//\%?/*}*" "${newer[@]}" 2>/dev/null |
+    while IFS= read -r core; do
+      if is_core "$core"; then
+        echo "$core"
+      fi
+    done
 }
 
 # cores_program CORE: the path of what it is of.
@@ -51,6 +72,7 @@ cores_program () {
 # is, which program's, and where that was.
 cores_keep () {
   local core kept program n=0
+  [ -n "$cores_folder" ] || return 0
   while IFS= read -r core; do
     n=$((n + 1))
     kept=$2/cores/$1.$n.core
