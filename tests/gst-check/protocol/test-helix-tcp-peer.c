@@ -46,15 +46,16 @@ loopback (int family, bool mapped, in_port_t port, struct sockaddr_storage *to)
   return sizeof *in6;
 }
 
-/* -1: this machine has no such address. */
+/* -1: this machine has no such address, or no socket that could connect. */
 static int
 listen_on (const struct way *way, in_port_t *port)
 {
   struct sockaddr_storage address;
   socklen_t size = loopback (way->server, way->mapped, 0, &address);
-  int fd = helix_socket (way->server), off = 0;
+  int fd = helix_socket (way->client), off = 0;
 
-  if (fd < 0)
+  close (fd);
+  if (fd < 0 || (fd = helix_socket (way->server)) < 0)
     return -1;
   if (way->server == AF_INET6)
     setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
