@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "helix-test-nobody.h"
 #include "tool-run.h"
 
 /* The kernel's "nobody". */
@@ -49,7 +50,7 @@ GST_START_TEST (test_other_user)
 {
   ToolChild *sim;
 
-  if (geteuid () != 0) /* who alone can have another user's VM */
+  if (!test_can_be_nobody ("a VM of another user"))
     return;
   sim = other_users_sim ();
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
