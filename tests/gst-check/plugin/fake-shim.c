@@ -9,6 +9,7 @@
 
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-test-folder.h"
 
 /* ---- receiving ---- */
 
@@ -584,12 +585,8 @@ void
 fake_path_free (gchar *path)
 {
   gchar *dir = g_path_get_dirname (path);
-  gchar *lock = g_strconcat (path, ".lock", NULL);
 
-  g_unlink (path);
-  g_unlink (lock);
-  g_free (lock);
-  g_rmdir (dir);
+  test_remove_tree (dir);
   g_free (dir);
   g_free (path);
 }

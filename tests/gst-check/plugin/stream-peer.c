@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-test-folder.h"
 #include "helix-transport-io.h"
 
 #define PEER_TIMEOUT_NS (PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000))
@@ -32,17 +32,7 @@ peer_folder_new (void)
 void
 peer_folder_free (gchar *folder)
 {
-  GDir *dir = g_dir_open (folder, 0, NULL);
-  const gchar *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree gchar *path = g_build_filename (folder, name, NULL);
-
-    g_remove (path);
-  }
-  if (dir != NULL)
-    g_dir_close (dir);
-  g_rmdir (folder);
+  test_remove_tree (folder);
   g_free (folder);
 }
 

@@ -29,13 +29,8 @@ setup (void)
 static void
 teardown (void)
 {
-  gchar *registry = g_build_filename (folder, "gst-helix", NULL);
-
   fail_unless_equals_int (chdir ("/"), 0);
   g_unsetenv ("HELIX_SOCKET");
-  g_rmdir (registry);
-  g_unlink (other);
-  g_free (registry);
   g_free (other);
   g_free (folder);
   fake_path_free (path);

@@ -24,10 +24,6 @@ setup (void)
 static void
 teardown (void)
 {
-  gchar *registry = g_build_filename (folder, "gst-helix", NULL);
-
-  g_rmdir (registry);
-  g_free (registry);
   g_free (folder);
   fake_path_free (path);
 }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "helix-test-folder.h"
 #include "helix-test-nobody.h"
 
 #define AWAIT_S 20
@@ -172,29 +173,11 @@ tool_setup (void)
   g_unsetenv ("HELIX_SOCKET");
 }
 
-static void
-remove_tree (const gchar *path)
-{
-  GDir *dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK)
-      ? NULL
-      : g_dir_open (path, 0, NULL);
-  const gchar *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree gchar *entry = g_build_filename (path, name, NULL);
-
-    remove_tree (entry);
-  }
-  if (dir != NULL)
-    g_dir_close (dir);
-  g_remove (path);
-}
-
 void
 tool_teardown (void)
 {
   g_chmod (tool_folder, 0700);
-  remove_tree (tool_folder);
+  test_remove_tree (tool_folder);
   g_clear_pointer (&tool_folder, g_free);
   g_clear_pointer (&tool_socket, g_free);
   g_clear_pointer (&tool_address, g_free);
