@@ -51,6 +51,10 @@ class Malformed(Exception):
     """Names the field. The receiver answers ERROR `protocol` and closes."""
 
 
+class NoMessage(Malformed):
+    """What cannot be passed over either: a wrong magic or size."""
+
+
 class Message:
     """`name` is None for a type that is not in the text. The fields of the
     struct are attributes. `tail` is what follows it and has a meaning: text,
@@ -270,13 +274,15 @@ CHECKS = {
 def check_early(data):
     """What the first bytes of a message show: returns the bytes of all of it,
     None if they are too few to tell."""
-    need(data[:4] == MAGIC[:len(data)], "magic")
+    if data[:4] != MAGIC[:len(data)]:
+        raise NoMessage("magic")
     if len(data) < HEADER.size:
         return None
     _, type_, _, _, size = HEADER.unpack_from(data)
     name = NAMES.get(type_)
     least, most = BULK.get(name, (0, CONTROL_MAX))
-    need(least <= size <= most, f"size of {name or hex(type_)}")
+    if not least <= size <= most:
+        raise NoMessage(f"size of {name or hex(type_)}")
     # `rects` of a FRAME: before a receiver makes room for pixels
     if name == "FRAME" and len(data) >= HEADER.size + 60:
         rects = int.from_bytes(data[HEADER.size + 56:HEADER.size + 60],

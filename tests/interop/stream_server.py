@@ -12,10 +12,14 @@ from helixwire import (CHALLENGE_BYTES, CONFIG_BITRATE, CONFIG_RATE,
                        CONFIG_RESOURCE, CONFIG_SCANOUT, CURSOR_SHAPE,
                        CURSOR_VISIBLE, FEATURE_PROOF, NONE32, NONE64,
                        ROLE_CONTROL, ROLE_STREAM, UNIT_DISCONT,
-                       UNIT_KEY, Malformed, need, proof)
+                       UNIT_KEY, Malformed, NoMessage, need, proof)
 from serving import NEVER, Served, Server
 
 H264 = 1
+
+
+class Over(Exception):
+    """The session has ended, not the stream under it."""
 
 
 class Client(Served):
@@ -27,18 +31,24 @@ class Client(Served):
         self.challenge, self.next, self.due = b"", 0, NEVER
 
     def serve(self):
-        """On a stream that outlives its sessions nothing closes it: what is
-        malformed starts the search for HELLO."""
+        """On a stream that outlives its sessions nothing closes it (section 6).
+        Only what is no message starts the search for HELLO."""
         while True:
             try:
                 super().serve()
-            except Malformed:
+            except Over:
+                pass
+            except NoMessage:
                 if not self.server.outliving:
                     raise
+                self.scanning = lambda m: m.name == "HELLO"
+            except Malformed as fault:
+                if not self.server.outliving:
+                    raise
+                self.send_error("protocol", text=f"malformed: {fault}")
             if not self.server.outliving:
                 return
-            self.hello, self.due = None, NEVER
-            self.scanning = lambda m: m.name == "HELLO"
+            self.hello, self.challenge, self.due = None, b"", NEVER
 
     def refuse(self, fault):
         if not self.server.outliving:
@@ -46,16 +56,28 @@ class Client(Served):
 
     def refuse_hello(self, code, hello):
         self.send_error(code, hello.type)
-        raise Malformed(code) if self.server.outliving else Gone(code)
+        raise Over(code) if self.server.outliving else Gone(code)
 
     # ---- section 3
 
     def dispatch(self, message):
-        if (self.server.outliving and not self.hello and message.name in
-                ("STATS", "KEYFRAME", "CONFIG", "SHOW", "LIST")):
-            self.send_error("timeout", message.type)
+        if self.lost_session() and message.name not in (
+                "HELLO", "PONG", "ERROR"):
+            if message.name in ("PROOF", "STATS", "KEYFRAME", "CONFIG", "SHOW",
+                                "LIST"):
+                self.send_error("timeout", message.type)
             return
         super().dispatch(message)
+
+    def lost_session(self):
+        """Section 6: the client has to begin again, by HELLO."""
+        return self.server.outliving and not self.hello and not self.challenge
+
+    def pong(self, ping):
+        if self.lost_session() and not ping.bare:
+            self.send_error("timeout", ping.type)
+        else:
+            super().pong(ping)
 
     def on_hello(self, hello):
         if hello.version_min > 1:
