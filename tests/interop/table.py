@@ -23,7 +23,7 @@ def peers(name, protocol, direction, way):
 
 
 def print_table():
-    """Returns what was spoken with nobody."""
+    """Returns what was not spoken."""
     line = "{:12} {:7} {:16} {:46} {}".format
     print(line("message", "in", "direction", "said to", "heard from"))
     missing = []
