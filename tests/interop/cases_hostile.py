@@ -24,7 +24,7 @@ def malformed():
 
 def is_for(name, protocol, side):
     """Whether the end that is a "client" or a "server" takes such messages;
-    what has no name has no magic, and is for everybody. The elements never
+    what has no name has no magic, and goes to both ends. The elements never
     send LIST, so they need not know its answers; there is no token here."""
     return name is None or (
         protocol in PROTOCOLS[name] and

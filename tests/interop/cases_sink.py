@@ -24,8 +24,8 @@ def sink_pipeline(rig, socket_path, address):
 
 
 def reserve_port():
-    """A TCP port that is bound, and so given to nobody who does not ask for
-    it, but not listened at."""
+    """A TCP port that is bound, so the kernel gives it to no other socket,
+    but not listened at."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))

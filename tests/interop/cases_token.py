@@ -105,7 +105,7 @@ def src_token(rig):
         program = receive(rig, server, *options)
         check(program.wait(LIMIT) != 0, f"took a server with token {token}")
         with open(rig.path("out.raw"), "rb") as file:
-            check(not file.read(1), "played what nobody vouches for")
+            check(not file.read(1), "played what is not proved")
     return said
 
 
