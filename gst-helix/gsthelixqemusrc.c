@@ -67,7 +67,7 @@
  * that runs).
  *
  * A socket that another user serves is not spoken to, unless
- * #GstHelixQemuSrc:server-user names that one.
+ * #GstHelixQemuSrc:server-user names that user.
  *
  * When QEMU is not there yet, or ends, a warning says so once and the element
  * waits for it to come (back), see #GstHelixQemuSrc:auto-reconnect.

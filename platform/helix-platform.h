@@ -33,9 +33,9 @@ void helix_cond_init (pthread_cond_t *cond);
 int helix_cond_wait_until (
     pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 
-/* Fills `bytes` with what nobody can foresee: fit for keys and challenges. At
- * most 256 bytes. -1: the system gives none, as where a filter of system calls
- * denies it. */
+/* Fills `bytes` with random bytes for keys and challenges. At most 256 bytes.
+ * -1: the system gives none, as where a filter of system calls denies
+ * it. */
 int helix_random (void *bytes, size_t size);
 
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
@@ -68,7 +68,7 @@ int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
 /* Likewise the uid at the other end of a TCP connection within this machine:
  * of the process that made the socket. ENOTCONN: no process has
  * that socket any more. EOPNOTSUPP: the kernel does not tell, or it is no such
- * connection. Asks the kernel, and waits for nobody. */
+ * connection. Asks the kernel, and does not block. */
 int helix_tcp_peer_uid (int fd, uid_t *uid);
 
 /* The id of the user `user`, a name or a number in digits. */

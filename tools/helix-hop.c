@@ -402,7 +402,7 @@ check_welcome (HelixHop *self, const struct helix_hello *hello, GError **error)
     return foreign (self, "its WELCOME asks for a proof not offered", error);
   if (misfits)
     return fail (error, HELIX_HOP_ERROR_UNASKED,
-        "it does not ask for the token, so it may be anybody");
+        "it does not ask for the token, so it may be another program");
   return TRUE;
 }
 
@@ -426,7 +426,7 @@ prove (HelixHop *self, const gchar *token, guint64 deadline, GError **error)
     return foreign (self, why, error);
   if (!helix_proof_is_right (&proof, HELIX_PROOF_SERVER, token, &self->proof))
     return fail (error, HELIX_HOP_ERROR_UNPROVED,
-        "its own proof of the token is wrong, so it may be anybody");
+        "its own proof of the token is wrong, so it may be another program");
   return TRUE;
 }
 

@@ -390,8 +390,8 @@ repeat_at (HelixFrameClient *client, guint64 deadline)
   return MAX (deadline, held);
 }
 
-/* A VM that was not named but found is somebody's choice: which one it is, and
- * why, is told as soon as it has said its name, unless it was told before. */
+/* The search chose this VM: tell which and why, as soon as it has said its
+ * name, unless it was told before. */
 static HelixFrameClientResult
 introduce (HelixFrameClient *client, GError **error)
 {

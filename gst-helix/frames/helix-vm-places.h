@@ -3,8 +3,8 @@
  * Where VMs may be found on this machine: what the registry knows
  * (platform/helix-registry.h) and the places where a socket is looked for
  * besides: helix.sock in $XDG_RUNTIME_DIR and in UTM's group containers. The
- * working directory is none: it may be a folder that others write to. Whether
- * anybody listens is for the caller to find out.
+ * working directory is none: it may be a folder that others write to. The
+ * caller finds out whether a server listens.
  */
 #ifndef HELIX_VM_PLACES_H
 #define HELIX_VM_PLACES_H

@@ -483,7 +483,7 @@ read_step (HelixStreamClient *self, guint64 awake, HelixStreamItem *item,
       self->told = TRUE;
       *result = HELIX_STREAM_WARNING;
       g_set_error (out, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-          "%s: connected, but nobody answers HELLO yet. Check that "
+          "%s: connected, but HELLO gets no answer yet. Check that "
           "helixguestsink runs at the other end.",
           self->address->text);
       return TRUE;

@@ -170,7 +170,7 @@ tick_greeting (HelixStreamLink *self, guint64 now, guint64 awake)
   self->loud = TRUE;
   if (self->error == NULL)
     helix_stream_link_lose (self, FALSE, GST_RESOURCE_ERROR_NOT_FOUND,
-        "connected, but nobody answers %s. Check that helixguestsink "
+        "connected, but %s gets no answer. Check that helixguestsink "
         "runs at the other end",
         self->welcomed ? "PROOF" : "HELLO");
   return 0;

@@ -111,8 +111,8 @@ lose_impostor (HelixStreamLink *self, const gchar *does)
 {
   self->loud = TRUE;
   return helix_stream_link_lose (self, TRUE, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-      "the other end %s, so it may be anybody. Set the same token-file or "
-      "token at helixguestsink there",
+      "the other end %s, so it may be another program. Set the same "
+      "token-file or token at helixguestsink there",
       does);
 }
 

@@ -109,7 +109,7 @@ check_size (gsize size, const gchar *thing, GError **error)
 {
   if (size == 0)
     return refuse (error, GST_RESOURCE_ERROR_SETTINGS, thing,
-        "the token is empty, and so everybody has it. Use 1 to %u bytes, "
+        "the token is empty, which gives no protection. Use 1 to %u bytes, "
         "better 24 random ones or more",
         (guint) HELIX_MAX_TOKEN);
   if (size > HELIX_MAX_TOKEN)

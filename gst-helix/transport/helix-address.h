@@ -15,7 +15,7 @@
 G_BEGIN_DECLS
 
 /* HELX on a telephone's keys, with a 1 before it: outside of VNC's range,
- * assigned to nobody by IANA, and below the ports that Linux and macOS choose
+ * unassigned at IANA, and below the ports that Linux and macOS choose
  * for connections. */
 #define HELIX_ADDRESS_DEFAULT_PORT 14359
 /* Where helixguestsink serves, and where a guest on QEMU's user network finds

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The client of a shim, helixqemusrc's connection, with a server that says
- * anything at any time, sends any descriptor, takes its memory away, reads
- * when it likes and goes and comes.
+ * anything at any time, sends any descriptor, truncates its memory, reads at
+ * any time, disconnects and reconnects.
  *
  * First byte: bit 0 = a subscription with INLINE pixels. Each further byte
  * chooses a deed of the server or of the client: see deed ().
@@ -272,7 +272,7 @@ let_go (guint i)
   held[i].memory = NULL;
 }
 
-/* Reads every byte of the picture, which nobody can take away. */
+/* Reads every byte of the picture, which cannot be cut off. */
 static void
 look_at (const HelixFrame *frame)
 {

@@ -6,6 +6,7 @@
 #include "hostile-fd.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -76,9 +77,12 @@ open_memory_of_kind (enum hostile_fd kind, size_t size)
 static int
 open_file (size_t size)
 {
-  char name[] = "/tmp/hostile-XXXXXX";
-  int fd = mkstemp (name);
+  const char *folder = getenv ("TMPDIR");
+  char name[4096];
+  int fd;
 
+  snprintf (name, sizeof name, "%s/hostile-XXXXXX", folder ? folder : "/tmp");
+  fd = mkstemp (name);
   if (fd < 0)
     return -1;
   unlink (name);

@@ -75,7 +75,7 @@ FakeShim *fake_shim_new (const gchar *path, const FakeConfig *config);
 /* Ends the connection without a word, and the thread. */
 void fake_shim_free (FakeShim *shim);
 
-/* Waits until a client has subscribed (15 s at most). FALSE: nobody came. */
+/* Waits until a client has subscribed (15 s at most). FALSE: no client. */
 gboolean fake_shim_wait_subscribed (FakeShim *shim);
 /* Waits until clients have left with so many BYEs in all (15 s at most). */
 gboolean fake_shim_wait_byes (FakeShim *shim, guint count);

@@ -11,7 +11,7 @@
 #include "stream-peer.h"
 #include "stream-pipeline.h"
 
-/* A user who is neither root nor nobody. */
+/* A second user without rights. */
 #define SOMEBODY (TEST_NOBODY - 1)
 
 /* Where the sink listens, and where its peers connect to. */
@@ -169,7 +169,7 @@ GST_START_TEST (test_other_user)
 }
 GST_END_TEST;
 
-/* The sink's user and root may, and nobody else. */
+/* The sink's user and root may, and no other user. */
 GST_START_TEST (test_ordinary_user)
 {
   Host host;
@@ -188,8 +188,7 @@ GST_START_TEST (test_ordinary_user)
 }
 GST_END_TEST;
 
-/* Whom nothing is told takes nobody's place, and is not heard of again and
- * again. */
+/* A refused connection takes no place, and warns once a second. */
 GST_START_TEST (test_flood)
 {
   StreamPeer peers[60];
@@ -221,7 +220,7 @@ GST_START_TEST (test_flood)
 }
 GST_END_TEST;
 
-/* Everybody, at every address. */
+/* All users, at all addresses. */
 GST_START_TEST (test_insecure)
 {
   Host host;
@@ -258,8 +257,7 @@ GST_START_TEST (test_token)
 }
 GST_END_TEST;
 
-/* By TCP everybody may be a guest, whom neither the host's processes and ports
- * nor other guests concern. */
+/* A TCP client may be a guest: it gets no names and pids of the host. */
 GST_START_TEST (test_names)
 {
   g_autofree gchar *names = NULL;

@@ -73,7 +73,7 @@ GST_START_TEST (test_known)
   expect_known (&proof, known[__i__].client);
   fail_unless (
       helix_proof_is_right (&proof, HELIX_PROOF_CLIENT, token, &round));
-  /* Nobody can send a proof back. */
+  /* A PROOF sent back is refused. */
   fail_if (helix_proof_is_right (&proof, HELIX_PROOF_SERVER, token, &round));
   make_proof (&proof, HELIX_PROOF_SERVER, token, &round);
   expect_known (&proof, known[__i__].server);

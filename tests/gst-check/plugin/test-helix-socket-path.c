@@ -202,7 +202,7 @@ GST_START_TEST (test_only_one)
 }
 GST_END_TEST;
 
-/* Whoever can write to the working directory does not choose the VM. */
+/* A socket in the working directory is not taken. */
 GST_START_TEST (test_not_here)
 {
   FakeConfig config = {.width = 640, .height = 48};

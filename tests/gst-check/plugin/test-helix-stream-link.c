@@ -372,7 +372,7 @@ GST_START_TEST (test_proof)
 }
 GST_END_TEST;
 
-/* Somebody else listens where helixguestsink should. */
+/* Another program listens where helixguestsink should. */
 enum { NO_PROOF, WRONG_PROOF, REFLECTED, EARLY_PROOF, NOT_PROOF, N_IMPOSTORS };
 
 GST_START_TEST (test_impostor)
@@ -415,8 +415,7 @@ GST_START_TEST (test_proof_not_offered)
 }
 GST_END_TEST;
 
-/* Where anybody may have connected to us, an impostor is told of, and the next
- * one may be right. */
+/* The listener reports a client that fails its proof, and takes the next. */
 GST_START_TEST (test_proof_strangers)
 {
   begin_link ((HelixStreamLinkConfig){
@@ -435,7 +434,7 @@ GST_START_TEST (test_proof_serial)
   begin_link ((HelixStreamLinkConfig){
       .role = HELIX_ROLE_STREAM, .token = TOKEN, .serial = TRUE});
   helix_reader_scan (&peer.reader, HELIX_HELLO, 0);
-  /* for somebody before us */
+  /* answers the previous client */
   peer_send (&peer, message,
       helix_pack_error (
           message, 0, HELIX_ERROR_AUTH, HELIX_PROOF, "the token is wrong"));
@@ -457,7 +456,7 @@ GST_START_TEST (test_proof_unanswered)
   begin_proof (HELIX_ROLE_STREAM, TRUE);
   fail_unless_equals_uint64 (
       helix_stream_link_tick (stream, now + 4 * GST_SECOND, now), 0);
-  fail_unless (strstr (stream->error->message, "answers PROOF") != NULL);
+  fail_unless (strstr (stream->error->message, "PROOF gets no answer") != NULL);
   fail_if (stream->fatal);
 }
 GST_END_TEST;

@@ -185,7 +185,7 @@ GST_START_TEST (test_connect_stays_open)
   served_await_at_least (&served.added, 2, "added");
   served_push (1, TRUE, 100);
   peer_expect (&peer, HELIX_UNIT);
-  /* Nobody dialed anew meanwhile. */
+  /* There was no second connection. */
   fail_unless_equals_int (poll (&again, 1, 0), 0);
   peer_clear (&peer);
   close (listener);

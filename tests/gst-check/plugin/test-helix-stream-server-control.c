@@ -497,7 +497,8 @@ send_lists (StreamPeer *peer, guint n)
   peer_send (peer, lists, n * HELIX_HEADER_SIZE);
 }
 
-/* Each LIST gets an answer, or is refused: whoever counts does not hang. */
+/* Each LIST gets an answer, or is refused: a client that counts answers does
+ * not hang. */
 GST_START_TEST (test_lists_together)
 {
   guint asked = __i__ == 0 ? 3 : 1000, answered = 0, refused = 0;

@@ -115,7 +115,7 @@ GST_START_TEST (test_hello_again)
 }
 GST_END_TEST;
 
-/* That the house is full is told to those who may come in. */
+/* `busy` is sent after the right PROOF only. */
 GST_START_TEST (test_full)
 {
   StreamPeer good, late, guess;
@@ -130,7 +130,7 @@ GST_START_TEST (test_full)
   come (&guess, "guess", HELIX_ROLE_STREAM);
   peer_prove (&guess, HELIX_PROOF_CLIENT, "guess");
   peer_expect_refusal (&guess, HELIX_ERROR_AUTH);
-  /* A client that begins anew keeps its place, if nobody has taken it. */
+  /* A client that begins anew keeps its place, if it is still free. */
   peer_join (&good, TOKEN);
   AWAIT (added, 2);
   peer_clear (&good);

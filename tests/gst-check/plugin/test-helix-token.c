@@ -110,7 +110,7 @@ GST_START_TEST (test_given)
   fail_unless (helix_token_find (T128, NULL, &found, NULL));
   g_free (found);
   expect_refusal (T128 "x", NULL, "too long");
-  /* As from token=$UNSET in a script: everybody could prove it. */
+  /* As from token=$UNSET in a script: any client could prove it. */
   expect_refusal ("", NULL, "empty");
   write_file ("secret\n", 7);
   expect_refusal ("secret", path, "besides token-file");
@@ -174,7 +174,7 @@ look_at_file (void *opaque)
   return error->code;
 }
 
-/* What belongs to somebody else is refused, unless it is root's. */
+/* A file of another user is refused, root's is not. */
 GST_START_TEST (test_owner)
 {
   if (!test_can_be_nobody ("a file of another user"))

@@ -152,8 +152,8 @@ GST_START_TEST (test_own)
 
 GST_END_TEST;
 
-/* What a process leaves behind is nobody's, and not root's, for which the
- * kernel's lists have it. */
+/* A socket without a process has no owner, though the kernel's list says uid 0.
+ */
 GST_START_TEST (test_gone)
 {
   static const struct linger at_once = {.l_onoff = 1};

@@ -13,9 +13,9 @@
 char *
 test_dir_new (void)
 {
-  char *dir = g_strdup ("/tmp/helix-test-XXXXXX");
+  char *dir = g_dir_make_tmp ("helix-test-XXXXXX", NULL);
 
-  fail_unless (mkdtemp (dir) != NULL);
+  fail_unless (dir != NULL);
   return dir;
 }
 

@@ -266,7 +266,7 @@ GST_START_TEST (test_token)
 }
 GST_END_TEST;
 
-/* What cannot show that it knows the token may be anybody. */
+/* A server without a PROOF is refused. */
 GST_START_TEST (test_impostors)
 {
   static const struct {
