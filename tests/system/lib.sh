@@ -321,7 +321,7 @@ check_loop () {
   local last=$1
   shift
   wait_event "drawn $last"
-  wait_video "$job/out.h264" 20 --min-frames 300 --last "$last" \
+  wait_video "$job/out.h264" 20 --min-frames $((last / 2)) --last "$last" \
     --max-colour-error "$colour_error" "$@"
   finish_guest
   stop host || fail "the host's pipeline ended with an error"
