@@ -169,7 +169,7 @@ wish_rate (GstHelixGuestSink *self, guint id, const struct helix_config *wish)
   GstHelixControl control = {.fields = GST_HELIX_CONTROL_RATE};
 
   get_rate (wish, &control.rate_num, &control.rate_den);
-  /* That there is no limit is so without anybody's help. */
+  /* A request for no limit holds without a pipeline that applies it. */
   if (!push_control (self, &control) && control.rate_num > 0)
     tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
         "nothing in the host's pipeline limits the framerate: only "

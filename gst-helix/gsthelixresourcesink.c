@@ -463,9 +463,9 @@ install_properties (GObjectClass *klass)
    * GstHelixResourceSink:token-file:
    *
    * Path of a file whose first line is the token, in place of the token
-   * itself: everybody on the machine can read a command line. The file is read
+   * itself: each user of the machine can read a command line. The file is read
    * each time that the element goes from READY to PAUSED. It must belong to
-   * this program's user, or to root, and nobody else may read it. To make one:
+   * this program's user or root, and no other user may read it. To make one:
    * `umask 077; head -c 24 /dev/urandom | base64 > ~/.helix-token`.
    *
    * Since: 0.1

@@ -110,10 +110,10 @@ struct helix_shm {
 };
 
 /* Takes what a peer sent, after checking that it is memory of at least `size`
- * bytes that nobody can take away again, not even its owner: reading it would
- * raise SIGBUS then. On Linux that is a memfd with seals and all its pages;
- * `sealed` is what the peer says of it. On macOS POSIX shared memory cannot
- * change its size once it has one, and a file, which can, is not mapped:
+ * bytes that no process can take away again, not even its owner: reading them
+ * would raise SIGBUS then. On Linux that is a memfd with seals and all its
+ * pages; `sealed` is what the peer says of it. On macOS POSIX shared memory
+ * cannot change its size once it has one, and a file, which can, is not mapped:
  * helix_shm_fetch () copies. `fd` stays the caller's.
  *
  * false: *why = a static phrase, errno EPROTO where the peer lied or broke the

@@ -271,7 +271,7 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
     return -1;
   }
 #ifdef HELIX_SHM_SEALS
-  /* Without seals nobody here would take it. */
+  /* No client here takes memory without seals. */
   *map = create_sealed (size, client_fd);
   *sealed = *map != NULL;
 #else

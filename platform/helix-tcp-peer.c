@@ -75,7 +75,7 @@ struct answer {
   union {
     struct inet_diag_msg socket;
     struct nlmsgerr error;
-    uint8_t more[512]; /* attributes that nobody asked for */
+    uint8_t more[512]; /* attributes without a request */
   } u;
 };
 
@@ -161,8 +161,8 @@ peer_uid (
   bool known = look_up (peer, own, &found);
   int state = state_of (fd);
 
-  /* Not before the look-up: while this end holds the connection, nobody else
-   * can have one between the same two addresses. */
+  /* Not before the look-up: while this end holds the connection, the kernel
+   * gives the same two addresses to no other one. */
   if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT) {
     errno = ENOTCONN;
     return -1;

@@ -22,7 +22,7 @@ typedef struct _HelixSlotPool HelixSlotPool;
 
 /* `fd` is the descriptor that came along, or -1; it stays the caller's. NULL
  * when the pool cannot be had: *why = a static sentence, errno EPROTO when
- * the shim broke the rules, EPERM when nobody may trust its memory. */
+ * the shim broke the rules, EPERM when its memory is not sealed. */
 HelixSlotPool *helix_slot_pool_new (HelixFrameLink *link, guint epoch,
     guint16 channel, const struct helix_pool *info, int fd, const char **why);
 HelixSlotPool *helix_slot_pool_ref (HelixSlotPool *pool);

@@ -131,7 +131,7 @@ out_of_descriptors (int err)
   return err == EMFILE || err == ENFILE;
 }
 
-/* A descriptor that is connected to somebody who may serve there, or -1: then
+/* A descriptor that is connected to a server that is trusted, or -1: then
  * *error, or, if that stays NULL, errno. */
 static int
 dial (const gchar *path, uid_t further, GError **error)
@@ -175,7 +175,7 @@ typedef struct {
   GPtrArray *places; /* what was there: HelixVmPlace */
   int *fds;          /* of each place, -1 and ... */
   int *errors;       /* ... why, if it is not that ... */
-  GError **refusals; /* ... nobody serves there who may */
+  GError **refusals; /* ... the server is not trusted */
   guint connected;
 } Search;
 

@@ -20,7 +20,7 @@ G_BEGIN_DECLS
 typedef struct {
   uid_t server_uid; /* the caller's: see helix-server-user.h, 0 = none */
   gchar *path;      /* of the VM that was found last, or NULL */
-  guint64 lost_ns;  /* since when that one cannot be reached, 0 = it can */
+  guint64 lost_ns;  /* since when it cannot be reached, 0 = it can */
   pid_t pid;        /* its process, 0 = unknown */
   gchar *found; /* why it was taken, a clause: "it is the only one, in FOLDER
                  * (…)"; NULL = it was named */
@@ -31,8 +31,8 @@ void helix_socket_search_clear (HelixSocketSearch *search);
 /* What the user names: `wanted`, else $HELIX_SOCKET; NULL = neither. */
 const gchar *helix_socket_path_named (const gchar *wanted);
 
-/* Connects to `path`, and only to somebody who may serve there: nothing has
- * been said yet. -1: *error names path, cause and remedy; *final tells whether
+/* Connects to `path`, and only to a server that is trusted. No byte was sent
+ * yet. -1: *error names path, cause and remedy; *final tells whether
  * trying again later is of no use. Never waits. */
 int helix_socket_path_dial (
     const gchar *path, uid_t server_uid, gboolean *final, GError **error);

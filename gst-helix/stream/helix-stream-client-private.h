@@ -43,8 +43,8 @@ struct _HelixStreamClient {
   guint64 accept_at;     /* not before */
   guint64 outage_since;  /* 0: units flow */
   gboolean told;         /* this outage */
-  gboolean refusal_told; /* that in this outage somebody connected to this end
-                          * in vain */
+  gboolean refusal_told; /* a refused connection was reported in this
+                          * outage */
   guint64 ask_at;        /* when to look whether a keyframe is needed */
 
   /* under `lock` */

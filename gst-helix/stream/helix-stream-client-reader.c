@@ -179,8 +179,7 @@ lost (HelixStreamClient *self, HelixStreamResult *result, GError **out)
   GError *error = g_steal_pointer (&link->error);
   gboolean fatal = link->fatal, *told = NULL;
 
-  /* Somebody who connects to this end and has no session does not hide that
-   * nobody else comes, nor the other way round. */
+  /* A refused connection and the lack of any other are reported apart. */
   if (link->loud)
     told = self->listener != NULL && !link->live ? &self->refusal_told
                                                  : &self->told;
@@ -309,7 +308,7 @@ turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
   return TRUE;
 }
 
-/* Somebody connects. FALSE: go on. */
+/* Takes a connection, if there is one. FALSE: there is nothing to report. */
 static gboolean
 take_connection (HelixStreamClient *self, guint index,
     HelixStreamResult *result, GError **out)

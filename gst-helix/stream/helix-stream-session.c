@@ -462,8 +462,8 @@ helix_stream_session_read (HelixStreamSession *self,
 
 /* ---- time ---- */
 
-/* Nobody answers any more. Where the stream goes on, it is not told before it
- * speaks: what it does not read would only wait there. */
+/* The peer does not answer any more. Where the stream goes on, the peer is not
+ * told before it speaks: what it does not read would only wait there. */
 static void
 timed_out (HelixStreamSession *self, guint64 now)
 {

@@ -54,7 +54,7 @@ gint helix_listener_accept (
 
 /* Why the connection `fd`, accepted just now, may not be served: a sentence
  * without a full stop, for the peer, or NULL: it may. *who, for a message at
- * this end, is the user, or NULL: the peer is gone again, and nobody need know.
+ * this end, is the user, or NULL: the peer is gone again.
  * Free both. */
 gchar *helix_listener_refusal (
     const HelixListener *listener, gint fd, gchar **who);
