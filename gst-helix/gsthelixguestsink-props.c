@@ -228,10 +228,10 @@ install_properties (GObjectClass *klass)
    * GstHelixGuestSink:insecure:
    *
    * Without a token, only this user and root may connect to a loopback address
-   * (the system tells whose connection it is), and no other TCP address, nor
-   * vsock, is served at all: who connects sees the screen, and steers. With
-   * insecure=true everybody is served who reaches the address. With a token,
-   * and on a UNIX socket, whose file has mode 0600, this changes nothing.
+   * (the kernel names the user of a connection). On another TCP address, and on
+   * vsock, the element does not start, since a client sees the screen and
+   * steers. insecure=true serves every client that reaches the address. It
+   * changes nothing with a token, nor on a UNIX socket: its file has mode 0600.
    *
    * Since: 0.1
    */

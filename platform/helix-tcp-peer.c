@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose process is at the other end of a TCP connection within this machine.
- * TCP itself does not tell, as UNIX sockets do; the kernel knows the socket of
- * the other end by its addresses, and whose it is.
+ * The user at the other end of a TCP connection within this machine. TCP does
+ * not tell it, as UNIX sockets do. The kernel finds the socket of the other end
+ * by its addresses, and knows the user of that socket.
  *
  * Linux: one question for that socket over NETLINK_SOCK_DIAG, which every user
  * may ask. macOS: the list of all TCP sockets, sysctl net.inet.tcp.pcblist64.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * As which user a VM may run whose socket is spoken to: the user of this
- * process or root, and one further user named by server-user.
+ * The users whose servers are trusted with frames: the user of this process,
+ * root, and one further user named by server-user.
  *
  * The kernel tells as which user the server called listen (). A QEMU that root
  * starts with -run-with user= listens only after it has become that user; any

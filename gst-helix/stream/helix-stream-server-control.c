@@ -157,8 +157,8 @@ say_status (HelixStreamServer *self, HelixStreamSession *asker, guint64 now)
       asker, message, helix_pack_status (message, &status, self->description));
 }
 
-/* A guest need not know who else is served, nor what this host looks like: its
- * ports, paths and processes. */
+/* A guest is not told the other clients' names, nor this host's ports, paths
+ * and processes. */
 static gchar *
 name_for (const HelixStreamSession *asker, const HelixStreamSession *session)
 {

@@ -20,7 +20,7 @@
 static gboolean refuse (GError **error, GstResourceError code,
     const gchar *thing, const gchar *format, ...) G_GNUC_PRINTF (4, 5);
 
-/* Returns FALSE, for those who check. */
+/* Sets the error. Returns FALSE, as the checks do that call it. */
 static gboolean
 refuse (GError **error, GstResourceError code, const gchar *thing,
     const gchar *format, ...)

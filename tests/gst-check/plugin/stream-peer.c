@@ -489,8 +489,8 @@ peer_expect (StreamPeer *peer, guint type)
   } while (got != type);
 }
 
-void
-peer_expect_refusal (StreamPeer *peer, guint code)
+gchar *
+peer_expect_error (StreamPeer *peer, guint code)
 {
   gchar text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
@@ -500,6 +500,15 @@ peer_expect_refusal (StreamPeer *peer, guint code)
   fail_unless (helix_unpack_error (
       &error, text, peer->reader.payload, peer->reader.payload_size, &why));
   fail_unless_equals_int (error.code, code);
+  return g_strdup (text);
+}
+
+void
+peer_expect_refusal (StreamPeer *peer, guint code)
+{
+  gchar *text = peer_expect_error (peer, code);
+
   fail_unless (text[0] != '\0');
+  g_free (text);
   fail_unless_equals_int (peer_next_any (peer), 0);
 }

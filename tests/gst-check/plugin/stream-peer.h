@@ -96,6 +96,8 @@ guint peer_next (StreamPeer *peer);
 guint peer_next_any (StreamPeer *peer);
 /* Any of its kind; others are passed over. */
 void peer_expect (StreamPeer *peer, guint type);
+/* ERROR with this code, others before it are passed over. Its text: free it. */
+gchar *peer_expect_error (StreamPeer *peer, guint code);
 /* ERROR with this code, then the end of the connection. */
 void peer_expect_refusal (StreamPeer *peer, guint code);
 

@@ -87,20 +87,6 @@ say_config (StreamPeer *peer, const struct helix_config *config)
   peer_send (peer, message, helix_pack_config (message, config));
 }
 
-static gchar *
-expect_error (StreamPeer *peer, guint code)
-{
-  gchar text[HELIX_MAX_TEXT + 1];
-  struct helix_error error;
-  const gchar *why;
-
-  peer_expect (peer, HELIX_ERROR);
-  fail_unless (helix_unpack_error (
-      &error, text, peer->reader.payload, peer->reader.payload_size, &why));
-  fail_unless_equals_int (error.code, code);
-  return g_strdup (text);
-}
-
 static void
 setup (void)
 {
@@ -169,10 +155,10 @@ GST_START_TEST (test_refused)
 
   join (&peer);
   say_config (&peer, &config);
-  text = expect_error (&peer, HELIX_ERROR_NO_SCANOUT);
+  text = peer_expect_error (&peer, HELIX_ERROR_NO_SCANOUT);
   fail_unless (strstr (text, "scanout 2") != NULL, "%s", text);
   peer_send (&peer, message, helix_pack_show (message, 0, &show));
-  shown = expect_error (&peer, HELIX_ERROR_NO_RESOURCE);
+  shown = peer_expect_error (&peer, HELIX_ERROR_NO_RESOURCE);
   fail_unless (strstr (shown, "resource 100") != NULL, "%s", shown);
   gst_harness_push (h, gst_buffer_new_wrapped (g_malloc0 (10), 10));
   peer_expect (&peer, HELIX_UNIT);
@@ -267,13 +253,13 @@ GST_START_TEST (test_nobody_obeys)
     g_autofree gchar *text = NULL;
 
     say_config (&peer, &config);
-    text = expect_error (&peer, HELIX_ERROR_UNSUPPORTED);
+    text = peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED);
     fail_unless (strstr (text, "control-encoder") != NULL, "%s", text);
   }
   /* There is no encoder to obey in a harness. */
   g_object_set (h->element, "control-encoder", TRUE, NULL);
   say_config (&peer, &config);
-  g_free (expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
+  g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
   for (guint i = 0; i < 2; i++) {
     warning = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
     fail_unless (warning != NULL);
@@ -302,7 +288,7 @@ GST_START_TEST (test_no_limit)
   config.rate_num = 60;
   say_config (&peer, &config);
   gst_event_unref (next_event ("GstHelixControl"));
-  g_free (expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
+  g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
   config.rate_num = 0;
   say_config (&peer, &config);
   gst_event_unref (next_event ("GstHelixControl"));

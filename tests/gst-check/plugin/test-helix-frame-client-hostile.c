@@ -203,6 +203,17 @@ static const struct {
 };
 
 static gsize
+build_zeros (guint8 *message, enum helix_type type, guint32 size)
+{
+  const struct helix_header header = {
+      .magic = HELIX_MAGIC, .type = type, .channel = 1, .size = size};
+
+  memset (message, 0, HELIX_HEADER_SIZE + size);
+  helix_pack_header (message, &header);
+  return HELIX_HEADER_SIZE + size;
+}
+
+static gsize
 build (BadMessage what, guint64 nonce, guint8 *message)
 {
   struct helix_welcome welcome = {.version = HELIX_VERSION_MAX,
@@ -237,21 +248,13 @@ build (BadMessage what, guint64 nonce, guint8 *message)
     case MSG_POOL_BEFORE_WELCOME:
       return helix_pack_pool (message, 1, &pool);
     case MSG_POOL_CUT:
-      header.type = HELIX_POOL;
-      header.size = 8;
-      memset (message, 0, HELIX_HEADER_SIZE + header.size);
-      helix_pack_header (message, &header);
-      return HELIX_HEADER_SIZE + header.size;
+      return build_zeros (message, HELIX_POOL, 8);
     case MSG_FRAME_BEFORE_POOL:
       return helix_pack_frame (message, 1, &frame, NULL, 0);
     case MSG_CURSOR_WITHOUT_SHAPE:
       return helix_pack_cursor (message, 1, &cursor, 0);
     case MSG_UNIT:
-      header.type = HELIX_UNIT;
-      header.size = 1024;
-      memset (message, 0, HELIX_HEADER_SIZE + header.size);
-      helix_pack_header (message, &header);
-      return HELIX_HEADER_SIZE + header.size;
+      return build_zeros (message, HELIX_UNIT, 1024);
     case MSG_ENDLESS:
       header.type = HELIX_SCANOUT;
       header.size = G_MAXUINT32;

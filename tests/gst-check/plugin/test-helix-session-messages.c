@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
 
-#include "fake-shim.h"
-#include "helix-frame-client.h"
+#include "frame-taker.h"
 #include "helix-platform.h"
 #include "helix-test-time.h"
 
@@ -17,21 +16,11 @@ setup_with (FakeFault fault)
   const FakeConfig config = {
       .fault = fault, .width = 640, .height = 48, .scanouts = 2};
   const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
-  HelixFrameClientConfig own;
-  guint64 end = helix_now_ns () + TEST_SOON;
-  GError *error = NULL;
-  HelixFrame frame;
 
   path = fake_path_new ();
   shim = fake_shim_new (path, &config);
-  own = (HelixFrameClientConfig){path, "test", TRUE, 0, 0};
-  client = helix_frame_client_new (&own, &wish);
-  while (helix_now_ns () < end && fake_shim_subscription (shim).rate_den == 0)
-    fail_unless_equals_int (
-        helix_frame_client_next (
-            client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
-        HELIX_CLIENT_TIMEOUT);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  client = taker_new (path, TRUE, &wish);
+  taker_connect (client, shim);
   for (guint i = 0; i < sizeof shape; i++)
     shape[i] = (guint8) i;
 }
