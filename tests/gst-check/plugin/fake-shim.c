@@ -442,26 +442,28 @@ fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
   return ok;
 }
 
+/* `count` is one of `shim`'s, and is under its lock. */
+static guint
+read_count (FakeShim *shim, const guint *count)
+{
+  guint value;
+
+  pthread_mutex_lock (&shim->lock);
+  value = *count;
+  pthread_mutex_unlock (&shim->lock);
+  return value;
+}
+
 guint
 fake_shim_subscribes (FakeShim *shim)
 {
-  guint subscribes;
-
-  pthread_mutex_lock (&shim->lock);
-  subscribes = shim->subscribes;
-  pthread_mutex_unlock (&shim->lock);
-  return subscribes;
+  return read_count (shim, &shim->subscribes);
 }
 
 guint
 fake_shim_errors (FakeShim *shim)
 {
-  guint errors;
-
-  pthread_mutex_lock (&shim->lock);
-  errors = shim->errors;
-  pthread_mutex_unlock (&shim->lock);
-  return errors;
+  return read_count (shim, &shim->errors);
 }
 
 void

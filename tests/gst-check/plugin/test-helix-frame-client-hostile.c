@@ -3,37 +3,24 @@
  * A server that breaks the rules: one clear error, nothing left behind, and
  * the next server at that path is as good as ever.
  */
-#include <dirent.h>
 #include <gst/check/gstcheck.h>
 #include <unistd.h>
 
 #include "frame-taker.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 #include "helix-session-private.h"
 
 static gchar *path;
 static guint fds_before;
 static const FakeConfig good = {.width = 640, .height = 48};
 
-static guint
-count_fds (void)
-{
-  DIR *dir = opendir ("/dev/fd");
-  guint n = 0;
-
-  fail_unless (dir != NULL);
-  while (readdir (dir) != NULL)
-    n++;
-  closedir (dir);
-  return n;
-}
-
 static void
 setup (void)
 {
   path = fake_path_new ();
-  fds_before = count_fds ();
+  fds_before = test_count_fds ();
 }
 
 /* A server that keeps to the rules has taken the place of the other one. */
@@ -44,7 +31,7 @@ teardown (void)
   HelixFrameClient *client;
   HelixFrame frame;
 
-  fail_unless_equals_int (count_fds (), fds_before);
+  fail_unless_equals_int (test_count_fds (), fds_before);
   shim = fake_shim_new (path, &good);
   client = taker_new (path, TRUE, NULL);
   taker_connect (client, shim);

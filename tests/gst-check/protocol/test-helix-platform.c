@@ -15,6 +15,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 
 static gchar *dir;
 
@@ -30,17 +31,6 @@ remove_dir (void)
 {
   fail_unless_equals_int (g_rmdir (dir), 0); /* so the test has tidied up */
   g_free (dir);
-}
-
-static guint
-count_fds (void)
-{
-  guint n = 0;
-  int fd;
-
-  for (fd = 0; fd < 1024; fd++)
-    n += fcntl (fd, F_GETFD) >= 0;
-  return n;
 }
 
 static void
@@ -61,7 +51,7 @@ wait_readable (int fd)
 
 GST_START_TEST (test_sockets_are_prepared)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   int fds[2];
   int fd = helix_socket (AF_UNIX);
 
@@ -83,7 +73,7 @@ GST_START_TEST (test_sockets_are_prepared)
   fail_unless_equals_int (helix_fd_prepare (fds[0]), -1);
   fail_unless_equals_int (errno, EBADF);
   fail_unless_equals_int (helix_socket (12345), -1);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -217,7 +207,7 @@ GST_END_TEST;
 GST_START_TEST (test_send_and_recv)
 {
   struct iovec iov[2] = {{(void *) "abc", 3}, {(void *) "defg", 4}};
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   struct stat sent, came;
   char buf[16];
   int fds[2], got = 0, file;
@@ -253,7 +243,7 @@ GST_START_TEST (test_send_and_recv)
   close (fds[1]);
   fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), 0);
   close (fds[0]);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -288,7 +278,7 @@ GST_START_TEST (test_too_many_descriptors)
   fail_unless_equals_int (helix_socketpair (fds), 0);
   for (i = 0; i < G_N_ELEMENTS (pass); i++)
     pass[i] = fds[0];
-  before = count_fds ();
+  before = test_count_fds ();
   for (round = 0; round < 1000; round++) {
     for (i = 0; i < G_N_ELEMENTS (counts); i++) {
       ssize_t n;
@@ -300,7 +290,7 @@ GST_START_TEST (test_too_many_descriptors)
         fail ("%u passed: %zd, %d, got %d", counts[i], n, errno, got);
     }
   }
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
   close (fds[0]);
   close (fds[1]);
 }
@@ -338,7 +328,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_wakeup)
 {
-  guint before = count_fds (), i;
+  guint before = test_count_fds (), i;
   struct pollfd poll_fd;
   pthread_t thread;
   int fds[2];
@@ -362,7 +352,7 @@ GST_START_TEST (test_wakeup)
   helix_wakeup_close (fds);
   fail_unless_equals_int (fds[0], -1);
   helix_wakeup_close (fds);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;

@@ -17,6 +17,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 
 #define SIZE ((size_t) 3 * 1024 * 1024)
 
@@ -76,20 +77,9 @@ shm_open (const char *name, int flags, mode_t mode)
 }
 #endif
 
-static guint
-count_fds (void)
-{
-  guint n = 0;
-  int fd;
-
-  for (fd = 0; fd < 1024; fd++)
-    n += fcntl (fd, F_GETFD) >= 0;
-  return n;
-}
-
 GST_START_TEST (test_give_and_take)
 {
-  guint before = count_fds (), round;
+  guint before = test_count_fds (), round;
 
   for (round = 0; round < 50; round++) {
     const char *why = "unset";
@@ -117,7 +107,7 @@ GST_START_TEST (test_give_and_take)
     helix_shm_unmap (giver, SIZE);
   }
   helix_shm_unmap (NULL, SIZE);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -176,7 +166,7 @@ expect_refused (int fd, size_t size, gboolean sealed, const gchar *word)
 
 GST_START_TEST (test_hostile_descriptors)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   int fds[2], fd;
 
   fd = open ("/dev/zero", O_RDWR | O_CLOEXEC);
@@ -206,7 +196,7 @@ GST_START_TEST (test_hostile_descriptors)
     expect_refused (fd, 1, FALSE, "not memory");
     close (fd);
   }
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -215,7 +205,7 @@ GST_END_TEST;
 /* A file is never mapped: what was cut off is an error. */
 GST_START_TEST (test_file)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   gchar *name = NULL;
   int fd = g_file_open_tmp ("helix-XXXXXX", &name, NULL), writer;
   struct helix_shm shm;
@@ -248,7 +238,7 @@ GST_START_TEST (test_file)
   close (fd);
   g_unlink (name);
   g_free (name);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -257,7 +247,7 @@ GST_END_TEST;
 GST_START_TEST (test_fallbacks)
 {
   gchar *dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   struct helix_shm taker;
   const char *why;
   void *map;
@@ -285,7 +275,7 @@ GST_START_TEST (test_fallbacks)
   fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), -1);
   fail_unless_equals_int (errno, ENOENT);
   fail_unless (map == NULL && fd == -1);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
   g_free (dir);
 }
 
@@ -369,7 +359,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_impossible_sizes)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   struct rlimit limit, small;
   void *map = &limit;
   bool sealed = true;
@@ -391,7 +381,7 @@ GST_START_TEST (test_impossible_sizes)
   fail_unless (errno != 0);
   fail_unless (map == NULL && fd == -1);
   fail_unless_equals_int (setrlimit (RLIMIT_FSIZE, &limit), 0);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -406,7 +396,7 @@ GST_START_TEST (test_out_of_descriptors)
   int fd;
 
   fail_unless_equals_int (getrlimit (RLIMIT_NOFILE, &limit), 0);
-  before = count_fds ();
+  before = test_count_fds ();
   for (room = 0; room < 2; room++) {
     small = limit;
     small.rlim_cur = before + room;
@@ -419,7 +409,7 @@ GST_START_TEST (test_out_of_descriptors)
       fail_unless_equals_int (errno, EMFILE);
     }
     fail_unless_equals_int (setrlimit (RLIMIT_NOFILE, &limit), 0);
-    fail_unless_equals_int (count_fds (), before);
+    fail_unless_equals_int (test_count_fds (), before);
   }
   fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
   close (fd);
@@ -433,7 +423,7 @@ GST_END_TEST;
  * reading does it then. */
 GST_START_TEST (test_old_kernel)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   const char *why;
   struct helix_shm taker;
   void *map;
@@ -452,7 +442,7 @@ GST_START_TEST (test_old_kernel)
   close (fd);
   helix_shm_close (&taker);
   helix_shm_unmap (map, SIZE);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -460,7 +450,7 @@ GST_END_TEST;
 /* Where memfd is forbidden there is no memory that a client would take. */
 GST_START_TEST (test_no_memfd)
 {
-  guint before = count_fds ();
+  guint before = test_count_fds ();
   void *map;
   bool sealed;
   int fd;
@@ -469,7 +459,7 @@ GST_START_TEST (test_no_memfd)
   fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), -1);
   fail_unless_equals_int (errno, EPERM);
   fail_unless (map == NULL && fd == -1);
-  fail_unless_equals_int (count_fds (), before);
+  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
