@@ -398,6 +398,12 @@ helix_user_find (const char *user, uid_t *uid)
 }
 
 bool
+helix_user_is_trusted (uid_t uid)
+{
+  return uid == geteuid () || uid == 0;
+}
+
+bool
 helix_user_name (uid_t uid, char name[HELIX_USER_NAME])
 {
   struct passwd entry, *found = NULL;

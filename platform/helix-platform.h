@@ -71,6 +71,9 @@ int helix_peer_credentials (int fd, uid_t *uid, pid_t *pid);
  * connection. Asks the kernel, and does not block. */
 int helix_tcp_peer_uid (int fd, uid_t *uid);
 
+/* Whether `uid` may do here what this process may: its own effective user, and
+ * root. */
+bool helix_user_is_trusted (uid_t uid);
 /* The id of the user `user`, a name or a number in digits. */
 bool helix_user_find (const char *user, uid_t *uid);
 /* Bytes of a user's name that are kept, its NUL included. */

@@ -52,7 +52,7 @@ helix_server_user_check (
         path, g_strerror (errno));
     return FALSE;
   }
-  if (uid == geteuid () || uid == 0 || uid == further)
+  if (helix_user_is_trusted (uid) || uid == further)
     return TRUE;
   server = describe (uid, pid);
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,

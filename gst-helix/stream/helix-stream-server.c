@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
@@ -217,7 +216,7 @@ is_own_process (gint fd)
   pid_t pid;
 
   return helix_peer_credentials (fd, &uid, &pid) == 0
-      && (uid == geteuid () || uid == 0);
+      && helix_user_is_trusted (uid);
 }
 
 static void

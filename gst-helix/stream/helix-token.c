@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "helix-platform.h"
 #include "helix-protocol.h"
 
 #define HOW_TO_MAKE \
@@ -68,7 +69,7 @@ check_file (gint fd, const gchar *path, GError **error)
   if (!S_ISREG (status.st_mode))
     return refuse (error, GST_RESOURCE_ERROR_SETTINGS, path,
         "a token is read from a regular file, and this is none. " HOW_TO_MAKE);
-  if (status.st_uid != geteuid () && status.st_uid != 0)
+  if (!helix_user_is_trusted (status.st_uid))
     return refuse (error, GST_RESOURCE_ERROR_NOT_AUTHORIZED, path,
         "the file with the token belongs to another user (uid %lu), who may "
         "read and change it. Make one that belongs to uid %lu",

@@ -190,7 +190,7 @@ helix_listener_refusal (const HelixListener *self, gint fd, gchar **who)
     return g_strdup ("this system does not tell whose connection it is, and "
                      "without a token only this end's own user may connect");
   }
-  if (uid == geteuid () || uid == 0)
+  if (helix_user_is_trusted (uid))
     return NULL;
   *who = g_strdup_printf ("uid %lu", (unsigned long) uid);
   return g_strdup (geteuid () == 0

@@ -224,7 +224,7 @@ is_allowed (const struct helix_shim *shim, uid_t uid)
   for (uint32_t i = 0; i < access->allowed; i++)
     if (access->allow[i] == uid)
       return true;
-  return uid == geteuid () || uid == 0;
+  return helix_user_is_trusted (uid);
 }
 
 /* Takes a connection over, or refuses it. */
