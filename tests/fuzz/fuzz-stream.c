@@ -116,10 +116,13 @@ push (HelixStreamSession *session, const HelixStreamSessionPolicy *policy,
       .caps_id = caps.caps_id,
       .sent_ns = now};
   HelixStreamOutboxUnit *unit = new_unit (UNIT_BYTES);
+  guint before = session->out.units;
 
   unit->arrived_ns = now;
   helix_stream_session_push (session, policy, unit, &head, &caps);
   helix_stream_outbox_unit_unref (unit);
+  MUST (session->state == HELIX_STREAM_SESSION_LIVE
+      || session->out.units <= before);
 }
 
 static void
@@ -145,8 +148,9 @@ look_at (HelixStreamSession *session, const HelixStreamSessionPolicy *policy)
 
   MUST (session->state != HELIX_STREAM_SESSION_LIVE || policy->token == NULL
       || right_proofs > 0);
+  /* A HELLO in a live session leaves the unit that is partly sent. */
   MUST (session->state != HELIX_STREAM_SESSION_PROVING
-      || session->out.units == 0);
+      || session->out.units <= 1);
   MUST (session->state <= HELIX_STREAM_SESSION_DEAD);
   MUST (session->out.units <= 1
       || session->out.bytes <= HELIX_STREAM_SESSION_MAX_BYTES);
