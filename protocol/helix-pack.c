@@ -101,12 +101,6 @@ whole (uint8_t *dst, uint32_t type, uint16_t channel, const void *from,
   return finish (dst, type, channel, end, 0);
 }
 
-#define CHECK(cond, sentence) \
-  do { \
-    if (!(cond)) \
-      return refuse (why, sentence); \
-  } while (0)
-
 void
 helix_pack_header (
     uint8_t dst[HELIX_HEADER_SIZE], const struct helix_header *header)
@@ -310,8 +304,7 @@ helix_pack_pool (uint8_t *dst, uint16_t channel, const struct helix_pool *pool)
 
 size_t
 helix_pack_frame (uint8_t *dst, uint16_t channel,
-    const struct helix_frame *frame, const struct helix_rect *rects,
-    uint32_t bulk)
+    const struct helix_frame *frame, const struct helix_rect *rects)
 {
   struct helix_frame copy = *frame;
   uint8_t *end;
@@ -322,7 +315,7 @@ helix_pack_frame (uint8_t *dst, uint16_t channel,
   end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_FRAME);
   for (i = 0; i < copy.rects; i++)
     end = put (end, &rects[i], LAYOUT_RECT);
-  return finish (dst, HELIX_FRAME, channel, end, bulk);
+  return finish (dst, HELIX_FRAME, channel, end, 0);
 }
 
 size_t

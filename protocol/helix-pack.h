@@ -30,7 +30,7 @@
 void helix_pack_header (
     uint8_t dst[HELIX_HEADER_SIZE], const struct helix_header *header);
 /* True if the magic is right and `size` is within the limit of that type
- * (HELIX_MAX_CONTROL, or the bulk limit for FRAME and UNIT). */
+ * (HELIX_MAX_CONTROL, or the bulk limit for CURSOR and UNIT). */
 bool helix_unpack_header (struct helix_header *header,
     const uint8_t src[HELIX_HEADER_SIZE], const char **why);
 
@@ -128,15 +128,12 @@ size_t helix_pack_pool (
     uint8_t *dst, uint16_t channel, const struct helix_pool *pool);
 bool helix_unpack_pool (struct helix_pool *pool, const uint8_t *payload,
     size_t size, const char **why);
-/* `bulk` = bytes of pixels that will follow, 0 for a pool with memory. */
+/* Without `rects`, or with too many of them, everything changed. */
 size_t helix_pack_frame (uint8_t *dst, uint16_t channel,
-    const struct helix_frame *frame, const struct helix_rect *rects,
-    uint32_t bulk);
-/* `size` is the head's (HELIX_READER_HEAD); `total` the whole payload's.
- * Checks that pixels, if any follow, are exactly stride * height bytes. */
+    const struct helix_frame *frame, const struct helix_rect *rects);
 bool helix_unpack_frame (struct helix_frame *frame,
     struct helix_rect rects[HELIX_MAX_RECTS], const uint8_t *payload,
-    size_t size, uint32_t total, const char **why);
+    size_t size, const char **why);
 size_t helix_pack_release (
     uint8_t *dst, uint16_t channel, const struct helix_release *release);
 bool helix_unpack_release (struct helix_release *release,

@@ -39,7 +39,6 @@
 #define HELIX_MAX_SCANOUTS 16u             /* VIRTIO_GPU_MAX_SCANOUTS */
 #define HELIX_MAX_SLOTS 8u                 /* slots of one pool */
 #define HELIX_MAX_RECTS 32u                /* damage rectangles of one frame */
-#define HELIX_MAX_FRAME_HEAD 584u          /* bytes: 72 + 32 rectangles of 16 */
 #define HELIX_MAX_TEXT 480u                /* bytes: text of ERROR and BYE */
 #define HELIX_MAX_NAME 128u                /* bytes: HELLO, WELCOME name */
 #define HELIX_MAX_TOKEN 128u               /* bytes: the secret of PROOF */
@@ -68,7 +67,7 @@ enum helix_type {
   HELIX_UNSUBSCRIBE = 0x51, /* C->S; empty */
   HELIX_SCANOUT = 0x52,     /* S->C; struct helix_scanout */
   HELIX_POOL = 0x53,        /* S->C; struct helix_pool + one fd */
-  HELIX_FRAME = 0x54,       /* S->C; struct helix_frame + rects [+ pixels] */
+  HELIX_FRAME = 0x54,       /* S->C; struct helix_frame + rects */
   HELIX_RELEASE = 0x55,     /* C->S; struct helix_release */
   HELIX_CURSOR = 0x58,      /* S->C; struct helix_cursor [+ pixels] (both) */
   HELIX_SET_SCANOUT = 0x59, /* C->S; struct helix_set_scanout */
@@ -95,7 +94,9 @@ enum helix_role {
 /* Features, in HELLO (what the client can) and WELCOME (what will be used:
  * always a subset of the client's). Unknown bits are ignored. */
 enum helix_feature {
-  HELIX_FEATURE_SHM = 1u << 0, /* frames: pools passed as a file descriptor */
+  /* frames: pools come as a file descriptor. Both ends always set it: earlier
+   * versions could do without. */
+  HELIX_FEATURE_SHM = 1u << 0,
   /* stream: HELLO: has a token and can prove it; WELCOME: asks for that */
   HELIX_FEATURE_PROOF = 1u << 1,
 };
@@ -267,7 +268,9 @@ struct helix_subscribe {
   uint32_t slots;       /* wanted, 2..HELIX_MAX_SLOTS, 0 = server's choice */
   uint32_t flags;       /* HELIX_SUBSCRIBE_* */
 };
-#define HELIX_SUBSCRIBE_INLINE (1u << 0) /* pixels in FRAME, no pool fd */
+/* Reserved. Of earlier versions: pixels behind each FRAME, no pool fd. A server
+ * answers ERROR UNSUPPORTED. */
+#define HELIX_SUBSCRIBE_INLINE (1u << 0)
 #define HELIX_SUBSCRIBE_CURSOR (1u << 1) /* CURSOR messages, too */
 
 /* Asks the guest to switch a scanout on at a size, or off: a monitor is
@@ -293,8 +296,8 @@ struct helix_scanout {
 
 /* Announces the memory of a subscription's slots; replaces the pool before
  * (slots of the old one that the client still holds stay mapped at its side
- * until it lets go; their RELEASE is ignored). kind SHM carries one file
- * descriptor, read-only for the client; slot i starts at i * slot_size. */
+ * until it lets go; their RELEASE is ignored). One file descriptor comes with
+ * it, read-only for the client; slot i starts at i * slot_size. */
 struct helix_pool {
   uint32_t pool_id; /* not 0, unique on the connection */
   uint32_t kind;    /* enum helix_pool_kind */
@@ -304,7 +307,7 @@ struct helix_pool {
   uint64_t total_size; /* bytes = slots * slot_size */
 };
 enum helix_pool_kind {
-  HELIX_POOL_INLINE = 0, /* pixels follow each FRAME */
+  HELIX_POOL_INLINE = 0, /* reserved: malformed */
   HELIX_POOL_SEALED = 1, /* fd: Linux memfd, F_SEAL_SHRINK | F_SEAL_GROW */
   HELIX_POOL_FILE = 2,   /* fd: POSIX shm or unlinked file, no seals */
 };
@@ -314,9 +317,8 @@ struct helix_rect {
 };
 
 /* One frame in one slot, which is the client's until RELEASE. Followed by
- * `rects` struct helix_rect (what differs from the frame before it on this
- * channel; none = everything), then, for an INLINE pool, stride * height
- * bytes of pixels. */
+ * `rects` struct helix_rect: what differs from the frame before it on this
+ * channel; none = everything. */
 struct helix_frame {
   uint64_t sequence;      /* 1, 2, 3 ... on this channel, across generations */
   uint64_t capture_ns;    /* host CLOCK_MONOTONIC when the readback began */
@@ -325,7 +327,7 @@ struct helix_frame {
   uint32_t generation;    /* of the last SCANOUT on this channel */
   uint32_t pool_id;       /* of the last POOL on this channel */
   uint32_t slot;          /* index, < pool.slots */
-  uint32_t flags;         /* HELIX_FRAME_* */
+  uint32_t flags;         /* 0; receivers ignore it */
   uint32_t width, height; /* pixels */
   uint32_t stride;        /* bytes, >= width * 4, multiple of 4 */
   uint32_t fourcc;        /* DRM fourcc, one of helix_fourcc */
@@ -334,7 +336,7 @@ struct helix_frame {
   uint32_t wait_ns;       /* damage waited for credit or pacing, saturating */
   uint32_t read_bytes;    /* bytes the readback copied, saturating */
 };
-#define HELIX_FRAME_Y_INVERTED (1u << 0) /* first row in memory is the bottom */
+#define HELIX_FRAME_Y_INVERTED (1u << 0) /* reserved */
 
 /* The 32-bit formats of virtio-gpu as DRM fourccs (drm_fourcc.h; named by
  * little-endian word, so XR24 is the bytes B G R x). */
@@ -473,10 +475,6 @@ HELIX_ASSERT_SIZE (helix_frame, 72);
 HELIX_ASSERT_AT (helix_frame, scanout, 16);
 HELIX_ASSERT_AT (helix_frame, width, 40);
 HELIX_ASSERT_AT (helix_frame, rects, 56);
-HELIX_ASSERT (frame_head,
-    HELIX_MAX_FRAME_HEAD
-        == sizeof (struct helix_frame)
-            + HELIX_MAX_RECTS * sizeof (struct helix_rect));
 HELIX_ASSERT_SIZE (helix_release, 8);
 HELIX_ASSERT_SIZE (helix_caps, 112);
 HELIX_ASSERT_AT (helix_caps, profile, 32);

@@ -13,14 +13,13 @@
 enum {
   STATE_HEADER,  /* into raw */
   STATE_PAYLOAD, /* into payload: a control message */
-  STATE_STRUCT,  /* into payload: struct helix_frame, rects still unknown */
-  STATE_HEAD,    /* into payload: the whole head of a bulk message */
+  STATE_HEAD,    /* into payload: the struct of a bulk message */
   STATE_BULK,    /* into bulk, or dropped */
   STATE_SCAN,    /* into the window */
   STATE_LOST,
 };
 
-/* Bytes to drop go behind the longest head, which stays readable. */
+/* Bytes to drop go behind the head, which stays readable. */
 #define SCRATCH 1024u
 
 /* struct helix_error, struct helix_hello and struct helix_welcome: the
@@ -111,11 +110,6 @@ got_header (struct helix_reader *reader)
   reader->bulk_size = 0;
   reader->payload_size = reader->header.size;
   switch (reader->header.type) {
-    case HELIX_FRAME:
-      if (reader->header.size < sizeof (struct helix_frame))
-        return lost (reader, "FRAME: payload is shorter than 72 bytes");
-      enter (reader, STATE_STRUCT, 0, sizeof (struct helix_frame));
-      return HELIX_READER_MORE;
     case HELIX_UNIT:
       if (reader->header.size < sizeof (struct helix_unit))
         return lost (reader, "UNIT: payload is shorter than 56 bytes");
@@ -145,27 +139,6 @@ got_head (struct helix_reader *reader)
     return message (reader);
   enter (reader, STATE_BULK, 0, reader->bulk_size);
   return HELIX_READER_HEAD;
-}
-
-static enum helix_reader_status
-got_struct (struct helix_reader *reader)
-{
-  const uint8_t *at = reader->payload + offsetof (struct helix_frame, rects);
-  uint32_t rects = (uint32_t) at[0] | (uint32_t) at[1] << 8
-      | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 24;
-  uint32_t need;
-
-  if (rects > HELIX_MAX_RECTS)
-    return lost (reader, "FRAME: rects is above 32");
-  need = (uint32_t) (sizeof (struct helix_frame)
-      + rects * sizeof (struct helix_rect));
-  if (reader->header.size < need)
-    return lost (
-        reader, "FRAME: rects is not the number of rectangles that follow");
-  if (reader->header.size - need > HELIX_MAX_FRAME_BYTES)
-    return lost (reader, "FRAME: pixels are above 256 MiB");
-  enter (reader, STATE_HEAD, reader->have, need);
-  return reader->have == need ? got_head (reader) : HELIX_READER_MORE;
 }
 
 /* ---- scanning ---- */
@@ -313,8 +286,6 @@ helix_reader_got (struct helix_reader *reader, size_t n)
   switch (reader->state) {
     case STATE_HEADER:
       return got_header (reader);
-    case STATE_STRUCT:
-      return got_struct (reader);
     case STATE_HEAD:
       return got_head (reader);
     default:

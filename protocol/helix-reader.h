@@ -20,9 +20,9 @@
  *     case HELIX_READER_ERROR:    r.why; the stream is lost
  *   }
  *
- * Bulk messages (FRAME with pixels, UNIT) yield HEAD, then MESSAGE when the
- * last bulk byte is in. A FRAME's head is its struct and rects. Unknown types
- * arrive like any control message. One reader, one thread at a time.
+ * Bulk messages (CURSOR with pixels, UNIT) yield HEAD, then MESSAGE when the
+ * last bulk byte is in. Unknown types arrive like any control message. One
+ * reader, one thread at a time.
  */
 #ifndef HELIX_READER_H
 #define HELIX_READER_H

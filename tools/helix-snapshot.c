@@ -147,8 +147,7 @@ take_frame (HelixHop *hop, struct helix_frame *frame, GError **error)
     }
     if (r->header.type != HELIX_FRAME)
       continue;
-    if (helix_unpack_frame (
-            frame, rects, r->payload, r->payload_size, r->header.size, &why)
+    if (helix_unpack_frame (frame, rects, r->payload, r->payload_size, &why)
         && hop->bulk != NULL)
       return TRUE;
     g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_FOREIGN,

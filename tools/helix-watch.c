@@ -48,8 +48,7 @@ take_frame (HelixHop *hop, HelixWatched *w, guint64 began, guint64 deadline,
   struct helix_frame frame;
   const gchar *why;
 
-  if (!helix_unpack_frame (
-          &frame, rects, r->payload, r->payload_size, r->header.size, &why)) {
+  if (!helix_unpack_frame (&frame, rects, r->payload, r->payload_size, &why)) {
     g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_FOREIGN,
         "its FRAME is malformed: %s", why);
     return FALSE;

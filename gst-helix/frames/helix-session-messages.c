@@ -268,8 +268,8 @@ take_frame_head (HelixFrameSession *session, HelixFrame *frame, gboolean *ours,
   const char *why;
 
   *ours = reader->header.channel == session->channel;
-  if (!helix_unpack_frame (&frame->info, rects, reader->payload,
-          reader->payload_size, reader->header.size, &why))
+  if (!helix_unpack_frame (
+          &frame->info, rects, reader->payload, reader->payload_size, &why))
     return helix_session_violation (session, why, error);
   if (!*ours)
     return HELIX_SESSION_AGAIN;

@@ -219,14 +219,14 @@ def proof(who):
         % (TOKEN.decode(), who.decode()))
 
 
-def frame(boxes=(), pixels=b"", channel=3, **over):
+def frame(boxes=(), channel=3, **over):
     values = dict(rects=len(boxes))
     values.update(over)
     message = Message("FRAME", channel).fields(**values)
     for x, y, width, height in boxes:
         message.record("RECT", dict(x=x, y=y, width=width,
                                     height=height))
-    return message.raw(pixels, "pixels") if pixels else message
+    return message
 
 
 def client(name=b"", **over):

@@ -210,8 +210,7 @@ send_frame (struct helix_session *self, struct helix_subscription *sub,
   slot->frame.sequence = ++sub->sequence;
   if (!sub->shared)
     bulk = (size_t) slot->frame.stride * slot->frame.height;
-  size = helix_pack_frame (
-      message, sub->channel, &slot->frame, slot->rects, (uint32_t) bulk);
+  size = helix_pack_frame (message, sub->channel, &slot->frame, slot->rects);
   if (sub->shared)
     helix_outbox_push (&self->outbox, message, size);
   else

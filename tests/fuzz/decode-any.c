@@ -44,8 +44,7 @@ decode_any (struct decode_any *any, const struct helix_header *header,
     case HELIX_POOL:
       return helix_unpack_pool (&as->pool, payload, size, why);
     case HELIX_FRAME:
-      return helix_unpack_frame (
-          &as->frame, any->rects, payload, size, total, why);
+      return helix_unpack_frame (&as->frame, any->rects, payload, size, why);
     case HELIX_RELEASE:
       return helix_unpack_release (&as->release, payload, size, why);
     case HELIX_CAPS:
@@ -107,10 +106,7 @@ decode_any_pack (
     case HELIX_POOL:
       return helix_pack_pool (dst, h->channel, &as->pool);
     case HELIX_FRAME:
-      bulk = h->size - sizeof as->frame
-          - as->frame.rects * sizeof (struct helix_rect);
-      return helix_pack_frame (
-          dst, h->channel, &as->frame, any->rects, (uint32_t) bulk);
+      return helix_pack_frame (dst, h->channel, &as->frame, any->rects);
     case HELIX_RELEASE:
       return helix_pack_release (dst, h->channel, &as->release);
     case HELIX_CAPS:

@@ -155,8 +155,8 @@ say_frame (struct fuzz_input *in)
       pool.kind == HELIX_POOL_INLINE ? frame.stride * frame.height : 0;
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_with (message,
-      helix_pack_frame (message, channel_of (how), &frame, &rect, bulk), -1);
+  send_with (
+      message, helix_pack_frame (message, channel_of (how), &frame, &rect), -1);
   send_with (pixels, how & 0x40 ? bulk / 2 : bulk, -1);
 }
 

@@ -8,8 +8,8 @@ import frame_server
 import marker
 from frame_client import FrameClient, differs_outside
 from helixlink import LIMIT, connect, listen
-from helixwire import (CURSOR_SHAPE, FEATURE_SHM, NONE64, POOL_INLINE,
-                       POOL_SEALED, ROLE_STREAM, SCANOUT_ENABLED,
+from helixwire import (CURSOR_SHAPE, FEATURE_SHM, NONE64, POOL_SEALED,
+                       ROLE_STREAM, SCANOUT_ENABLED,
                        SUBSCRIBE_CURSOR, SUBSCRIBE_INLINE)
 from rig import check
 
@@ -63,17 +63,16 @@ def sim_before_hello(rig):
 
 
 def sim_frames(rig):
-    """Frames in shared memory and inline, credit, a new mode, BYE."""
+    """Frames in shared memory, credit, a new mode, BYE."""
     sim, path = rig.sim("--size", "640x96", "--rate", "100")
     client, _ = greet(path)
     client.subscribe(7, scanout=0)
     check_frames(client, 7, 20)
     here = client.channels[7]
     check(here.pool.kind == POOL_SEALED, "not sealed memory")
-    client.subscribe(8, scanout=0, flags=SUBSCRIBE_INLINE)
-    check_frames(client, 8, 20)
-    check(client.channels[8].pool.kind == POOL_INLINE, "not inline")
-    client.unsubscribe(8)
+    client.send("SUBSCRIBE", 8, scanout=0, rate_den=1, flags=SUBSCRIBE_INLINE)
+    error = client.expect_error("unsupported", 0x50)
+    check(error.channel == 8, "ERROR on another channel")
     held = [client.frame(7, keep=True) for _ in range(here.pool.slots)]
     # One that came now would have a slot that is held, which is a breach.
     client.ping()
@@ -87,8 +86,8 @@ def sim_frames(rig):
     client.send("RELEASE", 7, pool_id=held[0].pool_id, slot=held[0].slot)
     check_frames(client, 7, 3)
     without, _ = greet(path, features=0)
-    without.subscribe(1, scanout=0)
-    check_frames(without, 1, 3)
+    without.send("SUBSCRIBE", 1, scanout=0, rate_den=1)
+    without.expect_error("unsupported", 0x50)
     rig.end(sim)
     bye = client.expect("BYE")
     client.expect_end()
@@ -194,12 +193,12 @@ def src_shared(rig):
     check(server.wait_for("HELLO").features & FEATURE_SHM, "no SHM offered")
 
 
-def src_inline(rig):
-    """Inline pixels, converted only where rectangles say so."""
+def src_converted(rig):
+    """Pictures converted only where rectangles say so."""
     server = frame_server.FrameServer("helixqemusrc", [(640, 96)],
                                       pictures=40, ends=True)
     data = to_file(rig, server, "video/x-raw,format=I420",
-                   "shared-memory=false", "show-cursor=true")
+                   "show-cursor=true")
     size = 640 * 96 * 3 // 2
     for at in range(0, len(data), size):
         number = marker.read(data[at:at + 640 * 16], 640, 1)
@@ -226,4 +225,4 @@ def helix_tool(rig):
 
 
 CASES = [sim_before_hello, sim_frames, sim_control, sim_breaches, src_shared,
-         src_inline, helix_tool]
+         src_converted, helix_tool]

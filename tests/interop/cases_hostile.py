@@ -134,7 +134,7 @@ def qemusrc_malformed(rig):
     listener, _ = listen(rig.path("vm.sock"))
 
     def start():
-        return rig.gst("src", f"helixqemusrc shared-memory=false socket-path="
+        return rig.gst("src", f"helixqemusrc socket-path="
                        f"{rig.path('vm.sock')} ! fakesink")
     return attack_client(rig, start, listener, "frame", "helixqemusrc",
                          ROLE_FRAMES)

@@ -8,17 +8,14 @@ import secrets
 import stat
 
 from helixlink import Link
-from helixwire import (CURSOR_SHAPE, FEATURE_SHM, NONE32, POOL_INLINE,
-                       POOL_SEALED, ROLE_FRAMES, SUBSCRIBE_INLINE, Malformed,
-                       need)
+from helixwire import (CURSOR_SHAPE, FEATURE_SHM, NONE32, POOL_SEALED,
+                       ROLE_FRAMES, Malformed, need)
 
 
 def open_pool(pool):
     """Maps a POOL's memory for reading, after the checks of its section, in
-    their order. Returns None for an inline pool."""
-    need(len(pool.fds) == (pool.kind != POOL_INLINE), "POOL's descriptors")
-    if pool.kind == POOL_INLINE:
-        return None
+    their order."""
+    need(len(pool.fds) == 1, "POOL's descriptors")
     fd, = pool.fds
     need(stat.S_ISREG(os.fstat(fd).st_mode), "POOL is no memory")
     if pool.kind == POOL_SEALED:
@@ -36,8 +33,8 @@ def open_pool(pool):
 class Subscription:
     """What a client knows of one channel."""
 
-    def __init__(self, scanout, flags):
-        self.scanout, self.flags = scanout, flags
+    def __init__(self, scanout):
+        self.scanout = scanout
         self.screen = self.pool = self.memory = self.last = None
         self.held, self.serials = set(), {0}
         self.fresh = True  # the next FRAME is the first of its generation
@@ -53,8 +50,6 @@ class Subscription:
 
     def take_pool(self, pool):
         need(not self.pool or pool.pool_id > self.pool.pool_id, "pool_id")
-        need(not self.flags & SUBSCRIBE_INLINE or pool.kind == POOL_INLINE,
-             "a pool of memory, where an inline one was asked for")
         self.pool, self.memory, self.held = pool, open_pool(pool), set()
 
     def take_frame(self, frame):
@@ -70,12 +65,10 @@ class Subscription:
         need(frame.slot < self.pool.slots, "slot")
         need(frame.slot not in self.held, "slot is held")
         need(not (self.fresh and frame.rects), "rectangles of a first FRAME")
-        need(bool(frame.pixels) == (self.memory is None), "pixels")
         size = frame.stride * frame.height
-        if self.memory is not None:
-            need(size <= self.pool.slot_size, "slot_size")
-            start = frame.slot * self.pool.slot_size
-            frame.pixels = self.memory[start:start + size]
+        need(size <= self.pool.slot_size, "slot_size")
+        start = frame.slot * self.pool.slot_size
+        frame.pixels = self.memory[start:start + size]
         self.held.add(frame.slot)
         frame.before = None if self.fresh else self.last
         self.last, self.fresh = frame, False
@@ -106,7 +99,7 @@ class FrameClient(Link):
 
     def subscribe(self, channel, scanout=NONE32, resource_id=0, flags=0,
                   slots=3, rate=(0, 1)):
-        self.channels[channel] = Subscription(scanout, flags)
+        self.channels[channel] = Subscription(scanout)
         self.send("SUBSCRIBE", channel, scanout=scanout, slots=slots,
                   resource_id=resource_id, flags=flags, rate_num=rate[0],
                   rate_den=rate[1])

@@ -10,7 +10,7 @@ import time
 import marker
 from helixlink import Gone
 from helixwire import (CURSOR_SHAPE, CURSOR_VISIBLE, FEATURE_SHM, NONE32,
-                       NONE64, POOL_INLINE, POOL_SEALED, ROLE_FRAMES,
+                       NONE64, POOL_SEALED, ROLE_FRAMES,
                        SCANOUT_ENABLED, SUBSCRIBE_CURSOR, SUBSCRIBE_INLINE,
                        need)
 from serving import NEVER, Served, Server
@@ -37,20 +37,18 @@ def paint(number, width, height):
 
 
 class Pool:
-    """Slots of one size; in sealed memory, or as pixels behind FRAME."""
+    """Slots of one size in sealed memory."""
 
-    def __init__(self, pool_id, kind, slots, size):
-        self.id, self.kind, self.slots = pool_id, kind, slots
+    def __init__(self, pool_id, slots, size):
+        self.id, self.slots = pool_id, slots
         self.slot_size = -(-size // 4096) * 4096
         self.total = self.slot_size * slots
         self.free = set(range(slots))
-        self.memory, self.fd = None, -1
-        if kind == POOL_SEALED:
-            self.fd = os.memfd_create("interop", os.MFD_ALLOW_SEALING)
-            os.posix_fallocate(self.fd, 0, self.total)
-            self.memory = mmap.mmap(self.fd, self.total)
-            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK |
-                        fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE)
+        self.fd = os.memfd_create("interop", os.MFD_ALLOW_SEALING)
+        os.posix_fallocate(self.fd, 0, self.total)
+        self.memory = mmap.mmap(self.fd, self.total)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK |
+                    fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE)
 
     def fill(self, slot, pixels):
         start = slot * self.slot_size
@@ -124,6 +122,9 @@ class Client(Served):
             self.send_error(code, message.type, message.channel,
                             f"there are {len(self.server.sizes)} scanouts")
             return
+        if message.flags & SUBSCRIBE_INLINE or not self.features:
+            self.send_error("unsupported", message.type, message.channel)
+            return
         here = Subscription(message, size)
         self.subscriptions[message.channel] = here
         self.send_screen(here.channel, here.scanout, size, here.generation,
@@ -137,16 +138,13 @@ class Client(Served):
         self.subscriptions.pop(message.channel, None)
 
     def send_pool(self, here):
-        inline = here.flags & SUBSCRIBE_INLINE or not self.features
-        pool = Pool(len(self.pools) + 1,
-                    POOL_INLINE if inline else POOL_SEALED, here.slots,
+        pool = Pool(len(self.pools) + 1, here.slots,
                     here.size[0] * here.size[1] * 4)
         here.pool = self.pools[pool.id] = pool
-        self.send("POOL", here.channel, [] if inline else [pool.fd],
-                  pool_id=pool.id, kind=pool.kind, slots=pool.slots,
+        self.send("POOL", here.channel, [pool.fd], pool_id=pool.id,
+                  kind=POOL_SEALED, slots=pool.slots,
                   slot_size=pool.slot_size, total_size=pool.total)
-        if not inline:
-            os.close(pool.fd)
+        os.close(pool.fd)
 
     def send_cursor(self, here):
         """A white arrow head of 4 x 4 at (8, 24)."""
@@ -235,8 +233,7 @@ class Client(Served):
             (0, 0, marker.BLOCK * marker.BLOCKS, marker.BLOCK)]
         slot = min(here.pool.free)
         here.pool.free.remove(slot)
-        if here.pool.kind == POOL_SEALED:
-            here.pool.fill(slot, pixels)
+        here.pool.fill(slot, pixels)
         here.sequence += 1
         self.frames += 1
         now = time.monotonic_ns()
@@ -245,8 +242,7 @@ class Client(Served):
                   capture_ns=min(shown, now), scanout=here.scanout,
                   resource_id=here.resource or 1, generation=here.generation,
                   pool_id=here.pool.id, slot=slot, width=width,
-                  height=height, stride=width * 4, fourcc=XR24, rects=rects,
-                  tail=pixels if here.pool.kind == POOL_INLINE else b"")
+                  height=height, stride=width * 4, fourcc=XR24, rects=rects)
         here.shown_ns = None
 
 

@@ -24,9 +24,8 @@ RECTS_MAX = 32
 TEXT_MAX = 480
 NAME_MAX = 128
 CHALLENGE_BYTES = 32
-# least and most bytes of payload of the three that bulk data follows
+# least and most bytes of payload of the two that bulk data follows
 BULK = {
-    "FRAME": (72, 72 + 16 * RECTS_MAX + PIXELS_MAX),
     "CURSOR": (48, 48 + CURSOR_MAX),
     "UNIT": (57, 56 + UNIT_MAX),
 }
@@ -38,8 +37,7 @@ ROLE_FRAMES, ROLE_STREAM, ROLE_CONTROL = 1, 2, 3
 FEATURE_SHM, FEATURE_PROOF = 1, 2
 SUBSCRIBE_INLINE, SUBSCRIBE_CURSOR = 1, 2
 SCANOUT_ENABLED = 1
-POOL_INLINE, POOL_SEALED, POOL_FILE = 0, 1, 2
-Y_INVERTED = 1
+POOL_SEALED, POOL_FILE = 1, 2
 CURSOR_VISIBLE, CURSOR_SHAPE = 1, 2
 UNIT_KEY, UNIT_DISCONT = 1, 2
 CONFIG_BITRATE, CONFIG_RATE, CONFIG_SCANOUT, CONFIG_RESOURCE = 1, 2, 4, 8
@@ -58,11 +56,11 @@ class NoMessage(Malformed):
 class Message:
     """`name` is None for a type that is not in the text. The fields of the
     struct are attributes. `tail` is what follows it and has a meaning: text,
-    name, data, or `rects` and `pixels` of a FRAME. `fds` came beside it."""
+    name, data, or `rects` of a FRAME. `fds` came beside it."""
 
     def __init__(self, name, channel=0, tail=b"", **fields):
         self.name, self.channel, self.tail = name, channel, tail
-        self.rects, self.pixels, self.token, self.fds = [], b"", b"", []
+        self.rects, self.token, self.fds = [], b"", []
         self.challenge = b""
         self.__dict__.update(fields)
 
@@ -110,7 +108,7 @@ def pack(name, channel=0, tail=b"", rects=(), bare=False, **fields):
     if name == "FRAME":
         fields["rects"] = len(rects)
         tail = b"".join(pack_struct("RECT", dict(zip(STRUCTS["RECT"][1], r)))
-                        for r in rects) + tail
+                        for r in rects)
     head = b"" if bare else pack_struct(name, fields)
     return pack_raw(TYPES[name].value, channel, head + tail)
 
@@ -207,9 +205,9 @@ def check_scanout(m):
 
 def check_pool(m):
     need(m.pool_id, "pool_id")
-    need(m.kind <= POOL_FILE, "kind")
+    need(m.kind in (POOL_SEALED, POOL_FILE), "kind")
     need(2 <= m.slots <= 8, "slots")
-    need(m.slot_size or m.kind == POOL_INLINE, "slot_size")
+    need(m.slot_size, "slot_size")
     need(m.slot_size % 4096 == 0 and m.slot_size <= PIXELS_MAX, "slot_size")
     need(m.total_size == m.slots * m.slot_size, "total_size")
 
@@ -225,13 +223,13 @@ def check_frame(m):
     need(m.fourcc in FOURCCS, "fourcc")
     layout = STRUCTS["RECT"][0]
     count = m.rects
+    need(count <= RECTS_MAX and count * layout.size <= len(m.tail), "rects")
     m.rects = [layout.unpack_from(m.tail, i * layout.size)
                for i in range(count)]
-    m.pixels = m.tail = m.tail[count * layout.size:]
+    m.tail = b""
     for x, y, width, height in m.rects:
         need(width and height, "rectangle without pixels")
         need(x + width <= m.width and y + height <= m.height, "rectangle")
-    need(len(m.pixels) in (0, m.stride * m.height), "pixels")
 
 
 def check_release(m):
@@ -283,12 +281,6 @@ def check_early(data):
     least, most = BULK.get(name, (0, CONTROL_MAX))
     if not least <= size <= most:
         raise NoMessage(f"size of {name or hex(type_)}")
-    # `rects` of a FRAME: before a receiver makes room for pixels
-    if name == "FRAME" and len(data) >= HEADER.size + 60:
-        rects = int.from_bytes(data[HEADER.size + 56:HEADER.size + 60],
-                               "little")
-        need(rects <= RECTS_MAX, "rects")
-        need(0 <= size - 72 - 16 * rects <= PIXELS_MAX, "rects and pixels")
     return HEADER.size + size
 
 
@@ -327,7 +319,7 @@ class Reader:
     def next(self):
         """The next message, None if it is not whole. Raises Malformed as
         soon as it shows."""
-        total = check_early(self.data[:HEADER.size + 60])
+        total = check_early(self.data[:HEADER.size])
         if total is None or len(self.data) < total:
             return None
         whole = self.data[:total]
@@ -356,7 +348,7 @@ class Reader:
         """(end, message): end is None where no message can begin, message is
         None where it may still become one."""
         try:
-            total = check_early(self.data[start:start + HEADER.size + 60])
+            total = check_early(self.data[start:start + HEADER.size])
             if total is None:
                 return start, None
             whole = self.data[start:start + total]

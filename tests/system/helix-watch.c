@@ -321,8 +321,8 @@ on_frame (const char **why)
   size_t offset;
   char marker[16] = "-";
 
-  if (!helix_unpack_frame (&frame, rects, reader.payload, reader.payload_size,
-          reader.header.size, why))
+  if (!helix_unpack_frame (
+          &frame, rects, reader.payload, reader.payload_size, why))
     return false;
   if (pool->shm.bytes == NULL || frame.pool_id != pool->pool.pool_id
       || frame.slot >= pool->pool.slots

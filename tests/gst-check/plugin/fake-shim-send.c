@@ -266,7 +266,7 @@ fake_send_frame (FakeShim *shim, guint slot)
   spoil (shim, &frame, slot);
   if (is_inline (shim))
     bulk = frame.stride * frame.height;
-  head = helix_pack_frame (message, shim->channel, &frame, shim->rects, bulk);
+  head = helix_pack_frame (message, shim->channel, &frame, shim->rects);
   if (config->fault == FAKE_BYE && shim->sequence == 2)
     head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
   if (config->fault == FAKE_IDLED && shim->sequence == 2)

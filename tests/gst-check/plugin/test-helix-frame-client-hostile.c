@@ -237,7 +237,7 @@ build (BadMessage what, guint64 nonce, guint8 *message)
     case MSG_POOL_CUT:
       return build_zeros (message, HELIX_POOL, 8);
     case MSG_FRAME_BEFORE_POOL:
-      return helix_pack_frame (message, 1, &frame, NULL, 0);
+      return helix_pack_frame (message, 1, &frame, NULL);
     case MSG_CURSOR_WITHOUT_SHAPE:
       return helix_pack_cursor (message, 1, &cursor, 0);
     case MSG_UNIT:

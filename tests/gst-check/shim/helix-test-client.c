@@ -425,7 +425,7 @@ test_client_frame (struct test_client *client, uint16_t channel)
   const char *why = NULL;
 
   fail_unless (helix_unpack_frame (&frame.frame, frame.rects, message->payload,
-                   message->size, message->size + message->bulk_size, &why),
+                   message->size, &why),
       "%s", why);
   pool = find_pool (client, frame.frame.pool_id);
   fail_unless (frame.frame.slot < pool->pool.slots);
@@ -512,8 +512,8 @@ drain_to_pong (struct test_client *client, uint16_t mark)
     if (message->header.type == HELIX_POOL)
       note_pool (client, message);
     if (message->header.type == HELIX_FRAME) {
-      fail_unless (helix_unpack_frame (&frame, rects, message->payload,
-          message->size, message->size + message->bulk_size, &why));
+      fail_unless (helix_unpack_frame (
+          &frame, rects, message->payload, message->size, &why));
       test_client_release_slot (
           client, message->header.channel, frame.pool_id, frame.slot);
       frames++;

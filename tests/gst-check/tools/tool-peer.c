@@ -220,7 +220,6 @@ say_units (ToolPeer *self)
 static gboolean
 say_swapped_frames (ToolPeer *self)
 {
-  const guint8 pixel[4] = {0};
   struct helix_frame frame = {.sequence = 1,
       .pool_id = 1,
       .resource_id = 1,
@@ -230,13 +229,11 @@ say_swapped_frames (ToolPeer *self)
       .fourcc = HELIX_FOURCC_BGRX};
   guint8 message[HELIX_MAX_MESSAGE];
 
-  if (!say (self, message,
-          helix_pack_frame (message, 2, &frame, NULL, sizeof pixel))
-      || !say (self, pixel, sizeof pixel))
+  if (!say (self, message, helix_pack_frame (message, 2, &frame, NULL)))
     return FALSE;
   frame.width = frame.height = 8000;
   frame.stride = frame.width * 4;
-  return say (self, message, helix_pack_frame (message, 1, &frame, NULL, 0));
+  return say (self, message, helix_pack_frame (message, 1, &frame, NULL));
 }
 
 static gboolean
