@@ -20,7 +20,7 @@ typedef struct {
   GArray *per_second;        /* guint: units in each whole second */
   guint64 shortest, longest; /* between two units; NONE64, 0: less than two */
   guint gaps[HELIX_FIGURES_GAPS]; /* longer than 50, 100, 200 ms each */
-  HelixHistogram latency;         /* capture -> receipt, where known */
+  struct helix_histogram latency; /* capture -> receipt, where known */
   /* private */
   guint64 last, last_sequence;
 } HelixFigures;

@@ -24,7 +24,7 @@ typedef struct {
   guint64 converted; /* bytes of picture that were read to convert or copy */
   guint64 sequence;
   guint32 generation, width, height;
-  HelixHistogram readback, wait, convert, latency; /* ns */
+  struct helix_histogram readback, wait, convert, latency; /* ns */
 } GstHelixQemuSrcCounters;
 
 struct _GstHelixQemuSrc {

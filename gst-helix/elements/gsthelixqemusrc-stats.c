@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixqemusrc-private.h"
 
+#include "helix-stats.h"
+
 void
 gst_helix_qemu_src_note_frame (
     GstHelixQemuSrc *self, const struct helix_frame *info, guint64 pushed_ns)
@@ -66,9 +68,9 @@ gst_helix_qemu_src_get_stats (GstHelixQemuSrc *self)
       G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
       own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
       "latency", G_TYPE_UINT64, own.latency_ns, NULL);
-  helix_histogram_store (&own.readback, stats, "readback");
-  helix_histogram_store (&own.wait, stats, "wait");
-  helix_histogram_store (&own.convert, stats, "convert");
-  helix_histogram_store (&own.latency, stats, "latency");
+  helix_stats_set_times (stats, "readback", &own.readback);
+  helix_stats_set_times (stats, "wait", &own.wait);
+  helix_stats_set_times (stats, "convert", &own.convert);
+  helix_stats_set_times (stats, "latency", &own.latency);
   return stats;
 }

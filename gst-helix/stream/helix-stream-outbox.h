@@ -37,7 +37,7 @@ typedef struct {
   guint32 cursor_serial; /* of the last shape begun to be sent, 0 = none */
 
   /* to be set: where the time from arrival to the last byte goes, or NULL */
-  HelixHistogram *times;
+  struct helix_histogram *times;
 
   /* private */
   GByteArray *control; /* whole messages, control_sent bytes of them sent */

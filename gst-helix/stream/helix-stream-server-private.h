@@ -101,7 +101,7 @@ struct _HelixStreamServer {
   guint64 gone_units, gone_bytes, gone_dropped; /* of sessions that went */
   /* raw picture out -> unit in; unit in -> last byte taken by a socket;
    * captured -> unit in */
-  HelixHistogram encode, send, latency;
+  struct helix_histogram encode, send, latency;
 };
 
 /* All under the lock. Live sessions of that role; what they are measured by;

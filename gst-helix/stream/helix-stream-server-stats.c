@@ -2,6 +2,8 @@
 /* The server in numbers. */
 #include "helix-stream-server-private.h"
 
+#include "helix-stats.h"
+
 guint64
 helix_stream_server_dropped (HelixStreamServer *self)
 {
@@ -74,9 +76,9 @@ helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
       G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64, units,
       "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped", G_TYPE_UINT64,
       helix_stream_server_dropped (self), NULL);
-  helix_histogram_store (&self->encode, stats, "encode");
-  helix_histogram_store (&self->send, stats, "send");
-  helix_histogram_store (&self->latency, stats, "latency");
+  helix_stats_set_times (stats, "encode", &self->encode);
+  helix_stats_set_times (stats, "send", &self->send);
+  helix_stats_set_times (stats, "latency", &self->latency);
   take_clients (self, &list);
   pthread_mutex_unlock (&self->lock);
   gst_structure_take_value (stats, "clients", &list);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "helix-stats.h"
+
 #define RECENT HELIX_STREAM_TALLY_RECENT
 
 void
@@ -99,6 +101,6 @@ helix_stream_tally_store (
       self->before.lost + self->now.lost, "skipped", G_TYPE_UINT64,
       self->skipped_before + self->skipped, "latency-count", G_TYPE_UINT64,
       self->latency.count, NULL);
-  helix_histogram_store (&self->transit, stats, "transit");
-  helix_histogram_store (&self->latency, stats, "latency");
+  helix_stats_set_times (stats, "transit", &self->transit);
+  helix_stats_set_times (stats, "latency", &self->latency);
 }

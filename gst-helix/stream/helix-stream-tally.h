@@ -25,8 +25,8 @@ typedef struct {
   gint64 clock_offset;  /* ns: other end's clock - own */
   guint64 clock_error;  /* ns: bound of the error of the offset */
 
-  HelixHistogram transit; /* sent -> received, ns */
-  HelixHistogram latency; /* capture -> where the caller is, ns */
+  struct helix_histogram transit; /* sent -> received, ns */
+  struct helix_histogram latency; /* capture -> where the caller is, ns */
   guint64 recent[HELIX_STREAM_TALLY_RECENT];
   guint n_recent;
 } HelixStreamTally;
