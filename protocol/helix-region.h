@@ -2,9 +2,9 @@
 /*
  * Which pixels of a frame differ from something: pixman regions that cannot
  * grow without bound. Beyond HELIX_MAX_RECTS rectangles a region becomes its
- * bounding box: that only ever adds pixels, so whoever copies by it is right.
+ * bounding box: that only ever adds pixels, so a copy by it is still right.
  * All coordinates are pixels from the frame's first row and column in memory,
- * within HELIX_MAX_DIMENSION.
+ * within HELIX_MAX_DIMENSION. The one file of protocol/ that needs pixman.
  */
 #ifndef HELIX_REGION_H
 #define HELIX_REGION_H
