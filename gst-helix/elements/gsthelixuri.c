@@ -1,295 +1,263 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * GstUri does not parse the query: it takes '+' for a space, which a token in
+ * base64 may contain, keeps one of two equal keys without a word, and writes
+ * keys in no fixed order.
+ */
 #include "gsthelixuri.h"
 
 #include <string.h>
 
 #include "helix-address.h"
 
-#define FRAMES_PROTOCOL "helix+unix"
+#define TOKEN "token"
+#define MAX_KEYS 9
 
-static const gchar *const frames_protocols[] = {FRAMES_PROTOCOL, NULL};
+/* A protocol and the value that it stands for: `scheme`, then the location. */
+typedef struct {
+  const gchar *protocol, *scheme;
+  gboolean authority; /* //HOST:PORT, else a path */
+} Kind;
+
+/* The URIs of one element. */
+typedef struct {
+  const gchar *where; /* property that the location goes to */
+  const Kind *kinds;  /* ended by one without a protocol */
+  /* Properties that a query may set, as far as the element has them. token-file
+   * is not among them: a URI from elsewhere must not choose a file whose HMAC
+   * is sent to its host. */
+  const gchar *const keys[MAX_KEYS + 1];
+} Form;
+
+static const gchar *const frames_protocols[] = {"helix+unix", NULL};
 static const gchar *const stream_protocols[] = {
     "helix+tcp", "helix+vsock", "helix+serial", "helix+stream-unix", NULL};
 
-/* What each of stream_protocols is as an address. */
-static const struct {
-  const gchar *protocol, *scheme;
-  gboolean authority; /* //HOST:PORT, else a path */
-} stream_kinds[] = {
+static const Kind frames_kinds[] = {
+    {"helix+unix", "", FALSE},
+    {NULL, NULL, FALSE},
+};
+static const Kind stream_kinds[] = {
     {"helix+tcp", "tcp:", TRUE},
     {"helix+vsock", "vsock:", TRUE},
     {"helix+serial", "serial:", FALSE},
     {"helix+stream-unix", "unix:", FALSE},
+    {NULL, NULL, FALSE},
 };
 
-#define TOKEN "token"
+static const Form frames = {"socket-path", frames_kinds,
+    {"scanout", "resource-id", "max-framerate", "keepalive-time", "show-cursor",
+        "when-off", "auto-reconnect", "reconnect-timeout", NULL}};
+static const Form stream = {"address", stream_kinds,
+    {"mode", TOKEN, "scanout", "resource-id", "bitrate", "max-framerate",
+        "max-age", "auto-reconnect", "reconnect-timeout", NULL}};
 
-/* Properties that a URI may name. One that the element does not have is as
- * unknown as any other. token-file is not among them: a URI that comes from
- * elsewhere must not choose a file whose HMAC is sent to its host. */
-static const gchar *const frames_keys[] = {"scanout", "resource-id",
-    "max-framerate", "keepalive-time", "show-cursor", "when-off",
-    "auto-reconnect", "reconnect-timeout", "shared-memory", NULL};
-static const gchar *const stream_keys[] = {"mode", TOKEN, "scanout",
-    "resource-id", "bitrate", "max-framerate", "max-age", "auto-reconnect",
-    "reconnect-timeout", NULL};
-
-/* A URI, taken apart. */
-typedef struct {
-  const gchar *uri; /* for messages */
-  gchar *protocol;
-  gchar *location;      /* between protocol and query, as written */
-  gchar *query;         /* as written, or NULL */
-  GHashTable *settings; /* property name -> GValue */
-} Parts;
-
-static void
-value_free (gpointer data)
+static const Form *
+form_of (gpointer handler)
 {
-  g_value_unset (data);
-  g_free (data);
+  return g_object_class_find_property (
+             G_OBJECT_GET_CLASS (handler), frames.where)
+          != NULL
+      ? &frames
+      : &stream;
 }
 
-static void
-parts_clear (Parts *parts)
-{
-  g_free (parts->protocol);
-  g_free (parts->location);
-  g_free (parts->query);
-  g_clear_pointer (&parts->settings, g_hash_table_unref);
-}
+static gboolean complain (GError **error, const gchar *uri, const gchar *format,
+    ...) G_GNUC_PRINTF (3, 4);
 
-static gboolean complain (GError **error, const Parts *parts,
-    const gchar *format, ...) G_GNUC_PRINTF (3, 4);
-
-/* Returns FALSE, for those who parse. */
+/* Returns: FALSE. */
 static gboolean
-complain (GError **error, const Parts *parts, const gchar *format, ...)
+complain (GError **error, const gchar *uri, const gchar *format, ...)
 {
+  g_autofree gchar *text = NULL;
   va_list args;
-  gchar *text;
 
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (
-      error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI, "%s: %s.", parts->uri, text);
-  g_free (text);
+      error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI, "%s: %s.", uri, text);
   return FALSE;
-}
-
-static gboolean
-split (Parts *parts, const gchar *uri, GError **error)
-{
-  const gchar *location, *query;
-
-  parts->uri = uri;
-  parts->settings =
-      g_hash_table_new_full (g_str_hash, g_str_equal, NULL, value_free);
-  parts->protocol = gst_uri_get_protocol (uri);
-  if (parts->protocol == NULL)
-    return complain (error, parts, "it does not begin with a protocol");
-  if (strchr (uri, '#') != NULL)
-    return complain (
-        error, parts, "it has a '#'; one that belongs to a name is %%23");
-  location = uri + strlen (parts->protocol) + 1;
-  query = strchr (location, '?');
-  if (query == NULL) {
-    parts->location = g_strdup (location);
-  } else {
-    parts->location = g_strndup (location, (gsize) (query - location));
-    parts->query = g_strdup (query + 1);
-  }
-  return TRUE;
-}
-
-static gchar *
-decode (const Parts *parts, const gchar *text, GError **error)
-{
-  gchar *decoded = g_uri_unescape_string (text, NULL);
-
-  if (decoded == NULL)
-    complain (error, parts,
-        "'%s' is not percent-encoded properly (two hexadecimal digits behind "
-        "each %%, and no %%00)",
-        text);
-  return decoded;
 }
 
 /* ---- the query ---- */
 
 static gboolean
-add_setting (Parts *parts, GObjectClass *klass, const gchar *const *keys,
-    const gchar *key, const gchar *text, GError **error)
+parse_setting (const gchar *uri, GObjectClass *klass, const Form *form,
+    const gchar *key, const gchar *text, GValue *values, GError **error)
 {
-  GParamSpec *pspec = g_strv_contains (keys, key)
-      ? g_object_class_find_property (klass, key)
-      : NULL;
-  GValue *value;
+  GParamSpec *pspec = NULL;
+  GValue *value = values;
 
+  for (guint i = 0; form->keys[i] != NULL; i++)
+    if (g_str_equal (form->keys[i], key)) {
+      pspec = g_object_class_find_property (klass, key);
+      value = &values[i];
+    }
   if (pspec == NULL) {
-    gchar *known = g_strjoinv (", ", (gchar **) keys);
+    g_autofree gchar *known = g_strjoinv (", ", (gchar **) form->keys);
 
-    complain (error, parts, "'%s' cannot be set by a URI; what can be is %s",
-        key, known);
-    g_free (known);
-    return FALSE;
+    return complain (error, uri,
+        "'%s' cannot be set by a URI; what can be is %s", key, known);
   }
-  if (g_hash_table_contains (parts->settings, pspec->name))
-    return complain (error, parts, "'%s' is there twice", key);
-  value = g_new0 (GValue, 1);
+  if (G_IS_VALUE (value))
+    return complain (error, uri, "'%s' is there twice", key);
   g_value_init (value, pspec->value_type);
-  g_hash_table_insert (parts->settings, (gpointer) pspec->name, value);
   if (G_IS_PARAM_SPEC_STRING (pspec))
     g_value_set_string (value, text);
   else if (*text == '\0'
       || !gst_value_deserialize_with_pspec (value, text, pspec))
-    return complain (error, parts, "'%s' is no value of %s (%s)", text, key,
+    return complain (error, uri, "'%s' is no value of %s (%s)", text, key,
         g_type_name (pspec->value_type));
-  /* It changes what is out of range. */
+  /* It changes values out of range. */
   if (g_param_value_validate (pspec, value))
-    return complain (error, parts, "'%s' is out of %s's range", text, key);
+    return complain (error, uri, "'%s' is out of %s's range", text, key);
   return TRUE;
 }
 
+/* `values` are in the order of the form's keys; unset = not in the query. */
 static gboolean
-parse_query (
-    Parts *parts, GObjectClass *klass, const gchar *const *keys, GError **error)
+parse_query (const gchar *uri, const gchar *query, GObjectClass *klass,
+    const Form *form, GValue *values, GError **error)
 {
-  gchar **pairs = g_strsplit (parts->query != NULL ? parts->query : "", "&", 0);
-  gboolean ok = TRUE;
+  g_auto (GStrv) pairs = g_strsplit (query, "&", 0);
 
-  for (guint i = 0; ok && pairs[i] != NULL; i++) {
+  for (guint i = 0; pairs[i] != NULL; i++) {
     gchar *equals = strchr (pairs[i], '=');
-    gchar *key, *text = NULL;
+    g_autofree gchar *key = NULL, *text = NULL;
 
     if (*pairs[i] == '\0')
       continue;
-    if (equals == NULL) {
-      ok = complain (error, parts, "'%s' has no '=' and value", pairs[i]);
-      break;
-    }
+    if (equals == NULL)
+      return complain (error, uri, "'%s' has no '=' and value", pairs[i]);
     *equals = '\0';
-    key = decode (parts, pairs[i], error);
-    if (key != NULL)
-      text = decode (parts, equals + 1, error);
-    ok = text != NULL && add_setting (parts, klass, keys, key, text, error);
-    g_free (key);
-    g_free (text);
+    key = g_uri_unescape_string (pairs[i], NULL);
+    text = g_uri_unescape_string (equals + 1, NULL);
+    if (!parse_setting (uri, klass, form, key, text, values, error))
+      return FALSE;
   }
-  g_strfreev (pairs);
-  return ok;
+  return TRUE;
 }
 
-/* Sets what the URI names, and the others to their defaults, but for a token
- * that was set beside the URI. A URI's token takes the place of both. */
+/* Sets all that a URI may name, the others to their defaults, except a token
+ * that was set beside the URI. A URI's token replaces token-file, too. */
 static void
-apply_query (const Parts *parts, GObject *object, const gchar *const *keys)
+apply_query (GObject *object, const Form *form, const GValue *values)
 {
-  for (; *keys != NULL; keys++) {
+  for (guint i = 0; form->keys[i] != NULL; i++) {
+    const gchar *key = form->keys[i];
     GParamSpec *pspec =
-        g_object_class_find_property (G_OBJECT_GET_CLASS (object), *keys);
-    const GValue *value;
+        g_object_class_find_property (G_OBJECT_GET_CLASS (object), key);
+    gboolean named = G_IS_VALUE (&values[i]);
 
-    if (pspec == NULL)
+    if (pspec == NULL || (!named && g_str_equal (key, TOKEN)))
       continue;
-    value = g_hash_table_lookup (parts->settings, pspec->name);
-    if (value == NULL && strcmp (*keys, TOKEN) != 0)
-      value = g_param_spec_get_default_value (pspec);
-    if (value != NULL)
-      g_object_set_property (object, *keys, value);
-    if (value != NULL && strcmp (*keys, TOKEN) == 0)
+    g_object_set_property (object, key,
+        named ? &values[i] : g_param_spec_get_default_value (pspec));
+    if (g_str_equal (key, TOKEN))
       g_object_set (object, "token-file", NULL, NULL);
   }
 }
 
 static void
-append_query (GString *uri, GObject *object, const gchar *const *keys)
+append_query (GString *uri, GObject *object, const Form *form)
 {
   gchar separator = '?';
 
-  for (; *keys != NULL; keys++) {
+  for (guint i = 0; form->keys[i] != NULL; i++) {
+    const gchar *key = form->keys[i];
     GParamSpec *pspec =
-        g_object_class_find_property (G_OBJECT_GET_CLASS (object), *keys);
-    GValue value = G_VALUE_INIT;
-    gchar *text, *escaped;
+        g_object_class_find_property (G_OBJECT_GET_CLASS (object), key);
+    g_auto (GValue) value = G_VALUE_INIT;
+    g_autofree gchar *text = NULL, *escaped = NULL;
 
-    if (pspec == NULL || strcmp (*keys, TOKEN) == 0)
+    if (pspec == NULL || g_str_equal (key, TOKEN))
       continue;
     g_value_init (&value, pspec->value_type);
-    g_object_get_property (object, *keys, &value);
-    if (!g_param_value_defaults (pspec, &value)) {
-      /* As it is: what parses a URI takes no quotes off. */
-      text = G_IS_PARAM_SPEC_STRING (pspec) ? g_value_dup_string (&value)
-                                            : gst_value_serialize (&value);
-      escaped = g_uri_escape_string (text, "/", FALSE);
-      g_string_append_printf (uri, "%c%s=%s", separator, *keys, escaped);
-      separator = '&';
-      g_free (escaped);
-      g_free (text);
-    }
-    g_value_unset (&value);
+    g_object_get_property (object, key, &value);
+    if (g_param_value_defaults (pspec, &value))
+      continue;
+    /* Not serialized if it is a string: set_uri () takes no quotes off. */
+    text = G_IS_PARAM_SPEC_STRING (pspec) ? g_value_dup_string (&value)
+                                          : gst_value_serialize (&value);
+    escaped = g_uri_escape_string (text, "/", FALSE);
+    g_string_append_printf (uri, "%c%s=%s", separator, key, escaped);
+    separator = '&';
   }
 }
 
-/* ---- paths and hosts ---- */
+/* ---- the location ---- */
 
-/* "PATH", or "///PATH": an empty host, as in file:///. */
+/* The value of form->where that `location`, between protocol and query, stands
+ * for; NULL and an error. */
 static gchar *
-parse_path (const Parts *parts, GError **error)
+parse_location (
+    const gchar *uri, const Kind *kind, const gchar *location, GError **error)
 {
-  const gchar *path = parts->location;
+  gboolean slashes = g_str_has_prefix (location, "//");
+  const gchar *rest = slashes ? location + 2 : location;
+  const gchar *slash = kind->authority ? strchr (rest, '/') : NULL;
+  g_autofree gchar *part = NULL, *decoded = NULL;
 
-  if (g_str_has_prefix (path, "//")) {
-    path += 2;
-    if (*path != '/') {
-      complain (error, parts,
-          "behind '//' stands a host, and a file has none; write %s:/PATH or, "
-          "relative to the working directory, %s:PATH",
-          parts->protocol, parts->protocol);
-      return NULL;
-    }
-  }
-  return decode (parts, path, error);
-}
-
-static gchar *
-parse_authority (const Parts *parts, GError **error)
-{
-  gchar *authority, *slash, *decoded;
-
-  if (!g_str_has_prefix (parts->location, "//")) {
+  if (kind->authority && !slashes)
     complain (
-        error, parts, "write %s://, then where to connect to", parts->protocol);
+        error, uri, "write %s://, then where to connect to", kind->protocol);
+  else if (slash != NULL && slash[1] != '\0')
+    complain (error, uri, "'%s' leads nowhere: remove it", slash);
+  else if (!kind->authority && slashes && *rest != '/') /* else as file:/// */
+    complain (error, uri,
+        "behind '//' stands a host, and a file has none; write %s:/PATH or, "
+        "relative to the working directory, %s:PATH",
+        kind->protocol, kind->protocol);
+  else
+    part = g_strndup (
+        rest, slash != NULL ? (gsize) (slash - rest) : strlen (rest));
+  if (part == NULL)
     return NULL;
-  }
-  authority = g_strdup (parts->location + 2);
-  slash = strchr (authority, '/');
-  if (slash != NULL && slash[1] != '\0') {
-    complain (error, parts, "'%s' leads nowhere: remove it", slash);
-    g_free (authority);
-    return NULL;
-  }
-  if (slash != NULL)
-    *slash = '\0';
-  decoded = decode (parts, authority, error);
-  g_free (authority);
-  return decoded;
+  decoded = g_uri_unescape_string (part, NULL);
+  return g_strconcat (kind->scheme, decoded, NULL);
 }
 
-static void
-append_path (GString *uri, const gchar *path)
+static gboolean
+check_address (const gchar *uri, const gchar *address, GError **error)
 {
-  gchar *escaped =
-      g_uri_escape_string (path, G_URI_RESERVED_CHARS_ALLOWED_IN_PATH, FALSE);
+  g_autoptr (GError) cause = NULL;
+  HelixAddress *parsed = helix_address_parse (address, &cause);
 
-  /* Two slashes would begin a host: an empty one before them. */
-  g_string_append_printf (
-      uri, "%s%s", g_str_has_prefix (path, "//") ? "//" : "", escaped);
-  g_free (escaped);
+  if (parsed == NULL)
+    g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI, "%s: %s", uri,
+        cause->message);
+  helix_address_free (parsed);
+  return cause == NULL;
 }
 
-/* Whoever changes it while data flows would not see an effect. */
+/* ---- the interface ---- */
+
+static gchar *
+get_uri (GstURIHandler *handler)
+{
+  const Form *form = form_of (handler);
+  const Kind *kind = form->kinds;
+  GString *uri = g_string_new (NULL);
+  g_autofree gchar *where = NULL, *escaped = NULL;
+
+  g_object_get (handler, form->where, &where, NULL);
+  if (where == NULL)
+    where = g_strdup ("");
+  while (kind->protocol != NULL && !g_str_has_prefix (where, kind->scheme))
+    kind++;
+  if (kind->protocol == NULL) /* an address that start () would refuse */
+    return g_string_free (uri, TRUE);
+  escaped = g_uri_escape_string (where + strlen (kind->scheme),
+      kind->authority ? "[]:" : G_URI_RESERVED_CHARS_ALLOWED_IN_PATH, FALSE);
+  /* A path that begins with two slashes gets an empty host before them. */
+  g_string_printf (uri, "%s:%s%s", kind->protocol,
+      kind->authority || g_str_has_prefix (escaped, "//") ? "//" : "", escaped);
+  append_query (uri, G_OBJECT (handler), form);
+  return g_string_free (uri, FALSE);
+}
+
+/* A change while data flows would have no effect. */
 static gboolean
 check_state (GstURIHandler *handler, const gchar *uri, GError **error)
 {
@@ -307,13 +275,57 @@ check_state (GstURIHandler *handler, const gchar *uri, GError **error)
   return FALSE;
 }
 
+static gboolean
+set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
+{
+  const Form *form = form_of (handler);
+  const Kind *kind = form->kinds;
+  GObjectClass *klass = G_OBJECT_GET_CLASS (handler);
+  g_autofree gchar *protocol = gst_uri_get_protocol (uri), *location = NULL;
+  g_autofree gchar *decoded = g_uri_unescape_string (uri, NULL), *where = NULL;
+  GValue values[MAX_KEYS] = {G_VALUE_INIT};
+  gchar *query;
+  gboolean ok;
+
+  if (!check_state (handler, uri, error))
+    return FALSE;
+  if (protocol == NULL)
+    return complain (error, uri, "it does not begin with a protocol");
+  if (strchr (uri, '#') != NULL)
+    return complain (
+        error, uri, "it has a '#'; one that belongs to a name is %%23");
+  if (decoded == NULL)
+    return complain (error, uri,
+        "it is not percent-encoded properly (two hexadecimal digits behind "
+        "each %%, and no %%00)");
+  while (kind->protocol != NULL
+      && g_ascii_strcasecmp (kind->protocol, protocol) != 0)
+    kind++;
+  if (kind->protocol == NULL)
+    return complain (error, uri, "%s has no such protocol",
+        GST_OBJECT_NAME (gst_element_get_factory (GST_ELEMENT (handler))));
+  location = g_strdup (uri + strlen (protocol) + 1);
+  query = strchr (location, '?');
+  if (query != NULL)
+    *query++ = '\0';
+  ok = parse_query (uri, query != NULL ? query : "", klass, form, values, error)
+      && (where = parse_location (uri, kind, location, error)) != NULL
+      && (form == &frames || check_address (uri, where, error));
+  if (ok) {
+    g_object_set (handler, form->where, *where != '\0' ? where : NULL, NULL);
+    apply_query (G_OBJECT (handler), form, values);
+  }
+  for (guint i = 0; i < MAX_KEYS; i++)
+    if (G_IS_VALUE (&values[i]))
+      g_value_unset (&values[i]);
+  return ok;
+}
+
 static GstURIType
 get_type_source (GType type)
 {
   return GST_URI_SRC;
 }
-
-/* ---- helixqemusrc ---- */
 
 static const gchar *const *
 get_frames_protocols (GType type)
@@ -321,37 +333,10 @@ get_frames_protocols (GType type)
   return frames_protocols;
 }
 
-static gchar *
-get_frames_uri (GstURIHandler *handler)
+static const gchar *const *
+get_stream_protocols (GType type)
 {
-  GString *uri = g_string_new (FRAMES_PROTOCOL ":");
-  gchar *path;
-
-  g_object_get (handler, "socket-path", &path, NULL);
-  if (path != NULL)
-    append_path (uri, path);
-  append_query (uri, G_OBJECT (handler), frames_keys);
-  g_free (path);
-  return g_string_free (uri, FALSE);
-}
-
-static gboolean
-set_frames_uri (GstURIHandler *handler, const gchar *uri, GError **error)
-{
-  Parts parts = {0};
-  gchar *path = NULL;
-  gboolean ok;
-
-  ok = check_state (handler, uri, error) && split (&parts, uri, error)
-      && parse_query (&parts, G_OBJECT_GET_CLASS (handler), frames_keys, error)
-      && (path = parse_path (&parts, error)) != NULL;
-  if (ok) {
-    g_object_set (handler, "socket-path", *path != '\0' ? path : NULL, NULL);
-    apply_query (&parts, G_OBJECT (handler), frames_keys);
-  }
-  g_free (path);
-  parts_clear (&parts);
-  return ok;
+  return stream_protocols;
 }
 
 void
@@ -361,102 +346,13 @@ gst_helix_uri_init_frames (gpointer iface, gpointer data)
 
   handler->get_type = get_type_source;
   handler->get_protocols = get_frames_protocols;
-  handler->get_uri = get_frames_uri;
-  handler->set_uri = set_frames_uri;
-}
-
-/* ---- helixsrc ---- */
-
-static const gchar *const *
-get_stream_protocols (GType type)
-{
-  return stream_protocols;
-}
-
-static gchar *
-get_stream_uri (GstURIHandler *handler)
-{
-  GString *uri = g_string_new (NULL);
-  gchar *address;
-
-  g_object_get (handler, "address", &address, NULL);
-  for (guint i = 0; i < G_N_ELEMENTS (stream_kinds); i++) {
-    const gchar *rest;
-
-    if (!g_str_has_prefix (address, stream_kinds[i].scheme))
-      continue;
-    rest = address + strlen (stream_kinds[i].scheme);
-    g_string_printf (uri, "%s:", stream_kinds[i].protocol);
-    if (stream_kinds[i].authority)
-      g_string_append_uri_escaped (
-          g_string_append (uri, "//"), rest, "[]:", FALSE);
-    else
-      append_path (uri, rest);
-  }
-  g_free (address);
-  if (uri->len == 0) /* an address that start () would refuse */
-    return g_string_free (uri, TRUE);
-  append_query (uri, G_OBJECT (handler), stream_keys);
-  return g_string_free (uri, FALSE);
-}
-
-/* The address that a URI stands for, checked. */
-static gchar *
-parse_address (const Parts *parts, GError **error)
-{
-  GError *cause = NULL;
-  HelixAddress *parsed;
-  gchar *address = NULL, *rest;
-  guint i = 0;
-
-  while (g_ascii_strcasecmp (stream_kinds[i].protocol, parts->protocol) != 0)
-    if (++i == G_N_ELEMENTS (stream_kinds)) {
-      complain (error, parts, "helixsrc has no such protocol");
-      return NULL;
-    }
-  rest = stream_kinds[i].authority ? parse_authority (parts, error)
-                                   : parse_path (parts, error);
-  if (rest == NULL)
-    return NULL;
-  address = g_strconcat (stream_kinds[i].scheme, rest, NULL);
-  g_free (rest);
-  parsed = helix_address_parse (address, &cause);
-  if (parsed == NULL) {
-    g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI, "%s: %s",
-        parts->uri, cause->message);
-    g_error_free (cause);
-    g_clear_pointer (&address, g_free);
-  }
-  helix_address_free (parsed);
-  return address;
-}
-
-static gboolean
-set_stream_uri (GstURIHandler *handler, const gchar *uri, GError **error)
-{
-  Parts parts = {0};
-  gchar *address = NULL;
-  gboolean ok;
-
-  ok = check_state (handler, uri, error) && split (&parts, uri, error)
-      && parse_query (&parts, G_OBJECT_GET_CLASS (handler), stream_keys, error)
-      && (address = parse_address (&parts, error)) != NULL;
-  if (ok) {
-    g_object_set (handler, "address", address, NULL);
-    apply_query (&parts, G_OBJECT (handler), stream_keys);
-  }
-  g_free (address);
-  parts_clear (&parts);
-  return ok;
+  handler->get_uri = get_uri;
+  handler->set_uri = set_uri;
 }
 
 void
 gst_helix_uri_init_stream (gpointer iface, gpointer data)
 {
-  GstURIHandlerInterface *handler = iface;
-
-  handler->get_type = get_type_source;
-  handler->get_protocols = get_stream_protocols;
-  handler->get_uri = get_stream_uri;
-  handler->set_uri = set_stream_uri;
+  gst_helix_uri_init_frames (iface, data);
+  ((GstURIHandlerInterface *) iface)->get_protocols = get_stream_protocols;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * URIs, so that whatever plays a URI plays a VM's screen:
+ * URIs of the elements, for playbin3 and all else that plays URIs:
  *
  *   helix+unix:PATH            helixqemusrc, the VM with that socket
  *   helix+unix:                the only VM that runs here
@@ -8,7 +8,7 @@
  *   helix+stream-unix:PATH     helix+serial:PATH
  *
  * each with ?PROPERTY=VALUE&... of the element. Bytes may be written %XX. A
- * URI says everything: properties that it could name and does not get their
+ * URI replaces everything: properties that it could name and does not get their
  * defaults, but for token, which may be set beside it, as token-file may. The
  * token is not told again. A URI cannot name a token-file.
  */
