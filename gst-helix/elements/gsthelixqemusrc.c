@@ -4,9 +4,9 @@
  * @title: helixqemusrc
  * @short_description: the screen of a virtual machine, from QEMU's helix shim
  *
- * Receives what a guest shows on one of its scanouts, frame by frame as it is
- * drawn, from a QEMU that was started with `-device helix-export,path=...`.
- * Frames come in shared memory, so that nothing is copied on the way.
+ * Receives the pictures of a guest's scanout, frame by frame as they are drawn,
+ * from a QEMU that was started with `-device helix-export,path=...`. Frames
+ * come in shared memory: nothing is copied on the way.
  *
  * Downstream gets them untouched if it takes BGRx (or BGRA, where the guest
  * has alpha); otherwise the element converts to NV12 or I420 (BT.709, limited
@@ -24,7 +24,7 @@
  * counts.
  *
  * NV12 and I420 have an even width and height of 16 pixels at least, because
- * encoders need that and the guest may choose any size. What is added is on the
+ * encoders need that and the guest may choose any size. The padding is on the
  * right and at the bottom, and repeats the last column and row of the screen:
  * no pixel is lost, and coordinates stay. BGRx and BGRA have exactly the size
  * of the screen.
@@ -32,41 +32,41 @@
  * A size that downstream does not take is a warning, not an error: nothing new
  * is shown until the guest changes its mode. Caps behind the element set the
  * limits of an encoder that does not tell them, for example
- * `video/x-raw,width=[16,4096],height=[16,2304]`. What cannot go on with
- * another size needs `videoscale` and caps of one size before it. H.264 goes
- * into a file as `stream-format=avc3`, which keeps the parameters of each mode;
- * with `avc`, matroskamux ends the pipeline at the first change of mode, and
- * mp4mux writes pictures that cannot be decoded.
+ * `video/x-raw,width=[16,4096],height=[16,2304]`. An element that cannot go on
+ * with another size needs `videoscale` and caps of one size before it. H.264
+ * goes into a file as `stream-format=avc3`, which keeps the parameters of each
+ * mode; with `avc`, matroskamux ends the pipeline at the first change of mode,
+ * and mp4mux writes pictures that cannot be decoded.
  *
- * When a screen is off a message of type INFO says so, and what is shown then
- * is up to #GstHelixQemuSrc:when-off.
+ * When a screen is off a message of type INFO says so, and
+ * #GstHelixQemuSrc:when-off decides between black and the last picture.
  *
  * The fourth byte of BGRx means nothing. It is 255 where the element writes the
- * pixels. Where the pixels of the screen are passed on it is what the guest
- * left there (0 on the screen of UEFI), and videoconvert (GStreamer 1.22) makes
- * alpha of it. For an opaque PNG use `helix snapshot`, or a format without that
- * byte: `videoconvert ! video/x-raw,format=RGB ! pngenc`.
+ * pixels. Pixels that are passed on keep the guest's value (0 on the screen of
+ * UEFI), and videoconvert (GStreamer 1.22) makes alpha of it. For an opaque PNG
+ * use `helix snapshot`, or a format without that byte: `videoconvert !
+ * video/x-raw,format=RGB ! pngenc`.
  *
  * Each buffer that shows something new carries a #GstReferenceTimestampMeta
  * with caps `timestamp/x-system-monotonic`: the host's CLOCK_MONOTONIC when it
  * was captured. Its offset is the number that the shim gave the frame. Another
  * such meta, with caps `timestamp/x-helix-pushed`, says when the buffer left.
  *
- * The guest is in control: upstream events `GstHelixControl` (what to show, how
- * often), `GstHelixShow` (a resource, now) and `GstHelixRefresh` (the last
- * picture again), which helixguestsink sends, are obeyed while playing. A wish
- * that cannot be met is a warning, and the picture before it goes on. The
- * cursor goes downstream as `GstHelixCursor` event, out of band, unless
+ * The guest is in control: helixguestsink sends its requests as upstream events
+ * `GstHelixControl` (source and rate), `GstHelixShow` (a resource, now) and
+ * `GstHelixRefresh` (the last picture again), which apply while playing. A
+ * request that cannot be met is a warning, and the picture before it goes on.
+ * The cursor goes downstream as `GstHelixCursor` event, out of band, unless
  * #GstHelixQemuSrc:show-cursor draws it into the picture.
  *
  * Without #GstHelixQemuSrc:socket-path it finds the virtual machine by itself,
- * if just one runs here. A message of type INFO says which one it took, and in
- * which folder that was found; when it takes another one later, a WARNING does.
+ * if only one runs here. A message of type INFO names it, and the directory of
+ * its socket; when the element takes another one later, a WARNING does.
  * It can be named by a URI as well, for playbin3 and all else that plays URIs:
  * `helix+unix:PATH?scanout=0&max-framerate=30/1` (without PATH: the only one
  * that runs).
  *
- * A socket that another user serves is not spoken to, unless
+ * It does not use a socket that another user serves, unless
  * #GstHelixQemuSrc:server-user names that user.
  *
  * When QEMU is not there yet, or ends, a warning says so once and the element
@@ -82,23 +82,126 @@
  *
  * Since: 0.1
  */
-#include "gsthelixqemusrc-private.h"
+#include "gsthelixqemusrc.h"
 
 #include <errno.h>
 #include <gst/video/video.h>
 
+#include "gsthelixevents.h"
+#include "gsthelixholdback.h"
 #include "gsthelixmode.h"
 #include "gsthelixuri.h"
+#include "helix-convert.h"
+#include "helix-encoder-table.h"
+#include "helix-frame-client.h"
+#include "helix-histogram.h"
 #include "helix-platform.h"
+#include "helix-rgb.h"
 #include "helix-server-user.h"
+#include "helix-stats.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
 
+#define DEFAULT_SCANOUT 0
+#define DEFAULT_RESOURCE_ID 0
+/* ms. Long enough that an idle screen costs next to nothing, short enough
+ * that an encoder which holds one frame back until the next (vtenc before
+ * 1.24) shows the end of a burst soon. */
+#define DEFAULT_KEEPALIVE_TIME 500
+#define DEFAULT_AUTO_RECONNECT TRUE
+#define DEFAULT_RECONNECT_TIMEOUT 0
+#define DEFAULT_SHOW_CURSOR FALSE
+#define DEFAULT_WHEN_OFF GST_HELIX_WHEN_OFF_BLACK
+
+/* ns between two warnings of one kind, a refusal or a size: a guest may cause
+ * them without end, and a bus without a reader keeps every message. */
+#define WARNINGS_EVERY (1 * GST_SECOND)
+
+/* ns that a screen has been off before anything is made of it. Guests pass
+ * through "off" when they change their mode, for some 10 ms, in emulation for
+ * some 100. */
+#define DARK_AFTER (1 * GST_SECOND)
+
+enum {
+  PROP_0,
+  PROP_SOCKET_PATH,
+  PROP_SERVER_USER,
+  PROP_SCANOUT,
+  PROP_RESOURCE_ID,
+  PROP_MAX_FRAMERATE,
+  PROP_KEEPALIVE_TIME,
+  PROP_AUTO_RECONNECT,
+  PROP_RECONNECT_TIMEOUT,
+  PROP_SHOW_CURSOR,
+  PROP_WHEN_OFF,
+  PROP_STATS,
+  N_PROPS
+};
+
+static GParamSpec *properties[N_PROPS];
+
+/* What the element itself counts, since start (). */
+typedef struct {
+  guint64 frames, repeated, cursor_moves, black, copied; /* buffers */
+  guint64 flushed; /* of `repeated`: for an encoder that held a picture back */
+  guint64 convert_ns, latency_ns;
+  guint64 converted; /* bytes of picture that were read to convert or copy */
+  guint64 sequence;
+  guint32 generation, width, height;
+  struct helix_histogram readback, wait, convert, latency; /* ns */
+} Counters;
+
+struct _GstHelixQemuSrc {
+  GstPushSrc parent;
+
+  /* Lock: the object lock. */
+  gchar *socket_path;
+  gchar *server_user; /* or NULL */
+  guint scanout, resource_id;
+  gint max_num, max_den;
+  guint keepalive_time; /* ms */
+  gboolean auto_reconnect;
+  guint reconnect_timeout; /* ms */
+  gboolean show_cursor;
+  gint when_off;            /* GstHelixWhenOff */
+  guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
+  gint rate_num, rate_den;  /* requested from the shim: the lower of
+                             * max-framerate and downstream's own limit */
+  HelixFrameClient *client; /* from start to stop */
+  Counters counters;
+  GstHelixHoldback holdback;
+  gboolean refresh; /* the last picture is wanted again, at once */
+
+  /* Thread: the streaming thread. */
+  gboolean shaped; /* `picture` and `info` are known */
+  HelixPicture picture;
+  GstVideoInfo info;
+  HelixConvert *convert;
+  gboolean downstream_meta; /* takes GstVideoMeta */
+  gboolean own_pool;        /* converts into scratch buffers of our own */
+  GstBuffer *last;          /* to be repeated; NULL before the first */
+  guint64 pushed_ns;        /* when `last` left */
+  GstClockTime last_pts;
+  guint breaks;            /* reconnections and switches seen so far */
+  gboolean blend;          /* show_cursor, as last applied */
+  HelixCursor cursor;      /* the newest */
+  gboolean cursor_moved;   /* `cursor` is not in the last picture yet */
+  GstMemory *last_frame;   /* the pixels of `picture` without a cursor, kept
+                            * while `blend`: the next cursor goes over them */
+  gboolean unfit;          /* downstream does not take the newest picture, */
+  HelixPicture unfit_size; /* which is of this size, */
+  gboolean unfit_refused;  /* although its caps claimed to take it */
+  guint64 unfit_ns;        /* since when pictures do not fit, 0 = they do */
+  guint64 warned_ns;       /* when that was last posted, 0 = never */
+  gboolean dark;           /* when-off was applied */
+  gboolean told_off;       /* the bus got "is off" */
+};
+
 G_DEFINE_TYPE_WITH_CODE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC,
     G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_frames));
-/* Rank: whoever plays a URI finds it by the protocol; autovideosrc, which goes
- * by rank, shall not take a VM's screen for a camera. */
+/* Rank: players of URIs find it by the protocol; autovideosrc, which goes by
+ * rank, shall not take a VM's screen for a camera. */
 GST_ELEMENT_REGISTER_DEFINE (
     helixqemusrc, "helixqemusrc", GST_RANK_NONE, GST_TYPE_HELIX_QEMU_SRC);
 
@@ -108,137 +211,221 @@ static GstStaticPadTemplate src_template =
                          "width = [ 1, 16384 ], height = [ 1, 16384 ], "
                          "framerate = " GST_VIDEO_FPS_RANGE));
 
-/* ---- start and stop ---- */
+/* ---- the request to the shim ---- */
 
-static gboolean
-find_server_user (GstHelixQemuSrc *self, uid_t *uid)
-{
-  GError *error = NULL;
-  gchar *user;
-  gboolean ok;
-
-  GST_OBJECT_LOCK (self);
-  user = g_strdup (self->server_user);
-  GST_OBJECT_UNLOCK (self);
-  ok = helix_server_user_parse (user, uid, &error);
-  if (!ok)
-    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
-  g_clear_error (&error);
-  g_free (user);
-  return ok;
-}
-
-static gboolean
-gst_helix_qemu_src_start (GstBaseSrc *src)
-{
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  HelixFrameClientConfig config = {0};
-  HelixFrameClient *client;
-  HelixFrameWish wish;
-
-  if (!find_server_user (self, &config.server_uid))
-    return FALSE;
-  self->shaped = FALSE;
-  self->last_pts = GST_CLOCK_TIME_NONE;
-  self->breaks = 0;
-  self->cursor_moved = FALSE;
-  self->warned_ns = 0;
-  gst_helix_qemu_src_take_dark (self);
-  config.name = "helixqemusrc " HELIX_PACKAGE_VERSION;
-  GST_OBJECT_LOCK (self);
-  memset (&self->counters, 0, sizeof self->counters);
-  gst_helix_holdback_reset (&self->holdback);
-  self->refresh = FALSE;
-  gst_helix_qemu_src_get_limit (self, &self->rate_num, &self->rate_den);
-  config.path = self->socket_path;
-  config.auto_reconnect = self->auto_reconnect;
-  config.reconnect_timeout = self->reconnect_timeout;
-  gst_helix_qemu_src_fill_wish (self, &wish);
-  client = self->client = helix_frame_client_new (&config, &wish);
-  GST_OBJECT_UNLOCK (self);
-  if (client == NULL) {
-    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ_WRITE,
-        ("No descriptor for a wake-up can be had. Raise the limit of open "
-         "files (ulimit -n)."),
-        ("%s", g_strerror (errno)));
-    return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-gst_helix_qemu_src_stop (GstBaseSrc *src)
-{
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  HelixFrameClient *client;
-
-  GST_OBJECT_LOCK (self);
-  client = g_steal_pointer (&self->client);
-  GST_OBJECT_UNLOCK (self);
-  gst_clear_buffer (&self->last);
-  g_clear_pointer (&self->still, gst_memory_unref);
-  helix_cursor_clear (&self->cursor);
-  memset (&self->cursor.info, 0, sizeof self->cursor.info);
-  g_clear_pointer (&client, helix_frame_client_free);
-  return TRUE;
-}
-
-static gboolean
-gst_helix_qemu_src_unlock (GstBaseSrc *src)
-{
-  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
-
-  if (client != NULL)
-    helix_frame_client_set_flushing (client, TRUE);
-  return TRUE;
-}
-
-static gboolean
-gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
-{
-  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
-
-  if (client != NULL)
-    helix_frame_client_set_flushing (client, FALSE);
-  return TRUE;
-}
-
-/* In PAUSED nobody reads what the shim sends. */
+/* The frames a second that max-framerate stands for.
+ * Lock: the object lock. */
 static void
-set_paused (GstHelixQemuSrc *self, gboolean paused)
+get_limit (GstHelixQemuSrc *self, gint *num, gint *den)
+{
+  gboolean limited = self->max_num > 0;
+
+  *num = limited ? self->max_num : HELIX_FASTEST_RATE_NUM;
+  *den = limited ? self->max_den : HELIX_FASTEST_RATE_DEN;
+}
+
+/* Lock: the object lock. */
+static void
+fill_request (GstHelixQemuSrc *self, HelixFrameWish *request)
+{
+  *request = (HelixFrameWish){
+      .scanout = self->scanout,
+      .resource_id = self->resource_id,
+      .rate_num = self->rate_num,
+      .rate_den = self->rate_den,
+      .cursor = TRUE, /* downstream, or into the picture */
+  };
+}
+
+/* Requests again what the properties say, which brings a whole picture.
+ * `on_trial` as in helix_frame_client_subscribe ().
+ * Lock: the object lock. */
+static void
+subscribe (GstHelixQemuSrc *self, gboolean on_trial)
+{
+  HelixFrameWish request;
+
+  if (self->client == NULL)
+    return;
+  fill_request (self, &request);
+  helix_frame_client_subscribe (self->client, &request, on_trial);
+}
+
+/* Requests the whole picture once more, changed or not. */
+static void
+request_picture (GstHelixQemuSrc *self)
 {
   GST_OBJECT_LOCK (self);
-  if (self->client != NULL)
-    helix_frame_client_set_paused (self->client, paused);
+  subscribe (self, TRUE);
   GST_OBJECT_UNLOCK (self);
 }
 
-static GstStateChangeReturn
-gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
+/* Makes the streaming thread look at its deadlines again.
+ * Lock: the object lock. */
+static void
+poke (GstHelixQemuSrc *self)
 {
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (element);
-  GstStateChangeReturn ret;
+  if (self->client != NULL)
+    helix_frame_client_poke (self->client);
+}
 
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
-    set_paused (self, FALSE);
-  ret = GST_ELEMENT_CLASS (gst_helix_qemu_src_parent_class)
-            ->change_state (element, transition);
-  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
-    set_paused (self, TRUE);
-  return ret;
+/* ---- a screen without a picture: off, or of a size that does not fit ---- */
+
+static void
+inform (GstHelixQemuSrc *self, gchar *text)
+{
+  GError *error = g_error_new_literal (
+      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, text);
+
+  gst_helix_inform (GST_ELEMENT (self), error);
+  g_error_free (error);
+  g_free (text);
+}
+
+/* "Scanout 0", "Resource 17". */
+static gchar *
+name_screen (GstHelixQemuSrc *self, guint resource_id)
+{
+  HelixFrameWish request;
+
+  helix_frame_client_get_wish (self->client, &request);
+  return resource_id != 0 ? g_strdup_printf ("Resource %u", resource_id)
+                          : g_strdup_printf ("Scanout %u", request.scanout);
+}
+
+static void
+tell_off (GstHelixQemuSrc *self, guint resource_id, gboolean black)
+{
+  g_autofree gchar *name = name_screen (self, resource_id);
+  const gchar *why = resource_id != 0
+      ? "the guest has destroyed it"
+      : "the guest shows nothing there, or has no driver for it yet";
+  const gchar *shown = !self->shaped ? "No picture comes until it is on"
+      : black                        ? "Black is shown until it is on again"
+              : "The last picture is shown until it is on again";
+
+  inform (self, g_strdup_printf ("%s is off: %s. %s.", name, why, shown));
+  self->told_off = TRUE;
+}
+
+static void
+tell_on (GstHelixQemuSrc *self, const struct helix_frame *frame)
+{
+  g_autofree gchar *name = name_screen (
+      self, frame->scanout == HELIX_NONE32 ? frame->resource_id : 0);
+
+  inform (self,
+      g_strdup_printf ("%s is on: %ux%u.", name, frame->width, frame->height));
+}
+
+/* The screen shows a picture that fits, or has only now ceased to. */
+static void
+reset_dark (GstHelixQemuSrc *self)
+{
+  self->unfit = FALSE;
+  self->unfit_ns = 0;
+  self->dark = self->told_off = FALSE;
+}
+
+/* When when-off applies; HELIX_NONE64 = not at all. */
+static guint64
+dark_due (GstHelixQemuSrc *self)
+{
+  guint resource_id;
+  guint64 since = self->unfit_ns != 0
+      ? self->unfit_ns
+      : helix_frame_client_dark_since (self->client, &resource_id);
+
+  return since == 0 || self->dark ? HELIX_NONE64 : since + DARK_AFTER;
+}
+
+/* Downstream does not take a picture of this size. `refused`: it refused caps
+ * that it had claimed to take, so asking for its caps again is of no use. */
+static void
+note_unfit (
+    GstHelixQemuSrc *self, const HelixPicture *picture, gboolean refused)
+{
+  guint64 now = helix_now_ns ();
+
+  if (self->unfit_ns == 0)
+    self->unfit_ns = now;
+  self->unfit_size = *picture;
+  self->unfit_refused = refused;
+  self->unfit = TRUE;
+  if (self->warned_ns != 0 && now - self->warned_ns < WARNINGS_EVERY)
+    return;
+  self->warned_ns = now;
+  GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+      ("The screen has %ux%u pixels, and downstream takes no picture of that "
+       "size. Nothing new is shown until the guest changes its mode. Put "
+       "\"videoconvert ! videoscale\" and caps of a size that fits behind "
+       "helixqemusrc.",
+          picture->width, picture->height),
+      (NULL));
 }
 
 /* ---- negotiation ---- */
 
-/* Downstream may insist on less than we announce: then the shim need not
- * read back more. */
+static gboolean
+is_flushing (GstHelixQemuSrc *self)
+{
+  return GST_PAD_IS_FLUSHING (GST_BASE_SRC_PAD (self));
+}
+
+/* Caps for this picture out of those that downstream takes. Empty: downstream
+ * takes only other sizes. NULL: it takes none at all, which an ERROR has told
+ * unless the pad is flushing. */
+static GstCaps *
+choose_caps (GstHelixQemuSrc *self, const HelixPicture *picture)
+{
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+  GstCaps *ours, *peer, *caps = NULL;
+  gint max_num, max_den;
+
+  GST_OBJECT_LOCK (self);
+  get_limit (self, &max_num, &max_den);
+  GST_OBJECT_UNLOCK (self);
+  ours = gst_caps_make_writable (gst_pad_get_pad_template_caps (pad));
+  gst_caps_set_simple (ours, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
+      "interlace-mode", G_TYPE_STRING, "progressive", NULL);
+  peer = gst_pad_peer_query_caps (pad, ours);
+  if (!gst_caps_is_empty (peer))
+    caps = helix_picture_choose_caps (picture, peer, max_num, max_den);
+  else if (!is_flushing (self))
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("Downstream takes no picture in NV12, I420, BGRx or BGRA. Put "
+         "videoconvert behind helixqemusrc."),
+        (NULL));
+  gst_caps_unref (ours);
+  gst_caps_unref (peer);
+  return caps;
+}
+
+/* Downstream's caps may have changed: requests a picture if it now fits. */
+static void
+reconsider (GstHelixQemuSrc *self)
+{
+  GstCaps *caps;
+
+  if (!self->unfit || self->unfit_refused)
+    return;
+  caps = choose_caps (self, &self->unfit_size);
+  if (caps != NULL && !gst_caps_is_empty (caps)) {
+    self->unfit = FALSE;
+    request_picture (self);
+  }
+  gst_clear_caps (&caps);
+}
+
+/* Downstream may take fewer frames a second than max-framerate: the shim need
+ * not read back more. */
 static void
 follow_rate (GstHelixQemuSrc *self)
 {
   gint num, den;
 
   GST_OBJECT_LOCK (self);
-  gst_helix_qemu_src_get_limit (self, &num, &den);
+  get_limit (self, &num, &den);
   if (self->info.fps_n > 0
       && gst_util_fraction_compare (
              self->info.fps_n, self->info.fps_d, num, den)
@@ -249,56 +436,29 @@ follow_rate (GstHelixQemuSrc *self)
   if (num != self->rate_num || den != self->rate_den) {
     self->rate_num = num;
     self->rate_den = den;
-    gst_helix_qemu_src_subscribe (self, TRUE);
+    subscribe (self, TRUE);
   }
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Downstream takes something else from here on: the last picture is not that,
- * and a still screen would bring no other. */
+/* Drops the last picture if downstream takes another format from here on. A
+ * screen that does not change brings no other, so one is requested. */
 static void
 renew_last (GstHelixQemuSrc *self, const GstVideoInfo *before)
 {
   GstVideoInfo now = self->info;
 
-  now.fps_n = before->fps_n; /* which a picture does not have */
+  now.fps_n = before->fps_n; /* no property of a picture */
   now.fps_d = before->fps_d;
   if (self->last == NULL || gst_video_info_is_equal (before, &now))
     return;
   gst_clear_buffer (&self->last);
-  self->dark = FALSE; /* black is wanted anew, too */
-  gst_helix_qemu_src_ask_again (self);
-}
-
-GstCaps *
-gst_helix_qemu_src_choose_caps (
-    GstHelixQemuSrc *self, const HelixPicture *picture)
-{
-  GstPad *pad = GST_BASE_SRC_PAD (self);
-  GstCaps *ours, *peer, *caps = NULL;
-  gint max_num, max_den;
-
-  GST_OBJECT_LOCK (self);
-  gst_helix_qemu_src_get_limit (self, &max_num, &max_den);
-  GST_OBJECT_UNLOCK (self);
-  ours = gst_caps_make_writable (gst_pad_get_pad_template_caps (pad));
-  gst_caps_set_simple (ours, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
-      "interlace-mode", G_TYPE_STRING, "progressive", NULL);
-  peer = gst_pad_peer_query_caps (pad, ours);
-  if (!gst_caps_is_empty (peer))
-    caps = helix_picture_choose_caps (picture, peer, max_num, max_den);
-  else if (!GST_PAD_IS_FLUSHING (pad))
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("Downstream takes no picture in NV12, I420, BGRx or BGRA. Put "
-         "videoconvert behind helixqemusrc."),
-        (NULL));
-  gst_caps_unref (ours);
-  gst_caps_unref (peer);
-  return caps;
+  self->dark = FALSE; /* black has the old format, too */
+  request_picture (self);
 }
 
 /* Whether downstream took these caps. A pad that keeps an event to send it once
- * more with the next buffer says that all is well, even if it was refused. */
+ * more with the next buffer reports success, even if it was refused. */
 static gboolean
 is_taken (GstPad *pad, GstCaps *caps)
 {
@@ -307,7 +467,7 @@ is_taken (GstPad *pad, GstCaps *caps)
   gboolean ok;
 
   if (peer == NULL)
-    return TRUE; /* which pushing will show */
+    return TRUE; /* the push will fail */
   taken = gst_pad_get_current_caps (peer);
   ok = GST_PAD_IS_FLUSHING (peer)
       || (taken != NULL && gst_caps_is_equal (taken, caps));
@@ -324,15 +484,15 @@ gst_helix_qemu_src_negotiate (GstBaseSrc *src)
   gboolean ok = FALSE;
   GstCaps *caps;
 
-  gst_helix_qemu_src_reconsider (self);
-  /* The first frame tells the size; before it there is nothing to say. */
+  reconsider (self);
+  /* Only the first frame tells the size. */
   if (!self->shaped)
     return TRUE;
-  caps = gst_helix_qemu_src_choose_caps (self, &self->picture);
+  caps = choose_caps (self, &self->picture);
   if (caps == NULL)
     return FALSE;
-  if (gst_caps_is_empty (caps)) { /* of late */
-    gst_helix_qemu_src_note_unfit (self, &self->picture, FALSE);
+  if (gst_caps_is_empty (caps)) { /* it fitted before */
+    note_unfit (self, &self->picture, FALSE);
     gst_clear_buffer (&self->last);
     self->shaped = FALSE;
     ok = TRUE;
@@ -369,8 +529,7 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
   offered = gst_query_get_n_allocation_pools (query) > 0;
   if (offered)
     gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
-  /* One buffer stays here to be repeated: a pool that cannot spare it would
-   * run dry. */
+  /* `last` keeps one buffer: a pool that cannot spare it would run dry. */
   self->own_pool = pool == NULL || (max != 0 && max < min + 2);
   if (self->own_pool) {
     gst_clear_object (&pool);
@@ -384,7 +543,7 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
     gst_buffer_pool_config_add_option (
         config, GST_BUFFER_POOL_OPTION_VIDEO_META);
   if (!gst_buffer_pool_set_config (pool, config)) {
-    /* It put something acceptable there instead. */
+    /* The pool has put something acceptable there instead. */
     config = gst_buffer_pool_get_config (pool);
     if (!gst_buffer_pool_config_validate_params (
             config, caps, size, min, max)) {
@@ -403,114 +562,682 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
       ->decide_allocation (src, query);
 }
 
-/* ---- pictures ---- */
-
-/* When there is something to do though nothing has come: the last picture is
- * due again, or the cursor, which moves no more often than pictures come, or
- * the screen has been off for long. */
-static guint64
-next_deadline (GstHelixQemuSrc *self)
+/* Makes downstream take again the caps that it had before those that it
+ * refused. GstVideoEncoder compares caps with the last ones that it took, and
+ * ignores equal ones, although its encoder was torn down meanwhile. So it gets
+ * different ones first; of all fields the chroma site is what caps filters
+ * name least. */
+static gboolean
+restore (GstHelixQemuSrc *self, const HelixPicture *picture, GstCaps *caps)
 {
-  guint64 deadline = gst_helix_qemu_src_dark_due (self);
+  GstBaseSrc *src = GST_BASE_SRC (self);
+  const gchar *site = gst_structure_get_string (
+      gst_caps_get_structure (caps, 0), "chroma-site");
 
-  deadline = MIN (deadline, gst_helix_qemu_src_repeat_at (self));
-  if (self->cursor_moved && self->still != NULL)
-    deadline =
-        MIN (deadline, self->pushed_ns + gst_helix_qemu_src_interval (self));
-  return deadline;
+  site = g_strcmp0 (site, "mpeg2") == 0 ? "jpeg" : "mpeg2";
+  caps = gst_caps_copy (caps);
+  gst_caps_set_simple (caps, "chroma-site", G_TYPE_STRING, site, NULL);
+  gst_base_src_set_caps (src, caps);
+  gst_caps_unref (caps);
+  self->picture = *picture;
+  self->shaped = TRUE;
+  self->shaped = gst_base_src_negotiate (src) && self->shaped;
+  return self->shaped;
+}
+
+/* Downstream refused caps that it had claimed to take, as openh264enc does
+ * with sizes too small or too large: goes on with `last`. */
+static void
+step_back (GstHelixQemuSrc *self, const HelixPicture *before, GstCaps *caps,
+    GstBuffer *last)
+{
+  note_unfit (self, &self->picture, TRUE);
+  self->shaped = FALSE;
+  /* The failure asks for another try, which would end the same way. */
+  gst_pad_check_reconfigure (GST_BASE_SRC_PAD (self));
+  if (last != NULL && restore (self, before, caps))
+    gst_buffer_replace (&self->last, last);
 }
 
 static GstFlowReturn
-gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
+renegotiate (GstHelixQemuSrc *self, const HelixPicture *picture)
 {
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  HelixFrame frame;
-  GError *error = NULL;
+  GstCaps *caps = gst_pad_get_current_caps (GST_BASE_SRC_PAD (self));
+  GstBuffer *last = g_steal_pointer (&self->last);
+  HelixPicture before = self->picture;
   GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
 
-  *buffer = NULL;
-  while (flow == GST_FLOW_CUSTOM_SUCCESS) {
-    gst_helix_qemu_src_follow_show_cursor (self);
-    switch (helix_frame_client_next (
-        self->client, next_deadline (self), &frame, &error)) {
-      case HELIX_CLIENT_FRAME:
-        flow = gst_helix_qemu_src_take_frame (self, &frame, buffer);
-        break;
-      case HELIX_CLIENT_CURSOR:
-        gst_helix_qemu_src_take_cursor (self);
-        break;
-      case HELIX_CLIENT_DARK:
-        gst_helix_qemu_src_take_dark (self);
-        break;
-      case HELIX_CLIENT_TIMEOUT:
-        if (gst_helix_qemu_src_dark_due (self) <= helix_now_ns ()) {
-          flow = gst_helix_qemu_src_go_dark (self, buffer);
-          break;
-        }
-        gst_helix_qemu_src_reconsider (self);
-        /* Asked for before there was any, or to look at show-cursor again. */
-        if (self->last == NULL || gst_helix_qemu_src_follow_show_cursor (self))
-          break;
-        if (self->cursor_moved && self->still != NULL) {
-          flow = gst_helix_qemu_src_move_cursor (self, buffer);
-          break;
-        }
-        *buffer = gst_helix_qemu_src_repeat (self);
-        if (*buffer != NULL)
-          flow = GST_FLOW_OK;
-        break;
-      case HELIX_CLIENT_FLUSHING:
-        flow = GST_FLOW_FLUSHING;
-        break;
-      case HELIX_CLIENT_REFUSED:
-        gst_helix_qemu_src_refused (self, error);
-        g_clear_error (&error);
-        break;
-      case HELIX_CLIENT_FOUND:
-        gst_helix_inform (GST_ELEMENT (self), error);
-        g_clear_error (&error);
-        break;
-      case HELIX_CLIENT_WARNING:
-        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
-        g_clear_error (&error);
-        break;
-      case HELIX_CLIENT_EOS:
-        GST_INFO_OBJECT (self, "%s", error->message);
-        g_clear_error (&error);
-        flow = GST_FLOW_EOS;
-        break;
-      case HELIX_CLIENT_ERROR:
-        gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
-        g_clear_error (&error);
-        flow = GST_FLOW_ERROR;
-        break;
-    }
+  self->picture = *picture;
+  self->shaped = TRUE;
+  self->unfit = FALSE;
+  if (gst_base_src_negotiate (GST_BASE_SRC (self))) {
+    if (self->shaped)
+      flow = GST_FLOW_OK;
+  } else if (is_flushing (self)) {
+    self->shaped = FALSE; /* once more with the next frame */
+    flow = GST_FLOW_FLUSHING;
+  } else {
+    step_back (self, &before, caps, last);
   }
+  gst_clear_buffer (&last);
+  gst_clear_caps (&caps);
   return flow;
 }
 
-/* ---- queries ---- */
-
-static gboolean
-gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
+/* Negotiates for a picture of another size or format, or the first one.
+ * CUSTOM_SUCCESS: downstream does not take it; what was shown goes on. */
+static GstFlowReturn
+reshape (GstHelixQemuSrc *self, const HelixPicture *picture)
 {
-  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
-    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
-        ->query (src, query);
-  /* Timestamps tell when a picture was captured; it is here less than a frame
-   * of the nominal rate later. How late it is taken has no bound: the newest
-   * picture waits. */
-  gst_query_set_latency (query, TRUE,
-      gst_util_uint64_scale_int (
-          GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM),
-      GST_CLOCK_TIME_NONE);
+  gboolean fits;
+  GstCaps *caps;
+
+  if (self->unfit && helix_picture_same_shape (picture, &self->unfit_size))
+    return GST_FLOW_CUSTOM_SUCCESS;
+  caps = choose_caps (self, picture);
+  if (caps == NULL)
+    return is_flushing (self) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+  fits = !gst_caps_is_empty (caps);
+  gst_caps_unref (caps);
+  if (fits)
+    return renegotiate (self, picture);
+  note_unfit (self, picture, FALSE);
+  return GST_FLOW_CUSTOM_SUCCESS;
+}
+
+/* ---- pixels ---- */
+
+/* Whether downstream may have the picture's own bytes. */
+static gboolean
+is_wrappable (GstHelixQemuSrc *self)
+{
+  return helix_picture_is_native (&self->picture, &self->info)
+      && (self->downstream_meta
+          || self->picture.stride
+              == (guint) GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0));
+}
+
+/* The pixels of the frame, for as long as the memory lives. Never takes the
+ * last free slot: a downstream that keeps every buffer would starve the shim.
+ * It is copied with `always`; otherwise the frame stays, and NULL returns. */
+static GstMemory *
+keep_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
+{
+  gsize size = (gsize) self->picture.stride * self->picture.height;
+  guint8 *copy;
+
+  if (helix_slot_pool_free_slots (frame->pool) > 0)
+    return helix_frame_steal_memory (frame);
+  if (!always)
+    return NULL;
+  copy = g_malloc (size);
+  memcpy (copy, self->picture.pixels, size);
+  if (helix_picture_is_native (&self->picture, &self->info)
+      && !GST_VIDEO_INFO_HAS_ALPHA (&self->info))
+    helix_rgb_make_opaque (
+        copy, self->picture.width, self->picture.height, self->picture.stride);
+  self->picture.pixels = copy;
+  helix_frame_clear (frame);
+  GST_OBJECT_LOCK (self);
+  self->counters.copied++;
+  self->counters.converted += size;
+  GST_OBJECT_UNLOCK (self);
+  return gst_memory_new_wrapped (
+      GST_MEMORY_FLAG_READONLY, copy, size, 0, size, copy, g_free);
+}
+
+static GstBuffer *
+wrap_pixels (GstHelixQemuSrc *self, GstMemory *memory)
+{
+  GstBuffer *buffer = gst_buffer_new ();
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) self->picture.stride};
+
+  gst_buffer_append_memory (buffer, gst_memory_ref (memory));
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+      GST_VIDEO_INFO_FORMAT (&self->info), self->picture.width,
+      self->picture.height, 1, offset, stride);
+  return buffer;
+}
+
+static GstFlowReturn
+convert (GstHelixQemuSrc *self, const HelixCursor *cursor,
+    const HelixDamage *damage, GstBuffer **buffer)
+{
+  GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
+  guint64 bytes = helix_convert_get_bytes (self->convert);
+  guint64 begin = helix_now_ns (), spent;
+  GstFlowReturn flow;
+
+  flow = gst_buffer_pool_acquire_buffer (pool, buffer, NULL);
+  gst_object_unref (pool);
+  if (flow != GST_FLOW_OK)
+    return flow;
+  if (!helix_convert_run (self->convert, &self->picture, cursor, damage,
+          *buffer, self->own_pool))
+    gst_clear_buffer (buffer);
+  else if (self->own_pool)
+    *buffer = helix_convert_wrap (*buffer);
+  if (*buffer == NULL) {
+    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
+        ("A buffer of downstream cannot be written."),
+        ("%ux%u", self->picture.width, self->picture.height));
+    return GST_FLOW_ERROR;
+  }
+  spent = helix_now_ns () - begin;
+  GST_OBJECT_LOCK (self);
+  self->counters.copied +=
+      helix_picture_is_native (&self->picture, &self->info);
+  self->counters.convert_ns += spent;
+  self->counters.converted += helix_convert_get_bytes (self->convert) - bytes;
+  helix_histogram_add (&self->counters.convert, spent);
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+/* The picture, with the cursor if `blend`, as a buffer. `memory` holds the
+ * picture's pixels if downstream may have them, or is NULL. */
+static GstFlowReturn
+draw (GstHelixQemuSrc *self, GstMemory *memory, const HelixDamage *damage,
+    GstBuffer **buffer)
+{
+  const HelixCursor *cursor = self->blend ? &self->cursor : NULL;
+  struct helix_rect box;
+  gboolean seen = cursor != NULL
+      && helix_cursor_box (
+          cursor, self->picture.width, self->picture.height, &box);
+
+  self->cursor_moved = FALSE;
+  if (seen || memory == NULL || !is_wrappable (self))
+    return convert (self, cursor, damage, buffer);
+  helix_convert_skip (self->convert, damage);
+  *buffer = wrap_pixels (self, memory);
+  return GST_FLOW_OK;
+}
+
+/* ---- buffers: new pictures ---- */
+
+/* The running time of `age` ns ago, later than any before it. */
+static GstClockTime
+stamp (GstHelixQemuSrc *self, guint64 age)
+{
+  GstClock *clock = gst_element_get_clock (GST_ELEMENT (self));
+  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
+  GstClockTime now = 0, pts;
+
+  if (clock != NULL) {
+    now = gst_clock_get_time (clock);
+    gst_object_unref (clock);
+  }
+  pts = now > base + age ? now - base - age : 0;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
+    pts = self->last_pts + 1;
+  self->last_pts = pts;
+  return pts;
+}
+
+/* The buffer leaves. `wanted`: it is to come out of the encoder, because it is
+ * new or because it was asked for. */
+static void
+finish (GstHelixQemuSrc *self, GstBuffer *buffer, gboolean wanted)
+{
+  self->pushed_ns = helix_now_ns ();
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_pushed_caps (), self->pushed_ns, GST_CLOCK_TIME_NONE);
+  GST_OBJECT_LOCK (self);
+  gst_helix_holdback_pushed (&self->holdback, GST_BUFFER_PTS (buffer),
+      wanted || self->refresh, self->pushed_ns);
+  self->refresh = FALSE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* A buffer with a new picture, captured then, leaves: it is the one to be
+ * repeated from here on. `sequence`: of the shim's frame. */
+static void
+finish_picture (GstHelixQemuSrc *self, GstBuffer *buffer, guint64 capture_ns,
+    guint64 sequence)
+{
+  guint64 now = helix_now_ns ();
+
+  GST_BUFFER_PTS (buffer) =
+      stamp (self, now > capture_ns ? now - capture_ns : 0);
+  GST_BUFFER_OFFSET (buffer) = sequence;
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_capture_caps (), capture_ns, GST_CLOCK_TIME_NONE);
+  finish (self, buffer, TRUE);
+  gst_buffer_replace (&self->last, buffer);
+}
+
+/* Whether the picture does not continue the one before. */
+static gboolean
+is_discont (GstHelixQemuSrc *self)
+{
+  HelixFrameClientStats stats;
+  guint breaks;
+
+  helix_frame_client_get_stats (self->client, &stats);
+  breaks = stats.reconnects + stats.switches;
+  if (breaks == self->breaks)
+    return FALSE;
+  self->breaks = breaks;
   return TRUE;
 }
 
-/* Sinks show a picture so long after its capture. One that waits for that in
- * our thread keeps us from taking the pictures that come meanwhile; they are in
- * time all the same, and need not make way for the newest. Half a frame is left
- * for what lies between us and the sink. */
+static void
+count_frame (GstHelixQemuSrc *self, const struct helix_frame *info)
+{
+  Counters *counters = &self->counters;
+  guint64 age = self->pushed_ns > info->capture_ns
+      ? self->pushed_ns - info->capture_ns
+      : 0;
+
+  GST_OBJECT_LOCK (self);
+  counters->frames++;
+  counters->latency_ns = age;
+  counters->sequence = info->sequence;
+  counters->generation = info->generation;
+  counters->width = info->width;
+  counters->height = info->height;
+  helix_histogram_add (&counters->readback, info->readback_ns);
+  helix_histogram_add (&counters->wait, info->wait_ns);
+  helix_histogram_add (&counters->latency, age);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* A picture came: it is shown. Gives the frame's slot back, or to a memory. */
+static GstFlowReturn
+take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
+{
+  const struct helix_frame info = frame->info;
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstMemory *memory = NULL;
+  HelixPicture picture;
+
+  /* Its slot goes back before another is needed. */
+  g_clear_pointer (&self->last_frame, gst_memory_unref);
+  helix_picture_from_frame (&picture, frame);
+  if (!self->shaped || !helix_picture_same_shape (&picture, &self->picture))
+    flow = reshape (self, &picture);
+  if (flow != GST_FLOW_OK)
+    goto out;
+  if (self->told_off)
+    tell_on (self, &info);
+  if (self->dark) /* scratch buffers may be black, which is no damage */
+    helix_damage_all (&frame->damage);
+  reset_dark (self);
+  self->picture = picture;
+  if (self->blend || is_wrappable (self))
+    memory = keep_pixels (self, frame, self->blend);
+  flow = draw (self, memory, &frame->damage, buffer);
+  if (self->blend)
+    self->last_frame = g_steal_pointer (&memory);
+  if (flow != GST_FLOW_OK)
+    goto out;
+  if (is_discont (self))
+    GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_DISCONT);
+  finish_picture (self, *buffer, info.capture_ns, info.sequence);
+  count_frame (self, &info);
+out:
+  /* It may be the last one for long, and scratch buffers lack its damage. */
+  if (flow == GST_FLOW_FLUSHING)
+    request_picture (self);
+  g_clear_pointer (&memory, gst_memory_unref);
+  helix_frame_clear (frame);
+  return flow;
+}
+
+/* The last frame with the cursor where it is now. Reads nothing of the screen
+ * again: it shows the screen as of the last frame. */
+static GstFlowReturn
+move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  HelixDamage none = {0};
+  GstFlowReturn flow = draw (self, self->last_frame, &none, buffer);
+
+  if (flow != GST_FLOW_OK) {
+    self->cursor_moved = TRUE;
+    return flow;
+  }
+  finish_picture (self, *buffer,
+      MIN (self->cursor.info.changed_ns, helix_now_ns ()),
+      GST_BUFFER_OFFSET (self->last));
+  GST_OBJECT_LOCK (self);
+  self->counters.cursor_moves++;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+/* Black, of the last picture's size: converted from one row, which serves as
+ * all of them. */
+static GstFlowReturn
+blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  const GstVideoFormatInfo *format =
+      gst_video_format_get_info (self->picture.format);
+  HelixPicture screen = self->picture;
+  guint8 *row = g_malloc0 (4 * (gsize) screen.width);
+  GstFlowReturn flow;
+  HelixDamage all;
+
+  for (guint x = 0;
+       GST_VIDEO_FORMAT_INFO_HAS_ALPHA (format) && x < screen.width; x++)
+    row[4 * (gsize) x
+        + GST_VIDEO_FORMAT_INFO_POFFSET (format, GST_VIDEO_COMP_A)] = 255;
+  helix_damage_all (&all);
+  self->picture.pixels = row;
+  self->picture.stride = 0;
+  flow = convert (self, NULL, &all, buffer);
+  self->picture = screen;
+  g_free (row);
+  g_clear_pointer (&self->last_frame, gst_memory_unref);
+  self->cursor_moved = FALSE;
+  if (flow != GST_FLOW_OK)
+    return flow;
+  finish_picture (self, *buffer, helix_now_ns (), GST_BUFFER_OFFSET_NONE);
+  GST_OBJECT_LOCK (self);
+  self->counters.black++;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+/* Applies when-off, and tells that the screen is off. CUSTOM_SUCCESS: there is
+ * no buffer to push. */
+static GstFlowReturn
+go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  guint resource_id;
+  gboolean off =
+      helix_frame_client_dark_since (self->client, &resource_id) != 0;
+  GstFlowReturn flow;
+  gboolean black;
+
+  GST_OBJECT_LOCK (self);
+  black = self->when_off == GST_HELIX_WHEN_OFF_BLACK;
+  GST_OBJECT_UNLOCK (self);
+  self->dark = TRUE;
+  if (off && !self->told_off)
+    tell_off (self, resource_id, black);
+  if (!self->shaped || !black)
+    return GST_FLOW_CUSTOM_SUCCESS;
+  flow = blacken (self, buffer);
+  if (flow == GST_FLOW_FLUSHING)
+    self->dark = FALSE; /* black is due again after the flush */
+  return flow;
+}
+
+/* ---- buffers: the last one again ---- */
+
+/* ns between two pictures, as caps say. */
+static guint64
+get_interval (GstHelixQemuSrc *self)
+{
+  if (self->info.fps_n <= 0)
+    return gst_util_uint64_scale_int (
+        GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM);
+  return gst_util_uint64_scale_int (
+      GST_SECOND, self->info.fps_d, self->info.fps_n);
+}
+
+/* When the last buffer is due again: a helix_now_ns () time, or
+ * HELIX_NONE64 = not at all. */
+static guint64
+repeat_due (GstHelixQemuSrc *self)
+{
+  guint64 due = HELIX_NONE64;
+
+  if (self->last == NULL)
+    return due;
+  GST_OBJECT_LOCK (self);
+  if (self->refresh)
+    due = 0;
+  else if (gst_helix_holdback_is_watched (&self->holdback))
+    due = gst_helix_holdback_repeat_at (&self->holdback, get_interval (self));
+  else if (self->keepalive_time != 0)
+    due = self->pushed_ns + self->keepalive_time * GST_MSECOND;
+  GST_OBJECT_UNLOCK (self);
+  return due;
+}
+
+/* Warns of an encoder that kept the picture however often it was repeated. */
+static void
+warn_of_encoder (GstHelixQemuSrc *self)
+{
+  const GstHelixHoldbackSink *sink;
+  g_autofree gchar *encoder = NULL;
+  const gchar *setting;
+
+  GST_OBJECT_LOCK (self);
+  sink = gst_helix_holdback_complain (&self->holdback);
+  if (sink != NULL)
+    encoder = g_strdup (sink->encoder);
+  GST_OBJECT_UNLOCK (self);
+  if (encoder == NULL)
+    return;
+  setting = helix_encoder_table_low_latency (encoder);
+  GST_ELEMENT_WARNING (self, STREAM, ENCODE,
+      ("%s holds pictures back: %u repetitions of the newest one did not bring "
+       "it out. Set %s.",
+          encoder[0] != '\0' ? encoder : "The encoder", GST_HELIX_HOLDBACK_MOST,
+          setting != NULL ? setting : "the encoder up for low latency"),
+      (NULL));
+}
+
+static void
+remove_stamp (GstBuffer *buffer, GstCaps *caps)
+{
+  GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (buffer, caps);
+
+  if (meta != NULL)
+    gst_buffer_remove_meta (buffer, (GstMeta *) meta);
+}
+
+/* The last buffer, now, if it is due; else NULL. It was not captured now, so it
+ * carries no capture time. */
+static GstBuffer *
+repeat (GstHelixQemuSrc *self)
+{
+  GstBuffer *buffer;
+
+  if (helix_now_ns () < repeat_due (self))
+    return NULL;
+  buffer = gst_buffer_copy (self->last);
+  remove_stamp (buffer, gst_helix_capture_caps ());
+  remove_stamp (buffer, gst_helix_pushed_caps ());
+  /* Keeps the memory from going back to its pool while this is under way. */
+  gst_buffer_add_parent_buffer_meta (buffer, self->last);
+  GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_DISCONT);
+  GST_BUFFER_PTS (buffer) = stamp (self, 0);
+  GST_OBJECT_LOCK (self);
+  self->counters.repeated++;
+  self->counters.flushed +=
+      !self->refresh && gst_helix_holdback_is_watched (&self->holdback);
+  GST_OBJECT_UNLOCK (self);
+  finish (self, buffer, FALSE);
+  warn_of_encoder (self);
+  return buffer;
+}
+
+/* ---- the cursor ---- */
+
+/* Tells downstream where the cursor is, and, if `image`, what it looks like. */
+static void
+send_cursor (GstHelixQemuSrc *self, gboolean visible, gboolean image)
+{
+  const struct helix_cursor *info = &self->cursor.info;
+  GstHelixCursor cursor = {
+      .scanout = info->scanout,
+      .visible = visible,
+      .x = (gint32) info->x,
+      .y = (gint32) info->y,
+      .serial = info->serial,
+      .width = info->width,
+      .height = info->height,
+      .hot_x = info->hot_x,
+      .hot_y = info->hot_y,
+      .image = image ? self->cursor.image : NULL,
+  };
+
+  gst_pad_push_event (
+      GST_BASE_SRC_PAD (self), gst_helix_event_new_cursor (&cursor));
+}
+
+static void
+take_cursor (GstHelixQemuSrc *self)
+{
+  const struct helix_cursor *info = &self->cursor.info;
+
+  helix_cursor_clear (&self->cursor);
+  helix_frame_client_get_cursor (self->client, &self->cursor);
+  if (self->blend)
+    self->cursor_moved = TRUE;
+  else
+    send_cursor (self, !!(info->flags & HELIX_CURSOR_VISIBLE),
+        !!(info->flags & HELIX_CURSOR_SHAPE));
+}
+
+/* Applies show-cursor. FALSE: it has not changed. */
+static gboolean
+apply_show_cursor (GstHelixQemuSrc *self)
+{
+  gboolean blend;
+
+  GST_OBJECT_LOCK (self);
+  blend = self->show_cursor;
+  GST_OBJECT_UNLOCK (self);
+  if (blend == self->blend)
+    return FALSE;
+  self->blend = blend;
+  self->cursor_moved = blend;
+  g_clear_pointer (&self->last_frame, gst_memory_unref);
+  if (self->cursor.info.serial != 0)
+    send_cursor (
+        self, !blend && self->cursor.info.flags & HELIX_CURSOR_VISIBLE, !blend);
+  return TRUE;
+}
+
+/* ---- the guest's requests ---- */
+
+/* Properties that were changed under the lock, to be notified without it. */
+typedef struct {
+  gboolean scanout, resource_id, rate;
+} Changes;
+
+static void
+notify (GstHelixQemuSrc *self, const Changes *changes)
+{
+  if (changes->scanout)
+    g_object_notify (G_OBJECT (self), "scanout");
+  if (changes->resource_id)
+    g_object_notify (G_OBJECT (self), "resource-id");
+  if (changes->rate) {
+    g_object_notify (G_OBJECT (self), "max-framerate");
+    gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self)); /* caps announce it */
+  }
+}
+
+/* Lock: the object lock. */
+static void
+set_source (
+    GstHelixQemuSrc *self, guint scanout, guint resource_id, Changes *changes)
+{
+  changes->scanout = self->scanout != scanout;
+  changes->resource_id = self->resource_id != resource_id;
+  self->scanout = scanout;
+  self->resource_id = resource_id;
+}
+
+/* Whether a refusal is posted, see WARNINGS_EVERY.
+ * Lock: the object lock. */
+static gboolean
+may_warn_of_refusal (GstHelixQemuSrc *self)
+{
+  guint64 now = helix_now_ns ();
+
+  if (self->refused_ns != 0 && now - self->refused_ns < WARNINGS_EVERY)
+    return FALSE;
+  self->refused_ns = now;
+  return TRUE;
+}
+
+/* Returns: FALSE if the VM has no such scanout.
+ * Thread: any. */
+static gboolean
+apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
+{
+  guint scanout, resource_id, scanouts = 0;
+  gboolean ok, warn = FALSE;
+  Changes changes = {FALSE, FALSE, FALSE};
+
+  GST_OBJECT_LOCK (self);
+  scanout = self->scanout;
+  resource_id = self->resource_id;
+  if (self->client != NULL)
+    scanouts = helix_frame_client_scanouts (self->client);
+  if (scanouts == 0) /* not known before there is a connection */
+    scanouts = HELIX_MAX_SCANOUTS;
+  if (control->fields & GST_HELIX_CONTROL_SCANOUT)
+    scanout = control->scanout;
+  if (control->fields & GST_HELIX_CONTROL_RESOURCE)
+    resource_id = control->resource_id;
+  ok = scanout < scanouts || !(control->fields & GST_HELIX_CONTROL_SCANOUT);
+  if (!ok) {
+    warn = may_warn_of_refusal (self);
+    goto out;
+  }
+  set_source (self, scanout, resource_id, &changes);
+  if (control->fields & GST_HELIX_CONTROL_RATE) {
+    changes.rate = gst_util_fraction_compare (self->max_num, self->max_den,
+                       control->rate_num, control->rate_den)
+        != 0;
+    self->max_num = control->rate_num;
+    self->max_den = control->rate_den;
+  }
+  if (changes.rate)
+    get_limit (self, &self->rate_num, &self->rate_den);
+  if (changes.scanout || changes.resource_id || changes.rate)
+    subscribe (self, TRUE);
+  /* Ends a SHOW, also when it names what the properties say already. */
+  if (self->client != NULL
+      && control->fields
+          & (GST_HELIX_CONTROL_SCANOUT | GST_HELIX_CONTROL_RESOURCE))
+    helix_frame_client_show (self->client, 0, 0);
+out:
+  GST_OBJECT_UNLOCK (self);
+  if (warn)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("The guest asks for scanout %u, but there are %u (0 to %u). What was "
+         "shown before goes on. Give the VM more with max_outputs of its "
+         "virtio-gpu device.",
+            control->scanout, scanouts, scanouts - 1),
+        (NULL));
+  notify (self, &changes);
+  return ok;
+}
+
+/* The shim refused a request on trial: the properties follow the one that it
+ * fell back to. */
+static void
+take_refusal (GstHelixQemuSrc *self, const GError *error)
+{
+  Changes changes = {FALSE, FALSE, FALSE};
+  HelixFrameWish request;
+  gboolean warn;
+
+  GST_OBJECT_LOCK (self);
+  helix_frame_client_get_wish (self->client, &request);
+  set_source (self, request.scanout, request.resource_id, &changes);
+  warn = may_warn_of_refusal (self);
+  GST_OBJECT_UNLOCK (self);
+  if (warn)
+    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
+  notify (self, &changes);
+}
+
+/* Sinks show a picture so long after its capture. A sink that waits for that
+ * in our thread delays us: pictures that came meanwhile are in time all the
+ * same, and must not be dropped for the newest. Half a frame is left for the
+ * elements between us and the sink. */
 static void
 follow_latency (GstHelixQemuSrc *self, GstEvent *event)
 {
@@ -530,30 +1257,593 @@ static gboolean
 gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  gboolean ok;
+  GstHelixControl control;
+  GstHelixOutput output;
+  guint64 capture_time;
+  guint resource_id;
+  gboolean ok = TRUE;
 
+  if (gst_helix_event_parse_control (event, &control))
+    return apply_control (self, &control);
   if (GST_EVENT_TYPE (event) == GST_EVENT_LATENCY)
     follow_latency (self, event);
-  if (gst_helix_qemu_src_obey (self, event, &ok))
-    return ok;
-  /* Nothing else would end the wait for a picture that fits. */
-  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE) {
-    GST_OBJECT_LOCK (self);
-    if (self->client != NULL)
-      helix_frame_client_poke (self->client);
+  GST_OBJECT_LOCK (self);
+  if (gst_helix_event_parse_show (event, &resource_id, &capture_time)) {
+    ok = self->client != NULL;
+    if (ok)
+      helix_frame_client_show (self->client, resource_id, capture_time);
+  } else if (gst_helix_event_is_refresh (event)) {
+    self->refresh = TRUE;
+    poke (self);
+  } else if (gst_helix_event_parse_output (event, &output)) {
+    if (gst_helix_holdback_reported (&self->holdback, &output, helix_now_ns ()))
+      poke (self);
+  } else {
+    /* Nothing else would end the wait for a picture that fits. */
+    if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE)
+      poke (self);
     GST_OBJECT_UNLOCK (self);
+    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+        ->event (src, event);
   }
-  return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
-      ->event (src, event);
+  GST_OBJECT_UNLOCK (self);
+  return ok;
 }
+
+static gboolean
+gst_helix_qemu_src_query (GstBaseSrc *src, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_BASE_SRC_CLASS (gst_helix_qemu_src_parent_class)
+        ->query (src, query);
+  /* Timestamps are capture times; a picture is here less than a frame of the
+   * nominal rate later. How late it may be taken has no bound: the newest
+   * picture waits. */
+  gst_query_set_latency (query, TRUE,
+      gst_util_uint64_scale_int (
+          GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM),
+      GST_CLOCK_TIME_NONE);
+  return TRUE;
+}
+
+/* ---- the streaming thread ---- */
+
+/* When there is something to do though nothing has come: the last picture is
+ * due again, or the cursor, which moves no more often than pictures come, or
+ * the screen has been off for long. */
+static guint64
+next_deadline (GstHelixQemuSrc *self)
+{
+  guint64 deadline = MIN (dark_due (self), repeat_due (self));
+
+  if (self->cursor_moved && self->last_frame != NULL)
+    deadline = MIN (deadline, self->pushed_ns + get_interval (self));
+  return deadline;
+}
+
+/* CUSTOM_SUCCESS: nothing was due after all. */
+static GstFlowReturn
+take_timeout (GstHelixQemuSrc *self, GstBuffer **buffer)
+{
+  if (dark_due (self) <= helix_now_ns ())
+    return go_dark (self, buffer);
+  reconsider (self);
+  /* A poke before the first picture, or to look at show-cursor again. */
+  if (self->last == NULL || apply_show_cursor (self))
+    return GST_FLOW_CUSTOM_SUCCESS;
+  if (self->cursor_moved && self->last_frame != NULL)
+    return move_cursor (self, buffer);
+  *buffer = repeat (self);
+  return *buffer != NULL ? GST_FLOW_OK : GST_FLOW_CUSTOM_SUCCESS;
+}
+
+static GstFlowReturn
+gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  GstElement *element = GST_ELEMENT (self);
+  GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
+  HelixFrame frame;
+
+  *buffer = NULL;
+  while (flow == GST_FLOW_CUSTOM_SUCCESS) {
+    g_autoptr (GError) error = NULL;
+
+    apply_show_cursor (self);
+    switch (helix_frame_client_next (
+        self->client, next_deadline (self), &frame, &error)) {
+      case HELIX_CLIENT_FRAME:
+        flow = take_frame (self, &frame, buffer);
+        break;
+      case HELIX_CLIENT_CURSOR:
+        take_cursor (self);
+        break;
+      case HELIX_CLIENT_DARK:
+        reset_dark (self);
+        break;
+      case HELIX_CLIENT_TIMEOUT:
+        flow = take_timeout (self, buffer);
+        break;
+      case HELIX_CLIENT_FLUSHING:
+        flow = GST_FLOW_FLUSHING;
+        break;
+      case HELIX_CLIENT_REFUSED:
+        take_refusal (self, error);
+        break;
+      case HELIX_CLIENT_FOUND:
+        gst_helix_inform (element, error);
+        break;
+      case HELIX_CLIENT_WARNING:
+        gst_helix_post (element, GST_MESSAGE_WARNING, error);
+        break;
+      case HELIX_CLIENT_EOS:
+        GST_INFO_OBJECT (self, "%s", error->message);
+        flow = GST_FLOW_EOS;
+        break;
+      case HELIX_CLIENT_ERROR:
+        gst_helix_post (element, GST_MESSAGE_ERROR, error);
+        flow = GST_FLOW_ERROR;
+        break;
+    }
+  }
+  return flow;
+}
+
+/* ---- start and stop ---- */
+
+static gboolean
+find_server_user (GstHelixQemuSrc *self, uid_t *uid)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *user = NULL;
+
+  GST_OBJECT_LOCK (self);
+  user = g_strdup (self->server_user);
+  GST_OBJECT_UNLOCK (self);
+  if (helix_server_user_parse (user, uid, &error))
+    return TRUE;
+  gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+  return FALSE;
+}
+
+static gboolean
+gst_helix_qemu_src_start (GstBaseSrc *src)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  HelixFrameClientConfig config = {
+      .name = "helixqemusrc " HELIX_PACKAGE_VERSION};
+  HelixFrameClient *client;
+  HelixFrameWish request;
+
+  if (!find_server_user (self, &config.server_uid))
+    return FALSE;
+  self->shaped = FALSE;
+  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->breaks = 0;
+  self->cursor_moved = FALSE;
+  self->warned_ns = 0;
+  reset_dark (self);
+  GST_OBJECT_LOCK (self);
+  memset (&self->counters, 0, sizeof self->counters);
+  gst_helix_holdback_reset (&self->holdback);
+  self->refresh = FALSE;
+  get_limit (self, &self->rate_num, &self->rate_den);
+  config.path = self->socket_path;
+  config.auto_reconnect = self->auto_reconnect;
+  config.reconnect_timeout = self->reconnect_timeout;
+  fill_request (self, &request);
+  client = self->client = helix_frame_client_new (&config, &request);
+  GST_OBJECT_UNLOCK (self);
+  if (client == NULL) {
+    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ_WRITE,
+        ("No descriptor for a wake-up can be had. Raise the limit of open "
+         "files (ulimit -n)."),
+        ("%s", g_strerror (errno)));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_stop (GstBaseSrc *src)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
+  HelixFrameClient *client;
+
+  GST_OBJECT_LOCK (self);
+  client = g_steal_pointer (&self->client);
+  GST_OBJECT_UNLOCK (self);
+  gst_clear_buffer (&self->last);
+  g_clear_pointer (&self->last_frame, gst_memory_unref);
+  helix_cursor_clear (&self->cursor);
+  memset (&self->cursor.info, 0, sizeof self->cursor.info);
+  g_clear_pointer (&client, helix_frame_client_free);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_unlock (GstBaseSrc *src)
+{
+  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
+
+  if (client != NULL)
+    helix_frame_client_set_flushing (client, TRUE);
+  return TRUE;
+}
+
+static gboolean
+gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
+{
+  HelixFrameClient *client = GST_HELIX_QEMU_SRC (src)->client;
+
+  if (client != NULL)
+    helix_frame_client_set_flushing (client, FALSE);
+  return TRUE;
+}
+
+/* In PAUSED the streaming thread does not read what the shim sends. */
+static void
+set_paused (GstHelixQemuSrc *self, gboolean paused)
+{
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL)
+    helix_frame_client_set_paused (self->client, paused);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static GstStateChangeReturn
+gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    set_paused (self, FALSE);
+  ret = GST_ELEMENT_CLASS (gst_helix_qemu_src_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
+    set_paused (self, TRUE);
+  return ret;
+}
+
+/* ---- properties ---- */
+
+static GstStructure *
+get_stats (GstHelixQemuSrc *self)
+{
+  HelixFrameClientStats client = {0};
+  GstStructure *stats;
+  guint held_back;
+  Counters own;
+
+  GST_OBJECT_LOCK (self);
+  own = self->counters;
+  held_back = self->holdback.held_back;
+  if (self->client != NULL)
+    helix_frame_client_get_stats (self->client, &client);
+  GST_OBJECT_UNLOCK (self);
+  stats = gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
+      G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
+      client.reconnects, "frames-in", G_TYPE_UINT64, client.frames.received,
+      "frames-out", G_TYPE_UINT64,
+      own.frames + own.repeated + own.cursor_moves + own.black, "frames",
+      G_TYPE_UINT64, own.frames, "repeated", G_TYPE_UINT64, own.repeated,
+      "flushed", G_TYPE_UINT64, own.flushed, "held-back", G_TYPE_UINT,
+      held_back, "cursor-moves", G_TYPE_UINT64, own.cursor_moves, "black",
+      G_TYPE_UINT64, own.black, "dropped", G_TYPE_UINT64,
+      client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
+      G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
+      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
+      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
+      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
+      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
+      own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
+      "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+  helix_stats_set_times (stats, "readback", &own.readback);
+  helix_stats_set_times (stats, "wait", &own.wait);
+  helix_stats_set_times (stats, "convert", &own.convert);
+  helix_stats_set_times (stats, "latency", &own.latency);
+  return stats;
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_free (self->socket_path);
+      self->socket_path = g_value_dup_string (value);
+      break;
+    case PROP_SERVER_USER:
+      g_free (self->server_user);
+      self->server_user = g_value_dup_string (value);
+      break;
+    case PROP_SCANOUT:
+      self->scanout = g_value_get_uint (value);
+      subscribe (self, FALSE);
+      break;
+    case PROP_RESOURCE_ID:
+      self->resource_id = g_value_get_uint (value);
+      subscribe (self, FALSE);
+      break;
+    case PROP_MAX_FRAMERATE:
+      self->max_num = gst_value_get_fraction_numerator (value);
+      self->max_den = gst_value_get_fraction_denominator (value);
+      get_limit (self, &self->rate_num, &self->rate_den);
+      subscribe (self, FALSE);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      self->keepalive_time = g_value_get_uint (value);
+      break;
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      self->reconnect_timeout = g_value_get_uint (value);
+      break;
+    case PROP_SHOW_CURSOR:
+      self->show_cursor = g_value_get_boolean (value);
+      /* For a picture to draw it upon, or one without, and its shape. */
+      subscribe (self, FALSE);
+      poke (self);
+      break;
+    case PROP_WHEN_OFF:
+      self->when_off = g_value_get_enum (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+  if (id == PROP_MAX_FRAMERATE) /* which caps announce */
+    gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self));
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, get_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SOCKET_PATH:
+      g_value_set_string (value, self->socket_path);
+      break;
+    case PROP_SERVER_USER:
+      g_value_set_string (value, self->server_user);
+      break;
+    case PROP_SCANOUT:
+      g_value_set_uint (value, self->scanout);
+      break;
+    case PROP_RESOURCE_ID:
+      g_value_set_uint (value, self->resource_id);
+      break;
+    case PROP_MAX_FRAMERATE:
+      gst_value_set_fraction (value, self->max_num, self->max_den);
+      break;
+    case PROP_KEEPALIVE_TIME:
+      g_value_set_uint (value, self->keepalive_time);
+      break;
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_SHOW_CURSOR:
+      g_value_set_boolean (value, self->show_cursor);
+      break;
+    case PROP_WHEN_OFF:
+      g_value_set_enum (value, self->when_off);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * GstHelixQemuSrc:socket-path:
+   *
+   * Path of the socket that QEMU was told to make (`-device
+   * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else that of the only
+   * virtual machine of this user that runs here. Where several run, an error
+   * names them. One that was found is waited for when it goes away; only
+   * after ten seconds may another, if it is the only one then, take its
+   * place. A message of type INFO names the one that was taken, and the folder
+   * that it was found in, which `$XDG_RUNTIME_DIR` decides; a WARNING another
+   * one that took its place.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SOCKET_PATH] =
+      g_param_spec_string ("socket-path", "Socket path",
+          "Path of the socket that QEMU's helix shim listens on (unset = "
+          "$HELIX_SOCKET, else that of the only VM that runs here)",
+          NULL, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:server-user:
+   *
+   * The user that the virtual machine runs as, by name or number, where that
+   * is on purpose neither this user nor root: `libvirt-qemu`, for example.
+   * A socket that any other user serves is not spoken to, and an error names
+   * that user. The kernel tells as which user the server began to listen.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SERVER_USER] = g_param_spec_string ("server-user",
+      "Server user",
+      "User, by name or number, that may serve the VM's socket besides this "
+      "user and root (unset = none)",
+      NULL, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:scanout:
+   *
+   * Which of the virtual machine's scanouts (screens) to show, from 0. It is
+   * checked against what the virtual machine has when it is connected to.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
+      "Index of the scanout (screen) to show; must exist in the VM", 0,
+      G_MAXUINT, DEFAULT_SCANOUT, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:resource-id:
+   *
+   * Show this virtio-gpu resource of the guest, on a screen or not, in place
+   * of #GstHelixQemuSrc:scanout.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RESOURCE_ID] =
+      g_param_spec_uint ("resource-id", "Resource id",
+          "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
+          0, G_MAXUINT, DEFAULT_RESOURCE_ID, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:max-framerate:
+   *
+   * Frames a second at most. The shim keeps to it: what is beyond is not even
+   * read from the graphics card. Caps announce it, since encoders spend their
+   * bitrate on so many frames. 0/1: as often as the guest draws, which caps and
+   * the shim take as 240/1. A guest that asks for another rate changes it.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_FRAMERATE] =
+      gst_param_spec_fraction ("max-framerate", "Maximum framerate",
+          "Frames per second at most, as caps announce (0/1 = 240/1)", 0, 1,
+          G_MAXINT, 1, HELIX_NOMINAL_RATE_NUM, HELIX_NOMINAL_RATE_DEN,
+          flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:keepalive-time:
+   *
+   * While the screen does not change, repeat its last picture after so many
+   * milliseconds, over and over, so that an encoder that holds pictures back
+   * gives them out. This is for pipelines in which nobody reports what comes
+   * out of the encoder. A #helixguestsink does: then the picture is repeated
+   * at the rate of the caps until it has come out, at most 628 times, and not
+   * at all afterwards, whatever this property says. 0: without such a report a
+   * still screen sends nothing.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
+      "Keep-alive time",
+      "Repeat the last picture after this long without a new one, in ms, where "
+      "no helixguestsink reports what has come out (0 = never)",
+      0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:auto-reconnect:
+   *
+   * Wait for a virtual machine that is not there (yet), and for one that went
+   * away to come back; a warning on the bus says so once. Otherwise its
+   * absence is an error and its orderly end the end of the stream.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Automatic reconnection", "Wait for QEMU to come (back) rather than fail",
+      DEFAULT_AUTO_RECONNECT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:reconnect-timeout:
+   *
+   * How long to wait for it, in milliseconds, before that is an error after
+   * all.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECONNECT_TIMEOUT] =
+      g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
+          "Give up after this long without QEMU, in ms (0 = never)", 0,
+          G_MAXINT, DEFAULT_RECONNECT_TIMEOUT, flags | GST_PARAM_MUTABLE_READY);
+  /**
+   * GstHelixQemuSrc:show-cursor:
+   *
+   * Draw the guest's cursor into the picture. Where it moves, only the place
+   * that it left and the one where it is are converted again, and nothing is
+   * read back. Otherwise it goes downstream as `GstHelixCursor` events, for a
+   * viewer to draw.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SHOW_CURSOR] = g_param_spec_boolean ("show-cursor",
+      "Show cursor", "Draw the guest's cursor into the picture",
+      DEFAULT_SHOW_CURSOR, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:when-off:
+   *
+   * What to show of a screen that has been off for a second: a change of mode,
+   * which passes through that, is over by then. Off is a scanout that the
+   * guest, or `helix scanout N off`, has switched off, or a resource that the
+   * guest has destroyed. Black has the size of the last picture; where there
+   * was none, nothing is sent. Either way a message of type INFO says so, and
+   * another one says when the screen is on again. It counts from the next time
+   * that the screen goes off. An outage (#GstHelixQemuSrc:auto-reconnect)
+   * leaves what is shown as it is.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_WHEN_OFF] = g_param_spec_enum ("when-off", "When off",
+      "What to show of a screen that is off", GST_TYPE_HELIX_WHEN_OFF,
+      DEFAULT_WHEN_OFF, flags | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixQemuSrc:stats:
+   *
+   * What happened since the element was started, as
+   * `application/x-helix-qemu-src-stats`:
+   *
+   * * `connected` (boolean), `reconnects` (uint)
+   * * `frames-in` (uint64): pictures from the shim; `dropped`: of them, given
+   *   back unseen for a newer one; `frames-out`: buffers pushed
+   * * `frames` (uint64): of those, new pictures; `repeated`: pushed again to
+   *   keep encoders awake; `flushed`: of those, because a picture had not come
+   *   out of the encoder; `cursor-moves`: with nothing new but the cursor;
+   *   `black`: in the place of a screen that is off;
+   *   `copied`: pictures copied, not lent, because downstream held too many
+   *   or for the cursor
+   * * `held-back` (uint): buffers that the encoder needed after the newest
+   *   picture before it gave that out, the last time (628: so many were not
+   *   enough); 0 without a helixguestsink
+   * * `bytes` (uint64): read back by the shim for this element
+   * * `converted-bytes` (uint64): of pictures, read here to convert or copy
+   *   them
+   * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
+   *   last picture
+   * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
+   *   back, waiting for a free slot or for its turn, and converting, in sum
+   * * `latency` (uint64): ns from capture to push of the last picture
+   * * `STAGE-p50`, `STAGE-p95`, `STAGE-p99`, `STAGE-max` (uint64): ns, of the
+   *   pictures pushed, where STAGE is `readback`, `wait`, `convert` or
+   *   `latency`; at most 6.25 % above what was measured
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Frames, bytes, times and connection since the start", GST_TYPE_STRUCTURE,
+      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, properties);
+}
+
+/* ---- the class ---- */
 
 static gboolean
 gst_helix_qemu_src_is_seekable (GstBaseSrc *src)
 {
   return FALSE;
 }
-
-/* ---- the class ---- */
 
 static void
 gst_helix_qemu_src_finalize (GObject *object)
@@ -575,7 +1865,9 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
   GstPushSrcClass *push_class = GST_PUSH_SRC_CLASS (klass);
 
   object_class->finalize = gst_helix_qemu_src_finalize;
-  gst_helix_qemu_src_install_properties (object_class);
+  object_class->set_property = set_property;
+  object_class->get_property = get_property;
+  install_properties (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "QEMU screen source",
@@ -609,7 +1901,15 @@ gst_helix_qemu_src_init (GstHelixQemuSrc *self)
 {
   GstBaseSrc *src = GST_BASE_SRC (self);
 
-  gst_helix_qemu_src_init_properties (self);
+  self->scanout = DEFAULT_SCANOUT;
+  self->resource_id = DEFAULT_RESOURCE_ID;
+  self->max_num = self->rate_num = HELIX_NOMINAL_RATE_NUM;
+  self->max_den = self->rate_den = HELIX_NOMINAL_RATE_DEN;
+  self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  self->show_cursor = DEFAULT_SHOW_CURSOR;
+  self->when_off = DEFAULT_WHEN_OFF;
   self->convert = helix_convert_new ();
   gst_base_src_set_live (src, TRUE);
   gst_base_src_set_format (src, GST_FORMAT_TIME);

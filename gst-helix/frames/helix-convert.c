@@ -40,7 +40,7 @@ struct _HelixConvert {
   guint64 converted_bytes;
 };
 
-/* What a canvas holds. */
+/* What a scratch buffer holds. */
 typedef struct {
   guint64 epoch, serial;
 } Content;
@@ -364,7 +364,7 @@ helix_convert_skip (HelixConvert *convert, const HelixDamage *damage)
 gboolean
 helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
     const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
-    gboolean canvas)
+    gboolean scratch)
 {
   pixman_region32_t missing;
   GstVideoFrame out;
@@ -377,18 +377,60 @@ helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
     convert_whole (convert, picture, &out);
   } else {
     pixman_region32_init (&missing);
-    if (!canvas || !find_missing (convert, buffer, &missing)) {
+    if (!scratch || !find_missing (convert, buffer, &missing)) {
       pixman_region32_fini (&missing);
       pixman_region32_init_rect (
           &missing, 0, 0, picture->width, picture->height);
     }
     update (convert, picture, &out, &missing);
     pixman_region32_fini (&missing);
-    if (canvas)
+    if (scratch)
       remember (convert, buffer);
   }
   gst_video_frame_unmap (&out);
   return TRUE;
+}
+
+/* ---- scratch buffers ---- */
+
+/* A scratch buffer that is out: mapped, so that its bytes stay where they
+ * are. */
+typedef struct {
+  GstBuffer *scratch;
+  GstMapInfo map;
+} Wrapped;
+
+static void
+unwrap (gpointer data)
+{
+  Wrapped *wrapped = data;
+
+  gst_buffer_unmap (wrapped->scratch, &wrapped->map);
+  gst_buffer_unref (wrapped->scratch);
+  g_free (wrapped);
+}
+
+/* The bytes get a memory of their own because a pool throws away a buffer whose
+ * memory has another user, and a dying buffer lets go of its metas, a parent
+ * buffer among them, before its memories. */
+GstBuffer *
+helix_convert_wrap (GstBuffer *scratch)
+{
+  Wrapped *wrapped = g_new (Wrapped, 1);
+  GstBuffer *buffer;
+
+  wrapped->scratch = scratch;
+  if (!gst_buffer_map (scratch, &wrapped->map, GST_MAP_READ)) {
+    gst_buffer_unref (scratch);
+    g_free (wrapped);
+    return NULL;
+  }
+  buffer = gst_buffer_new ();
+  gst_buffer_append_memory (buffer,
+      gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY, wrapped->map.data,
+          wrapped->map.size, 0, wrapped->map.size, wrapped, unwrap));
+  gst_buffer_copy_into (buffer, scratch, GST_BUFFER_COPY_META, 0, -1);
+  return buffer;
 }
 
 guint64

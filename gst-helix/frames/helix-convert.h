@@ -31,15 +31,21 @@ gboolean helix_convert_configure (HelixConvert *convert,
  * `damage` is what changed in the picture since the one before; where the
  * cursor was and is needs no mention.
  *
- * A `canvas` is a buffer that nobody else ever writes: what it held after an
- * earlier conversion is still there, and only what changed since is
- * converted. Any other buffer is converted whole. FALSE when the buffer cannot
- * be written or is too small. */
+ * `scratch`: only this function ever writes the buffer, so the result of an
+ * earlier conversion is still in it, and only what changed since is converted.
+ * Any other buffer is converted whole.
+ * Returns: FALSE when the buffer cannot be written or is too small. */
 gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
     const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
-    gboolean canvas);
+    gboolean scratch);
 
-/* A picture without a cursor went another way: canvases lack it now. */
+/* A read-only buffer that shows a scratch buffer, which is taken over and goes
+ * back to its pool with it. A downstream that wants to write gets a copy, so
+ * the scratch buffer returns unchanged, and the next conversion only adds what
+ * changed. NULL: the scratch buffer cannot be mapped. */
+GstBuffer *helix_convert_wrap (GstBuffer *scratch);
+
+/* A picture without a cursor went another way: scratch buffers lack it now. */
 void helix_convert_skip (HelixConvert *convert, const HelixDamage *damage);
 
 /* Bytes of picture that went through conversion so far. */
