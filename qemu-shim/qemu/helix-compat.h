@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What differs between the QEMU versions that the helix glue is built for:
- * 7.2, 10.0 and 10.2. Nothing else in this folder but
- * helix-compat-migration.h asks for a version.
+ * 7.2, 10.0 and 10.2. Nothing else in this directory asks for a version, but
+ * helix-export.c for what QEMU tells of a migration.
  *
  * Include after qemu/osdep.h.
  */

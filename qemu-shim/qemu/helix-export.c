@@ -8,15 +8,21 @@
  * is complete, because the GPU may stand behind us on the command line; it
  * still comes before the guest's first instruction, and a failure there ends
  * QEMU as well, unless on-error=warn.
+ *
+ * The socket is served while the VM runs in this process. A VM that waits for
+ * an incoming migration runs in another one, on this machine perhaps, and that
+ * one has the path until the migration is complete.
  */
 
 #include "qemu/osdep.h"
+#include "migration/misc.h"
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object.h"
+#include "ui/console.h"
 #include "helix-glue.h"
 #include "helix-platform.h"
 #include "helix-settings.h"
@@ -24,12 +30,12 @@
 #include "trace.h"
 
 #define TYPE_HELIX_EXPORT "helix-export"
-OBJECT_DECLARE_SIMPLE_TYPE(HelixExport, HELIX_EXPORT)
+OBJECT_DECLARE_SIMPLE_TYPE(HelixExportDevice, HELIX_EXPORT)
 
 /* How long an exit waits for the goodbyes to be written. */
 #define HELIX_EXIT_TIMEOUT_MS 1000
 
-struct HelixExport {
+struct HelixExportDevice {
     DeviceState parent_obj;
 
     /* properties */
@@ -49,57 +55,102 @@ struct HelixExport {
     struct helix_access access;
     bool warn_only;
     Location location; /* of our -device, for messages that come later */
-    HelixReadback readback;
-    HelixLoop *loop;
-    struct helix_shim *shim;
-    QEMUBH *first_turn; /* of the main loop, for QEMU as root */
+    HelixExport export;
+    bool serves; /* from the first time on */
+    bool migrated; /* the VM has, and runs elsewhere */
     Notifier machine_done;
     Notifier exit;
+#if QEMU_VERSION_MAJOR >= 9
+    NotifierWithReturn migration;
+#else
+    Notifier migration;
+#endif
 };
 
-static HelixExport *helix_export; /* the one that is realized */
+static HelixExportDevice *helix_export; /* the one that is realized */
 
 /* ---- the core's view of the screen ---- */
 
 static bool helix_export_may_read(void *opaque)
 {
-    HelixExport *s = opaque;
-
-    return helix_loop_may_read(s->loop);
+    return helix_loop_may_read();
 }
 
 static bool helix_export_read(void *opaque, const struct helix_surface *surface,
                               const struct helix_rect *box, void *dst,
                               uint32_t stride, const char **why)
 {
-    HelixExport *s = opaque;
+    HelixExport *export = opaque;
 
-    return helix_readback_read(&s->readback, surface, box, dst, stride, why);
+    return helix_readback_read(&export->readback, surface, box, dst, stride,
+                               why);
 }
 
 static bool helix_export_resource(void *opaque, uint32_t resource_id,
                                   struct helix_surface *surface)
 {
-    HelixExport *s = opaque;
+    HelixExport *export = opaque;
 
-    return helix_readback_resource(&s->readback, resource_id, surface);
+    return helix_readback_resource(&export->readback, resource_id, surface);
 }
 
+/*
+ * The console ignores what it was told last, but it was never told of what is
+ * on since boot: switching that off would be its own 0x0 again. A rate means
+ * nothing there, so another rate makes the difference. Returns false if it is
+ * off already.
+ */
+static bool helix_export_off(VirtIOGPUBase *gpu, uint32_t scanout,
+                             QemuUIInfo *info)
+{
+    const QemuUIInfo *last = dpy_get_ui_info(gpu->scanout[scanout].con);
+
+    if (last->width || last->height) {
+        return true;
+    }
+    info->refresh_rate = !last->refresh_rate;
+    return gpu->enabled_output_bitmask & (1 << scanout);
+}
+
+/*
+ * Plugs a monitor into one of the GPU's outputs, or out, while the guest
+ * runs: the way a display's window tells its size.
+ */
 static bool helix_export_set_scanout(void *opaque,
                                      const struct helix_set_scanout *set,
                                      const char **why)
 {
-    HelixExport *s = opaque;
+    HelixExport *export = opaque;
+    VirtIOGPUBase *gpu = &export->gpu->parent_obj;
+    QemuUIInfo info;
+    QemuConsole *con;
 
-    return helix_plug_set(s->readback.gpu, set, why);
-}
-
-static void helix_export_log(void *opaque, enum helix_log_level level,
-                             const char *line)
-{
-    HelixExport *s = opaque;
-
-    helix_loop_log(s->loop, level, line);
+    if (set->scanout >= gpu->conf.max_outputs) {
+        *why = "the GPU has no such output: give it more with max_outputs=N";
+        return false;
+    }
+    con = gpu->scanout[set->scanout].con;
+    if (!dpy_ui_info_supported(con)) {
+        *why = "the GPU cannot plug monitors in and out";
+        return false;
+    }
+    trace_helix_export_ui_info(set->scanout, set->width, set->height,
+                               set->refresh);
+    /* Where it stands among the others stays as it is. */
+    info = *dpy_get_ui_info(con);
+    info.width_mm = 0;
+    info.height_mm = 0;
+    info.width = set->width;
+    info.height = set->height;
+    info.refresh_rate = set->refresh;
+    if (!info.width && !helix_export_off(gpu, set->scanout, &info)) {
+        return true;
+    }
+    if (dpy_set_ui_info(con, &info, false)) {
+        *why = "the GPU's console refused";
+        return false;
+    }
+    return true;
 }
 
 static const struct helix_display_ops helix_export_display_ops = {
@@ -107,34 +158,190 @@ static const struct helix_display_ops helix_export_display_ops = {
     .read = helix_export_read,
     .resource = helix_export_resource,
     .set_scanout = helix_export_set_scanout,
-    .log = helix_export_log,
+    .log = helix_loop_log,
 };
 
-/* ---- start and stop ---- */
-
-static void helix_export_io_stop(void *opaque)
+static void helix_export_run_display(HelixExport *export)
 {
-    helix_shim_io_stop(opaque);
+    /* A client may have subscribed, or the VM begun to run. */
+    helix_hook_catch_up();
+    helix_shim_display_run(export->shim);
 }
 
-static void helix_export_stop(HelixExport *s)
+/* ---- when the socket is served ---- */
+
+static void helix_export_vm_change(void *opaque, bool running, RunState state)
 {
-    trace_helix_export_stop();
-    helix_hook_remove();
-    helix_serve_end();
-    if (s->first_turn) {
-        qemu_bh_delete(s->first_turn);
-        s->first_turn = NULL;
+    HelixExportDevice *s = opaque;
+
+    if (running) {
+        s->migrated = false;
+        helix_shim_serve(s->export.shim, true);
+    } else if (state == RUN_STATE_FINISH_MIGRATE) {
+        /*
+         * The other process is about to run it. Should that fail, it goes on
+         * here, which is told as well.
+         */
+        helix_shim_serve(s->export.shim, false);
     }
-    if (s->shim) {
-        helix_loop_call(s->loop, helix_export_io_stop, s->shim, -1);
+}
+
+/* A VM that stood still was not stopped for it, and does not go on after it. */
+static void helix_export_migration_ended(HelixExportDevice *s, bool good)
+{
+    if (good && !runstate_is_running()) { /* a background snapshot runs on */
+        s->migrated = true;
+        helix_shim_serve(s->export.shim, false);
+    } else if (!good && s->migrated && !runstate_check(RUN_STATE_POSTMIGRATE)) {
+        s->migrated = false;
+        helix_shim_serve(s->export.shim, true);
     }
-    helix_loop_free(s->loop);
-    s->loop = NULL;
-    if (s->shim) {
-        helix_shim_free(s->shim);
-        s->shim = NULL;
+}
+
+#if QEMU_VERSION_MAJOR >= 9
+static int helix_export_migration(NotifierWithReturn *notifier,
+                                  MigrationEvent *event, Error **errp)
+{
+    HelixExportDevice *s = container_of(notifier, HelixExportDevice, migration);
+
+    if (event->type == MIG_EVENT_PRECOPY_DONE) {
+        helix_export_migration_ended(s, true);
+    } else if (event->type == MIG_EVENT_PRECOPY_FAILED) {
+        helix_export_migration_ended(s, false);
     }
+    return 0;
+}
+#else
+static void helix_export_migration(Notifier *notifier, void *data)
+{
+    HelixExportDevice *s = container_of(notifier, HelixExportDevice, migration);
+
+    if (migration_has_finished(data) ||
+        migration_in_postcopy_after_devices(data)) {
+        helix_export_migration_ended(s, true);
+    } else if (migration_has_failed(data)) {
+        helix_export_migration_ended(s, false);
+    }
+}
+#endif
+
+typedef struct HelixListen {
+    struct helix_shim *shim;
+    char *error;
+    bool ok;
+} HelixListen;
+
+static void helix_export_io_listen(void *opaque)
+{
+    HelixListen *listen = opaque;
+
+    listen->ok = helix_shim_listen(listen->shim, &listen->error);
+}
+
+/* `error` is the core's, and is freed. */
+static bool helix_export_fail(Error **errp, char *error)
+{
+    error_setg(errp, "%s", error);
+    free(error);
+    return false;
+}
+
+/* From here on clients are served, or as soon as the VM is here. */
+static bool helix_export_serve(HelixExportDevice *s, Error **errp)
+{
+    VirtIOGPU *gpu = s->export.gpu;
+    HelixListen listen = {.shim = s->export.shim};
+    bool incoming = runstate_check(RUN_STATE_INMIGRATE);
+
+    if (!incoming) {
+        helix_loop_call(&s->export, helix_export_io_listen, &listen, -1);
+        if (!listen.ok) {
+            return helix_export_fail(errp, listen.error);
+        }
+    }
+    s->serves = true;
+    qemu_add_vm_change_state_handler(helix_export_vm_change, s);
+#if QEMU_VERSION_MAJOR >= 9
+    migration_add_notifier(&s->migration, helix_export_migration);
+#else
+    s->migration.notify = helix_export_migration;
+    add_migration_state_change_notifier(&s->migration);
+#endif
+    /* Once, so that a log tells that the shim is in this QEMU. */
+    info_report("helix-export " HELIX_PACKAGE_VERSION ": %s serves %" PRIu32
+                " scanout(s) of %s%s",
+                s->path,
+                MIN(gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS),
+                object_get_typename(OBJECT(gpu)),
+                incoming ? " when the VM runs here, after the incoming "
+                           "migration"
+                         : "");
+    return true;
+}
+
+/* Whether the socket could be had; nothing is left behind. */
+static bool helix_export_try(HelixExportDevice *s, Error **errp)
+{
+    char *error;
+
+    return helix_shim_try(s->export.shim, runstate_check(RUN_STATE_INMIGRATE),
+                          &error) ||
+           helix_export_fail(errp, error);
+}
+
+/* ---- start and exit ---- */
+
+/* Returns true if on-error=warn took the error: the VM goes on without us. */
+static bool helix_export_forgive(HelixExportDevice *s, Error *err)
+{
+    if (!s->warn_only) {
+        error_append_hint(&err, "With on-error=warn the VM starts without "
+                                "screen export.\n");
+        return false;
+    }
+    warn_report_err(err);
+    warn_report("helix-export: the VM runs WITHOUT screen export "
+                "(on-error=warn)");
+    return true;
+}
+
+/*
+ * A step that comes after realize, with messages about our -device. If it
+ * fails QEMU ends, unless the VM may go on without us.
+ */
+static void helix_export_step(HelixExportDevice *s,
+                              bool (*step)(HelixExportDevice *s, Error **errp))
+{
+    Error *err = NULL;
+
+    loc_push_restore(&s->location);
+    if (!step(s, &err) && !helix_export_forgive(s, err)) {
+        error_report_err(err);
+        exit(1);
+    }
+    loc_pop(&s->location);
+}
+
+/* On the main loop's first turn: the user that QEMU is now does not change. */
+static bool helix_export_serve_as_user(HelixExportDevice *s, Error **errp)
+{
+    ERRP_GUARD();
+
+    if (helix_export_serve(s, errp)) {
+        return true;
+    }
+    if (geteuid() != 0) {
+        error_append_hint(errp,
+                          "QEMU has become user %lu (-run-with user=), who "
+                          "must be able to write to the socket's folder.\n",
+                          (unsigned long)geteuid());
+    }
+    return false;
+}
+
+static void helix_export_first_turn(void *opaque)
+{
+    helix_export_step(opaque, helix_export_serve_as_user);
 }
 
 /*
@@ -159,70 +366,11 @@ static char *helix_export_name(void)
     return g_strconcat(before, " (", name, ")", after, NULL);
 }
 
-/* True: on-error=warn took the error, the VM goes on without us. */
-static bool helix_export_forgive(HelixExport *s, Error *err)
-{
-    if (!s->warn_only) {
-        error_append_hint(&err, "With on-error=warn the VM starts without "
-                                "screen export.\n");
-        return false;
-    }
-    warn_report_err(err);
-    warn_report("helix-export: the VM runs WITHOUT screen export "
-                "(on-error=warn)");
-    return true;
-}
-
-/* Ends QEMU, unless the VM may go on without us. */
-static void helix_export_failed(HelixExport *s, Error *err)
-{
-    if (!helix_export_forgive(s, err)) {
-        error_report_err(err);
-        exit(1);
-    }
-}
-
-/* From here on clients are served, or as soon as the VM is here. */
-static bool helix_export_begin(HelixExport *s, Error **errp)
-{
-    VirtIOGPU *gpu = s->readback.gpu;
-
-    if (!helix_serve_begin(s->loop, s->shim, errp)) {
-        return false;
-    }
-    /* Once, so that a log tells that the shim is in this QEMU. */
-    info_report("helix-export " HELIX_PACKAGE_VERSION ": %s serves %" PRIu32
-                " scanout(s) of %s%s",
-                s->path,
-                MIN(gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS),
-                object_get_typename(OBJECT(gpu)),
-                runstate_check(RUN_STATE_INMIGRATE)
-                    ? " when the VM runs here, after the incoming migration"
-                    : "");
-    return true;
-}
-
-/* What user QEMU is now, it stays. */
-static void helix_export_first_turn(void *opaque)
-{
-    HelixExport *s = opaque;
-    Error *err = NULL;
-
-    loc_push_restore(&s->location);
-    if (!helix_export_begin(s, &err)) {
-        if (geteuid() != 0) {
-            error_append_hint(&err,
-                              "QEMU has become user %lu (-run-with user=), who "
-                              "must be able to write to the socket's folder.\n",
-                              (unsigned long)geteuid());
-        }
-        helix_export_stop(s);
-        helix_export_failed(s, err);
-    }
-    loc_pop(&s->location);
-}
-
-static bool helix_export_start(HelixExport *s, Error **errp)
+/*
+ * After a failure (on-error=warn) nothing of the GPU is wrapped; what was made
+ * for it before stays, and does nothing.
+ */
+static bool helix_export_start(HelixExportDevice *s, Error **errp)
 {
     g_autofree char *name = helix_export_name();
     struct helix_shim_config config = {
@@ -236,7 +384,7 @@ static bool helix_export_start(HelixExport *s, Error **errp)
         .access = s->access,
     };
     VirtIOGPU *gpu = helix_hook_find_gpu(s->gpu, errp);
-    bool good;
+    bool root = geteuid() == 0;
 
     if (!gpu) {
         return false;
@@ -250,48 +398,44 @@ static bool helix_export_start(HelixExport *s, Error **errp)
         error_append_hint(errp, "Give the GPU more with max_outputs=N.\n");
         return false;
     }
-    s->loop = helix_loop_new(errp);
-    if (!s->loop) {
+    if (!helix_loop_start(&s->export, helix_export_run_display, errp)) {
         return false;
     }
-    helix_readback_init(&s->readback, gpu, s->loop);
-    s->shim = helix_shim_new(&config, &helix_export_display_ops, s,
-                             &helix_loop_ops, s->loop);
-    helix_loop_set_shim(s->loop, s->shim);
-    helix_hook_install(&s->readback, s->shim, s->loop);
+    s->export.gpu = gpu;
+    helix_readback_init(&s->export.readback, gpu);
+    s->export.shim = helix_shim_new(&config, &helix_export_display_ops,
+                                    &s->export, &helix_loop_ops, &s->export);
     trace_helix_export_listen(s->path, object_get_typename(OBJECT(gpu)),
                               config.scanouts);
-    if (geteuid() != 0) {
-        /* An incoming VM listens later, but what is wrong now is said now. */
-        good = (!runstate_check(RUN_STATE_INMIGRATE) ||
-                helix_serve_check(s->shim, errp)) &&
-               helix_export_begin(s, errp);
-    } else {
+    /* An incoming VM listens later, but what is wrong now is said now. */
+    if ((root || runstate_check(RUN_STATE_INMIGRATE)) &&
+        !helix_export_try(s, errp)) {
+        return false;
+    }
+    if (!root && !helix_export_serve(s, errp)) {
+        return false;
+    }
+    helix_hook_install(&s->export);
+    if (root) {
         /*
          * -run-with user= (-runas) comes into force after this, and the
          * socket, its lock and all else have to belong to that user.
          */
-        good = helix_serve_check(s->shim, errp);
-        s->first_turn =
-            aio_bh_new(iohandler_get_aio_context(), helix_export_first_turn, s);
-        qemu_bh_schedule(s->first_turn);
+        aio_bh_schedule_oneshot(iohandler_get_aio_context(),
+                                helix_export_first_turn, s);
     }
-    if (!good) {
-        helix_export_stop(s);
-    }
-    return good;
+    return true;
 }
 
 static void helix_export_machine_done(Notifier *notifier, void *data)
 {
-    HelixExport *s = container_of(notifier, HelixExport, machine_done);
-    Error *err = NULL;
+    helix_export_step(container_of(notifier, HelixExportDevice, machine_done),
+                      helix_export_start);
+}
 
-    loc_push_restore(&s->location);
-    if (!helix_export_start(s, &err)) {
-        helix_export_failed(s, err);
-    }
-    loc_pop(&s->location);
+static void helix_export_io_stop(void *opaque)
+{
+    helix_shim_io_stop(opaque);
 }
 
 /*
@@ -300,10 +444,10 @@ static void helix_export_machine_done(Notifier *notifier, void *data)
  */
 static void helix_export_exit(Notifier *notifier, void *data)
 {
-    HelixExport *s = container_of(notifier, HelixExport, exit);
+    HelixExportDevice *s = container_of(notifier, HelixExportDevice, exit);
 
-    if (s->shim) {
-        helix_loop_call(s->loop, helix_export_io_stop, s->shim,
+    if (s->serves) {
+        helix_loop_call(&s->export, helix_export_io_stop, s->export.shim,
                         HELIX_EXIT_TIMEOUT_MS);
     }
 }
@@ -339,7 +483,7 @@ static bool helix_export_parse_scanouts(const char *list, uint16_t *mask)
     }
 }
 
-static bool helix_export_check_path(HelixExport *s, Error **errp)
+static bool helix_export_check_path(HelixExportDevice *s, Error **errp)
 {
     size_t max = helix_sun_path_max() - 1;
 
@@ -370,24 +514,10 @@ static bool helix_export_check_path(HelixExport *s, Error **errp)
     return true;
 }
 
-/* What the core reads for helix-shim-sim as well. */
-static bool helix_export_check_settings(HelixExport *s, Error **errp)
+static bool helix_export_check(HelixExportDevice *s, Error **errp)
 {
     char *error = NULL;
 
-    if ((!s->max_size || helix_settings_size(s->max_size, &s->max_width,
-                                             &s->max_height, &error)) &&
-        helix_settings_access(&s->access, s->group, s->mode, s->allow,
-                              &error)) {
-        return true;
-    }
-    error_setg(errp, "%s", error);
-    free(error);
-    return false;
-}
-
-static bool helix_export_check(HelixExport *s, Error **errp)
-{
     if (helix_export) {
         error_setg(errp, "at most one helix-export device is permitted: one "
                          "serves all scanouts to several clients");
@@ -411,13 +541,18 @@ static bool helix_export_check(HelixExport *s, Error **errp)
                    s->max_clients);
         return false;
     }
-    return helix_export_check_settings(s, errp) &&
-           helix_export_check_path(s, errp);
+    if ((s->max_size && !helix_settings_size(s->max_size, &s->max_width,
+                                             &s->max_height, &error)) ||
+        !helix_settings_access(&s->access, s->group, s->mode, s->allow,
+                               &error)) {
+        return helix_export_fail(errp, error);
+    }
+    return helix_export_check_path(s, errp);
 }
 
 static void helix_export_realize(DeviceState *dev, Error **errp)
 {
-    HelixExport *s = HELIX_EXPORT(dev);
+    HelixExportDevice *s = HELIX_EXPORT(dev);
     Error *err = NULL;
 
     s->warn_only = s->on_error && !strcmp(s->on_error, "warn");
@@ -439,30 +574,17 @@ static void helix_export_realize(DeviceState *dev, Error **errp)
     qemu_add_machine_init_done_notifier(&s->machine_done);
 }
 
-static void helix_export_unrealize(DeviceState *dev)
-{
-    HelixExport *s = HELIX_EXPORT(dev);
-
-    if (helix_export != s) {
-        return; /* on-error=warn: it never started */
-    }
-    qemu_remove_machine_init_done_notifier(&s->machine_done);
-    qemu_remove_exit_notifier(&s->exit);
-    helix_export_stop(s);
-    helix_export = NULL;
-}
-
-/* For `qom-get`, and for whoever writes a bug report. */
+/* For `qom-get`, and for bug reports. */
 static char *helix_export_get_stats(Object *obj, Error **errp)
 {
-    HelixExport *s = HELIX_EXPORT(obj);
+    HelixExportDevice *s = HELIX_EXPORT(obj);
     struct helix_shim_stats st = {};
     char *buckets, *text;
 
-    if (!s->shim) {
+    if (!s->serves) {
         return g_strdup("not running");
     }
-    helix_shim_get_stats(s->shim, &st);
+    helix_shim_get_stats(s->export.shim, &st);
     buckets = helix_hold_text(st.hold);
     text = g_strdup_printf(
         "clients=%" PRIu64 " subscriptions=%" PRIu64 " accepted=%" PRIu64
@@ -487,72 +609,61 @@ static char *helix_export_get_stats(Object *obj, Error **errp)
 }
 
 HELIX_PROPERTIES helix_export_properties[] = {
-    DEFINE_PROP_STRING("path", HelixExport, path),
-    DEFINE_PROP_STRING("scanouts", HelixExport, scanouts),
-    DEFINE_PROP_STRING("gpu", HelixExport, gpu),
-    DEFINE_PROP_STRING("on-error", HelixExport, on_error),
-    DEFINE_PROP_UINT32("slots", HelixExport, slots, 3),
-    DEFINE_PROP_UINT32("max-clients", HelixExport, max_clients, 16),
-    DEFINE_PROP_STRING("max-size", HelixExport, max_size),
-    DEFINE_PROP_STRING("group", HelixExport, group),
-    DEFINE_PROP_STRING("mode", HelixExport, mode),
-    DEFINE_PROP_STRING("allow", HelixExport, allow),
+    DEFINE_PROP_STRING("path", HelixExportDevice, path),
+    DEFINE_PROP_STRING("scanouts", HelixExportDevice, scanouts),
+    DEFINE_PROP_STRING("gpu", HelixExportDevice, gpu),
+    DEFINE_PROP_STRING("on-error", HelixExportDevice, on_error),
+    DEFINE_PROP_UINT32("slots", HelixExportDevice, slots, 3),
+    DEFINE_PROP_UINT32("max-clients", HelixExportDevice, max_clients, 16),
+    DEFINE_PROP_STRING("max-size", HelixExportDevice, max_size),
+    DEFINE_PROP_STRING("group", HelixExportDevice, group),
+    DEFINE_PROP_STRING("mode", HelixExportDevice, mode),
+    DEFINE_PROP_STRING("allow", HelixExportDevice, allow),
     HELIX_PROPERTIES_END};
+
+/* name, description; for -device helix-export,help */
+static const char *const helix_export_help[][2] = {
+    {"stats", "Counters since start"},
+    {"path", "UNIX socket to serve, relative to QEMU's working directory "
+             "(default: helix.sock)"},
+    {"scanouts",
+     "Scanouts that may be watched, like 0-15 or 0:4-7 (default: all)"},
+    {"gpu", "Id of the virtio-gpu device to export (default: the first)"},
+    {"on-error", "stop: do not start the VM; warn: start it without screen "
+                 "export (default: stop)"},
+    {"slots", "Frame slots of a subscription, 2-8, unless the client asks"},
+    {"max-clients", "Connections served at a time"},
+    {"max-size", "No picture of more pixels than this one is exported "
+                 "(default: 8192x4320)"},
+    {"group", "Group of the socket, by name or number (default: as it is)"},
+    {"mode", "Mode of the socket in octal digits (default: 0600, with a group "
+             "0660)"},
+    {"allow",
+     "Users who may watch besides QEMU's own and root, like alice:1001"},
+};
 
 static void helix_export_class_init(ObjectClass *klass, HelixClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
+    size_t i;
 
     dc->desc = "Exports virtio-gpu screens to GStreamer's helixqemusrc";
     dc->realize = helix_export_realize;
-    dc->unrealize = helix_export_unrealize;
     /* The GPU is looked for once, when the machine is complete. */
     dc->hotpluggable = false;
     set_bit(DEVICE_CATEGORY_DISPLAY, dc->categories);
     device_class_set_props(dc, helix_export_properties);
-
     object_class_property_add_str(klass, "stats", helix_export_get_stats, NULL);
-    object_class_property_set_description(klass, "stats",
-                                          "Counters since start");
-    object_class_property_set_description(
-        klass, "path",
-        "UNIX socket to serve, relative to QEMU's working directory "
-        "(default: helix.sock)");
-    object_class_property_set_description(
-        klass, "scanouts",
-        "Scanouts that may be watched, like 0-15 or 0:4-7 (default: all)");
-    object_class_property_set_description(
-        klass, "gpu",
-        "Id of the virtio-gpu device to export (default: the first)");
-    object_class_property_set_description(
-        klass, "on-error",
-        "stop: do not start the VM; warn: start it without screen export "
-        "(default: stop)");
-    object_class_property_set_description(
-        klass, "slots",
-        "Frame slots of a subscription, 2-8, unless the client asks");
-    object_class_property_set_description(klass, "max-clients",
-                                          "Connections served at a time");
-    object_class_property_set_description(
-        klass, "max-size",
-        "No picture of more pixels than this one is exported "
-        "(default: 8192x4320)");
-    object_class_property_set_description(
-        klass, "group",
-        "Group of the socket, by name or number (default: as it is)");
-    object_class_property_set_description(
-        klass, "mode",
-        "Mode of the socket in octal digits (default: 0600, with a group "
-        "0660)");
-    object_class_property_set_description(
-        klass, "allow",
-        "Users who may watch besides QEMU's own and root, like alice:1001");
+    for (i = 0; i < ARRAY_SIZE(helix_export_help); i++) {
+        object_class_property_set_description(klass, helix_export_help[i][0],
+                                              helix_export_help[i][1]);
+    }
 }
 
 static const TypeInfo helix_export_info = {
     .name = TYPE_HELIX_EXPORT,
     .parent = TYPE_DEVICE,
-    .instance_size = sizeof(HelixExport),
+    .instance_size = sizeof(HelixExportDevice),
     .class_init = helix_export_class_init,
 };
 module_obj(TYPE_HELIX_EXPORT);

@@ -22,85 +22,72 @@
 #include "helix-glue.h"
 #include "trace.h"
 
-#define HELIX_BYTES_PP 4
-
-/* What the core was told last. */
-typedef struct HelixToldCursor {
+/* What the core has. */
+typedef struct HelixSentCursor {
     bool visible;
     int32_t x, y;
-} HelixToldCursor;
+} HelixSentCursor;
 
 static struct {
-    VirtIOGPU *gpu; /* NULL = not installed */
-    HelixReadback *readback;
-    struct helix_shim *shim;
-    HelixLoop *loop;
+    HelixExport *export;
     QEMUBH *device_bh; /* the device's own */
-    QEMUBH *bh; /* what stands in its place */
     void (*update_data)(VirtIOGPU *g, struct virtio_gpu_scanout *s,
                         uint32_t resource_id);
-    HelixToldCursor told[HELIX_MAX_SCANOUTS];
-    uint16_t updated; /* bit i: UPDATE_CURSOR came since the core was told */
+    HelixSentCursor sent[HELIX_MAX_SCANOUTS];
+    uint16_t updated; /* bit i: UPDATE_CURSOR came, the core lacks the shape */
     uint16_t gone; /* bit i: a reset took it, which the device does not note */
-    bool behind; /* something may have changed while nobody watched */
+    bool behind; /* something may have changed that the core lacks */
 } cursor;
 
 /* ---- shape ---- */
 
-/* Where B, G, R and A are in a pixel's four bytes. */
-static void helix_hook_cursor_bytes(uint32_t fourcc, uint8_t at[HELIX_BYTES_PP])
-{
-    static const uint8_t bgra[] = {0, 1, 2, 3}, rgba[] = {2, 1, 0, 3},
-                         argb[] = {3, 2, 1, 0}, abgr[] = {1, 2, 3, 0};
-    const uint8_t *from = bgra;
-
-    /*
-     * The byte that an x stands for is alpha all the same: Linux makes dumb
-     * buffers, its usual cursors, without knowing what they are for.
-     */
-    switch (fourcc) {
-    case HELIX_FOURCC_RGBX:
-    case HELIX_FOURCC_RGBA:
-        from = rgba;
-        break;
-    case HELIX_FOURCC_XRGB:
-    case HELIX_FOURCC_ARGB:
-        from = argb;
-        break;
-    case HELIX_FOURCC_XBGR:
-    case HELIX_FOURCC_ABGR:
-        from = abgr;
-        break;
-    default:
-        break;
-    }
-    memcpy(at, from, HELIX_BYTES_PP);
-}
-
+/*
+ * The byte that an x stands for is alpha all the same: Linux makes dumb
+ * buffers, its usual cursors, without knowing what they are for.
+ */
 static void helix_hook_cursor_to_bgra(uint8_t *pixels, size_t count,
                                       uint32_t fourcc)
 {
-    uint8_t at[HELIX_BYTES_PP], was[HELIX_BYTES_PP];
-    size_t i, b;
+    /* Where B, G, R and A are in a pixel's four bytes. */
+    static const struct {
+        uint32_t opaque, alpha; /* fourcc */
+        uint8_t at[HELIX_BYTES_PP];
+    } orders[] = {
+        {HELIX_FOURCC_RGBX, HELIX_FOURCC_RGBA, {2, 1, 0, 3}},
+        {HELIX_FOURCC_XRGB, HELIX_FOURCC_ARGB, {3, 2, 1, 0}},
+        {HELIX_FOURCC_XBGR, HELIX_FOURCC_ABGR, {1, 2, 3, 0}},
+    };
+    const uint8_t *at = NULL;
+    uint8_t was[HELIX_BYTES_PP];
+    size_t i;
 
-    helix_hook_cursor_bytes(fourcc, at);
-    for (i = 0; i < count; i++, pixels += HELIX_BYTES_PP) {
-        memcpy(was, pixels, HELIX_BYTES_PP);
-        for (b = 0; b < HELIX_BYTES_PP; b++) {
-            pixels[b] = was[at[b]];
+    for (i = 0; i < ARRAY_SIZE(orders); i++) {
+        if (fourcc == orders[i].opaque || fourcc == orders[i].alpha) {
+            at = orders[i].at;
         }
+    }
+    for (i = 0; at && i < count; i++, pixels += HELIX_BYTES_PP) {
+        memcpy(was, pixels, HELIX_BYTES_PP);
+        pixels[0] = was[at[0]];
+        pixels[1] = was[at[1]];
+        pixels[2] = was[at[2]];
+        pixels[3] = was[at[3]];
     }
 }
 
-/* The resource's own pixels, by the way that frames take. */
+/*
+ * The resource's own pixels, by the way that frames take. Returns NULL where
+ * they cannot be had.
+ */
 static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
                                        struct helix_cursor_shape *shape)
 {
+    HelixReadback *readback = &cursor.export->readback;
     struct helix_surface surface;
-    uint8_t *pixels;
     const char *why;
+    uint8_t *pixels;
 
-    if (!helix_readback_resource(cursor.readback, resource_id, &surface) ||
+    if (!helix_readback_resource(readback, resource_id, &surface) ||
         !surface.rect.width || surface.rect.width > HELIX_MAX_CURSOR ||
         !surface.rect.height || surface.rect.height > HELIX_MAX_CURSOR) {
         return NULL;
@@ -108,7 +95,7 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
     shape->width = surface.rect.width;
     shape->height = surface.rect.height;
     pixels = g_malloc((size_t)shape->width * shape->height * HELIX_BYTES_PP);
-    if (!helix_readback_read(cursor.readback, &surface, &surface.rect, pixels,
+    if (!helix_readback_read(readback, &surface, &surface.rect, pixels,
                              shape->width * HELIX_BYTES_PP, &why)) {
         g_free(pixels);
         return NULL;
@@ -154,25 +141,33 @@ static bool helix_hook_cursor_shape(const struct virtio_gpu_scanout *s,
     return true;
 }
 
-/* ---- telling ---- */
+/* ---- telling the core ---- */
+
+static void helix_hook_cursor_send(unsigned scanout, bool visible, int32_t x,
+                                   int32_t y,
+                                   const struct helix_cursor_shape *shape)
+{
+    cursor.sent[scanout] = (HelixSentCursor){visible, x, y};
+    trace_helix_export_cursor(scanout, visible, x, y, shape ? shape->width : 0,
+                              shape ? shape->height : 0);
+    helix_shim_display_cursor(cursor.export->shim, scanout, visible, x, y,
+                              shape);
+}
 
 static void helix_hook_cursor_hide(unsigned scanout)
 {
-    HelixToldCursor *told = &cursor.told[scanout];
+    const HelixSentCursor *sent = &cursor.sent[scanout];
 
-    if (told->visible) {
-        told->visible = false;
-        trace_helix_export_cursor(scanout, false, told->x, told->y, 0, 0);
-        helix_shim_display_cursor(cursor.shim, scanout, false, told->x, told->y,
-                                  NULL);
+    if (sent->visible) {
+        helix_hook_cursor_send(scanout, false, sent->x, sent->y, NULL);
     }
 }
 
-static void helix_hook_cursor_tell(unsigned scanout)
+static void helix_hook_cursor_update(unsigned scanout)
 {
     const struct virtio_gpu_scanout *s =
-        &cursor.gpu->parent_obj.scanout[scanout];
-    HelixToldCursor *told = &cursor.told[scanout];
+        &cursor.export->gpu->parent_obj.scanout[scanout];
+    const HelixSentCursor *sent = &cursor.sent[scanout];
     int32_t x = (int32_t)s->cursor.pos.x, y = (int32_t)s->cursor.pos.y;
     struct helix_cursor_shape shape = {};
     uint16_t bit = 1u << scanout;
@@ -187,16 +182,10 @@ static void helix_hook_cursor_tell(unsigned scanout)
         cursor.updated &= ~bit;
         shaped = true;
     }
-    if (told->visible && !shaped && told->x == x && told->y == y) {
-        return;
-    }
-    told->visible = true;
-    told->x = x;
-    told->y = y;
-    trace_helix_export_cursor(scanout, true, x, y, shape.width, shape.height);
     /* Guests repeat the shape they have: the core compares. */
-    helix_shim_display_cursor(cursor.shim, scanout, true, x, y,
-                              shaped ? &shape : NULL);
+    if (shaped || !sent->visible || sent->x != x || sent->y != y) {
+        helix_hook_cursor_send(scanout, true, x, y, shaped ? &shape : NULL);
+    }
     g_free((void *)shape.pixels);
 }
 
@@ -204,23 +193,24 @@ void helix_hook_cursor_catch_up(void)
 {
     unsigned i, outputs;
 
-    if (!cursor.gpu || !cursor.behind || helix_shim_idle(cursor.shim)) {
+    if (!cursor.behind || helix_shim_idle(cursor.export->shim)) {
         return;
     }
     cursor.behind = false;
-    outputs = MIN(cursor.gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS);
+    outputs = MIN(cursor.export->gpu->parent_obj.conf.max_outputs,
+                  HELIX_MAX_SCANOUTS);
     for (i = 0; i < outputs; i++) {
-        helix_hook_cursor_tell(i);
+        helix_hook_cursor_update(i);
     }
 }
 
 void helix_hook_cursor_changed(void)
 {
     cursor.behind = true;
-    if (helix_loop_may_read(cursor.loop)) {
+    if (helix_loop_may_read()) {
         helix_hook_cursor_catch_up();
-    } else if (!helix_shim_idle(cursor.shim)) {
-        helix_loop_wake_display(cursor.loop);
+    } else if (!helix_shim_idle(cursor.export->shim)) {
+        helix_loop_wake_display(cursor.export);
     }
 }
 
@@ -244,7 +234,7 @@ static void helix_hook_cursor_update_data(VirtIOGPU *g,
     uint16_t bit;
 
     cursor.update_data(g, s, resource_id);
-    if (g == cursor.gpu) {
+    if (g == cursor.export->gpu) {
         bit = 1u << (s - g->parent_obj.scanout);
         cursor.updated |= bit;
         cursor.gone &= ~bit;
@@ -257,34 +247,15 @@ static void helix_hook_cursor_bh(void *opaque)
     helix_hook_cursor_changed();
 }
 
-void helix_hook_cursor_install(HelixReadback *readback, struct helix_shim *shim,
-                               HelixLoop *loop)
+void helix_hook_cursor_install(HelixExport *export)
 {
-    VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(readback->gpu);
+    VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(export->gpu);
 
-    memset(&cursor, 0, sizeof(cursor));
-    cursor.gpu = readback->gpu;
-    cursor.readback = readback;
-    cursor.shim = shim;
-    cursor.loop = loop;
-    cursor.device_bh = cursor.gpu->cursor_bh;
-    /* Not run by nested polling of the block layer's, as the device's own. */
-    cursor.bh =
-        aio_bh_new(iohandler_get_aio_context(), helix_hook_cursor_bh, NULL);
+    cursor.export = export;
+    cursor.device_bh = export->gpu->cursor_bh;
     cursor.update_data = vgc->update_cursor_data;
-    cursor.gpu->cursor_bh = cursor.bh;
+    /* Not run by nested polling of the block layer's, as the device's own. */
+    export->gpu->cursor_bh =
+        aio_bh_new(iohandler_get_aio_context(), helix_hook_cursor_bh, NULL);
     vgc->update_cursor_data = helix_hook_cursor_update_data;
-}
-
-void helix_hook_cursor_remove(void)
-{
-    if (!cursor.gpu) {
-        return;
-    }
-    VIRTIO_GPU_GET_CLASS(cursor.gpu)->update_cursor_data = cursor.update_data;
-    cursor.gpu->cursor_bh = cursor.device_bh;
-    qemu_bh_delete(cursor.bh);
-    /* For what ours was called for and did not come to. */
-    qemu_bh_schedule(cursor.device_bh);
-    memset(&cursor, 0, sizeof(cursor));
 }

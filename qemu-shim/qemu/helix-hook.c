@@ -27,23 +27,19 @@
 #include "trace.h"
 
 static struct {
-    VirtIOGPU *gpu; /* NULL = not installed */
-    HelixReadback *readback;
-    struct helix_shim *shim;
-    HelixLoop *loop;
+    HelixExport *export;
     void (*process_cmd)(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd);
     void (*reset)(VirtIODevice *vdev);
-    VMChangeStateEntry *vm_change;
-    struct helix_surface scanout[HELIX_MAX_SCANOUTS];
+    struct helix_surface scanout[HELIX_MAX_SCANOUTS]; /* as the core has it */
     bool warned_format;
     bool loaded; /* perhaps a snapshot was loaded since the VM ran last */
-    bool resync; /* the VM runs, and nobody was told what was loaded */
+    bool resync; /* the VM runs, and the core does not know what was loaded */
 } hook;
 
 /* ---- what the core is told ---- */
 
-static void helix_hook_set(uint32_t scanout,
-                           const struct helix_surface *surface)
+static void helix_hook_set_surface(uint32_t scanout,
+                                   const struct helix_surface *surface)
 {
     struct helix_surface *now = &hook.scanout[scanout];
 
@@ -56,20 +52,24 @@ static void helix_hook_set(uint32_t scanout,
     trace_helix_export_scanout(scanout, surface->resource_id, surface->rect.x,
                                surface->rect.y, surface->rect.width,
                                surface->rect.height, surface->fourcc);
-    helix_shim_display_scanout(hook.shim, scanout, surface);
+    helix_shim_display_scanout(hook.export->shim, scanout, surface);
 }
 
-static void helix_hook_show(uint32_t scanout, uint32_t resource_id,
-                            const struct virtio_gpu_rect *r)
+static void helix_hook_set_resource(uint32_t scanout, uint32_t resource_id,
+                                    const struct virtio_gpu_rect *r)
 {
     struct helix_surface surface = {};
     bool known = false;
 
+    if (scanout >= hook.export->gpu->parent_obj.conf.max_outputs) {
+        return; /* which the device itself reports */
+    }
     if (resource_id) {
-        known = helix_readback_resource(hook.readback, resource_id, &surface);
+        known = helix_readback_resource(&hook.export->readback, resource_id,
+                                        &surface);
         if (!known && !hook.warned_format) {
             hook.warned_format = true;
-            helix_loop_log(hook.loop, HELIX_LOG_WARN,
+            helix_loop_log(hook.export, HELIX_LOG_WARN,
                            "the guest shows a picture that is not in a 32-bit "
                            "RGB format, or not in memory that the host can "
                            "read: that scanout is exported as off");
@@ -82,7 +82,7 @@ static void helix_hook_show(uint32_t scanout, uint32_t resource_id,
     } else {
         surface.rect = (struct helix_rect){r->x, r->y, r->width, r->height};
     }
-    helix_hook_set(scanout, &surface);
+    helix_hook_set_surface(scanout, &surface);
 }
 
 static void helix_hook_unref(uint32_t resource_id)
@@ -90,8 +90,8 @@ static void helix_hook_unref(uint32_t resource_id)
     unsigned i;
 
     trace_helix_export_unref(resource_id);
-    helix_readback_forget(hook.readback, resource_id);
-    helix_shim_display_unref(hook.shim, resource_id);
+    helix_readback_forget(&hook.export->readback, resource_id);
+    helix_shim_display_unref(hook.export->shim, resource_id);
     for (i = 0; i < HELIX_MAX_SCANOUTS; i++) {
         if (hook.scanout[i].resource_id == resource_id) {
             memset(&hook.scanout[i], 0, sizeof(hook.scanout[i]));
@@ -103,56 +103,88 @@ static void helix_hook_forget_all(void)
 {
     trace_helix_export_reset();
     helix_hook_cursor_reset();
-    helix_readback_forget(hook.readback, 0);
+    helix_readback_forget(&hook.export->readback, 0);
     memset(hook.scanout, 0, sizeof(hook.scanout));
-    helix_shim_display_reset(hook.shim);
+    helix_shim_display_reset(hook.export->shim);
 }
 
 /* ---- commands ---- */
 
-/* A command as the guest sent it, in the guest's byte order. */
-typedef struct HelixCommand {
-    uint8_t bytes[sizeof(struct virtio_gpu_set_scanout_blob)]; /* the longest */
-    size_t size; /* bytes of it that came */
+/* A command, copied before the device sees it. */
+typedef union HelixCommand {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_resource_flush flush;
+    struct virtio_gpu_resource_unref unref;
+    struct virtio_gpu_resource_create_blob create_blob;
+    struct virtio_gpu_resource_attach_backing attach;
+    struct virtio_gpu_resource_detach_backing detach;
+    struct virtio_gpu_set_scanout set_scanout;
+    struct virtio_gpu_set_scanout_blob set_scanout_blob;
 } HelixCommand;
 
-static void helix_hook_fetch(HelixCommand *command,
-                             const struct virtio_gpu_ctrl_command *cmd)
+/* Bytes that a command of that type has; SIZE_MAX = not one of these. */
+static size_t helix_hook_size(uint32_t type)
 {
-    command->size = iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0,
-                               command->bytes, sizeof(command->bytes));
+    switch (type) {
+    case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
+        return sizeof(struct virtio_gpu_resource_flush);
+    case VIRTIO_GPU_CMD_RESOURCE_UNREF:
+        return sizeof(struct virtio_gpu_resource_unref);
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+        return sizeof(struct virtio_gpu_resource_create_blob);
+    case VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
+        return sizeof(struct virtio_gpu_resource_attach_backing);
+    case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
+        return sizeof(struct virtio_gpu_resource_detach_backing);
+    case VIRTIO_GPU_CMD_SET_SCANOUT:
+        return sizeof(struct virtio_gpu_set_scanout);
+    case VIRTIO_GPU_CMD_SET_SCANOUT_BLOB:
+        return sizeof(struct virtio_gpu_set_scanout_blob);
+    default:
+        return SIZE_MAX;
+    }
 }
 
-/* False: it is too short, which the device itself reports. */
-static bool helix_hook_command(const HelixCommand *command, void *dst,
-                               size_t size)
+/*
+ * In the host's byte order, but for 64-bit fields behind the header, which are
+ * not used here. Returns false if it does not matter here, or is too short,
+ * which the device itself reports.
+ */
+static bool helix_hook_fetch(HelixCommand *command,
+                             const struct virtio_gpu_ctrl_command *cmd)
 {
-    if (command->size < size) {
+    size_t got = iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, 0, command,
+                            sizeof(*command));
+    size_t size;
+
+    if (got < sizeof(command->hdr)) {
         return false;
     }
-    memcpy(dst, command->bytes, size);
+    size = helix_hook_size(le32_to_cpu(command->hdr.type));
+    if (got < size) {
+        return false;
+    }
+    virtio_gpu_bswap_32(command, size);
     return true;
 }
 
-static void helix_hook_flush(const HelixCommand *command)
+static void helix_hook_flush(const struct virtio_gpu_resource_flush *flush)
 {
-    struct virtio_gpu_resource_flush rf;
-    struct helix_rect rect;
+    const struct virtio_gpu_rect *r = &flush->r;
+    struct helix_rect rect = {
+        .x = r->x,
+        .y = r->y,
+        /* The far edge must not wrap round; the core clips to the resource. */
+        .width = MIN(r->width, UINT32_MAX - r->x),
+        .height = MIN(r->height, UINT32_MAX - r->y),
+    };
 
-    QEMU_BUILD_BUG_ON(sizeof(rf) > sizeof(command->bytes));
-    if (helix_shim_idle(hook.shim) ||
-        !helix_hook_command(command, &rf, sizeof(rf))) {
+    if (helix_shim_idle(hook.export->shim)) {
         return;
     }
-    virtio_gpu_bswap_32(&rf, sizeof(rf));
-    rect.x = rf.r.x;
-    rect.y = rf.r.y;
-    /* The far edge must not wrap round; the core clips to the resource. */
-    rect.width = MIN(rf.r.width, UINT32_MAX - rf.r.x);
-    rect.height = MIN(rf.r.height, UINT32_MAX - rf.r.y);
-    trace_helix_export_flush(rf.resource_id, rect.x, rect.y, rect.width,
+    trace_helix_export_flush(flush->resource_id, rect.x, rect.y, rect.width,
                              rect.height);
-    helix_shim_display_flush(hook.shim, rf.resource_id, &rect);
+    helix_shim_display_flush(hook.export->shim, flush->resource_id, &rect);
 }
 
 /*
@@ -161,72 +193,43 @@ static void helix_hook_flush(const HelixCommand *command)
  * without a note of it in its resource (QEMU up to 10.2): that list is never
  * looked at. Before the device: with the answer the entries are the guest's.
  */
-static HelixPages *helix_hook_pages(uint32_t type, const HelixCommand *command,
-                                    const struct virtio_gpu_ctrl_command *cmd,
-                                    uint32_t *resource_id)
+static HelixPages *helix_hook_pages(const HelixCommand *command,
+                                    const struct virtio_gpu_ctrl_command *cmd)
 {
-    struct virtio_gpu_resource_create_blob create;
-    struct virtio_gpu_resource_attach_backing attach;
+    const struct virtio_gpu_resource_create_blob *create =
+        &command->create_blob;
+    const struct virtio_gpu_resource_attach_backing *attach = &command->attach;
+    HelixReadback *readback = &hook.export->readback;
 
-    QEMU_BUILD_BUG_ON(sizeof(create) > sizeof(command->bytes));
-    if (!hook.readback->gl) {
+    if (!readback->gl) {
         return NULL;
     }
-    if (type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB &&
-        helix_hook_command(command, &create, sizeof(create))) {
-        virtio_gpu_create_blob_bswap(&create);
-        *resource_id = create.resource_id;
-        return create.blob_mem == VIRTIO_GPU_BLOB_MEM_GUEST
-                   ? helix_pages_fetch(cmd, sizeof(create), create.nr_entries)
-                   : NULL;
+    if (command->hdr.type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB &&
+        create->blob_mem == VIRTIO_GPU_BLOB_MEM_GUEST) {
+        return helix_pages_fetch(cmd, sizeof(*create), create->nr_entries);
     }
-    if (type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING &&
-        helix_hook_command(command, &attach, sizeof(attach))) {
-        virtio_gpu_bswap_32(&attach, sizeof(attach));
-        *resource_id = attach.resource_id;
-        return helix_readback_blob_size(hook.readback, attach.resource_id)
-                   ? helix_pages_fetch(cmd, sizeof(attach), attach.nr_entries)
-                   : NULL;
+    if (command->hdr.type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING &&
+        helix_readback_is_blob(readback, attach->resource_id)) {
+        return helix_pages_fetch(cmd, sizeof(*attach), attach->nr_entries);
     }
     return NULL;
 }
 
-static void helix_hook_before(uint32_t type, const HelixCommand *command)
+static void helix_hook_before(const HelixCommand *command)
 {
-    struct virtio_gpu_resource_unref unref;
-    struct virtio_gpu_resource_detach_backing detach;
-
-    switch (type) {
+    switch (command->hdr.type) {
     case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
-        helix_hook_flush(command);
+        helix_hook_flush(&command->flush);
         break;
     case VIRTIO_GPU_CMD_RESOURCE_UNREF:
-        if (helix_hook_command(command, &unref, sizeof(unref))) {
-            virtio_gpu_bswap_32(&unref, sizeof(unref));
-            helix_hook_unref(unref.resource_id);
-        }
+        helix_hook_unref(command->unref.resource_id);
         break;
     case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
-        if (helix_hook_command(command, &detach, sizeof(detach))) {
-            virtio_gpu_bswap_32(&detach, sizeof(detach));
-            helix_readback_detach(hook.readback, detach.resource_id);
-        }
+        helix_readback_detach(&hook.export->readback,
+                              command->detach.resource_id);
         break;
     default:
         break;
-    }
-}
-
-static void helix_hook_set_scanout(const HelixCommand *command, uint32_t error)
-{
-    struct virtio_gpu_set_scanout ss;
-
-    if (error || !helix_hook_command(command, &ss, sizeof(ss))) {
-        return;
-    }
-    virtio_gpu_bswap_32(&ss, sizeof(ss));
-    if (ss.scanout_id < hook.gpu->parent_obj.conf.max_outputs) {
-        helix_hook_show(ss.scanout_id, ss.resource_id, &ss.r);
     }
 }
 
@@ -235,72 +238,83 @@ static void helix_hook_set_scanout(const HelixCommand *command, uint32_t error)
  * device refuses every guest blob for its own display, yet the guest believes
  * that it is shown, and its pixels can be read as well as any.
  */
-static void helix_hook_set_scanout_blob(const HelixCommand *command,
-                                        uint32_t error)
+static void
+helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
+                            uint32_t error)
 {
-    struct virtio_gpu_set_scanout_blob ss;
-    HelixBlob blob;
-
-    if (!virtio_gpu_blob_enabled(hook.gpu->parent_obj.conf) ||
-        !helix_hook_command(command, &ss, sizeof(ss))) {
-        return;
-    }
-    virtio_gpu_scanout_blob_bswap(&ss);
-    if (ss.scanout_id >= hook.gpu->parent_obj.conf.max_outputs) {
-        return;
-    }
-    blob = (HelixBlob){
-        .resource_id = ss.resource_id,
-        .fourcc = helix_readback_fourcc(ss.format),
-        .width = ss.width,
-        .height = ss.height,
-        .stride = ss.strides[0],
-        .offset = ss.offsets[0],
+    HelixBlob blob = {
+        .resource_id = set->resource_id,
+        .fourcc = helix_readback_fourcc(set->format),
+        .width = set->width,
+        .height = set->height,
+        .stride = set->strides[0],
+        .offset = set->offsets[0],
     };
-    if (ss.resource_id && !helix_readback_blob(hook.readback, &blob) && error) {
+
+    if (!virtio_gpu_blob_enabled(hook.export->gpu->parent_obj.conf)) {
+        return;
+    }
+    if (set->resource_id &&
+        !helix_readback_blob(&hook.export->readback, &blob) && error) {
         /* Refused with good reason: what was shown before still is. */
         return;
     }
-    helix_hook_show(ss.scanout_id, ss.resource_id, &ss.r);
+    helix_hook_set_resource(set->scanout_id, set->resource_id, &set->r);
 }
 
-static void helix_hook_process_cmd(VirtIOGPU *g,
-                                   struct virtio_gpu_ctrl_command *cmd)
+/* `error` is the device's answer, `pages` what the command gave. */
+static void helix_hook_after(const HelixCommand *command, uint32_t error,
+                             HelixPages *pages)
 {
-    struct virtio_gpu_ctrl_hdr hdr;
-    HelixCommand command;
-    HelixPages *pages;
-    uint32_t resource_id = 0;
+    HelixReadback *readback = &hook.export->readback;
 
-    if (g != hook.gpu) {
-        hook.process_cmd(g, cmd);
-        return;
+    if (error) {
+        g_clear_pointer(&pages, g_free);
     }
-    helix_hook_fetch(&command, cmd);
-    if (!helix_hook_command(&command, &hdr, sizeof(hdr))) {
-        hook.process_cmd(g, cmd);
-        return;
-    }
-    virtio_gpu_ctrl_hdr_bswap(&hdr);
-    helix_hook_before(hdr.type, &command);
-    pages = helix_hook_pages(hdr.type, &command, cmd, &resource_id);
-    hook.process_cmd(g, cmd);
-    if (pages && !cmd->error) {
-        helix_readback_attach(hook.readback, resource_id, pages);
-    } else {
-        g_free(pages);
-    }
-    switch (hdr.type) {
+    switch (command->hdr.type) {
+    case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+        if (pages) {
+            helix_readback_attach(readback, command->create_blob.resource_id,
+                                  pages);
+        }
+        break;
+    case VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
+        if (pages) {
+            helix_readback_attach(readback, command->attach.resource_id, pages);
+        }
+        break;
     case VIRTIO_GPU_CMD_SET_SCANOUT:
-        helix_hook_set_scanout(&command, cmd->error);
+        if (!error) {
+            helix_hook_set_resource(command->set_scanout.scanout_id,
+                                    command->set_scanout.resource_id,
+                                    &command->set_scanout.r);
+        }
         break;
     case VIRTIO_GPU_CMD_SET_SCANOUT_BLOB:
-        helix_hook_set_scanout_blob(&command, cmd->error);
+        helix_hook_set_scanout_blob(&command->set_scanout_blob, error);
         break;
     default:
         break;
     }
 }
+
+static void helix_hook_process_cmd(VirtIOGPU *g,
+                                   struct virtio_gpu_ctrl_command *cmd)
+{
+    HelixCommand command;
+    HelixPages *pages;
+
+    if (g != hook.export->gpu || !helix_hook_fetch(&command, cmd)) {
+        hook.process_cmd(g, cmd);
+        return;
+    }
+    helix_hook_before(&command);
+    pages = helix_hook_pages(&command, cmd);
+    hook.process_cmd(g, cmd);
+    helix_hook_after(&command, cmd->error, pages);
+}
+
+/* ---- reset, snapshots ---- */
 
 /*
  * Before: nothing is read any more. Again after: the device lets the main
@@ -309,17 +323,15 @@ static void helix_hook_process_cmd(VirtIOGPU *g,
  */
 static void helix_hook_reset(VirtIODevice *vdev)
 {
-    bool ours = vdev == VIRTIO_DEVICE(hook.gpu);
-
-    if (ours) {
-        /* Loading a snapshot begins so, whether the VM ever ran or not. */
-        hook.loaded |= !runstate_is_running();
-        helix_hook_forget_all();
+    if (vdev != VIRTIO_DEVICE(hook.export->gpu)) {
+        hook.reset(vdev);
+        return;
     }
+    /* Loading a snapshot begins so, whether the VM ever ran or not. */
+    hook.loaded |= !runstate_is_running();
+    helix_hook_forget_all();
     hook.reset(vdev);
-    if (ours && hook.gpu) {
-        helix_hook_forget_all();
-    }
+    helix_hook_forget_all();
 }
 
 /*
@@ -328,26 +340,26 @@ static void helix_hook_reset(VirtIODevice *vdev)
  */
 static void helix_hook_vm_change(void *opaque, bool running, RunState state)
 {
-    if (running && hook.loaded && !hook.readback->gl) {
+    if (running && hook.loaded && !hook.export->readback.gl) {
         hook.resync = true;
-        helix_loop_wake_display(hook.loop);
+        helix_loop_wake_display(hook.export);
     }
     hook.loaded &= !running;
 }
 
 static void helix_hook_resync(void)
 {
-    struct virtio_gpu_scanout *s;
+    VirtIOGPUBase *gpu = &hook.export->gpu->parent_obj;
     struct helix_rect all = {0, 0, UINT32_MAX, UINT32_MAX};
-    struct virtio_gpu_rect r;
     unsigned i;
 
-    for (i = 0; i < hook.gpu->parent_obj.conf.max_outputs; i++) {
-        s = &hook.gpu->parent_obj.scanout[i];
-        r = (struct virtio_gpu_rect){s->x, s->y, s->width, s->height};
-        helix_hook_show(i, s->resource_id, &r);
+    for (i = 0; i < gpu->conf.max_outputs; i++) {
+        struct virtio_gpu_scanout *s = &gpu->scanout[i];
+        struct virtio_gpu_rect r = {s->x, s->y, s->width, s->height};
+
+        helix_hook_set_resource(i, s->resource_id, &r);
         if (s->resource_id) {
-            helix_shim_display_flush(hook.shim, s->resource_id, &all);
+            helix_shim_display_flush(hook.export->shim, s->resource_id, &all);
         }
     }
     helix_hook_cursor_changed();
@@ -355,7 +367,7 @@ static void helix_hook_resync(void)
 
 void helix_hook_catch_up(void)
 {
-    if (hook.gpu && hook.resync) {
+    if (hook.resync) {
         hook.resync = false;
         helix_hook_resync();
     }
@@ -421,37 +433,17 @@ VirtIOGPU *helix_hook_find_gpu(const char *id, Error **errp)
     return gpu;
 }
 
-void helix_hook_install(HelixReadback *readback, struct helix_shim *shim,
-                        HelixLoop *loop)
+void helix_hook_install(HelixExport *export)
 {
-    VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(readback->gpu);
-    VirtioDeviceClass *vdc = VIRTIO_DEVICE_GET_CLASS(readback->gpu);
+    VirtIOGPUClass *vgc = VIRTIO_GPU_GET_CLASS(export->gpu);
+    VirtioDeviceClass *vdc = VIRTIO_DEVICE_GET_CLASS(export->gpu);
 
-    g_assert(!hook.gpu);
-    memset(&hook, 0, sizeof(hook));
-    hook.gpu = readback->gpu;
-    hook.readback = readback;
-    hook.shim = shim;
-    hook.loop = loop;
+    hook.export = export;
     hook.process_cmd = vgc->process_cmd;
     hook.reset = vdc->reset;
+    hook.loaded = runstate_check(RUN_STATE_INMIGRATE);
     vgc->process_cmd = helix_hook_process_cmd;
     vdc->reset = helix_hook_reset;
-    helix_hook_cursor_install(readback, shim, loop);
-    hook.loaded = runstate_check(RUN_STATE_INMIGRATE);
-    hook.vm_change =
-        qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
-}
-
-void helix_hook_remove(void)
-{
-    if (!hook.gpu) {
-        return;
-    }
-    VIRTIO_GPU_GET_CLASS(hook.gpu)->process_cmd = hook.process_cmd;
-    VIRTIO_DEVICE_GET_CLASS(hook.gpu)->reset = hook.reset;
-    helix_hook_cursor_remove();
-    helix_readback_forget(hook.readback, 0);
-    qemu_del_vm_change_state_handler(hook.vm_change);
-    memset(&hook, 0, sizeof(hook));
+    qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
+    helix_hook_cursor_install(export);
 }

@@ -20,20 +20,30 @@
 #include "qom/object.h"
 #include "ui/qemu-pixman.h"
 #include "helix-glue.h"
-#include "helix-platform.h"
 #include "trace.h"
 
-#ifdef HELIX_HAVE_HOST_BLOB
+#ifdef HELIX_HAVE_VIRGL
+#include <epoxy/gl.h>
+#include <epoxy/egl.h>
 #include <virglrenderer.h>
 #endif
 
-#define HELIX_BYTES_PP 4
-
+/* The device refuses a command with more entries. */
+#define HELIX_MAX_ENTRIES 16384u
 /*
  * Entries of guest memory that are remembered, of all blobs together: 4 GiB of
  * single pages. What the guest attaches beyond that is not exported.
  */
 #define HELIX_MAX_PAGES (1u << 20)
+
+/*
+ * The guest's addresses are all that is kept: a read translates them anew, so
+ * there is no pointer to get stale.
+ */
+struct HelixPages {
+    uint32_t count;
+    struct virtio_gpu_mem_entry entry[]; /* in the host's byte order */
+};
 
 /*
  * Numbers of virglrenderer's own that virtio-gpu has no name for; the bytes
@@ -72,13 +82,12 @@ uint32_t helix_readback_fourcc(uint32_t virtio_gpu_format)
     }
 }
 
-void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu,
-                         HelixLoop *loop)
+void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu)
 {
     memset(readback, 0, sizeof(*readback));
     readback->gpu = gpu;
-    readback->loop = loop;
     readback->gl = object_dynamic_cast(OBJECT(gpu), TYPE_VIRTIO_GPU_GL);
+    readback->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 }
 
 /* virtio_gpu_find_resource() is not exported before 10.0. */
@@ -96,6 +105,14 @@ helix_readback_find(HelixReadback *readback, uint32_t resource_id)
     return NULL;
 }
 
+bool helix_readback_is_blob(HelixReadback *readback, uint32_t resource_id)
+{
+    struct virtio_gpu_simple_resource *res =
+        helix_readback_find(readback, resource_id);
+
+    return res && res->blob_size;
+}
+
 static bool helix_box_within(const struct helix_rect *box, uint64_t width,
                              uint64_t height)
 {
@@ -111,15 +128,24 @@ static uint64_t helix_box_span(const struct helix_rect *box, uint32_t stride)
            (uint64_t)box->width * HELIX_BYTES_PP;
 }
 
-/* ---- 2D ---- */
+/* `src` is where the picture begins that the box is in. */
+static void helix_box_copy(const struct helix_rect *box, uint8_t *dst,
+                           uint32_t stride, const uint8_t *src,
+                           size_t src_stride)
+{
+    uint32_t y;
+
+    src += box->y * src_stride + (size_t)box->x * HELIX_BYTES_PP;
+    for (y = 0; y < box->height; y++) {
+        memcpy(dst, src, (size_t)box->width * HELIX_BYTES_PP);
+        dst += stride;
+        src += src_stride;
+    }
+}
 
 static bool helix_read_2d(pixman_image_t *image, const struct helix_rect *box,
                           uint8_t *dst, uint32_t stride, const char **why)
 {
-    const uint8_t *src = (const uint8_t *)pixman_image_get_data(image);
-    size_t src_stride = pixman_image_get_stride(image);
-    uint32_t y;
-
     if (PIXMAN_FORMAT_BPP(pixman_image_get_format(image)) !=
             HELIX_BYTES_PP * 8 ||
         !helix_box_within(box, pixman_image_get_width(image),
@@ -127,20 +153,176 @@ static bool helix_read_2d(pixman_image_t *image, const struct helix_rect *box,
         *why = "the box is outside of the 2D resource";
         return false;
     }
-    src += box->y * src_stride + (size_t)box->x * HELIX_BYTES_PP;
-    for (y = 0; y < box->height; y++) {
-        memcpy(dst, src, (size_t)box->width * HELIX_BYTES_PP);
-        dst += stride;
-        src += src_stride;
+    helix_box_copy(box, dst, stride,
+                   (const uint8_t *)pixman_image_get_data(image),
+                   pixman_image_get_stride(image));
+    return true;
+}
+
+/* ---- virgl ---- */
+
+#ifdef HELIX_HAVE_VIRGL
+/*
+ * virglrenderer 1.0 appended a field: a program built against 0.x and run
+ * with 1.x is written past the struct, so leave room.
+ */
+typedef union HelixVirglInfo {
+    struct virgl_renderer_resource_info info;
+    uint64_t room[16];
+} HelixVirglInfo;
+
+static bool helix_virgl_ready(HelixReadback *readback)
+{
+    return readback->gl &&
+           helix_compat_renderer_ready(VIRTIO_GPU_GL(readback->gpu));
+}
+
+static bool helix_virgl_resource(HelixReadback *readback, uint32_t resource_id,
+                                 struct helix_surface *surface)
+{
+    HelixVirglInfo u = {};
+
+    /* For an untyped blob it succeeds and leaves the size at 0. */
+    if (!helix_virgl_ready(readback) ||
+        virgl_renderer_resource_get_info(resource_id, &u.info) ||
+        !u.info.width || !u.info.height) {
+        return false;
+    }
+    surface->rect.width = u.info.width;
+    surface->rect.height = u.info.height;
+    surface->fourcc = helix_readback_fourcc(u.info.virgl_format);
+    return true;
+}
+
+/*
+ * Makes the renderer's context current. virglrenderer does not say whether it
+ * could, and a read without it returns success and leaves the destination as
+ * it was. With EGL it is proved: a context that is current after none was is
+ * the renderer's. Elsewhere (GLX, CGL) it is only seen that there is one.
+ * Returns false if not; what was current before still is.
+ */
+static bool helix_virgl_enter(void **ctx0)
+{
+    EGLDisplay display;
+    EGLSurface draw, read;
+    EGLContext before, now;
+
+    if (!epoxy_has_egl() || eglGetCurrentContext() == EGL_NO_CONTEXT) {
+        /* A display may have left a context of its own current. */
+        virgl_renderer_force_ctx_0();
+        now = epoxy_has_egl() ? eglGetCurrentContext() : EGL_NO_CONTEXT;
+        *ctx0 = now;
+        return now != EGL_NO_CONTEXT || glGetString(GL_VERSION);
+    }
+    display = eglGetCurrentDisplay();
+    draw = eglGetCurrentSurface(EGL_DRAW);
+    read = eglGetCurrentSurface(EGL_READ);
+    before = eglGetCurrentContext();
+    virgl_renderer_force_ctx_0();
+    now = eglGetCurrentContext();
+    if (now != EGL_NO_CONTEXT && (now == *ctx0 || now != before)) {
+        *ctx0 = now; /* known, or it has just been made current */
+        return true;
+    }
+    /*
+     * GDK and SDL remember which context is current and skip a change to that
+     * one. So only this case, in which force_ctx_0 changed nothing, goes past
+     * them, and it ends with the context that they believe to be current.
+     */
+    eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+    virgl_renderer_force_ctx_0();
+    *ctx0 = eglGetCurrentContext();
+    if (*ctx0 == EGL_NO_CONTEXT) {
+        eglMakeCurrent(display, draw, read, before);
+        return false;
     }
     return true;
 }
 
-/* ---- blobs ---- */
+/*
+ * Takes the errors that OpenGL has noted. Returns true if pixels may be missing
+ * because of one. Others are of a renderer that tries what a driver may lack.
+ */
+static bool helix_virgl_failed(void)
+{
+    bool failed = false;
+    unsigned i;
+
+    /* One a kind, at most; a lost context may have no end of them. */
+    for (i = 0; i < 8; i++) {
+        switch (glGetError()) {
+        case GL_NO_ERROR:
+            return failed;
+        case GL_INVALID_FRAMEBUFFER_OPERATION:
+        case GL_OUT_OF_MEMORY:
+        case GL_CONTEXT_LOST:
+            failed = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return failed;
+}
+
+/* Top row first, whatever the texture's own orientation is. */
+static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
+                             const struct helix_rect *box, uint8_t *dst,
+                             uint32_t stride, const char **why)
+{
+    struct iovec iov = {dst, helix_box_span(box, stride)};
+    /* virglrenderer.h only names struct virgl_box; the layout is this one. */
+    struct virtio_gpu_box vbox = {
+        .x = box->x,
+        .y = box->y,
+        .w = box->width,
+        .h = box->height,
+        .d = 1,
+    };
+
+    if (!helix_virgl_ready(readback)) {
+        *why = "the renderer is not running";
+        return false;
+    }
+    if (!helix_virgl_enter(&readback->ctx0)) {
+        *why = "the renderer's OpenGL context cannot be used now";
+        return false;
+    }
+    helix_virgl_failed();
+    if (virgl_renderer_transfer_read_iov(resource_id, 0, 0, stride, 0,
+                                         (struct virgl_box *)&vbox, 0, &iov,
+                                         1)) {
+        *why = "the renderer cannot read this resource";
+        return false;
+    }
+    if (helix_virgl_failed()) {
+        *why = "OpenGL failed to read this resource";
+        return false;
+    }
+    return true;
+}
+#else
+static bool helix_virgl_resource(HelixReadback *readback, uint32_t resource_id,
+                                 struct helix_surface *surface)
+{
+    return false;
+}
+
+static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
+                             const struct helix_rect *box, uint8_t *dst,
+                             uint32_t stride, const char **why)
+{
+    *why = "there is no such resource";
+    return false;
+}
+#endif
+
+/* ---- blobs: their layout, their pages ---- */
 
 /*
- * The layout that `surface` was made from: two scanouts may show different
- * parts of one blob, so its format counts too.
+ * The layout that a surface with `fourcc` was made from: two scanouts may show
+ * different parts of one blob, so its format counts too. Else any of its
+ * layouts.
  */
 static const HelixBlob *helix_blob_find(HelixReadback *readback,
                                         uint32_t resource_id, uint32_t fourcc)
@@ -171,11 +353,11 @@ static uint64_t helix_blob_end(const HelixBlob *blob)
 
 bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
 {
-    struct virtio_gpu_simple_resource *res;
-    HelixBlob *slot = NULL;
+    struct virtio_gpu_simple_resource *res =
+        helix_readback_find(readback, blob->resource_id);
+    HelixBlob *place = NULL;
     unsigned i;
 
-    res = helix_readback_find(readback, blob->resource_id);
     if (!res || !res->blob_size || !blob->fourcc || !blob->width ||
         !blob->height || blob->width > HELIX_MAX_DIMENSION ||
         blob->height > HELIX_MAX_DIMENSION ||
@@ -183,55 +365,66 @@ bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
         helix_blob_end(blob) > res->blob_size) {
         return false;
     }
-    for (i = 0; i < HELIX_BLOBS && !slot; i++) {
-        if (readback->blob[i].resource_id == blob->resource_id &&
-            readback->blob[i].fourcc == blob->fourcc) {
-            slot = &readback->blob[i];
+    /* The place of the same layout, else a free one, else the oldest. */
+    for (i = 0; i < HELIX_BLOBS; i++) {
+        HelixBlob *known = &readback->blob[i];
+
+        if (known->resource_id == blob->resource_id &&
+            known->fourcc == blob->fourcc) {
+            place = known;
+            break;
+        }
+        if (!known->resource_id && !place) {
+            place = known;
         }
     }
-    for (i = 0; i < HELIX_BLOBS && !slot; i++) {
-        if (!readback->blob[i].resource_id) {
-            slot = &readback->blob[i];
-        }
+    if (!place) {
+        place = &readback->blob[readback->next_blob++ % HELIX_BLOBS];
     }
-    if (!slot) {
-        slot = &readback->blob[readback->next_blob++ % HELIX_BLOBS];
-    }
-    *slot = *blob;
+    *place = *blob;
     return true;
 }
 
-uint64_t helix_readback_blob_size(HelixReadback *readback, uint32_t resource_id)
+HelixPages *helix_pages_fetch(const struct virtio_gpu_ctrl_command *cmd,
+                              size_t offset, uint32_t count)
 {
-    struct virtio_gpu_simple_resource *res;
+    size_t size = sizeof(struct virtio_gpu_mem_entry) * (size_t)count;
+    HelixPages *pages;
+    uint32_t i;
 
-    res = helix_readback_find(readback, resource_id);
-    return res ? res->blob_size : 0;
+    if (!count || count > HELIX_MAX_ENTRIES) {
+        return NULL;
+    }
+    pages = g_malloc(sizeof(*pages) + size);
+    pages->count = count;
+    if (iov_to_buf(cmd->elem.out_sg, cmd->elem.out_num, offset, pages->entry,
+                   size) != size) {
+        g_free(pages);
+        return NULL;
+    }
+    for (i = 0; i < count; i++) {
+        pages->entry[i].addr = le64_to_cpu(pages->entry[i].addr);
+        pages->entry[i].length = le32_to_cpu(pages->entry[i].length);
+    }
+    return pages;
 }
 
 static HelixPages *helix_pages_find(HelixReadback *readback,
                                     uint32_t resource_id)
 {
-    return readback->pages ? g_hash_table_lookup(readback->pages,
-                                                 GUINT_TO_POINTER(resource_id))
-                           : NULL;
+    return g_hash_table_lookup(readback->pages, GUINT_TO_POINTER(resource_id));
 }
 
 void helix_readback_attach(HelixReadback *readback, uint32_t resource_id,
                            HelixPages *pages)
 {
-    uint32_t count = helix_pages_count(pages);
-
     if (helix_pages_find(readback, resource_id) ||
-        readback->page_count + count > HELIX_MAX_PAGES) {
+        readback->page_count + pages->count > HELIX_MAX_PAGES) {
         g_free(pages);
         return;
     }
-    if (!readback->pages) {
-        readback->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    }
+    readback->page_count += pages->count;
     g_hash_table_insert(readback->pages, GUINT_TO_POINTER(resource_id), pages);
-    readback->page_count += count;
 }
 
 void helix_readback_detach(HelixReadback *readback, uint32_t resource_id)
@@ -239,7 +432,7 @@ void helix_readback_detach(HelixReadback *readback, uint32_t resource_id)
     HelixPages *pages = helix_pages_find(readback, resource_id);
 
     if (pages) {
-        readback->page_count -= helix_pages_count(pages);
+        readback->page_count -= pages->count;
         g_hash_table_remove(readback->pages, GUINT_TO_POINTER(resource_id));
     }
 }
@@ -251,7 +444,7 @@ void helix_readback_forget(HelixReadback *readback, uint32_t resource_id)
     if (resource_id) {
         helix_readback_detach(readback, resource_id);
     } else {
-        g_clear_pointer(&readback->pages, g_hash_table_destroy);
+        g_hash_table_remove_all(readback->pages);
         readback->page_count = 0;
         readback->ctx0 = NULL;
     }
@@ -262,50 +455,65 @@ void helix_readback_forget(HelixReadback *readback, uint32_t resource_id)
     }
 }
 
-static bool helix_read_iov(const struct virtio_gpu_simple_resource *res,
-                           uint64_t offset, uint32_t pitch, uint8_t *dst,
-                           uint32_t stride, size_t row, uint32_t rows)
-{
-    unsigned i = 0;
-    uint32_t y;
+/* ---- blobs: their pixels ---- */
 
-    /*
-     * One pass over the pages: iov_to_buf() from the start for every row
-     * would cost rows * pages.
-     */
-    for (y = 0; y < rows; y++, offset += pitch, dst += stride) {
-        for (; i < res->iov_cnt && offset >= res->iov[i].iov_len; i++) {
-            offset -= res->iov[i].iov_len;
-        }
-        if (i == res->iov_cnt || iov_to_buf(&res->iov[i], res->iov_cnt - i,
-                                            offset, dst, row) != row) {
-            return false;
-        }
-    }
-    return true;
+/* Where a guest blob's bytes are: `pages`, or what the 2D device lists. */
+typedef struct HelixGuestMemory {
+    AddressSpace *as;
+    const HelixPages *pages; /* NULL = res->iov */
+    const struct virtio_gpu_simple_resource *res;
+} HelixGuestMemory;
+
+static size_t helix_guest_length(const HelixGuestMemory *memory, uint32_t i)
+{
+    return memory->pages ? memory->pages->entry[i].length
+                         : memory->res->iov[i].iov_len;
 }
 
-/* By `pages` if there are any, else by the 2D device's own list. */
-static bool helix_read_guest_blob(HelixReadback *readback,
-                                  const struct virtio_gpu_simple_resource *res,
-                                  const HelixPages *pages,
+static bool helix_guest_read(const HelixGuestMemory *memory, uint32_t i,
+                             uint64_t offset, uint8_t *dst, size_t size)
+{
+    /* A guest may name the registers of a device, which must not be read. */
+    const MemTxAttrs attrs = {.memory = 1};
+
+    if (!memory->pages) {
+        memcpy(dst, (uint8_t *)memory->res->iov[i].iov_base + offset, size);
+        return true;
+    }
+    return dma_memory_read(memory->as, memory->pages->entry[i].addr + offset,
+                           dst, size, attrs) == MEMTX_OK;
+}
+
+static bool helix_read_guest_blob(const HelixGuestMemory *memory,
                                   const HelixBlob *blob,
                                   const struct helix_rect *box, uint8_t *dst,
                                   uint32_t stride, const char **why)
 {
-    size_t row = (size_t)box->width * HELIX_BYTES_PP;
+    uint32_t end = memory->pages ? memory->pages->count : memory->res->iov_cnt;
+    size_t row = (size_t)box->width * HELIX_BYTES_PP, got, part;
     uint64_t offset = (uint64_t)blob->offset + (uint64_t)box->y * blob->stride +
                       (uint64_t)box->x * HELIX_BYTES_PP;
+    uint64_t in;
+    uint32_t i = 0, at, y;
 
-    if (pages ? helix_pages_read(pages, VIRTIO_DEVICE(readback->gpu)->dma_as,
-                                 offset, blob->stride, dst, stride, row,
-                                 box->height)
-              : helix_read_iov(res, offset, blob->stride, dst, stride, row,
-                               box->height)) {
-        return true;
-    }
     *why = "the guest's pages end before the framebuffer does, or are not RAM";
-    return false;
+    for (y = 0; y < box->height; y++, offset += blob->stride, dst += stride) {
+        /* A row begins behind the one before: one pass over the pages. */
+        for (; i < end && offset >= helix_guest_length(memory, i); i++) {
+            offset -= helix_guest_length(memory, i);
+        }
+        for (at = i, in = offset, got = 0; got < row; got += part, at++) {
+            if (at == end) {
+                return false;
+            }
+            part = MIN(row - got, helix_guest_length(memory, at) - in);
+            if (part && !helix_guest_read(memory, at, in, dst + got, part)) {
+                return false;
+            }
+            in = 0;
+        }
+    }
+    return true;
 }
 
 #ifdef HELIX_HAVE_HOST_BLOB
@@ -333,34 +541,24 @@ static bool helix_read_host_blob(HelixReadback *readback, const HelixBlob *blob,
 {
     uint64_t size = 0;
     void *data = helix_host_blob_mapping(readback, blob->resource_id, &size);
-    bool mapped = false, ok = false;
-    const uint8_t *src;
-    uint32_t y;
+    bool mapped = !data, fits;
 
-    if (!data) {
-        mapped = !virgl_renderer_resource_map(blob->resource_id, &data, &size);
-        if (!mapped) {
-            *why = "the renderer cannot map this blob";
-            return false;
-        }
+    if (mapped &&
+        virgl_renderer_resource_map(blob->resource_id, &data, &size)) {
+        *why = "the renderer cannot map this blob";
+        return false;
     }
-    if (helix_blob_end(blob) > size) {
+    fits = helix_blob_end(blob) <= size;
+    if (fits) {
+        helix_box_copy(box, dst, stride, (const uint8_t *)data + blob->offset,
+                       blob->stride);
+    } else {
         *why = "the renderer's mapping ends before the framebuffer does";
-        goto out;
     }
-    src = (const uint8_t *)data + blob->offset + (size_t)box->y * blob->stride +
-          (size_t)box->x * HELIX_BYTES_PP;
-    for (y = 0; y < box->height; y++) {
-        memcpy(dst, src, (size_t)box->width * HELIX_BYTES_PP);
-        dst += stride;
-        src += blob->stride;
-    }
-    ok = true;
-out:
     if (mapped) {
         virgl_renderer_resource_unmap(blob->resource_id);
     }
-    return ok;
+    return fits;
 }
 #endif
 
@@ -373,6 +571,8 @@ static bool helix_read_blob(HelixReadback *readback,
 {
     const HelixBlob *blob =
         helix_blob_find(readback, res->resource_id, surface->fourcc);
+    HelixGuestMemory memory = {VIRTIO_DEVICE(readback->gpu)->dma_as, pages,
+                               res};
 
     if (!blob) {
         *why = "the blob was on no scanout yet, so its layout is unknown";
@@ -384,11 +584,10 @@ static bool helix_read_blob(HelixReadback *readback,
         return false;
     }
     if (pages || (!readback->gl && res->iov_cnt)) {
-        return helix_read_guest_blob(readback, res, pages, blob, box, dst,
-                                     stride, why);
+        return helix_read_guest_blob(&memory, blob, box, dst, stride, why);
     }
 #ifdef HELIX_HAVE_HOST_BLOB
-    if (helix_virgl_ready(readback->gpu)) {
+    if (helix_virgl_ready(readback)) {
         return helix_read_host_blob(readback, blob, box, dst, stride, why);
     }
 #endif
@@ -401,11 +600,12 @@ static bool helix_read_blob(HelixReadback *readback,
 bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
                              struct helix_surface *surface)
 {
-    struct virtio_gpu_simple_resource *res;
+    struct virtio_gpu_simple_resource *res =
+        helix_readback_find(readback, resource_id);
     const HelixBlob *blob;
 
     memset(surface, 0, sizeof(*surface));
-    res = helix_readback_find(readback, resource_id);
+    surface->resource_id = resource_id;
     if (res && res->image) {
         surface->rect.width = res->width;
         surface->rect.height = res->height;
@@ -418,15 +618,9 @@ bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
             surface->fourcc = blob->fourcc;
         }
     }
-    if (!surface->fourcc &&
-        !helix_virgl_resource(readback->gpu, resource_id, surface)) {
-        return false;
-    }
-    if (!surface->fourcc) {
-        return false;
-    }
-    surface->resource_id = resource_id;
-    return true;
+    return surface->fourcc ||
+           (helix_virgl_resource(readback, resource_id, surface) &&
+            surface->fourcc);
 }
 
 static bool helix_readback_dispatch(HelixReadback *readback,
@@ -434,30 +628,25 @@ static bool helix_readback_dispatch(HelixReadback *readback,
                                     const struct helix_rect *box, void *dst,
                                     uint32_t stride, const char **why)
 {
-    struct virtio_gpu_simple_resource *res;
-    const HelixPages *pages;
+    uint32_t id = surface->resource_id;
+    struct virtio_gpu_simple_resource *res = helix_readback_find(readback, id);
+    const HelixPages *pages = helix_pages_find(readback, id);
+    bool is_blob = res && res->blob_size;
 
-    g_assert(helix_loop_may_read(readback->loop));
+    g_assert(helix_loop_may_read());
     if (stride < (uint64_t)box->width * HELIX_BYTES_PP || !box->height) {
         *why = "the box does not fit its destination";
         return false;
     }
-    res = helix_readback_find(readback, surface->resource_id);
     if (res && res->image) {
         return helix_read_2d(res->image, box, dst, stride, why);
     }
-    pages = helix_pages_find(readback, surface->resource_id);
-    if (!res || !res->blob_size || (!pages && readback->gl)) {
-        if (helix_virgl_read(readback->gpu, &readback->ctx0,
-                             surface->resource_id, box, dst, stride, why)) {
-            return true;
-        }
+    if ((!is_blob || (readback->gl && !pages)) &&
+        helix_read_virgl(readback, id, box, dst, stride, why)) {
+        return true;
     }
-    if (res && res->blob_size) {
-        return helix_read_blob(readback, res, pages, surface, box, dst, stride,
-                               why);
-    }
-    return false;
+    return is_blob && helix_read_blob(readback, res, pages, surface, box, dst,
+                                      stride, why);
 }
 
 bool helix_readback_read(HelixReadback *readback,

@@ -33,6 +33,8 @@ typedef struct Error Error;
 typedef struct Object Object;
 typedef struct MemoryRegion MemoryRegion;
 typedef struct Property Property;
+typedef struct QEMUBH QEMUBH;
+typedef struct QEMUTimer QEMUTimer;
 typedef void IOHandler (void *opaque);
 
 #define OBJECT(o) ((Object *) (o))
