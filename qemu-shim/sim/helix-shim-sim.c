@@ -15,27 +15,340 @@
 
 #include "helix-platform.h"
 #include "helix-poll-loop.h"
+#include "helix-settings.h"
 #include "helix-shim.h"
-#include "helix-sim-cursor.h"
-#include "helix-sim-options.h"
 #include "helix-sim-screen.h"
 
 #define NS_PER_S 1000000000.0
 
-/* Resources off the screen: their ids, and what the number of their pictures
- * begins with, so that nobody takes one for another. */
+#define MAX_RESOURCES 16u /* off the screen */
+/* Their ids, and what the number of their pictures begins with, so that no
+ * picture looks like another one's. */
 #define FIRST_RESOURCE 1001u
 #define RESOURCE_NUMBERS 1000000u
 
+struct options {
+  char *socket;           /* path */
+  uint32_t width, height; /* pixels */
+  gint scanouts;          /* 1..HELIX_MAX_SCANOUTS */
+  gint scanouts_on;       /* of those, on from the start; -1 = all */
+  gint resources;         /* that no scanout shows */
+  gboolean cursor;
+  double cursor_rate; /* moves a second, 0 = it stands still */
+  double rate;        /* pictures a second */
+  enum helix_sim_pattern pattern;
+  gint64 frames;         /* pictures, 0 = for ever */
+  gboolean exit;         /* after the last picture */
+  uint64_t resize_every; /* pictures, 0 = never */
+  uint32_t resize_width, resize_height;
+  uint64_t burst;      /* pictures, 0 = steady */
+  double burst_period; /* seconds */
+  gint slots;          /* 2..HELIX_MAX_SLOTS */
+  gint max_clients;
+  char *max_size, *group, *mode, *allow; /* helix-settings.h */
+  uint32_t max_width, max_height;        /* of an exported picture */
+  struct helix_access access;
+  char *stats_path; /* NULL = none, "-" = stdout */
+  gboolean quiet;
+};
+
+/* ---- the command line ---- */
+
+static gboolean
+wrong (GError **error, const char *option, const char *text, const char *want)
+{
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s %s: %s",
+      option, text, want);
+  return FALSE;
+}
+
+static gboolean
+parse_size (const char *option, const char *text, uint32_t *width,
+    uint32_t *height, GError **error)
+{
+  unsigned w = 0, h = 0;
+  char rest;
+
+  if (sscanf (text, "%ux%u%c", &w, &h, &rest) != 2)
+    return wrong (
+        error, option, text, "a size is WIDTHxHEIGHT, e.g. 1920x1080");
+  if (w < HELIX_SIM_MIN_WIDTH || h < HELIX_SIM_MIN_HEIGHT
+      || w > HELIX_MAX_DIMENSION || h > HELIX_MAX_DIMENSION
+      || (uint64_t) w * h * 4 > HELIX_MAX_FRAME_BYTES)
+    return wrong (error, option, text,
+        "sizes go from 640x96 (the marker) to 16384 pixels either way and "
+        "256 MiB in all");
+  *width = w;
+  *height = h;
+  return TRUE;
+}
+
+static gboolean
+take_size (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  struct options *options = opaque;
+
+  return parse_size (option, text, &options->width, &options->height, error);
+}
+
+/* --rate and --cursor-rate; the cursor may stand still. */
+static gboolean
+take_rate (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  struct options *options = opaque;
+  gboolean cursor = strcmp (option, "--cursor-rate") == 0;
+  double *rate = cursor ? &options->cursor_rate : &options->rate;
+  double num = 0, den = 1;
+  char rest;
+
+  if (sscanf (text, "%lf/%lf%c", &num, &den, &rest) != 2
+      && sscanf (text, "%lf%c", &num, &rest) != 1)
+    return wrong (error, option, text, "a rate is N or N/D a second");
+  *rate = num / den;
+  if (!(*rate >= 0.001 && *rate <= 10000)
+      && !(cursor && strcmp (text, "0") == 0))
+    return wrong (error, option, text, "rates go from 0.001 to 10000 a second");
+  return TRUE;
+}
+
+static gboolean
+take_pattern (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  struct options *options = opaque;
+
+  return helix_sim_pattern_find (text, &options->pattern)
+      || wrong (error, option, text,
+          "there are marker, static, noise, box, full, typing and scroll");
+}
+
+static gboolean
+take_resize (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  struct options *options = opaque;
+  const char *colon = strchr (text, ':');
+  unsigned long long every = 0;
+  char rest;
+
+  if (!colon || sscanf (text, "%llu%c", &every, &rest) != 2 || rest != ':'
+      || every == 0)
+    return wrong (error, option, text,
+        "give pictures and the other size, e.g. 100:1280x720");
+  options->resize_every = every;
+  return parse_size (option, colon + 1, &options->resize_width,
+      &options->resize_height, error);
+}
+
+static gboolean
+take_burst (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  struct options *options = opaque;
+  unsigned long long burst = 0;
+  double period = 0;
+  char rest;
+
+  if (sscanf (text, "%llu@%lf%c", &burst, &period, &rest) != 2 || burst == 0
+      || !(period > 0 && period < 86400))
+    return wrong (error, option, text,
+        "give pictures and the period in seconds, e.g. 10@0.5");
+  options->burst = burst;
+  options->burst_period = period;
+  return TRUE;
+}
+
+static gboolean
+print_version (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  printf ("helix-shim-sim " HELIX_PACKAGE_VERSION "\n");
+  exit (EXIT_SUCCESS);
+}
+
+static gboolean
+check_ranges (const struct options *options, GError **error)
+{
+  const struct {
+    const char *option;
+    gint64 value, low, high;
+    const char *want;
+  } ranges[] = {
+      {"--frames", options->frames, 0, G_MAXINT64,
+          "it is a number of pictures"},
+      {"--scanouts", options->scanouts, 1, HELIX_MAX_SCANOUTS,
+          "a VM has 1 to 16 scanouts"},
+      {"--scanouts-on", options->scanouts_on, -1, options->scanouts,
+          "no more can be on than there are (--scanouts)"},
+      {"--resources", options->resources, 0, MAX_RESOURCES,
+          "0 to 16 pictures may be kept off the screen"},
+      {"--slots", options->slots, 2, HELIX_MAX_SLOTS,
+          "a pool has 2 to 8 slots"},
+      {"--max-clients", options->max_clients, 1, 1024,
+          "1 to 1024 clients may be allowed"},
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (ranges); i++)
+    if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high) {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+          "%s %" G_GINT64_FORMAT ": %s", ranges[i].option, ranges[i].value,
+          ranges[i].want);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+check (struct options *options, int argc, char **argv, GError **error)
+{
+  char *why = NULL;
+
+  if (argc > 1) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+        "\"%s\" is no option", argv[1]);
+    return FALSE;
+  }
+  if (!options->socket) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+        "no --socket given. Name the UNIX socket to serve, e.g. --socket "
+        "helix.sock");
+    return FALSE;
+  }
+  if (!check_ranges (options, error))
+    return FALSE;
+  if (options->scanouts_on < 0)
+    options->scanouts_on = options->scanouts;
+  /* What QEMU's -device helix-export takes as well. */
+  if ((!options->max_size
+          || helix_settings_size (options->max_size, &options->max_width,
+              &options->max_height, &why))
+      && helix_settings_access (&options->access, options->group, options->mode,
+          options->allow, &why))
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s", why);
+  free (why);
+  return FALSE;
+}
+
+/* false: told on stderr what is wrong. --help and --version do not return. */
+static gboolean
+parse_options (struct options *options, int argc, char **argv)
+{
+  const GOptionEntry entries[] = {
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket,
+          "UNIX socket to serve; relative paths are fine (needed)", "PATH"},
+      {"size", 0, 0, G_OPTION_ARG_CALLBACK, take_size,
+          "Pixels of each scanout, at least 640x96 (default 1920x1080)", "WxH"},
+      {"scanouts", 0, 0, G_OPTION_ARG_INT, &options->scanouts,
+          "Scanouts, 1 to 16 (default 1)", "N"},
+      {"scanouts-on", 0, 0, G_OPTION_ARG_INT, &options->scanouts_on,
+          "How many of them are on from the start, the first ones; clients "
+          "may switch each on and off (default: all)",
+          "N"},
+      {"resources", 0, 0, G_OPTION_ARG_INT, &options->resources,
+          "Pictures that no scanout shows and no flush announces, resources "
+          "1001 to 1000+N; resource 1000+I counts from I million (default 0)",
+          "N"},
+      {"cursor", 0, 0, G_OPTION_ARG_NONE, &options->cursor,
+          "Give each scanout a cursor of 32x32 pixels that moves", NULL},
+      {"cursor-rate", 0, 0, G_OPTION_ARG_CALLBACK, take_rate,
+          "Moves of the cursor a second, N or N/D; 0: it stands still (default "
+          "60)",
+          "FPS"},
+      {"rate", 0, 0, G_OPTION_ARG_CALLBACK, take_rate,
+          "Pictures a second, N or N/D (default 60)", "FPS"},
+      {"pattern", 0, 0, G_OPTION_ARG_CALLBACK, take_pattern,
+          "marker: numbered, colour bars, moving box; static: the same, still; "
+          "noise, full: every pixel changes, at random or smoothly; box: 64x64 "
+          "pixels; typing: a few rows of glyphs; scroll: half of the screen "
+          "(default marker)",
+          "NAME"},
+      {"frames", 0, 0, G_OPTION_ARG_INT64, &options->frames,
+          "Pictures to draw before the screen stands still; serving goes on "
+          "(default 0: never ends)",
+          "N"},
+      {"exit", 0, 0, G_OPTION_ARG_NONE, &options->exit,
+          "Exit after the last of --frames pictures", NULL},
+      {"resize-every", 0, 0, G_OPTION_ARG_CALLBACK, take_resize,
+          "Alternate between --size and this size, each N pictures (default: "
+          "never)",
+          "N:WxH"},
+      {"burst", 0, 0, G_OPTION_ARG_CALLBACK, take_burst,
+          "Draw N pictures at --rate, then rest until the next multiple of "
+          "SECONDS (default: no rest)",
+          "N@SECONDS"},
+      {"slots", 0, 0, G_OPTION_ARG_INT, &options->slots,
+          "Slots of a subscription that wants no number, 2 to 8 (default 3)",
+          "N"},
+      {"max-clients", 0, 0, G_OPTION_ARG_INT, &options->max_clients,
+          "Connections at a time, 1 to 1024 (default 16)", "N"},
+      {"max-size", 0, 0, G_OPTION_ARG_STRING, &options->max_size,
+          "Export no picture of more pixels than this one (default 8192x4320)",
+          "WxH"},
+      {"mode", 0, 0, G_OPTION_ARG_STRING, &options->mode,
+          "Mode of the socket, in octal digits (default 0600, with --group "
+          "0660)",
+          "MODE"},
+      {"group", 0, 0, G_OPTION_ARG_STRING, &options->group,
+          "Group of the socket, by name or number (default: as it is)",
+          "GROUP"},
+      {"allow", 0, 0, G_OPTION_ARG_STRING, &options->allow,
+          "Users who may watch besides this one and root, by name or number",
+          "USER:USER"},
+      {"json-stats", 0, 0, G_OPTION_ARG_FILENAME, &options->stats_path,
+          "Write counters as JSON at exit and on SIGUSR1; - is standard output",
+          "FILE"},
+      {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet,
+          "Tell only warnings and errors", NULL},
+      {"version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, print_version,
+          "Tell the version and exit", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  GOptionContext *context = g_option_context_new (NULL);
+  GOptionGroup *group = g_option_group_new (NULL, NULL, NULL, options, NULL);
+  GError *error = NULL;
+  gboolean good;
+
+  g_option_context_set_summary (context,
+      "Serves a synthetic screen over the helix frame protocol, as a VM with "
+      "the helix shim\nserves its own. Runs until SIGINT or SIGTERM; prints "
+      "\"listening on PATH\" when ready.");
+  g_option_group_add_entries (group, entries);
+  g_option_context_set_main_group (context, group);
+  good = g_option_context_parse (context, &argc, &argv, &error)
+      && check (options, argc, argv, &error);
+  g_option_context_free (context);
+  if (!good) {
+    fprintf (stderr, "helix-shim-sim: error: %s (--help tells more)\n",
+        error->message);
+    g_error_free (error);
+  }
+  return good;
+}
+
+static void
+clear_options (struct options *options)
+{
+  g_free (options->socket);
+  g_free (options->stats_path);
+  g_free (options->max_size);
+  g_free (options->group);
+  g_free (options->mode);
+  g_free (options->allow);
+}
+
 struct sim {
-  struct helix_sim_options options;
+  struct options options;
+  uint32_t scanouts, scanouts_on, resources; /* of the options */
   struct helix_shim *shim;
   struct helix_poll_loop *io, *display;
   pthread_t display_thread;
   uint64_t timer; /* the shim's display_timer, on the display thread */
   /* display thread */
   struct helix_sim_screen screen[HELIX_MAX_SCANOUTS]; /* resource 0 = off */
-  struct helix_sim_screen resource[HELIX_SIM_MAX_RESOURCES];
+  struct helix_sim_screen resource[MAX_RESOURCES];
   uint32_t next_resource;
   uint64_t start_ns, next_ns; /* next_ns: the next picture; NONE64 = no more */
   uint64_t pictures;          /* drawn since the first */
@@ -50,10 +363,10 @@ static volatile sig_atomic_t stats_wanted;
 static struct helix_sim_screen *
 find_screen (struct sim *sim, uint32_t resource_id)
 {
-  for (uint32_t i = 0; i < sim->options.scanouts; i++)
+  for (uint32_t i = 0; i < sim->scanouts; i++)
     if (sim->screen[i].resource_id == resource_id)
       return &sim->screen[i];
-  for (uint32_t i = 0; i < sim->options.resources; i++)
+  for (uint32_t i = 0; i < sim->resources; i++)
     if (sim->resource[i].resource_id == resource_id)
       return &sim->resource[i];
   return NULL;
@@ -200,7 +513,7 @@ place_cursor (struct sim *sim)
     return;
   if (sim->cursor_moves == 0)
     helix_sim_cursor_draw (pixels);
-  for (uint32_t i = 0; i < sim->options.scanouts; i++) {
+  for (uint32_t i = 0; i < sim->scanouts; i++) {
     const struct helix_sim_screen *screen = &sim->screen[i];
     int32_t x, y;
 
@@ -249,9 +562,9 @@ hide_screen (struct sim *sim, uint32_t index)
 static void
 make_resources (struct sim *sim)
 {
-  const struct helix_sim_options *options = &sim->options;
+  const struct options *options = &sim->options;
 
-  for (uint32_t i = 0; i < options->resources; i++)
+  for (uint32_t i = 0; i < sim->resources; i++)
     helix_sim_screen_init (&sim->resource[i], i + 1, FIRST_RESOURCE + i,
         options->width, options->height, options->pattern,
         (i + 1) * RESOURCE_NUMBERS + 1);
@@ -287,7 +600,7 @@ move_cursor (struct sim *sim, uint64_t now)
 static bool
 resize_due (struct sim *sim, uint32_t *width, uint32_t *height)
 {
-  const struct helix_sim_options *options = &sim->options;
+  const struct options *options = &sim->options;
   bool other;
 
   if (!options->resize_every || sim->pictures % options->resize_every)
@@ -306,7 +619,7 @@ draw_next (struct sim *sim)
 
   sim->pictures++;
   resize = resize_due (sim, &width, &height);
-  for (uint32_t i = 0; i < sim->options.scanouts; i++) {
+  for (uint32_t i = 0; i < sim->scanouts; i++) {
     struct helix_sim_screen *screen = &sim->screen[i];
     struct helix_rect damage;
 
@@ -317,7 +630,7 @@ draw_next (struct sim *sim)
     else if (helix_sim_screen_next (screen, &damage))
       helix_shim_display_flush (sim->shim, screen->resource_id, &damage);
   }
-  for (uint32_t i = 0; i < sim->options.resources; i++) {
+  for (uint32_t i = 0; i < sim->resources; i++) {
     struct helix_rect damage;
 
     helix_sim_screen_next (&sim->resource[i], &damage);
@@ -329,7 +642,7 @@ draw_next (struct sim *sim)
 static uint64_t
 due_of (const struct sim *sim, uint64_t index)
 {
-  const struct helix_sim_options *options = &sim->options;
+  const struct options *options = &sim->options;
   double seconds = (double) index / options->rate;
 
   if (options->burst)
@@ -342,10 +655,10 @@ due_of (const struct sim *sim, uint64_t index)
 static void
 plan_next (struct sim *sim)
 {
-  const struct helix_sim_options *options = &sim->options;
+  const struct options *options = &sim->options;
   uint64_t now = helix_now_ns ();
 
-  if ((options->frames && sim->pictures + 1 >= options->frames)
+  if ((options->frames && sim->pictures + 1 >= (uint64_t) options->frames)
       || options->pattern == HELIX_SIM_STATIC) {
     sim->next_ns = HELIX_NONE64;
     if (options->exit)
@@ -382,7 +695,7 @@ display_main (void *opaque)
   struct sim *sim = opaque;
 
   helix_thread_name ("helix-display");
-  for (uint32_t i = 0; i < sim->options.scanouts_on; i++)
+  for (uint32_t i = 0; i < sim->scanouts_on; i++)
     show_screen (sim, i, sim->options.width, sim->options.height, 1);
   make_resources (sim);
   start_cursor (sim);
@@ -422,38 +735,32 @@ catch_signals (struct helix_poll_loop *loop)
 static void
 print_stats (struct sim *sim, FILE *out)
 {
-  struct helix_shim_stats s;
+#define FIELD(name) \
+  { \
+#name, offsetof(struct helix_shim_stats, name) \
+  }
+  static const struct {
+    const char *name;
+    size_t offset; /* of a uint64_t */
+  } fields[] = {FIELD (clients), FIELD (subscriptions), FIELD (accepted),
+      FIELD (refused), FIELD (lost), FIELD (flushes), FIELD (readbacks),
+      FIELD (readback_bytes), FIELD (readback_ns), FIELD (readback_max_ns),
+      FIELD (copies), FIELD (copy_bytes), FIELD (frames), FIELD (no_credit),
+      FIELD (paced), FIELD (read_errors), FIELD (cursors), FIELD (shows),
+      FIELD (set_scanouts), FIELD (holds), FIELD (hold_ns),
+      FIELD (hold_max_ns)};
+#undef FIELD
+  struct helix_shim_stats stats;
   char *buckets;
 
-  helix_shim_get_stats (sim->shim, &s);
-#define FIELD(name, end) \
-  fprintf (out, "\"" #name "\": %" G_GUINT64_FORMAT end, s.name)
-  fprintf (out, "{\"pictures\": %" G_GUINT64_FORMAT ", ", sim->pictures + 1);
-  FIELD (clients, ", ");
-  FIELD (subscriptions, ", ");
-  FIELD (accepted, ", ");
-  FIELD (refused, ", ");
-  FIELD (lost, ", ");
-  FIELD (flushes, ", ");
-  FIELD (readbacks, ", ");
-  FIELD (readback_bytes, ", ");
-  FIELD (readback_ns, ", ");
-  FIELD (readback_max_ns, ", ");
-  FIELD (copies, ", ");
-  FIELD (copy_bytes, ", ");
-  FIELD (frames, ", ");
-  FIELD (no_credit, ", ");
-  FIELD (paced, ", ");
-  FIELD (read_errors, ", ");
-  FIELD (cursors, ", ");
-  FIELD (shows, ", ");
-  FIELD (set_scanouts, ", ");
-  FIELD (holds, ", ");
-  FIELD (hold_ns, ", ");
-  FIELD (hold_max_ns, ", ");
-#undef FIELD
-  buckets = helix_hold_text (s.hold);
-  fprintf (out, "\"hold_buckets\": \"%s\"}\n", buckets ? buckets : "");
+  helix_shim_get_stats (sim->shim, &stats);
+  buckets = helix_hold_text (stats.hold);
+  fprintf (out, "{\"pictures\": %" G_GUINT64_FORMAT, sim->pictures + 1);
+  for (unsigned i = 0; i < G_N_ELEMENTS (fields); i++)
+    fprintf (out, ", \"%s\": %" G_GUINT64_FORMAT, fields[i].name,
+        *(const uint64_t *) (const void *) ((const char *) &stats
+            + fields[i].offset));
+  fprintf (out, ", \"hold_buckets\": \"%s\"}\n", buckets ? buckets : "");
   free (buckets);
 }
 
@@ -515,10 +822,10 @@ make_shim (struct sim *sim)
   const struct helix_shim_config config = {
       .path = sim->options.socket,
       .name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
-      .scanouts = sim->options.scanouts,
+      .scanouts = sim->scanouts,
       .scanout_mask = 0xffff,
-      .slots = sim->options.slots,
-      .max_clients = sim->options.max_clients,
+      .slots = (uint32_t) sim->options.slots,
+      .max_clients = (uint32_t) sim->options.max_clients,
       .max_width = sim->options.max_width,
       .max_height = sim->options.max_height,
       .access = sim->options.access,
@@ -565,8 +872,19 @@ main (int argc, char **argv)
 
   memset (&sim, 0, sizeof sim);
   sim.timer = sim.next_ns = sim.cursor_ns = HELIX_NONE64;
-  if (!helix_sim_options_parse (&sim.options, &argc, &argv))
+  sim.options = (struct options){.width = 1920,
+      .height = 1080,
+      .scanouts = 1,
+      .scanouts_on = -1,
+      .rate = 60,
+      .cursor_rate = 60,
+      .slots = 3,
+      .max_clients = 16};
+  if (!parse_options (&sim.options, argc, argv))
     return 2;
+  sim.scanouts = (uint32_t) sim.options.scanouts;
+  sim.scanouts_on = (uint32_t) sim.options.scanouts_on;
+  sim.resources = (uint32_t) sim.options.resources;
   sim.io = helix_poll_loop_new (run_io, &sim);
   sim.display = helix_poll_loop_new (run_display, &sim);
   if (sim.io && sim.display)
@@ -576,14 +894,14 @@ main (int argc, char **argv)
         strerror (errno));
   if (sim.shim)
     helix_shim_free (sim.shim);
-  for (uint32_t i = 0; i < sim.options.scanouts; i++)
+  for (uint32_t i = 0; i < HELIX_MAX_SCANOUTS; i++)
     helix_sim_screen_clear (&sim.screen[i]);
-  for (uint32_t i = 0; i < sim.options.resources; i++)
+  for (uint32_t i = 0; i < MAX_RESOURCES; i++)
     helix_sim_screen_clear (&sim.resource[i]);
   if (sim.io)
     helix_poll_loop_free (sim.io);
   if (sim.display)
     helix_poll_loop_free (sim.display);
-  helix_sim_options_clear (&sim.options);
+  clear_options (&sim.options);
   return status;
 }

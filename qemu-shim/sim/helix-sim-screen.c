@@ -5,22 +5,22 @@
 
 #include <glib.h>
 
-#include "helix-badge.h"
 #include "helix-marker.h"
-#include "helix-sim-scene.h"
 
+#define BLACK 0xff000000u
+#define PAPER 0xfff0f0f0u
+#define INK 0xff202020u
 #define BOX_STEP 4u       /* pixels a picture */
 #define NOISE_SLACK 4096u /* words a picture's start may differ by */
-#define BLACK 0xff000000u
-
-uint32_t
-helix_sim_bar (uint32_t index)
-{
-  static const uint32_t bars[8] = {0xffffffffu, 0xffffff00u, 0xff00ffffu,
-      0xff00ff00u, 0xffff00ffu, 0xffff0000u, 0xff0000ffu, BLACK};
-
-  return bars[index % 8];
-}
+#define WHEEL 1530u    /* colours: six edges of the RGB cube, 255 steps each */
+#define WHEEL_STEP 7u  /* colours a picture; never a multiple of WHEEL */
+#define WHEEL_SLANT 3u /* colours a row */
+#define GLYPH_WIDTH 8u
+#define GLYPH_HEIGHT 16u
+#define TEXT_COLUMNS 96u /* glyphs in the texture of typing */
+#define TEXT_PITCH (2 * TEXT_COLUMNS * GLYPH_WIDTH)
+#define TYPING_HEIGHT 64u /* with the marker's 16 rows */
+#define SCROLL_STEP 3u    /* pixels a picture */
 
 static void
 paint (struct helix_sim_screen *screen, const struct helix_rect *rect,
@@ -32,6 +32,35 @@ paint (struct helix_sim_screen *screen, const struct helix_rect *rect,
     for (uint32_t x = rect->x; x < rect->x + rect->width; x++)
       row[x] = word;
   }
+}
+
+static void
+paint_all (struct helix_sim_screen *screen, uint32_t word)
+{
+  const struct helix_rect all = {0, 0, screen->width, screen->height};
+
+  paint (screen, &all, word);
+}
+
+static struct helix_rect
+join (const struct helix_rect *a, const struct helix_rect *b)
+{
+  uint32_t x = MIN (a->x, b->x), y = MIN (a->y, b->y);
+  struct helix_rect both = {x, y, MAX (a->x + a->width, b->x + b->width) - x,
+      MAX (a->y + a->height, b->y + b->height) - y};
+
+  return both;
+}
+
+/* ---- marker, static, box ---- */
+
+uint32_t
+helix_sim_bar (uint32_t index)
+{
+  static const uint32_t bars[8] = {0xffffffffu, 0xffffff00u, 0xff00ffffu,
+      0xff00ff00u, 0xffff00ffu, 0xffff0000u, 0xff0000ffu, BLACK};
+
+  return bars[index % 8];
 }
 
 /* To and fro between 0 and `room`, BOX_STEP a picture. */
@@ -54,38 +83,85 @@ helix_sim_box_place (uint32_t width, uint32_t height, uint32_t number)
   return box;
 }
 
+/* Of pattern marker it moves in one row of its own height. */
 static struct helix_rect
-box_place (const struct helix_sim_screen *screen, uint32_t number)
+marker_box_place (uint32_t number)
 {
-  struct helix_rect box = {
-      swing (number, HELIX_MARKER_WIDTH - HELIX_SIM_BOX_SIZE),
-      HELIX_MARKER_HEIGHT, HELIX_SIM_BOX_SIZE, HELIX_SIM_BOX_SIZE};
+  struct helix_rect box =
+      helix_sim_box_place (HELIX_MARKER_WIDTH, HELIX_SIM_BOX_SIZE, number);
 
-  if (screen->pattern == HELIX_SIM_BOX_ONLY)
-    box = helix_sim_box_place (screen->width, screen->height, number);
+  box.y = HELIX_MARKER_HEIGHT;
   return box;
 }
 
 static void
-draw_box (struct helix_sim_screen *screen)
+first_static (struct helix_sim_screen *screen)
 {
-  struct helix_rect box = box_place (screen, screen->number);
+  paint_all (screen, HELIX_SIM_GREY);
+  for (uint32_t i = 0; i < 8; i++) {
+    uint32_t from = screen->width * i / 8;
+    struct helix_rect bar = {from, HELIX_SIM_BARS_Y,
+        screen->width * (i + 1) / 8 - from, screen->height - HELIX_SIM_BARS_Y};
 
+    paint (screen, &bar, helix_sim_bar (i + screen->scanout));
+  }
+}
+
+static void
+first_marker (struct helix_sim_screen *screen)
+{
+  struct helix_rect box = marker_box_place (screen->number);
+
+  first_static (screen);
   paint (screen, &box, HELIX_SIM_BOX);
-  if (screen->pattern == HELIX_SIM_BOX_ONLY)
-    helix_badge_draw (screen->pixels + (size_t) box.y * screen->width + box.x,
-        screen->stride, screen->number);
 }
 
-static struct helix_rect
-join (const struct helix_rect *a, const struct helix_rect *b)
+static void
+next_marker (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
-  uint32_t x = MIN (a->x, b->x), y = MIN (a->y, b->y);
-  struct helix_rect both = {x, y, MAX (a->x + a->width, b->x + b->width) - x,
-      MAX (a->y + a->height, b->y + b->height) - y};
+  const struct helix_rect marker = {
+      0, 0, HELIX_MARKER_WIDTH, HELIX_MARKER_HEIGHT};
+  struct helix_rect before = marker_box_place (screen->number - 1);
+  struct helix_rect box = marker_box_place (screen->number);
 
-  return both;
+  paint (screen, &before, HELIX_SIM_GREY);
+  paint (screen, &box, HELIX_SIM_BOX);
+  *damage = join (&before, &box);
+  *damage = join (damage, &marker);
 }
+
+static void
+draw_badged_box (struct helix_sim_screen *screen, const struct helix_rect *box)
+{
+  paint (screen, box, HELIX_SIM_BOX);
+  helix_badge_draw (screen->pixels + (size_t) box->y * screen->width + box->x,
+      screen->stride, screen->number);
+}
+
+static void
+first_box (struct helix_sim_screen *screen)
+{
+  struct helix_rect box =
+      helix_sim_box_place (screen->width, screen->height, screen->number);
+
+  paint_all (screen, BLACK);
+  draw_badged_box (screen, &box);
+}
+
+static void
+next_box (struct helix_sim_screen *screen, struct helix_rect *damage)
+{
+  struct helix_rect before =
+      helix_sim_box_place (screen->width, screen->height, screen->number - 1);
+  struct helix_rect box =
+      helix_sim_box_place (screen->width, screen->height, screen->number);
+
+  paint (screen, &before, BLACK);
+  draw_badged_box (screen, &box);
+  *damage = join (&before, &box);
+}
+
+/* ---- noise ---- */
 
 static uint64_t
 random_word (struct helix_sim_screen *screen)
@@ -97,47 +173,178 @@ random_word (struct helix_sim_screen *screen)
 }
 
 static void
-draw_noise (struct helix_sim_screen *screen)
+next_noise (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
-  size_t size = (size_t) screen->stride * screen->height;
+  memcpy (screen->pixels, screen->texture + random_word (screen) % NOISE_SLACK,
+      (size_t) screen->stride * screen->height);
+}
 
-  memcpy (
-      screen->pixels, screen->noise + random_word (screen) % NOISE_SLACK, size);
+/* The texture is random words, a little more than a picture. */
+static void
+first_noise (struct helix_sim_screen *screen)
+{
+  size_t words = (size_t) screen->width * screen->height + NOISE_SLACK;
+
+  screen->texture = g_new (uint32_t, words);
+  for (size_t i = 0; i < words; i++)
+    screen->texture[i] = (uint32_t) random_word (screen) | BLACK;
+  next_noise (screen, NULL);
+}
+
+/* ---- full ---- */
+
+/* All different, and neighbours differ by one step of one colour. */
+static uint32_t
+wheel_colour (uint32_t index)
+{
+  uint32_t up = index % 255, down = 255 - up;
+  const uint32_t edge[6] = {255u << 16 | up << 8, down << 16 | 255u << 8,
+      255u << 8 | up, down << 8 | 255u, up << 16 | 255u, 255u << 16 | down};
+
+  return 0xff000000u | edge[index / 255 % 6];
+}
+
+static void
+next_full (struct helix_sim_screen *screen, struct helix_rect *damage)
+{
+  for (uint32_t y = 0; y < screen->height; y++) {
+    uint32_t from = (uint32_t) (((uint64_t) screen->number * WHEEL_STEP
+                                    + (uint64_t) y * WHEEL_SLANT)
+        % WHEEL);
+
+    memcpy (screen->pixels + (size_t) y * screen->width, screen->texture + from,
+        screen->stride);
+  }
+}
+
+static void
+first_full (struct helix_sim_screen *screen)
+{
+  screen->texture = g_new (uint32_t, screen->width + WHEEL);
+  for (uint32_t i = 0; i < screen->width + WHEEL; i++)
+    screen->texture[i] = wheel_colour (i % WHEEL);
+  next_full (screen, NULL);
+}
+
+/* ---- typing, scroll ---- */
+
+/* Something like a letter: the same for the same index. */
+static bool
+ink_at (uint32_t glyph, uint32_t x, uint32_t y)
+{
+  uint32_t bits = (glyph + 1) * 2654435761u;
+
+  if (x < 1 || x > 6 || y < 3 || y > 12)
+    return false;
+  return bits >> ((x - 1) / 2 * 5 + (y - 3) / 2) % 31 & 1;
+}
+
+/* Lines of glyphs; every line begins with another one. */
+static uint32_t *
+text_texture (uint32_t width, uint32_t height)
+{
+  uint32_t *pixels = g_new (uint32_t, (size_t) width * height);
+  uint32_t columns = width / GLYPH_WIDTH;
+
+  for (uint32_t y = 0; y < height; y++)
+    for (uint32_t x = 0; x < width; x++) {
+      uint32_t column = x / GLYPH_WIDTH, line = y / GLYPH_HEIGHT;
+      bool ink = column < columns
+          && ink_at (
+              line * columns + column, x % GLYPH_WIDTH, y % GLYPH_HEIGHT);
+
+      pixels[(size_t) y * width + x] = ink ? INK : PAPER;
+    }
+  return pixels;
+}
+
+static void
+next_typing (struct helix_sim_screen *screen, struct helix_rect *damage)
+{
+  uint32_t from = screen->number % TEXT_COLUMNS * GLYPH_WIDTH;
+
+  for (uint32_t y = HELIX_MARKER_HEIGHT; y < TYPING_HEIGHT; y++)
+    memcpy (screen->pixels + (size_t) y * screen->width,
+        screen->texture + (size_t) (y - HELIX_MARKER_HEIGHT) * TEXT_PITCH
+            + from,
+        HELIX_MARKER_WIDTH * sizeof (uint32_t));
+  damage->width = HELIX_MARKER_WIDTH;
+  damage->height = TYPING_HEIGHT;
+}
+
+/* The texture has twice the columns: the text moves by one glyph a picture. */
+static void
+first_typing (struct helix_sim_screen *screen)
+{
+  struct helix_rect damage;
+
+  paint_all (screen, PAPER);
+  screen->texture =
+      text_texture (TEXT_PITCH, TYPING_HEIGHT - HELIX_MARKER_HEIGHT);
+  next_typing (screen, &damage);
+}
+
+/* Rows from `first` to `end` of the page as it stands in this picture. */
+static void
+draw_page (struct helix_sim_screen *screen, uint32_t first, uint32_t end)
+{
+  for (uint32_t y = first; y < end; y++) {
+    uint64_t row = (uint64_t) screen->number * SCROLL_STEP + y;
+
+    memcpy (screen->pixels + (size_t) y * screen->width,
+        screen->texture + row % screen->height * screen->width, screen->stride);
+  }
+}
+
+static void
+first_scroll (struct helix_sim_screen *screen)
+{
+  screen->texture = text_texture (screen->width, screen->height);
+  draw_page (screen, 0, screen->height);
+}
+
+static void
+next_scroll (struct helix_sim_screen *screen, struct helix_rect *damage)
+{
+  damage->height = screen->height / 2;
+  draw_page (screen, HELIX_MARKER_HEIGHT, damage->height);
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+  const char *name;
+  /* Draws the first picture, but for the marker. */
+  void (*first) (struct helix_sim_screen *screen);
+  /* Draws picture screen->number over the one before, but for the marker.
+   * *damage is the whole screen before. NULL = pictures do not differ. */
+  void (*next) (struct helix_sim_screen *screen, struct helix_rect *damage);
+} patterns[] = {
+    [HELIX_SIM_MARKER] = {"marker", first_marker, next_marker},
+    [HELIX_SIM_STATIC] = {"static", first_static, NULL},
+    [HELIX_SIM_NOISE] = {"noise", first_noise, next_noise},
+    [HELIX_SIM_BOX_ONLY] = {"box", first_box, next_box},
+    [HELIX_SIM_FULL] = {"full", first_full, next_full},
+    [HELIX_SIM_TYPING] = {"typing", first_typing, next_typing},
+    [HELIX_SIM_SCROLL] = {"scroll", first_scroll, next_scroll},
+};
+
+bool
+helix_sim_pattern_find (const char *name, enum helix_sim_pattern *pattern)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (patterns); i++)
+    if (strcmp (name, patterns[i].name) == 0) {
+      *pattern = (enum helix_sim_pattern) i;
+      return true;
+    }
+  return false;
 }
 
 static void
 draw_marker (struct helix_sim_screen *screen)
 {
-  helix_marker_draw (screen->pixels, screen->stride, screen->number);
-}
-
-static void
-draw_first (struct helix_sim_screen *screen)
-{
-  struct helix_rect all = {0, 0, screen->width, screen->height};
-
-  if (screen->pattern == HELIX_SIM_NOISE) {
-    draw_noise (screen);
-  } else if (screen->texture) {
-    helix_sim_scene_first (screen);
-  } else if (screen->pattern == HELIX_SIM_BOX_ONLY) {
-    paint (screen, &all, BLACK);
-    draw_box (screen);
-    return;
-  } else {
-    paint (screen, &all, HELIX_SIM_GREY);
-    for (uint32_t i = 0; i < 8; i++) {
-      uint32_t from = screen->width * i / 8;
-      struct helix_rect bar = {from, HELIX_SIM_BARS_Y,
-          screen->width * (i + 1) / 8 - from,
-          screen->height - HELIX_SIM_BARS_Y};
-
-      paint (screen, &bar, helix_sim_bar (i + screen->scanout));
-    }
-    if (screen->pattern == HELIX_SIM_MARKER)
-      draw_box (screen);
-  }
-  draw_marker (screen);
+  if (screen->pattern != HELIX_SIM_BOX_ONLY)
+    helix_marker_draw (screen->pixels, screen->stride, screen->number);
 }
 
 void
@@ -145,32 +352,25 @@ helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
     uint32_t resource_id, uint32_t width, uint32_t height,
     enum helix_sim_pattern pattern, uint32_t number)
 {
-  size_t words = (size_t) width * height;
-
-  memset (screen, 0, sizeof *screen);
-  screen->scanout = scanout;
-  screen->resource_id = resource_id;
-  screen->width = width;
-  screen->height = height;
-  screen->stride = width * 4;
-  screen->number = number;
-  screen->pattern = pattern;
-  screen->pixels = g_malloc (words * 4);
-  screen->seed = 0x9e3779b97f4a7c15u + scanout;
-  if (pattern == HELIX_SIM_NOISE) {
-    screen->noise = g_malloc ((words + NOISE_SLACK) * 4);
-    for (size_t i = 0; i < words + NOISE_SLACK; i++)
-      screen->noise[i] = (uint32_t) random_word (screen) | BLACK;
-  }
-  screen->texture = helix_sim_scene_texture (pattern, width, height);
-  draw_first (screen);
+  *screen = (struct helix_sim_screen){
+      .scanout = scanout,
+      .resource_id = resource_id,
+      .width = width,
+      .height = height,
+      .stride = width * 4,
+      .number = number,
+      .pattern = pattern,
+      .pixels = g_new (uint32_t, (size_t) width * height),
+      .seed = 0x9e3779b97f4a7c15u + scanout,
+  };
+  patterns[pattern].first (screen);
+  draw_marker (screen);
 }
 
 void
 helix_sim_screen_clear (struct helix_sim_screen *screen)
 {
   g_free (screen->pixels);
-  g_free (screen->noise);
   g_free (screen->texture);
   memset (screen, 0, sizeof *screen);
 }
@@ -179,34 +379,12 @@ bool
 helix_sim_screen_next (
     struct helix_sim_screen *screen, struct helix_rect *damage)
 {
-  struct helix_rect before = box_place (screen, screen->number), after;
-
-  if (screen->pattern == HELIX_SIM_STATIC)
+  if (!patterns[screen->pattern].next)
     return false;
   screen->number++;
-  after = box_place (screen, screen->number);
-  if (screen->pattern == HELIX_SIM_NOISE) {
-    draw_noise (screen);
-    draw_marker (screen);
-    *damage = (struct helix_rect){0, 0, screen->width, screen->height};
-    return true;
-  }
-  if (screen->texture) {
-    helix_sim_scene_next (screen, damage);
-    draw_marker (screen);
-    return true;
-  }
-  paint (screen, &before,
-      screen->pattern == HELIX_SIM_BOX_ONLY ? BLACK : HELIX_SIM_GREY);
-  draw_box (screen);
-  *damage = join (&before, &after);
-  if (screen->pattern == HELIX_SIM_MARKER) {
-    const struct helix_rect marker = {
-        0, 0, HELIX_MARKER_WIDTH, HELIX_MARKER_HEIGHT};
-
-    draw_marker (screen);
-    *damage = join (damage, &marker);
-  }
+  *damage = (struct helix_rect){0, 0, screen->width, screen->height};
+  patterns[screen->pattern].next (screen, damage);
+  draw_marker (screen);
   return true;
 }
 
@@ -223,4 +401,41 @@ helix_sim_screen_read (const struct helix_sim_screen *screen,
     row += stride;
     src += screen->width;
   }
+}
+
+/* ---- the cursor ---- */
+
+#define HALF (HELIX_SIM_CURSOR_SIZE / 2)
+#define STEP_X 7u /* pixels a move */
+#define STEP_Y 3u
+#define START_X 96u
+#define START_Y 88u
+
+void
+helix_sim_cursor_draw (
+    uint8_t pixels[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4])
+{
+  /* B | G << 8 | R << 16 | A << 24 of each quarter */
+  static const uint32_t quarters[2][2] = {
+      {0xffff0000u, 0x80000080u}, {0x40004000u, 0}};
+
+  for (uint32_t y = 0; y < HELIX_SIM_CURSOR_SIZE; y++)
+    for (uint32_t x = 0; x < HELIX_SIM_CURSOR_SIZE; x++)
+      for (int i = 0; i < 4; i++)
+        *pixels++ = (uint8_t) (quarters[y / HALF][x / HALF] >> 8 * i);
+}
+
+/* From -HALF to size - HALF: half of it is outside at either end. */
+static int32_t
+wrap (uint64_t at, uint32_t size)
+{
+  return (int32_t) ((at + HALF) % (size + HALF)) - (int32_t) HALF;
+}
+
+void
+helix_sim_cursor_place (
+    uint32_t width, uint32_t height, uint64_t moves, int32_t *x, int32_t *y)
+{
+  *x = wrap (START_X + STEP_X * moves, width);
+  *y = wrap (START_Y + STEP_Y * moves, height);
 }

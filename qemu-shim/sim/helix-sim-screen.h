@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A synthetic screen: the pixels of one scanout and what each picture of a
- * pattern changes in them. One thread.
+ * pattern changes in them; and its cursor. Thread: one.
  *
  * Pictures are numbered from 1. What is where, so that a test can look:
  *   rows 0-15     the marker with the picture's number (all but box)
@@ -9,8 +9,14 @@
  *   from row 80   eight colour bars of width / 8 pixels: bar i has colour
  *                 helix_sim_bar (i + scanout)
  * Pattern box has black all over and the box on a diagonal, with the number on
- * it as a badge (helix-badge.h). The box is 64x64 pixels of HELIX_SIM_BOX.
- * Full, typing and scroll are what benchmarks measure: see helix-sim-scene.h.
+ * it as a badge (helix-marker.h). The box is 64x64 pixels of HELIX_SIM_BOX.
+ *
+ * Full, typing and scroll are for benchmarks: they change as desktops do, and
+ * cost so little to draw that it is not the drawing which is measured.
+ *   full    every pixel changes: a colour wheel moves under the screen, as
+ *           smooth as a video, so that an encoder can do its work
+ *   typing  three rows of glyphs, 8x16 pixels each, below the marker
+ *   scroll  the upper half is a page of text that moves up
  */
 #ifndef HELIX_SIM_SCREEN_H
 #define HELIX_SIM_SCREEN_H
@@ -45,10 +51,12 @@ struct helix_sim_screen {
   uint32_t number;        /* of the picture shown */
   enum helix_sim_pattern pattern;
   uint32_t *pixels;
-  uint32_t *noise;   /* random words, a little more than a picture */
-  uint32_t *texture; /* what the scenes are made of */
+  uint32_t *texture; /* what pictures of the pattern are copied from */
   uint64_t seed;
 };
+
+/* false: there is none of that name. */
+bool helix_sim_pattern_find (const char *name, enum helix_sim_pattern *pattern);
 
 /* Word of a bar: white, yellow, cyan, green, magenta, red, blue, black. */
 uint32_t helix_sim_bar (uint32_t index);
@@ -57,7 +65,7 @@ uint32_t helix_sim_bar (uint32_t index);
 struct helix_rect helix_sim_box_place (
     uint32_t width, uint32_t height, uint32_t number);
 
-/* Draws picture 1. */
+/* Draws picture `number`. helix_sim_screen_clear () it. */
 void helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
     uint32_t resource_id, uint32_t width, uint32_t height,
     enum helix_sim_pattern pattern, uint32_t number);
@@ -68,5 +76,22 @@ bool helix_sim_screen_next (
 /* As helix_display_ops.read. */
 void helix_sim_screen_read (const struct helix_sim_screen *screen,
     const struct helix_rect *box, void *dst, uint32_t stride);
+
+/* The cursor: a shape and a way that its checks can compute, too. 32x32 pixels:
+ *   rows 0-15   left half red, opaque; right half blue, half transparent
+ *   rows 16-31  left half green, one quarter opaque; right half nothing
+ * in B G R A, colours multiplied by alpha. The hot spot is 4, 2. */
+#define HELIX_SIM_CURSOR_SIZE 32u /* pixels, both ways */
+#define HELIX_SIM_CURSOR_HOT_X 4u
+#define HELIX_SIM_CURSOR_HOT_Y 2u
+
+/* As CURSOR carries it. */
+void helix_sim_cursor_draw (
+    uint8_t pixels[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4]);
+/* Where its top left pixel is after `moves` moves on a screen of that size:
+ * 96, 88 at first, then 7 to the right and 3 down, and round again, partly
+ * outside on its way. */
+void helix_sim_cursor_place (
+    uint32_t width, uint32_t height, uint64_t moves, int32_t *x, int32_t *y);
 
 #endif /* HELIX_SIM_SCREEN_H */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-bench-picture.h"
 
-#include "helix-badge.h"
 #include "helix-marker.h"
 #include "helix-sim-screen.h"
 

@@ -14,6 +14,7 @@
 
 #include <gst/check/gstcheck.h>
 
+#include "helix-registry.h"
 #include "helix-sim-screen.h"
 #include "helix-test-sim.h"
 
@@ -322,6 +323,249 @@ GST_START_TEST (test_command_line)
 
 GST_END_TEST;
 
+/* ---- what clients can make it do; and that it can be found ---- */
+
+static void
+set_scanout (struct test_client *client, uint32_t scanout, uint32_t width,
+    uint32_t height)
+{
+  const struct helix_set_scanout set = {scanout, width, height, 0};
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  test_client_send (client, message, helix_pack_set_scanout (message, &set));
+}
+
+/* The next SCANOUT on `channel` that says this. */
+static void
+expect_scanout (struct test_client *client, uint16_t channel, uint32_t scanout,
+    uint32_t width)
+{
+  do {
+    test_message_free (test_client_expect (client, HELIX_SCANOUT, channel));
+  } while (
+      client->scanout.scanout != scanout || client->scanout.width != width);
+}
+
+static struct helix_frame
+take_frame (struct test_client *client, uint16_t channel, uint32_t *number)
+{
+  struct test_frame frame = test_client_frame (client, channel);
+  struct helix_frame copy = frame.frame;
+
+  *number = test_sim_number (&frame);
+  test_client_release (client, channel, &frame);
+  test_frame_done (&frame);
+  return copy;
+}
+
+/* A monitor is plugged in, changes its mode, and is unplugged. */
+GST_START_TEST (test_set_scanout)
+{
+  const char *const args[] = {"--size", "800x600", "--rate", "100",
+      "--scanouts", "3", "--scanouts-on", "1", "--json-stats", "-", NULL};
+  struct test_sim *sim = test_sim_new (args);
+  struct test_client *client = test_client_new (&sim->test, 1);
+  uint32_t number, last;
+  char out[2000];
+
+  test_client_subscribe (client, 1, 2, 0);
+  expect_scanout (client, 1, 2, 0);
+  set_scanout (client, 2, 1024, 768);
+  expect_scanout (client, 1, 2, 1024);
+  fail_unless_equals_int (client->generation, 1);
+  fail_unless_equals_int (take_frame (client, 1, &last).width, 1024);
+  while (take_frame (client, 1, &number).sequence < 5)
+    ;
+  fail_unless (number > last);
+  set_scanout (client, 2, 640, 480);
+  while (take_frame (client, 1, &number).width != 640)
+    ;
+  fail_unless_equals_int (client->generation, 2);
+  set_scanout (client, 2, 0, 0);
+  expect_scanout (client, 1, 2, 0);
+  /* Twice off is off. */
+  set_scanout (client, 2, 0, 0);
+  /* What its marker does not fit on. */
+  set_scanout (client, 2, 320, 200);
+  test_client_expect_error (client, 0, HELIX_ERROR_UNSUPPORTED, "640x96");
+  set_scanout (client, 2, 16384, 16384);
+  test_client_expect_error (client, 0, HELIX_ERROR_UNSUPPORTED, "256 MiB");
+  /* The first one has been drawn all the while. */
+  test_client_subscribe (client, 2, 0, 0);
+  take_frame (client, 2, &number);
+  fail_unless (number > last);
+  test_client_free (client);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, out, sizeof out), 0);
+  /* One off may have taken the other's place. */
+  fail_unless (test_sim_counter (out, "set_scanouts") >= 3);
+}
+
+GST_END_TEST;
+
+/* Resources off the screen advance without a flush: SHOW tells which, and each
+ * SHOW brings a newer picture. */
+GST_START_TEST (test_resources)
+{
+  const char *const args[] = {"--size", "800x600", "--rate", "100",
+      "--resources", "2", "--json-stats", "-", NULL};
+  struct test_sim *sim = test_sim_new (args);
+  struct test_client *client = test_client_new (&sim->test, 1);
+  uint32_t last[2] = {0, 0}, number;
+  char out[2000];
+
+  test_client_subscribe (client, 1, 0, 0);
+  take_frame (client, 1, &number);
+  fail_unless (number < 1000000);
+  for (uint32_t i = 0; i < 10; i++) {
+    uint32_t which = i % 2;
+    struct helix_frame frame;
+
+    test_client_show (client, 1, 1001 + which, HELIX_NONE64);
+    do
+      frame = take_frame (client, 1, &number);
+    while (frame.resource_id != 1001 + which);
+    fail_unless_equals_int (frame.width, 800);
+    fail_unless_equals_int (number / 1000000, 1 + which);
+    fail_unless (number >= last[which]);
+    last[which] = number;
+    /* Nothing comes by itself. */
+    fail_unless_equals_int (test_client_settle (client), 0);
+  }
+  test_client_show (client, 1, 1003, HELIX_NONE64);
+  test_client_expect_error (
+      client, 1, HELIX_ERROR_NO_RESOURCE, "resource 1003");
+  test_client_free (client);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, out, sizeof out), 0);
+  fail_unless_equals_uint64 (test_sim_counter (out, "shows"), 10);
+}
+
+GST_END_TEST;
+
+/* The first CURSOR with a shape: who is quick is told before the sim has one
+ * that there is none. */
+static struct helix_cursor
+take_shape (struct test_client *client, uint8_t **pixels)
+{
+  struct helix_cursor cursor;
+
+  do
+    cursor = test_client_cursor (client, 1, pixels);
+  while (cursor.serial == 0);
+  return cursor;
+}
+
+/* The screen stands still, the cursor does not: no frame, no readback. */
+GST_START_TEST (test_cursor)
+{
+  const char *const args[] = {"--size", "640x480", "--pattern", "static",
+      "--cursor", "--cursor-rate", "200", "--json-stats", "-", NULL};
+  struct test_sim *sim = test_sim_new (args);
+  struct test_client *client = test_client_new (&sim->test, 1);
+  const struct helix_subscribe wish = {0, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
+  uint8_t shape[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4], *pixels;
+  struct helix_cursor cursor;
+  uint64_t moves = 0;
+  char out[2000];
+  int32_t x, y;
+
+  helix_sim_cursor_draw (shape);
+  test_client_subscribe_with (client, 1, &wish);
+  for (int i = 0; i < 100; i++) {
+    cursor = take_shape (client, &pixels);
+    fail_unless_equals_int (cursor.serial, 1);
+    fail_unless (cursor.flags & HELIX_CURSOR_VISIBLE);
+    fail_unless_equals_int (cursor.width, HELIX_SIM_CURSOR_SIZE);
+    fail_unless_equals_int (cursor.hot_x, HELIX_SIM_CURSOR_HOT_X);
+    fail_unless ((pixels != NULL) == (i == 0));
+    if (pixels)
+      fail_unless (memcmp (pixels, shape, sizeof shape) == 0);
+    g_free (pixels);
+    /* The next place on its way, none of them twice. */
+    for (uint64_t limit = moves + 100000; moves < limit; moves++) {
+      helix_sim_cursor_place (640, 480, moves, &x, &y);
+      if ((int32_t) cursor.x == x && (int32_t) cursor.y == y)
+        break;
+    }
+    fail_unless_equals_int ((int32_t) cursor.x, x);
+    fail_unless_equals_int ((int32_t) cursor.y, y);
+    moves++;
+  }
+  test_client_free (client);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, out, sizeof out), 0);
+  fail_unless_equals_uint64 (test_sim_counter (out, "frames"), 1);
+  fail_unless_equals_uint64 (test_sim_counter (out, "readbacks"), 1);
+  fail_unless (test_sim_counter (out, "cursors") >= 100);
+}
+
+GST_END_TEST;
+
+/* Standing still, for those who compare pictures. */
+GST_START_TEST (test_cursor_at_rest)
+{
+  const char *const args[] = {"--size", "640x480", "--cursor", "--cursor-rate",
+      "0", "--scanouts", "2", "--scanouts-on", "1", NULL};
+  struct test_sim *sim = test_sim_new (args);
+  struct test_client *client = test_client_new (&sim->test, 1);
+  const struct helix_subscribe wish = {1, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
+  struct helix_cursor cursor;
+  uint8_t *pixels;
+
+  test_client_subscribe_with (client, 1, &wish);
+  cursor = take_shape (client, &pixels);
+  g_free (pixels);
+  fail_unless_equals_int (cursor.serial, 1);
+  fail_if (cursor.flags & HELIX_CURSOR_VISIBLE);
+  set_scanout (client, 1, 640, 480);
+  cursor = test_client_cursor (client, 1, &pixels);
+  fail_unless (pixels == NULL && cursor.flags & HELIX_CURSOR_VISIBLE);
+  fail_unless_equals_int (cursor.x, 96);
+  fail_unless_equals_int (cursor.y, 88);
+  test_client_free (client);
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
+}
+
+GST_END_TEST;
+
+static void
+count (void *opaque, const char *socket_path, pid_t pid)
+{
+  struct test_sim *sim = opaque;
+
+  if (pid == sim->pid && g_str_equal (socket_path, sim->test.path))
+    sim->test.sets++;
+}
+
+static guint
+found (struct test_sim *sim)
+{
+  sim->test.sets = 0;
+  helix_registry_scan (count, sim);
+  return sim->test.sets;
+}
+
+/* It is among the running VMs while it runs, and not when it was killed. */
+GST_START_TEST (test_registry)
+{
+  const char *const args[] = {"--size", "640x96", NULL};
+  struct test_sim *sim = test_sim_new (args), *killed = test_sim_new (args);
+  int status;
+
+  /* The entry is made before "listening" is said. */
+  fail_unless_equals_int (found (sim), 1);
+  fail_unless_equals_int (found (killed), 1);
+  kill (killed->pid, SIGKILL);
+  fail_unless (waitpid (killed->pid, &status, 0) == killed->pid);
+  fail_unless_equals_int (found (killed), 0);
+  fail_unless_equals_int (found (sim), 1);
+  /* Not signalled before it served (see test_stats_on_signal). */
+  test_client_free (test_client_new (&sim->test, 1));
+  fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
+  fail_unless_equals_int (helix_registry_scan (count, killed), 0);
+  test_sim_forget (killed);
+}
+
+GST_END_TEST;
+
 static Suite *
 shim_sim_suite (void)
 {
@@ -340,6 +584,11 @@ shim_sim_suite (void)
   tcase_add_test (tc, test_scanouts);
   tcase_add_test (tc, test_restart);
   tcase_add_test (tc, test_command_line);
+  tcase_add_test (tc, test_set_scanout);
+  tcase_add_test (tc, test_resources);
+  tcase_add_test (tc, test_cursor);
+  tcase_add_test (tc, test_cursor_at_rest);
+  tcase_add_test (tc, test_registry);
   return suite;
 }
 

@@ -3,7 +3,6 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-badge.h"
 #include "helix-marker.h"
 #include "helix-sim-screen.h"
 
@@ -175,6 +174,52 @@ GST_START_TEST (test_read)
 
 GST_END_TEST;
 
+#define SIZE HELIX_SIM_CURSOR_SIZE
+
+/* Colours are multiplied by alpha: none is above it. Opaque, half, a quarter
+ * and nothing are all there. */
+GST_START_TEST (test_cursor_shape)
+{
+  static uint8_t pixels[SIZE * SIZE * 4];
+  guint seen[256] = {0};
+
+  helix_sim_cursor_draw (pixels);
+  for (const uint8_t *p = pixels; p < pixels + sizeof pixels; p += 4) {
+    fail_unless (p[0] <= p[3] && p[1] <= p[3] && p[2] <= p[3]);
+    seen[p[3]]++;
+  }
+  fail_unless_equals_int (seen[255], SIZE * SIZE / 4);
+  fail_unless_equals_int (seen[128], SIZE * SIZE / 4);
+  fail_unless_equals_int (seen[64], SIZE * SIZE / 4);
+  fail_unless_equals_int (seen[0], SIZE * SIZE / 4);
+  /* Left is red, right is blue, in B G R A. */
+  fail_unless (pixels[2] == 255 && pixels[(SIZE - 1) * 4] == 128);
+}
+
+GST_END_TEST;
+
+/* Partly outside at every edge, never all of it. */
+GST_START_TEST (test_cursor_way)
+{
+  gboolean left = FALSE, right = FALSE, top = FALSE, bottom = FALSE;
+  int32_t x, y;
+
+  helix_sim_cursor_place (640, 480, 0, &x, &y);
+  fail_unless (x == 96 && y == 88);
+  for (uint64_t moves = 0; moves < 2000; moves++) {
+    helix_sim_cursor_place (640, 480, moves, &x, &y);
+    fail_unless (x > -(int32_t) SIZE && x < 640);
+    fail_unless (y > -(int32_t) SIZE && y < 480);
+    left = left || x < 0;
+    top = top || y < 0;
+    right = right || x > 640 - (int32_t) SIZE;
+    bottom = bottom || y > 480 - (int32_t) SIZE;
+  }
+  fail_unless (left && right && top && bottom);
+}
+
+GST_END_TEST;
+
 static Suite *
 sim_screen_suite (void)
 {
@@ -189,6 +234,8 @@ sim_screen_suite (void)
   tcase_add_test (tc, test_every_scene_is_numbered);
   tcase_add_test (tc, test_static);
   tcase_add_test (tc, test_read);
+  tcase_add_test (tc, test_cursor_shape);
+  tcase_add_test (tc, test_cursor_way);
   return suite;
 }
 
