@@ -56,8 +56,8 @@
  * is truncated instead, macOS has been seen to leak the rest. */
 #define MAX_PASSED 256
 
-static int
-close_keeping_errno (int fd)
+int
+helix_close (int fd)
 {
   int saved = errno;
 
@@ -164,7 +164,7 @@ helix_socket (int domain)
   int fd = socket (domain, SOCK_STREAM, 0);
 
   if (fd >= 0 && helix_fd_prepare (fd) < 0)
-    return close_keeping_errno (fd);
+    return helix_close (fd);
   return fd;
 #endif
 }
@@ -184,7 +184,7 @@ helix_accept (int fd)
     if (client >= 0) {
       if (helix_fd_prepare (client) == 0)
         return client;
-      close_keeping_errno (client);
+      helix_close (client);
       if (errno == EINVAL)
         continue; /* gone before we could look at it: take the next one */
     }
@@ -205,8 +205,8 @@ helix_socketpair (int fds[2])
   if (socketpair (AF_UNIX, SOCK_STREAM, 0, fds) < 0)
     return -1;
   if (helix_fd_prepare (fds[0]) < 0 || helix_fd_prepare (fds[1]) < 0) {
-    close_keeping_errno (fds[0]);
-    return close_keeping_errno (fds[1]);
+    helix_close (fds[0]);
+    return helix_close (fds[1]);
   }
   return 0;
 #endif
@@ -276,20 +276,6 @@ helix_unix_connect (int fd, const char *path)
   return connect_address (fd, (struct sockaddr *) &addr, sizeof addr);
 }
 
-#ifdef HAVE_VSOCK
-static void
-vsock_address (struct sockaddr_vm *addr, uint32_t cid, uint32_t port)
-{
-  memset (addr, 0, sizeof *addr);
-  addr->svm_family = AF_VSOCK;
-#ifdef __APPLE__
-  addr->svm_len = sizeof *addr;
-#endif
-  addr->svm_cid = cid;
-  addr->svm_port = port;
-}
-#endif
-
 int
 helix_vsock_domain (void)
 {
@@ -300,34 +286,39 @@ helix_vsock_domain (void)
 #endif
 }
 
-int
-helix_vsock_connect (int fd, uint32_t cid, uint32_t port)
+static int
+vsock_call (int fd, uint32_t cid, uint32_t port, bool listens)
 {
 #ifdef HAVE_VSOCK
   struct sockaddr_vm addr;
 
-  vsock_address (&addr, cid, port);
+  memset (&addr, 0, sizeof addr);
+  addr.svm_family = AF_VSOCK;
+#ifdef __APPLE__
+  addr.svm_len = sizeof addr;
+#endif
+  addr.svm_cid = cid;
+  addr.svm_port = port;
+  if (listens)
+    return bind (fd, (struct sockaddr *) &addr, sizeof addr);
   return connect_address (fd, (struct sockaddr *) &addr, sizeof addr);
 #else
-  (void) fd, (void) cid, (void) port;
+  (void) fd, (void) cid, (void) port, (void) listens;
   errno = EAFNOSUPPORT;
   return -1;
 #endif
 }
 
 int
+helix_vsock_connect (int fd, uint32_t cid, uint32_t port)
+{
+  return vsock_call (fd, cid, port, false);
+}
+
+int
 helix_vsock_bind (int fd, uint32_t cid, uint32_t port)
 {
-#ifdef HAVE_VSOCK
-  struct sockaddr_vm addr;
-
-  vsock_address (&addr, cid, port);
-  return bind (fd, (struct sockaddr *) &addr, sizeof addr);
-#else
-  (void) fd, (void) cid, (void) port;
-  errno = EAFNOSUPPORT;
-  return -1;
-#endif
+  return vsock_call (fd, cid, port, true);
 }
 
 int
@@ -510,7 +501,7 @@ helix_recv (int fd, void *buf, size_t len, int *got)
 
   count = take_descriptors (&msg, &passed);
   if (count > 1 || (msg.msg_flags & MSG_CTRUNC)) {
-    close_keeping_errno (passed);
+    helix_close (passed);
     errno = EPROTO;
     return -1;
   }
@@ -520,7 +511,7 @@ helix_recv (int fd, void *buf, size_t len, int *got)
     close (passed);
 #ifndef MSG_CMSG_CLOEXEC
   else if (fcntl (passed, F_SETFD, FD_CLOEXEC) < 0)
-    return close_keeping_errno (passed);
+    return helix_close (passed);
 #endif
   else
     *got = passed;
@@ -554,8 +545,8 @@ helix_wakeup_open (int fds[2])
   if (pipe (fds) < 0)
     return -1;
   if (helix_fd_prepare (fds[0]) < 0 || helix_fd_prepare (fds[1]) < 0) {
-    close_keeping_errno (fds[0]);
-    return close_keeping_errno (fds[1]);
+    helix_close (fds[0]);
+    return helix_close (fds[1]);
   }
   return 0;
 #endif

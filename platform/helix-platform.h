@@ -41,6 +41,8 @@ int helix_random (void *bytes, size_t size);
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
 size_t helix_sun_path_max (void);
 
+/* Closes a descriptor, nothing if < 0; errno stays. Returns -1. */
+int helix_close (int fd);
 /* socket (domain, SOCK_STREAM), non-blocking, close-on-exec, no SIGPIPE. */
 int helix_socket (int domain);
 /* Makes a foreign descriptor so (accepted, inherited, opened). */

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,17 +41,6 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 #endif
-
-static int
-close_keeping_errno (int fd)
-{
-  int saved = errno;
-
-  if (fd >= 0)
-    close (fd);
-  errno = saved;
-  return -1;
-}
 
 /* Gives the file all its blocks, so that a full file system is an error here
  * and not a SIGBUS at the first touch. */
@@ -162,101 +150,63 @@ create_sealed (size_t size, int *client_fd)
 fail:
   if (map)
     munmap (map, size);
-  close_keeping_errno (fd);
+  helix_close (fd);
   return NULL;
 }
 #else
-/* Opens one name twice, for writing and for reading, and removes it again.
- * `open_name` and `remove_name` are shm_open and shm_unlink, or those of a
- * file. */
-static int
-open_twice (const char *name, int (*open_name) (const char *, int),
-    int (*remove_name) (const char *), int *client_fd)
-{
-  int fd = open_name (name, O_RDWR | O_CREAT | O_EXCL);
-
-  if (fd < 0)
-    return -1;
-  *client_fd = open_name (name, O_RDONLY);
-  if (*client_fd < 0) {
-    int saved = errno;
-
-    remove_name (name);
-    errno = saved;
-    return close_keeping_errno (fd);
-  }
-  remove_name (name);
-  return fd;
-}
-
-static int
-open_shm (const char *name, int flags)
-{
-  int fd = shm_open (name, flags, S_IRUSR | S_IWUSR);
-
-  if (fd >= 0 && fcntl (fd, F_SETFD, FD_CLOEXEC) < 0)
-    return close_keeping_errno (fd);
-  return fd;
-}
-
-static int
-open_file (const char *name, int flags)
-{
-  return open (name, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-}
-
 /* A name that is free: the process, the time and a counter; O_EXCL makes sure.
  * At most 31 bytes for shm_open on macOS (PSHMNAMLEN). */
 static void
-fresh_name (char *dst, size_t size, const char *prefix)
+fresh_name (char name[PATH_MAX], const char *dir)
 {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static unsigned counter;
-  unsigned count;
 
-  pthread_mutex_lock (&lock);
-  count = ++counter;
-  pthread_mutex_unlock (&lock);
-  snprintf (dst, size, "%s/hlx-%lx-%x-%x", prefix,
-      (unsigned long) getpid () & 0xffffffffu, count & 0xffffu,
+  snprintf (name, PATH_MAX, "%s/hlx-%lx-%x-%x", dir,
+      (unsigned long) getpid () & 0xffffffffu,
+      __atomic_add_fetch (&counter, 1, __ATOMIC_RELAXED) & 0xffffu,
       (unsigned) (helix_now_ns () & 0xfffffffu));
 }
 
-/* POSIX shared memory, or an unlinked file where a sandbox forbids it (that
- * of macOS does, for names outside the application's group). */
+/* POSIX shared memory, or a file. */
+static int
+open_name (bool file, const char *name, int flags)
+{
+  int fd;
+
+  if (file)
+    return open (name, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+  fd = shm_open (name, flags, S_IRUSR | S_IWUSR);
+  if (fd >= 0 && fcntl (fd, F_SETFD, FD_CLOEXEC) < 0)
+    return helix_close (fd);
+  return fd;
+}
+
+/* Opens a fresh name twice, for writing and for reading, and removes it. */
 static void *
-create_named (size_t size, int *client_fd)
+create_named (bool file, size_t size, int *client_fd)
 {
   const char *dir = getenv ("TMPDIR");
   char name[PATH_MAX];
-  void *map;
-  int fd;
+  void *map = NULL;
+  int fd, err;
 
-  fresh_name (name, sizeof name, "");
-  fd = open_twice (name, open_shm, shm_unlink, client_fd);
-  if (fd >= 0 && allocate (fd, size) < 0) {
-    close_keeping_errno (*client_fd);
-    close_keeping_errno (fd);
-    fd = -1;
-  }
-  if (fd < 0) {
-    fresh_name (name, sizeof name, dir && *dir ? dir : "/tmp");
-    fd = open_twice (name, open_file, unlink, client_fd);
-    if (fd < 0)
-      return NULL;
-    if (allocate (fd, size) < 0)
-      goto fail;
-  }
-  map = map_writable (fd, size);
-  if (map) {
-    close (fd);
-    return map;
-  }
-
-fail:
-  close_keeping_errno (*client_fd);
-  close_keeping_errno (fd);
-  return NULL;
+  fresh_name (name, !file ? "" : dir && *dir ? dir : "/tmp");
+  fd = open_name (file, name, O_RDWR | O_CREAT | O_EXCL);
+  if (fd < 0)
+    return NULL;
+  *client_fd = open_name (file, name, O_RDONLY);
+  err = errno;
+  if (file)
+    unlink (name);
+  else
+    shm_unlink (name);
+  errno = err;
+  if (*client_fd >= 0 && allocate (fd, size) == 0)
+    map = map_writable (fd, size);
+  if (!map)
+    *client_fd = helix_close (*client_fd);
+  helix_close (fd);
+  return map;
 }
 #endif
 
@@ -275,7 +225,11 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
   *map = create_sealed (size, client_fd);
   *sealed = *map != NULL;
 #else
-  *map = create_named (size, client_fd);
+  /* A sandbox may forbid the first: that of macOS does, for names outside the
+   * application's group. */
+  *map = create_named (false, size, client_fd);
+  if (!*map)
+    *map = create_named (true, size, client_fd);
 #endif
   if (*map)
     return 0;
@@ -445,7 +399,7 @@ helix_shm_close (struct helix_shm *shm)
 {
   helix_shm_unmap (shm->bytes, shm->size);
   shm->bytes = NULL;
-  close_keeping_errno (shm->fd);
+  helix_close (shm->fd);
   shm->fd = -1;
 }
 

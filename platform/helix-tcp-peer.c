@@ -16,8 +16,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 #ifdef __linux__
 #include <linux/inet_diag.h>
@@ -41,27 +41,35 @@ struct tcp_end {
 };
 
 static bool
-to_end (const struct sockaddr_storage *from, struct tcp_end *end)
+get_end (int fd, bool peer, struct tcp_end *end)
 {
-  memset (end, 0, sizeof *end);
-  if (from->ss_family == AF_INET) {
-    const struct sockaddr_in *in = (const struct sockaddr_in *) from;
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_storage room;
+  } from;
+  socklen_t size = sizeof from;
+  bool mapped;
 
+  memset (&from, 0, sizeof from);
+  memset (end, 0, sizeof *end);
+  if ((peer ? getpeername (fd, &from.any, &size)
+            : getsockname (fd, &from.any, &size))
+      < 0)
+    return false;
+  if (from.any.sa_family == AF_INET) {
     end->family = AF_INET;
-    end->port = in->sin_port;
-    memcpy (end->address, &in->sin_addr, 4);
+    end->port = from.in.sin_port;
+    memcpy (end->address, &from.in.sin_addr, 4);
     return true;
   }
-  if (from->ss_family == AF_INET6) {
-    const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) from;
-    bool mapped = IN6_IS_ADDR_V4MAPPED (&in->sin6_addr);
-
+  if (from.any.sa_family == AF_INET6) {
+    mapped = IN6_IS_ADDR_V4MAPPED (&from.in6.sin6_addr);
     end->family = mapped ? AF_INET : AF_INET6;
-    end->port = in->sin6_port;
-    if (mapped)
-      memcpy (end->address, in->sin6_addr.s6_addr + 12, 4);
-    else
-      memcpy (end->address, &in->sin6_addr, 16);
+    end->port = from.in6.sin6_port;
+    memcpy (end->address, from.in6.sin6_addr.s6_addr + (mapped ? 12 : 0),
+        mapped ? 4 : 16);
     return true;
   }
   errno = EOPNOTSUPP;
@@ -72,19 +80,16 @@ to_end (const struct sockaddr_storage *from, struct tcp_end *end)
 
 struct answer {
   struct nlmsghdr head;
-  union {
-    struct inet_diag_msg socket;
-    struct nlmsgerr error;
-    uint8_t more[512]; /* attributes without a request */
-  } u;
+  struct inet_diag_msg socket;
+  uint8_t more[512]; /* attributes without a request */
 };
 
-/* A netlink socket that has been asked for the socket whose own end is `own`;
- * it never blocks. */
-static int
-ask (const struct tcp_end *own, const struct tcp_end *other)
+/* Asks the kernel for the socket whose own end is `own`; does not block.
+ * false: the kernel does not know or does not tell it. */
+static bool
+look_up (const struct tcp_end *own, const struct tcp_end *other,
+    struct inet_diag_msg *found)
 {
-  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   struct {
     struct nlmsghdr head;
     struct inet_diag_req_v2 body;
@@ -99,45 +104,29 @@ ask (const struct tcp_end *own, const struct tcp_end *other)
               .idiag_dport = other->port,
               .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
   };
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK}, from = {0};
+  socklen_t size = sizeof from;
+  struct answer answer;
+  ssize_t n = -1;
   int fd = socket (
       AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 
-  if (fd < 0)
-    return -1;
   memcpy (question.body.id.idiag_src, own->address, sizeof own->address);
   memcpy (question.body.id.idiag_dst, other->address, sizeof other->address);
-  if (sendto (fd, &question, sizeof question, 0, (struct sockaddr *) &kernel,
-          sizeof kernel)
-      == (ssize_t) sizeof question)
-    return fd;
-  close (fd);
-  return -1;
-}
-
-/* The socket whose own end is `own`. false: the kernel does not know or does
- * not tell it. */
-static bool
-look_up (const struct tcp_end *own, const struct tcp_end *other,
-    struct inet_diag_msg *found)
-{
-  struct sockaddr_nl from = {0};
-  socklen_t size = sizeof from;
-  struct answer answer;
-  ssize_t n;
-  int fd = ask (own, other);
-
-  if (fd < 0)
-    return false;
   /* The kernel has answered within sendto (). */
-  do
-    n = recvfrom (
-        fd, &answer, sizeof answer, 0, (struct sockaddr *) &from, &size);
-  while (n < 0 && errno == EINTR);
-  close (fd);
-  if (n < (ssize_t) (sizeof answer.head + sizeof answer.u.socket)
-      || from.nl_pid != 0 || answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+  if (fd >= 0
+      && sendto (fd, &question, sizeof question, 0, (struct sockaddr *) &kernel,
+             sizeof kernel)
+          == (ssize_t) sizeof question)
+    do
+      n = recvfrom (
+          fd, &answer, sizeof answer, 0, (struct sockaddr *) &from, &size);
+    while (n < 0 && errno == EINTR);
+  helix_close (fd);
+  if (n < (ssize_t) offsetof (struct answer, more) || from.nl_pid != 0
+      || answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
     return false;
-  *found = answer.u.socket;
+  *found = answer.socket;
   return true;
 }
 
@@ -261,31 +250,14 @@ peer_uid (
   return -1;
 }
 
-#else
-
-static int
-peer_uid (
-    int fd, const struct tcp_end *own, const struct tcp_end *peer, uid_t *uid)
-{
-  errno = EOPNOTSUPP;
-  return -1;
-}
-
 #endif
 
 int
 helix_tcp_peer_uid (int fd, uid_t *uid)
 {
-  struct sockaddr_storage own_address, peer_address;
-  socklen_t own_size = sizeof own_address, peer_size = sizeof peer_address;
   struct tcp_end own, peer;
 
-  memset (&own_address, 0, sizeof own_address);
-  memset (&peer_address, 0, sizeof peer_address);
-  if (getsockname (fd, (struct sockaddr *) &own_address, &own_size) < 0
-      || getpeername (fd, (struct sockaddr *) &peer_address, &peer_size) < 0)
-    return -1;
-  if (!to_end (&own_address, &own) || !to_end (&peer_address, &peer))
+  if (!get_end (fd, false, &own) || !get_end (fd, true, &peer))
     return -1;
   return peer_uid (fd, &own, &peer, uid);
 }

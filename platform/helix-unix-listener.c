@@ -6,11 +6,9 @@
 #include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,7 +20,7 @@
 
 #define LOCK_SUFFIX ".lock"
 
-/* Bytes of " (pid N)" and of a lock file, NUL included. */
+/* Bytes of " (pid N)", NUL included. */
 #define PID_WORDS 32
 
 /* Writes the sentence and sets errno last: vsnprintf may change it. */
@@ -51,6 +49,8 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
   /* The caller has checked the length against sun_path. */
   snprintf (copy, sizeof copy, "%s", path);
   snprintf (self->name, sizeof self->name, "%s", name);
+  snprintf (
+      self->lock_name, sizeof self->lock_name, "%s" LOCK_SUFFIX, self->name);
   if (self->name[0] == '\0')
     return fail (why, EISDIR,
         "'%s' names a directory, not a socket: append a file name", path);
@@ -65,114 +65,78 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
       path, strerror (error));
 }
 
-/* " (pid 123)" for a sentence, empty when it is not known. */
-static const char *
-pid_words (char words[PID_WORDS], long pid)
-{
-  words[0] = '\0';
-  if (pid > 0)
-    snprintf (words, PID_WORDS, " (pid %ld)", pid);
-  return words;
-}
-
-/* The holder of a lock leaves its pid in it, for whoever finds it taken. */
-static void
-write_pid (int fd)
-{
-  char text[PID_WORDS];
-  int size = snprintf (text, sizeof text, "%ld\n", (long) getpid ());
-
-  /* A courtesy only: the lock holds without. */
-  if (ftruncate (fd, 0) < 0 || pwrite (fd, text, (size_t) size, 0) < 0)
-    return;
-}
-
-static long
-read_pid (int fd)
-{
-  char text[PID_WORDS] = "";
-  ssize_t n = pread (fd, text, sizeof text - 1, 0);
-
-  return n > 0 ? strtol (text, NULL, 10) : 0;
-}
-
-/* True if `fd` is the file that the name in the directory leads to. */
+/* Whether `name` in the directory is (still) that file. */
 static bool
-is_current (int dir_fd, const char *name, int fd)
+leads_to (const struct helix_unix_listener *self, const char *name,
+    const struct stat *file)
 {
-  struct stat there, here;
+  struct stat there;
 
-  return fstatat (dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0
-      && fstat (fd, &here) == 0 && there.st_ino == here.st_ino
-      && there.st_dev == here.st_dev;
+  return fstatat (self->dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0
+      && there.st_ino == file->st_ino && there.st_dev == file->st_dev;
 }
 
-static void
-lock_name (const struct helix_unix_listener *self, char *name, size_t size)
+/* Asks whether a server listens at `path`. Returns 0 if so, and in `who`
+ * " (pid N)" as far as it is known, else ""; if not the errno of connect. */
+static int
+probe (const char *path, char who[PID_WORDS])
 {
-  snprintf (name, size, "%s%s", self->name, LOCK_SUFFIX);
+  int fd = helix_socket (AF_UNIX);
+  int error = 0;
+  uid_t uid;
+  pid_t pid;
+
+  who[0] = '\0';
+  if (fd < 0)
+    return errno;
+  if (helix_unix_connect (fd, path) < 0)
+    error = errno;
+  else if (helix_peer_credentials (fd, &uid, &pid) == 0 && pid > 0)
+    snprintf (who, PID_WORDS, " (pid %ld)", (long) pid);
+  close (fd);
+  /* EAGAIN: the queue of a living listener is full. */
+  return error == EAGAIN || error == EINPROGRESS ? 0 : error;
 }
 
 static bool
 take_lock (struct helix_unix_listener *self, const char *path, char *why)
 {
-  char name[sizeof self->name + sizeof LOCK_SUFFIX];
   char who[PID_WORDS];
-  int error;
+  struct stat file;
+  int fd, error;
 
-  lock_name (self, name, sizeof name);
   for (;;) {
-    self->lock_fd = openat (self->dir_fd, name,
+    fd = openat (self->dir_fd, self->lock_name,
         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (self->lock_fd < 0) {
+    if (fd < 0) {
       error = errno;
       return fail (why, error,
           "cannot create lock file '%s" LOCK_SUFFIX "': %s: make its "
           "directory writable for this user, or choose another path",
           path, strerror (error));
     }
-    if (flock (self->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (flock (fd, LOCK_EX | LOCK_NB) < 0) {
       error = errno;
-      if (error == EWOULDBLOCK)
-        return fail (why, EADDRINUSE,
-            "socket '%s' is already served by another process%s, which holds "
-            "'%s" LOCK_SUFFIX "': stop that one, or choose another path",
-            path, pid_words (who, read_pid (self->lock_fd)), path);
-      return fail (why, error,
-          "cannot lock '%s" LOCK_SUFFIX "': %s: choose a "
-          "path on a local file system",
-          path, strerror (error));
+      helix_close (fd);
+      if (error != EWOULDBLOCK)
+        return fail (why, error,
+            "cannot lock '%s" LOCK_SUFFIX "': %s: choose a "
+            "path on a local file system",
+            path, strerror (error));
+      probe (path, who);
+      return fail (why, EADDRINUSE,
+          "socket '%s' is already served by another process%s, which holds "
+          "'%s" LOCK_SUFFIX "': stop that one, or choose another path",
+          path, who, path);
     }
     /* A holder that closes removes the file: if that happened between our
      * open and our flock, we hold the lock of a file that nobody sees. */
-    if (is_current (self->dir_fd, name, self->lock_fd)) {
-      write_pid (self->lock_fd);
+    if (fstat (fd, &file) == 0 && leads_to (self, self->lock_name, &file)) {
+      self->lock_fd = fd;
       return true;
     }
-    close (self->lock_fd);
-    self->lock_fd = -1;
+    close (fd);
   }
-}
-
-/* Does somebody listen at `path`? 0 = yes, and perhaps its pid; else the
- * errno of connect. */
-static int
-probe (const char *path, pid_t *pid)
-{
-  int fd = helix_socket (AF_UNIX);
-  int error = 0;
-  uid_t uid;
-
-  *pid = 0;
-  if (fd < 0)
-    return errno;
-  if (helix_unix_connect (fd, path) < 0)
-    error = errno;
-  else if (helix_peer_credentials (fd, &uid, pid) < 0)
-    *pid = 0;
-  close (fd);
-  /* EAGAIN: the queue of a living listener is full. */
-  return error == EAGAIN || error == EINPROGRESS ? 0 : error;
 }
 
 /* Removes a socket file that nobody serves; leaves everything else. */
@@ -181,7 +145,6 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
 {
   char who[PID_WORDS];
   struct stat st;
-  pid_t pid;
   int error;
 
   if (fstatat (self->dir_fd, self->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -200,12 +163,12 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
             : S_ISLNK (st.st_mode) ? "symbolic link"
                                    : "special file");
 
-  error = probe (path, &pid);
+  error = probe (path, who);
   if (error == 0)
     return fail (why, EADDRINUSE,
         "socket '%s' is already served by another process%s: stop that one, "
         "or choose another path",
-        path, pid_words (who, (long) pid));
+        path, who);
   /* ENOENT: gone by itself since. */
   if (error != ECONNREFUSED && error != ENOENT)
     return fail (why, error,
@@ -240,14 +203,11 @@ static bool
 bind_and_listen (struct helix_unix_listener *self, const char *path,
     const struct helix_unix_access *access, char *why)
 {
-  static const struct helix_unix_access own = {0};
-  struct stat st;
   const char *step = "create";
-  pid_t pid;
+  char who[PID_WORDS];
+  struct stat file;
   int error;
 
-  if (!access)
-    access = &own;
   self->fd = helix_socket (AF_UNIX);
   if (self->fd < 0)
     goto failed;
@@ -255,14 +215,13 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
   if (helix_unix_bind (self->fd, path) < 0)
     goto failed;
   step = "examine";
-  if (fstatat (self->dir_fd, self->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat (self->dir_fd, self->name, &file, AT_SYMLINK_NOFOLLOW) < 0)
     goto failed;
-  self->dev = st.st_dev;
-  self->ino = st.st_ino;
+  self->file = file;
   /* Nobody can connect before listen, so the file is never open to others
    * than it shall be; the umask belongs to the whole process and stays as it
    * is. */
-  if (access->set_group
+  if (access && access->set_group
       && fchownat (self->dir_fd, self->name, (uid_t) -1, access->group,
              AT_SYMLINK_NOFOLLOW)
           < 0) {
@@ -274,13 +233,13 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
         (unsigned long) geteuid ());
   }
   step = "set the mode of";
-  if (!set_mode (self, access->mode ? access->mode : 0600))
+  if (!set_mode (self, access && access->mode ? access->mode : 0600))
     goto failed;
   step = "listen on";
   if (listen (self->fd, BACKLOG) < 0)
     goto failed;
   step = "reach";
-  errno = probe (path, &pid);
+  errno = probe (path, who);
   if (errno != 0)
     goto failed;
   return true;
@@ -321,38 +280,20 @@ helix_unix_listener_open (struct helix_unix_listener *self, const char *path,
   return false;
 }
 
-/* Removes `name` if it is (still) the file with that identity. */
-static void
-unlink_own (int dir_fd, const char *name, dev_t dev, ino_t ino)
-{
-  struct stat st;
-
-  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == dev
-      && st.st_ino == ino)
-    unlinkat (dir_fd, name, 0);
-}
-
 void
 helix_unix_listener_close (struct helix_unix_listener *self)
 {
-  char name[sizeof self->name + sizeof LOCK_SUFFIX];
   const struct helix_unix_listener closed = HELIX_UNIX_LISTENER_INIT;
-  struct stat st;
+  struct stat lock;
 
-  /* The file goes first, while the lock still keeps successors waiting. */
-  if (self->ino != 0)
-    unlink_own (self->dir_fd, self->name, self->dev, self->ino);
-  if (self->fd >= 0)
-    close (self->fd);
-  if (self->lock_fd >= 0) {
-    /* Only the holder may remove it: a lock that was refused is not ours. */
-    lock_name (self, name, sizeof name);
-    if (flock (self->lock_fd, LOCK_EX | LOCK_NB) == 0
-        && fstat (self->lock_fd, &st) == 0)
-      unlink_own (self->dir_fd, name, st.st_dev, st.st_ino);
-    close (self->lock_fd);
-  }
-  if (self->dir_fd >= 0)
-    close (self->dir_fd);
+  /* The socket goes first, while the lock still keeps successors waiting. */
+  if (self->file.st_ino != 0 && leads_to (self, self->name, &self->file))
+    unlinkat (self->dir_fd, self->name, 0);
+  helix_close (self->fd);
+  if (self->lock_fd >= 0 && fstat (self->lock_fd, &lock) == 0
+      && leads_to (self, self->lock_name, &lock))
+    unlinkat (self->dir_fd, self->lock_name, 0);
+  helix_close (self->lock_fd);
+  helix_close (self->dir_fd);
   *self = closed;
 }

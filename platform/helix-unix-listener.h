@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Bytes for the sentence of a failure, path included. */
@@ -33,11 +34,11 @@ struct helix_unix_listener {
   int fd;        /* listening, non-blocking, close-on-exec; -1 = closed */
   bool replaced; /* a socket file that nobody served was removed */
   /* private */
-  int lock_fd; /* holds the flock on PATH.lock */
-  int dir_fd;  /* where PATH lives: a later chdir changes nothing */
-  dev_t dev;   /* of the socket file: close() removes its own only */
-  ino_t ino;
-  char name[128]; /* last component of PATH */
+  int lock_fd;         /* holds the flock on PATH.lock */
+  int dir_fd;          /* where PATH lives: a later chdir changes nothing */
+  struct stat file;    /* of the socket; close() removes its own only */
+  char name[128];      /* last component of PATH */
+  char lock_name[136]; /* and with .lock */
 };
 
 /* An object that close() may be called on. */
