@@ -1,12 +1,70 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Structs to bytes, and the names of things. See helix-pack.h.
+ * Structs to bytes and back, whether a message may be believed, and the names
+ * of things. See helix-pack.h.
  */
 #include "helix-pack.h"
 
 #include <string.h>
 
-#include "helix-layout.h"
+/* ---- fields ---- */
+
+/* The widths in bytes of a struct's fields, in order. The structs of
+ * helix-protocol.h have the wire's offsets (its asserts hold that), so these
+ * strings are all in which messages differ when they are turned into bytes and
+ * back, one field at a time and on a machine of any byte order. No struct is
+ * ever copied as a whole. */
+#define LAYOUT_RECT "4444"
+
+static const struct layout {
+  uint8_t type;
+  const char *name;
+  const char *widths;
+  size_t size; /* bytes of the struct */
+  const char *too_short;
+} layouts[] = {
+#define LAYOUT(TYPE, size, widths) \
+  { \
+    HELIX_##TYPE, #TYPE, widths, size, \
+        #TYPE ": payload is shorter than " #size " bytes" \
+  }
+    LAYOUT (PING, 8, "8"),
+    LAYOUT (PONG, 24, "888"),
+    LAYOUT (HELLO, 32, "224448224"),
+    LAYOUT (WELCOME, 32, "224448224"),
+    LAYOUT (PROOF, 32, ""), /* bytes */
+    LAYOUT (BYE, 4, "4"),
+    LAYOUT (LIST, 0, ""),
+    LAYOUT (STATUS, 64, "8888884444"),
+    LAYOUT (CLIENT, 80, "444444888888224"),
+    LAYOUT (ERROR, 8, "44"),
+    LAYOUT (CURSOR, 48, "44444444448"),
+    LAYOUT (SHOW, 16, "448"),
+    LAYOUT (SET_SCANOUT, 16, "4444"),
+    LAYOUT (SUBSCRIBE, 24, "444444"),
+    LAYOUT (UNSUBSCRIBE, 0, ""),
+    LAYOUT (SCANOUT, 32, "44444444"),
+    LAYOUT (POOL, 32, "444488"),
+    LAYOUT (FRAME, 72, "8844444444444444"),
+    LAYOUT (RELEASE, 8, "44"),
+    LAYOUT (CAPS, 112, "44444444"), /* then three strings */
+    LAYOUT (UNIT, 56, "88888844"),
+    LAYOUT (KEYFRAME, 16, "448"),
+    LAYOUT (CONFIG, 24, "444444"),
+    LAYOUT (STATS, 48, "888888"),
+#undef LAYOUT
+};
+
+static const struct layout *
+find_layout (uint32_t type)
+{
+  size_t i;
+
+  for (i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+    if (layouts[i].type == type)
+      return &layouts[i];
+  return NULL;
+}
 
 static uint8_t *
 put (uint8_t *dst, const void *from, const char *layout)
@@ -35,6 +93,95 @@ put (uint8_t *dst, const void *from, const char *layout)
   return dst;
 }
 
+static const uint8_t *
+get (void *to, const uint8_t *src, const char *layout)
+{
+  uint8_t *dst = to;
+
+  for (; *layout; layout++) {
+    unsigned i, width = (unsigned) (*layout - '0');
+    uint64_t value = 0;
+
+    for (i = 0; i < width; i++)
+      value |= (uint64_t) *src++ << (8 * i);
+    if (width == 2) {
+      uint16_t v = (uint16_t) value;
+      memcpy (dst, &v, sizeof v);
+    } else if (width == 4) {
+      uint32_t v = (uint32_t) value;
+      memcpy (dst, &v, sizeof v);
+    } else {
+      memcpy (dst, &value, sizeof value);
+    }
+    dst += width;
+  }
+  return src;
+}
+
+static bool
+refuse (const char **why, const char *sentence)
+{
+  *why = sentence;
+  return false;
+}
+
+#define CHECK(cond, sentence) \
+  do { \
+    if (!(cond)) \
+      return refuse (why, sentence); \
+  } while (0)
+
+/* Takes the struct that a payload begins with; *payload is behind it then. */
+static bool
+take (uint32_t type, void *to, const uint8_t **payload, size_t size,
+    const char **why)
+{
+  const struct layout *layout = find_layout (type);
+
+  CHECK (size >= layout->size, layout->too_short);
+  *payload = get (to, *payload, layout->widths);
+  return true;
+}
+
+#define TAKE(type, to) \
+  do { \
+    if (!take (type, to, &payload, size, why)) \
+      return false; \
+  } while (0)
+
+/* Writes the struct; returns the place behind it. */
+static uint8_t *
+begin (uint8_t *dst, uint32_t type, const void *from)
+{
+  return put (dst + HELIX_HEADER_SIZE, from, find_layout (type)->widths);
+}
+
+/* Writes the header in front of a payload that ends at `end` and that `bulk`
+ * bytes will follow. Returns the bytes written. */
+static size_t
+finish (uint8_t *dst, uint32_t type, uint16_t channel, const uint8_t *end,
+    uint32_t bulk)
+{
+  struct helix_header header = {0};
+  size_t size = (size_t) (end - dst);
+
+  header.magic = HELIX_MAGIC;
+  header.type = (uint8_t) type;
+  header.channel = channel;
+  header.size = (uint32_t) (size - HELIX_HEADER_SIZE) + bulk;
+  helix_pack_header (dst, &header);
+  return size;
+}
+
+/* A message that is its struct and nothing else. */
+static size_t
+whole (uint8_t *dst, uint32_t type, uint16_t channel, const void *from)
+{
+  return finish (dst, type, channel, begin (dst, type, from), 0);
+}
+
+/* ---- text ---- */
+
 /* Bytes of `text` to send: at most `max`, no character cut in two. */
 static size_t
 text_size (const char *text, size_t max)
@@ -60,6 +207,17 @@ put_bytes (uint8_t *dst, const void *bytes, size_t size)
   return dst + size;
 }
 
+/* A message whose struct is followed by text. */
+static size_t
+with_text (uint8_t *dst, uint32_t type, uint16_t channel, const void *from,
+    const char *text, size_t max)
+{
+  uint8_t *end = begin (dst, type, from);
+
+  end = put_bytes (end, text, text_size (text, max));
+  return finish (dst, type, channel, end, 0);
+}
+
 /* A string field: NUL-padded, its last byte NUL. */
 static uint8_t *
 put_field (uint8_t *dst, const char *field, size_t room)
@@ -73,33 +231,92 @@ put_field (uint8_t *dst, const char *field, size_t room)
   return dst + room;
 }
 
-/* Writes the header in front of a payload that ends at `end` and that `bulk`
- * bytes will follow. Returns the bytes written. */
+/* Bytes of the UTF-8 character at `s`, 0 if it is none (overlong forms,
+ * surrogates and what lies beyond U+10FFFF are none). */
 static size_t
-finish (uint8_t *dst, uint32_t type, uint16_t channel, const uint8_t *end,
-    uint32_t bulk)
+utf8_length (const uint8_t *s, size_t size, uint32_t *code)
 {
-  struct helix_header header;
-  size_t size = (size_t) (end - dst);
+  static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+  size_t i, n;
 
-  header.magic = HELIX_MAGIC;
-  header.type = (uint8_t) type;
-  header.flags = 0;
-  header.channel = channel;
-  header.size = (uint32_t) (size - HELIX_HEADER_SIZE) + bulk;
-  helix_pack_header (dst, &header);
-  return size;
+  if (s[0] < 0x80)
+    n = 1, *code = s[0];
+  else if (s[0] >= 0xC2 && s[0] < 0xE0)
+    n = 2, *code = s[0] & 0x1Fu;
+  else if (s[0] >= 0xE0 && s[0] < 0xF0)
+    n = 3, *code = s[0] & 0x0Fu;
+  else if (s[0] >= 0xF0 && s[0] < 0xF5)
+    n = 4, *code = s[0] & 0x07u;
+  else
+    return 0;
+  if (n > size)
+    return 0;
+  for (i = 1; i < n; i++) {
+    if ((s[i] & 0xC0) != 0x80)
+      return 0;
+    *code = *code << 6 | (s[i] & 0x3Fu);
+  }
+  if (*code < least[n] || *code > 0x10FFFF)
+    return 0;
+  return *code >= 0xD800 && *code < 0xE000 ? 0 : n;
 }
 
-/* A message that is its struct and nothing else. */
-static size_t
-whole (uint8_t *dst, uint32_t type, uint16_t channel, const void *from,
-    const char *layout)
+/* What could forge a log line or turn its direction round: C0 and C1
+ * controls, DEL, line and paragraph separators, bidirectional overrides. */
+static bool
+is_control (uint32_t code)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, from, layout);
-
-  return finish (dst, type, channel, end, 0);
+  return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028
+      || code == 0x2029 || (code >= 0x202A && code <= 0x202E)
+      || (code >= 0x2066 && code <= 0x2069);
 }
+
+/* Copies text that a peer sent: NUL-terminated, valid UTF-8, one line. Never
+ * longer than it was. `dst` has room for size + 1 bytes. */
+static void
+copy_text (char *dst, const uint8_t *src, size_t size)
+{
+  size_t done = 0;
+
+  while (done < size) {
+    uint32_t code = 0;
+    size_t n = utf8_length (src + done, size - done, &code);
+
+    if (n == 0 || is_control (code)) {
+      bool space = n == 1 && (code == '\n' || code == '\r' || code == '\t');
+
+      *dst++ = space ? ' ' : '?';
+      done += n ? n : 1;
+    } else {
+      memcpy (dst, src + done, n);
+      dst += n;
+      done += n;
+    }
+  }
+  *dst = '\0';
+}
+
+static const uint8_t *
+get_field (char *field, const uint8_t *src, size_t room, bool *terminated)
+{
+  const uint8_t *end = memchr (src, 0, room);
+
+  *terminated = *terminated && end;
+  memset (field, 0, room);
+  if (end)
+    copy_text (field, src, (size_t) (end - src));
+  return src + room;
+}
+
+/* The text that is the rest of a payload. */
+static bool
+take_text (char text[HELIX_MAX_TEXT + 1], const uint8_t *payload, size_t size)
+{
+  copy_text (text, payload, size < HELIX_MAX_TEXT ? size : HELIX_MAX_TEXT);
+  return true;
+}
+
+/* ---- the header ---- */
 
 void
 helix_pack_header (
@@ -112,22 +329,95 @@ helix_pack_header (
   put (dst, &header->size, "4");
 }
 
+bool
+helix_unpack_header (struct helix_header *header,
+    const uint8_t src[HELIX_HEADER_SIZE], const char **why)
+{
+  src = get (&header->magic, src, "4");
+  header->type = *src++;
+  header->flags = *src++;
+  src = get (&header->channel, src, "2");
+  get (&header->size, src, "4");
+
+  CHECK (header->magic == HELIX_MAGIC, "header: magic is not HXFR");
+  switch (header->type) {
+    case HELIX_CURSOR:
+      CHECK (header->size >= sizeof (struct helix_cursor),
+          find_layout (HELIX_CURSOR)->too_short);
+      CHECK (header->size <= sizeof (struct helix_cursor)
+                  + HELIX_MAX_CURSOR * HELIX_MAX_CURSOR * 4,
+          "header: size of a CURSOR is above 256 KiB of pixels");
+      break;
+    case HELIX_UNIT:
+      CHECK (header->size >= sizeof (struct helix_unit),
+          find_layout (HELIX_UNIT)->too_short);
+      CHECK (
+          header->size > sizeof (struct helix_unit), "UNIT: no data follows");
+      CHECK (header->size <= sizeof (struct helix_unit) + HELIX_MAX_UNIT_BYTES,
+          "header: size of a UNIT is above 64 MiB of data");
+      break;
+    default:
+      CHECK (header->size <= HELIX_MAX_CONTROL,
+          "header: size of a control message is above 4096 bytes");
+  }
+  return true;
+}
+
 size_t
 helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel)
 {
   return finish (dst, type, channel, dst + HELIX_HEADER_SIZE, 0);
 }
 
-size_t
-helix_pack_ping (uint8_t *dst, const struct helix_ping *ping)
+/* ---- messages that are their struct and nothing else ---- */
+
+#define WHOLE(type, name) \
+  size_t helix_pack_##name ( \
+      uint8_t *dst, uint16_t channel, const struct helix_##name *from) \
+  { \
+    return whole (dst, type, channel, from); \
+  }
+/* On channel 0. */
+#define WHOLE_0(type, name) \
+  size_t helix_pack_##name (uint8_t *dst, const struct helix_##name *from) \
+  { \
+    return whole (dst, type, 0, from); \
+  }
+
+WHOLE_0 (HELIX_PING, ping)
+WHOLE (HELIX_PONG, pong)
+WHOLE (HELIX_SHOW, show)
+WHOLE_0 (HELIX_SET_SCANOUT, set_scanout)
+WHOLE (HELIX_SUBSCRIBE, subscribe)
+WHOLE (HELIX_SCANOUT, scanout)
+WHOLE (HELIX_POOL, pool)
+WHOLE (HELIX_RELEASE, release)
+WHOLE_0 (HELIX_KEYFRAME, keyframe)
+WHOLE_0 (HELIX_CONFIG, config)
+WHOLE_0 (HELIX_STATS, stats)
+
+/* ---- both protocols ---- */
+
+bool
+helix_unpack_ping (struct helix_ping *ping, const uint8_t *payload, size_t size,
+    const char **why)
 {
-  return whole (dst, HELIX_PING, 0, ping, LAYOUT_PING);
+  ping->sent_ns = 0;
+  if (size == 0)
+    return true;
+  CHECK (size >= sizeof *ping, "PING: payload is neither empty nor 8 bytes");
+  return take (HELIX_PING, ping, &payload, size, why);
 }
 
-size_t
-helix_pack_pong (uint8_t *dst, uint16_t channel, const struct helix_pong *pong)
+bool
+helix_unpack_pong (struct helix_pong *pong, const uint8_t *payload, size_t size,
+    const char **why)
 {
-  return whole (dst, HELIX_PONG, channel, pong, LAYOUT_PONG);
+  memset (pong, 0, sizeof *pong);
+  if (size == 0)
+    return true;
+  CHECK (size >= sizeof *pong, "PONG: payload is neither empty nor 24 bytes");
+  return take (HELIX_PONG, pong, &payload, size, why);
 }
 
 size_t
@@ -152,14 +442,30 @@ helix_pack_hello (
     uint8_t *dst, const struct helix_hello *hello, const char *name)
 {
   struct helix_hello copy = *hello;
-  uint8_t *end;
 
   copy.token_size = 0;
   copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
   copy.reserved = 0;
-  end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_HELLO);
-  end = put_bytes (end, name, copy.name_size);
-  return finish (dst, HELIX_HELLO, 0, end, 0);
+  return with_text (dst, HELIX_HELLO, 0, &copy, name, HELIX_MAX_NAME);
+}
+
+bool
+helix_unpack_hello (struct helix_hello *hello, char name[HELIX_MAX_NAME + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_HELLO, hello);
+  CHECK (hello->version_min != 0, "HELLO: version_min is 0");
+  CHECK (hello->version_min <= hello->version_max,
+      "HELLO: version_min is above version_max");
+  CHECK (hello->role != 0, "HELLO: role is 0");
+  CHECK (hello->token_size <= HELIX_MAX_TOKEN,
+      "HELLO: token_size is above 128 bytes");
+  CHECK (hello->name_size <= HELIX_MAX_NAME,
+      "HELLO: name_size is above 128 bytes");
+  CHECK (sizeof *hello + hello->token_size + hello->name_size <= size,
+      "HELLO: token_size and name_size are more than the payload holds");
+  copy_text (name, payload + hello->token_size, hello->name_size);
+  return true;
 }
 
 size_t
@@ -175,11 +481,42 @@ helix_pack_welcome (uint8_t *dst, const struct helix_welcome *welcome,
   copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
   copy.reserved0 = 0;
   copy.reserved1 = 0;
-  end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_WELCOME);
+  end = begin (dst, HELIX_WELCOME, &copy);
   end = put_bytes (end, name, copy.name_size);
   if (challenge)
     end = put_bytes (end, challenge, HELIX_CHALLENGE_SIZE);
   return finish (dst, HELIX_WELCOME, 0, end, 0);
+}
+
+bool
+helix_unpack_welcome (struct helix_welcome *welcome,
+    char name[HELIX_MAX_NAME + 1], uint8_t challenge[HELIX_CHALLENGE_SIZE],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  bool proof;
+
+  TAKE (HELIX_WELCOME, welcome);
+  CHECK (welcome->version != 0, "WELCOME: version is 0");
+  CHECK (welcome->role != 0, "WELCOME: role is 0");
+  CHECK (
+      welcome->scanouts <= HELIX_MAX_SCANOUTS, "WELCOME: scanouts is above 16");
+  CHECK (welcome->role != HELIX_ROLE_FRAMES || welcome->scanouts > 0,
+      "WELCOME: scanouts is 0 in the frame protocol");
+  CHECK (welcome->role == HELIX_ROLE_FRAMES || welcome->scanouts == 0,
+      "WELCOME: scanouts is not 0 in the stream protocol");
+  CHECK (welcome->name_size <= HELIX_MAX_NAME,
+      "WELCOME: name_size is above 128 bytes");
+  CHECK (sizeof *welcome + welcome->name_size <= size,
+      "WELCOME: name_size is more than the payload holds");
+  proof = welcome->features & HELIX_FEATURE_PROOF;
+  CHECK (!proof
+          || sizeof *welcome + welcome->name_size + HELIX_CHALLENGE_SIZE
+              <= size,
+      "WELCOME: feature PROOF is set, but no 32 bytes of challenge follow");
+  copy_text (name, payload, welcome->name_size);
+  if (proof && challenge)
+    memcpy (challenge, payload + welcome->name_size, HELIX_CHALLENGE_SIZE);
+  return true;
 }
 
 void
@@ -200,18 +537,33 @@ helix_pack_proof (uint8_t *dst, const struct helix_proof *proof)
   return finish (dst, HELIX_PROOF, 0, end, 0);
 }
 
+bool
+helix_unpack_proof (struct helix_proof *proof, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  CHECK (size >= sizeof *proof, find_layout (HELIX_PROOF)->too_short);
+  memcpy (proof->hmac, payload, sizeof proof->hmac);
+  return true;
+}
+
 size_t
 helix_pack_error (uint8_t *dst, uint16_t channel, enum helix_error_code code,
     uint32_t refers, const char *text)
 {
   struct helix_error error;
-  uint8_t *end;
 
   error.code = (uint32_t) code;
   error.refers = refers;
-  end = put (dst + HELIX_HEADER_SIZE, &error, LAYOUT_ERROR);
-  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
-  return finish (dst, HELIX_ERROR, channel, end, 0);
+  return with_text (dst, HELIX_ERROR, channel, &error, text, HELIX_MAX_TEXT);
+}
+
+bool
+helix_unpack_error (struct helix_error *error, char text[HELIX_MAX_TEXT + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_ERROR, error);
+  CHECK (error->code != 0, "ERROR: code is 0");
+  return take_text (text, payload, size - sizeof *error);
 }
 
 size_t
@@ -230,20 +582,33 @@ helix_pack_unsupported (
 size_t
 helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, &reason, LAYOUT_BYE);
+  struct helix_bye bye;
 
-  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
-  return finish (dst, HELIX_BYE, 0, end, 0);
+  bye.reason = reason;
+  return with_text (dst, HELIX_BYE, 0, &bye, text, HELIX_MAX_TEXT);
+}
+
+bool
+helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_BYE, bye);
+  return take_text (text, payload, size - sizeof *bye);
 }
 
 size_t
 helix_pack_status (
     uint8_t *dst, const struct helix_status *status, const char *text)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, status, LAYOUT_STATUS);
+  return with_text (dst, HELIX_STATUS, 0, status, text, HELIX_MAX_TEXT);
+}
 
-  end = put_bytes (end, text, text_size (text, HELIX_MAX_TEXT));
-  return finish (dst, HELIX_STATUS, 0, end, 0);
+bool
+helix_unpack_status (struct helix_status *status, char text[HELIX_MAX_TEXT + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_STATUS, status);
+  return take_text (text, payload, size - sizeof *status);
 }
 
 size_t
@@ -251,55 +616,148 @@ helix_pack_client (
     uint8_t *dst, const struct helix_client *client, const char *name)
 {
   struct helix_client copy = *client;
-  uint8_t *end;
 
   copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
   copy.reserved0 = 0;
   copy.reserved1 = 0;
-  end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_CLIENT);
-  end = put_bytes (end, name, copy.name_size);
-  return finish (dst, HELIX_CLIENT, 0, end, 0);
+  return with_text (dst, HELIX_CLIENT, 0, &copy, name, HELIX_MAX_NAME);
+}
+
+bool
+helix_unpack_client (struct helix_client *client, char name[HELIX_MAX_NAME + 1],
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_CLIENT, client);
+  CHECK (client->name_size <= HELIX_MAX_NAME,
+      "CLIENT: name_size is above 128 bytes");
+  CHECK (sizeof *client + client->name_size <= size,
+      "CLIENT: name_size is more than the payload holds");
+  copy_text (name, payload, client->name_size);
+  return true;
 }
 
 size_t
 helix_pack_cursor (uint8_t *dst, uint16_t channel,
     const struct helix_cursor *cursor, uint32_t bulk)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, cursor, LAYOUT_CURSOR);
-
-  return finish (dst, HELIX_CURSOR, channel, end, bulk);
+  return finish (
+      dst, HELIX_CURSOR, channel, begin (dst, HELIX_CURSOR, cursor), bulk);
 }
 
-size_t
-helix_pack_show (uint8_t *dst, uint16_t channel, const struct helix_show *show)
+bool
+helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
+    size_t size, uint32_t total, const char **why)
 {
-  return whole (dst, HELIX_SHOW, channel, show, LAYOUT_SHOW);
+  uint64_t pixels;
+
+  TAKE (HELIX_CURSOR, cursor);
+  CHECK (cursor->scanout < HELIX_MAX_SCANOUTS, "CURSOR: scanout is above 15");
+  CHECK (
+      cursor->width <= HELIX_MAX_CURSOR && cursor->height <= HELIX_MAX_CURSOR,
+      "CURSOR: width or height is above 256");
+  CHECK (!cursor->width == !cursor->height,
+      "CURSOR: only one of width and height is 0");
+  CHECK (cursor->width == 0
+          || (cursor->hot_x < cursor->width && cursor->hot_y < cursor->height),
+      "CURSOR: the hot spot is outside of the shape");
+  pixels = (uint64_t) cursor->width * cursor->height * 4;
+  if (cursor->flags & HELIX_CURSOR_SHAPE) {
+    CHECK (pixels > 0 && cursor->serial != 0,
+        "CURSOR: a shape without pixels or without a serial");
+    CHECK (total >= sizeof *cursor && total - sizeof *cursor == pixels,
+        "CURSOR: pixels that follow are not width * height * 4 bytes");
+  } else {
+    CHECK (total == size, "CURSOR: pixels follow, and no shape is announced");
+  }
+  return true;
 }
 
-size_t
-helix_pack_set_scanout (uint8_t *dst, const struct helix_set_scanout *set)
+bool
+helix_unpack_show (struct helix_show *show, const uint8_t *payload, size_t size,
+    const char **why)
 {
-  return whole (dst, HELIX_SET_SCANOUT, 0, set, LAYOUT_SET_SCANOUT);
+  TAKE (HELIX_SHOW, show);
+  CHECK (show->resource_id != 0, "SHOW: resource_id is 0");
+  return true;
 }
 
-size_t
-helix_pack_subscribe (
-    uint8_t *dst, uint16_t channel, const struct helix_subscribe *subscribe)
+/* ---- frame protocol ---- */
+
+static bool
+is_dimension (uint32_t pixels)
 {
-  return whole (dst, HELIX_SUBSCRIBE, channel, subscribe, LAYOUT_SUBSCRIBE);
+  return pixels >= 1 && pixels <= HELIX_MAX_DIMENSION;
 }
 
-size_t
-helix_pack_scanout (
-    uint8_t *dst, uint16_t channel, const struct helix_scanout *scanout)
+static bool
+is_scanout (uint32_t index)
 {
-  return whole (dst, HELIX_SCANOUT, channel, scanout, LAYOUT_SCANOUT);
+  return index < HELIX_MAX_SCANOUTS || index == HELIX_NONE32;
 }
 
-size_t
-helix_pack_pool (uint8_t *dst, uint16_t channel, const struct helix_pool *pool)
+bool
+helix_unpack_set_scanout (struct helix_set_scanout *set, const uint8_t *payload,
+    size_t size, const char **why)
 {
-  return whole (dst, HELIX_POOL, channel, pool, LAYOUT_POOL);
+  TAKE (HELIX_SET_SCANOUT, set);
+  CHECK (!set->width == !set->height,
+      "SET_SCANOUT: only one of width and height is 0");
+  CHECK (set->width == 0
+          || (is_dimension (set->width) && is_dimension (set->height)),
+      "SET_SCANOUT: width or height is above 16384");
+  return true;
+}
+
+bool
+helix_unpack_subscribe (struct helix_subscribe *subscribe,
+    const uint8_t *payload, size_t size, const char **why)
+{
+  TAKE (HELIX_SUBSCRIBE, subscribe);
+  CHECK ((subscribe->scanout == HELIX_NONE32) == (subscribe->resource_id != 0),
+      "SUBSCRIBE: not exactly one of scanout and resource_id is given");
+  CHECK (subscribe->rate_den != 0, "SUBSCRIBE: rate_den is 0");
+  CHECK (subscribe->slots == 0
+          || (subscribe->slots >= 2 && subscribe->slots <= HELIX_MAX_SLOTS),
+      "SUBSCRIBE: slots is neither 0 nor 2 to 8");
+  return true;
+}
+
+bool
+helix_unpack_scanout (struct helix_scanout *scanout, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  TAKE (HELIX_SCANOUT, scanout);
+  CHECK (is_scanout (scanout->scanout), "SCANOUT: scanout is above 15");
+  if (scanout->flags & HELIX_SCANOUT_ENABLED) {
+    CHECK (is_dimension (scanout->width), "SCANOUT: width is not 1 to 16384");
+    CHECK (is_dimension (scanout->height), "SCANOUT: height is not 1 to 16384");
+    CHECK (helix_fourcc_is_known (scanout->fourcc),
+        "SCANOUT: fourcc is not known");
+  } else {
+    CHECK (scanout->width == 0 && scanout->height == 0 && scanout->fourcc == 0,
+        "SCANOUT: width, height or fourcc is not 0 though it is off");
+  }
+  return true;
+}
+
+bool
+helix_unpack_pool (struct helix_pool *pool, const uint8_t *payload, size_t size,
+    const char **why)
+{
+  TAKE (HELIX_POOL, pool);
+  CHECK (pool->pool_id != 0, "POOL: pool_id is 0");
+  CHECK (pool->kind == HELIX_POOL_SEALED || pool->kind == HELIX_POOL_FILE,
+      "POOL: kind is not known");
+  CHECK (pool->slots >= 2 && pool->slots <= HELIX_MAX_SLOTS,
+      "POOL: slots is not 2 to 8");
+  CHECK (pool->slot_size > 0, "POOL: slot_size is 0");
+  CHECK (pool->slot_size <= HELIX_MAX_FRAME_BYTES,
+      "POOL: slot_size is above 256 MiB");
+  CHECK (pool->slot_size % 4096 == 0,
+      "POOL: slot_size is not a multiple of 4096 bytes");
+  CHECK (pool->total_size == pool->slots * pool->slot_size,
+      "POOL: total_size is not slots * slot_size");
+  return true;
 }
 
 size_t
@@ -312,23 +770,69 @@ helix_pack_frame (uint8_t *dst, uint16_t channel,
 
   if (!rects || copy.rects > HELIX_MAX_RECTS)
     copy.rects = 0; /* everything changed: never wrong */
-  end = put (dst + HELIX_HEADER_SIZE, &copy, LAYOUT_FRAME);
+  end = begin (dst, HELIX_FRAME, &copy);
   for (i = 0; i < copy.rects; i++)
     end = put (end, &rects[i], LAYOUT_RECT);
   return finish (dst, HELIX_FRAME, channel, end, 0);
 }
 
-size_t
-helix_pack_release (
-    uint8_t *dst, uint16_t channel, const struct helix_release *release)
+static bool
+unpack_rects (struct helix_rect *rects, const struct helix_frame *frame,
+    const uint8_t *payload, const char **why)
 {
-  return whole (dst, HELIX_RELEASE, channel, release, LAYOUT_RELEASE);
+  uint32_t i;
+
+  for (i = 0; i < frame->rects; i++) {
+    payload = get (&rects[i], payload, LAYOUT_RECT);
+    CHECK (rects[i].width > 0 && rects[i].height > 0,
+        "FRAME: width or height of a rectangle is 0");
+    CHECK ((uint64_t) rects[i].x + rects[i].width <= frame->width
+            && (uint64_t) rects[i].y + rects[i].height <= frame->height,
+        "FRAME: a rectangle reaches beyond the frame");
+  }
+  return true;
 }
+
+bool
+helix_unpack_frame (struct helix_frame *frame,
+    struct helix_rect rects[HELIX_MAX_RECTS], const uint8_t *payload,
+    size_t size, const char **why)
+{
+  TAKE (HELIX_FRAME, frame);
+  CHECK (frame->sequence != 0, "FRAME: sequence is 0");
+  CHECK (is_scanout (frame->scanout), "FRAME: scanout is above 15");
+  CHECK (frame->pool_id != 0, "FRAME: pool_id is 0");
+  CHECK (frame->slot < HELIX_MAX_SLOTS, "FRAME: slot is above 7");
+  CHECK (is_dimension (frame->width), "FRAME: width is not 1 to 16384");
+  CHECK (is_dimension (frame->height), "FRAME: height is not 1 to 16384");
+  CHECK (frame->stride % 4 == 0, "FRAME: stride is not a multiple of 4 bytes");
+  CHECK (frame->stride >= frame->width * 4,
+      "FRAME: stride is smaller than width * 4 bytes");
+  CHECK ((uint64_t) frame->stride * frame->height <= HELIX_MAX_FRAME_BYTES,
+      "FRAME: stride * height is above 256 MiB");
+  CHECK (helix_fourcc_is_known (frame->fourcc), "FRAME: fourcc is not known");
+  CHECK (frame->rects <= HELIX_MAX_RECTS, "FRAME: rects is above 32");
+  CHECK (sizeof *frame + frame->rects * sizeof *rects <= size,
+      "FRAME: rects is more rectangles than follow");
+  return unpack_rects (rects, frame, payload, why);
+}
+
+bool
+helix_unpack_release (struct helix_release *release, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  TAKE (HELIX_RELEASE, release);
+  CHECK (release->pool_id != 0, "RELEASE: pool_id is 0");
+  CHECK (release->slot < HELIX_MAX_SLOTS, "RELEASE: slot is above 7");
+  return true;
+}
+
+/* ---- stream protocol ---- */
 
 size_t
 helix_pack_caps (uint8_t *dst, const struct helix_caps *caps)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, caps, LAYOUT_CAPS);
+  uint8_t *end = begin (dst, HELIX_CAPS, caps);
 
   end = put_field (end, caps->profile, sizeof caps->profile);
   end = put_field (end, caps->level, sizeof caps->level);
@@ -336,116 +840,137 @@ helix_pack_caps (uint8_t *dst, const struct helix_caps *caps)
   return finish (dst, HELIX_CAPS, 0, end, 0);
 }
 
+bool
+helix_unpack_caps (struct helix_caps *caps, const uint8_t *payload, size_t size,
+    const char **why)
+{
+  bool terminated = true;
+
+  TAKE (HELIX_CAPS, caps);
+  CHECK (caps->caps_id != 0, "CAPS: caps_id is 0");
+  CHECK (caps->codec >= HELIX_CODEC_H264 && caps->codec <= HELIX_CODEC_JPEG,
+      "CAPS: codec is not known");
+  CHECK (is_dimension (caps->width), "CAPS: width is not 1 to 16384");
+  CHECK (is_dimension (caps->height), "CAPS: height is not 1 to 16384");
+  CHECK (caps->rate_den != 0, "CAPS: rate_den is 0");
+  CHECK (caps->par_num != 0 && caps->par_den != 0,
+      "CAPS: par_num or par_den is 0");
+  payload =
+      get_field (caps->profile, payload, sizeof caps->profile, &terminated);
+  payload = get_field (caps->level, payload, sizeof caps->level, &terminated);
+  get_field (caps->colorimetry, payload, sizeof caps->colorimetry, &terminated);
+  CHECK (
+      terminated, "CAPS: profile, level or colorimetry has no NUL at its end");
+  return true;
+}
+
 size_t
 helix_pack_unit (uint8_t *dst, const struct helix_unit *unit, uint32_t bulk)
 {
-  uint8_t *end = put (dst + HELIX_HEADER_SIZE, unit, LAYOUT_UNIT);
-
-  return finish (dst, HELIX_UNIT, 0, end, bulk);
+  return finish (dst, HELIX_UNIT, 0, begin (dst, HELIX_UNIT, unit), bulk);
 }
 
-size_t
-helix_pack_keyframe (uint8_t *dst, const struct helix_keyframe *keyframe)
+bool
+helix_unpack_unit (struct helix_unit *unit, const uint8_t *payload, size_t size,
+    uint32_t total, const char **why)
 {
-  return whole (dst, HELIX_KEYFRAME, 0, keyframe, LAYOUT_KEYFRAME);
+  TAKE (HELIX_UNIT, unit);
+  CHECK (unit->sequence != HELIX_NONE64, "UNIT: sequence is no number");
+  CHECK (unit->running_time != HELIX_NONE64, "UNIT: running_time is no time");
+  CHECK (unit->caps_id != 0, "UNIT: caps_id is 0");
+  CHECK (total > sizeof *unit, "UNIT: no data follows");
+  CHECK (total - sizeof *unit <= HELIX_MAX_UNIT_BYTES,
+      "UNIT: data is above 64 MiB");
+  return true;
 }
 
-size_t
-helix_pack_config (uint8_t *dst, const struct helix_config *config)
+bool
+helix_unpack_keyframe (struct helix_keyframe *keyframe, const uint8_t *payload,
+    size_t size, const char **why)
 {
-  return whole (dst, HELIX_CONFIG, 0, config, LAYOUT_CONFIG);
+  return take (HELIX_KEYFRAME, keyframe, &payload, size, why);
 }
 
-size_t
-helix_pack_stats (uint8_t *dst, const struct helix_stats *stats)
+bool
+helix_unpack_config (struct helix_config *config, const uint8_t *payload,
+    size_t size, const char **why)
 {
-  return whole (dst, HELIX_STATS, 0, stats, LAYOUT_STATS);
+  TAKE (HELIX_CONFIG, config);
+  CHECK (!(config->fields & HELIX_CONFIG_BITRATE) || config->bitrate != 0,
+      "CONFIG: bitrate is 0");
+  CHECK (!(config->fields & HELIX_CONFIG_RATE) || config->rate_den != 0,
+      "CONFIG: rate_den is 0");
+  return true;
+}
+
+bool
+helix_unpack_stats (struct helix_stats *stats, const uint8_t *payload,
+    size_t size, const char **why)
+{
+  return take (HELIX_STATS, stats, &payload, size, why);
 }
 
 /* ---- names ---- */
 
-/* In the order of the types, NULL where there is none. */
-static const char *
-type_name (uint32_t type)
-{
-  static const struct {
-    uint32_t type;
-    const char *name;
-  } names[] = {
-      {HELIX_PING, "PING"},
-      {HELIX_PONG, "PONG"},
-      {HELIX_HELLO, "HELLO"},
-      {HELIX_WELCOME, "WELCOME"},
-      {HELIX_BYE, "BYE"},
-      {HELIX_LIST, "LIST"},
-      {HELIX_STATUS, "STATUS"},
-      {HELIX_CLIENT, "CLIENT"},
-      {HELIX_PROOF, "PROOF"},
-      {HELIX_ERROR, "ERROR"},
-      {HELIX_SUBSCRIBE, "SUBSCRIBE"},
-      {HELIX_UNSUBSCRIBE, "UNSUBSCRIBE"},
-      {HELIX_SCANOUT, "SCANOUT"},
-      {HELIX_POOL, "POOL"},
-      {HELIX_FRAME, "FRAME"},
-      {HELIX_RELEASE, "RELEASE"},
-      {HELIX_CURSOR, "CURSOR"},
-      {HELIX_SET_SCANOUT, "SET_SCANOUT"},
-      {HELIX_SHOW, "SHOW"},
-      {HELIX_CAPS, "CAPS"},
-      {HELIX_UNIT, "UNIT"},
-      {HELIX_KEYFRAME, "KEYFRAME"},
-      {HELIX_CONFIG, "CONFIG"},
-      {HELIX_STATS, "STATS"},
-  };
-  size_t i;
-
-  for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-    if (names[i].type == type)
-      return names[i].name;
-  }
-  return NULL;
-}
-
 const char *
 helix_type_name (uint32_t type)
 {
-  const char *name = type_name (type);
+  const struct layout *layout = find_layout (type);
 
-  return name ? name : "unknown";
+  return layout ? layout->name : "unknown";
 }
 
 bool
 helix_type_is_known (uint32_t type)
 {
-  return type_name (type) != NULL;
+  return find_layout (type) != NULL;
+}
+
+size_t
+helix_type_size (uint32_t type)
+{
+  const struct layout *layout = find_layout (type);
+
+  return layout ? layout->size : 0;
+}
+
+/* By code; the first one is none. */
+static const struct {
+  const char *name;
+  bool fatal;
+} errors[] = {
+    {"unknown", false},
+    {"protocol", true},
+    {"version", true},
+    {"role", true},
+    {"auth", true},
+    {"busy", true},
+    {"unsupported", false},
+    {"no-scanout", false},
+    {"no-resource", false},
+    {"limit", false},
+    {"no-memory", false},
+    {"readback", false},
+    {"timeout", true},
+    {"internal", true},
+};
+
+static uint32_t
+known_error (uint32_t code)
+{
+  return code < sizeof errors / sizeof errors[0] ? code : 0;
 }
 
 const char *
 helix_error_name (uint32_t code)
 {
-  static const char *const names[] = {NULL, "protocol", "version", "role",
-      "auth", "busy", "unsupported", "no-scanout", "no-resource", "limit",
-      "no-memory", "readback", "timeout", "internal"};
-
-  return code > 0 && code < sizeof names / sizeof names[0] ? names[code]
-                                                           : "unknown";
+  return errors[known_error (code)].name;
 }
 
 bool
 helix_error_is_fatal (uint32_t code)
 {
-  switch (code) {
-    case HELIX_ERROR_PROTOCOL:
-    case HELIX_ERROR_VERSION:
-    case HELIX_ERROR_ROLE:
-    case HELIX_ERROR_AUTH:
-    case HELIX_ERROR_BUSY:
-    case HELIX_ERROR_TIMEOUT:
-    case HELIX_ERROR_INTERNAL:
-      return true;
-    default:
-      return false;
-  }
+  return errors[known_error (code)].fatal;
 }
 
 bool

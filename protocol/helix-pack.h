@@ -29,8 +29,8 @@
 
 void helix_pack_header (
     uint8_t dst[HELIX_HEADER_SIZE], const struct helix_header *header);
-/* True if the magic is right and `size` is within the limit of that type
- * (HELIX_MAX_CONTROL, or the bulk limit for CURSOR and UNIT). */
+/* True if the magic is right and `size` is within the limits of that type:
+ * HELIX_MAX_CONTROL, or those of the bulk of a CURSOR or UNIT. */
 bool helix_unpack_header (struct helix_header *header,
     const uint8_t src[HELIX_HEADER_SIZE], const char **why);
 
@@ -160,6 +160,8 @@ bool helix_unpack_stats (struct helix_stats *stats, const uint8_t *payload,
 /* Name of a type ("SUBSCRIBE"), of an error ("no-scanout"); "unknown" else. */
 const char *helix_type_name (uint32_t type);
 bool helix_type_is_known (uint32_t type);
+/* Bytes of the struct that its payload begins with; 0 = none, or not known. */
+size_t helix_type_size (uint32_t type);
 const char *helix_error_name (uint32_t code);
 /* Whether the sender of this error closes the connection behind it. */
 bool helix_error_is_fatal (uint32_t code);

@@ -111,16 +111,9 @@ got_header (struct helix_reader *reader)
   reader->payload_size = reader->header.size;
   switch (reader->header.type) {
     case HELIX_UNIT:
-      if (reader->header.size < sizeof (struct helix_unit))
-        return lost (reader, "UNIT: payload is shorter than 56 bytes");
-      if (reader->header.size == sizeof (struct helix_unit))
-        return lost (reader, "UNIT: no data follows");
-      enter (reader, STATE_HEAD, 0, sizeof (struct helix_unit));
-      return HELIX_READER_MORE;
     case HELIX_CURSOR:
-      if (reader->header.size < sizeof (struct helix_cursor))
-        return lost (reader, "CURSOR: payload is shorter than 48 bytes");
-      enter (reader, STATE_HEAD, 0, sizeof (struct helix_cursor));
+      enter (reader, STATE_HEAD, 0,
+          (uint32_t) helix_type_size (reader->header.type));
       return HELIX_READER_MORE;
     default:
       if (reader->header.size == 0)
