@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-annexb.h"
 
+#include <gst/base/gstbytereader.h>
 #include <string.h>
 
 #include "helix-nal.h"
@@ -12,6 +13,11 @@
 
 static const guint8 start_code[4] = {0, 0, 0, 1};
 
+/* A set of kinds of NAL units. */
+#define BIT(kind) (1u << (kind))
+#define SETS (BIT (HELIX_NAL_VPS) | BIT (HELIX_NAL_SPS) | BIT (HELIX_NAL_PPS))
+#define PICTURE (BIT (HELIX_NAL_SLICE) | BIT (HELIX_NAL_KEY))
+
 typedef struct {
   HelixNalKind kind;
   gint id;
@@ -19,28 +25,26 @@ typedef struct {
   guint8 data[MAX_SET_BYTES];
 } Set;
 
+typedef struct {
+  HelixNalKind kind;
+  HelixNal nal; /* in the mapped buffer */
+} Entry;
+
 struct _HelixAnnexb {
   gboolean h265;
-  guint prefix; /* bytes of a length, 0 = start codes */
+  guint header;   /* bytes of a NAL unit's header */
+  guint required; /* kinds of parameter sets that a decoder needs */
+  guint prefix;   /* bytes of a length, 0 = start codes */
   guint n_sets;
   Set sets[MAX_SETS];
+  guint known;     /* kinds in `sets` */
+  GArray *entries; /* of Entry: the access unit at hand */
 };
-
-/* What one pass over an access unit found. */
-typedef struct {
-  gsize bytes; /* of all NAL units with 4-byte start codes */
-  guint n_nals;
-  guint aud;  /* bytes of a leading AUD, start code included */
-  gsize sets; /* bytes of parameter sets, start codes included */
-  gboolean picture, key, recovery;
-  gboolean vps, sps, pps; /* in band */
-} Survey;
 
 static gboolean
 is_set (HelixNalKind kind)
 {
-  return kind == HELIX_NAL_VPS || kind == HELIX_NAL_SPS
-      || kind == HELIX_NAL_PPS;
+  return (BIT (kind) & SETS) != 0;
 }
 
 static const gchar *
@@ -66,31 +70,26 @@ remember (HelixAnnexb *self, const HelixNal *nal)
   set->id = id;
   set->size = (guint) nal->size;
   memcpy (set->data, nal->data, nal->size);
+  self->known |= BIT (kind);
   return NULL;
-}
-
-static gboolean
-have (const HelixAnnexb *self, HelixNalKind kind)
-{
-  for (guint i = 0; i < self->n_sets; i++)
-    if (self->sets[i].kind == kind)
-      return TRUE;
-  return FALSE;
 }
 
 /* ---- codec_data ---- */
 
 /* `count` times a 16-bit length and a parameter set. */
 static const gchar *
-remember_list (HelixAnnexb *self, const guint8 **data, gsize *size, guint count)
+remember_list (HelixAnnexb *self, GstByteReader *reader, guint count)
 {
   const gchar *why = NULL;
+  guint16 size;
   HelixNal nal;
 
   for (guint i = 0; i < count && why == NULL; i++) {
-    if (!helix_nal_next_prefixed (data, size, 2, &nal)
-        || nal.size < (self->h265 ? 2 : 1))
+    if (!gst_byte_reader_get_uint16_be (reader, &size)
+        || !gst_byte_reader_get_data (reader, size, &nal.data)
+        || size < self->header)
       return "codec_data ends within a parameter set";
+    nal.size = size;
     /* hvcC may carry SEI as well. */
     if (is_set (helix_nal_kind (&nal, self->h265)))
       why = remember (self, &nal);
@@ -100,52 +99,42 @@ remember_list (HelixAnnexb *self, const guint8 **data, gsize *size, guint count)
 
 /* AVCDecoderConfigurationRecord, ISO/IEC 14496-15:2019 5.3.3.1 */
 static const gchar *
-parse_avcc (HelixAnnexb *self, const guint8 *data, gsize size)
+parse_avcc (HelixAnnexb *self, GstByteReader *reader)
 {
+  const guint8 *head;
   const gchar *why;
-  guint count;
+  guint8 count;
 
-  if (size < 7)
+  if (gst_byte_reader_get_remaining (reader) < 7)
     return "codec_data is shorter than 7 bytes";
-  if (data[0] != 1)
+  head = gst_byte_reader_get_data_unchecked (reader, 6);
+  if (head[0] != 1)
     return "codec_data is of an unknown version";
-  self->prefix = (data[4] & 3) + 1;
-  count = data[5] & 0x1f;
-  data += 6;
-  size -= 6;
-  why = remember_list (self, &data, &size, count);
-  if (why != NULL)
-    return why;
-  if (size < 1)
-    return "codec_data ends before the PPS";
-  count = data[0];
-  data++;
-  size--;
-  return remember_list (self, &data, &size, count);
+  self->prefix = (head[4] & 3) + 1;
+  why = remember_list (self, reader, head[5] & 0x1f);
+  if (why == NULL && !gst_byte_reader_get_uint8 (reader, &count))
+    why = "codec_data ends before the PPS";
+  return why != NULL ? why : remember_list (self, reader, count);
 }
 
 /* HEVCDecoderConfigurationRecord, ISO/IEC 14496-15:2019 8.3.3.1 */
 static const gchar *
-parse_hvcc (HelixAnnexb *self, const guint8 *data, gsize size)
+parse_hvcc (HelixAnnexb *self, GstByteReader *reader)
 {
   const gchar *why = NULL;
-  guint arrays;
+  const guint8 *head;
 
-  if (size < 23)
+  if (gst_byte_reader_get_remaining (reader) < 23)
     return "codec_data is shorter than 23 bytes";
-  self->prefix = (data[21] & 3) + 1;
-  arrays = data[22];
-  data += 23;
-  size -= 23;
-  for (; arrays > 0 && why == NULL; arrays--) {
-    guint count;
+  head = gst_byte_reader_get_data_unchecked (reader, 23);
+  self->prefix = (head[21] & 3) + 1;
+  for (guint arrays = head[22]; arrays > 0 && why == NULL; arrays--) {
+    guint16 count;
 
-    if (size < 3)
+    if (!gst_byte_reader_skip (reader, 1)
+        || !gst_byte_reader_get_uint16_be (reader, &count))
       return "codec_data ends within an array";
-    count = (guint) data[1] << 8 | data[2];
-    data += 3;
-    size -= 3;
-    why = remember_list (self, &data, &size, count);
+    why = remember_list (self, reader, count);
   }
   return why;
 }
@@ -154,14 +143,18 @@ HelixAnnexb *
 helix_annexb_new (const GstCaps *caps, const gchar **why)
 {
   const GstStructure *s = gst_caps_get_structure (caps, 0);
-  const gchar *format = gst_structure_get_string (s, "stream-format");
-  g_autoptr (HelixAnnexb) self = g_new0 (HelixAnnexb, 1);
   const GValue *value = gst_structure_get_value (s, "codec_data");
+  g_autoptr (HelixAnnexb) self = g_new0 (HelixAnnexb, 1);
   GstBuffer *codec_data = NULL;
+  GstByteReader reader;
   GstMapInfo map;
 
+  self->entries = g_array_new (FALSE, FALSE, sizeof (Entry));
   self->h265 = gst_structure_has_name (s, "video/x-h265");
-  if (g_strcmp0 (format, "byte-stream") == 0)
+  self->header = self->h265 ? 2 : 1;
+  self->required = self->h265 ? SETS : SETS & ~BIT (HELIX_NAL_VPS);
+  if (g_strcmp0 (gst_structure_get_string (s, "stream-format"), "byte-stream")
+      == 0)
     return g_steal_pointer (&self);
 
   if (value != NULL && GST_VALUE_HOLDS_BUFFER (value))
@@ -170,8 +163,8 @@ helix_annexb_new (const GstCaps *caps, const gchar **why)
     *why = "the caps have no codec_data, which tells the size of lengths";
     return NULL;
   }
-  *why = self->h265 ? parse_hvcc (self, map.data, map.size)
-                    : parse_avcc (self, map.data, map.size);
+  gst_byte_reader_init (&reader, map.data, (guint) map.size);
+  *why = self->h265 ? parse_hvcc (self, &reader) : parse_avcc (self, &reader);
   gst_buffer_unmap (codec_data, &map);
   return *why == NULL ? g_steal_pointer (&self) : NULL;
 }
@@ -179,6 +172,7 @@ helix_annexb_new (const GstCaps *caps, const gchar **why)
 void
 helix_annexb_free (HelixAnnexb *self)
 {
+  g_array_unref (self->entries);
   g_free (self);
 }
 
@@ -192,76 +186,52 @@ next (const HelixAnnexb *self, const guint8 **data, gsize *size, HelixNal *nal)
       : helix_nal_next_prefixed (data, size, self->prefix, nal);
 }
 
-static void
-note (Survey *survey, HelixNalKind kind, const HelixNal *nal, gboolean h265)
-{
-  gsize bytes = sizeof start_code + nal->size;
-
-  switch (kind) {
-    case HELIX_NAL_AUD:
-      if (survey->n_nals == 0)
-        survey->aud = (guint) bytes;
-      break;
-    case HELIX_NAL_VPS:
-      survey->vps = TRUE;
-      survey->sets += bytes;
-      break;
-    case HELIX_NAL_SPS:
-      survey->sps = TRUE;
-      survey->sets += bytes;
-      break;
-    case HELIX_NAL_PPS:
-      survey->pps = TRUE;
-      survey->sets += bytes;
-      break;
-    case HELIX_NAL_KEY:
-      survey->key = survey->picture = TRUE;
-      break;
-    case HELIX_NAL_SLICE:
-      survey->picture = TRUE;
-      break;
-    case HELIX_NAL_SEI:
-      if (helix_nal_is_recovery_point (nal, h265))
-        survey->recovery = TRUE;
-      break;
-    case HELIX_NAL_OTHER:
-      break;
-  }
-  survey->bytes += bytes;
-  survey->n_nals++;
-}
-
-/* Looks at each NAL unit up to the first of the picture's own: what follows
- * that cannot change what the unit is, only how large (when converting). */
+/* Fills `entries`, remembers parameter sets, and sets the kinds that were
+ * seen. Up to `until`, a set of kinds: of a byte-stream, what follows the
+ * start of the picture cannot change what the unit is. */
 static const gchar *
-look (HelixAnnexb *self, const guint8 *data, gsize size, Survey *survey)
+split (HelixAnnexb *self, const GstMapInfo *map, guint until, guint *seen)
 {
+  const guint8 *data = map->data;
+  gsize size = map->size;
   const gchar *why;
-  HelixNal nal;
+  Entry entry;
 
-  while (next (self, &data, &size, &nal)) {
-    HelixNalKind kind;
-
-    if (nal.size == 0)
+  *seen = 0;
+  g_array_set_size (self->entries, 0);
+  while ((*seen & until) == 0 && next (self, &data, &size, &entry.nal)) {
+    if (entry.nal.size == 0)
       continue;
-    if (nal.size < (self->h265 ? 2 : 1))
+    if (entry.nal.size < self->header)
       return "a NAL unit is shorter than its header";
-    kind = helix_nal_kind (&nal, self->h265);
-    if (is_set (kind)) {
-      why = remember (self, &nal);
-      if (why != NULL)
-        return why;
-    }
-    note (survey, kind, &nal, self->h265);
-    if (self->prefix == 0 && survey->picture)
-      return NULL;
+    entry.kind = helix_nal_kind (&entry.nal, self->h265);
+    why = is_set (entry.kind) ? remember (self, &entry.nal) : NULL;
+    if (why != NULL)
+      return why;
+    *seen |= BIT (entry.kind);
+    g_array_append_val (self->entries, entry);
   }
+  if (*seen & until)
+    return NULL;
   for (; self->prefix == 0 && size > 0 && *data == 0; size--)
     data++;
   if (size > 0)
     return self->prefix == 0 ? "the data does not begin with a start code"
                              : "a NAL unit is longer than the buffer";
-  return survey->n_nals > 0 ? NULL : "the buffer holds no NAL unit";
+  return self->entries->len > 0 ? NULL : "the buffer holds no NAL unit";
+}
+
+static gboolean
+has_recovery_point (const HelixAnnexb *self)
+{
+  for (guint i = 0; i < self->entries->len; i++) {
+    const Entry *entry = &g_array_index (self->entries, Entry, i);
+
+    if (entry->kind == HELIX_NAL_SEI
+        && helix_nal_is_recovery_point (&entry->nal, self->h265))
+      return TRUE;
+  }
+  return FALSE;
 }
 
 static guint8 *
@@ -272,122 +242,95 @@ put (guint8 *at, const guint8 *data, gsize size)
   return at + sizeof start_code + size;
 }
 
+/* In the order of kinds, which is the one that decoders want. */
 static guint8 *
 put_sets (const HelixAnnexb *self, guint8 *at)
 {
-  static const HelixNalKind order[] = {
-      HELIX_NAL_VPS, HELIX_NAL_SPS, HELIX_NAL_PPS};
-
-  for (guint k = 0; k < G_N_ELEMENTS (order); k++)
+  for (HelixNalKind kind = HELIX_NAL_VPS; kind <= HELIX_NAL_PPS; kind++)
     for (guint i = 0; i < self->n_sets; i++)
-      if (self->sets[i].kind == order[k])
+      if (self->sets[i].kind == kind)
         at = put (at, self->sets[i].data, self->sets[i].size);
   return at;
 }
 
-/* Writes the unit anew: AUD, then (if `insert`) all known sets in the order
- * in which decoders want them and without those in band, then the rest. */
+/* Writes `entries` as Annex B: AUD, then (if `insert`) all known sets and
+ * without those in band, then the rest. NULL: no memory. */
 static GstBuffer *
-rewrite (const HelixAnnexb *self, const guint8 *data, gsize size,
-    const Survey *survey, gboolean insert)
+join (const HelixAnnexb *self, gboolean insert)
 {
-  gsize bytes = survey->bytes;
+  const Entry *entries = (const Entry *) (gpointer) self->entries->data;
   gboolean inserted = !insert;
+  gsize bytes = 0;
   GstBuffer *out;
   GstMapInfo map;
-  HelixNal nal;
   guint8 *at;
 
-  if (insert) {
-    bytes -= survey->sets;
-    for (guint i = 0; i < self->n_sets; i++)
-      bytes += sizeof start_code + self->sets[i].size;
-  }
+  for (guint i = 0; i < self->entries->len; i++)
+    if (!(insert && is_set (entries[i].kind)))
+      bytes += sizeof start_code + entries[i].nal.size;
+  for (guint i = 0; i < self->n_sets && insert; i++)
+    bytes += sizeof start_code + self->sets[i].size;
   out = gst_buffer_new_allocate (NULL, bytes, NULL);
   if (out == NULL || !gst_buffer_map (out, &map, GST_MAP_WRITE)) {
     gst_clear_buffer (&out);
     return NULL;
   }
   at = map.data;
-  while (next (self, &data, &size, &nal)) {
-    HelixNalKind kind;
-
-    if (nal.size == 0)
+  for (guint i = 0; i < self->entries->len; i++) {
+    if (insert && is_set (entries[i].kind))
       continue;
-    kind = helix_nal_kind (&nal, self->h265);
-    if (insert && is_set (kind))
-      continue;
-    if (!inserted && kind != HELIX_NAL_AUD) {
+    if (!inserted && entries[i].kind != HELIX_NAL_AUD) {
       at = put_sets (self, at);
       inserted = TRUE;
     }
-    at = put (at, nal.data, nal.size);
+    at = put (at, entries[i].nal.data, entries[i].nal.size);
   }
-  gst_buffer_unmap (out, &map);
   g_assert (at == map.data + bytes);
+  gst_buffer_unmap (out, &map);
   return out;
-}
-
-/* Byte-stream: the survey stopped at the picture, so look at the rest first. */
-static GstBuffer *
-splice (const HelixAnnexb *self, const guint8 *data, gsize size)
-{
-  Survey whole = {0};
-  const guint8 *d = data;
-  gsize n = size;
-  HelixNal nal;
-
-  while (next (self, &d, &n, &nal))
-    note (&whole, helix_nal_kind (&nal, self->h265), &nal, self->h265);
-  return rewrite (self, data, size, &whole, TRUE);
 }
 
 HelixAnnexbResult
 helix_annexb_convert (HelixAnnexb *self, GstBuffer *in, GstBuffer **out,
     gboolean *key, const gchar **why)
 {
-  HelixAnnexbResult result = HELIX_ANNEXB_OK;
-  Survey survey = {0};
-  gboolean complete;
+  HelixAnnexbResult result = HELIX_ANNEXB_BROKEN;
+  gboolean insert;
   GstMapInfo map;
+  guint seen;
 
   *out = NULL;
   *why = "the buffer cannot be mapped";
   if (!gst_buffer_map (in, &map, GST_MAP_READ))
     return HELIX_ANNEXB_BROKEN;
-  *why = look (self, map.data, map.size, &survey);
-  if (*why != NULL) {
-    result = HELIX_ANNEXB_BROKEN;
+  *why = split (self, &map, self->prefix == 0 ? PICTURE : 0, &seen);
+  if (*why != NULL)
     goto done;
-  }
-  if (!survey.picture) {
-    result = HELIX_ANNEXB_HEADERS;
+  result = HELIX_ANNEXB_HEADERS;
+  if ((seen & PICTURE) == 0)
     goto done;
-  }
 
   /* Intra refresh and open GOPs have no IDR but a recovery point; a stray
    * one on an ordinary unit is told apart by the encoder's own flag. */
-  *key = survey.key
-      || (survey.recovery
-          && !GST_BUFFER_FLAG_IS_SET (in, GST_BUFFER_FLAG_DELTA_UNIT));
-  complete = survey.sps && survey.pps && (survey.vps || !self->h265);
-  if (*key && !complete
-      && !(have (self, HELIX_NAL_SPS) && have (self, HELIX_NAL_PPS)
-          && (have (self, HELIX_NAL_VPS) || !self->h265))) {
-    result = HELIX_ANNEXB_ORPHAN;
+  *key = (seen & BIT (HELIX_NAL_KEY)) != 0
+      || (!GST_BUFFER_FLAG_IS_SET (in, GST_BUFFER_FLAG_DELTA_UNIT)
+          && has_recovery_point (self));
+  insert = *key && (self->required & ~seen) != 0;
+  result = HELIX_ANNEXB_ORPHAN;
+  if (insert && (self->required & ~self->known) != 0)
     goto done;
-  }
 
-  if (self->prefix > 0)
-    *out = rewrite (self, map.data, map.size, &survey, *key && !complete);
-  else if (*key && !complete)
-    *out = splice (self, map.data, map.size);
-  else
+  if (self->prefix == 0 && !insert) {
     *out = gst_buffer_ref (in);
-  if (*out == NULL) {
-    *why = "no memory for the converted unit";
-    result = HELIX_ANNEXB_BROKEN;
+  } else {
+    if (self->prefix == 0)
+      *why = split (self, &map, 0, &seen);
+    if (*why == NULL)
+      *out = join (self, insert);
+    if (*why == NULL && *out == NULL)
+      *why = "no memory for the converted unit";
   }
+  result = *out != NULL ? HELIX_ANNEXB_OK : HELIX_ANNEXB_BROKEN;
 
 done:
   gst_buffer_unmap (in, &map);

@@ -1,20 +1,55 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-nal.h"
 
-#include <string.h>
+#include <gst/base/gstbitreader.h>
+#include <gst/base/gstbytereader.h>
 
 /* Bytes of a parameter set that are looked at for its id: an H.265 SPS has
  * its own behind at most 2 + 1 + 12 + 2 + 6 * 11 bytes of other things. */
 #define ID_WINDOW 96
 
-typedef struct {
-  guint8 bytes[ID_WINDOW]; /* without emulation prevention */
-  guint bits, at;
-  gboolean overrun;
-} Bits;
+#define SEI_RECOVERY_POINT 6 /* payloadType */
 
-static void
-bits_init (Bits *bits, const HelixNal *nal, gsize skip)
+/* by nal_unit_type */
+static const guint8 kinds_h264[32] = {
+    [1] = HELIX_NAL_SLICE,
+    [2] = HELIX_NAL_SLICE,
+    [3] = HELIX_NAL_SLICE,
+    [4] = HELIX_NAL_SLICE,
+    [5] = HELIX_NAL_KEY,
+    [6] = HELIX_NAL_SEI,
+    [7] = HELIX_NAL_SPS,
+    [8] = HELIX_NAL_PPS,
+    [9] = HELIX_NAL_AUD,
+};
+
+/* by nal_unit_type; below 32 all are pictures */
+static const guint8 kinds_h265[64] = {
+    [32] = HELIX_NAL_VPS,
+    [33] = HELIX_NAL_SPS,
+    [34] = HELIX_NAL_PPS,
+    [35] = HELIX_NAL_AUD,
+    [39] = HELIX_NAL_SEI,
+};
+
+HelixNalKind
+helix_nal_kind (const HelixNal *nal, gboolean h265)
+{
+  guint type = h265 ? nal->data[0] >> 1 & 0x3f : nal->data[0] & 0x1f;
+
+  if (!h265)
+    return kinds_h264[type];
+  if (type >= 32)
+    return kinds_h265[type];
+  /* 16 to 23 are the random access points, two of them reserved. */
+  return type >= 16 && type <= 23 ? HELIX_NAL_KEY : HELIX_NAL_SLICE;
+}
+
+/* ---- parameter sets ---- */
+
+/* The start of a NAL unit behind its header, without emulation prevention. */
+static guint
+unescape (const HelixNal *nal, gsize skip, guint8 bytes[ID_WINDOW])
 {
   guint zeros = 0, n = 0;
 
@@ -26,180 +61,105 @@ bits_init (Bits *bits, const HelixNal *nal, gsize skip)
       continue;
     }
     zeros = byte == 0 ? zeros + 1 : 0;
-    bits->bytes[n++] = byte;
+    bytes[n++] = byte;
   }
-  bits->bits = n * 8;
-  bits->at = 0;
-  bits->overrun = FALSE;
-}
-
-static guint
-bits_get (Bits *bits, guint count)
-{
-  guint value = 0;
-
-  for (; count > 0; count--, bits->at++) {
-    if (bits->at >= bits->bits) {
-      bits->overrun = TRUE;
-      return 0;
-    }
-    value =
-        value << 1 | ((bits->bytes[bits->at / 8] >> (7 - bits->at % 8)) & 1);
-  }
-  return value;
-}
-
-static void
-bits_skip (Bits *bits, guint count)
-{
-  bits->at += count;
+  return n;
 }
 
 /* ue(v). Ids are below 256: anything longer than 16 zeros is nonsense. */
-static guint
-bits_get_ue (Bits *bits)
+static gboolean
+get_ue (GstBitReader *bits, guint32 *value)
 {
   guint zeros = 0;
+  guint8 bit = 0;
 
-  while (zeros <= 16 && !bits->overrun && bits_get (bits, 1) == 0)
-    zeros++;
-  if (zeros > 16 || bits->overrun) {
-    bits->overrun = TRUE;
-    return 0;
-  }
-  return (1u << zeros) - 1 + bits_get (bits, zeros);
+  while (bit == 0)
+    if (!gst_bit_reader_get_bits_uint8 (bits, &bit, 1) || zeros++ > 16)
+      return FALSE;
+  zeros--;
+  if (!gst_bit_reader_get_bits_uint32 (bits, value, zeros))
+    return FALSE;
+  *value += (1u << zeros) - 1;
+  return TRUE;
 }
 
-static HelixNalKind
-kind_h264 (guint type)
+/* H.265 7.3.2.2.1 up to the id: profile_tier_level (1, max_sub_layers) in
+ * 7.3.3 is before it. */
+static gboolean
+skip_to_h265_sps_id (GstBitReader *bits)
 {
-  switch (type) {
-    case 5:
-      return HELIX_NAL_KEY;
-    case 1:
-    case 2:
-    case 3:
-    case 4:
-      return HELIX_NAL_SLICE;
-    case 6:
-      return HELIX_NAL_SEI;
-    case 7:
-      return HELIX_NAL_SPS;
-    case 8:
-      return HELIX_NAL_PPS;
-    case 9:
-      return HELIX_NAL_AUD;
-    default:
-      return HELIX_NAL_OTHER;
+  guint8 sub_layers = 0, present = 0;
+  guint skip = 0;
+
+  if (!gst_bit_reader_skip (bits, 4)
+      || !gst_bit_reader_get_bits_uint8 (bits, &sub_layers, 3)
+      || !gst_bit_reader_skip (bits, 1 + 88 + 8))
+    return FALSE;
+  for (guint i = 0; i < sub_layers; i++) {
+    if (!gst_bit_reader_get_bits_uint8 (bits, &present, 2))
+      return FALSE;
+    skip += (present & 2 ? 88 : 0) + (present & 1 ? 8 : 0);
   }
-}
-
-static HelixNalKind
-kind_h265 (guint type)
-{
-  /* 16 to 23 are the random access points, two of them reserved. */
-  if (type >= 16 && type <= 23)
-    return HELIX_NAL_KEY;
-  if (type <= 31)
-    return HELIX_NAL_SLICE;
-  switch (type) {
-    case 32:
-      return HELIX_NAL_VPS;
-    case 33:
-      return HELIX_NAL_SPS;
-    case 34:
-      return HELIX_NAL_PPS;
-    case 35:
-      return HELIX_NAL_AUD;
-    case 39:
-      return HELIX_NAL_SEI;
-    default:
-      return HELIX_NAL_OTHER;
-  }
-}
-
-HelixNalKind
-helix_nal_kind (const HelixNal *nal, gboolean h265)
-{
-  return h265 ? kind_h265 (nal->data[0] >> 1 & 0x3f)
-              : kind_h264 (nal->data[0] & 0x1f);
-}
-
-/* H.265 7.3.3, profile_tier_level (1, max_sub_layers_minus1) */
-static void
-skip_profile_tier_level (Bits *bits, guint max_sub_layers_minus1)
-{
-  guint profile[8] = {0}, level[8] = {0};
-
-  bits_skip (bits, 88 + 8);
-  for (guint i = 0; i < max_sub_layers_minus1; i++) {
-    profile[i] = bits_get (bits, 1);
-    level[i] = bits_get (bits, 1);
-  }
-  if (max_sub_layers_minus1 > 0)
-    bits_skip (bits, 2 * (8 - max_sub_layers_minus1));
-  for (guint i = 0; i < max_sub_layers_minus1; i++)
-    bits_skip (bits, profile[i] * 88 + level[i] * 8);
+  if (sub_layers > 0)
+    skip += 2 * (8u - sub_layers);
+  return gst_bit_reader_skip (bits, skip);
 }
 
 gint
 helix_nal_parameter_id (const HelixNal *nal, gboolean h265)
 {
-  Bits bits;
-  guint id = 0;
+  HelixNalKind kind = helix_nal_kind (nal, h265);
+  guint8 bytes[ID_WINDOW];
+  GstBitReader bits;
+  guint32 id = 0;
 
-  bits_init (&bits, nal, h265 ? 2 : 1);
-  switch (helix_nal_kind (nal, h265)) {
-    case HELIX_NAL_VPS:
-      id = bits_get (&bits, 4);
-      break;
-    case HELIX_NAL_SPS:
-      if (h265) {
-        bits_skip (&bits, 4);
-        guint sub_layers = bits_get (&bits, 3);
-        bits_skip (&bits, 1);
-        skip_profile_tier_level (&bits, sub_layers);
-      } else {
-        bits_skip (&bits, 24);
-      }
-      id = bits_get_ue (&bits);
-      break;
-    case HELIX_NAL_PPS:
-      id = bits_get_ue (&bits);
-      break;
-    default:
-      return -1;
-  }
-  return bits.overrun ? -1 : (gint) id;
+  gst_bit_reader_init (&bits, bytes, unescape (nal, h265 ? 2 : 1, bytes));
+  if (kind == HELIX_NAL_VPS)
+    return gst_bit_reader_get_bits_uint32 (&bits, &id, 4) ? (gint) id : -1;
+  if (kind != HELIX_NAL_SPS && kind != HELIX_NAL_PPS)
+    return -1;
+  if (kind == HELIX_NAL_SPS
+      && !(
+          h265 ? skip_to_h265_sps_id (&bits) : gst_bit_reader_skip (&bits, 24)))
+    return -1;
+  return get_ue (&bits, &id) ? (gint) id : -1;
+}
+
+/* ---- SEI ---- */
+
+/* payloadType and payloadSize: each 255 adds to what follows. */
+static gboolean
+get_sei_number (GstByteReader *sei, guint32 *number)
+{
+  guint8 byte;
+
+  *number = 0;
+  do {
+    if (!gst_byte_reader_get_uint8 (sei, &byte))
+      return FALSE;
+    *number += byte;
+  } while (byte == 255);
+  return TRUE;
 }
 
 gboolean
 helix_nal_is_recovery_point (const HelixNal *nal, gboolean h265)
 {
-  gsize at = h265 ? 2 : 1;
+  guint header = h265 ? 2 : 1;
+  guint32 type, size;
+  GstByteReader sei;
 
-  /* sei_message: type and size, 255 continues either. */
-  while (at + 1 < nal->size && nal->data[at] != 0x80) {
-    gsize type = 0, size = 0;
-
-    for (; at < nal->size && nal->data[at] == 0xff; at++)
-      type += 255;
-    if (at == nal->size)
-      return FALSE;
-    type += nal->data[at++];
-    for (; at < nal->size && nal->data[at] == 0xff; at++)
-      size += 255;
-    if (at == nal->size)
-      return FALSE;
-    size += nal->data[at++];
-    if (type == 6)
+  gst_byte_reader_init (&sei, nal->data + header, (guint) (nal->size - header));
+  while (get_sei_number (&sei, &type) && get_sei_number (&sei, &size)) {
+    if (type == SEI_RECOVERY_POINT)
       return TRUE;
-    if (size > nal->size - at)
-      return FALSE;
-    at += size;
+    if (!gst_byte_reader_skip (&sei, size))
+      break;
   }
   return FALSE;
 }
+
+/* ---- where NAL units end ---- */
 
 /* The offset of the first 00 00 01, or `size`. */
 static gsize
