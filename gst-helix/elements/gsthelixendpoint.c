@@ -22,6 +22,27 @@ gst_helix_endpoint_init (
 }
 
 void
+gst_helix_endpoint_specs (
+    GParamSpec **properties, const GstHelixEndpointTexts *texts)
+{
+  const GParamFlags flags =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] =
+      g_param_spec_string ("address", "Address", texts->address_blurb,
+          texts->address, flags | GST_PARAM_DOC_SHOW_DEFAULT);
+  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
+      texts->mode_blurb, GST_TYPE_HELIX_MODE, texts->mode, flags);
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] =
+      g_param_spec_string ("token", "Token", texts->token_blurb, NULL, flags);
+  properties[GST_HELIX_ENDPOINT_PROP_TOKEN_FILE] = g_param_spec_string (
+      "token-file", "Token file",
+      "Path of a file (mode 0600) whose first line is the token, in place of "
+      "it",
+      NULL, flags);
+}
+
+void
 gst_helix_endpoint_clear (GstHelixEndpoint *self)
 {
   g_clear_pointer (&self->address, g_free);

@@ -2,8 +2,22 @@
 /*
  * Where an element meets the other end of the stream: the properties address,
  * mode, token and token-file, which helixguestsink, helixsrc and
- * helixresourcesink have in common. Each installs and describes them for
- * itself, under these ids.
+ * helixresourcesink have in common.
+ *
+ * address: unix:PATH, tcp:HOST:PORT (default port 14359), vsock:CID:PORT (the
+ *   host's CID is 2, `any` is to listen) or serial:PATH
+ *   (/dev/virtio-ports/NAME in a guest). The environment variable
+ *   HELIX_ADDRESS overrides the default.
+ * mode: whether to listen at the address, or to connect to it: to the UNIX
+ *   socket of a QEMU chardev, for instance, which carries a virtio-serial
+ *   port.
+ * token: a secret that the other end must have as well. Both ends prove that
+ *   they know it; it is never sent.
+ * token-file: path of a file whose first line is the token, in place of the
+ *   token itself: each user of the machine can read a command line. The file
+ *   is read each time that the element goes from READY to PAUSED. It must
+ *   belong to this program's user or root, and no other user may read it. To
+ *   make one: umask 077; head -c 24 /dev/urandom | base64 > ~/.helix-token
  */
 #ifndef GST_HELIX_ENDPOINT_H
 #define GST_HELIX_ENDPOINT_H
@@ -33,6 +47,17 @@ typedef struct {
   gchar *token;      /* NULL: none */
   gchar *token_file; /* path, NULL: none */
 } GstHelixEndpoint;
+
+/* What the element says of the properties; static strings. */
+typedef struct {
+  const gchar *address; /* default if $HELIX_ADDRESS is not set */
+  GstHelixMode mode;    /* default */
+  const gchar *address_blurb, *mode_blurb, *token_blurb;
+} GstHelixEndpointTexts;
+
+/* Fills the four places in an element's array of properties. */
+void gst_helix_endpoint_specs (
+    GParamSpec **properties, const GstHelixEndpointTexts *texts);
 
 /* `address` is the default if $HELIX_ADDRESS is not set; static. */
 void gst_helix_endpoint_init (

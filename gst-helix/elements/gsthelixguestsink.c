@@ -20,9 +20,9 @@
  *
  * Guests steer: a client may ask for another scanout, resource or framerate,
  * which goes upstream to #helixqemusrc, and for a bitrate, which goes into the
- * encoder if #GstHelixGuestSink:control-encoder says so. Each wish is the
+ * encoder if #GstHelixGuestSink:control-encoder says so. Each request is the
  * signal #GstHelixGuestSink::client-control, too. The last one wins; of those
- * that come faster than four a second, the newest. Who may connect may
+ * that come faster than four a second, the newest. All who may connect may
  * steer: without a token that is this user and root, see
  * #GstHelixGuestSink:insecure.
  *
@@ -38,17 +38,88 @@
  *
  * Since: 0.1
  */
-#include "gsthelixguestsink-private.h"
+#include "gsthelixguestsink.h"
 
-#include "helix-address.h"
+#include <gst/video/video.h>
+
+#include "gsthelixendpoint.h"
+#include "gsthelixevents.h"
+#include "helix-annexb.h"
+#include "helix-encoder.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
+#include "helix-stream-server.h"
 
 GST_DEBUG_CATEGORY (gst_helix_guest_sink_debug);
 #define GST_CAT_DEFAULT gst_helix_guest_sink_debug
 
+#define DEFAULT_MAX_CLIENTS 16
+#define DEFAULT_RECOVER_POLICY GST_HELIX_RECOVER_POLICY_KEYFRAME
+#define DEFAULT_CONTROL_ENCODER FALSE
+#define DEFAULT_INSECURE FALSE
+
+#define STATS_NAME "application/x-helixguestsink-stats"
+
+#define CONTROL_NAME "application/x-helix-control"
+
 /* The longest that EOS waits for what clients have not taken yet. */
 #define END_TIMEOUT_MS 1000
+
+/* SHOW comes as often as a screen changes: a guest whose SHOWs are all refused
+ * is told so once in that time. */
+#define SHOW_REFUSED_NS GST_SECOND
+
+/* A bit of `warned` beside those of HelixEncoderResult. */
+#define WARNED_IGNORED (1u << 31)
+
+enum {
+  PROP_MAX_CLIENTS = GST_HELIX_ENDPOINT_PROP_OWN,
+  PROP_RECOVER_POLICY,
+  PROP_CONTROL_ENCODER,
+  PROP_MAX_AGE,
+  PROP_INSECURE,
+  PROP_STATS,
+  PROP_NUM_CLIENTS,
+  N_PROPERTIES,
+};
+
+enum {
+  SIGNAL_CLIENT_ADDED,
+  SIGNAL_CLIENT_REMOVED,
+  SIGNAL_CLIENT_CONTROL,
+  N_SIGNALS,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+static guint signals[N_SIGNALS];
+
+struct _GstHelixGuestSink {
+  GstBaseSink parent;
+
+  /* properties, under the object lock */
+  GstHelixEndpoint endpoint;
+  guint max_clients;
+  GstHelixRecoverPolicy recover_policy;
+  gboolean control_encoder;
+  gboolean insecure;
+  guint max_age; /* ms */
+
+  guint id; /* tells it apart from other sinks behind one helixqemusrc */
+  HelixStreamServer *server; /* from PAUSED on; set under the object lock */
+
+  /* of the streaming thread */
+  HelixAnnexb *annexb; /* NULL: the codec needs no conversion */
+  gboolean all_key;    /* JPEG */
+  gboolean complained; /* about the encoder's data, since the last caps */
+  guint64 last_running_time;
+  guint64 out_time; /* all up to this running time is out; NONE: nothing */
+
+  /* of the server's thread */
+  guint warned;            /* bits of what was said already */
+  guint64 show_refused_ns; /* when a guest was last told so */
+
+  gboolean cursor_warned; /* under the object lock */
+};
 
 G_DEFINE_TYPE (GstHelixGuestSink, gst_helix_guest_sink, GST_TYPE_BASE_SINK);
 GST_ELEMENT_REGISTER_DEFINE (
@@ -56,6 +127,597 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SINK_CAPS));
+
+static const GstHelixEndpointTexts endpoint_texts = {
+    .address = HELIX_ADDRESS_DEFAULT_HOST,
+    .mode = GST_HELIX_MODE_LISTEN,
+    .address_blurb = "Where to serve: " HELIX_ADDRESS_FORMS
+                     " (default $HELIX_ADDRESS if set)",
+    .mode_blurb = "Whether to listen at the address or to connect to it",
+    .token_blurb =
+        "Secret of up to 128 bytes that clients must have (NULL: none needed)",
+};
+
+/* ---- clients: called from the server's thread ---- */
+
+static void
+client_added (gpointer user, guint id, const gchar *peer)
+{
+  GstHelixGuestSink *self = user;
+
+  GST_INFO_OBJECT (self, "client %u: %s", id, peer);
+  g_signal_emit (self, signals[SIGNAL_CLIENT_ADDED], 0, id, peer);
+  g_object_notify (G_OBJECT (self), "num-clients");
+}
+
+static void
+client_removed (gpointer user, guint id, const gchar *reason)
+{
+  GstHelixGuestSink *self = user;
+
+  GST_INFO_OBJECT (self, "client %u is gone: %s", id, reason);
+  g_signal_emit (self, signals[SIGNAL_CLIENT_REMOVED], 0, id, reason);
+  g_object_notify (G_OBJECT (self), "num-clients");
+}
+
+static void
+problem (gpointer user, const GError *error, gboolean fatal)
+{
+  gst_helix_post (GST_ELEMENT (user),
+      fatal ? GST_MESSAGE_ERROR : GST_MESSAGE_WARNING, error);
+}
+
+static void
+keyframe_wanted (gpointer user)
+{
+  GstHelixGuestSink *self = user;
+
+  GST_DEBUG_OBJECT (self, "asking for a keyframe");
+  if (!gst_pad_push_event (GST_BASE_SINK_PAD (self),
+          gst_video_event_new_upstream_force_key_unit (
+              GST_CLOCK_TIME_NONE, TRUE, 0)))
+    GST_DEBUG_OBJECT (self, "no element upstream takes force-key-unit yet");
+  gst_pad_push_event (GST_BASE_SINK_PAD (self), gst_helix_event_new_refresh ());
+}
+
+/* Tells helixqemusrc that everything up to this running time is out of the
+ * encoder (NONE64: nothing is yet), so that it knows what to repeat. */
+static void
+push_output (GstHelixGuestSink *self, guint64 out_time)
+{
+  GstHelixOutput output = {.sink = self->id, .running_time = out_time};
+  GstElementFactory *factory = NULL;
+  GstElement *encoder = NULL;
+
+  if (out_time == HELIX_NONE64) /* only the first report has the name */
+    encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
+  if (encoder != NULL)
+    factory = gst_element_get_factory (encoder);
+  if (factory != NULL)
+    g_strlcpy (
+        output.encoder, GST_OBJECT_NAME (factory), sizeof output.encoder);
+  gst_clear_object (&encoder);
+  gst_pad_push_event (
+      GST_BASE_SINK_PAD (self), gst_helix_event_new_output (&output));
+}
+
+/* ---- requests of clients ---- */
+
+/* Thread: the server's, which ends before the server is freed. NULL: the
+ * element is about to stop. */
+static HelixStreamServer *
+server_of (GstHelixGuestSink *self)
+{
+  HelixStreamServer *server;
+
+  GST_OBJECT_LOCK (self);
+  server = self->server;
+  GST_OBJECT_UNLOCK (self);
+  return server;
+}
+
+static void
+tell (GstHelixGuestSink *self, guint id, enum helix_error_code code,
+    enum helix_type refers, const gchar *text)
+{
+  HelixStreamServer *server = server_of (self);
+
+  GST_INFO_OBJECT (self, "client %u is told: %s", id, text);
+  if (server != NULL)
+    helix_stream_server_tell (server, id, code, refers, text);
+}
+
+static void
+warn_once (GstHelixGuestSink *self, guint cause, const gchar *text)
+{
+  if (self->warned & cause)
+    return;
+  self->warned |= cause;
+  GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("%s", text), (NULL));
+}
+
+/* GStreamer's fractions are signed: halved until they fit. */
+static void
+get_rate (const struct helix_config *request, gint *num, gint *den)
+{
+  guint32 n = request->rate_num, d = request->rate_den;
+
+  while (n > G_MAXINT || d > G_MAXINT) {
+    n /= 2;
+    d = MAX (d / 2, 1);
+  }
+  *num = (gint) n;
+  *den = (gint) d;
+}
+
+static GstStructure *
+request_to_structure (const struct helix_config *request)
+{
+  GstStructure *structure = gst_structure_new_empty (CONTROL_NAME);
+  gint num, den;
+
+  if (request->fields & HELIX_CONFIG_BITRATE)
+    gst_structure_set (
+        structure, "bitrate", G_TYPE_UINT, request->bitrate, NULL);
+  if (request->fields & HELIX_CONFIG_RATE) {
+    get_rate (request, &num, &den);
+    gst_structure_set (
+        structure, "max-framerate", GST_TYPE_FRACTION, num, den, NULL);
+  }
+  if (request->fields & HELIX_CONFIG_SCANOUT)
+    gst_structure_set (
+        structure, "scanout", G_TYPE_UINT, request->scanout, NULL);
+  if (request->fields & HELIX_CONFIG_RESOURCE)
+    gst_structure_set (
+        structure, "resource-id", G_TYPE_UINT, request->resource_id, NULL);
+  return structure;
+}
+
+static gboolean
+push_control (GstHelixGuestSink *self, const GstHelixControl *control)
+{
+  return gst_pad_push_event (
+      GST_BASE_SINK_PAD (self), gst_helix_event_new_control (control));
+}
+
+static void
+apply_rate (
+    GstHelixGuestSink *self, guint id, const struct helix_config *request)
+{
+  GstHelixControl control = {.fields = GST_HELIX_CONTROL_RATE};
+
+  get_rate (request, &control.rate_num, &control.rate_den);
+  /* A request for no limit holds without a pipeline that applies it. */
+  if (!push_control (self, &control) && control.rate_num > 0)
+    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
+        "nothing in the host's pipeline limits the framerate: only "
+        "helixqemusrc does");
+}
+
+static void
+apply_picture (
+    GstHelixGuestSink *self, guint id, const struct helix_config *request)
+{
+  GstHelixControl control = {.rate_den = 1};
+  g_autofree gchar *text = NULL;
+  HelixStreamServer *server;
+  gboolean resource = (request->fields & HELIX_CONFIG_RESOURCE) != 0;
+
+  if (request->fields & HELIX_CONFIG_SCANOUT) {
+    control.fields |= GST_HELIX_CONTROL_SCANOUT;
+    control.scanout = request->scanout;
+  }
+  if (resource) {
+    control.fields |= GST_HELIX_CONTROL_RESOURCE;
+    control.resource_id = request->resource_id;
+  }
+  if (push_control (self, &control)) {
+    server = server_of (self);
+    if (server != NULL)
+      helix_stream_server_want_key (server);
+    return;
+  }
+  resource = resource && request->resource_id != 0;
+  text = g_strdup_printf ("the host's pipeline cannot show %s %u: either there "
+                          "is none, or no helixqemusrc in that pipeline. What "
+                          "was shown before still is",
+      resource ? "resource" : "scanout",
+      resource ? request->resource_id : request->scanout);
+  tell (self, id, resource ? HELIX_ERROR_NO_RESOURCE : HELIX_ERROR_NO_SCANOUT,
+      HELIX_CONFIG, text);
+}
+
+static void
+apply_bitrate (GstHelixGuestSink *self, guint id, guint32 bitrate)
+{
+  g_autofree gchar *why = NULL;
+  HelixEncoderResult result;
+  GstElement *encoder;
+  gboolean enabled;
+
+  GST_OBJECT_LOCK (self);
+  enabled = self->control_encoder;
+  GST_OBJECT_UNLOCK (self);
+  if (!enabled) {
+    if (g_signal_has_handler_pending (
+            self, signals[SIGNAL_CLIENT_CONTROL], 0, TRUE))
+      return;
+    warn_once (self, WARNED_IGNORED,
+        "A guest wants another bitrate, and nobody obeys it. Set "
+        "control-encoder=true, or handle the signal client-control.");
+    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
+        "the host's pipeline does not obey bitrate: its helixguestsink has "
+        "control-encoder=false");
+    return;
+  }
+  encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
+  result = helix_encoder_set_bitrate (encoder, bitrate, &why);
+  if (result != HELIX_ENCODER_DONE)
+    warn_once (self, 1u << result, why);
+  if (result != HELIX_ENCODER_DONE && result != HELIX_ENCODER_BOUNDED)
+    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG, why);
+  gst_clear_object (&encoder);
+}
+
+static void
+requested (gpointer user, guint id, const struct helix_config *request)
+{
+  GstHelixGuestSink *self = user;
+  GstStructure *structure = request_to_structure (request);
+
+  GST_INFO_OBJECT (self, "client %u requests %" GST_PTR_FORMAT, id, structure);
+  g_signal_emit (self, signals[SIGNAL_CLIENT_CONTROL], 0, id, structure);
+  gst_structure_free (structure);
+  if (request->fields & HELIX_CONFIG_RATE)
+    apply_rate (self, id, request);
+  if (request->fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
+    apply_picture (self, id, request);
+  if (request->fields & HELIX_CONFIG_BITRATE)
+    apply_bitrate (self, id, request->bitrate);
+}
+
+static void
+show (gpointer user, guint id, const struct helix_show *show)
+{
+  GstHelixGuestSink *self = user;
+  g_autofree gchar *text = NULL;
+  guint64 now = helix_now_ns ();
+
+  GST_LOG_OBJECT (self, "client %u shows resource %u", id, show->resource_id);
+  if (gst_pad_push_event (GST_BASE_SINK_PAD (self),
+          gst_helix_event_new_show (show->resource_id, show->capture_ns)))
+    return;
+  if (now - self->show_refused_ns < SHOW_REFUSED_NS)
+    return;
+  self->show_refused_ns = now;
+  text = g_strdup_printf (
+      "the host's pipeline cannot show resource %u: helixqemusrc is not "
+      "connected to the VM, or there is none in that pipeline",
+      show->resource_id);
+  tell (self, id, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, text);
+}
+
+static const HelixStreamServerCallbacks callbacks = {
+    .client_added = client_added,
+    .client_removed = client_removed,
+    .keyframe_wanted = keyframe_wanted,
+    .wished = requested,
+    .show = show,
+    .problem = problem,
+};
+
+/* ---- what upstream tells clients beside the stream ---- */
+
+/* A GstHelixCursor event from upstream. Thread: any. */
+static void
+take_cursor (GstHelixGuestSink *self, GstEvent *event)
+{
+  struct helix_cursor wire = {0};
+  GstHelixCursor cursor;
+  gboolean bad;
+
+  if (!gst_event_has_name (event, "GstHelixCursor"))
+    return;
+  bad = !gst_helix_event_parse_cursor (event, &cursor);
+  wire.scanout = cursor.scanout;
+  wire.flags = cursor.visible ? HELIX_CURSOR_VISIBLE : 0;
+  wire.x = (guint32) cursor.x;
+  wire.y = (guint32) cursor.y;
+  wire.serial = cursor.serial;
+  wire.width = cursor.width;
+  wire.height = cursor.height;
+  wire.hot_x = cursor.hot_x;
+  wire.hot_y = cursor.hot_y;
+  wire.changed_ns = helix_now_ns ();
+
+  /* Such an event overtakes the stream and may come while the element stops:
+   * the lock keeps the server. */
+  GST_OBJECT_LOCK (self);
+  if (!bad && self->server != NULL)
+    bad = !helix_stream_server_cursor (self->server, &wire, cursor.image);
+  bad = bad && !self->cursor_warned;
+  self->cursor_warned |= bad;
+  GST_OBJECT_UNLOCK (self);
+  if (bad)
+    GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+        ("A cursor from upstream makes no sense and is not passed on: %s.",
+            "its shape must be 1 to 256 pixels wide and high, with the hot "
+            "spot inside, and B G R A"),
+        ("%" GST_PTR_FORMAT, event));
+}
+
+/* Tells the server what it serves, for `helix doctor`. */
+static void
+describe (GstHelixGuestSink *self, const struct helix_caps *caps)
+{
+  static const gchar *const codecs[] = {
+      "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
+  GstElement *encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
+  GstElementFactory *factory =
+      encoder != NULL ? gst_element_get_factory (encoder) : NULL;
+  g_autofree gchar *text = g_strdup_printf ("%s, %s%s%s %ux%u",
+      factory != NULL ? GST_OBJECT_NAME (factory) : "unknown encoder",
+      codecs[caps->codec < G_N_ELEMENTS (codecs) ? caps->codec : 0],
+      caps->profile[0] != '\0' ? " " : "", caps->profile, caps->width,
+      caps->height);
+
+  gst_clear_object (&encoder);
+  helix_stream_server_describe (self->server, text);
+}
+
+/* ---- properties ---- */
+
+static gboolean
+is_running (GstHelixGuestSink *self, GParamSpec *pspec)
+{
+  if (self->server == NULL)
+    return FALSE;
+  GST_WARNING_OBJECT (
+      self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
+  return TRUE;
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
+
+  GST_OBJECT_LOCK (self);
+  if (id != PROP_CONTROL_ENCODER && is_running (self, pspec))
+    goto done;
+  if (gst_helix_endpoint_set (&self->endpoint, id, value))
+    goto done;
+  switch (id) {
+    case PROP_MAX_CLIENTS:
+      self->max_clients = g_value_get_uint (value);
+      break;
+    case PROP_RECOVER_POLICY:
+      self->recover_policy = g_value_get_enum (value);
+      break;
+    case PROP_CONTROL_ENCODER:
+      self->control_encoder = g_value_get_boolean (value);
+      break;
+    case PROP_MAX_AGE:
+      self->max_age = g_value_get_uint (value);
+      break;
+    case PROP_INSECURE:
+      self->insecure = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
+
+  GST_OBJECT_LOCK (self);
+  if (gst_helix_endpoint_get (&self->endpoint, id, value))
+    goto done;
+  switch (id) {
+    case PROP_MAX_CLIENTS:
+      g_value_set_uint (value, self->max_clients);
+      break;
+    case PROP_RECOVER_POLICY:
+      g_value_set_enum (value, self->recover_policy);
+      break;
+    case PROP_CONTROL_ENCODER:
+      g_value_set_boolean (value, self->control_encoder);
+      break;
+    case PROP_MAX_AGE:
+      g_value_set_uint (value, self->max_age);
+      break;
+    case PROP_INSECURE:
+      g_value_set_boolean (value, self->insecure);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value,
+          self->server != NULL
+              ? helix_stream_server_stats (self->server, STATS_NAME)
+              : gst_structure_new_empty (STATS_NAME));
+      break;
+    case PROP_NUM_CLIENTS:
+      g_value_set_uint (value,
+          self->server != NULL ? helix_stream_server_clients (self->server)
+                               : 0);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags writable =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  gst_helix_endpoint_specs (properties, &endpoint_texts);
+  /**
+   * GstHelixGuestSink:max-clients:
+   *
+   * How many clients are served at once. Further ones are told so.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_CLIENTS] = g_param_spec_uint ("max-clients",
+      "Max clients", "Most clients served at once (number)", 1, 1024,
+      DEFAULT_MAX_CLIENTS, writable);
+  /**
+   * GstHelixGuestSink:recover-policy:
+   *
+   * What happens to a client that has not read what is older than
+   * #GstHelixGuestSink:max-age, or for which 8 MiB wait. Units that were
+   * encoded cannot be left out one by one, hence to a keyframe or not at all.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECOVER_POLICY] = g_param_spec_enum ("recover-policy",
+      "Recover policy", "What happens to a client that falls behind by max-age",
+      GST_TYPE_HELIX_RECOVER_POLICY, DEFAULT_RECOVER_POLICY, writable);
+  /**
+   * GstHelixGuestSink:control-encoder:
+   *
+   * Whether a bitrate that a guest asks for is set in the encoder upstream, in
+   * that encoder's own property and unit, within what the property allows. An
+   * encoder whose way is not known, or that bears no change while it plays
+   * (vtenc before GStreamer 1.26.1), keeps what it has, and a WARNING says so
+   * once.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_CONTROL_ENCODER] = g_param_spec_boolean ("control-encoder",
+      "Control encoder",
+      "Set the bitrate that a guest asks for in the encoder upstream",
+      DEFAULT_CONTROL_ENCODER,
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstHelixGuestSink:max-age:
+   *
+   * How long a unit may be under way to a client that takes units too slowly,
+   * or whose connection is too slow, in milliseconds: here, in the kernels, in
+   * a virtio-serial port. Beyond that #GstHelixGuestSink:recover-policy says
+   * what happens. helixsrc has a property of that name for units that its
+   * pipeline takes too slowly.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
+      "Units that a client has not read for longer are dropped for it (ms)",
+      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+      HELIX_STREAM_MAX_AGE_MS, writable);
+  /**
+   * GstHelixGuestSink:insecure:
+   *
+   * Without a token, only this user and root may connect to a loopback address
+   * (the kernel names the user of a connection). On another TCP address, and on
+   * vsock, the element does not start, since a client sees the screen and
+   * steers. insecure=true serves every client that reaches the address. It
+   * changes nothing with a token, nor on a UNIX socket: its file has mode 0600.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_INSECURE] = g_param_spec_boolean ("insecure", "Insecure",
+      "Serve other users and other machines without a token, too",
+      DEFAULT_INSECURE, writable);
+  /**
+   * GstHelixGuestSink:stats:
+   *
+   * Since PAUSED. Numbers: address, num-clients, num-controllers,
+   * clients-total, reconnects, rejected, units (that came in), bytes,
+   * keyframes, keyframes-requested, units-sent, bytes-sent, units-dropped
+   * (that a client did not get). Times in ns, as STAGE-p50, -p95, -p99 and
+   * -max: encode (helixqemusrc's source pad to here), latency (capture to
+   * here), send (from here until the kernel had the last byte). A list
+   * `clients` has one structure for each: id, peer, name, pid, units, bytes,
+   * dropped, skips (how often it fell behind), queued-units, queued-bytes,
+   * and what it said of itself:
+   * received-units, received-bytes, lost, latency.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Counters and times since PAUSED (units, bytes, clients; ns)",
+      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  /**
+   * GstHelixGuestSink:num-clients:
+   *
+   * How many clients are connected. Notified, from a thread of the element.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_NUM_CLIENTS] = g_param_spec_uint ("num-clients",
+      "Number of clients", "Clients connected now (number)", 0, G_MAXUINT, 0,
+      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+}
+
+static void
+install_signals (GObjectClass *klass)
+{
+  /**
+   * GstHelixGuestSink::client-added:
+   * @self: the sink
+   * @id: of the client, never used twice
+   * @peer: who that is, for people
+   *
+   * A client has said hello. Emitted from a thread of the element; handlers
+   * must not change its state.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_CLIENT_ADDED] = g_signal_new ("client-added",
+      G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+      G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_STRING);
+  /**
+   * GstHelixGuestSink::client-removed:
+   * @self: the sink
+   * @id: of the client
+   * @reason: why, for people
+   *
+   * A client is gone. Emitted from a thread of the element; handlers must not
+   * change its state.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_CLIENT_REMOVED] = g_signal_new ("client-removed",
+      G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+      G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_STRING);
+  /**
+   * GstHelixGuestSink::client-control:
+   * @self: the sink
+   * @id: of the client, or of one that only steers and was not announced
+   * @request: "application/x-helix-control" with what is asked for:
+   *   `bitrate` (uint, bit/s), `max-framerate` (fraction, 0/1 = no limit),
+   *   `scanout` (uint), `resource-id` (uint, 0 = the scanout again)
+   *
+   * A guest asks something of the host's pipeline. Scanout, resource and
+   * framerate go upstream anyway, the bitrate into the encoder with
+   * #GstHelixGuestSink:control-encoder: a handler is for whatever else is to
+   * happen. Emitted from a thread of the element, at most four times a second
+   * for each client; handlers must not change its state.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_CLIENT_CONTROL] =
+      g_signal_new ("client-control", G_TYPE_FROM_CLASS (klass),
+          G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT,
+          GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+}
+
+/* ---- states ---- */
 
 static gboolean
 start_server (GstHelixGuestSink *self)
@@ -83,8 +745,7 @@ start_server (GstHelixGuestSink *self)
   self->show_refused_ns = 0;
   self->cursor_warned = FALSE;
   if (address != NULL)
-    server = helix_stream_server_new (
-        &config, &gst_helix_guest_sink_callbacks, self, &error);
+    server = helix_stream_server_new (&config, &callbacks, self, &error);
   if (server == NULL) {
     gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
     return FALSE;
@@ -124,7 +785,7 @@ gst_helix_guest_sink_change_state (
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
       && ret != GST_STATE_CHANGE_FAILURE) {
     helix_stream_server_obey (self->server);
-    gst_helix_guest_sink_report (self, HELIX_NONE64);
+    push_output (self, HELIX_NONE64);
   }
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
       || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
@@ -132,6 +793,8 @@ gst_helix_guest_sink_change_state (
     stop_server (self);
   return ret;
 }
+
+/* ---- the stream ---- */
 
 static gboolean
 gst_helix_guest_sink_unlock (GstBaseSink *base)
@@ -165,7 +828,7 @@ gst_helix_guest_sink_set_caps (GstBaseSink *base, GstCaps *caps)
       goto refused;
   }
   helix_stream_server_set_caps (self->server, &wire);
-  gst_helix_guest_sink_describe (self, &wire);
+  describe (self, &wire);
   return TRUE;
 
 refused:
@@ -177,26 +840,27 @@ refused:
   return FALSE;
 }
 
-/* The source may be new, and an encoder that looks ahead gives out nothing that
- * would tell it of us. */
-static void
-greet (GstHelixGuestSink *self)
-{
-  self->out_time = HELIX_NONE64;
-  gst_helix_guest_sink_report (self, HELIX_NONE64);
-}
-
 static gboolean
 gst_helix_guest_sink_event (GstBaseSink *base, GstEvent *event)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (base);
 
-  if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-    helix_stream_server_end (self->server, END_TIMEOUT_MS);
-  else if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START)
-    greet (self);
-  else if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM_OOB)
-    gst_helix_guest_sink_take_cursor (self, event);
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_EOS:
+      helix_stream_server_end (self->server, END_TIMEOUT_MS);
+      break;
+    case GST_EVENT_STREAM_START:
+      /* The source may be new. An encoder that looks ahead gives out nothing
+       * yet, so this is how the source learns of this sink. */
+      self->out_time = HELIX_NONE64;
+      push_output (self, HELIX_NONE64);
+      break;
+    case GST_EVENT_CUSTOM_DOWNSTREAM_OOB:
+      take_cursor (self, event);
+      break;
+    default:
+      break;
+  }
   return GST_BASE_SINK_CLASS (gst_helix_guest_sink_parent_class)
       ->event (base, event);
 }
@@ -251,7 +915,7 @@ report (GstHelixGuestSink *self, GstBuffer *buffer)
       || (self->out_time != HELIX_NONE64 && out <= self->out_time))
     return;
   self->out_time = out;
-  gst_helix_guest_sink_report (self, out);
+  push_output (self, out);
 }
 
 static void
@@ -362,7 +1026,8 @@ gst_helix_guest_sink_class_init (GstHelixGuestSinkClass *klass)
   GST_DEBUG_CATEGORY_INIT (
       gst_helix_guest_sink_debug, "helixguestsink", 0, "helixguestsink");
   object_class->finalize = gst_helix_guest_sink_finalize;
-  gst_helix_guest_sink_install (object_class);
+  install_properties (object_class);
+  install_signals (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_set_static_metadata (element_class, "Guest video sink",
@@ -388,7 +1053,13 @@ gst_helix_guest_sink_init (GstHelixGuestSink *self)
   static gint ids = 0; /* atomic */
 
   self->id = (guint) g_atomic_int_add (&ids, 1);
-  gst_helix_guest_sink_init_properties (self);
+  gst_helix_endpoint_init (
+      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
+  self->max_clients = DEFAULT_MAX_CLIENTS;
+  self->recover_policy = DEFAULT_RECOVER_POLICY;
+  self->control_encoder = DEFAULT_CONTROL_ENCODER;
+  self->max_age = HELIX_STREAM_MAX_AGE_MS;
+  self->insecure = DEFAULT_INSECURE;
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);

@@ -37,21 +37,64 @@
  *
  * Since: 0.1
  */
-#include "gsthelixsrc-private.h"
+#include "gsthelixsrc.h"
 
 #include <gst/video/video.h>
 
+#include "gsthelixendpoint.h"
 #include "gsthelixevents.h"
 #include "gsthelixuri.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
+#include "helix-stream-client.h"
+#include "helix-stream-latency.h"
+#include "helix-stream-timing.h"
 
 GST_DEBUG_CATEGORY (gst_helix_src_debug);
 #define GST_CAT_DEFAULT gst_helix_src_debug
 
+#define DEFAULT_AUTO_RECONNECT TRUE
+#define DEFAULT_RECONNECT_TIMEOUT 0
+
+#define STATS_NAME "application/x-helixsrc-stats"
+
 /* An application that reads its bus late or never does not pay for each move
  * of the pointer. */
 #define MAX_UNREAD 64
+
+enum {
+  PROP_AUTO_RECONNECT = GST_HELIX_ENDPOINT_PROP_OWN,
+  PROP_RECONNECT_TIMEOUT,
+  PROP_MAX_AGE,
+  PROP_BITRATE,
+  PROP_MAX_FRAMERATE,
+  PROP_SCANOUT,
+  PROP_RESOURCE_ID,
+  PROP_STATS,
+  N_PROPERTIES,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+
+struct _GstHelixSrc {
+  GstPushSrc parent;
+
+  /* under the object lock */
+  GstHelixEndpoint endpoint;
+  gboolean auto_reconnect;
+  guint reconnect_timeout;       /* ms */
+  guint max_age;                 /* ms */
+  struct helix_config requested; /* `fields`: those that were set at all */
+  HelixStreamClient *client;     /* from PAUSED on */
+  HelixStreamLatency latency;
+
+  gint unread; /* atomic: messages about the pointer that are on the bus */
+
+  /* of the streaming thread */
+  HelixStreamTiming timing;
+  GstBuffer *owed; /* image that no message carried yet, or NULL, */
+  guint owed_serial;
+};
 
 G_DEFINE_TYPE_WITH_CODE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC,
     G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_stream));
@@ -60,6 +103,275 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SRC_CAPS));
+
+static const GstHelixEndpointTexts endpoint_texts = {
+    .address = HELIX_ADDRESS_DEFAULT_GUEST,
+    .mode = GST_HELIX_MODE_CONNECT,
+    .address_blurb = "Where the video comes from: " HELIX_ADDRESS_FORMS
+                     " (default $HELIX_ADDRESS if set)",
+    .mode_blurb = "Whether to connect to the address or to listen at it",
+    .token_blurb = "Secret of up to 128 bytes that the other end asks for",
+};
+
+/* ---- properties ---- */
+
+/* With the object lock: a property that may change at any time. Returns FALSE
+ * for other properties. */
+static gboolean
+set_request (GstHelixSrc *self, guint id, const GValue *value)
+{
+  struct helix_config *requested = &self->requested;
+  struct helix_config request;
+  guint32 field, dropped = 0;
+
+  switch (id) {
+    case PROP_BITRATE:
+      field = HELIX_CONFIG_BITRATE;
+      requested->bitrate = g_value_get_uint (value);
+      dropped = requested->bitrate == 0 ? field : 0;
+      break;
+    case PROP_MAX_FRAMERATE:
+      field = HELIX_CONFIG_RATE;
+      requested->rate_num = (guint32) gst_value_get_fraction_numerator (value);
+      requested->rate_den =
+          (guint32) gst_value_get_fraction_denominator (value);
+      break;
+    case PROP_SCANOUT:
+      field = HELIX_CONFIG_SCANOUT;
+      requested->scanout = (guint32) g_value_get_int (value);
+      dropped = g_value_get_int (value) < 0 ? field : 0;
+      break;
+    case PROP_RESOURCE_ID:
+      field = HELIX_CONFIG_RESOURCE;
+      requested->resource_id = g_value_get_uint (value);
+      break;
+    default:
+      return FALSE;
+  }
+  requested->fields = (requested->fields | field) & ~dropped;
+  request = *requested;
+  request.fields = field & ~dropped;
+  if (self->client != NULL)
+    helix_stream_client_configure (self->client, &request, dropped);
+  return TRUE;
+}
+
+static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (object);
+
+  GST_OBJECT_LOCK (self);
+  if (set_request (self, id, value))
+    goto done;
+  if (self->client != NULL) {
+    GST_WARNING_OBJECT (
+        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
+    goto done;
+  }
+  if (gst_helix_endpoint_set (&self->endpoint, id, value))
+    goto done;
+  switch (id) {
+    case PROP_AUTO_RECONNECT:
+      self->auto_reconnect = g_value_get_boolean (value);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      self->reconnect_timeout = g_value_get_uint (value);
+      break;
+    case PROP_MAX_AGE:
+      self->max_age = g_value_get_uint (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstHelixSrc *self = GST_HELIX_SRC (object);
+  const struct helix_config *requested = &self->requested;
+
+  GST_OBJECT_LOCK (self);
+  if (gst_helix_endpoint_get (&self->endpoint, id, value))
+    goto done;
+  switch (id) {
+    case PROP_AUTO_RECONNECT:
+      g_value_set_boolean (value, self->auto_reconnect);
+      break;
+    case PROP_RECONNECT_TIMEOUT:
+      g_value_set_uint (value, self->reconnect_timeout);
+      break;
+    case PROP_MAX_AGE:
+      g_value_set_uint (value, self->max_age);
+      break;
+    case PROP_BITRATE:
+      g_value_set_uint (value, requested->bitrate);
+      break;
+    case PROP_MAX_FRAMERATE:
+      gst_value_set_fraction (
+          value, (gint) requested->rate_num, (gint) requested->rate_den);
+      break;
+    case PROP_SCANOUT:
+      g_value_set_int (value,
+          requested->fields & HELIX_CONFIG_SCANOUT ? (gint) requested->scanout
+                                                   : -1);
+      break;
+    case PROP_RESOURCE_ID:
+      g_value_set_uint (value, requested->resource_id);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value,
+          self->client != NULL
+              ? helix_stream_client_stats (self->client, STATS_NAME)
+              : gst_structure_new_empty (STATS_NAME));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+
+done:
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_connection_properties (void)
+{
+  const GParamFlags writable =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+  gst_helix_endpoint_specs (properties, &endpoint_texts);
+  /**
+   * GstHelixSrc:auto-reconnect:
+   *
+   * With TRUE, a missing or lost other end is a warning message, once, and
+   * the element tries again until it is back. With FALSE it is an error, and
+   * an orderly end is EOS.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
+      "Auto reconnect", "Keep trying when the other end is missing or lost",
+      DEFAULT_AUTO_RECONNECT, writable);
+  /**
+   * GstHelixSrc:reconnect-timeout:
+   *
+   * How long an outage may last before it is an error, in milliseconds.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RECONNECT_TIMEOUT] =
+      g_param_spec_uint ("reconnect-timeout", "Reconnect timeout",
+          "Milliseconds that an outage may last before it is an error (0: no "
+          "limit)",
+          0, G_MAXUINT, DEFAULT_RECONNECT_TIMEOUT, writable);
+  /**
+   * GstHelixSrc:max-age:
+   *
+   * How long a unit may wait for an element downstream that takes units too
+   * slowly, in milliseconds. Older units are left out up to a keyframe, which
+   * helixsrc asks the host for from half of that time on. What the pipeline
+   * waits on purpose, its latency, does not count. helixguestsink has a
+   * property of that name for units that wait for a slow connection.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
+      "Units that wait longer to be taken are left out (ms)",
+      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+      HELIX_STREAM_MAX_AGE_MS, writable);
+}
+
+/* Requests to the host. */
+static void
+install_request_properties (void)
+{
+  const GParamFlags mutable =
+      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  /**
+   * GstHelixSrc:bitrate:
+   *
+   * What the video may take, in bit/s. A helixguestsink with
+   * control-encoder=true sets it at its encoder; its signal client-control
+   * tells applications.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_BITRATE] = g_param_spec_uint ("bitrate", "Bitrate",
+      "Bit/s to ask of the host's encoder (0 = do not ask)", 0, G_MAXUINT, 0,
+      mutable);
+  /**
+   * GstHelixSrc:max-framerate:
+   *
+   * Frames per second to ask of the host at most. Nothing is asked before it
+   * is set for the first time; 0/1 then asks for no limit.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_MAX_FRAMERATE] =
+      gst_param_spec_fraction ("max-framerate", "Maximum framerate",
+          "Frames per second to ask of the host at most (0/1 = no limit)", 0, 1,
+          G_MAXINT, 1, 0, 1, mutable);
+  /**
+   * GstHelixSrc:scanout:
+   *
+   * Index of the screen to ask for. -1 leaves to the host what it shows. One
+   * that the machine does not have is a warning, and the picture stays as it
+   * is.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_SCANOUT] = g_param_spec_int ("scanout", "Scanout",
+      "Index of the scanout (screen) to ask of the host (-1 = do not ask)", -1,
+      G_MAXINT, -1, mutable);
+  /**
+   * GstHelixSrc:resource-id:
+   *
+   * A virtio-gpu resource to ask for in place of a scanout. Nothing is asked
+   * before it is set for the first time; 0 then asks for the scanout again.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_RESOURCE_ID] = g_param_spec_uint ("resource-id",
+      "Resource id",
+      "virtio-gpu resource to ask of the host in place of a scanout (0 = the "
+      "scanout)",
+      0, G_MAXUINT, 0, mutable);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  klass->set_property = set_property;
+  klass->get_property = get_property;
+  install_connection_properties ();
+  install_request_properties ();
+  /**
+   * GstHelixSrc:stats:
+   *
+   * Since PAUSED: address, connected, reconnects, units, bytes, keyframes,
+   * lost (sent to others but not to us), skipped (came, but could not be
+   * decoded), left-out (came, but became too old: max-age), skips (how often
+   * some became so); transit-p50, -p95, -p99 and -max from
+   * helixguestsink to here, latency-p50, -p95, -p99 and -max from capture to
+   * the source pad, and latency-count, in ns; clock-offset (the host's clock
+   * less ours) and clock-offset-error in ns, once known.
+   *
+   * Since: 0.1
+   */
+  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
+      "Counters since PAUSED (units, bytes; latencies and clock in ns)",
+      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+}
+
+/* ---- states ---- */
 
 static gboolean
 start_client (GstHelixSrc *self)
@@ -81,7 +393,7 @@ start_client (GstHelixSrc *self)
     return FALSE;
   GST_OBJECT_LOCK (self);
   self->client = client;
-  helix_stream_client_configure (client, &self->wished, 0);
+  helix_stream_client_configure (client, &self->requested, 0);
   GST_OBJECT_UNLOCK (self);
   return TRUE;
 }
@@ -149,6 +461,8 @@ gst_helix_src_is_seekable (GstBaseSrc *base)
 {
   return FALSE;
 }
+
+/* ---- streaming ---- */
 
 static GstFlowReturn
 take_caps (GstHelixSrc *self, const struct helix_caps *wire)
@@ -250,11 +564,12 @@ take_unit (GstHelixSrc *self, HelixStreamItem *item)
 static void
 message_gone (gpointer data, GstMiniObject *message)
 {
-  /* It holds the element until behind this. */
+  /* The message's reference to the element is dropped after this. */
   g_atomic_int_add (&GST_HELIX_SRC (data)->unread, -1);
 }
 
-/* Moves that nobody reads are left out, images are made up for later. */
+/* Skips cursor moves while MAX_UNREAD messages are queued on the bus; the next
+ * one carries the last image. */
 static void
 post_cursor (GstHelixSrc *self, GstHelixCursor cursor)
 {
@@ -276,7 +591,8 @@ post_cursor (GstHelixSrc *self, GstHelixCursor cursor)
   gst_clear_buffer (&self->owed);
 }
 
-/* To whoever draws the pointer: elements downstream, the application. */
+/* For elements downstream and for the application, one of which draws the
+ * pointer. */
 static void
 tell_cursor (GstHelixSrc *self, const HelixStreamItem *item)
 {
@@ -400,7 +716,7 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
 
   GST_DEBUG_CATEGORY_INIT (gst_helix_src_debug, "helixsrc", 0, "helixsrc");
   object_class->finalize = gst_helix_src_finalize;
-  gst_helix_src_install_properties (object_class);
+  install_properties (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Guest video source",
@@ -422,7 +738,12 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
 static void
 gst_helix_src_init (GstHelixSrc *self)
 {
-  gst_helix_src_init_properties (self);
+  gst_helix_endpoint_init (
+      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
+  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
+  self->max_age = HELIX_STREAM_MAX_AGE_MS;
+  self->requested.rate_den = 1;
   gst_base_src_set_live (GST_BASE_SRC (self), TRUE);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
 }
