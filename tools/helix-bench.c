@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "helix-figures.h"
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
 #include "helix-transport.h"
@@ -31,7 +31,7 @@ typedef struct {
 } Options;
 
 typedef struct {
-  HelixHop *hop;
+  HelixProbe *probe;
   HelixFigures *figures; /* from the first keyframe on */
   struct helix_stats told;
   struct helix_caps caps;
@@ -46,8 +46,8 @@ send_stats (Bench *self, guint64 now)
 
   /* So that top and doctor on the host see that units arrive. */
   if (self->told.units > 0)
-    helix_hop_send (self->hop, message, helix_pack_stats (message, &self->told),
-        now + CLOCK_NS, NULL);
+    helix_probe_send (self->probe, message,
+        helix_pack_stats (message, &self->told), now + CLOCK_NS, NULL);
   self->next_stats = now + NS_PER_S;
 }
 
@@ -57,7 +57,7 @@ keep_up (Bench *self)
   guint64 now = helix_now_ns ();
 
   if (now >= self->next_clock) {
-    helix_hop_ask_clock (self->hop);
+    helix_probe_ask_clock (self->probe);
     self->next_clock =
         now + (++self->clocks < FAST_CLOCKS ? FAST_CLOCK_NS : CLOCK_NS);
   }
@@ -69,11 +69,12 @@ keep_up (Bench *self)
 static guint64
 latency_of (const Bench *self, const struct helix_unit *unit)
 {
-  guint64 arrived = self->hop->arrived_ns, error;
+  guint64 arrived = self->probe->arrived_ns, error;
   gint64 offset;
 
   if (unit->capture_ns == HELIX_NONE64
-      || !helix_clock_offset_get (&self->hop->clock, arrived, &offset, &error))
+      || !helix_clock_offset_get (
+          &self->probe->clock, arrived, &offset, &error))
     return HELIX_NONE64;
   arrived += (guint64) offset;
   return arrived > unit->capture_ns ? arrived - unit->capture_ns : 0;
@@ -82,7 +83,7 @@ latency_of (const Bench *self, const struct helix_unit *unit)
 static void
 take_unit (Bench *self)
 {
-  const struct helix_reader *r = &self->hop->reader;
+  const struct helix_reader *r = &self->probe->reader;
   struct helix_unit unit;
   const gchar *why;
   gboolean key;
@@ -92,10 +93,10 @@ take_unit (Bench *self)
     return;
   key = (unit.flags & HELIX_UNIT_KEY) != 0;
   if (self->figures == NULL && key)
-    self->figures = helix_figures_new (self->hop->arrived_ns);
+    self->figures = helix_figures_new (self->probe->arrived_ns);
   if (self->figures == NULL)
     return;
-  helix_figures_unit (self->figures, self->hop->arrived_ns, r->bulk_size, key,
+  helix_figures_unit (self->figures, self->probe->arrived_ns, r->bulk_size, key,
       unit.sequence, latency_of (self, &unit));
   self->told.units = self->figures->units;
   self->told.bytes = self->figures->bytes;
@@ -119,16 +120,16 @@ receive (Bench *self, guint seconds, GError **error)
     const gchar *why;
 
     keep_up (self);
-    if (!helix_hop_next (self->hop, MIN (end, self->next_clock), &mine)) {
-      if (mine->code == HELIX_HOP_ERROR_SILENT)
+    if (!helix_probe_next (self->probe, MIN (end, self->next_clock), &mine)) {
+      if (mine->code == HELIX_PROBE_ERROR_SILENT)
         continue;
       g_propagate_error (error, g_steal_pointer (&mine));
       return FALSE;
     }
-    if (self->hop->reader.header.type == HELIX_CAPS)
-      helix_unpack_caps (&self->caps, self->hop->reader.payload,
-          self->hop->reader.payload_size, &why);
-    if (self->hop->reader.header.type == HELIX_UNIT)
+    if (self->probe->reader.header.type == HELIX_CAPS)
+      helix_unpack_caps (&self->caps, self->probe->reader.payload,
+          self->probe->reader.payload_size, &why);
+    if (self->probe->reader.header.type == HELIX_UNIT)
       take_unit (self);
     if (!begun && self->figures != NULL) {
       begun = TRUE;
@@ -136,7 +137,7 @@ receive (Bench *self, guint seconds, GError **error)
     }
   }
   if (self->figures == NULL) {
-    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_SILENT,
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_SILENT,
         "no keyframe came within 5 s");
     return FALSE;
   }
@@ -148,28 +149,28 @@ static void
 report (const Bench *self, const Options *options, const gchar *address)
 {
   if (options->json) {
-    g_autoptr (HelixJson) json = helix_json_new ();
+    g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
     helix_json_text (json, "address", address);
-    helix_json_text (json, "server", self->hop->name);
+    helix_json_text (json, "server", self->probe->name);
     helix_json_uint (json, "width", self->caps.width);
     helix_json_uint (json, "height", self->caps.height);
     helix_figures_json (self->figures, options->target, json);
-    helix_json_end_object (json);
-    printf ("%s\n", json->text->str);
+    json_builder_end_object (json);
+    helix_json_print (json);
     return;
   }
-  printf ("from        %s, %s, %ux%u\n", address, self->hop->name,
+  printf ("from        %s, %s, %ux%u\n", address, self->probe->name,
       self->caps.width, self->caps.height);
   helix_figures_print (self->figures, options->target);
 }
 
-static HelixHop *
+static HelixProbe *
 join (const gchar *text, const gchar *token, GError **error)
 {
   g_autoptr (HelixAddress) address = helix_address_parse (text, error);
-  HelixHop *hop;
+  HelixProbe *probe;
   gint fd;
 
   if (address == NULL)
@@ -177,11 +178,11 @@ join (const gchar *text, const gchar *token, GError **error)
   fd = helix_transport_connect (address, NULL, ANSWER_MS, error);
   if (fd < 0)
     return NULL;
-  hop = helix_hop_new (fd, helix_transport_outlives_session (address));
-  if (helix_hop_hello (hop, HELIX_ROLE_STREAM, token,
+  probe = helix_probe_new (fd, helix_transport_outlives_session (address));
+  if (helix_probe_hello (probe, HELIX_ROLE_STREAM, token,
           helix_now_ns () + ANSWER_MS * NS_PER_MS, error))
-    return hop;
-  helix_hop_free (hop);
+    return probe;
+  helix_probe_free (probe);
   g_prefix_error (error, "%s: ", text);
   return NULL;
 }
@@ -191,15 +192,15 @@ run (const Options *options)
 {
   g_autofree gchar *why = NULL;
   g_autofree gchar *address = g_strdup (options->address);
-  g_autoptr (HelixHop) hop = NULL;
+  g_autoptr (HelixProbe) probe = NULL;
   g_autoptr (GError) error = NULL;
   Bench self = {0};
   gint status = HELIX_EXIT_FAILED;
 
   if (address == NULL)
-    address = helix_side_address (helix_vms_side (NULL, "/", &why));
-  self.hop = hop = join (address, options->token, &error);
-  if (hop != NULL && receive (&self, (guint) options->seconds, &error)) {
+    address = helix_role_address (helix_vms_role (NULL, "/", &why));
+  self.probe = probe = join (address, options->token, &error);
+  if (probe != NULL && receive (&self, (guint) options->seconds, &error)) {
     report (&self, options, address);
     status = HELIX_EXIT_GOOD;
   } else {

@@ -22,7 +22,7 @@ check_plugin (const HelixDoctor *self, HelixReport *report)
 {
   const gchar *const host[] = {"helixqemusrc", "helixguestsink", NULL};
   const gchar *const guest[] = {"helixsrc", NULL};
-  const gchar *const *names = self->side == HELIX_SIDE_HOST ? host : guest;
+  const gchar *const *names = self->side == HELIX_HOST ? host : guest;
   g_autofree gchar *all = g_strjoinv (" and ", (gchar **) names);
   const gchar *path = g_getenv ("GST_PLUGIN_PATH");
   HelixFinding *f;
@@ -34,7 +34,7 @@ check_plugin (const HelixDoctor *self, HelixReport *report)
       gst_object_unref (factory);
       continue;
     }
-    f = helix_report_add (report, HELIX_HOP_PLUGIN, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_FAIL,
         "GStreamer does not find %s", names[i]);
     helix_finding_because (f,
         "its plugin, libgsthelix, is not where it looks, or does not load "
@@ -45,7 +45,7 @@ check_plugin (const HelixDoctor *self, HelixReport *report)
         "tells why it does not load");
     return;
   }
-  helix_report_add (report, HELIX_HOP_PLUGIN, HELIX_VERDICT_OK,
+  helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_OK,
       "GStreamer %u.%u finds %s", GST_VERSION_MAJOR, GST_VERSION_MINOR, all);
 }
 
@@ -88,9 +88,9 @@ check_encoder (HelixReport *report)
 
   if (h264->len > 0) {
     f = helix_report_add (
-        report, HELIX_HOP_ENCODER, HELIX_VERDICT_OK, "for H.264: %s", words);
+        report, HELIX_CHECK_ENCODER, HELIX_VERDICT_OK, "for H.264: %s", words);
   } else if (any->len > 0) {
-    f = helix_report_add (report, HELIX_HOP_ENCODER, HELIX_VERDICT_NOTE,
+    f = helix_report_add (report, HELIX_CHECK_ENCODER, HELIX_VERDICT_NOTE,
         "no H.264 encoder, but %s", words);
     helix_finding_because (
         f, "guests that want H.264 (browsers) get nothing from these");
@@ -98,7 +98,7 @@ check_encoder (HelixReport *report)
         "Install one: gstreamer1.0-plugins-ugly has x264enc, "
         "gstreamer1.0-plugins-bad openh264enc and those of GPUs");
   } else {
-    f = helix_report_add (report, HELIX_HOP_ENCODER, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_ENCODER, HELIX_VERDICT_FAIL,
         "no encoder that helixguestsink could serve from");
     helix_finding_because (
         f, "GStreamer knows none for H.264, H.265, AV1, VP8, VP9 or JPEG");
@@ -110,7 +110,7 @@ check_encoder (HelixReport *report)
   helix_json_array (f->facts, "encoders");
   for (guint i = 0; i < any->len; i++)
     helix_json_text (f->facts, NULL, g_ptr_array_index (any, i));
-  helix_json_end_array (f->facts);
+  json_builder_end_array (f->facts);
 }
 
 void
@@ -120,14 +120,14 @@ helix_doctor_elements (const HelixDoctor *self, HelixReport *report)
   HelixFinding *f;
 
   if (!gst_init_check (NULL, NULL, &error)) {
-    f = helix_report_add (report, HELIX_HOP_PLUGIN, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_FAIL,
         "GStreamer does not start");
     helix_finding_because (f, "%s", error->message);
     helix_finding_remedy (f, "Repair its installation");
     return;
   }
   check_plugin (self, report);
-  if (self->side == HELIX_SIDE_HOST)
+  if (self->side == HELIX_HOST)
     check_encoder (report);
 }
 
@@ -250,21 +250,21 @@ report_decode (const GstCaps *caps, const gchar *decoder, Outcome outcome,
 
   if (decoder == NULL) {
     /* The program in the guest may well want the encoded units only. */
-    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_NOTE,
+    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_NOTE,
         "no decoder for %s is installed, so none was tried", media);
     helix_finding_remedy (f,
         "If pictures are wanted here, install one, e.g. gstreamer1.0-libav; "
         "passing units on needs none");
   } else if (outcome == DECODED) {
-    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_OK,
         "%s makes pictures of it", decoder);
   } else if (outcome == NOT_IN_TIME) {
-    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_NOTE,
+    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_NOTE,
         "%s made no picture in time", decoder);
     helix_finding_because (f, "this machine is slow, or was busy");
     helix_finding_remedy (f, "Run this again");
   } else {
-    f = helix_report_add (report, HELIX_HOP_DECODE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_FAIL,
         "no picture came out of %s", decoder);
     helix_finding_because (f, "%s", why);
     helix_finding_remedy (f,

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-platform.h"
 #include "helix-process.h"
 #include "helix-server-user.h"
@@ -53,14 +53,14 @@ check_vm (const HelixVms *vms, HelixReport *report)
   for (guint i = 0; i < vms->vms->len; i++)
     vm_words (g_ptr_array_index (vms->vms, i), list);
   if (vms->vms->len == 1) {
-    f = helix_report_add (report, HELIX_HOP_VM, HELIX_VERDICT_OK, "%s %s",
+    f = helix_report_add (report, HELIX_CHECK_VM, HELIX_VERDICT_OK, "%s %s",
         vms->given ? "the socket to look at is" : "one VM exports its screen:",
         list->str);
     helix_json_uint (f->facts, "vms", 1);
     return g_ptr_array_index (vms->vms, 0);
   }
   if (vms->vms->len == 0) {
-    f = helix_report_add (report, HELIX_HOP_VM, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_VM, HELIX_VERDICT_FAIL,
         "no VM that exports its screen was found");
     helix_finding_because (f, "looked at %s", vms->looked);
     helix_finding_remedy (f,
@@ -68,7 +68,7 @@ check_vm (const HelixVms *vms, HelixReport *report)
         ", or say --socket PATH if it listens elsewhere",
         "helix.sock");
   } else {
-    f = helix_report_add (report, HELIX_HOP_VM, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_VM, HELIX_VERDICT_FAIL,
         "%u VMs export their screens, and none was chosen", vms->vms->len);
     helix_finding_because (f, "there are %s", list->str);
     helix_finding_remedy (
@@ -85,7 +85,7 @@ check_socket (const gchar *path, HelixReport *report)
   struct stat st;
 
   if (strlen (path) >= helix_sun_path_max ()) {
-    f = helix_report_add (report, HELIX_HOP_SOCKET, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_SOCKET, HELIX_VERDICT_FAIL,
         "the path %s is too long for a socket", path);
     helix_finding_because (f, "it has %zu bytes, this system takes %zu",
         strlen (path), helix_sun_path_max () - 1);
@@ -94,7 +94,7 @@ check_socket (const gchar *path, HelixReport *report)
     return FALSE;
   }
   if (stat (path, &st) < 0) {
-    f = helix_report_add (report, HELIX_HOP_SOCKET, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_SOCKET, HELIX_VERDICT_FAIL,
         "there is no socket at %s", path);
     if (errno == EACCES) {
       helix_finding_because (
@@ -110,7 +110,7 @@ check_socket (const gchar *path, HelixReport *report)
     return FALSE;
   }
   if (!S_ISSOCK (st.st_mode)) {
-    f = helix_report_add (report, HELIX_HOP_SOCKET, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_SOCKET, HELIX_VERDICT_FAIL,
         "%s is not a socket", path);
     helix_finding_because (f, "it is %s",
         S_ISDIR (st.st_mode)       ? "a directory"
@@ -121,7 +121,7 @@ check_socket (const gchar *path, HelixReport *report)
     return FALSE;
   }
   helix_report_add (
-      report, HELIX_HOP_SOCKET, HELIX_VERDICT_OK, "%s is a socket", path);
+      report, HELIX_CHECK_SOCKET, HELIX_VERDICT_OK, "%s is a socket", path);
   return TRUE;
 }
 
@@ -142,7 +142,7 @@ read_lock (const gchar *path)
 static void
 explain_refused (const gchar *path, pid_t registered, HelixReport *report)
 {
-  HelixFinding *f = helix_report_add (report, HELIX_HOP_LISTEN,
+  HelixFinding *f = helix_report_add (report, HELIX_CHECK_LISTEN,
       HELIX_VERDICT_FAIL, "nobody listens on %s", path);
   pid_t pid = registered > 0 ? registered : read_lock (path);
   g_autofree gchar *words = NULL;
@@ -150,7 +150,7 @@ explain_refused (const gchar *path, pid_t registered, HelixReport *report)
 
   helix_process_look (&process, pid);
   words = helix_process_words (&process);
-  helix_json_int (f->facts, "pid", pid);
+  helix_json_uint (f->facts, "pid", pid);
   if (process.lives) {
     helix_finding_because (f,
         "its maker, %s, lives but has stopped listening, or that number is "
@@ -179,7 +179,7 @@ explain_connect (
     explain_refused (path, registered, report);
     return;
   }
-  f = helix_report_add (report, HELIX_HOP_LISTEN, HELIX_VERDICT_FAIL,
+  f = helix_report_add (report, HELIX_CHECK_LISTEN, HELIX_VERDICT_FAIL,
       number == EACCES || number == EPERM ? "no permission to connect to %s"
                                           : "cannot connect to %s",
       path);
@@ -205,12 +205,12 @@ static void
 explain_stranger (
     const gchar *path, const gchar *words, uid_t uid, HelixReport *report)
 {
-  HelixFinding *f = helix_report_add (report, HELIX_HOP_LISTEN,
+  HelixFinding *f = helix_report_add (report, HELIX_CHECK_LISTEN,
       HELIX_VERDICT_FAIL, "another user listens on %s", path);
   char name[HELIX_USER_NAME] = "?";
 
   helix_user_name (uid, name);
-  helix_json_int (f->facts, "uid", uid);
+  helix_json_uint (f->facts, "uid", uid);
   helix_finding_because (f,
       "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
       "nothing was said to it",
@@ -222,7 +222,7 @@ explain_stranger (
       (long) uid, (long) uid);
 }
 
-static HelixHop *
+static HelixProbe *
 check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
 {
   g_autofree gchar *words = NULL;
@@ -244,12 +244,12 @@ check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
     close (fd);
     return NULL;
   }
-  f = helix_report_add (report, HELIX_HOP_LISTEN, HELIX_VERDICT_OK,
+  f = helix_report_add (report, HELIX_CHECK_LISTEN, HELIX_VERDICT_OK,
       "%s listens, user %ld", words, (long) uid);
-  helix_json_int (f->facts, "pid", peer->pid);
+  helix_json_uint (f->facts, "pid", peer->pid);
   helix_json_text (f->facts, "command", peer->name);
-  helix_json_int (f->facts, "uid", uid);
-  return helix_hop_new (fd, FALSE);
+  helix_json_uint (f->facts, "uid", uid);
+  return helix_probe_new (fd, FALSE);
 }
 
 /* ---- is it a shim? ---- */
@@ -275,14 +275,14 @@ remedy_of (guint32 code)
 }
 
 static void
-explain_answer (guint hop, const gchar *path, const HelixHop *shim,
+explain_answer (guint probe, const gchar *path, const HelixProbe *shim,
     const HelixProcess *peer, const GError *error, HelixReport *report)
 {
   g_autofree gchar *words = helix_process_words (peer);
-  HelixFinding *f = helix_report_add (report, hop, HELIX_VERDICT_FAIL,
-      hop == HELIX_HOP_PING       ? "no PONG from %s"
-          : hop == HELIX_HOP_SHIM ? "no WELCOME from %s"
-                                  : "no list of scanouts from %s",
+  HelixFinding *f = helix_report_add (report, probe, HELIX_VERDICT_FAIL,
+      probe == HELIX_CHECK_PING       ? "no PONG from %s"
+          : probe == HELIX_CHECK_SHIM ? "no WELCOME from %s"
+                                      : "no list of scanouts from %s",
       words);
 
   helix_finding_because (f, "%s", error->message);
@@ -293,19 +293,19 @@ explain_answer (guint hop, const gchar *path, const HelixHop *shim,
     return;
   }
   switch (error->code) {
-    case HELIX_HOP_ERROR_SILENT:
+    case HELIX_PROBE_ERROR_SILENT:
       helix_finding_remedy (f,
           "If that is QEMU, its io thread hangs: end it and start it again. If "
           "not, %s is no helix socket: say the path given to QEMU as "
           "-device helix-export,path=...",
           path);
       break;
-    case HELIX_HOP_ERROR_OLD:
+    case HELIX_PROBE_ERROR_OLD:
       helix_finding_remedy (f,
           "Replace the older of the two: build QEMU's shim and the plugin from "
           "the same release");
       break;
-    case HELIX_HOP_ERROR_REFUSED:
+    case HELIX_PROBE_ERROR_REFUSED:
       helix_finding_remedy (f, "%s", remedy_of (shim->refusal.code));
       break;
     default:
@@ -316,34 +316,35 @@ explain_answer (guint hop, const gchar *path, const HelixHop *shim,
 }
 
 static gboolean
-check_shim (const HelixDoctor *self, HelixHop *hop, const gchar *path,
+check_shim (const HelixDoctor *self, HelixProbe *probe, const gchar *path,
     HelixProcess *peer, HelixReport *report)
 {
   g_autoptr (GError) error = NULL;
   guint64 round_trip;
   HelixFinding *f;
 
-  if (!helix_hop_ping (hop, helix_doctor_soon (self), &round_trip, &error)) {
+  if (!helix_probe_ping (
+          probe, helix_doctor_soon (self), &round_trip, &error)) {
     helix_process_look (peer, peer->pid);
-    explain_answer (HELIX_HOP_PING, path, hop, peer, error, report);
+    explain_answer (HELIX_CHECK_PING, path, probe, peer, error, report);
     return FALSE;
   }
-  f = helix_report_add (report, HELIX_HOP_PING, HELIX_VERDICT_OK,
+  f = helix_report_add (report, HELIX_CHECK_PING, HELIX_VERDICT_OK,
       "PONG after %.1f ms", (gdouble) round_trip / 1e6);
   helix_json_ms (f->facts, "round_trip_ms", round_trip);
 
-  if (!helix_hop_hello (
-          hop, HELIX_ROLE_FRAMES, NULL, helix_doctor_soon (self), &error)) {
+  if (!helix_probe_hello (
+          probe, HELIX_ROLE_FRAMES, NULL, helix_doctor_soon (self), &error)) {
     helix_process_look (peer, peer->pid);
-    explain_answer (HELIX_HOP_SHIM, path, hop, peer, error, report);
+    explain_answer (HELIX_CHECK_SHIM, path, probe, peer, error, report);
     return FALSE;
   }
-  f = helix_report_add (report, HELIX_HOP_SHIM, HELIX_VERDICT_OK,
-      "%s, protocol version %u", *hop->name ? hop->name : "a nameless shim",
-      hop->welcome.version);
-  helix_json_text (f->facts, "name", hop->name);
-  helix_json_uint (f->facts, "version", hop->welcome.version);
-  helix_json_uint (f->facts, "scanouts", hop->welcome.scanouts);
+  f = helix_report_add (report, HELIX_CHECK_SHIM, HELIX_VERDICT_OK,
+      "%s, protocol version %u", *probe->name ? probe->name : "a nameless shim",
+      probe->welcome.version);
+  helix_json_text (f->facts, "name", probe->name);
+  helix_json_uint (f->facts, "version", probe->welcome.version);
+  helix_json_uint (f->facts, "scanouts", probe->welcome.scanouts);
   return TRUE;
 }
 
@@ -351,52 +352,52 @@ check_shim (const HelixDoctor *self, HelixHop *hop, const gchar *path,
 
 /* "0 1920x1080, 1 off"; *on = how many are on. */
 static gchar *
-scanouts_words (const HelixHop *hop, guint *on)
+scanouts_words (const HelixProbe *probe, guint *on)
 {
   GString *list = g_string_new (NULL);
 
   *on = 0;
-  for (guint i = 0; i < hop->welcome.scanouts; i++) {
-    const struct helix_scanout *s = &hop->scanouts[i];
+  for (guint i = 0; i < probe->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &probe->scanouts[i];
 
     g_string_append_printf (list, "%s%u ", i ? ", " : "", i);
-    if (!(hop->scanouts_known & 1u << i))
+    if (!(probe->scanouts_known & 1u << i))
       g_string_append (list, "not exported");
-    else if (!helix_hop_scanout_on (hop, i))
+    else if (!helix_probe_scanout_on (probe, i))
       g_string_append (list, "off");
     else
       g_string_append_printf (list, "%ux%u", s->width, s->height);
-    *on += helix_hop_scanout_on (hop, i);
+    *on += helix_probe_scanout_on (probe, i);
   }
   return g_string_free (list, FALSE);
 }
 
 static gboolean
 check_scanouts (
-    const HelixDoctor *self, const HelixHop *hop, HelixReport *report)
+    const HelixDoctor *self, const HelixProbe *probe, HelixReport *report)
 {
   HelixFinding *f;
   guint on;
-  g_autofree gchar *words = scanouts_words (hop, &on);
+  g_autofree gchar *words = scanouts_words (probe, &on);
 
-  if (self->scanout >= (gint) hop->welcome.scanouts) {
-    f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_FAIL,
+  if (self->scanout >= (gint) probe->welcome.scanouts) {
+    f = helix_report_add (report, HELIX_CHECK_SCANOUT, HELIX_VERDICT_FAIL,
         "there is no scanout %d", self->scanout);
     helix_finding_because (
-        f, "the VM has %u: %s", hop->welcome.scanouts, words);
+        f, "the VM has %u: %s", probe->welcome.scanouts, words);
     helix_finding_remedy (f,
         "Choose one of them, or give the VM more with max_outputs=N of its "
         "virtio-gpu device");
   } else if (self->scanout >= 0
-      && !helix_hop_scanout_on (hop, (guint) self->scanout)) {
-    f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_FAIL,
+      && !helix_probe_scanout_on (probe, (guint) self->scanout)) {
+    f = helix_report_add (report, HELIX_CHECK_SCANOUT, HELIX_VERDICT_FAIL,
         "scanout %d is off", self->scanout);
     helix_finding_because (f, "the VM's are: %s", words);
     helix_finding_remedy (f,
         "Choose one that is on, or switch it on: helix scanout %d 1920x1080",
         self->scanout);
   } else if (on == 0) {
-    f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_SCANOUT, HELIX_VERDICT_FAIL,
         "the guest shows nothing");
     helix_finding_because (f,
         "every scanout is off (%s): it has not booted so far, is in VGA mode "
@@ -408,19 +409,19 @@ check_scanouts (
         "monitor in. In VGA mode wait for the guest's driver, or use "
         "virtio-gpu-pci with UEFI");
   } else {
-    f = helix_report_add (report, HELIX_HOP_SCANOUT, HELIX_VERDICT_OK,
-        "%u of %u on: %s", on, hop->welcome.scanouts, words);
+    f = helix_report_add (report, HELIX_CHECK_SCANOUT, HELIX_VERDICT_OK,
+        "%u of %u on: %s", on, probe->welcome.scanouts, words);
   }
   helix_json_array (f->facts, "scanouts");
-  for (guint i = 0; i < hop->welcome.scanouts; i++) {
+  for (guint i = 0; i < probe->welcome.scanouts; i++) {
     helix_json_object (f->facts, NULL);
     helix_json_uint (f->facts, "scanout", i);
-    helix_json_bool (f->facts, "on", helix_hop_scanout_on (hop, i));
-    helix_json_uint (f->facts, "width", hop->scanouts[i].width);
-    helix_json_uint (f->facts, "height", hop->scanouts[i].height);
-    helix_json_end_object (f->facts);
+    helix_json_bool (f->facts, "on", helix_probe_scanout_on (probe, i));
+    helix_json_uint (f->facts, "width", probe->scanouts[i].width);
+    helix_json_uint (f->facts, "height", probe->scanouts[i].height);
+    json_builder_end_object (f->facts);
   }
-  helix_json_end_array (f->facts);
+  json_builder_end_array (f->facts);
   return f->verdict == HELIX_VERDICT_OK;
 }
 
@@ -450,9 +451,9 @@ check_frames (const HelixDoctor *self, const HelixWatch *watch,
   }
   if (failed == NULL) {
     f = helix_report_add (
-        report, HELIX_HOP_FRAMES, HELIX_VERDICT_OK, "%s", list->str);
+        report, HELIX_CHECK_FRAMES, HELIX_VERDICT_OK, "%s", list->str);
   } else {
-    f = helix_report_add (report, HELIX_HOP_FRAMES, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_FRAMES, HELIX_VERDICT_FAIL,
         "no picture of scanout %u", failed->scanout);
     helix_finding_because (f, "%s",
         *failed->refused ? failed->refused
@@ -471,8 +472,8 @@ check_frames (const HelixDoctor *self, const HelixWatch *watch,
 
 /* A client that watches, as the finding of its hop. */
 static void
-judge_watcher (const HelixHop *hop, const HelixHopClient *client,
-    const HelixHopClient *before, const HelixWatch *watch, HelixReport *report)
+judge_watcher (const HelixProbe *probe, const HelixListed *client,
+    const HelixListed *before, const HelixWatch *watch, HelixReport *report)
 {
   const struct helix_client *info = &client->info;
   guint64 got = info->frames - (before != NULL ? before->info.frames : 0);
@@ -485,15 +486,15 @@ judge_watcher (const HelixHop *hop, const HelixHopClient *client,
   helix_process_look (&process, (pid_t) info->pid);
   words = helix_process_words (&process);
   if (process.stopped) {
-    f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_FAIL,
         "%s, %s, is stopped", client->name, words);
     helix_finding_because (f, "SIGSTOP, or a debugger");
     helix_finding_remedy (f, "Continue it (kill -CONT %u)", info->pid);
   } else if (info->scanout != HELIX_NONE32
-      && !helix_hop_scanout_on (hop, info->scanout)) {
-    g_autofree gchar *list = scanouts_words (hop, &on);
+      && !helix_probe_scanout_on (probe, info->scanout)) {
+    g_autofree gchar *list = scanouts_words (probe, &on);
 
-    f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_FAIL,
         "%s, %s, watches scanout %u, which is off", client->name, words,
         info->scanout);
     helix_finding_because (f, "the VM's scanouts are: %s", list);
@@ -503,7 +504,7 @@ judge_watcher (const HelixHop *hop, const HelixHopClient *client,
         info->scanout);
   } else if (before != NULL && got == 0 && seen != NULL
       && seen->frames >= MOVING_FRAMES && info->connected_ns > SETTLED_NS) {
-    f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_FAIL,
         "%s, %s, takes no frames while the screen changes", client->name,
         words);
     helix_finding_because (
@@ -511,11 +512,11 @@ judge_watcher (const HelixHop *hop, const HelixHopClient *client,
     helix_finding_remedy (
         f, "Set it to PLAYING, and look at the encoder and the sink");
   } else if (info->scanout != HELIX_NONE32) {
-    f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_OK,
         "%s, %s, watches scanout %u, %" G_GUINT64_FORMAT " frames so far",
         client->name, words, info->scanout, info->frames);
   } else {
-    f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_OK,
         "%s, %s, watches resource %u, %" G_GUINT64_FORMAT " frames so far",
         client->name, words, info->resource_id, info->frames);
   }
@@ -529,7 +530,7 @@ judge_watcher (const HelixHop *hop, const HelixHopClient *client,
 static void
 explain_other_scanout (const HelixDoctor *self, HelixReport *report)
 {
-  HelixFinding *f = helix_report_add (report, HELIX_HOP_PIPELINE,
+  HelixFinding *f = helix_report_add (report, HELIX_CHECK_PIPELINE,
       HELIX_VERDICT_FAIL, "no host pipeline watches scanout %d", self->scanout);
 
   helix_finding_because (f, "those that there are watch another one");
@@ -539,41 +540,40 @@ explain_other_scanout (const HelixDoctor *self, HelixReport *report)
 }
 
 static void
-check_pipeline (const HelixDoctor *self, const HelixHop *hop,
-    const HelixHopListing *before, const HelixHopListing *after,
+check_pipeline (const HelixDoctor *self, const HelixProbe *probe,
+    const HelixListing *before, const HelixListing *after,
     const HelixWatch *watch, HelixReport *report)
 {
   guint idle = 0, meant = 0;
   HelixFinding *f;
 
   if (after->clients == NULL) {
-    helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_NOTE,
+    helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_NOTE,
         "the shim is too old to tell who watches it");
     return;
   }
   for (guint i = 0; i < after->clients->len; i++) {
-    const HelixHopClient *client =
-        &g_array_index (after->clients, HelixHopClient, i);
+    const HelixListed *client = &g_array_index (after->clients, HelixListed, i);
 
     if (client->info.flags & HELIX_CLIENT_YOU)
       continue;
     if (client->info.scanout == HELIX_NONE32 && client->info.resource_id == 0)
       idle++;
     else
-      judge_watcher (hop, client,
-          helix_hop_listing_find (before, after, client), watch, report);
+      judge_watcher (probe, client, helix_listing_find (before, after, client),
+          watch, report);
     /* What a resource is shown on, its owner knows. */
     if (client->info.scanout == (guint32) self->scanout
         || (client->info.scanout == HELIX_NONE32
             && client->info.resource_id != 0))
       meant++;
   }
-  if (helix_report_knows (report, HELIX_HOP_PIPELINE)) {
+  if (helix_report_knows (report, HELIX_CHECK_PIPELINE)) {
     if (self->scanout >= 0 && meant == 0)
       explain_other_scanout (self, report);
     return;
   }
-  f = helix_report_add (report, HELIX_HOP_PIPELINE, HELIX_VERDICT_FAIL,
+  f = helix_report_add (report, HELIX_CHECK_PIPELINE, HELIX_VERDICT_FAIL,
       "no host pipeline watches this VM");
   helix_finding_because (f,
       "nobody but this program has subscribed to a scanout%s",
@@ -585,12 +585,12 @@ check_pipeline (const HelixDoctor *self, const HelixHop *hop,
 }
 
 static guint
-scanouts_to_watch (const HelixDoctor *self, const HelixHop *hop)
+scanouts_to_watch (const HelixDoctor *self, const HelixProbe *probe)
 {
   guint mask = 0;
 
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    if (helix_hop_scanout_on (hop, i)
+    if (helix_probe_scanout_on (probe, i)
         && (self->scanout < 0 || (guint) self->scanout == i))
       mask |= 1u << i;
   return mask;
@@ -601,32 +601,32 @@ helix_doctor_frames (const HelixDoctor *self, HelixReport *report)
 {
   g_autoptr (HelixVms) vms = helix_vms_find (self->socket);
   const HelixVm *vm = check_vm (vms, report);
-  HelixHopListing before = {0}, after = {0};
-  g_autoptr (HelixHop) hop = NULL;
+  HelixListing before = {0}, after = {0};
+  g_autoptr (HelixProbe) probe = NULL;
   g_autoptr (GError) error = NULL;
   HelixWatch watch = {0};
   HelixProcess peer;
 
   if (vm == NULL || !check_socket (vm->path, report))
     return;
-  hop = check_listen (vm, &peer, report);
-  if (hop == NULL || !check_shim (self, hop, vm->path, &peer, report))
+  probe = check_listen (vm, &peer, report);
+  if (probe == NULL || !check_shim (self, probe, vm->path, &peer, report))
     return;
   /* Its answer comes behind the state of every scanout. */
-  if (!helix_hop_list (hop, &before, helix_doctor_soon (self), &error)) {
-    explain_answer (HELIX_HOP_SCANOUT, vm->path, hop, &peer, error, report);
+  if (!helix_probe_list (probe, &before, helix_doctor_soon (self), &error)) {
+    explain_answer (HELIX_CHECK_SCANOUT, vm->path, probe, &peer, error, report);
     goto out;
   }
-  if (check_scanouts (self, hop, report)) {
+  if (check_scanouts (self, probe, report)) {
     helix_watch_run (
-        &watch, hop, scanouts_to_watch (self, hop), self->deadline, &error);
+        &watch, probe, scanouts_to_watch (self, probe), self->deadline, &error);
     check_frames (self, &watch, error, report);
     g_clear_error (&error);
   }
-  if (helix_hop_list (hop, &after, helix_doctor_soon (self), &error))
-    check_pipeline (self, hop, &before, &after, &watch, report);
+  if (helix_probe_list (probe, &after, helix_doctor_soon (self), &error))
+    check_pipeline (self, probe, &before, &after, &watch, report);
 
 out:
-  helix_hop_listing_clear (&before);
-  helix_hop_listing_clear (&after);
+  helix_listing_clear (&before);
+  helix_listing_clear (&after);
 }

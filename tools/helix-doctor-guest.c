@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-nal.h"
 #include "helix-platform.h"
 
@@ -47,9 +47,9 @@ helix_doctor_units_free (HelixDoctorUnits *self)
 /* ---- receiving ---- */
 
 static void
-take_unit (HelixDoctorUnits *self, HelixHop *hop, guint64 began)
+take_unit (HelixDoctorUnits *self, HelixProbe *probe, guint64 began)
 {
-  const struct helix_reader *r = &hop->reader;
+  const struct helix_reader *r = &probe->reader;
   struct helix_unit unit;
   const gchar *why;
 
@@ -63,33 +63,33 @@ take_unit (HelixDoctorUnits *self, HelixHop *hop, guint64 began)
   if (!(unit.flags & HELIX_UNIT_KEY) && self->keyframes == 0)
     return;
   if (unit.flags & HELIX_UNIT_KEY && self->keyframes++ == 0)
-    self->first_key_ns = hop->arrived_ns - began;
+    self->first_key_ns = probe->arrived_ns - began;
   if (self->units->len < MAX_UNITS && self->kept + r->bulk_size <= MAX_BYTES) {
     self->kept += r->bulk_size;
     g_ptr_array_add (self->units,
-        g_bytes_new_take (g_steal_pointer (&hop->bulk), r->bulk_size));
+        g_bytes_new_take (g_steal_pointer (&probe->bulk), r->bulk_size));
   }
 }
 
 static gboolean
-receive (HelixDoctorUnits *self, const HelixDoctor *doctor, HelixHop *hop,
+receive (HelixDoctorUnits *self, const HelixDoctor *doctor, HelixProbe *probe,
     GError **error)
 {
   guint64 began = helix_now_ns (), end = helix_doctor_soon (doctor);
 
-  hop->keep_bulk = TRUE;
+  probe->keep_bulk = TRUE;
   while (helix_now_ns () < end && self->malformed == NULL) {
     gboolean early = self->keyframes == 0;
     const gchar *why;
 
-    if (!helix_hop_next (hop, end, error))
+    if (!helix_probe_next (probe, end, error))
       return FALSE;
-    if (hop->reader.header.type == HELIX_CAPS
-        && !helix_unpack_caps (
-            &self->caps, hop->reader.payload, hop->reader.payload_size, &why))
+    if (probe->reader.header.type == HELIX_CAPS
+        && !helix_unpack_caps (&self->caps, probe->reader.payload,
+            probe->reader.payload_size, &why))
       self->malformed = why;
-    if (hop->reader.header.type == HELIX_UNIT)
-      take_unit (self, hop, began);
+    if (probe->reader.header.type == HELIX_UNIT)
+      take_unit (self, probe, began);
     if (early && self->keyframes > 0)
       end = MIN (helix_now_ns () + MORE_NS, doctor->deadline);
   }
@@ -100,21 +100,21 @@ receive (HelixDoctorUnits *self, const HelixDoctor *doctor, HelixHop *hop,
 
 /* Nothing to decode: says why, as far as the host can tell. */
 static void
-explain (const HelixDoctor *self, const HelixDoctorUnits *units, HelixHop *hop,
-    const GError *error, HelixReport *report)
+explain (const HelixDoctor *self, const HelixDoctorUnits *units,
+    HelixProbe *probe, const GError *error, HelixReport *report)
 {
   HelixFinding *f =
-      helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_FAIL,
+      helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_FAIL,
           units->came > 0 ? "%u units came, but no keyframe" : "no units come",
           units->came);
-  HelixHopListing listing = {0};
+  HelixListing listing = {0};
 
   helix_finding_remedy (f, "See helix doctor on the host");
   if (units->malformed != NULL) {
     helix_finding_because (f, "what comes is malformed: %s", units->malformed);
-  } else if (error != NULL && error->code != HELIX_HOP_ERROR_SILENT) {
+  } else if (error != NULL && error->code != HELIX_PROBE_ERROR_SILENT) {
     helix_finding_because (f, "%s", error->message);
-  } else if (!helix_hop_list (hop, &listing, helix_doctor_soon (self), NULL)
+  } else if (!helix_probe_list (probe, &listing, helix_doctor_soon (self), NULL)
       || listing.clients == NULL) {
     helix_finding_because (f, "the host's pipeline makes none, or is paused");
   } else if (listing.status.frames == 0) {
@@ -135,7 +135,7 @@ explain (const HelixDoctor *self, const HelixDoctorUnits *units, HelixHop *hop,
         "is paused or stuck, or the encoder answers no keyframe request",
         (gdouble) listing.status.last_ns / 1e9);
   }
-  helix_hop_listing_clear (&listing);
+  helix_listing_clear (&listing);
   helix_json_uint (f->facts, "units", units->came);
   helix_json_uint (f->facts, "keyframes", units->keyframes);
 }
@@ -156,12 +156,12 @@ check_nals (const HelixDoctorUnits *units, HelixReport *report)
     kinds[helix_nal_kind (&nal, h265)]++;
   if (kinds[HELIX_NAL_SPS] > 0 && kinds[HELIX_NAL_PPS] > 0
       && (kinds[HELIX_NAL_KEY] > 0 || kinds[HELIX_NAL_SLICE] > 0)) {
-    f = helix_report_add (report, HELIX_HOP_PARSE, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_PARSE, HELIX_VERDICT_OK,
         "%s %ux%u, %s%sparameter sets in band", h265 ? "H.265" : "H.264",
         units->caps.width, units->caps.height, units->caps.profile,
         *units->caps.profile ? ", " : "");
   } else {
-    f = helix_report_add (report, HELIX_HOP_PARSE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PARSE, HELIX_VERDICT_FAIL,
         "what comes as a keyframe cannot be decoded");
     helix_finding_because (f, "it has %u SPS, %u PPS and %u slices",
         kinds[HELIX_NAL_SPS], kinds[HELIX_NAL_PPS],
@@ -183,7 +183,7 @@ check_parse (HelixDoctorUnits *units, HelixReport *report)
   HelixFinding *f;
 
   if (units->caps.caps_id == 0) {
-    f = helix_report_add (report, HELIX_HOP_PARSE, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_PARSE, HELIX_VERDICT_FAIL,
         "units come, but nothing said of what kind they are");
     helix_finding_remedy (
         f, "Use the same release of gst-helix on the host and in the guest");
@@ -193,7 +193,7 @@ check_parse (HelixDoctorUnits *units, HelixReport *report)
       || units->caps.codec == HELIX_CODEC_H265)
     check_nals (units, report);
   else
-    helix_report_add (report, HELIX_HOP_PARSE, HELIX_VERDICT_OK, "%s %ux%u",
+    helix_report_add (report, HELIX_CHECK_PARSE, HELIX_VERDICT_OK, "%s %ux%u",
         codecs[MIN (units->caps.codec, G_N_ELEMENTS (codecs) - 1)],
         units->caps.width, units->caps.height);
 }
@@ -201,22 +201,22 @@ check_parse (HelixDoctorUnits *units, HelixReport *report)
 HelixDoctorUnits *
 helix_doctor_receive (const HelixDoctor *self, HelixReport *report)
 {
-  g_autoptr (HelixHop) hop =
+  g_autoptr (HelixProbe) probe =
       helix_doctor_join (self, HELIX_ROLE_STREAM, report);
   g_autoptr (GError) error = NULL;
   HelixDoctorUnits *units;
   HelixFinding *f;
 
-  if (hop == NULL)
+  if (probe == NULL)
     return NULL;
   units = units_new ();
-  receive (units, self, hop, &error);
+  receive (units, self, probe, &error);
   if (units->units->len == 0) {
-    explain (self, units, hop, error, report);
+    explain (self, units, probe, error, report);
     helix_doctor_units_free (units);
     return NULL;
   }
-  f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_OK,
+  f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_OK,
       "the first keyframe came after %.0f ms, %u units in all",
       (gdouble) units->first_key_ns / 1e6, units->came);
   helix_json_ms (f->facts, "first_keyframe_ms", units->first_key_ns);

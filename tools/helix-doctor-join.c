@@ -10,7 +10,7 @@
 
 #include <gst/gst.h>
 
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-platform.h"
 #include "helix-process.h"
 #include "helix-transport.h"
@@ -36,7 +36,7 @@ look_at_server (const HelixAddress *address, gint fd, HelixProcess *process)
 static void
 remedy_start (const HelixDoctor *self, HelixFinding *f)
 {
-  if (self->side == HELIX_SIDE_HOST)
+  if (self->side == HELIX_HOST)
     helix_finding_remedy (f,
         "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
         "tune=zerolatency ! helixguestsink address=%s; or say --address if it "
@@ -80,12 +80,12 @@ connect_to (
       until > now ? (gint) ((until - now) / 1000000) : 1, &error);
 
   if (fd >= 0) {
-    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_CONNECT, HELIX_VERDICT_OK,
         "%s takes connections", address->text);
     helix_json_text (f->facts, "address", address->text);
     return fd;
   }
-  f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+  f = helix_report_add (report, HELIX_CHECK_CONNECT, HELIX_VERDICT_FAIL,
       "cannot connect to %s", address->text);
   /* The transport's remedy is for an element's user. Where nobody serves, we
    * know better; about names and ports it knows better. */
@@ -107,7 +107,7 @@ explain_silence (
     helix_finding_remedy (
         f, "Continue it (kill -CONT %ld)", (long) server->pid);
   } else if (g_str_has_prefix (server->name, "qemu")
-      && self->side == HELIX_SIDE_HOST) {
+      && self->side == HELIX_HOST) {
     helix_finding_because (f,
         "QEMU serves that socket itself: it is the host's end of a virtio "
         "port, where helixguestsink mode=connect belongs");
@@ -133,7 +133,7 @@ explain_auth (const HelixDoctor *self, gboolean asked, HelixFinding *f)
         "%s the token that helixguestsink has (its property token-file)",
         self->token != NULL ? "Put into --token-file"
                             : "Say --token-file with");
-  else if (self->side == HELIX_SIDE_HOST)
+  else if (self->side == HELIX_HOST)
     helix_finding_remedy (
         f, "Or run helix doctor as the user who runs helixguestsink");
   else
@@ -143,46 +143,46 @@ explain_auth (const HelixDoctor *self, gboolean asked, HelixFinding *f)
 }
 
 static void
-explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
+explain (const HelixDoctor *self, guint probe, const HelixProcess *server,
     const GError *error, guint code, HelixReport *report)
 {
   g_autofree gchar *words = helix_process_words (server);
   HelixFinding *f =
-      helix_report_add (report, hop, HELIX_VERDICT_FAIL, "no %s from %s%s%s",
-          hop == HELIX_HOP_ANSWER ? "PONG" : "WELCOME", self->address,
+      helix_report_add (report, probe, HELIX_VERDICT_FAIL, "no %s from %s%s%s",
+          probe == HELIX_CHECK_ANSWER ? "PONG" : "WELCOME", self->address,
           server->pid > 0 ? ", which is " : "", server->pid > 0 ? words : "");
 
   helix_finding_because (f, "%s", error->message);
-  helix_json_int (f->facts, "pid", server->pid);
+  helix_json_uint (f->facts, "pid", server->pid);
   helix_json_text (f->facts, "error", code ? helix_error_name (code) : NULL);
-  if (error->code == HELIX_HOP_ERROR_SILENT) {
+  if (error->code == HELIX_PROBE_ERROR_SILENT) {
     explain_silence (self, server, f);
-  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+  } else if (error->code == HELIX_PROBE_ERROR_REFUSED
       && code == HELIX_ERROR_AUTH) {
-    explain_auth (self, hop == HELIX_HOP_STREAM, f);
-  } else if (error->code == HELIX_HOP_ERROR_UNASKED) {
+    explain_auth (self, probe == HELIX_CHECK_STREAM, f);
+  } else if (error->code == HELIX_PROBE_ERROR_UNASKED) {
     helix_finding_remedy (f,
         "If that is the host's pipeline, set token-file of its helixguestsink "
         "to the same token, or leave --token-file out. If not, another program "
         "has that address");
-  } else if (error->code == HELIX_HOP_ERROR_UNPROVED) {
+  } else if (error->code == HELIX_PROBE_ERROR_UNPROVED) {
     helix_finding_remedy (f,
         "Another program poses as helixguestsink there: find out which, and "
         "end it");
-  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+  } else if (error->code == HELIX_PROBE_ERROR_REFUSED
       && code == HELIX_ERROR_BUSY) {
     helix_finding_remedy (
         f, "End a client, or raise max-clients of helixguestsink");
-  } else if (error->code == HELIX_HOP_ERROR_REFUSED
+  } else if (error->code == HELIX_PROBE_ERROR_REFUSED
       && code == HELIX_ERROR_ROLE) {
     helix_finding_remedy (f,
         "That is a shim's socket, or a helixguestsink that is too old to be "
         "asked: check the address, and the versions");
-  } else if (error->code == HELIX_HOP_ERROR_CLOSED) {
+  } else if (error->code == HELIX_PROBE_ERROR_CLOSED) {
     helix_finding_remedy (f,
         "If the host's pipeline serves there, look at its messages. If not, "
         "another program has that address: give helixguestsink another one");
-  } else if (error->code == HELIX_HOP_ERROR_OLD) {
+  } else if (error->code == HELIX_PROBE_ERROR_OLD) {
     helix_finding_remedy (
         f, "Use the same release of gst-helix on the host and in the guest");
   } else {
@@ -193,7 +193,7 @@ explain (const HelixDoctor *self, guint hop, const HelixProcess *server,
 }
 
 static gboolean
-ping (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
+ping (const HelixDoctor *self, HelixProbe *probe, const HelixAddress *address,
     HelixReport *report)
 {
   g_autoptr (GError) error = NULL;
@@ -201,19 +201,21 @@ ping (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
   HelixFinding *f;
   guint64 round_trip;
 
-  if (!helix_hop_ping (hop, helix_doctor_soon (self), &round_trip, &error)) {
-    look_at_server (address, hop->fd, &server);
-    explain (self, HELIX_HOP_ANSWER, &server, error, hop->refusal.code, report);
+  if (!helix_probe_ping (
+          probe, helix_doctor_soon (self), &round_trip, &error)) {
+    look_at_server (address, probe->fd, &server);
+    explain (
+        self, HELIX_CHECK_ANSWER, &server, error, probe->refusal.code, report);
     return FALSE;
   }
-  f = helix_report_add (report, HELIX_HOP_ANSWER, HELIX_VERDICT_OK,
+  f = helix_report_add (report, HELIX_CHECK_ANSWER, HELIX_VERDICT_OK,
       "PONG after %.1f ms", (gdouble) round_trip / 1e6);
   helix_json_ms (f->facts, "round_trip_ms", round_trip);
   return TRUE;
 }
 
 static gboolean
-greet (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
+greet (const HelixDoctor *self, HelixProbe *probe, const HelixAddress *address,
     guint32 role, HelixReport *report)
 {
   g_autoptr (GError) error = NULL;
@@ -221,39 +223,41 @@ greet (const HelixDoctor *self, HelixHop *hop, const HelixAddress *address,
   HelixProcess server;
   HelixFinding *f;
 
-  if (!helix_hop_hello (hop, (enum helix_role) role, self->token,
+  if (!helix_probe_hello (probe, (enum helix_role) role, self->token,
           helix_doctor_soon (self), &error)) {
-    look_at_server (address, hop->fd, &server);
-    explain (self, HELIX_HOP_STREAM, &server, error, hop->refusal.code, report);
+    look_at_server (address, probe->fd, &server);
+    explain (
+        self, HELIX_CHECK_STREAM, &server, error, probe->refusal.code, report);
     return FALSE;
   }
   /* The server does not say which process it is; on its own machine, the
    * system does. */
-  look_at_server (address, hop->fd, &server);
+  look_at_server (address, probe->fd, &server);
   words = helix_process_words (&server);
-  f = helix_report_add (report, HELIX_HOP_STREAM, HELIX_VERDICT_OK,
+  f = helix_report_add (report, HELIX_CHECK_STREAM, HELIX_VERDICT_OK,
       "%s%s%s, protocol version %u",
-      *hop->name ? hop->name : "a nameless server", server.pid > 0 ? ", " : "",
-      server.pid > 0 ? words : "", hop->welcome.version);
-  helix_json_text (f->facts, "name", hop->name);
-  helix_json_int (f->facts, "pid", server.pid);
-  helix_json_uint (f->facts, "version", hop->welcome.version);
+      *probe->name ? probe->name : "a nameless server",
+      server.pid > 0 ? ", " : "", server.pid > 0 ? words : "",
+      probe->welcome.version);
+  helix_json_text (f->facts, "name", probe->name);
+  helix_json_uint (f->facts, "pid", server.pid);
+  helix_json_uint (f->facts, "version", probe->welcome.version);
   return TRUE;
 }
 
-HelixHop *
+HelixProbe *
 helix_doctor_join (const HelixDoctor *self, guint32 role, HelixReport *report)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (HelixAddress) address =
       helix_address_parse (self->address, &error);
-  g_autoptr (HelixHop) hop = NULL;
+  g_autoptr (HelixProbe) probe = NULL;
   gboolean serial, good;
   HelixFinding *f;
   gint fd;
 
   if (address == NULL) {
-    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_CONNECT, HELIX_VERDICT_FAIL,
         "%s is no address", self->address);
     helix_finding_remedy (f, "Addresses are " HELIX_ADDRESS_FORMS);
     return NULL;
@@ -262,14 +266,14 @@ helix_doctor_join (const HelixDoctor *self, guint32 role, HelixReport *report)
   if (fd < 0)
     return NULL;
   serial = helix_transport_outlives_session (address);
-  hop = helix_hop_new (fd, serial);
+  probe = helix_probe_new (fd, serial);
   /* On a virtio port a PING may fall into half a message of whoever was there
    * before us; only HELLO gets through. */
   if (serial)
-    good = greet (self, hop, address, role, report)
-        && ping (self, hop, address, report);
+    good = greet (self, probe, address, role, report)
+        && ping (self, probe, address, report);
   else
-    good = ping (self, hop, address, report)
-        && greet (self, hop, address, role, report);
-  return good ? g_steal_pointer (&hop) : NULL;
+    good = ping (self, probe, address, report)
+        && greet (self, probe, address, role, report);
+  return good ? g_steal_pointer (&probe) : NULL;
 }

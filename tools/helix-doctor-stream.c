@@ -6,7 +6,7 @@
 #include "helix-doctor.h"
 
 #include "helix-encoder-table.h"
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-platform.h"
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
@@ -29,13 +29,13 @@
 
 /* Answers PINGs until `until`. FALSE: the connection is lost. */
 static gboolean
-pause_until (HelixHop *hop, guint64 until, GError **error)
+pause_until (HelixProbe *probe, guint64 until, GError **error)
 {
   while (helix_now_ns () < until) {
     g_autoptr (GError) mine = NULL;
 
-    if (!helix_hop_next (hop, until, &mine)
-        && mine->code != HELIX_HOP_ERROR_SILENT) {
+    if (!helix_probe_next (probe, until, &mine)
+        && mine->code != HELIX_PROBE_ERROR_SILENT) {
       g_propagate_error (error, g_steal_pointer (&mine));
       return FALSE;
     }
@@ -45,14 +45,14 @@ pause_until (HelixHop *hop, guint64 until, GError **error)
 
 /* LIST once more. FALSE: the connection is lost, or of no use any more. */
 static gboolean
-look (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
+look (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
     GError **error)
 {
-  if (!helix_hop_list (hop, listing, helix_doctor_soon (self), error))
+  if (!helix_probe_list (probe, listing, helix_doctor_soon (self), error))
     return FALSE;
   if (listing->clients != NULL)
     return TRUE;
-  g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+  g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
       "it answered LIST once, and now refuses");
   return FALSE;
 }
@@ -60,7 +60,7 @@ look (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
 /* Asks for a keyframe and waits for a unit. *took in ns, NONE64 = none came.
  * FALSE: the connection is lost. */
 static gboolean
-provoke (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
+provoke (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
     guint64 *took, GError **error)
 {
   struct helix_keyframe keyframe = {
@@ -70,12 +70,12 @@ provoke (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
   guint8 message[HELIX_MAX_MESSAGE];
 
   *took = HELIX_NONE64;
-  if (!helix_hop_send (
-          hop, message, helix_pack_keyframe (message, &keyframe), end, error))
+  if (!helix_probe_send (
+          probe, message, helix_pack_keyframe (message, &keyframe), end, error))
     return FALSE;
   while (helix_now_ns () < end) {
-    if (!pause_until (hop, helix_now_ns () + LOOK_NS, error)
-        || !look (self, hop, listing, error))
+    if (!pause_until (probe, helix_now_ns () + LOOK_NS, error)
+        || !look (self, probe, listing, error))
       return FALSE;
     if (listing->status.frames > before) {
       *took = helix_now_ns () - began;
@@ -86,9 +86,9 @@ provoke (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
 }
 
 static void
-lost (guint hop, const GError *error, HelixReport *report)
+lost (guint probe, const GError *error, HelixReport *report)
 {
-  HelixFinding *f = helix_report_add (report, hop, HELIX_VERDICT_FAIL,
+  HelixFinding *f = helix_report_add (report, probe, HELIX_VERDICT_FAIL,
       "helixguestsink does not tell how it does");
 
   helix_finding_because (f, "%s", error->message);
@@ -97,7 +97,7 @@ lost (guint hop, const GError *error, HelixReport *report)
 }
 
 static void
-status_json (const HelixHopListing *listing, gdouble rate, HelixJson *json)
+status_json (const HelixListing *listing, gdouble rate, JsonBuilder *json)
 {
   helix_json_text (json, "serves", listing->text);
   helix_json_uint (json, "units", listing->status.frames);
@@ -111,7 +111,7 @@ status_json (const HelixHopListing *listing, gdouble rate, HelixJson *json)
 
 /* Pictures come out late, though all goes well. */
 static void
-judge_encoder (const HelixHopListing *listing, HelixReport *report)
+judge_encoder (const HelixListing *listing, HelixReport *report)
 {
   /* The text begins with the encoder's name. */
   g_autofree gchar *name =
@@ -121,7 +121,7 @@ judge_encoder (const HelixHopListing *listing, HelixReport *report)
 
   if (listing->status.encode_us < HELD_US)
     return;
-  f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_NOTE,
+  f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_NOTE,
       "%s holds each picture back for %u ms", name,
       listing->status.encode_us / 1000);
   helix_finding_because (f,
@@ -134,9 +134,9 @@ judge_encoder (const HelixHopListing *listing, HelixReport *report)
 }
 
 static void
-explain_no_units (const HelixHopListing *listing, HelixReport *report)
+explain_no_units (const HelixListing *listing, HelixReport *report)
 {
-  HelixFinding *f = helix_report_add (report, HELIX_HOP_UNITS,
+  HelixFinding *f = helix_report_add (report, HELIX_CHECK_UNITS,
       HELIX_VERDICT_FAIL, "no encoded units come to helixguestsink");
   const struct helix_status *s = &listing->status;
 
@@ -157,39 +157,40 @@ explain_no_units (const HelixHopListing *listing, HelixReport *report)
 }
 
 static gboolean
-check_units (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
+check_units (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
     HelixReport *report)
 {
-  HelixHopListing first = {0};
+  HelixListing first = {0};
   g_autoptr (GError) error = NULL;
   guint64 took = HELIX_NONE64;
   gdouble rate;
   HelixFinding *f;
 
-  if (!helix_hop_list (hop, &first, helix_doctor_soon (self), &error))
+  if (!helix_probe_list (probe, &first, helix_doctor_soon (self), &error))
     goto failed;
   if (first.clients == NULL) {
-    helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_NOTE,
+    helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_NOTE,
         "helixguestsink is too old to tell what it gets");
     return FALSE;
   }
-  if (!pause_until (hop, MIN (first.taken_ns + GAP_NS, self->deadline), &error)
-      || !look (self, hop, listing, &error))
+  if (!pause_until (
+          probe, MIN (first.taken_ns + GAP_NS, self->deadline), &error)
+      || !look (self, probe, listing, &error))
     goto failed;
   if (listing->status.last_ns > FRESH_NS
       && listing->status.frames == first.status.frames
-      && !provoke (self, hop, listing, &took, &error))
+      && !provoke (self, probe, listing, &took, &error))
     goto failed;
   rate = (gdouble) (listing->status.frames - first.status.frames) * 1e9
       / (gdouble) MAX (1, listing->taken_ns - first.taken_ns);
-  helix_hop_listing_clear (&first);
+  helix_listing_clear (&first);
 
   if (listing->status.last_ns > FRESH_NS && took == HELIX_NONE64) {
     explain_no_units (listing, report);
     return TRUE;
   }
   if (listing->status.keyframes == 0 && listing->status.frames >= MANY_UNITS) {
-    f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_FAIL,
         "units come, but no keyframe is among them");
     helix_finding_because (f,
         "%" G_GUINT64_FORMAT " units so far, none that decoding can start at: "
@@ -199,12 +200,12 @@ check_units (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
         "Set the encoder's key interval (x264enc key-int-max, openh264enc "
         "gop-size), and put h264parse config-interval=-1 behind it");
   } else if (took != HELIX_NONE64) {
-    f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_OK,
         "%s: the screen is still; a keyframe request brought a unit within "
         "%.0f ms",
         listing->text, (gdouble) took / 1e6);
   } else {
-    f = helix_report_add (report, HELIX_HOP_UNITS, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_OK,
         "%s: %.1f units a second", listing->text, rate);
   }
   status_json (listing, rate, f->facts);
@@ -212,30 +213,30 @@ check_units (const HelixDoctor *self, HelixHop *hop, HelixHopListing *listing,
   return TRUE;
 
 failed:
-  lost (HELIX_HOP_UNITS, error, report);
-  helix_hop_listing_clear (&first);
+  lost (HELIX_CHECK_UNITS, error, report);
+  helix_listing_clear (&first);
   return FALSE;
 }
 
 /* One guest, as a finding of its hop. */
 static void
-judge_guest (const HelixHopClient *client, HelixReport *report)
+judge_guest (const HelixListed *client, HelixReport *report)
 {
   const struct helix_client *info = &client->info;
   gboolean told = info->received != HELIX_NONE64;
   gdouble age = (gdouble) info->connected_ns / 1e9;
-  g_autofree gchar *who = helix_hop_client_words (client);
+  g_autofree gchar *who = helix_listed_words (client);
   HelixFinding *f;
 
   if (info->frames == 0 && info->connected_ns > KEYFRAME_NS) {
-    f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL,
         "%s is connected, but has been sent nothing for %.1f s", who, age);
     helix_finding_because (
         f, "no keyframe came that it could have started with");
     helix_finding_remedy (f, "See the line about units");
   } else if (info->connected_ns > TOLD_NS && (!told || info->received == 0)
       && info->frames > 0) {
-    f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL,
         "%s receives nothing", who);
     helix_finding_because (f, "%" G_GUINT64_FORMAT " units were sent to it, %s",
         info->frames,
@@ -244,11 +245,11 @@ judge_guest (const HelixHopClient *client, HelixReport *report)
     helix_finding_remedy (f,
         "In the guest, see helix doctor, and whether its program still runs");
   } else if (!told) {
-    f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_OK,
         "%s, connected for %.1f s, was sent %" G_GUINT64_FORMAT " units", who,
         age, info->frames);
   } else {
-    f = helix_report_add (report, HELIX_HOP_GUEST, HELIX_VERDICT_OK,
+    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_OK,
         "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units", who,
         info->received, info->frames);
     if (info->latency_ns != HELIX_NONE64) {
@@ -261,28 +262,28 @@ judge_guest (const HelixHopClient *client, HelixReport *report)
   }
   helix_json_text (f->facts, "name", client->name[0] ? client->name : NULL);
   helix_json_uint (f->facts, "sent", info->frames);
-  helix_json_known (f->facts, "received", info->received);
-  helix_json_known (f->facts, "dropped", info->dropped);
+  helix_json_known (f->facts, "received", info->received, HELIX_NONE64);
+  helix_json_known (f->facts, "dropped", info->dropped, HELIX_NONE64);
   helix_json_ms (f->facts, "latency_ms", info->latency_ns);
   helix_json_ms (f->facts, "connected_ms", info->connected_ns);
 }
 
 static void
-check_guests (const HelixHopListing *listing, HelixReport *report)
+check_guests (const HelixListing *listing, HelixReport *report)
 {
   HelixFinding *f;
 
   for (guint i = 0; i < listing->clients->len; i++) {
-    const HelixHopClient *client =
-        &g_array_index (listing->clients, HelixHopClient, i);
+    const HelixListed *client =
+        &g_array_index (listing->clients, HelixListed, i);
 
     if (client->info.role == HELIX_ROLE_STREAM)
       judge_guest (client, report);
   }
-  if (helix_report_knows (report, HELIX_HOP_GUEST))
+  if (helix_report_knows (report, HELIX_CHECK_GUEST))
     return;
   f = helix_report_add (
-      report, HELIX_HOP_GUEST, HELIX_VERDICT_FAIL, "no guest is connected");
+      report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL, "no guest is connected");
   helix_finding_because (f, "nobody receives what helixguestsink serves");
   helix_finding_remedy (f,
       "In the guest, start helixsrc (gst-launch-1.0 helixsrc ! h264parse ! "
@@ -292,11 +293,11 @@ check_guests (const HelixHopListing *listing, HelixReport *report)
 void
 helix_doctor_stream (const HelixDoctor *self, HelixReport *report)
 {
-  g_autoptr (HelixHop) hop =
+  g_autoptr (HelixProbe) probe =
       helix_doctor_join (self, HELIX_ROLE_CONTROL, report);
-  HelixHopListing listing = {0};
+  HelixListing listing = {0};
 
-  if (hop != NULL && check_units (self, hop, &listing, report))
+  if (probe != NULL && check_units (self, probe, &listing, report))
     check_guests (&listing, report);
-  helix_hop_listing_clear (&listing);
+  helix_listing_clear (&listing);
 }

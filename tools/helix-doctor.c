@@ -40,27 +40,27 @@ static GMutex lock;
 static GCond finished;
 
 static const gchar *const hop_names[] = {
-    [HELIX_HOP_VM] = "vm",
-    [HELIX_HOP_SOCKET] = "socket",
-    [HELIX_HOP_LISTEN] = "listen",
-    [HELIX_HOP_PING] = "ping",
-    [HELIX_HOP_SHIM] = "shim",
-    [HELIX_HOP_SCANOUT] = "scanout",
-    [HELIX_HOP_FRAMES] = "frames",
-    [HELIX_HOP_PLUGIN] = "plugin",
-    [HELIX_HOP_ENCODER] = "encoder",
-    [HELIX_HOP_PIPELINE] = "pipeline",
-    [HELIX_HOP_CONNECT] = "connect",
-    [HELIX_HOP_ANSWER] = "answer",
-    [HELIX_HOP_STREAM] = "stream",
-    [HELIX_HOP_UNITS] = "units",
-    [HELIX_HOP_GUEST] = "guest",
-    [HELIX_HOP_PARSE] = "parse",
-    [HELIX_HOP_DECODE] = "decode",
+    [HELIX_CHECK_VM] = "vm",
+    [HELIX_CHECK_SOCKET] = "socket",
+    [HELIX_CHECK_LISTEN] = "listen",
+    [HELIX_CHECK_PING] = "ping",
+    [HELIX_CHECK_SHIM] = "shim",
+    [HELIX_CHECK_SCANOUT] = "scanout",
+    [HELIX_CHECK_FRAMES] = "frames",
+    [HELIX_CHECK_PLUGIN] = "plugin",
+    [HELIX_CHECK_ENCODER] = "encoder",
+    [HELIX_CHECK_PIPELINE] = "pipeline",
+    [HELIX_CHECK_CONNECT] = "connect",
+    [HELIX_CHECK_ANSWER] = "answer",
+    [HELIX_CHECK_STREAM] = "stream",
+    [HELIX_CHECK_UNITS] = "units",
+    [HELIX_CHECK_GUEST] = "guest",
+    [HELIX_CHECK_PARSE] = "parse",
+    [HELIX_CHECK_DECODE] = "decode",
 };
 
 const gchar *
-helix_doctor_hop_name (guint hop)
+helix_doctor_check_name (guint hop)
 {
   return hop_names[hop];
 }
@@ -73,13 +73,13 @@ helix_doctor_soon (const HelixDoctor *self)
 
 /* Which hops there are on a side. */
 static gboolean
-is_hop_of (HelixSide side, guint hop)
+is_hop_of (HelixRole side, guint hop)
 {
-  if (side == HELIX_SIDE_HOST)
-    return hop <= HELIX_HOP_GUEST;
-  return hop == HELIX_HOP_PLUGIN || hop == HELIX_HOP_PARSE
-      || hop == HELIX_HOP_DECODE
-      || (hop >= HELIX_HOP_CONNECT && hop <= HELIX_HOP_UNITS);
+  if (side == HELIX_HOST)
+    return hop <= HELIX_CHECK_GUEST;
+  return hop == HELIX_CHECK_PLUGIN || hop == HELIX_CHECK_PARSE
+      || hop == HELIX_CHECK_DECODE
+      || (hop >= HELIX_CHECK_CONNECT && hop <= HELIX_CHECK_UNITS);
 }
 
 /* ---- the walks ---- */
@@ -118,7 +118,7 @@ walk_stream (gpointer data)
 {
   Walk *walk = data;
 
-  if (walk->doctor->side == HELIX_SIDE_GUEST)
+  if (walk->doctor->side == HELIX_GUEST)
     walk->units = helix_doctor_receive (walk->doctor, walk->report);
   else
     helix_doctor_stream (walk->doctor, walk->report);
@@ -150,20 +150,20 @@ give_up (const Walk *walks, HelixReport *report)
   HelixFinding *f;
 
   if (!walks[WALK_ELEMENTS].done) {
-    f = helix_report_add (report, HELIX_HOP_PLUGIN, HELIX_VERDICT_NOTE,
+    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_NOTE,
         "GStreamer still looks at its plugins");
     helix_finding_because (f, "it does so once after something was installed");
     helix_finding_remedy (
         f, "Run gst-inspect-1.0, which lets it finish, then this again");
   }
   if (!walks[WALK_STREAM].done) {
-    f = helix_report_add (report, HELIX_HOP_CONNECT, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_CONNECT, HELIX_VERDICT_FAIL,
         "the address of the stream cannot be found out in time");
     helix_finding_because (f, "the name server does not answer");
     helix_finding_remedy (f, "Give a number in place of the name");
   }
   if (walks[WALK_FRAMES].thread != NULL && !walks[WALK_FRAMES].done) {
-    f = helix_report_add (report, HELIX_HOP_VM, HELIX_VERDICT_FAIL,
+    f = helix_report_add (report, HELIX_CHECK_VM, HELIX_VERDICT_FAIL,
         "the VM's socket cannot be looked at in time");
     helix_finding_because (f, "the file system that it lies on hangs");
     helix_finding_remedy (f, "Choose a path on a local file system");
@@ -181,7 +181,7 @@ walk_all (HelixDoctor *doctor, HelixReport *report)
     static const GThreadFunc functions[WALKS] = {
         walk_elements, walk_stream, walk_frames};
 
-    if (i == WALK_FRAMES && doctor->side == HELIX_SIDE_GUEST)
+    if (i == WALK_FRAMES && doctor->side == HELIX_GUEST)
       continue;
     walks[i].doctor = doctor;
     walks[i].report = helix_report_new ();
@@ -218,23 +218,22 @@ walk_all (HelixDoctor *doctor, HelixReport *report)
 
 /* ---- the command ---- */
 
-static HelixSide
+static HelixRole
 find_side (const Options *options, gchar **why)
 {
   if (options->host || options->guest) {
     *why = g_strdup ("as told");
-    return options->host ? HELIX_SIDE_HOST : HELIX_SIDE_GUEST;
+    return options->host ? HELIX_HOST : HELIX_GUEST;
   }
-  return helix_vms_side (options->socket, "/", why);
+  return helix_vms_role (options->socket, "/", why);
 }
 
 static void
-print_text (const HelixReport *report, HelixSide side, const gchar *why)
+print_text (const HelixReport *report, HelixRole side, const gchar *why)
 {
   gboolean colours = helix_colours_wanted (stdout);
 
-  printf (
-      "This is the %s: %s.\n", side == HELIX_SIDE_HOST ? "host" : "guest", why);
+  printf ("This is the %s: %s.\n", side == HELIX_HOST ? "host" : "guest", why);
   for (guint i = 0; i < report->findings->len; i++) {
     const HelixFinding *f = g_ptr_array_index (report->findings, i);
 
@@ -243,16 +242,16 @@ print_text (const HelixReport *report, HelixSide side, const gchar *why)
 }
 
 static void
-print_json (const HelixReport *report, HelixSide side, const gchar *why,
+print_json (const HelixReport *report, HelixRole side, const gchar *why,
     gint status, guint64 took)
 {
-  g_autoptr (HelixJson) json = helix_json_new ();
+  g_autoptr (JsonBuilder) json = json_builder_new ();
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "side", side == HELIX_SIDE_HOST ? "host" : "guest");
+  helix_json_text (json, "side", side == HELIX_HOST ? "host" : "guest");
   helix_json_text (json, "why", why);
   helix_json_bool (json, "healthy", status == HELIX_EXIT_GOOD);
-  helix_json_int (json, "exit_code", status);
+  helix_json_uint (json, "exit_code", status);
   helix_json_ms (json, "took_ms", took);
   helix_json_array (json, "hops");
   for (guint i = 0; i < report->findings->len; i++) {
@@ -260,9 +259,9 @@ print_json (const HelixReport *report, HelixSide side, const gchar *why,
 
     helix_finding_json (f, hop_names[f->hop], json);
   }
-  helix_json_end_array (json);
-  helix_json_end_object (json);
-  printf ("%s\n", json->text->str);
+  json_builder_end_array (json);
+  json_builder_end_object (json);
+  helix_json_print (json);
 }
 
 static gint
@@ -272,7 +271,7 @@ run (const Options *options)
   g_autofree gchar *address = g_strdup (options->address);
   g_autoptr (HelixReport) report = helix_report_new ();
   g_autoptr (GCancellable) cancel = g_cancellable_new ();
-  HelixSide side = find_side (options, &why);
+  HelixRole side = find_side (options, &why);
   HelixDoctor doctor = {.side = side,
       .socket = options->socket,
       .token = options->token,
@@ -284,13 +283,13 @@ run (const Options *options)
   gint status;
 
   if (address == NULL)
-    address = helix_side_address (side);
+    address = helix_role_address (side);
   doctor.address = address;
   doctor.deadline = began + (guint64) options->timeout * NS_PER_S;
   doctor.answer_ns =
       (guint64) options->timeout * NS_PER_S / 100 * ANSWER_PERCENT;
   whole = walk_all (&doctor, report);
-  for (guint hop = HELIX_HOP_VM; hop <= HELIX_HOP_LAST; hop++)
+  for (guint hop = HELIX_CHECK_VM; hop <= HELIX_CHECK_LAST; hop++)
     if (is_hop_of (side, hop) && !helix_report_knows (report, hop))
       helix_report_add (report, hop, HELIX_VERDICT_SKIP, "not looked at");
   helix_report_sort (report);

@@ -10,35 +10,35 @@
 #include <gio/gio.h>
 
 #include "helix-report.h"
-#include "helix-side.h"
+#include "helix-role.h"
 
 G_BEGIN_DECLS
 
 /* In the order in which causes come before effects; the first that fails is
  * the exit status, so the numbers stay (tools/helix.1 lists them). */
 typedef enum {
-  HELIX_HOP_VM = 10,       /* a VM that exports its screen */
-  HELIX_HOP_SOCKET = 11,   /* its socket's file */
-  HELIX_HOP_LISTEN = 12,   /* somebody listens, and lets us in */
-  HELIX_HOP_PING = 13,     /* PONG comes */
-  HELIX_HOP_SHIM = 14,     /* WELCOME comes */
-  HELIX_HOP_SCANOUT = 15,  /* a scanout is on */
-  HELIX_HOP_FRAMES = 16,   /* pictures come */
-  HELIX_HOP_PLUGIN = 17,   /* GStreamer finds our elements */
-  HELIX_HOP_ENCODER = 18,  /* host: and an encoder */
-  HELIX_HOP_PIPELINE = 19, /* host: helixqemusrc watches */
-  HELIX_HOP_CONNECT = 20,  /* the stream's address can be connected to */
-  HELIX_HOP_ANSWER = 21,   /* PONG comes there */
-  HELIX_HOP_STREAM = 22,   /* WELCOME comes there */
-  HELIX_HOP_UNITS = 23,    /* encoded units flow, from a keyframe on */
-  HELIX_HOP_GUEST = 24,    /* host: a guest receives them */
-  HELIX_HOP_PARSE = 25,    /* guest: they are what they say they are */
-  HELIX_HOP_DECODE = 26,   /* guest: and can be decoded */
-  HELIX_HOP_LAST = 26,
-} HelixDoctorHop;
+  HELIX_CHECK_VM = 10,       /* a VM that exports its screen */
+  HELIX_CHECK_SOCKET = 11,   /* its socket's file */
+  HELIX_CHECK_LISTEN = 12,   /* somebody listens, and lets us in */
+  HELIX_CHECK_PING = 13,     /* PONG comes */
+  HELIX_CHECK_SHIM = 14,     /* WELCOME comes */
+  HELIX_CHECK_SCANOUT = 15,  /* a scanout is on */
+  HELIX_CHECK_FRAMES = 16,   /* pictures come */
+  HELIX_CHECK_PLUGIN = 17,   /* GStreamer finds our elements */
+  HELIX_CHECK_ENCODER = 18,  /* host: and an encoder */
+  HELIX_CHECK_PIPELINE = 19, /* host: helixqemusrc watches */
+  HELIX_CHECK_CONNECT = 20,  /* the stream's address can be connected to */
+  HELIX_CHECK_ANSWER = 21,   /* PONG comes there */
+  HELIX_CHECK_STREAM = 22,   /* WELCOME comes there */
+  HELIX_CHECK_UNITS = 23,    /* encoded units flow, from a keyframe on */
+  HELIX_CHECK_GUEST = 24,    /* host: a guest receives them */
+  HELIX_CHECK_PARSE = 25,    /* guest: they are what they say they are */
+  HELIX_CHECK_DECODE = 26,   /* guest: and can be decoded */
+  HELIX_CHECK_LAST = 26,
+} HelixDoctorCheck;
 
 typedef struct {
-  HelixSide side;
+  HelixRole side;
   const gchar *socket;  /* or NULL */
   const gchar *address; /* never NULL */
   const gchar *token;   /* or NULL */
@@ -70,10 +70,10 @@ void helix_doctor_units_free (HelixDoctorUnits *units);
 /* ---- shared by the two views of the stream ---- */
 
 /* CONNECT, ANSWER and STREAM; NULL when one of them failed. */
-struct _HelixHop *helix_doctor_join (
+struct _HelixProbe *helix_doctor_join (
     const HelixDoctor *self, guint32 role, HelixReport *report);
 
-const gchar *helix_doctor_hop_name (guint hop);
+const gchar *helix_doctor_check_name (guint probe);
 
 G_END_DECLS
 

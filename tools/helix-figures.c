@@ -164,7 +164,7 @@ helix_figures_print (const HelixFigures *self, gdouble target)
 }
 
 void
-helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
+helix_figures_json (const HelixFigures *self, gdouble target, JsonBuilder *json)
 {
   gdouble rate = helix_figures_rate (self);
   gboolean known = self->latency.count > 0;
@@ -182,7 +182,7 @@ helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
   helix_json_array (json, "per_second");
   for (guint i = 0; i < self->per_second->len; i++)
     helix_json_uint (json, NULL, g_array_index (self->per_second, guint, i));
-  helix_json_end_array (json);
+  json_builder_end_array (json);
   helix_json_ms (json, "interval_min_ms", self->shortest);
   helix_json_ms (json, "interval_max_ms", self->longest);
   helix_json_uint (json, "gaps_50_ms", self->gaps[0]);
@@ -194,7 +194,7 @@ helix_figures_json (const HelixFigures *self, gdouble target, HelixJson *json)
   helix_json_double (json, "p95", p95);
   helix_json_double (json, "p99", p99);
   helix_json_ms (json, "max", known ? self->latency.max : HELIX_NONE64);
-  helix_json_end_object (json);
+  json_builder_end_object (json);
   helix_json_double (json, "target", target);
   helix_json_double (json, "percent", 100 * rate / target);
   helix_json_text (json, "grade", helix_figures_grade (rate, target));

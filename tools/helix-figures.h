@@ -46,7 +46,7 @@ const gchar *helix_figures_grade (gdouble rate, gdouble target);
 void helix_figures_print (const HelixFigures *self, gdouble target);
 /* Members of an object. */
 void helix_figures_json (
-    const HelixFigures *self, gdouble target, HelixJson *json);
+    const HelixFigures *self, gdouble target, JsonBuilder *json);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixFigures, helix_figures_free)
 

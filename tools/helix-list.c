@@ -14,19 +14,19 @@
 #define ANSWER_NS (G_GUINT64_CONSTANT (1000) * 1000000)
 
 static void
-print_scanouts (const HelixHop *hop, GString *line)
+print_scanouts (const HelixProbe *probe, GString *line)
 {
-  for (guint i = 0; i < hop->welcome.scanouts; i++) {
-    if (helix_hop_scanout_on (hop, i))
-      g_string_append_printf (line, " %u:%ux%u", i, hop->scanouts[i].width,
-          hop->scanouts[i].height);
+  for (guint i = 0; i < probe->welcome.scanouts; i++) {
+    if (helix_probe_scanout_on (probe, i))
+      g_string_append_printf (line, " %u:%ux%u", i, probe->scanouts[i].width,
+          probe->scanouts[i].height);
     else
       g_string_append_printf (line, " %u:off", i);
   }
 }
 
 static void
-list_text (const HelixVm *vm, const HelixHop *hop, const GError *error)
+list_text (const HelixVm *vm, const HelixProbe *probe, const GError *error)
 {
   g_autoptr (GString) line = g_string_new (NULL);
   g_autofree gchar *words = NULL;
@@ -34,12 +34,13 @@ list_text (const HelixVm *vm, const HelixHop *hop, const GError *error)
   HelixProcess process;
 
   helix_process_look (&process,
-      hop != NULL && hop->welcome.pid > 0 ? (pid_t) hop->welcome.pid : vm->pid);
+      probe != NULL && probe->welcome.pid > 0 ? (pid_t) probe->welcome.pid
+                                              : vm->pid);
   words = helix_process_words (&process);
   g_string_append_printf (line, "%s  %s", vm->path, words);
-  if (hop != NULL) {
-    g_string_append_printf (line, "  %s ", hop->name);
-    print_scanouts (hop, line);
+  if (probe != NULL) {
+    g_string_append_printf (line, "  %s ", probe->name);
+    print_scanouts (probe, line);
   } else {
     g_string_append_printf (line, "  %s", error->message);
   }
@@ -48,59 +49,60 @@ list_text (const HelixVm *vm, const HelixHop *hop, const GError *error)
 }
 
 static void
-list_json (const HelixVm *vm, const HelixHop *hop, const GError *error,
-    HelixJson *json)
+list_json (const HelixVm *vm, const HelixProbe *probe, const GError *error,
+    JsonBuilder *json)
 {
-  gint64 pid = hop != NULL && hop->welcome.pid > 0 ? (gint64) hop->welcome.pid
-                                                   : (gint64) vm->pid;
+  gint64 pid = probe != NULL && probe->welcome.pid > 0
+      ? (gint64) probe->welcome.pid
+      : (gint64) vm->pid;
 
   helix_json_object (json, NULL);
   helix_json_text (json, "socket", vm->path);
-  helix_json_known (json, "pid", pid > 0 ? (guint64) pid : HELIX_NONE64);
-  helix_json_text (json, "name", hop != NULL ? hop->name : NULL);
-  helix_json_text (json, "error", hop != NULL ? NULL : error->message);
+  helix_json_known (json, "pid", (guint64) pid, 0);
+  helix_json_text (json, "name", probe != NULL ? probe->name : NULL);
+  helix_json_text (json, "error", probe != NULL ? NULL : error->message);
   helix_json_array (json, "scanouts");
-  for (guint i = 0; hop != NULL && i < hop->welcome.scanouts; i++) {
+  for (guint i = 0; probe != NULL && i < probe->welcome.scanouts; i++) {
     helix_json_object (json, NULL);
     helix_json_uint (json, "scanout", i);
-    helix_json_bool (json, "on", helix_hop_scanout_on (hop, i));
-    helix_json_uint (json, "width", hop->scanouts[i].width);
-    helix_json_uint (json, "height", hop->scanouts[i].height);
-    helix_json_end_object (json);
+    helix_json_bool (json, "on", helix_probe_scanout_on (probe, i));
+    helix_json_uint (json, "width", probe->scanouts[i].width);
+    helix_json_uint (json, "height", probe->scanouts[i].height);
+    json_builder_end_object (json);
   }
-  helix_json_end_array (json);
-  helix_json_end_object (json);
+  json_builder_end_array (json);
+  json_builder_end_object (json);
 }
 
 static gint
 run (const gchar *socket, gboolean as_json)
 {
   g_autoptr (HelixVms) vms = helix_vms_find (socket);
-  g_autoptr (HelixJson) json = helix_json_new ();
+  g_autoptr (JsonBuilder) json = json_builder_new ();
   gint status = vms->vms->len > 0 ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
 
   helix_json_array (json, NULL);
   for (guint i = 0; i < vms->vms->len; i++) {
     const HelixVm *vm = g_ptr_array_index (vms->vms, i);
     guint64 deadline = helix_now_ns () + ANSWER_NS;
-    HelixHopListing listing = {0};
+    HelixListing listing = {0};
     g_autoptr (GError) error = NULL;
-    g_autoptr (HelixHop) hop = helix_vms_greet (vm->path, deadline, &error);
+    g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
 
     /* Behind its answer every scanout is known. */
-    if (hop != NULL)
-      helix_hop_list (hop, &listing, deadline, NULL);
-    helix_hop_listing_clear (&listing);
-    if (hop == NULL)
+    if (probe != NULL)
+      helix_probe_list (probe, &listing, deadline, NULL);
+    helix_listing_clear (&listing);
+    if (probe == NULL)
       status = HELIX_EXIT_FAILED;
     if (as_json)
-      list_json (vm, hop, error, json);
+      list_json (vm, probe, error, json);
     else
-      list_text (vm, hop, error);
+      list_text (vm, probe, error);
   }
-  helix_json_end_array (json);
+  json_builder_end_array (json);
   if (as_json)
-    printf ("%s\n", json->text->str);
+    helix_json_print (json);
   else if (vms->vms->len == 0)
     helix_tool_complain ("list",
         "no VM that exports its screen was found (looked at %s)", vms->looked);

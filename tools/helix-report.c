@@ -11,7 +11,7 @@ finding_free (gpointer data)
   g_free (self->text);
   g_free (self->cause);
   g_free (self->remedy);
-  helix_json_free (self->facts);
+  g_object_unref (self->facts);
   g_free (self);
 }
 
@@ -45,7 +45,8 @@ helix_report_add (HelixReport *self, guint hop, HelixVerdict verdict,
   va_end (args);
   finding->hop = hop;
   finding->verdict = verdict;
-  finding->facts = helix_json_new ();
+  finding->facts = json_builder_new ();
+  helix_json_object (finding->facts, NULL);
   g_ptr_array_add (self->findings, finding);
   return finding;
 }
@@ -150,7 +151,7 @@ helix_finding_print (
 
 void
 helix_finding_json (
-    const HelixFinding *self, const gchar *name, HelixJson *json)
+    const HelixFinding *self, const gchar *name, JsonBuilder *json)
 {
   helix_json_object (json, NULL);
   helix_json_text (json, "hop", name);
@@ -159,10 +160,10 @@ helix_finding_json (
   helix_json_text (json, "text", self->text);
   helix_json_text (json, "cause", self->cause);
   helix_json_text (json, "remedy", self->remedy);
-  helix_json_object (json, "facts");
-  helix_json_members (json, self->facts);
-  helix_json_end_object (json);
-  helix_json_end_object (json);
+  json_builder_end_object (self->facts);
+  json_builder_set_member_name (json, "facts");
+  json_builder_add_value (json, json_builder_get_root (self->facts));
+  json_builder_end_object (json);
 }
 
 gboolean

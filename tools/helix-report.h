@@ -25,7 +25,7 @@ typedef struct {
   gchar *text;   /* what is so, without a full stop */
   gchar *cause;  /* why, likewise, or NULL */
   gchar *remedy; /* what to do, likewise, or NULL */
-  HelixJson *facts;
+  JsonBuilder *facts;
 } HelixFinding;
 
 typedef struct {
@@ -57,7 +57,7 @@ const HelixFinding *helix_report_failure (const HelixReport *self);
 void helix_finding_print (
     const HelixFinding *self, const gchar *name, FILE *out, gboolean colours);
 void helix_finding_json (
-    const HelixFinding *self, const gchar *name, HelixJson *json);
+    const HelixFinding *self, const gchar *name, JsonBuilder *json);
 
 /* Whether what goes to `out` may be coloured: it is a terminal that can, and
  * $NO_COLOR (https://no-color.org) is not set. */

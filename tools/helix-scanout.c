@@ -62,55 +62,55 @@ parse_words (Options *options, gint argc, gchar **argv)
 }
 
 static gboolean
-is_as_wanted (const HelixHop *hop, const struct helix_set_scanout *set)
+is_as_wanted (const HelixProbe *probe, const struct helix_set_scanout *set)
 {
-  const struct helix_scanout *now = &hop->scanouts[set->scanout];
+  const struct helix_scanout *now = &probe->scanouts[set->scanout];
 
   if (set->width == 0)
-    return !helix_hop_scanout_on (hop, set->scanout);
-  return helix_hop_scanout_on (hop, set->scanout) && now->width == set->width
-      && now->height == set->height;
+    return !helix_probe_scanout_on (probe, set->scanout);
+  return helix_probe_scanout_on (probe, set->scanout)
+      && now->width == set->width && now->height == set->height;
 }
 
 /* Asks, and waits until it is as wanted, the guest has settled otherwise, or
  * the time is over. FALSE with an error: refused, or lost. */
 static gboolean
-ask (HelixHop *hop, const Options *options, GError **error)
+ask (HelixProbe *probe, const Options *options, GError **error)
 {
   const struct helix_set_scanout *set = &options->set;
   /* What it shows says nothing about the monitor: one that nobody reacted to
    * is to be plugged out all the same. */
-  gboolean already = is_as_wanted (hop, set);
+  gboolean already = is_as_wanted (probe, set);
   guint64 end = helix_now_ns ()
       + (already ? SETTLE_NS : (guint64) options->timeout * NS_PER_S);
-  struct helix_scanout before = hop->scanouts[set->scanout];
+  struct helix_scanout before = probe->scanouts[set->scanout];
   gchar text[HELIX_MAX_TEXT + 1];
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_error refused;
   const gchar *why;
 
-  if (!helix_hop_send (
-          hop, message, helix_pack_set_scanout (message, set), end, error))
+  if (!helix_probe_send (
+          probe, message, helix_pack_set_scanout (message, set), end, error))
     return FALSE;
-  while ((already || !is_as_wanted (hop, set)) && helix_now_ns () < end) {
+  while ((already || !is_as_wanted (probe, set)) && helix_now_ns () < end) {
     g_autoptr (GError) mine = NULL;
 
-    if (!helix_hop_next (hop, end, &mine)) {
-      if (mine->code == HELIX_HOP_ERROR_SILENT)
+    if (!helix_probe_next (probe, end, &mine)) {
+      if (mine->code == HELIX_PROBE_ERROR_SILENT)
         break;
       g_propagate_error (error, g_steal_pointer (&mine));
       return FALSE;
     }
-    if (hop->reader.header.type == HELIX_ERROR
-        && helix_unpack_error (
-            &refused, text, hop->reader.payload, hop->reader.payload_size, &why)
+    if (probe->reader.header.type == HELIX_ERROR
+        && helix_unpack_error (&refused, text, probe->reader.payload,
+            probe->reader.payload_size, &why)
         && refused.refers == HELIX_SET_SCANOUT) {
-      g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
           "refused (%s): %s", helix_error_name (refused.code), text);
       return FALSE;
     }
-    if (memcmp (&before, &hop->scanouts[set->scanout], sizeof before) != 0) {
-      before = hop->scanouts[set->scanout];
+    if (memcmp (&before, &probe->scanouts[set->scanout], sizeof before) != 0) {
+      before = probe->scanouts[set->scanout];
       end = MIN (end, helix_now_ns () + SETTLE_NS);
     }
   }
@@ -119,15 +119,15 @@ ask (HelixHop *hop, const Options *options, GError **error)
 
 /* What has come of it. */
 static gint
-report (const HelixHop *hop, const Options *options)
+report (const HelixProbe *probe, const Options *options)
 {
   const struct helix_set_scanout *set = &options->set;
-  const struct helix_scanout *now = &hop->scanouts[set->scanout];
-  gboolean on = helix_hop_scanout_on (hop, set->scanout);
-  gboolean done = is_as_wanted (hop, set);
+  const struct helix_scanout *now = &probe->scanouts[set->scanout];
+  gboolean on = helix_probe_scanout_on (probe, set->scanout);
+  gboolean done = is_as_wanted (probe, set);
 
   if (options->json) {
-    g_autoptr (HelixJson) json = helix_json_new ();
+    g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
     helix_json_uint (json, "scanout", set->scanout);
@@ -135,8 +135,8 @@ report (const HelixHop *hop, const Options *options)
     helix_json_bool (json, "on", on);
     helix_json_uint (json, "width", now->width);
     helix_json_uint (json, "height", now->height);
-    helix_json_end_object (json);
-    printf ("%s\n", json->text->str);
+    json_builder_end_object (json);
+    helix_json_print (json);
   } else if (done && on) {
     printf ("scanout %u is on, %ux%u\n", set->scanout, now->width, now->height);
   } else if (done) {
@@ -164,31 +164,31 @@ run (const Options *options)
   guint64 deadline = helix_now_ns () + ANSWER_NS;
   g_autoptr (GError) error = NULL;
   g_autofree gchar *path = NULL;
-  g_autoptr (HelixHop) hop =
+  g_autoptr (HelixProbe) probe =
       helix_vms_greet_only (options->socket, deadline, &path, &error);
-  HelixHopListing listing = {0};
+  HelixListing listing = {0};
   gboolean good;
 
-  if (hop == NULL) {
+  if (probe == NULL) {
     helix_tool_complain ("scanout", "%s", error->message);
     return HELIX_EXIT_FAILED;
   }
-  if (options->set.scanout >= hop->welcome.scanouts) {
+  if (options->set.scanout >= probe->welcome.scanouts) {
     helix_tool_complain ("scanout",
         "the VM at %s has %u scanouts, 0 to %u. Give it more with "
         "max_outputs=N of its virtio-gpu device",
-        path, hop->welcome.scanouts, hop->welcome.scanouts - 1u);
+        path, probe->welcome.scanouts, probe->welcome.scanouts - 1u);
     return HELIX_EXIT_FAILED;
   }
   /* Behind its answer every scanout is known. */
-  good = helix_hop_list (hop, &listing, deadline, &error)
-      && ask (hop, options, &error);
-  helix_hop_listing_clear (&listing);
+  good = helix_probe_list (probe, &listing, deadline, &error)
+      && ask (probe, options, &error);
+  helix_listing_clear (&listing);
   if (!good) {
     helix_tool_complain ("scanout", "%s: %s", path, error->message);
     return HELIX_EXIT_FAILED;
   }
-  return report (hop, options);
+  return report (probe, options);
 }
 
 gint

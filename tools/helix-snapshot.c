@@ -119,11 +119,11 @@ write_png (const struct helix_frame *frame, const guint8 *pixels,
   return good;
 }
 
-/* Waits for the frame of our subscription; its pixels are in hop->bulk. */
+/* Waits for the frame of our subscription; its pixels are in probe->bulk. */
 static gboolean
-take_frame (HelixHop *hop, struct helix_frame *frame, GError **error)
+take_frame (HelixProbe *probe, struct helix_frame *frame, GError **error)
 {
-  const struct helix_reader *r = &hop->reader;
+  const struct helix_reader *r = &probe->reader;
   guint64 end = helix_now_ns () + FRAME_NS;
   struct helix_rect rects[HELIX_MAX_RECTS];
   gchar text[HELIX_MAX_TEXT + 1];
@@ -131,8 +131,8 @@ take_frame (HelixHop *hop, struct helix_frame *frame, GError **error)
   const gchar *why;
 
   for (;;) {
-    if (!helix_hop_next (hop, end, error)) {
-      if (g_error_matches (*error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_SILENT))
+    if (!helix_probe_next (probe, end, error)) {
+      if (g_error_matches (*error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_SILENT))
         g_prefix_error (error, "no picture came within 5 s: ");
       return FALSE;
     }
@@ -141,16 +141,16 @@ take_frame (HelixHop *hop, struct helix_frame *frame, GError **error)
     if (r->header.type == HELIX_ERROR
         && helix_unpack_error (
             &refused, text, r->payload, r->payload_size, &why)) {
-      g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
           "refused (%s): %s", helix_error_name (refused.code), text);
       return FALSE;
     }
     if (r->header.type != HELIX_FRAME)
       continue;
     if (helix_unpack_frame (frame, rects, r->payload, r->payload_size, &why)
-        && hop->bulk != NULL)
+        && probe->bulk != NULL)
       return TRUE;
-    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_FOREIGN,
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_FOREIGN,
         "what came is no frame with pixels");
     return FALSE;
   }
@@ -158,38 +158,38 @@ take_frame (HelixHop *hop, struct helix_frame *frame, GError **error)
 
 static gboolean
 get_frame (
-    HelixHop *hop, guint scanout, struct helix_frame *frame, GError **error)
+    HelixProbe *probe, guint scanout, struct helix_frame *frame, GError **error)
 {
   struct helix_subscribe subscribe = {
       .scanout = scanout, .rate_den = 1, .flags = HELIX_SUBSCRIBE_INLINE};
   guint64 deadline = helix_now_ns () + ANSWER_NS;
-  HelixHopListing listing = {0};
+  HelixListing listing = {0};
   guint8 message[HELIX_MAX_MESSAGE];
   gboolean good;
 
-  if (scanout >= hop->welcome.scanouts) {
-    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+  if (scanout >= probe->welcome.scanouts) {
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
         "there is no scanout %u, the VM has 0 to %u", scanout,
-        hop->welcome.scanouts - 1u);
+        probe->welcome.scanouts - 1u);
     return FALSE;
   }
   /* Behind its answer every scanout is known. */
-  good = helix_hop_list (hop, &listing, deadline, error);
-  helix_hop_listing_clear (&listing);
+  good = helix_probe_list (probe, &listing, deadline, error);
+  helix_listing_clear (&listing);
   if (!good)
     return FALSE;
-  if (!helix_hop_scanout_on (hop, scanout)) {
-    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_REFUSED,
+  if (!helix_probe_scanout_on (probe, scanout)) {
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
         "scanout %u is off. helix list tells which are on, helix scanout %u "
         "1920x1080 switches it on",
         scanout, scanout);
     return FALSE;
   }
-  hop->keep_bulk = TRUE;
-  return helix_hop_send (hop, message,
+  probe->keep_bulk = TRUE;
+  return helix_probe_send (probe, message,
              helix_pack_subscribe (message, CHANNEL, &subscribe), deadline,
              error)
-      && take_frame (hop, frame, error);
+      && take_frame (probe, frame, error);
 }
 
 static gint
@@ -197,19 +197,19 @@ run (const gchar *socket, guint scanout, const gchar *output)
 {
   g_autoptr (GError) error = NULL;
   g_autofree gchar *path = NULL;
-  g_autoptr (HelixHop) hop =
+  g_autoptr (HelixProbe) probe =
       helix_vms_greet_only (socket, helix_now_ns () + ANSWER_NS, &path, &error);
   struct helix_frame frame;
 
-  if (hop == NULL) {
+  if (probe == NULL) {
     helix_tool_complain ("snapshot", "%s", error->message);
     return HELIX_EXIT_FAILED;
   }
-  if (!get_frame (hop, scanout, &frame, &error)) {
+  if (!get_frame (probe, scanout, &frame, &error)) {
     helix_tool_complain ("snapshot", "%s: %s", path, error->message);
     return HELIX_EXIT_FAILED;
   }
-  if (!write_png (&frame, hop->bulk, output, &error)) {
+  if (!write_png (&frame, probe->bulk, output, &error)) {
     helix_tool_complain ("snapshot", "%s", error->message);
     return HELIX_EXIT_FAILED;
   }

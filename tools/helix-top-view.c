@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-top.h"
 
+#include <math.h>
+
 #define NS_PER_S 1e9
 
-/* Of something that was `before` and is `now`, a second; < 0 = unknown. */
+/* Of something that was `before` and is `now`, a second; NAN = unknown. */
 static gdouble
 rate_of (const HelixTopServer *self, guint64 before, guint64 now)
 {
@@ -11,18 +13,18 @@ rate_of (const HelixTopServer *self, guint64 before, guint64 now)
 
   if (self->before.clients == NULL || self->now.clients == NULL || span == 0
       || now < before)
-    return -1;
+    return NAN;
   return (gdouble) (now - before) * NS_PER_S / (gdouble) span;
 }
 
 static gdouble
-client_rate (const HelixTopServer *self, const HelixHopClient *client)
+client_rate (const HelixTopServer *self, const HelixListed *client)
 {
-  const HelixHopClient *before =
-      helix_hop_listing_find (&self->before, &self->now, client);
+  const HelixListed *before =
+      helix_listing_find (&self->before, &self->now, client);
 
   if (before == NULL)
-    return -1;
+    return NAN;
   return rate_of (self, before->info.frames, client->info.frames);
 }
 
@@ -30,7 +32,7 @@ client_rate (const HelixTopServer *self, const HelixHopClient *client)
 static void
 put_rate (FILE *out, gdouble rate)
 {
-  if (rate < 0)
+  if (isnan (rate))
     fprintf (out, " %7s", "-");
   else
     fprintf (out, " %7.1f", rate);
@@ -79,12 +81,12 @@ put_pid (FILE *out, guint32 pid)
 static void
 print_scanouts (const HelixTopServer *self, FILE *out)
 {
-  const HelixHop *hop = self->hop;
+  const HelixProbe *probe = self->probe;
 
-  for (guint i = 0; i < hop->welcome.scanouts; i++) {
-    const struct helix_scanout *s = &hop->scanouts[i];
+  for (guint i = 0; i < probe->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &probe->scanouts[i];
 
-    if (helix_hop_scanout_on (hop, i))
+    if (helix_probe_scanout_on (probe, i))
       fprintf (out, "  scanout %-2u %ux%u %.4s, resource %u, generation %u\n",
           i, s->width, s->height, (const gchar *) &s->fourcc, s->resource_id,
           s->generation);
@@ -101,10 +103,10 @@ print_clients (const HelixTopServer *self, FILE *out)
         self->stream ? "ROLE" : "SCAN", "SENT", "A SEC", "DROPPED", "RECEIVED",
         "LATENCY", "AGE");
   for (guint i = 0; i < self->now.clients->len; i++) {
-    const HelixHopClient *client =
-        &g_array_index (self->now.clients, HelixHopClient, i);
+    const HelixListed *client =
+        &g_array_index (self->now.clients, HelixListed, i);
     const struct helix_client *info = &client->info;
-    g_autofree gchar *words = helix_hop_client_words (client);
+    g_autofree gchar *words = helix_listed_words (client);
     g_autofree gchar *name = helix_printable (words);
 
     if (info->flags & HELIX_CLIENT_YOU)
@@ -143,9 +145,9 @@ helix_top_print (const HelixTopServer *self, FILE *out, gboolean colours)
     return;
   }
   clean = helix_printable (self->now.text);
-  fprintf (out, "  %s", self->hop->name);
-  if (self->hop->welcome.pid != 0)
-    fprintf (out, ", pid %u", self->hop->welcome.pid);
+  fprintf (out, "  %s", self->probe->name);
+  if (self->probe->welcome.pid != 0)
+    fprintf (out, ", pid %u", self->probe->welcome.pid);
   fprintf (out, "%s%s\n", *clean ? ": " : "", clean);
   fprintf (out, "  up %.0f s, %" G_GUINT64_FORMAT " %s",
       (gdouble) s->uptime_ns / NS_PER_S, s->frames,
@@ -169,69 +171,47 @@ helix_top_print (const HelixTopServer *self, FILE *out, gboolean colours)
 /* ---- as JSON ---- */
 
 static void
-json_rate (HelixJson *json, const gchar *key, gdouble rate)
-{
-  if (rate < 0)
-    helix_json_null (json, key);
-  else
-    helix_json_double (json, key, rate);
-}
-
-/* What a server does not tell is null. */
-static void
-json_pid (HelixJson *json, guint32 pid)
-{
-  if (pid == 0)
-    helix_json_null (json, "pid");
-  else
-    helix_json_uint (json, "pid", pid);
-}
-
-static void
 json_client (
-    const HelixTopServer *self, const HelixHopClient *client, HelixJson *json)
+    const HelixTopServer *self, const HelixListed *client, JsonBuilder *json)
 {
   const struct helix_client *info = &client->info;
 
   helix_json_object (json, NULL);
   helix_json_text (json, "name", client->name[0] ? client->name : NULL);
-  json_pid (json, info->pid);
+  helix_json_known (json, "pid", info->pid, 0);
   helix_json_text (json, "role",
       info->role == HELIX_ROLE_CONTROL      ? "control"
           : info->role == HELIX_ROLE_STREAM ? "stream"
                                             : "frames");
-  if (info->scanout == HELIX_NONE32)
-    helix_json_null (json, "scanout");
-  else
-    helix_json_uint (json, "scanout", info->scanout);
+  helix_json_known (json, "scanout", info->scanout, HELIX_NONE32);
   helix_json_uint (json, "resource", info->resource_id);
   helix_json_uint (json, "sent", info->frames);
-  json_rate (json, "rate", client_rate (self, client));
-  helix_json_known (json, "dropped", info->dropped);
-  helix_json_known (json, "received", info->received);
+  helix_json_double (json, "rate", client_rate (self, client));
+  helix_json_known (json, "dropped", info->dropped, HELIX_NONE64);
+  helix_json_known (json, "received", info->received, HELIX_NONE64);
   helix_json_ms (json, "latency_ms", info->latency_ns);
   helix_json_ms (json, "age_ms", info->last_ns);
   helix_json_ms (json, "connected_ms", info->connected_ns);
-  helix_json_end_object (json);
+  json_builder_end_object (json);
 }
 
 static void
-json_scanouts (const HelixHop *hop, HelixJson *json)
+json_scanouts (const HelixProbe *probe, JsonBuilder *json)
 {
   helix_json_array (json, "scanouts");
-  for (guint i = 0; i < hop->welcome.scanouts; i++) {
+  for (guint i = 0; i < probe->welcome.scanouts; i++) {
     helix_json_object (json, NULL);
     helix_json_uint (json, "scanout", i);
-    helix_json_bool (json, "on", helix_hop_scanout_on (hop, i));
-    helix_json_uint (json, "width", hop->scanouts[i].width);
-    helix_json_uint (json, "height", hop->scanouts[i].height);
-    helix_json_end_object (json);
+    helix_json_bool (json, "on", helix_probe_scanout_on (probe, i));
+    helix_json_uint (json, "width", probe->scanouts[i].width);
+    helix_json_uint (json, "height", probe->scanouts[i].height);
+    json_builder_end_object (json);
   }
-  helix_json_end_array (json);
+  json_builder_end_array (json);
 }
 
 void
-helix_top_json (const HelixTopServer *self, HelixJson *json)
+helix_top_json (const HelixTopServer *self, JsonBuilder *json)
 {
   const struct helix_status *s = &self->now.status;
 
@@ -240,28 +220,28 @@ helix_top_json (const HelixTopServer *self, HelixJson *json)
   helix_json_text (json, "where", self->where);
   helix_json_text (json, "problem", self->problem);
   if (self->problem == NULL) {
-    helix_json_text (json, "name", self->hop->name);
-    json_pid (json, self->hop->welcome.pid);
+    helix_json_text (json, "name", self->probe->name);
+    helix_json_known (json, "pid", self->probe->welcome.pid, 0);
     helix_json_text (json, "serves", self->now.text);
     helix_json_ms (json, "uptime_ms", s->uptime_ns);
     helix_json_uint (json, "sent", s->frames);
-    json_rate (
+    helix_json_double (
         json, "rate", rate_of (self, self->before.status.frames, s->frames));
     helix_json_uint (json, "bytes", s->bytes);
     helix_json_uint (json, "keyframes", s->keyframes);
     helix_json_uint (json, "dropped", s->dropped);
     helix_json_ms (json, "age_ms", s->last_ns);
     if (!self->stream)
-      json_scanouts (self->hop, json);
+      json_scanouts (self->probe, json);
     helix_json_array (json, "clients");
     for (guint i = 0; i < self->now.clients->len; i++) {
-      const HelixHopClient *client =
-          &g_array_index (self->now.clients, HelixHopClient, i);
+      const HelixListed *client =
+          &g_array_index (self->now.clients, HelixListed, i);
 
       if (!(client->info.flags & HELIX_CLIENT_YOU))
         json_client (self, client, json);
     }
-    helix_json_end_array (json);
+    json_builder_end_array (json);
   }
-  helix_json_end_object (json);
+  json_builder_end_object (json);
 }

@@ -32,9 +32,9 @@ server_free (gpointer data)
 {
   HelixTopServer *self = data;
 
-  helix_hop_free (self->hop);
-  helix_hop_listing_clear (&self->now);
-  helix_hop_listing_clear (&self->before);
+  helix_probe_free (self->probe);
+  helix_listing_clear (&self->now);
+  helix_listing_clear (&self->before);
   g_free (self->where);
   g_free (self->problem);
   g_free (self);
@@ -58,12 +58,12 @@ find_server (GPtrArray *servers, const gchar *where, gboolean stream)
   return self;
 }
 
-static HelixHop *
+static HelixProbe *
 join_stream (
     const gchar *text, const gchar *token, guint64 deadline, GError **error)
 {
   g_autoptr (HelixAddress) address = helix_address_parse (text, error);
-  HelixHop *hop;
+  HelixProbe *probe;
   gint fd;
 
   if (address == NULL)
@@ -72,10 +72,10 @@ join_stream (
       address, NULL, (gint) (ANSWER_NS / NS_PER_MS), error);
   if (fd < 0)
     return NULL;
-  hop = helix_hop_new (fd, helix_transport_outlives_session (address));
-  if (helix_hop_hello (hop, HELIX_ROLE_CONTROL, token, deadline, error))
-    return hop;
-  helix_hop_free (hop);
+  probe = helix_probe_new (fd, helix_transport_outlives_session (address));
+  if (helix_probe_hello (probe, HELIX_ROLE_CONTROL, token, deadline, error))
+    return probe;
+  helix_probe_free (probe);
   return NULL;
 }
 
@@ -88,21 +88,21 @@ sample (HelixTopServer *self, const gchar *token)
   g_autoptr (GError) error = NULL;
 
   g_clear_pointer (&self->problem, g_free);
-  helix_hop_listing_clear (&self->before);
+  helix_listing_clear (&self->before);
   self->before = self->now;
   memset (&self->now, 0, sizeof self->now);
-  if (self->hop == NULL)
-    self->hop = self->stream
+  if (self->probe == NULL)
+    self->probe = self->stream
         ? join_stream (self->where, token, deadline, &error)
         : helix_vms_greet (self->where, deadline, &error);
-  if (self->hop != NULL
-      && helix_hop_list (self->hop, &self->now, deadline, &error)) {
+  if (self->probe != NULL
+      && helix_probe_list (self->probe, &self->now, deadline, &error)) {
     if (self->now.clients == NULL)
       self->problem = g_strdup ("too old to tell who is connected");
     return;
   }
-  helix_hop_listing_clear (&self->now);
-  g_clear_pointer (&self->hop, helix_hop_free);
+  helix_listing_clear (&self->now);
+  g_clear_pointer (&self->probe, helix_probe_free);
   self->problem = g_strdup (error->message);
 }
 
@@ -134,15 +134,15 @@ static void
 show (const GPtrArray *servers, const Options *options)
 {
   if (options->json) {
-    g_autoptr (HelixJson) json = helix_json_new ();
+    g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
     helix_json_array (json, "servers");
     for (guint i = 0; i < servers->len; i++)
       helix_top_json (g_ptr_array_index (servers, i), json);
-    helix_json_end_array (json);
-    helix_json_end_object (json);
-    printf ("%s\n", json->text->str);
+    json_builder_end_array (json);
+    json_builder_end_object (json);
+    helix_json_print (json);
   } else {
     if (!options->once && isatty (STDOUT_FILENO))
       fputs (CLEAR, stdout);
@@ -162,7 +162,7 @@ run (const Options *options)
   guint64 next = helix_now_ns ();
 
   if (address == NULL)
-    address = helix_side_address (helix_vms_side (options->socket, "/", &why));
+    address = helix_role_address (helix_vms_role (options->socket, "/", &why));
   for (guint round = 0;; round++) {
     guint64 now;
 

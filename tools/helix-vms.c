@@ -96,16 +96,16 @@ helix_vms_free (HelixVms *self)
   g_free (self);
 }
 
-HelixSide
-helix_vms_side (const gchar *wanted, const gchar *root, gchar **why)
+HelixRole
+helix_vms_role (const gchar *wanted, const gchar *root, gchar **why)
 {
   g_autoptr (HelixVms) vms = helix_vms_find (wanted);
 
   if (vms->vms->len == 0)
-    return helix_side_detect (root, why);
+    return helix_role_detect (root, why);
   *why = g_strdup (
       vms->given ? "a VM's socket was named" : "there is a VM's socket");
-  return HELIX_SIDE_HOST;
+  return HELIX_HOST;
 }
 
 const HelixVm *
@@ -136,13 +136,13 @@ helix_vms_only (const HelixVms *self, GError **error)
   return NULL;
 }
 
-HelixHop *
+HelixProbe *
 helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 {
   HelixSocketSearch search = {.server_uid = server_uid};
   g_autofree gchar *found = NULL;
   g_autoptr (GError) mine = NULL;
-  HelixHop *hop;
+  HelixProbe *probe;
   gboolean final;
   gint fd =
       helix_socket_path_connect (path, &search, -1, &found, &final, error);
@@ -150,17 +150,17 @@ helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
   helix_socket_search_clear (&search);
   if (fd < 0)
     return NULL;
-  hop = helix_hop_new (fd, FALSE);
-  if (helix_hop_hello (hop, HELIX_ROLE_FRAMES, NULL, deadline, &mine))
-    return hop;
+  probe = helix_probe_new (fd, FALSE);
+  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine))
+    return probe;
   g_set_error (error, mine->domain, mine->code,
       "%s: %s. helix doctor --socket %s tells more.", path, mine->message,
       path);
-  helix_hop_free (hop);
+  helix_probe_free (probe);
   return NULL;
 }
 
-HelixHop *
+HelixProbe *
 helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error)
 {

@@ -8,8 +8,8 @@
 #include <glib.h>
 #include <sys/types.h>
 
-#include "helix-hop.h"
-#include "helix-side.h"
+#include "helix-probe.h"
+#include "helix-role.h"
 
 G_BEGIN_DECLS
 
@@ -30,8 +30,8 @@ HelixVms *helix_vms_find (const gchar *wanted);
 void helix_vms_free (HelixVms *self);
 
 /* Where this runs, as all commands see it: a VM's socket makes a host, else
- * helix_side_detect () decides. */
-HelixSide helix_vms_side (const gchar *wanted, const gchar *root, gchar **why);
+ * helix_role_detect () decides. */
+HelixRole helix_vms_role (const gchar *wanted, const gchar *root, gchar **why);
 
 /* The one VM there is, or NULL and an error that names the choice. */
 const HelixVm *helix_vms_only (const HelixVms *self, GError **error);
@@ -51,9 +51,10 @@ gboolean helix_vms_take_server_user (
 uid_t helix_vms_server_uid (void);
 
 /* Connects to a shim and greets it. NULL and a sentence for a person. */
-HelixHop *helix_vms_greet (const gchar *path, guint64 deadline, GError **error);
+HelixProbe *helix_vms_greet (
+    const gchar *path, guint64 deadline, GError **error);
 /* The same for the only VM, or `wanted`. *path: free it. */
-HelixHop *helix_vms_greet_only (
+HelixProbe *helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixVms, helix_vms_free)

@@ -16,14 +16,14 @@
 #define SLOTS 2
 
 static gboolean
-subscribe (HelixHop *hop, guint scanout, guint64 deadline, GError **error)
+subscribe (HelixProbe *probe, guint scanout, guint64 deadline, GError **error)
 {
   struct helix_subscribe subscribe = {
       .scanout = scanout, .rate_num = 0, .rate_den = 1, .slots = SLOTS};
   guint8 message[HELIX_MAX_MESSAGE];
 
   /* The channel says which scanout an answer is about. */
-  return helix_hop_send (hop, message,
+  return helix_probe_send (probe, message,
       helix_pack_subscribe (message, (uint16_t) (scanout + 1), &subscribe),
       deadline, error);
 }
@@ -38,10 +38,10 @@ watched_of_channel (HelixWatch *self, guint channel)
 }
 
 static gboolean
-take_frame (HelixHop *hop, HelixWatched *w, guint64 began, guint64 deadline,
+take_frame (HelixProbe *probe, HelixWatched *w, guint64 began, guint64 deadline,
     GError **error)
 {
-  const struct helix_reader *r = &hop->reader;
+  const struct helix_reader *r = &probe->reader;
   struct helix_rect rects[HELIX_MAX_RECTS];
   struct helix_release release;
   guint8 message[HELIX_MAX_MESSAGE];
@@ -49,25 +49,25 @@ take_frame (HelixHop *hop, HelixWatched *w, guint64 began, guint64 deadline,
   const gchar *why;
 
   if (!helix_unpack_frame (&frame, rects, r->payload, r->payload_size, &why)) {
-    g_set_error (error, HELIX_HOP_ERROR, HELIX_HOP_ERROR_FOREIGN,
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_FOREIGN,
         "its FRAME is malformed: %s", why);
     return FALSE;
   }
-  w->last_ns = hop->arrived_ns - began;
+  w->last_ns = probe->arrived_ns - began;
   if (w->frames++ == 0)
     w->first_ns = w->last_ns;
   release.pool_id = frame.pool_id;
   release.slot = frame.slot;
-  return helix_hop_send (hop, message,
+  return helix_probe_send (probe, message,
       helix_pack_release (message, r->header.channel, &release), deadline,
       error);
 }
 
 static gboolean
-take_message (HelixWatch *self, HelixHop *hop, guint64 began, guint64 deadline,
-    GError **error)
+take_message (HelixWatch *self, HelixProbe *probe, guint64 began,
+    guint64 deadline, GError **error)
 {
-  const struct helix_reader *r = &hop->reader;
+  const struct helix_reader *r = &probe->reader;
   HelixWatched *w = watched_of_channel (self, r->header.channel);
   struct helix_error refused;
   const gchar *why;
@@ -75,7 +75,7 @@ take_message (HelixWatch *self, HelixHop *hop, guint64 began, guint64 deadline,
   if (w == NULL)
     return TRUE;
   if (r->header.type == HELIX_FRAME)
-    return take_frame (hop, w, began, deadline, error);
+    return take_frame (probe, w, began, deadline, error);
   if (r->header.type == HELIX_ERROR
       && !helix_unpack_error (
           &refused, w->refused, r->payload, r->payload_size, &why))
@@ -94,8 +94,8 @@ all_came (const HelixWatch *self)
 }
 
 gboolean
-helix_watch_run (HelixWatch *self, HelixHop *hop, guint mask, guint64 deadline,
-    GError **error)
+helix_watch_run (HelixWatch *self, HelixProbe *probe, guint mask,
+    guint64 deadline, GError **error)
 {
   guint64 began = helix_now_ns (), end = MIN (began + COUNT_NS, deadline);
   guint8 message[HELIX_MAX_MESSAGE];
@@ -106,14 +106,14 @@ helix_watch_run (HelixWatch *self, HelixHop *hop, guint mask, guint64 deadline,
     if (!(mask & 1u << i))
       continue;
     self->scanouts[self->n++].scanout = i;
-    good = subscribe (hop, i, end, error);
+    good = subscribe (probe, i, end, error);
   }
   while (good && helix_now_ns () < end) {
     g_autoptr (GError) mine = NULL;
 
-    if (helix_hop_next (hop, end, &mine)) {
-      good = take_message (self, hop, began, end, error);
-    } else if (mine->code != HELIX_HOP_ERROR_SILENT) {
+    if (helix_probe_next (probe, end, &mine)) {
+      good = take_message (self, probe, began, end, error);
+    } else if (mine->code != HELIX_PROBE_ERROR_SILENT) {
       g_propagate_error (error, g_steal_pointer (&mine));
       good = FALSE;
     }
@@ -126,7 +126,7 @@ helix_watch_run (HelixWatch *self, HelixHop *hop, guint mask, guint64 deadline,
     if (w->frames > 1 && w->last_ns > w->first_ns)
       w->fps = (w->frames - 1) * 1e9 / (gdouble) (w->last_ns - w->first_ns);
     if (good)
-      good = helix_hop_send (hop, message,
+      good = helix_probe_send (probe, message,
           helix_pack_empty (
               message, HELIX_UNSUBSCRIBE, (uint16_t) (w->scanout + 1)),
           helix_now_ns () + COUNT_NS, error);
@@ -144,7 +144,7 @@ helix_watch_of (const HelixWatch *self, guint scanout)
 }
 
 void
-helix_watch_json (const HelixWatch *self, HelixJson *json)
+helix_watch_json (const HelixWatch *self, JsonBuilder *json)
 {
   helix_json_array (json, "rates");
   for (guint i = 0; i < self->n; i++) {
@@ -156,7 +156,7 @@ helix_watch_json (const HelixWatch *self, HelixJson *json)
     helix_json_double (json, "fps", w->fps);
     helix_json_ms (
         json, "first_ms", w->frames > 0 ? w->first_ns : HELIX_NONE64);
-    helix_json_end_object (json);
+    json_builder_end_object (json);
   }
-  helix_json_end_array (json);
+  json_builder_end_array (json);
 }

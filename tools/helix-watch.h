@@ -6,7 +6,7 @@
 #ifndef HELIX_WATCH_H
 #define HELIX_WATCH_H
 
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-json.h"
 
 G_BEGIN_DECLS
@@ -28,14 +28,14 @@ typedef struct {
 /* Of a welcomed `hop`, the scanouts whose bits are set in `mask`; not beyond
  * `deadline`. FALSE when the connection was lost meanwhile; what came before
  * it counts. */
-gboolean helix_watch_run (HelixWatch *self, HelixHop *hop, guint mask,
+gboolean helix_watch_run (HelixWatch *self, HelixProbe *probe, guint mask,
     guint64 deadline, GError **error);
 
 /* That scanout's, or NULL. */
 const HelixWatched *helix_watch_of (const HelixWatch *self, guint scanout);
 
 /* An array "rates". */
-void helix_watch_json (const HelixWatch *self, HelixJson *json);
+void helix_watch_json (const HelixWatch *self, JsonBuilder *json);
 
 G_END_DECLS
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "helix-marker.h"
-#include "json-check.h"
 #include "stream-pipeline.h"
 #include "tool-peer.h"
 #include "tool-run.h"
@@ -29,9 +28,8 @@ expect_text (const ToolRun *run, const gchar *text)
 static void
 expect_value (const ToolRun *run, const gchar *key, const gchar *wanted)
 {
-  g_autofree gchar *value = json_value (run->out, key);
+  g_autofree gchar *value = tool_json (run, key);
 
-  fail_unless (json_is_valid (run->out), "%s", run->out);
   fail_unless (g_strcmp0 (value, wanted) == 0, "%s is %s, not %s:\n%s", key,
       value, wanted, run->out);
 }
@@ -331,8 +329,8 @@ GST_START_TEST (test_stream)
   tool_expect_end (bench, 0, TOOL_DEAD_S);
   expect_value (bench, "address", tool_address);
   expect_value (bench, "width", "640");
-  rate = json_value (bench->out, "rate");
-  p50 = json_value (bench->out, "p50");
+  rate = tool_json (bench, "rate");
+  p50 = tool_json (bench, "p50");
   /* The machine may be slow, but it draws no more than it was told to; some
    * of it may come late, or again as keep-alive. */
   fail_unless (
@@ -374,8 +372,8 @@ GST_START_TEST (test_doctor_json)
   expect_value (run, "healthy", "false");
   expect_value (run, "exit_code", "19");
   fail_unless (strstr (run->out,
-                   "{\"hop\": \"vm\", \"code\": 10, "
-                   "\"verdict\": \"ok\"")
+                   "{\"hop\":\"vm\",\"code\":10,"
+                   "\"verdict\":\"ok\",")
           != NULL,
       "%s", run->out);
   /* No terminal, no colours. */

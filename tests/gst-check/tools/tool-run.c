@@ -3,6 +3,7 @@
 
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
+#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +100,31 @@ tool_run_free (ToolRun *run)
   g_free (run);
 }
 
-/* The line "VERDICT hop  ..." or NULL. */
-static gchar *
-line_of (const ToolRun *run, const gchar *verdict, const gchar *hop)
+gchar *
+tool_json (const ToolRun *run, const gchar *name)
 {
-  g_autofree gchar *start = g_strdup_printf ("%-4s %-10s ", verdict, hop);
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = g_strconcat ("$..", name, NULL);
+  g_autoptr (JsonNode) root = json_from_string (run->out, &error);
+  g_autoptr (JsonNode) found = NULL;
+  JsonNode *node;
+
+  fail_unless (root != NULL, "%s: %s", error->message, run->out);
+  found = json_path_query (path, root, &error);
+  fail_unless (found != NULL, "%s", error ? error->message : path);
+  if (json_array_get_length (json_node_get_array (found)) == 0)
+    return NULL;
+  node = json_array_get_element (json_node_get_array (found), 0);
+  if (json_node_get_value_type (node) == G_TYPE_STRING)
+    return g_strdup (json_node_get_string (node));
+  return json_to_string (node, FALSE);
+}
+
+/* The line "VERDICT check  ..." or NULL. */
+static gchar *
+line_of (const ToolRun *run, const gchar *verdict, const gchar *check)
+{
+  g_autofree gchar *start = g_strdup_printf ("%-4s %-10s ", verdict, check);
   g_auto (GStrv) lines = g_strsplit (run->out, "\n", -1);
 
   for (guint i = 0; lines[i] != NULL; i++)
@@ -113,13 +134,13 @@ line_of (const ToolRun *run, const gchar *verdict, const gchar *hop)
 }
 
 void
-tool_expect (const ToolRun *run, const gchar *verdict, const gchar *hop,
+tool_expect (const ToolRun *run, const gchar *verdict, const gchar *check,
     const gchar *text)
 {
-  g_autofree gchar *line = line_of (run, verdict, hop);
+  g_autofree gchar *line = line_of (run, verdict, check);
 
   fail_unless (line != NULL && strstr (line, text) != NULL,
-      "no line '%s %s' with '%s' in:\n%s%s", verdict, hop, text, run->out,
+      "no line '%s %s' with '%s' in:\n%s%s", verdict, check, text, run->out,
       run->err);
 }
 
@@ -143,18 +164,18 @@ deadline (void)
 }
 
 ToolRun *
-tool_await (const gchar *verdict, const gchar *hop, const gchar *arguments)
+tool_await (const gchar *verdict, const gchar *check, const gchar *arguments)
 {
   gint64 end = deadline ();
 
   for (;;) {
     ToolRun *run = tool_run ("%s", arguments);
-    g_autofree gchar *line = line_of (run, verdict, hop);
+    g_autofree gchar *line = line_of (run, verdict, check);
 
     if (line != NULL)
       return run;
     fail_unless (g_get_monotonic_time () < end, "never '%s %s':\n%s%s", verdict,
-        hop, run->out, run->err);
+        check, run->out, run->err);
     tool_run_free (run);
   }
 }

@@ -30,8 +30,12 @@ ToolRun *tool_run_as (const gchar *program, const gchar *const *environment,
 void tool_run_free (ToolRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ToolRun, tool_run_free)
 
-/* The line of a hop has this verdict and contains this text. */
-void tool_expect (const ToolRun *run, const gchar *verdict, const gchar *hop,
+/* What it printed as JSON: the first value of that name, wherever it is, as
+ * text (a string without its quotes), or NULL. Fails where it is no JSON. */
+gchar *tool_json (const ToolRun *run, const gchar *name);
+
+/* The line of a check has this verdict and contains this text. */
+void tool_expect (const ToolRun *run, const gchar *verdict, const gchar *check,
     const gchar *text);
 /* It ended with that status, within so many seconds (scaled). */
 void tool_expect_end (const ToolRun *run, gint status, gdouble seconds);
@@ -61,9 +65,9 @@ void tool_await_on (const gchar *path, const gchar *options);
 /* Sends the signal, waits for the end. */
 void tool_child_end (ToolChild *child, gint signal);
 
-/* Runs helix until the line of `hop` has `verdict`; fails after 20 s. What
+/* Runs helix until the line of `check` has `verdict`; fails after 20 s. What
  * the pieces under test need until they are all there varies. */
 ToolRun *tool_await (
-    const gchar *verdict, const gchar *hop, const gchar *arguments);
+    const gchar *verdict, const gchar *check, const gchar *arguments);
 
 #endif /* TOOL_RUN_H */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helix-hop.h"
+#include "helix-probe.h"
 #include "helix-platform.h"
 #include "stream-peer.h"
 #include "tool-peer.h"
@@ -16,13 +16,13 @@
 #define MS G_GUINT64_CONSTANT (1000000)
 #define PATIENCE (10000 * MS)
 
-static HelixHop *
+static HelixProbe *
 connect_to (const gchar *path)
 {
   gint fd = helix_socket (AF_UNIX);
 
   fail_unless (helix_unix_connect (fd, path) == 0);
-  return helix_hop_new (fd, FALSE);
+  return helix_probe_new (fd, FALSE);
 }
 
 static guint64
@@ -34,54 +34,54 @@ in (guint64 ns)
 GST_START_TEST (test_shim)
 {
   ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=3");
-  g_autoptr (HelixHop) hop = connect_to (tool_socket);
-  HelixHopListing listing = {0};
+  g_autoptr (HelixProbe) probe = connect_to (tool_socket);
+  HelixListing listing = {0};
   g_autoptr (GError) error = NULL;
   guint64 round_trip = 0, bound;
   gint64 offset;
 
-  fail_unless (helix_hop_ping (hop, in (PATIENCE), &round_trip, &error));
+  fail_unless (helix_probe_ping (probe, in (PATIENCE), &round_trip, &error));
   fail_unless (round_trip > 0);
-  fail_unless (
-      helix_hop_hello (hop, HELIX_ROLE_FRAMES, NULL, in (PATIENCE), &error));
-  fail_unless_equals_int (hop->welcome.scanouts, 3);
-  fail_unless (g_str_has_prefix (hop->name, "helix-shim-sim"));
-  fail_unless (helix_hop_list (hop, &listing, in (PATIENCE), &error));
-  fail_unless_equals_int (hop->scanouts_known, 7);
-  fail_unless (helix_hop_scanout_on (hop, 2));
-  fail_if (helix_hop_scanout_on (hop, 3));
-  fail_if (helix_hop_scanout_on (hop, 99));
-  fail_unless_equals_int (hop->scanouts[1].width, 640);
+  fail_unless (helix_probe_hello (
+      probe, HELIX_ROLE_FRAMES, NULL, in (PATIENCE), &error));
+  fail_unless_equals_int (probe->welcome.scanouts, 3);
+  fail_unless (g_str_has_prefix (probe->name, "helix-shim-sim"));
+  fail_unless (helix_probe_list (probe, &listing, in (PATIENCE), &error));
+  fail_unless_equals_int (probe->scanouts_known, 7);
+  fail_unless (helix_probe_scanout_on (probe, 2));
+  fail_if (helix_probe_scanout_on (probe, 3));
+  fail_if (helix_probe_scanout_on (probe, 99));
+  fail_unless_equals_int (probe->scanouts[1].width, 640);
   fail_unless_equals_int (listing.clients->len, 1);
-  fail_unless (g_array_index (listing.clients, HelixHopClient, 0).info.flags
+  fail_unless (g_array_index (listing.clients, HelixListed, 0).info.flags
       & HELIX_CLIENT_YOU);
 
-  helix_hop_ask_clock (hop);
+  helix_probe_ask_clock (probe);
   while (
-      !helix_clock_offset_get (&hop->clock, helix_now_ns (), &offset, &bound))
-    fail_unless (!helix_hop_next (hop, in (50 * MS), NULL));
+      !helix_clock_offset_get (&probe->clock, helix_now_ns (), &offset, &bound))
+    fail_unless (!helix_probe_next (probe, in (50 * MS), NULL));
   /* One clock: the truth is 0. */
   fail_unless ((guint64) ABS (offset) <= bound);
-  helix_hop_listing_clear (&listing);
-  helix_hop_listing_clear (&listing);
+  helix_listing_clear (&listing);
+  helix_listing_clear (&listing);
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
 
 static const struct {
   PeerKind kind;
-  HelixHopError ping, hello;
+  HelixProbeError ping, hello;
 } peers[] = {
-    {PEER_SILENT, HELIX_HOP_ERROR_SILENT, HELIX_HOP_ERROR_SILENT},
-    {PEER_CLOSES, HELIX_HOP_ERROR_CLOSED, HELIX_HOP_ERROR_CLOSED},
-    {PEER_VNC, HELIX_HOP_ERROR_FOREIGN, HELIX_HOP_ERROR_FOREIGN},
-    {PEER_WEB, HELIX_HOP_ERROR_FOREIGN, HELIX_HOP_ERROR_FOREIGN},
-    {PEER_ECHO, -1, HELIX_HOP_ERROR_FOREIGN},
-    {PEER_OLD, -1, HELIX_HOP_ERROR_OLD},
-    {PEER_DEAF, -1, HELIX_HOP_ERROR_SILENT},
-    {PEER_SHIM_BUSY, -1, HELIX_HOP_ERROR_REFUSED},
+    {PEER_SILENT, HELIX_PROBE_ERROR_SILENT, HELIX_PROBE_ERROR_SILENT},
+    {PEER_CLOSES, HELIX_PROBE_ERROR_CLOSED, HELIX_PROBE_ERROR_CLOSED},
+    {PEER_VNC, HELIX_PROBE_ERROR_FOREIGN, HELIX_PROBE_ERROR_FOREIGN},
+    {PEER_WEB, HELIX_PROBE_ERROR_FOREIGN, HELIX_PROBE_ERROR_FOREIGN},
+    {PEER_ECHO, -1, HELIX_PROBE_ERROR_FOREIGN},
+    {PEER_OLD, -1, HELIX_PROBE_ERROR_OLD},
+    {PEER_DEAF, -1, HELIX_PROBE_ERROR_SILENT},
+    {PEER_SHIM_BUSY, -1, HELIX_PROBE_ERROR_REFUSED},
     /* Which of the two depends on whose buffer is full first. */
-    {PEER_FLOOD, HELIX_HOP_ERROR_SILENT, HELIX_HOP_ERROR_SILENT},
+    {PEER_FLOOD, HELIX_PROBE_ERROR_SILENT, HELIX_PROBE_ERROR_SILENT},
 };
 
 static void
@@ -92,7 +92,7 @@ expect (gboolean good, const GError *error, gint code)
     return;
   }
   fail_if (good);
-  fail_unless (error->domain == HELIX_HOP_ERROR && error->code == code,
+  fail_unless (error->domain == HELIX_PROBE_ERROR && error->code == code,
       "%d: %s", error->code, error->message);
   /* A phrase for "X: ", without a full stop. */
   fail_unless (
@@ -102,25 +102,26 @@ expect (gboolean good, const GError *error, gint code)
 GST_START_TEST (test_peers)
 {
   ToolPeer *peer = tool_peer_new (peers[__i__].kind, tool_socket);
-  HelixHop *hop = connect_to (tool_socket);
+  HelixProbe *probe = connect_to (tool_socket);
   guint64 began = helix_now_ns (), round_trip;
   GError *error = NULL;
   gboolean good;
 
-  good = helix_hop_ping (hop, in (300 * MS), &round_trip, &error);
+  good = helix_probe_ping (probe, in (300 * MS), &round_trip, &error);
   expect (good, error, (gint) peers[__i__].ping);
   g_clear_error (&error);
-  helix_hop_free (hop);
+  helix_probe_free (probe);
 
-  hop = connect_to (tool_socket);
-  good = helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (300 * MS), &error);
+  probe = connect_to (tool_socket);
+  good =
+      helix_probe_hello (probe, HELIX_ROLE_STREAM, NULL, in (300 * MS), &error);
   expect (good, error, (gint) peers[__i__].hello);
-  if (peers[__i__].hello == HELIX_HOP_ERROR_REFUSED) {
-    fail_unless_equals_int (hop->refusal.code, HELIX_ERROR_BUSY);
-    fail_unless (strstr (hop->refusal_text, "16 clients") != NULL);
+  if (peers[__i__].hello == HELIX_PROBE_ERROR_REFUSED) {
+    fail_unless_equals_int (probe->refusal.code, HELIX_ERROR_BUSY);
+    fail_unless (strstr (probe->refusal_text, "16 clients") != NULL);
   }
   g_clear_error (&error);
-  helix_hop_free (hop);
+  helix_probe_free (probe);
   fail_unless (helix_now_ns () - began < PATIENCE);
   tool_peer_free (peer);
 }
@@ -132,19 +133,19 @@ GST_START_TEST (test_half_a_message)
   static const guint8 half[] = "HXFR\x11\0\0\0\x18\0\0\0then nothing";
   struct iovec iov = {.iov_base = (void *) half, .iov_len = sizeof half - 1};
   g_autoptr (GError) error = NULL;
-  HelixHop *hop;
+  HelixProbe *probe;
   int fds[2];
 
   fail_unless (helix_socketpair (fds) == 0);
-  hop = helix_hop_new (fds[0], FALSE);
+  probe = helix_probe_new (fds[0], FALSE);
   fail_unless (helix_send (fds[1], &iov, 1, -1) == (ssize_t) iov.iov_len);
-  fail_if (helix_hop_next (hop, in (50 * MS), &error));
-  fail_unless_equals_int (error->code, HELIX_HOP_ERROR_SILENT);
+  fail_if (helix_probe_next (probe, in (50 * MS), &error));
+  fail_unless_equals_int (error->code, HELIX_PROBE_ERROR_SILENT);
   g_clear_error (&error);
   close (fds[1]);
-  fail_if (helix_hop_next (hop, in (PATIENCE), &error));
-  fail_unless_equals_int (error->code, HELIX_HOP_ERROR_CLOSED);
-  helix_hop_free (hop);
+  fail_if (helix_probe_next (probe, in (PATIENCE), &error));
+  fail_unless_equals_int (error->code, HELIX_PROBE_ERROR_CLOSED);
+  helix_probe_free (probe);
 }
 GST_END_TEST;
 
@@ -154,20 +155,20 @@ GST_START_TEST (test_endless_list)
   struct helix_status status = {.clients = HELIX_NONE32};
   struct helix_client client = {.role = HELIX_ROLE_STREAM};
   guint8 message[HELIX_MAX_MESSAGE];
-  HelixHopListing listing = {0};
+  HelixListing listing = {0};
   g_autoptr (GError) error = NULL;
   GByteArray *bytes = g_byte_array_new ();
-  HelixHop *hop;
+  HelixProbe *probe;
   int fds[2];
   gsize sent = 0;
 
   g_byte_array_append (
       bytes, message, (guint) helix_pack_status (message, &status, NULL));
-  for (guint i = 0; i < HELIX_HOP_MAX_CLIENTS + 5; i++)
+  for (guint i = 0; i < HELIX_LISTING_MAX + 5; i++)
     g_byte_array_append (
         bytes, message, (guint) helix_pack_client (message, &client, "x"));
   fail_unless (helix_socketpair (fds) == 0);
-  hop = helix_hop_new (fds[0], FALSE);
+  probe = helix_probe_new (fds[0], FALSE);
   while (sent < bytes->len) {
     struct iovec iov = {
         .iov_base = bytes->data + sent, .iov_len = bytes->len - sent};
@@ -177,23 +178,23 @@ GST_START_TEST (test_endless_list)
       break; /* as much as the socket takes: more than 1024 of them, or not */
     sent += (gsize) n;
   }
-  if (helix_hop_list (hop, &listing, in (100 * MS), &error)) {
-    fail_unless_equals_int (listing.clients->len, HELIX_HOP_MAX_CLIENTS);
+  if (helix_probe_list (probe, &listing, in (100 * MS), &error)) {
+    fail_unless_equals_int (listing.clients->len, HELIX_LISTING_MAX);
   } else {
-    fail_unless_equals_int (error->code, HELIX_HOP_ERROR_SILENT);
+    fail_unless_equals_int (error->code, HELIX_PROBE_ERROR_SILENT);
   }
-  fail_unless (listing.clients->len <= HELIX_HOP_MAX_CLIENTS);
-  helix_hop_listing_clear (&listing);
-  helix_hop_free (hop);
+  fail_unless (listing.clients->len <= HELIX_LISTING_MAX);
+  helix_listing_clear (&listing);
+  helix_probe_free (probe);
   close (fds[1]);
   g_byte_array_unref (bytes);
 }
 GST_END_TEST;
 
 static void
-add_client (HelixHopListing *listing, guint64 connected, guint64 frames)
+add_client (HelixListing *listing, guint64 connected, guint64 frames)
 {
-  HelixHopClient client = {
+  HelixListed client = {
       .info = {.pid = 7, .connected_ns = connected, .frames = frames},
       .name = "helixqemusrc"};
 
@@ -204,9 +205,9 @@ add_client (HelixHopListing *listing, guint64 connected, guint64 frames)
  * came between the listings. */
 GST_START_TEST (test_same_client)
 {
-  HelixHopListing before = {.status = {.uptime_ns = 5000 * MS}},
-                  now = {.status = {.uptime_ns = 6000 * MS}};
-  const HelixHopClient *client;
+  HelixListing before = {.status = {.uptime_ns = 5000 * MS}},
+               now = {.status = {.uptime_ns = 6000 * MS}};
+  const HelixListed *client;
 
   before.clients = g_array_new (FALSE, FALSE, sizeof *client);
   now.clients = g_array_new (FALSE, FALSE, sizeof *client);
@@ -216,26 +217,26 @@ GST_START_TEST (test_same_client)
   add_client (&now, 2000 * MS, 120);
   add_client (&now, 500 * MS, 30);
   for (guint i = 0; i < 2; i++) {
-    client = helix_hop_listing_find (
-        &before, &now, &g_array_index (now.clients, HelixHopClient, i));
+    client = helix_listing_find (
+        &before, &now, &g_array_index (now.clients, HelixListed, i));
     fail_unless (
-        client == &g_array_index (before.clients, HelixHopClient, i), "%u", i);
+        client == &g_array_index (before.clients, HelixListed, i), "%u", i);
   }
-  fail_unless (helix_hop_listing_find (&before, &now,
-                   &g_array_index (now.clients, HelixHopClient, 2))
+  fail_unless (helix_listing_find (
+                   &before, &now, &g_array_index (now.clients, HelixListed, 2))
       == NULL);
-  helix_hop_listing_clear (&before);
-  helix_hop_listing_clear (&now);
+  helix_listing_clear (&before);
+  helix_listing_clear (&now);
 }
 GST_END_TEST;
 
 static gpointer
-hello_thread (gpointer hop)
+hello_thread (gpointer probe)
 {
   g_autoptr (GError) error = NULL;
 
   fail_unless (
-      helix_hop_hello (hop, HELIX_ROLE_STREAM, NULL, in (PATIENCE), &error),
+      helix_probe_hello (probe, HELIX_ROLE_STREAM, NULL, in (PATIENCE), &error),
       "%s", error ? error->message : "");
   return NULL;
 }
@@ -246,29 +247,29 @@ GST_START_TEST (test_serial)
   static const gchar rest[] = "half a unit of somebody before HXFR\x71\0\0";
   StreamPeer peer;
   GThread *thread;
-  HelixHop *hop;
+  HelixProbe *probe;
   int fds[2];
 
   fail_unless (helix_socketpair (fds) == 0);
-  hop = helix_hop_new (fds[0], TRUE);
+  probe = helix_probe_new (fds[0], TRUE);
   peer_init (&peer, fds[1]);
   peer_send (&peer, rest, sizeof rest - 1);
-  thread = g_thread_new ("hello", hello_thread, hop);
+  thread = g_thread_new ("hello", hello_thread, probe);
   /* HELLO comes behind its padding. */
   helix_reader_scan (&peer.reader, HELIX_HELLO, 0);
   peer_welcome (&peer);
   g_thread_join (thread);
   fail_unless (peer.reader.skipped >= HELIX_HELLO_PAD);
-  fail_unless_equals_string (hop->name, "test");
-  helix_hop_free (hop);
+  fail_unless_equals_string (probe->name, "test");
+  helix_probe_free (probe);
   peer_clear (&peer);
 }
 GST_END_TEST;
 
 static Suite *
-helix_hop_suite (void)
+helix_probe_suite (void)
 {
-  Suite *s = suite_create ("helix-hop");
+  Suite *s = suite_create ("helix-probe");
   TCase *tc = tcase_create ("talk");
 
   suite_add_tcase (s, tc);
@@ -282,4 +283,4 @@ helix_hop_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_hop);
+GST_CHECK_MAIN (helix_probe);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-hop.h"
+#include "helix-probe.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,15 +18,15 @@
 #define SAME_NS (10 * NS_PER_MS)
 
 GQuark
-helix_hop_error_quark (void)
+helix_probe_error_quark (void)
 {
-  return g_quark_from_static_string ("helix-hop-error");
+  return g_quark_from_static_string ("helix-probe-error");
 }
 
-HelixHop *
-helix_hop_new (gint fd, gboolean serial)
+HelixProbe *
+helix_probe_new (gint fd, gboolean serial)
 {
-  HelixHop *self = g_new0 (HelixHop, 1);
+  HelixProbe *self = g_new0 (HelixProbe, 1);
 
   self->fd = fd;
   self->serial = serial;
@@ -35,14 +35,14 @@ helix_hop_new (gint fd, gboolean serial)
 }
 
 void
-helix_hop_free (HelixHop *self)
+helix_probe_free (HelixProbe *self)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (self == NULL)
     return;
   if (self->welcomed)
-    helix_hop_send (self, message,
+    helix_probe_send (self, message,
         helix_pack_bye (message, HELIX_BYE_CLOSING, NULL),
         helix_now_ns () + BYE_NS, NULL);
   close (self->fd);
@@ -53,7 +53,7 @@ helix_hop_free (HelixHop *self)
 /* ---- waiting ---- */
 
 static gboolean G_GNUC_PRINTF (3, 4)
-    fail (GError **error, HelixHopError code, const gchar *format, ...)
+    fail (GError **error, HelixProbeError code, const gchar *format, ...)
 {
   g_autofree gchar *text = NULL;
   va_list args;
@@ -61,7 +61,7 @@ static gboolean G_GNUC_PRINTF (3, 4)
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error_literal (error, HELIX_HOP_ERROR, (gint) code, text);
+  g_set_error_literal (error, HELIX_PROBE_ERROR, (gint) code, text);
   return FALSE;
 }
 
@@ -88,7 +88,7 @@ wait_for (gint fd, short events, guint64 deadline)
 }
 
 gboolean
-helix_hop_send (HelixHop *self, const guint8 *message, gsize size,
+helix_probe_send (HelixProbe *self, const guint8 *message, gsize size,
     guint64 deadline, GError **error)
 {
   while (size > 0) {
@@ -99,11 +99,11 @@ helix_hop_send (HelixHop *self, const guint8 *message, gsize size,
       message += n;
       size -= (gsize) n;
     } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      return fail (error, HELIX_HOP_ERROR_CLOSED,
+      return fail (error, HELIX_PROBE_ERROR_CLOSED,
           "the other end closed the connection (%s)", g_strerror (errno));
     } else if (!wait_for (self->fd, POLLOUT, deadline)) {
       return fail (
-          error, HELIX_HOP_ERROR_SILENT, "it takes nothing that it is sent");
+          error, HELIX_PROBE_ERROR_SILENT, "it takes nothing that it is sent");
     }
   }
   return TRUE;
@@ -124,7 +124,7 @@ static const struct {
 };
 
 static gboolean
-foreign (HelixHop *self, const gchar *why, GError **error)
+foreign (HelixProbe *self, const gchar *why, GError **error)
 {
   g_autoptr (GString) bytes = g_string_new (NULL);
 
@@ -133,12 +133,12 @@ foreign (HelixHop *self, const gchar *why, GError **error)
         && memcmp (
                self->first, strangers[i].begins, strlen (strangers[i].begins))
             == 0)
-      return fail (
-          error, HELIX_HOP_ERROR_FOREIGN, "%s answers there", strangers[i].who);
+      return fail (error, HELIX_PROBE_ERROR_FOREIGN, "%s answers there",
+          strangers[i].who);
   for (guint i = 0; i < self->n_first; i++)
     g_string_append_c (
         bytes, g_ascii_isprint (self->first[i]) ? (gchar) self->first[i] : '.');
-  return fail (error, HELIX_HOP_ERROR_FOREIGN,
+  return fail (error, HELIX_PROBE_ERROR_FOREIGN,
       "what answers there is not helix: %s (it began with \"%s\")", why,
       bytes->str);
 }
@@ -154,14 +154,14 @@ is_old (guint8 type)
 static gboolean
 old (GError **error)
 {
-  return fail (error, HELIX_HOP_ERROR_OLD,
+  return fail (error, HELIX_PROBE_ERROR_OLD,
       "it speaks the dialect from before version 1 of the protocol");
 }
 
 /* ---- messages ---- */
 
 static gboolean
-take_error (HelixHop *self, GError **error)
+take_error (HelixProbe *self, GError **error)
 {
   const struct helix_reader *r = &self->reader;
   struct helix_error message;
@@ -177,12 +177,12 @@ take_error (HelixHop *self, GError **error)
     return TRUE;
   self->refusal = message;
   memcpy (self->refusal_text, text, sizeof text);
-  return fail (error, HELIX_HOP_ERROR_REFUSED, "it refuses (%s): %s",
+  return fail (error, HELIX_PROBE_ERROR_REFUSED, "it refuses (%s): %s",
       helix_error_name (message.code), text);
 }
 
 static gboolean
-take_scanout (HelixHop *self, GError **error)
+take_scanout (HelixProbe *self, GError **error)
 {
   const struct helix_reader *r = &self->reader;
   struct helix_scanout scanout;
@@ -199,7 +199,8 @@ take_scanout (HelixHop *self, GError **error)
 
 /* A whole message is in the reader. *mine: the caller is to see it. */
 static gboolean
-take_message (HelixHop *self, guint64 deadline, gboolean *mine, GError **error)
+take_message (
+    HelixProbe *self, guint64 deadline, gboolean *mine, GError **error)
 {
   const struct helix_reader *r = &self->reader;
   guint8 message[HELIX_MAX_MESSAGE];
@@ -212,7 +213,7 @@ take_message (HelixHop *self, guint64 deadline, gboolean *mine, GError **error)
   switch (r->header.type) {
     case HELIX_PING:
       *mine = FALSE;
-      return helix_hop_send (self, message,
+      return helix_probe_send (self, message,
           helix_pack_pong_for (message, &r->header, r->payload,
               self->arrived_ns, helix_now_ns ()),
           deadline, error);
@@ -226,12 +227,12 @@ take_message (HelixHop *self, guint64 deadline, gboolean *mine, GError **error)
     case HELIX_SCANOUT:
       return take_scanout (self, error);
     case HELIX_HELLO:
-      return fail (error, HELIX_HOP_ERROR_FOREIGN,
+      return fail (error, HELIX_PROBE_ERROR_FOREIGN,
           "it sends back what it is sent, or is a client itself");
     case HELIX_BYE:
       if (!helix_unpack_bye (&bye, text, r->payload, r->payload_size, &why))
         return foreign (self, why, error);
-      return fail (error, HELIX_HOP_ERROR_CLOSED,
+      return fail (error, HELIX_PROBE_ERROR_CLOSED,
           "the other end said goodbye%s%s", *text ? ": " : "", text);
     default:
       return is_old (r->header.type) ? old (error) : TRUE;
@@ -240,7 +241,7 @@ take_message (HelixHop *self, guint64 deadline, gboolean *mine, GError **error)
 
 /* Makes room for the bytes of a bulk message that are to be kept. */
 static gboolean
-take_head (HelixHop *self, GError **error)
+take_head (HelixProbe *self, GError **error)
 {
   guint size = self->reader.bulk_size;
 
@@ -249,14 +250,15 @@ take_head (HelixHop *self, GError **error)
     return TRUE;
   self->bulk = g_try_malloc (size);
   if (self->bulk == NULL)
-    return fail (error, HELIX_HOP_ERROR_FAILED, "no memory for %u bytes", size);
+    return fail (
+        error, HELIX_PROBE_ERROR_FAILED, "no memory for %u bytes", size);
   helix_reader_bulk (&self->reader, self->bulk);
   return TRUE;
 }
 
 /* Reads something. *whole: a message is complete. */
 static gboolean
-receive (HelixHop *self, guint64 deadline, gboolean *whole, GError **error)
+receive (HelixProbe *self, guint64 deadline, gboolean *whole, GError **error)
 {
   uint8_t *ptr;
   size_t len;
@@ -268,11 +270,11 @@ receive (HelixHop *self, guint64 deadline, gboolean *whole, GError **error)
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     if (wait_for (self->fd, POLLIN, deadline))
       return TRUE;
-    return fail (error, HELIX_HOP_ERROR_SILENT,
+    return fail (error, HELIX_PROBE_ERROR_SILENT,
         self->n_first == 0 ? "it says nothing" : "it says nothing more");
   }
   if (n <= 0)
-    return fail (error, HELIX_HOP_ERROR_CLOSED,
+    return fail (error, HELIX_PROBE_ERROR_CLOSED,
         "the other end closed the connection%s%s", n < 0 ? ": " : "",
         n < 0 ? g_strerror (errno) : "");
   if (self->n_first < sizeof self->first) {
@@ -301,7 +303,7 @@ receive (HelixHop *self, guint64 deadline, gboolean *whole, GError **error)
 
 /* As next (), but PONG comes out, too. */
 static gboolean
-next_any (HelixHop *self, guint64 deadline, GError **error)
+next_any (HelixProbe *self, guint64 deadline, GError **error)
 {
   gboolean mine = FALSE;
 
@@ -313,14 +315,14 @@ next_any (HelixHop *self, guint64 deadline, GError **error)
       return FALSE;
     /* Whoever never stops talking cannot make us stay. */
     if (!mine && helix_now_ns () > deadline)
-      return fail (error, HELIX_HOP_ERROR_SILENT,
+      return fail (error, HELIX_PROBE_ERROR_SILENT,
           "it talks, but does not say what it was asked for");
   }
   return TRUE;
 }
 
 gboolean
-helix_hop_next (HelixHop *self, guint64 deadline, GError **error)
+helix_probe_next (HelixProbe *self, guint64 deadline, GError **error)
 {
   do {
     if (!next_any (self, deadline, error))
@@ -331,13 +333,13 @@ helix_hop_next (HelixHop *self, guint64 deadline, GError **error)
 
 /* Messages until one of `type`. */
 static gboolean
-await (HelixHop *self, guint8 type, guint64 deadline, GError **error)
+await (HelixProbe *self, guint8 type, guint64 deadline, GError **error)
 {
   do {
     if (!next_any (self, deadline, error))
       return FALSE;
     if (self->reader.header.type != type && helix_now_ns () > deadline)
-      return fail (error, HELIX_HOP_ERROR_SILENT,
+      return fail (error, HELIX_PROBE_ERROR_SILENT,
           "it talks, but does not say what it was asked for");
   } while (self->reader.header.type != type);
   return TRUE;
@@ -348,19 +350,19 @@ await (HelixHop *self, guint8 type, guint64 deadline, GError **error)
 /* Sends a question. Whoever closes instead of taking it has said why before:
  * that is the better error. */
 static gboolean
-ask (HelixHop *self, const guint8 *message, gsize size, guint64 deadline,
+ask (HelixProbe *self, const guint8 *message, gsize size, guint64 deadline,
     GError **error)
 {
   g_autoptr (GError) mine = NULL;
   g_autoptr (GError) last = NULL;
 
-  if (helix_hop_send (self, message, size, deadline, &mine))
+  if (helix_probe_send (self, message, size, deadline, &mine))
     return TRUE;
-  if (mine->code == HELIX_HOP_ERROR_CLOSED)
+  if (mine->code == HELIX_PROBE_ERROR_CLOSED)
     while (next_any (self, deadline, &last))
       ;
-  if (last != NULL && last->code != HELIX_HOP_ERROR_CLOSED
-      && last->code != HELIX_HOP_ERROR_SILENT)
+  if (last != NULL && last->code != HELIX_PROBE_ERROR_CLOSED
+      && last->code != HELIX_PROBE_ERROR_SILENT)
     g_propagate_error (error, g_steal_pointer (&last));
   else
     g_propagate_error (error, g_steal_pointer (&mine));
@@ -368,8 +370,8 @@ ask (HelixHop *self, const guint8 *message, gsize size, guint64 deadline,
 }
 
 gboolean
-helix_hop_ping (
-    HelixHop *self, guint64 deadline, guint64 *round_trip, GError **error)
+helix_probe_ping (
+    HelixProbe *self, guint64 deadline, guint64 *round_trip, GError **error)
 {
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 before = helix_now_ns ();
@@ -383,7 +385,8 @@ helix_hop_ping (
 }
 
 static gboolean
-check_welcome (HelixHop *self, const struct helix_hello *hello, GError **error)
+check_welcome (
+    HelixProbe *self, const struct helix_hello *hello, GError **error)
 {
   const struct helix_reader *r = &self->reader;
   guint32 misfits;
@@ -401,14 +404,14 @@ check_welcome (HelixHop *self, const struct helix_hello *hello, GError **error)
   if (misfits & self->welcome.features)
     return foreign (self, "its WELCOME asks for a proof not offered", error);
   if (misfits)
-    return fail (error, HELIX_HOP_ERROR_UNASKED,
+    return fail (error, HELIX_PROBE_ERROR_UNASKED,
         "it does not ask for the token, so it may be another program");
   return TRUE;
 }
 
 /* Both ends show that they know the token, if the server has asked for it. */
 static gboolean
-prove (HelixHop *self, const gchar *token, guint64 deadline, GError **error)
+prove (HelixProbe *self, const gchar *token, guint64 deadline, GError **error)
 {
   const struct helix_reader *r = &self->reader;
   guint8 message[HELIX_MAX_MESSAGE];
@@ -425,13 +428,13 @@ prove (HelixHop *self, const gchar *token, guint64 deadline, GError **error)
   if (!helix_unpack_proof (&proof, r->payload, r->payload_size, &why))
     return foreign (self, why, error);
   if (!helix_proof_is_right (&proof, HELIX_PROOF_SERVER, token, &self->proof))
-    return fail (error, HELIX_HOP_ERROR_UNPROVED,
+    return fail (error, HELIX_PROBE_ERROR_UNPROVED,
         "its own proof of the token is wrong, so it may be another program");
   return TRUE;
 }
 
 gboolean
-helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
+helix_probe_hello (HelixProbe *self, enum helix_role role, const gchar *token,
     guint64 deadline, GError **error)
 {
   static const guint8 pad[HELIX_HELLO_PAD];
@@ -447,11 +450,11 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (helix_random (&hello.nonce, sizeof hello.nonce) < 0)
-    return fail (error, HELIX_HOP_ERROR_FAILED,
+    return fail (error, HELIX_PROBE_ERROR_FAILED,
         "this system gives no random bytes: %s", g_strerror (errno));
   self->proof.nonce = hello.nonce;
   if (self->serial) {
-    if (!helix_hop_send (self, pad, sizeof pad, deadline, error))
+    if (!helix_probe_send (self, pad, sizeof pad, deadline, error))
       return FALSE;
     helix_reader_scan (&self->reader, HELIX_WELCOME, hello.nonce);
   }
@@ -466,7 +469,7 @@ helix_hop_hello (HelixHop *self, enum helix_role role, const gchar *token,
 }
 
 void
-helix_hop_listing_clear (HelixHopListing *listing)
+helix_listing_clear (HelixListing *listing)
 {
   if (listing->clients != NULL)
     g_array_unref (listing->clients);
@@ -476,29 +479,28 @@ helix_hop_listing_clear (HelixHopListing *listing)
 /* When it connected, on the clock of the server's uptime: every listing says
  * the same. */
 static guint64
-born (const HelixHopListing *listing, const HelixHopClient *client)
+born (const HelixListing *listing, const HelixListed *client)
 {
   return listing->status.uptime_ns - client->info.connected_ns;
 }
 
 gchar *
-helix_hop_client_words (const HelixHopClient *client)
+helix_listed_words (const HelixListed *client)
 {
   if (client->name[0] != '\0')
     return g_strdup (client->name);
   return g_strdup_printf ("client %u", client->info.index + 1);
 }
 
-const HelixHopClient *
-helix_hop_listing_find (const HelixHopListing *before,
-    const HelixHopListing *now, const HelixHopClient *client)
+const HelixListed *
+helix_listing_find (const HelixListing *before, const HelixListing *now,
+    const HelixListed *client)
 {
-  const HelixHopClient *found = NULL;
+  const HelixListed *found = NULL;
   guint64 then = born (now, client), least = SAME_NS;
 
   for (guint i = 0; before->clients != NULL && i < before->clients->len; i++) {
-    const HelixHopClient *old =
-        &g_array_index (before->clients, HelixHopClient, i);
+    const HelixListed *old = &g_array_index (before->clients, HelixListed, i);
     guint64 apart = born (before, old) - then;
 
     /* Either way round; a server may say what it likes. */
@@ -514,7 +516,7 @@ helix_hop_listing_find (const HelixHopListing *before,
 }
 
 gboolean
-helix_hop_scanout_on (const HelixHop *self, guint index)
+helix_probe_scanout_on (const HelixProbe *self, guint index)
 {
   return index < HELIX_MAX_SCANOUTS && (self->scanouts_known & 1u << index)
       && (self->scanouts[index].flags & HELIX_SCANOUT_ENABLED);
@@ -523,10 +525,10 @@ helix_hop_scanout_on (const HelixHop *self, guint index)
 /* One of the messages while LIST is unanswered. *done: that was the last. */
 static gboolean
 take_listed (
-    HelixHop *self, HelixHopListing *listing, gboolean *done, GError **error)
+    HelixProbe *self, HelixListing *listing, gboolean *done, GError **error)
 {
   const struct helix_reader *r = &self->reader;
-  HelixHopClient client;
+  HelixListed client;
   struct helix_error refused;
   gchar text[HELIX_MAX_TEXT + 1];
   const gchar *why;
@@ -549,7 +551,7 @@ take_listed (
         return foreign (self, "CLIENT came before STATUS", error);
       g_array_append_val (listing->clients, client);
       *done = listing->clients->len >= listing->status.clients
-          || listing->clients->len >= HELIX_HOP_MAX_CLIENTS;
+          || listing->clients->len >= HELIX_LISTING_MAX;
       return TRUE;
     case HELIX_ERROR:
       *done =
@@ -562,34 +564,34 @@ take_listed (
 }
 
 gboolean
-helix_hop_list (
-    HelixHop *self, HelixHopListing *listing, guint64 deadline, GError **error)
+helix_probe_list (
+    HelixProbe *self, HelixListing *listing, guint64 deadline, GError **error)
 {
   guint8 message[HELIX_MAX_MESSAGE];
   gboolean done = FALSE;
 
-  helix_hop_listing_clear (listing);
+  helix_listing_clear (listing);
   if (!ask (self, message, helix_pack_empty (message, HELIX_LIST, 0), deadline,
           error))
     return FALSE;
   while (!done) {
-    if (!helix_hop_next (self, deadline, error)
+    if (!helix_probe_next (self, deadline, error)
         || !take_listed (self, listing, &done, error))
       return FALSE;
     if (!done && helix_now_ns () > deadline)
-      return fail (
-          error, HELIX_HOP_ERROR_SILENT, "it talks, but does not answer LIST");
+      return fail (error, HELIX_PROBE_ERROR_SILENT,
+          "it talks, but does not answer LIST");
   }
   return TRUE;
 }
 
 void
-helix_hop_ask_clock (HelixHop *self)
+helix_probe_ask_clock (HelixProbe *self)
 {
   struct helix_ping ping = {.sent_ns = helix_now_ns ()};
   guint8 message[HELIX_MAX_MESSAGE];
 
   /* A failure shows at the next read. */
-  helix_hop_send (self, message, helix_pack_ping (message, &ping),
+  helix_probe_send (self, message, helix_pack_ping (message, &ping),
       ping.sent_ns + BYE_NS, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-side.h"
+#include "helix-role.h"
 
 #include <string.h>
 
@@ -47,8 +47,8 @@ is_helix_port (const gchar *folder, const gchar *name)
   return strstr (name, "helix") != NULL;
 }
 
-HelixSide
-helix_side_detect (const gchar *root, gchar **why)
+HelixRole
+helix_role_detect (const gchar *root, gchar **why)
 {
   g_autofree gchar *gpu = find_entry (root, VIRTIO_DEVICES, is_virtio_gpu);
   g_autofree gchar *port = find_entry (root, VIRTIO_PORTS, is_helix_port);
@@ -57,27 +57,27 @@ helix_side_detect (const gchar *root, gchar **why)
 
   if (port != NULL) {
     *why = g_strdup_printf ("there is a virtio port %s", port);
-    return HELIX_SIDE_GUEST;
+    return HELIX_GUEST;
   }
   if (gpu != NULL) {
     *why = g_strdup_printf ("there is a virtio GPU (%s)", gpu);
-    return HELIX_SIDE_GUEST;
+    return HELIX_GUEST;
   }
   if (g_file_get_contents (path, &vendor, NULL, NULL)
       && strstr (vendor, "QEMU") != NULL)
     *why = g_strdup ("a virtual machine, but without a virtio GPU");
   else
     *why = g_strdup ("there is no virtio GPU");
-  return HELIX_SIDE_HOST;
+  return HELIX_HOST;
 }
 
 gchar *
-helix_side_address (HelixSide side)
+helix_role_address (HelixRole side)
 {
   const gchar *env = g_getenv ("HELIX_ADDRESS");
 
   if (env != NULL && *env != '\0')
     return g_strdup (env);
-  return g_strdup (side == HELIX_SIDE_HOST ? HELIX_ADDRESS_DEFAULT_HOST
-                                           : HELIX_ADDRESS_DEFAULT_GUEST);
+  return g_strdup (side == HELIX_HOST ? HELIX_ADDRESS_DEFAULT_HOST
+                                      : HELIX_ADDRESS_DEFAULT_GUEST);
 }

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "helix-side.h"
+#include "helix-role.h"
 #include "helix-vms.h"
 #include "tool-run.h"
 
@@ -19,17 +19,17 @@ put (const gchar *path, const gchar *text)
 }
 
 static void
-expect (HelixSide side, const gchar *text)
+expect (HelixRole side, const gchar *text)
 {
   g_autofree gchar *why = NULL;
 
-  fail_unless_equals_int (helix_side_detect (tool_folder, &why), side);
+  fail_unless_equals_int (helix_role_detect (tool_folder, &why), side);
   fail_unless (strstr (why, text) != NULL, "%s", why);
 }
 
 GST_START_TEST (test_bare)
 {
-  expect (HELIX_SIDE_HOST, "no virtio GPU");
+  expect (HELIX_HOST, "no virtio GPU");
 }
 GST_END_TEST;
 
@@ -40,7 +40,7 @@ GST_START_TEST (test_cloud)
   put ("sys/bus/virtio/devices/virtio1/device", "0x0002\n");
   put ("sys/class/dmi/id/sys_vendor", "QEMU\n");
   put ("dev/virtio-ports/org.qemu.guest_agent.0", "");
-  expect (HELIX_SIDE_HOST, "without a virtio GPU");
+  expect (HELIX_HOST, "without a virtio GPU");
 }
 GST_END_TEST;
 
@@ -48,14 +48,14 @@ GST_START_TEST (test_gpu)
 {
   put ("sys/bus/virtio/devices/virtio0/device", "0x0001\n");
   put ("sys/bus/virtio/devices/virtio3/device", "0x0010\n");
-  expect (HELIX_SIDE_GUEST, "a virtio GPU (virtio3)");
+  expect (HELIX_GUEST, "a virtio GPU (virtio3)");
 }
 GST_END_TEST;
 
 GST_START_TEST (test_port)
 {
   put ("dev/virtio-ports/org.helix.stream", "");
-  expect (HELIX_SIDE_GUEST, "virtio port org.helix.stream");
+  expect (HELIX_GUEST, "virtio port org.helix.stream");
 }
 GST_END_TEST;
 
@@ -68,10 +68,9 @@ GST_START_TEST (test_vm_in_guest)
 
   put ("dev/virtio-ports/org.helix.stream", "");
   fail_unless_equals_int (
-      helix_vms_side (NULL, tool_folder, &why_guest), HELIX_SIDE_GUEST);
+      helix_vms_role (NULL, tool_folder, &why_guest), HELIX_GUEST);
   sim = tool_sim_new (tool_socket, "");
-  fail_unless_equals_int (
-      helix_vms_side (NULL, tool_folder, &why), HELIX_SIDE_HOST);
+  fail_unless_equals_int (helix_vms_role (NULL, tool_folder, &why), HELIX_HOST);
   fail_unless_equals_string (why, "there is a VM's socket");
   tool_child_end (sim, SIGTERM);
 }
@@ -79,23 +78,23 @@ GST_END_TEST;
 
 GST_START_TEST (test_address)
 {
-  g_autofree gchar *set = helix_side_address (HELIX_SIDE_GUEST);
+  g_autofree gchar *set = helix_role_address (HELIX_GUEST);
   g_autofree gchar *host = NULL;
   g_autofree gchar *guest = NULL;
 
   fail_unless_equals_string (set, tool_address);
   g_unsetenv ("HELIX_ADDRESS");
-  host = helix_side_address (HELIX_SIDE_HOST);
-  guest = helix_side_address (HELIX_SIDE_GUEST);
+  host = helix_role_address (HELIX_HOST);
+  guest = helix_role_address (HELIX_GUEST);
   fail_unless_equals_string (host, "tcp:127.0.0.1:14359");
   fail_unless_equals_string (guest, "tcp:10.0.2.2:14359");
 }
 GST_END_TEST;
 
 static Suite *
-helix_side_suite (void)
+helix_role_suite (void)
 {
-  Suite *s = suite_create ("helix-side");
+  Suite *s = suite_create ("helix-role");
   TCase *tc = tcase_create ("detect");
 
   suite_add_tcase (s, tc);
@@ -109,4 +108,4 @@ helix_side_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_side);
+GST_CHECK_MAIN (helix_role);
