@@ -15,7 +15,7 @@ write_variables () {
     fail "$code is missing: install $package (script/bootstrap)"
   cp "$variables" "$work/variables.fd"
   with_qmp
-  start_guest --gpu virgl --boot-timeout 150 "$@" -- "${shim_options[@]}" \
+  start_guest --gpu virgl "$@" -- "${shim_options[@]}" \
     -drive "if=pflash,unit=0,format=raw,readonly=on,file=$code" \
     -drive "if=pflash,unit=1,format=raw,file=$work/variables.fd" <<'END'
 export HELIX_EVENTS=/tmp/job/events
