@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The shim as a whole: made, listening, accepting, ticking, stopped.
+ * The shim as a whole: made, listening, accepting, timers, stopped. Io thread,
+ * but where helix-shim.h says otherwise.
  */
-#include "helix-shim-private.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-session.h"
+#include "helix-shim-client.h"
+#include "helix-shim-memory.h"
+#include "helix-shim-screen.h"
 
 #define ACCEPTS_AT_ONCE 16
 /* Out of descriptors: the waiting connection stays readable, so accepting
@@ -34,10 +35,8 @@ helix_shim_new (const struct helix_shim_config *config,
   struct helix_shim *shim = g_new0 (struct helix_shim, 1);
 
   shim->config = *config;
-  shim->path = g_strdup (config->path);
-  shim->name = g_strdup (config->name);
-  shim->config.path = shim->path;
-  shim->config.name = shim->name;
+  shim->config.path = g_strdup (config->path);
+  shim->config.name = g_strdup (config->name);
   shim->config.scanouts = CLAMP (config->scanouts, 1, HELIX_MAX_SCANOUTS);
   shim->config.slots = CLAMP (config->slots, 2, HELIX_MAX_SLOTS);
   shim->config.max_clients = MAX (config->max_clients, 1);
@@ -55,13 +54,14 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->loop = *loop;
   shim->loop_opaque = loop_opaque;
   pthread_mutex_init (&shim->lock, NULL);
+  pthread_mutex_init (&shim->log_lock, NULL);
   shim->subscriptions = g_ptr_array_new ();
-  shim->sessions = g_ptr_array_new ();
+  shim->clients = g_ptr_array_new ();
   shim->pass = g_ptr_array_new ();
   shim->listener = (struct helix_unix_listener) HELIX_UNIX_LISTENER_INIT;
-  shim->log_tokens = HELIX_LOG_BURST;
   shim->accept_again_ns = HELIX_NONE64;
-  shim->deadline = HELIX_NONE64;
+  shim->deadline_ns = HELIX_NONE64;
+  shim->display_deadline_ns = HELIX_NONE64;
   return shim;
 }
 
@@ -71,110 +71,29 @@ helix_shim_free (struct helix_shim *shim)
   if (!shim->stopped)
     helix_shim_io_stop (shim);
   g_ptr_array_free (shim->subscriptions, TRUE);
-  g_ptr_array_free (shim->sessions, TRUE);
+  g_ptr_array_free (shim->clients, TRUE);
   g_ptr_array_free (shim->pass, TRUE);
-  helix_cursor_free_all (shim);
-  while (shim->dead) {
-    struct helix_memory *next = shim->dead->next;
-
-    helix_memory_free (shim->dead);
-    shim->dead = next;
-  }
+  helix_shim_screen_free_cursors (shim);
+  helix_shim_memory_free_unused (shim);
   pthread_mutex_destroy (&shim->lock);
-  g_free (shim->path);
-  g_free (shim->name);
+  pthread_mutex_destroy (&shim->log_lock);
+  g_free ((char *) shim->config.path);
+  g_free ((char *) shim->config.name);
   g_free (shim->too_large);
   g_free (shim);
 }
 
-/* ---- for the other files ---- */
-
-/* Whether this line may go; how many did not, before it. */
-static bool
-log_allowed (struct helix_shim *shim, uint32_t *dropped)
-{
-  uint64_t now = helix_now_ns (), earned;
-  bool allowed;
-
-  pthread_mutex_lock (&shim->lock);
-  earned = (now - shim->log_time) / HELIX_LOG_EVERY_NS;
-  if (earned > 0) {
-    shim->log_tokens =
-        (uint32_t) MIN (shim->log_tokens + earned, (uint64_t) HELIX_LOG_BURST);
-    shim->log_time = now;
-  }
-  allowed = shim->log_tokens > 0;
-  *dropped = shim->log_dropped;
-  if (allowed) {
-    shim->log_tokens--;
-    shim->log_dropped = 0;
-  } else {
-    shim->log_dropped++;
-  }
-  pthread_mutex_unlock (&shim->lock);
-  return allowed;
-}
-
-void
-helix_shim_log (struct helix_shim *shim, enum helix_log_level level,
-    const char *format, ...)
-{
-  char line[HELIX_LOG_LINE];
-  uint32_t dropped;
-  va_list args;
-
-  if (!log_allowed (shim, &dropped))
-    return;
-  if (dropped) {
-    snprintf (line, sizeof line, "%u lines like these were left out", dropped);
-    shim->display.log (shim->display_opaque, HELIX_LOG_INFO, line);
-  }
-  va_start (args, format);
-  vsnprintf (line, sizeof line, format, args);
-  va_end (args);
-  shim->display.log (shim->display_opaque, level, line);
-}
-
-void
-helix_shim_drop_memory (struct helix_shim *shim, struct helix_memory *memory)
-{
-  if (!helix_memory_unref (memory))
-    return;
-  pthread_mutex_lock (&shim->lock);
-  memory->next = shim->dead;
-  shim->dead = memory;
-  pthread_mutex_unlock (&shim->lock);
-  shim->loop.wake_io (shim->loop_opaque);
-}
-
-static void
-bury_memory (struct helix_shim *shim)
-{
-  struct helix_memory *dead;
-
-  pthread_mutex_lock (&shim->lock);
-  dead = shim->dead;
-  shim->dead = NULL;
-  pthread_mutex_unlock (&shim->lock);
-  while (dead) {
-    struct helix_memory *next = dead->next;
-
-    helix_memory_free (dead);
-    dead = next;
-  }
-}
-
-/* ---- sessions ---- */
+/* ---- clients ---- */
 
 static void
 sweep (struct helix_shim *shim)
 {
-  for (guint i = shim->sessions->len; i-- > 0;) {
-    struct helix_session *session = g_ptr_array_index (shim->sessions, i);
+  for (guint i = shim->clients->len; i-- > 0;) {
+    struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
-    if (session->dead) {
-      g_ptr_array_remove_index_fast (shim->sessions, i);
-      helix_session_free (session);
+    if (client->peer.dead) {
+      g_ptr_array_remove_index_fast (shim->clients, i);
+      helix_shim_client_free (client);
     }
   }
 }
@@ -183,8 +102,11 @@ sweep (struct helix_shim *shim)
 static void
 sweep_gone (struct helix_shim *shim)
 {
-  for (guint i = 0; i < shim->sessions->len; i++)
-    helix_session_read (g_ptr_array_index (shim->sessions, i));
+  for (guint i = 0; i < shim->clients->len; i++) {
+    struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
+
+    helix_shim_peer_read (&client->peer);
+  }
   sweep (shim);
 }
 
@@ -207,7 +129,7 @@ refuse (struct helix_shim *shim, int fd, enum helix_error_code code,
   struct iovec iov = {message, 0};
 
   iov.iov_len = helix_pack_error (message, 0, code, 0, text);
-  helix_count (shim, refused, 1);
+  helix_shim_count (shim, refused, 1);
   helix_shim_log (shim, HELIX_LOG_WARN, "a connection was refused: %s", text);
   /* Fresh and empty, its buffer takes the message whole; should it not, the
    * end says enough. */
@@ -235,7 +157,7 @@ adopt (struct helix_shim *shim, int fd)
   uid_t uid = 0;
   pid_t pid = 0;
 
-  helix_count (shim, accepted, 1);
+  helix_shim_count (shim, accepted, 1);
   if (helix_peer_credentials (fd, &uid, &pid) < 0) {
     snprintf (text, sizeof text, "the client's uid cannot be told: %s",
         strerror (errno));
@@ -251,19 +173,19 @@ adopt (struct helix_shim *shim, int fd)
     refuse (shim, fd, HELIX_ERROR_AUTH, text);
     return;
   }
-  if (shim->sessions->len >= shim->config.max_clients)
+  if (shim->clients->len >= shim->config.max_clients)
     sweep_gone (shim);
-  if (shim->sessions->len >= shim->config.max_clients) {
+  if (shim->clients->len >= shim->config.max_clients) {
     snprintf (text, sizeof text,
         "%u clients are connected, the limit (max-clients); close one, or "
         "raise it",
-        shim->sessions->len);
+        shim->clients->len);
     refuse (shim, fd, HELIX_ERROR_BUSY, text);
     return;
   }
-  g_ptr_array_add (shim->sessions, helix_session_new (shim, fd, uid, pid));
+  g_ptr_array_add (shim->clients, helix_shim_client_new (shim, fd, pid));
   /* Its first run watches the socket. */
-  shim->loop.wake_io (shim->loop_opaque);
+  helix_shim_wake_io (shim);
 }
 
 /* Linux says EMFILE before it looks whether anybody waits. */
@@ -285,11 +207,11 @@ pause_accepting (struct helix_shim *shim, int error)
     helix_shim_log (shim, HELIX_LOG_WARN,
         "cannot accept on '%s': %s. Trying again; close something or raise "
         "the limit of open files (ulimit -n)",
-        shim->path, strerror (error));
+        shim->config.path, strerror (error));
   }
   shim->accept_again_ns = now + ACCEPT_PAUSE_NS;
   watch_listener (shim, false);
-  helix_shim_schedule (shim);
+  helix_shim_run_at (shim, shim->accept_again_ns);
 }
 
 static void
@@ -334,11 +256,11 @@ enter_registry (struct helix_shim *shim)
 {
   const char *why = NULL;
 
-  if (!helix_registry_add (shim->path, shim->entry, &why))
+  if (!helix_registry_add (shim->config.path, shim->entry, &why))
     helix_shim_log (shim, HELIX_LOG_INFO,
         "'%s' is not among the running VMs that programs find by themselves: "
         "%s. Name its path to them",
-        shim->path, why);
+        shim->config.path, why);
 }
 
 static bool
@@ -347,8 +269,8 @@ take_place (struct helix_shim *shim, char **error)
   char why[HELIX_UNIX_WHY];
 
   *error = NULL;
-  if (!helix_unix_listener_open (
-          &shim->listener, shim->path, &shim->config.access.socket, why)) {
+  if (!helix_unix_listener_open (&shim->listener, shim->config.path,
+          &shim->config.access.socket, why)) {
     int number = errno;
 
     *error = strdup (why);
@@ -357,12 +279,13 @@ take_place (struct helix_shim *shim, char **error)
   }
   if (shim->listener.replaced)
     helix_shim_log (shim, HELIX_LOG_WARN,
-        "replaced the socket that a dead server had left at '%s'", shim->path);
+        "replaced the socket that a dead server had left at '%s'",
+        shim->config.path);
   skip_own_proof (shim);
   watch_listener (shim, true);
   if (!shim->born_ns)
     shim->born_ns = helix_now_ns ();
-  helix_shim_log (shim, HELIX_LOG_INFO, "listening on '%s'", shim->path);
+  helix_shim_log (shim, HELIX_LOG_INFO, "listening on '%s'", shim->config.path);
   enter_registry (shim);
   return true;
 }
@@ -384,7 +307,7 @@ helix_shim_try (struct helix_shim *shim, bool taken_is_fine, char **error)
 
   *error = NULL;
   if (helix_unix_listener_open (
-          &listener, shim->path, &shim->config.access.socket, why)) {
+          &listener, shim->config.path, &shim->config.access.socket, why)) {
     helix_unix_listener_close (&listener);
     return true;
   }
@@ -398,22 +321,20 @@ void
 helix_shim_serve (struct helix_shim *shim, bool on)
 {
   __atomic_store_n (&shim->serve, on, __ATOMIC_RELEASE);
-  shim->loop.wake_io (shim->loop_opaque);
+  helix_shim_wake_io (shim);
 }
 
 /* Sends all clients away, and leaves the path to others. */
 static void
 leave (struct helix_shim *shim, const char *why)
 {
-  for (guint i = 0; i < shim->sessions->len; i++) {
-    struct helix_session *session = g_ptr_array_index (shim->sessions, i);
+  for (guint i = 0; i < shim->clients->len; i++) {
+    struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
-    helix_session_bye (session, why);
-    helix_session_end (session, true);
-    session->dead = true;
+    helix_shim_peer_dismiss (&client->peer, why);
   }
   sweep (shim);
-  bury_memory (shim);
+  helix_shim_memory_free_unused (shim);
   if (shim->listener.fd >= 0 && shim->accept_again_ns == HELIX_NONE64)
     watch_listener (shim, false);
   shim->accept_again_ns = HELIX_NONE64;
@@ -429,8 +350,8 @@ listen_again (struct helix_shim *shim, uint64_t now)
   if (take_place (shim, &error)) {
     shim->listen_failed_ns = 0;
     shim->listen_told = false;
-    helix_shim_log (
-        shim, HELIX_LOG_NOTICE, "'%s' is served from here now", shim->path);
+    helix_shim_log (shim, HELIX_LOG_NOTICE, "'%s' is served from here now",
+        shim->config.path);
     return;
   }
   if (!shim->listen_failed_ns)
@@ -462,23 +383,27 @@ keep_place (struct helix_shim *shim, uint64_t now)
       return;
     leave (shim, "the VM runs elsewhere now");
     helix_shim_log (shim, HELIX_LOG_NOTICE,
-        "'%s' is left to the process that the VM has migrated to", shim->path);
+        "'%s' is left to the process that the VM has migrated to",
+        shim->config.path);
   }
 }
 
 /* ---- the io thread's turn ---- */
 
-void
-helix_shim_schedule (struct helix_shim *shim)
+/* The nearest deadline there is. */
+static uint64_t
+next_deadline (struct helix_shim *shim)
 {
   uint64_t deadline = shim->accept_again_ns;
 
   if (shim->listener.fd < 0 && __atomic_load_n (&shim->serve, __ATOMIC_ACQUIRE))
     deadline = MIN (deadline, shim->listen_again_ns);
-  for (guint i = 0; i < shim->sessions->len; i++)
-    deadline = MIN (deadline,
-        helix_session_deadline (g_ptr_array_index (shim->sessions, i)));
-  shim->loop.io_timer (shim->loop_opaque, deadline);
+  for (guint i = 0; i < shim->clients->len; i++) {
+    struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
+
+    deadline = MIN (deadline, helix_shim_peer_deadline (&client->peer));
+  }
+  return deadline;
 }
 
 void
@@ -493,11 +418,12 @@ helix_shim_io_run (struct helix_shim *shim)
     shim->accept_again_ns = HELIX_NONE64;
     watch_listener (shim, true);
   }
-  for (guint i = 0; i < shim->sessions->len; i++)
-    helix_session_run (g_ptr_array_index (shim->sessions, i), now);
+  for (guint i = 0; i < shim->clients->len; i++)
+    helix_shim_client_run (g_ptr_array_index (shim->clients, i), now);
   sweep (shim);
-  bury_memory (shim);
-  helix_shim_schedule (shim);
+  helix_shim_memory_free_unused (shim);
+  shim->deadline_ns = next_deadline (shim);
+  shim->loop.io_timer (shim->loop_opaque, shim->deadline_ns);
 }
 
 void
@@ -521,10 +447,4 @@ helix_shim_get_stats (struct helix_shim *shim, struct helix_shim_stats *stats)
   G_STATIC_ASSERT (sizeof *stats % sizeof *to == 0);
   for (size_t i = 0; i < sizeof *stats / sizeof *to; i++)
     to[i] = __atomic_load_n (&from[i], __ATOMIC_RELAXED);
-}
-
-bool
-helix_shim_idle (struct helix_shim *shim)
-{
-  return __atomic_load_n (&shim->watched, __ATOMIC_RELAXED) == 0;
 }

@@ -11,12 +11,11 @@
  *                   the callbacks given to helix_loop_ops.watch.
  * They share one lock that is held for a few loads and stores only: never
  * across a system call, an allocation of frame size or a copy of pixels. The
- * display thread never touches a socket, the io thread never touches pixels
- * but to send those of an INLINE pool.
+ * display thread never touches a socket, the io thread never touches pixels.
  *
  * Frames are pulled by credit: a slot the client released. Without one,
  * damage accumulates; when one comes back wake_display is called and the
- * newest state is read. Each slot remembers what it lacks, so a readback
+ * newest state is read. Each slot remembers its stale region, so a readback
  * copies only what changed since that slot was last filled. One readback a
  * flush however many subscriptions see it: the others copy from its slot.
  */
@@ -26,19 +25,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "helix-hold.h"
+#include "helix-histogram.h"
 #include "helix-protocol.h"
 #include "helix-unix-listener.h"
 
 struct helix_shim;
 
-/* What a scanout shows, or what a resource is. Rectangles of resources, here
- * and below, count rows as read () delivers them, from the first. */
+/* What a scanout shows, or what a resource is. Rows count from the top, the
+ * first that read () delivers. */
 struct helix_surface {
   uint32_t resource_id;   /* 0 = nothing: the scanout is off */
   struct helix_rect rect; /* shown part, pixels from the resource's top left */
   uint32_t fourcc;        /* enum helix_fourcc */
-  bool y_inverted;        /* read () delivers the bottom row first */
 };
 
 enum helix_log_level {
@@ -135,11 +133,11 @@ struct helix_shim_stats {
   uint64_t paced;              /* flushes that had to wait for max-framerate */
   uint64_t read_errors;
   uint64_t cursors;      /* CURSORs sent */
-  uint64_t shows;        /* SHOWs obeyed */
+  uint64_t shows;        /* SHOWs applied */
   uint64_t set_scanouts; /* SET_SCANOUTs passed on to the guest */
-  /* Flushes and wake-ups that read something back: for how long each kept
-   * the display thread, all in all. ns; helix-hold.h has the buckets. */
-  uint64_t holds, hold_ns, hold_max_ns, hold[HELIX_HOLD_BUCKETS];
+  /* Flushes and wake-ups that read something back: for how long each stalled
+   * the display thread, all in all. */
+  struct helix_histogram stalls;
 };
 
 /* Any thread. Neither listens nor starts anything yet. Ops and strings are

@@ -25,7 +25,7 @@
 #include "ui/console.h"
 #include "helix-glue.h"
 #include "helix-platform.h"
-#include "helix-settings.h"
+#include "helix-shim-settings.h"
 #include "helix-version.h"
 #include "trace.h"
 
@@ -541,10 +541,10 @@ static bool helix_export_check(HelixExportDevice *s, Error **errp)
                    s->max_clients);
         return false;
     }
-    if ((s->max_size && !helix_settings_size(s->max_size, &s->max_width,
-                                             &s->max_height, &error)) ||
-        !helix_settings_access(&s->access, s->group, s->mode, s->allow,
-                               &error)) {
+    if ((s->max_size && !helix_shim_settings_size(s->max_size, &s->max_width,
+                                                  &s->max_height, &error)) ||
+        !helix_shim_settings_access(&s->access, s->group, s->mode, s->allow,
+                                    &error)) {
         return helix_export_fail(errp, error);
     }
     return helix_export_check_path(s, errp);
@@ -585,7 +585,7 @@ static char *helix_export_get_stats(Object *obj, Error **errp)
         return g_strdup("not running");
     }
     helix_shim_get_stats(s->export.shim, &st);
-    buckets = helix_hold_text(st.hold);
+    buckets = helix_histogram_text(&st.stalls);
     text = g_strdup_printf(
         "clients=%" PRIu64 " subscriptions=%" PRIu64 " accepted=%" PRIu64
         " refused=%" PRIu64 " lost=%" PRIu64 " flushes=%" PRIu64
@@ -600,9 +600,9 @@ static char *helix_export_get_stats(Object *obj, Error **errp)
         st.flushes, st.readbacks, st.readback_bytes, st.readback_ns,
         st.readback_max_ns, st.copies, st.copy_bytes, st.frames, st.no_credit,
         st.paced, st.read_errors, st.cursors, st.shows, st.set_scanouts,
-        st.holds, st.hold_ns,
-        helix_hold_percentile(st.hold, st.hold_max_ns, 50),
-        helix_hold_percentile(st.hold, st.hold_max_ns, 99), st.hold_max_ns,
+        st.stalls.count, st.stalls.sum,
+        helix_histogram_percentile(&st.stalls, 50),
+        helix_histogram_percentile(&st.stalls, 99), st.stalls.max,
         buckets ?: "");
     free(buckets);
     return text;

@@ -15,7 +15,7 @@
 
 #include "helix-platform.h"
 #include "helix-poll-loop.h"
-#include "helix-settings.h"
+#include "helix-shim-settings.h"
 #include "helix-shim.h"
 #include "helix-sim-screen.h"
 
@@ -45,7 +45,7 @@ struct options {
   double burst_period; /* seconds */
   gint slots;          /* 2..HELIX_MAX_SLOTS */
   gint max_clients;
-  char *max_size, *group, *mode, *allow; /* helix-settings.h */
+  char *max_size, *group, *mode, *allow; /* helix-shim-settings.h */
   uint32_t max_width, max_height;        /* of an exported picture */
   struct helix_access access;
   char *stats_path; /* NULL = none, "-" = stdout */
@@ -222,10 +222,10 @@ check (struct options *options, int argc, char **argv, GError **error)
     options->scanouts_on = options->scanouts;
   /* What QEMU's -device helix-export takes as well. */
   if ((!options->max_size
-          || helix_settings_size (options->max_size, &options->max_width,
+          || helix_shim_settings_size (options->max_size, &options->max_width,
               &options->max_height, &why))
-      && helix_settings_access (&options->access, options->group, options->mode,
-          options->allow, &why))
+      && helix_shim_settings_access (&options->access, options->group,
+          options->mode, options->allow, &why))
     return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s", why);
   free (why);
@@ -747,14 +747,16 @@ print_stats (struct sim *sim, FILE *out)
       FIELD (readback_bytes), FIELD (readback_ns), FIELD (readback_max_ns),
       FIELD (copies), FIELD (copy_bytes), FIELD (frames), FIELD (no_credit),
       FIELD (paced), FIELD (read_errors), FIELD (cursors), FIELD (shows),
-      FIELD (set_scanouts), FIELD (holds), FIELD (hold_ns),
-      FIELD (hold_max_ns)};
+      FIELD (set_scanouts),
+      {"holds", offsetof (struct helix_shim_stats, stalls.count)},
+      {"hold_ns", offsetof (struct helix_shim_stats, stalls.sum)},
+      {"hold_max_ns", offsetof (struct helix_shim_stats, stalls.max)}};
 #undef FIELD
   struct helix_shim_stats stats;
   char *buckets;
 
   helix_shim_get_stats (sim->shim, &stats);
-  buckets = helix_hold_text (stats.hold);
+  buckets = helix_histogram_text (&stats.stalls);
   fprintf (out, "{\"pictures\": %" G_GUINT64_FORMAT, sim->pictures + 1);
   for (unsigned i = 0; i < G_N_ELEMENTS (fields); i++)
     fprintf (out, ", \"%s\": %" G_GUINT64_FORMAT, fields[i].name,

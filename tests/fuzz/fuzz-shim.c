@@ -330,7 +330,6 @@ show_scanout (struct fuzz_input *in)
     surface.rect.y = surface.rect.height / 2;
     surface.rect.height -= surface.rect.y;
   }
-  surface.y_inverted = (how & 64) != 0;
   helix_shim_display_scanout (shim, how % SCANOUTS, &surface);
 }
 

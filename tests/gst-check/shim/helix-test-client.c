@@ -116,7 +116,7 @@ test_client_hello (struct test_client *client, uint16_t version_min,
 }
 
 struct test_client *
-test_client_new (struct test_shim *test, uint32_t features)
+test_client_new (struct test_shim *test)
 {
   struct test_client *client = test_client_connect (test);
   struct helix_welcome welcome;
@@ -124,14 +124,14 @@ test_client_new (struct test_shim *test, uint32_t features)
   char name[HELIX_MAX_NAME + 1];
   const char *why = NULL;
 
-  test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, features);
+  test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, HELIX_FEATURE_SHM);
   message = test_client_expect (client, HELIX_WELCOME, 0);
   fail_unless (helix_unpack_welcome (
                    &welcome, name, NULL, message->payload, message->size, &why),
       "%s", why);
   fail_unless_equals_uint64 (welcome.nonce, 0x1122334455667788u);
   fail_unless_equals_int (welcome.version, 1);
-  fail_unless_equals_int (welcome.features, features & HELIX_FEATURE_SHM);
+  fail_unless_equals_int (welcome.features, HELIX_FEATURE_SHM);
   test_message_free (message);
   return client;
 }
@@ -312,15 +312,11 @@ note_pool (struct test_client *client, struct test_message *message)
   fail_unless (
       helix_unpack_pool (&pool->pool, message->payload, message->size, &why),
       "%s", why);
-  if (pool->pool.kind == HELIX_POOL_INLINE) {
-    fail_unless (message->fd < 0);
-  } else {
-    fail_unless (message->fd >= 0, "POOL without its descriptor");
-    fail_unless (
-        helix_shm_open (&pool->shm, message->fd, (size_t) pool->pool.total_size,
-            pool->pool.kind == HELIX_POOL_SEALED, &why),
-        "%s", why);
-  }
+  fail_unless (message->fd >= 0, "POOL without its descriptor");
+  fail_unless (
+      helix_shm_open (&pool->shm, message->fd, (size_t) pool->pool.total_size,
+          pool->pool.kind == HELIX_POOL_SEALED, &why),
+      "%s", why);
   g_ptr_array_add (client->pools, pool);
 }
 
@@ -423,6 +419,7 @@ test_client_frame (struct test_client *client, uint16_t channel)
   struct test_frame frame = {.message = message};
   struct test_pool *pool;
   const char *why = NULL;
+  size_t offset;
 
   fail_unless (helix_unpack_frame (&frame.frame, frame.rects, message->payload,
                    message->size, &why),
@@ -431,16 +428,11 @@ test_client_frame (struct test_client *client, uint16_t channel)
   fail_unless (frame.frame.slot < pool->pool.slots);
   if (channel == 1)
     fail_unless_equals_int (frame.frame.generation, client->generation);
-  frame.pixels = message->bulk;
-  if (pool->shm.bytes != NULL) {
-    size_t offset = frame.frame.slot * (size_t) pool->pool.slot_size;
-
-    fail_unless_equals_int (
-        helix_shm_fetch (&pool->shm, offset,
-            (size_t) frame.frame.stride * frame.frame.height),
-        0);
-    frame.pixels = pool->shm.bytes + offset;
-  }
+  offset = frame.frame.slot * (size_t) pool->pool.slot_size;
+  fail_unless_equals_int (helix_shm_fetch (&pool->shm, offset,
+                              (size_t) frame.frame.stride * frame.frame.height),
+      0);
+  frame.pixels = pool->shm.bytes + offset;
   return frame;
 }
 

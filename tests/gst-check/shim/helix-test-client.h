@@ -14,14 +14,14 @@ struct test_message {
   struct helix_header header;
   uint8_t payload[HELIX_MAX_CONTROL];
   uint32_t size; /* bytes of payload */
-  uint8_t *bulk; /* pixels of an INLINE frame, or NULL */
+  uint8_t *bulk; /* pixels of a CURSOR, or NULL */
   uint32_t bulk_size;
   int fd; /* that came along, or -1 */
 };
 
 struct test_pool {
   struct helix_pool pool;
-  struct helix_shm shm; /* no bytes when INLINE */
+  struct helix_shm shm;
 };
 
 struct test_client {
@@ -42,13 +42,13 @@ struct test_frame {
   struct helix_frame frame;
   struct helix_rect rects[HELIX_MAX_RECTS];
   const uint8_t *pixels;
-  struct test_message *message; /* owns INLINE pixels */
+  struct test_message *message;
 };
 
 /* Connects, no more. */
 struct test_client *test_client_connect (struct test_shim *test);
-/* Connects, says HELLO with `features`, waits for WELCOME. */
-struct test_client *test_client_new (struct test_shim *test, uint32_t features);
+/* Connects, says HELLO, waits for WELCOME. */
+struct test_client *test_client_new (struct test_shim *test);
 void test_client_free (struct test_client *client);
 
 void test_client_send (

@@ -102,7 +102,7 @@ GST_START_TEST (test_buffer_age)
   guint n = steps ? (guint) atoi (steps) : 3000;
 
   for (int i = 0; i < 2; i++) {
-    w[i].client = test_client_new (test, HELIX_FEATURE_SHM);
+    w[i].client = test_client_new (test);
     test_client_subscribe (w[i].client, 1, 0, 0);
     watcher_receive (&w[i], test);
   }

@@ -24,7 +24,7 @@ new_shim (void)
 GST_START_TEST (test_unreadable)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   uint64_t begin = helix_now_ns ();
 
   test_resource_new (test, 2, W, H);
@@ -51,7 +51,7 @@ GST_START_TEST (test_read_later)
 {
   const struct helix_rect corner = {0, 0, 8, 8};
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_client_subscribe (client, 1, 0, 0);
   test_client_take (client, 1, 1);
@@ -75,7 +75,7 @@ GST_START_TEST (test_elsewhere)
 {
   const struct helix_rect all = {0, 0, W, H};
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct helix_frame frame;
 
   test_resource_new (test, 2, W, H);

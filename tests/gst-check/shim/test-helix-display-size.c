@@ -16,7 +16,7 @@
 GST_START_TEST (test_impossible_surfaces)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_rect sizes[] = {{0, 0, 0, 100}, {0, 0, 100, 0},
       {0, 0, 16385, 1}, {0, 0, 16384, 16384}, {0, 0, UINT32_MAX, UINT32_MAX}};
 
@@ -62,7 +62,7 @@ GST_START_TEST (test_max_size)
       .max_width = 100,
       .max_height = 50};
   struct test_shim *test = test_shim_new (&config);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_client *late;
   guint pools;
 
@@ -81,7 +81,7 @@ GST_START_TEST (test_max_size)
     test_show (test, 0, 2);
     test_draw_flush (test, 2, (struct helix_rect){0, 0, 9, 9});
     fail_unless_equals_int (test_client_settle (client), 0);
-    late = test_client_new (test, HELIX_FEATURE_SHM);
+    late = test_client_new (test);
     test_client_subscribe (late, 1, 0, 0);
     test_client_expect_error (late, 1, HELIX_ERROR_READBACK, "max-size=100x50");
     test_client_free (late);

@@ -24,7 +24,7 @@ new_shim (void)
 GST_START_TEST (test_first_frame_without_a_flush)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct helix_frame frame;
   uint64_t before = helix_now_ns ();
 
@@ -54,7 +54,7 @@ GST_END_TEST;
 GST_START_TEST (test_flush_costs_what_changed)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_rect rect = {10, 20, 30, 40};
 
   test_client_subscribe (client, 1, 0, 0);
@@ -90,7 +90,7 @@ GST_START_TEST (test_one_read_for_all)
 
   test_show (test, 1, 1);
   for (int i = 0; i < 4; i++) {
-    client[i] = test_client_new (test, HELIX_FEATURE_SHM);
+    client[i] = test_client_new (test);
     test_client_subscribe (client[i], 1, i % 2, 0);
     test_client_take (client[i], 1, 1);
     test_client_settle (client[i]);
@@ -123,7 +123,7 @@ GST_END_TEST;
 GST_START_TEST (test_parts_of_a_resource)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_frame frame;
 
   test_show_part (test, 0, 1, (struct helix_rect){0, 0, 100, 150});
@@ -178,7 +178,7 @@ GST_END_TEST;
 GST_START_TEST (test_page_flip)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_resource_new (test, 2, W, H);
   test_client_subscribe (client, 1, 0, 0);
@@ -212,7 +212,7 @@ GST_END_TEST;
 GST_START_TEST (test_mode_change)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct helix_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);
@@ -251,7 +251,7 @@ GST_END_TEST;
 GST_START_TEST (test_mode_storm)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);
@@ -282,7 +282,7 @@ GST_END_TEST;
 GST_START_TEST (test_off_and_on)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct helix_frame frame;
   uint64_t reads;
 
@@ -310,7 +310,7 @@ GST_END_TEST;
 GST_START_TEST (test_unref)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_frame frame[3];
 
   test_client_subscribe (client, 1, 0, 0);
@@ -346,7 +346,7 @@ GST_END_TEST;
 GST_START_TEST (test_reset)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_show (test, 3, 1);
   test_client_subscribe (client, 1, 0, 0);
@@ -371,7 +371,7 @@ GST_END_TEST;
 GST_START_TEST (test_resource_subscription)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct helix_frame frame;
 
   test_client_subscribe (client, 1, HELIX_NONE32, 7);
@@ -399,39 +399,6 @@ GST_START_TEST (test_resource_subscription)
 
 GST_END_TEST;
 
-GST_START_TEST (test_y_inverted)
-{
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_frame flipped;
-  struct helix_frame frame;
-
-  test_client_subscribe (client, 1, 0, 0);
-  fail_unless_equals_int (test_client_take (client, 1, 1).flags, 0);
-  helix_shim_display_scanout (test->shim, 0,
-      &(struct helix_surface){.resource_id = 1,
-          .rect = {0, 0, W, H},
-          .fourcc = HELIX_FOURCC_BGRX,
-          .y_inverted = true});
-  frame = test_client_take (client, 1, 1);
-  fail_unless_equals_int (frame.flags, HELIX_FRAME_Y_INVERTED);
-  fail_unless_equals_int (frame.rects, 0);
-  fail_unless_equals_int (frame.generation, 1);
-  /* Rows 10-14 in memory are rows 135-139 of the picture. */
-  test_client_settle (client);
-  test_draw_flush (test, 1, (struct helix_rect){3, 10, 4, 5});
-  flipped = test_client_frame (client, 1);
-  test_frame_assert_shows (test, &flipped, 1, 0, 0);
-  fail_unless_equals_int (flipped.rects[0].x, 3);
-  fail_unless_equals_int (flipped.rects[0].y, 135);
-  fail_unless_equals_int (flipped.rects[0].height, 5);
-  test_frame_done (&flipped);
-  test_client_free (client);
-  test_shim_free (test);
-}
-
-GST_END_TEST;
-
 static Suite *
 display_suite (void)
 {
@@ -451,7 +418,6 @@ display_suite (void)
   tcase_add_test (tc, test_unref);
   tcase_add_test (tc, test_reset);
   tcase_add_test (tc, test_resource_subscription);
-  tcase_add_test (tc, test_y_inverted);
   return suite;
 }
 

@@ -38,7 +38,7 @@ teardown (void)
 static struct test_client *
 watch (struct test_shim *test)
 {
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_frame frame;
 
   test_client_subscribe (client, 1, 0, 0);

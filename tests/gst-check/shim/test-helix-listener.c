@@ -63,7 +63,7 @@ assert_serves (const char *path)
   struct test_client *client;
 
   test_shim_start (test);
-  client = test_client_new (test, 0);
+  client = test_client_new (test);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -175,7 +175,7 @@ GST_START_TEST (test_stale_socket)
   test_shim_start (test);
   fail_unless (test_logged (test, "dead server"), "it was replaced silently");
   fail_unless (test_logged (test, place.path));
-  test_client_free (test_client_new (test, 0));
+  test_client_free (test_client_new (test));
   test_shim_free (test);
   place_clear (&place);
 }

@@ -66,7 +66,7 @@ take_frame (struct test_client *client, uint16_t channel)
 GST_START_TEST (test_alone)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct roster *roster = g_new0 (struct roster, 1);
   uint64_t before = helix_now_ns ();
 
@@ -122,10 +122,10 @@ starve (
 GST_START_TEST (test_who_watches_what)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *one = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *two = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *one = test_client_new (test);
+  struct test_client *two = test_client_new (test);
   struct test_client *silent = test_client_connect (test);
-  struct test_client *asker = test_client_new (test, 0);
+  struct test_client *asker = test_client_new (test);
   struct roster *roster = g_new0 (struct roster, 1);
   const struct helix_client *entry = roster->client;
   struct test_frame held[3];
@@ -171,8 +171,8 @@ GST_END_TEST;
 GST_START_TEST (test_after_show_and_end)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *one = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *two = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *one = test_client_new (test);
+  struct test_client *two = test_client_new (test);
   struct roster *roster = g_new0 (struct roster, 1);
   const struct helix_client *entry = roster->client;
   struct test_frame held[3];
@@ -216,7 +216,7 @@ GST_START_TEST (test_many_clients)
   struct roster *roster = g_new0 (struct roster, 1);
 
   for (guint i = 0; i < G_N_ELEMENTS (client); i++)
-    client[i] = test_client_new (test, HELIX_FEATURE_SHM);
+    client[i] = test_client_new (test);
   list (client[0], roster);
   fail_unless_equals_int (roster->status.clients, 128);
   fail_unless (roster->client[0].flags & HELIX_CLIENT_YOU);
@@ -234,8 +234,8 @@ GST_END_TEST;
 GST_START_TEST (test_flood)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *other = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
+  struct test_client *other = test_client_new (test);
   struct roster *roster = g_new0 (struct roster, 1);
 
   for (int i = 0; i < 200; i++)
@@ -314,7 +314,7 @@ GST_START_TEST (test_registry)
   g_setenv ("XDG_RUNTIME_DIR", "/nonexistent/helix", TRUE);
   test_shim_start (test);
   test_until_logged (test, "is not among the running VMs");
-  client = test_client_new (test, HELIX_FEATURE_SHM);
+  client = test_client_new (test);
   test_client_free (client);
   test_shim_free (test);
   g_free (path);
@@ -346,7 +346,7 @@ watch_the_wall (struct test_shim *test, uint32_t resources, int rounds)
   struct test_client *client[4];
 
   for (guint c = 0; c < G_N_ELEMENTS (client); c++) {
-    client[c] = test_client_new (test, HELIX_FEATURE_SHM);
+    client[c] = test_client_new (test);
     for (uint32_t i = 0; i < SCANOUTS; i++) {
       test_client_subscribe (client[c], (uint16_t) (i + 1), i, 0);
       take_frame (client[c], (uint16_t) (i + 1));

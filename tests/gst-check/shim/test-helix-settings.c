@@ -9,7 +9,7 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-settings.h"
+#include "helix-shim-settings.h"
 
 static void
 check_refused (bool good, char *error, const char *said)
@@ -31,11 +31,12 @@ GST_START_TEST (test_size)
   uint32_t width = 0, height = 0;
   char *error = NULL;
 
-  fail_unless (helix_settings_size ("16384x4096", &width, &height, &error));
+  fail_unless (
+      helix_shim_settings_size ("16384x4096", &width, &height, &error));
   fail_unless_equals_int (width, 16384);
   fail_unless_equals_int (height, 4096);
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    bool good = helix_settings_size (bad[i].text, &width, &height, &error);
+    bool good = helix_shim_settings_size (bad[i].text, &width, &height, &error);
 
     check_refused (good, error, bad[i].said);
   }
@@ -48,12 +49,12 @@ GST_START_TEST (test_access)
   struct helix_access access;
   char *error = NULL;
 
-  fail_unless (helix_settings_access (&access, NULL, "", NULL, &error));
+  fail_unless (helix_shim_settings_access (&access, NULL, "", NULL, &error));
   fail_unless_equals_int (access.socket.mode, 0600);
   fail_if (access.socket.set_group);
   fail_unless_equals_int (access.allowed, 0);
   fail_unless (
-      helix_settings_access (&access, "12", NULL, "root:1001:0", &error));
+      helix_shim_settings_access (&access, "12", NULL, "root:1001:0", &error));
   fail_unless_equals_int (access.socket.mode, 0660);
   fail_unless (access.socket.set_group);
   fail_unless_equals_int (access.socket.group, 12);
@@ -61,7 +62,7 @@ GST_START_TEST (test_access)
   fail_unless_equals_int (access.allow[0], 0);
   fail_unless_equals_int (access.allow[1], 1001);
   fail_unless (
-      helix_settings_access (&access, NULL, "0666", "4294967294", &error));
+      helix_shim_settings_access (&access, NULL, "0666", "4294967294", &error));
   fail_unless_equals_int (access.socket.mode, 0666);
   fail_unless_equals_uint64 (access.allow[0], 4294967294u);
 }
@@ -90,16 +91,16 @@ GST_START_TEST (test_bad_access)
   bool good;
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    good = helix_settings_access (
+    good = helix_shim_settings_access (
         &access, bad[i].group, bad[i].mode, bad[i].allow, &error);
     check_refused (good, error, bad[i].said);
   }
   for (guint i = 1; i < HELIX_MAX_ALLOWED; i++)
     g_string_append_printf (many, ":%u", i);
   fail_unless (
-      helix_settings_access (&access, NULL, "0666", many->str, &error));
+      helix_shim_settings_access (&access, NULL, "0666", many->str, &error));
   g_string_append (many, ":77");
-  good = helix_settings_access (&access, NULL, "0666", many->str, &error);
+  good = helix_shim_settings_access (&access, NULL, "0666", many->str, &error);
   check_refused (good, error, "32 users");
   g_string_free (many, TRUE);
 }

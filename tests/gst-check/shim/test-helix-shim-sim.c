@@ -26,7 +26,7 @@ play (const char *pattern)
   const char *const args[] = {"--size", "800x600", "--rate", "300", "--frames",
       "400", "--pattern", pattern, "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint32_t number = 0, last = 0, frames = 0;
   char out[2000];
   int status;
@@ -76,7 +76,7 @@ GST_START_TEST (test_static_screen)
 {
   const char *const args[] = {"--pattern", "static", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   struct test_frame frame;
   const uint32_t *row;
   char out[2000];
@@ -106,7 +106,7 @@ GST_START_TEST (test_box_cost)
   const char *const args[] = {"--size", "3840x2160", "--pattern", "box",
       "--rate", "120", "--frames", "200", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint64_t frames = 0, read = 0;
   char out[2000];
 
@@ -136,7 +136,7 @@ GST_START_TEST (test_stats_on_signal)
 {
   const char *const args[] = {"--pattern", "static", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   char out[2000];
 
   for (int i = 0; i < 3; i++) {
@@ -162,7 +162,7 @@ GST_START_TEST (test_resize)
   const char *const args[] = {"--size", "800x600", "--rate", "200",
       "--resize-every", "20:1024x768", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint32_t changes = 0, width = 0, last = 0;
 
   test_client_subscribe (client, 1, 0, 0);
@@ -195,7 +195,7 @@ GST_START_TEST (test_burst)
   const char *const args[] = {
       "--size", "800x600", "--rate", "1000", "--burst", "10@0.3", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint64_t quickest = UINT64_MAX;
   uint32_t last_ones = 0;
 
@@ -223,7 +223,7 @@ GST_START_TEST (test_scanouts)
 {
   const char *const args[] = {"--size", "640x96", "--scanouts", "16", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
 
   for (uint16_t i = 0; i < 16; i++) {
     struct test_frame frame;
@@ -266,7 +266,7 @@ GST_START_TEST (test_restart)
   sim->pid = test_sim_start (again, &out, &err);
   fail_unless (read (out, said, 1999) > 0);
   fail_unless (strstr (said, "listening") != NULL);
-  test_client_free (test_client_new (&sim->test, 1));
+  test_client_free (test_client_new (&sim->test));
   close (out);
   close (err);
   fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
@@ -364,7 +364,7 @@ GST_START_TEST (test_set_scanout)
   const char *const args[] = {"--size", "800x600", "--rate", "100",
       "--scanouts", "3", "--scanouts-on", "1", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint32_t number, last;
   char out[2000];
 
@@ -409,7 +409,7 @@ GST_START_TEST (test_resources)
   const char *const args[] = {"--size", "800x600", "--rate", "100",
       "--resources", "2", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   uint32_t last[2] = {0, 0}, number;
   char out[2000];
 
@@ -460,7 +460,7 @@ GST_START_TEST (test_cursor)
   const char *const args[] = {"--size", "640x480", "--pattern", "static",
       "--cursor", "--cursor-rate", "200", "--json-stats", "-", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   const struct helix_subscribe wish = {0, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
   uint8_t shape[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4], *pixels;
   struct helix_cursor cursor;
@@ -505,7 +505,7 @@ GST_START_TEST (test_cursor_at_rest)
   const char *const args[] = {"--size", "640x480", "--cursor", "--cursor-rate",
       "0", "--scanouts", "2", "--scanouts-on", "1", NULL};
   struct test_sim *sim = test_sim_new (args);
-  struct test_client *client = test_client_new (&sim->test, 1);
+  struct test_client *client = test_client_new (&sim->test);
   const struct helix_subscribe wish = {1, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
   struct helix_cursor cursor;
   uint8_t *pixels;
@@ -558,7 +558,7 @@ GST_START_TEST (test_registry)
   fail_unless_equals_int (found (killed), 0);
   fail_unless_equals_int (found (sim), 1);
   /* Not signalled before it served (see test_stats_on_signal). */
-  test_client_free (test_client_new (&sim->test, 1));
+  test_client_free (test_client_new (&sim->test));
   fail_unless_equals_int (test_sim_end (sim, SIGTERM, NULL, 0), 0);
   fail_unless_equals_int (helix_registry_scan (count, killed), 0);
   test_sim_forget (killed);

@@ -39,8 +39,8 @@ nobody_left (void *opaque)
 GST_START_TEST (test_max_clients)
 {
   struct test_shim *test = new_shim_for (2);
-  struct test_client *one = test_client_new (test, 1);
-  struct test_client *two = test_client_new (test, 1);
+  struct test_client *one = test_client_new (test);
+  struct test_client *two = test_client_new (test);
   struct test_client *three = test_client_connect (test);
 
   test_client_expect_error (three, 0, HELIX_ERROR_BUSY, "max-clients");
@@ -49,7 +49,7 @@ GST_START_TEST (test_max_clients)
   /* Whoever leaves makes room at once: a restart finds its place. */
   for (int i = 0; i < 50; i++) {
     test_client_free (two);
-    two = test_client_new (test, 1);
+    two = test_client_new (test);
   }
   fail_unless_equals_uint64 (test_stats (test).clients, 2);
   test_client_free (one);
@@ -140,7 +140,7 @@ GST_START_TEST (test_other_users)
   fail_unless_equals_int (test_as_nobody (connect_as_nobody, test), 0);
   test_until_logged (test, "may not watch");
   fail_unless_equals_uint64 (test_stats (test).refused, 1);
-  test_client_free (test_client_new (test, 1));
+  test_client_free (test_client_new (test));
   test_shim_free (test);
 }
 
@@ -198,14 +198,14 @@ GST_START_TEST (test_flood_leaves_nothing)
   struct test_client *client;
   char *log;
 
-  client = test_client_new (test, 1);
+  client = test_client_new (test);
   test_client_free (client);
   test_until (test, nobody_left, test, "the end of the first");
   flood_fds = test_open_fds ();
   flood_accepted = test_stats (test).accepted + 1000;
   for (int i = 0; i < 1000; i++) {
     if (i % 10 == 0) {
-      client = test_client_new (test, 1);
+      client = test_client_new (test);
       test_client_subscribe (client, 1, 0, 0);
       test_frame_done (&(struct test_frame){
           .message = test_client_frame (client, 1).message});
@@ -259,7 +259,7 @@ GST_START_TEST (test_out_of_descriptors)
     return;
   }
   /* Welcomed: so it, and the listener's own probe before it, were let in. */
-  client = test_client_new (test, 1);
+  client = test_client_new (test);
   test_client_free (client);
   test_until (test, nobody_left, test, "the end of the first");
   fail_unless (getrlimit (RLIMIT_NOFILE, &old) == 0);
@@ -299,7 +299,7 @@ GST_END_TEST;
 GST_START_TEST (test_stats_add_up)
 {
   struct test_shim *test = new_shim_for (4);
-  struct test_client *client = test_client_new (test, 1);
+  struct test_client *client = test_client_new (test);
   struct helix_shim_stats stats;
 
   test_client_subscribe (client, 1, 0, 0);
@@ -340,7 +340,7 @@ GST_START_TEST (test_idle)
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
   fail_unless_equals_uint64 (test_stats (test).flushes, 0);
   /* Connected is not watching. */
-  client = test_client_new (test, 1);
+  client = test_client_new (test);
   fail_unless (helix_shim_idle (test->shim));
   test_client_subscribe (client, 1, 0, 0);
   test_frame_done (
@@ -391,7 +391,7 @@ make_noise (void *opaque)
 
   for (uint32_t i = 0; !__atomic_load_n (&noise->stop, __ATOMIC_RELAXED); i++) {
     struct helix_surface surface = {
-        1 + i % 2, {i % 3, 0, 40, 40 - i % 2}, HELIX_FOURCC_BGRX, i % 5 == 0};
+        1 + i % 2, {i % 3, 0, 40, 40 - i % 2}, HELIX_FOURCC_BGRX};
 
     helix_shim_display_scanout (shim, 0, i % 7 ? &surface : NULL);
     helix_shim_display_flush (shim, 1 + i % 2, &surface.rect);

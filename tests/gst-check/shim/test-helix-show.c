@@ -7,7 +7,7 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-show.h"
+#include "helix-shim-subscription.h"
 #include "helix-test-client.h"
 
 #define W 200u
@@ -58,7 +58,7 @@ skip_to_frame (struct test_client *client)
 static struct test_client *
 new_client (struct test_shim *test)
 {
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_client_subscribe (client, 1, 0, 0);
   test_client_take (client, 1, 1);
@@ -406,7 +406,7 @@ GST_END_TEST;
 GST_START_TEST (test_pace)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_subscribe wish = {0, 0, 10, 1, 0, 0};
   struct helix_frame first, last;
 
@@ -447,7 +447,7 @@ GST_START_TEST (test_flood)
   else
     skip_to_frame (client);
   took = helix_now_ns () - begin;
-  most = 2 + took / HELIX_SHOW_EVERY_NS;
+  most = 2 + took / HELIX_SHIM_SHOW_EVERY_NS;
   fail_unless (test->lookups <= most,
       "%" G_GUINT64_FORMAT " lookups in %" G_GUINT64_FORMAT " us",
       test->lookups, took / 1000);

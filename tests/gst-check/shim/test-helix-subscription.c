@@ -2,6 +2,7 @@
 /*
  * Credit, pace and memory: when a frame comes, and what it costs the others.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ assert_current (struct test_shim *test, const struct test_frame *frame)
 GST_START_TEST (test_no_credit)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct test_frame held[3], frame;
   uint64_t reads;
 
@@ -80,7 +81,7 @@ GST_END_TEST;
 GST_START_TEST (test_last_of_burst)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_client_subscribe (client, 1, 0, 0);
   test_client_settle (client);
@@ -132,7 +133,7 @@ take_paced (struct test_client *client, uint64_t first)
 GST_START_TEST (test_pace)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_subscribe wish = {0, 0, 20, 1, 0, 0};
   struct test_frame frame;
   uint64_t first, reads, begin, end;
@@ -175,7 +176,7 @@ GST_END_TEST;
 GST_START_TEST (test_pace_adds_no_wait)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_subscribe wish = {0, 0, 1000, 1, 0, 0};
   struct test_frame frame;
   uint64_t begin;
@@ -200,7 +201,7 @@ GST_END_TEST;
 GST_START_TEST (test_slots_wanted)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   for (uint32_t slots = 2; slots <= HELIX_MAX_SLOTS; slots++) {
     const struct helix_subscribe wish = {0, 0, 0, 1, slots, 0};
@@ -229,90 +230,18 @@ GST_START_TEST (test_slots_wanted)
 
 GST_END_TEST;
 
-/* Pixels in the message: by wish, and for who cannot take descriptors. */
-GST_START_TEST (test_inline)
-{
-  for (uint32_t can = 0; can < 2; can++) {
-    struct test_shim *test = new_shim ();
-    struct test_client *client = test_client_new (test, can);
-    const struct helix_subscribe wish = {
-        0, 0, 0, 1, 0, can ? HELIX_SUBSCRIBE_INLINE : 0};
-    struct test_frame frame;
-
-    test_client_subscribe_with (client, 1, &wish);
-    frame = test_client_frame (client, 1);
-    fail_unless_equals_int (frame.message->bulk_size, W * H * 4);
-    assert_current (test, &frame);
-    test_client_release (client, 1, &frame);
-    test_frame_done (&frame);
-    test_client_settle (client);
-    for (uint32_t i = 0; i < 50; i++) {
-      test_draw_flush (test, 1, (struct helix_rect){i, i, 9, 9});
-      frame = test_client_frame (client, 1);
-      assert_current (test, &frame);
-      test_client_release (client, 1, &frame);
-      test_frame_done (&frame);
-    }
-    test_client_free (client);
-    test_shim_free (test);
-  }
-}
-
-GST_END_TEST;
-
-/* Too large for any socket buffer, to a client that reads when it likes: in
- * the end it has the newest picture, whole. */
-GST_START_TEST (test_inline_slow_reader)
-{
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, 0);
-  struct test_frame frame;
-  const struct helix_rect large = {0, 0, 1920, 1080};
-
-  test_resource_new (test, 2, 1920, 1080);
-  test_show (test, 0, 2);
-  test_client_subscribe (client, 1, 0, 0);
-  frame = test_client_frame (client, 1);
-  test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
-  test_client_pause (client, true);
-  for (int i = 0; i < 20; i++) {
-    test_draw (test, 2, (struct helix_rect){0, 0, 64, 64});
-    helix_shim_display_flush (test->shim, 2, &large);
-    test_round (test, 1);
-  }
-  test_client_pause (client, false);
-  do {
-    frame = test_client_frame (client, 1);
-    test_client_release (client, 1, &frame);
-    fail_unless (frame.frame.sequence < 10, "%d frames were queued",
-        (int) frame.frame.sequence);
-    if (memcmp (frame.pixels, test->resource[2].pixels, 1920 * 1080 * 4) == 0)
-      break;
-    test_frame_done (&frame);
-  } while (true);
-  test_frame_done (&frame);
-  test_client_free (client);
-  test_shim_free (test);
-}
-
-GST_END_TEST;
-
 /* One that stops reading pins its own slots; the others get every frame. */
 GST_START_TEST (test_stopped_client_hurts_nobody)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *stopped = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *good = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *inline_one = test_client_new (test, 0);
+  struct test_client *stopped = test_client_new (test);
+  struct test_client *good = test_client_new (test);
   struct test_frame frame;
   uint64_t begin, i;
 
   test_client_subscribe (stopped, 1, 0, 0);
-  test_client_subscribe (inline_one, 1, 0, 0);
   test_client_subscribe (good, 1, 0, 0);
   test_client_pause (stopped, true);
-  test_client_pause (inline_one, true);
   frame = test_client_frame (good, 1);
   test_client_release (good, 1, &frame);
   test_frame_done (&frame);
@@ -345,7 +274,6 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
   } while (true);
   test_frame_done (&frame);
   test_client_free (stopped);
-  test_client_free (inline_one);
   test_client_free (good);
   test_shim_free (test);
 }
@@ -412,7 +340,7 @@ GST_START_TEST (test_killed_client)
   test_until (test, all_gone, test, "the end of the killed client");
   fail_unless (helix_shim_idle (test->shim));
   fail_unless_equals_uint64 (test_stats (test).lost, 1);
-  client = test_client_new (test, HELIX_FEATURE_SHM);
+  client = test_client_new (test);
   test_client_subscribe (client, 1, 0, 0);
   frame = test_client_frame (client, 1);
   assert_current (test, &frame);
@@ -431,7 +359,7 @@ GST_START_TEST (test_vanishing_clients)
   guint before = test_open_fds ();
 
   for (int round = 0; round < 100; round++) {
-    struct test_client *client = test_client_new (test, round % 3 ? 1 : 0);
+    struct test_client *client = test_client_new (test);
 
     test_client_subscribe (client, 1, 0, 0);
     test_client_subscribe (client, 2, HELIX_NONE32, 1);
@@ -463,7 +391,7 @@ GST_START_TEST (test_memory_limit)
       .max_width = 16384,
       .max_height = 4096};
   struct test_shim *test = test_shim_new (&config);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const struct helix_subscribe wish = {1, 0, 0, 1, 8, 0};
 
   test_resource_new (test, 1, W, H);
@@ -487,13 +415,12 @@ GST_START_TEST (test_memory_limit)
 
 GST_END_TEST;
 
-/* No shared memory to be had: pixels are sent instead, and it is said. */
+/* No shared memory to be had: told, with the reason, and survived. */
 GST_START_TEST (test_no_shared_memory)
 {
   struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   struct rlimit old, tight;
-  struct test_frame frame;
 
   signal (SIGXFSZ, SIG_IGN);
   fail_unless (getrlimit (RLIMIT_FSIZE, &old) == 0);
@@ -501,16 +428,11 @@ GST_START_TEST (test_no_shared_memory)
   tight.rlim_cur = 128 << 10; /* the pool needs 228 KiB */
   fail_unless (setrlimit (RLIMIT_FSIZE, &tight) == 0);
   test_client_subscribe (client, 1, 0, 0);
-  for (uint32_t i = 0; i < 5; i++) {
-    frame = test_client_frame (client, 1);
-    fail_unless_equals_int (frame.message->bulk_size, W * H * 4);
-    assert_current (test, &frame);
-    test_client_release (client, 1, &frame);
-    test_frame_done (&frame);
-    test_draw_flush (test, 1, (struct helix_rect){i, i, 9, 9});
-  }
-  fail_unless (test_logged (test, "no shared memory"));
+  test_client_expect_error (
+      client, 1, HELIX_ERROR_NO_MEMORY, g_strerror (EFBIG));
   setrlimit (RLIMIT_FSIZE, &old);
+  test_client_subscribe (client, 1, 0, 0);
+  test_client_take (client, 1, 1);
   test_client_free (client);
   test_shim_free (test);
 }
@@ -530,8 +452,6 @@ subscription_suite (void)
   tcase_add_test (tc, test_pace);
   tcase_add_test (tc, test_pace_adds_no_wait);
   tcase_add_test (tc, test_slots_wanted);
-  tcase_add_test (tc, test_inline);
-  tcase_add_test (tc, test_inline_slow_reader);
   tcase_add_test (tc, test_stopped_client_hurts_nobody);
   tcase_add_test (tc, test_killed_client);
   tcase_add_test (tc, test_vanishing_clients);

@@ -30,7 +30,7 @@ was_asked (void *opaque)
 GST_START_TEST (test_on_and_off)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
 
   test_client_settle (client);
   ask (client, 2, 1280, 720);
@@ -50,8 +50,8 @@ GST_START_TEST (test_on_and_off)
   test_until (test, was_asked, test, "SET_SCANOUT off");
   fail_unless_equals_int (test->set[2].width, 0);
   fail_unless_equals_uint64 (test_stats (test).set_scanouts, 2);
-  test_until_logged (test, "wants scanout 2 off");
-  fail_unless (test_logged (test, "wants scanout 2 at 1280x720"));
+  test_until_logged (test, "asks for scanout 2 off");
+  fail_unless (test_logged (test, "asks for scanout 2 at 1280x720"));
   test_client_free (client);
   test_shim_free (test);
 }
@@ -75,8 +75,8 @@ wait_until_read (struct test_client *client)
 GST_START_TEST (test_last_wins)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *other = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
+  struct test_client *other = test_client_new (test);
 
   test_client_settle (client);
   test_client_settle (other);
@@ -104,8 +104,8 @@ GST_END_TEST;
 GST_START_TEST (test_refused)
 {
   struct test_shim *test = test_shim_new (NULL);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
-  struct test_client *other = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
+  struct test_client *other = test_client_new (test);
 
   test->refuse_set = "the test's monitor has no plug";
   ask (client, 0, 640, 480);
@@ -117,7 +117,7 @@ GST_START_TEST (test_refused)
   /* A client that leaves before it can hear it. */
   ask (other, 1, 640, 480);
   test_client_free (other);
-  test_until_logged (test, "wants scanout 1");
+  test_until_logged (test, "asks for scanout 1");
   test_client_settle (client);
   /* Once told, it is over. */
   test->refuse_set = NULL;
@@ -140,7 +140,7 @@ GST_START_TEST (test_not_allowed)
       .slots = 3,
       .max_clients = 4};
   struct test_shim *test = test_shim_new (&config);
-  struct test_client *client = test_client_new (test, HELIX_FEATURE_SHM);
+  struct test_client *client = test_client_new (test);
   const uint8_t half[16] = {0, 0, 0, 0, 1};
 
   ask (client, 4, 640, 480);
@@ -187,7 +187,7 @@ GST_START_TEST (test_fixed)
   struct test_client *client;
 
   test_shim_start (test);
-  client = test_client_new (test, HELIX_FEATURE_SHM);
+  client = test_client_new (test);
   ask (client, 0, 640, 480);
   test_client_expect_error (
       client, 0, HELIX_ERROR_UNSUPPORTED, "cannot switch scanouts");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-settings.h"
+#include "helix-shim-settings.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ parse_id (const char *text, uint32_t *id)
 }
 
 bool
-helix_settings_size (
+helix_shim_settings_size (
     const char *text, uint32_t *width, uint32_t *height, char **error)
 {
   char w[16], h[16], rest;
@@ -136,7 +136,7 @@ parse_users (struct helix_access *access, const char *list, char **error)
 }
 
 bool
-helix_settings_access (struct helix_access *access, const char *group,
+helix_shim_settings_access (struct helix_access *access, const char *group,
     const char *mode, const char *allow, char **error)
 {
   bool grouped = group && *group, reachable;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The struct that all files of the core share, its log and its counters.
+ *
+ *   shim          both threads' way in: made, listening, timers, stopped
+ *   client        io: messages, and what is pending for a client
+ *   peer          io: a connection: descriptor, reader, queue, deadlines
+ *   display       display: damage, passes, readbacks
+ *   source        display: what a subscription shows
+ *   subscription  both: slots and credit of one client's channel
+ *   screen        both: scanouts, cursors, requests of clients for scanouts
+ *   memory        both: slots' memory
+ *   base          both
+ *
+ * A file includes and calls what is below it, never what is above; io and
+ * display files do not know each other. Only subscription and screen take the
+ * lock.
+ *
+ * Comments name the owner of each field: [io] and [display], the only thread
+ * that touches it; [lock], guarded by shim->lock; [const], set before the
+ * second thread can see it.
+ */
+#ifndef HELIX_SHIM_BASE_H
+#define HELIX_SHIM_BASE_H
+
+#include <pthread.h>
+
+#include <glib.h>
+
+#include "helix-registry.h"
+#include "helix-server.h"
+#include "helix-shim.h"
+#include "helix-unix-listener.h"
+
+struct helix_shim_memory;
+struct helix_shim_shape;
+
+/* A log line, at most, and how many a second: a flood of bad clients must
+ * not become a flood of lines. */
+#define HELIX_SHIM_LOG_LINE 512u           /* bytes */
+#define HELIX_SHIM_LOG_BURST 40u           /* lines */
+#define HELIX_SHIM_LOG_EVERY_NS 200000000u /* ns a line after that */
+
+struct helix_shim_scanout {
+  struct helix_surface surface; /* resource_id 0 = off */
+  uint32_t generation;          /* 0 = was never on */
+  uint32_t serial;              /* +1 at each change worth a SCANOUT */
+};
+
+/* A scanout's cursor plane. */
+struct helix_shim_plane {
+  struct helix_shim_shape *shape; /* NULL = there was none yet */
+  bool visible;
+  int32_t x, y;
+  uint64_t changed_ns; /* helix_now_ns () time */
+  uint64_t version;    /* +1 at each change worth a CURSOR */
+};
+
+/* A client's SET_SCANOUT, one for each scanout: a newer one replaces one that
+ * is not applied yet. */
+struct helix_shim_request {
+  bool pending;
+  struct helix_set_scanout set;
+  uint64_t client;  /* number of the client that asked */
+  uint64_t refused; /* number of the client to be told `why`, 0 = none */
+  const char *why;
+};
+
+struct helix_shim {
+  /* [const] */
+  struct helix_shim_config config; /* its path and name are owned */
+  char *too_large;                 /* why a picture is not exported */
+  struct helix_display_ops display;
+  void *display_opaque;
+  struct helix_loop_ops loop;
+  void *loop_opaque;
+
+  pthread_mutex_t lock;
+  /* [lock]; scanouts and cursors are written by the display thread only */
+  struct helix_shim_scanout scanout[HELIX_MAX_SCANOUTS];
+  struct helix_shim_plane cursor[HELIX_MAX_SCANOUTS];
+  struct helix_shim_request request[HELIX_MAX_SCANOUTS];
+  GPtrArray *subscriptions; /* each with a reference */
+
+  pthread_mutex_t log_lock;
+  struct helix_bucket log_bucket; /* under log_lock, as is log_dropped */
+  uint32_t log_dropped;
+
+  /* atomic */
+  struct helix_shim_memory *unused; /* for the io thread to free */
+  uint32_t watched;                 /* subscriptions, for helix_shim_idle */
+  uint32_t cursor_watchers;         /* those with a cursor */
+  bool serve;                       /* the socket is to be ours */
+  struct helix_shim_stats stats;
+
+  /* [io] */
+  struct helix_unix_listener listener;
+  GPtrArray *clients;
+  uint64_t deadline_ns;            /* of io_timer */
+  uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
+  uint64_t accept_told_ns;         /* when that may be told again */
+  uint64_t listen_again_ns;        /* not before, while `serve` */
+  uint64_t listen_failed_ns;       /* since when; 0 = it does not */
+  bool listen_told;                /* that it fails */
+  uint64_t last_number;            /* of a client */
+  uint64_t born_ns;                /* listening since */
+  uint64_t last_frame_ns;          /* sent; 0 = none yet */
+  char entry[HELIX_REGISTRY_PATH]; /* among the running VMs; empty = none */
+  bool stopped;
+
+  /* [display] */
+  /* What a scanout shows that is not exported; why = NULL: there is none. */
+  struct {
+    uint32_t resource_id;
+    const char *why;
+  } unusable[HELIX_MAX_SCANOUTS];
+  struct helix_surface told_unusable; /* the last one that was logged */
+  GPtrArray *pass; /* subscriptions seen by this pass, referenced */
+  bool may_read;   /* this pass may read the screen */
+  uint64_t pass_number;
+  uint64_t display_deadline_ns; /* of display_timer */
+};
+
+#define helix_shim_count(shim, field, n) \
+  __atomic_fetch_add (&(shim)->stats.field, (n), __ATOMIC_RELAXED)
+
+/* Any thread. */
+void helix_shim_log (struct helix_shim *shim, enum helix_log_level level,
+    const char *format, ...) G_GNUC_PRINTF (3, 4);
+void helix_shim_wake_io (struct helix_shim *shim);
+void helix_shim_wake_display (struct helix_shim *shim);
+
+/* Io thread: helix_shim_io_run is called at the deadline, or before it. */
+void helix_shim_run_at (struct helix_shim *shim, uint64_t deadline_ns);
+
+#endif /* HELIX_SHIM_BASE_H */

@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Io thread. */
+#include "helix-shim-client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+
+/* CLIENTs of one answer to LIST: 28 KiB at most, so that it fits the queue. */
+#define MOST_LISTED 128u
+
+/* ---- channels ---- */
+
+static struct helix_shim_channel *
+find_channel (struct helix_shim_client *self, uint16_t number)
+{
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    if (self->channel[i].subscription && self->channel[i].number == number)
+      return &self->channel[i];
+  return NULL;
+}
+
+static struct helix_shim_channel *
+unused_channel (struct helix_shim_client *self)
+{
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    if (!self->channel[i].subscription)
+      return &self->channel[i];
+  return NULL;
+}
+
+static void
+forget_coming (struct helix_shim_channel *channel)
+{
+  helix_shim_memory_unref (channel->coming);
+  channel->coming = NULL;
+}
+
+/* Its memory, if it has any, is about to go. */
+static void
+leave_pool (
+    struct helix_shim_client *self, const struct helix_shim_channel *channel)
+{
+  const struct helix_shim_memory *memory = channel->subscription->memory;
+
+  if (!memory)
+    return;
+  self->unread_pools++;
+  self->unread_bytes += memory->total_size;
+}
+
+/* CURSORs that wait may be of a channel that is closed now: those of the
+ * others are made again. */
+static void
+drop_cursors (struct helix_shim_client *self)
+{
+  if (helix_writer_drop (&self->peer.writer, HELIX_WRITER_CURSOR) == 0)
+    return;
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    memset (&self->channel[i].cursor, 0, sizeof self->channel[i].cursor);
+}
+
+static void
+close_channel (
+    struct helix_shim_client *self, struct helix_shim_channel *channel)
+{
+  leave_pool (self, channel);
+  forget_coming (channel);
+  self->dropped +=
+      __atomic_load_n (&channel->subscription->dropped, __ATOMIC_RELAXED);
+  helix_shim_subscription_close (channel->subscription);
+  memset (channel, 0, sizeof *channel);
+  drop_cursors (self);
+}
+
+static void
+on_end (struct helix_shim_peer *peer)
+{
+  struct helix_shim_client *self = (struct helix_shim_client *) peer;
+
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    if (self->channel[i].subscription)
+      close_channel (self, &self->channel[i]);
+}
+
+/* ---- messages ---- */
+
+/* A loop of SUBSCRIBEs would be a loop of full readbacks, one of SET_SCANOUTs
+ * a guest that does nothing else. */
+static bool
+spend_token (struct helix_shim_client *self, uint16_t number, uint32_t type)
+{
+  if (helix_bucket_spend (&self->subscribes, HELIX_SHIM_SUBSCRIBE_BURST,
+          HELIX_SHIM_SUBSCRIBE_EVERY_NS, helix_now_ns ()))
+    return true;
+  helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT, type,
+      "too many %ss; wait a second", helix_type_name (type));
+  return false;
+}
+
+static const char *
+scanout_list (uint16_t mask, char text[64])
+{
+  size_t n = 0;
+
+  text[0] = '\0';
+  for (uint32_t i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+    uint32_t from = i;
+
+    if (!(mask & 1u << i))
+      continue;
+    while (i + 1 < HELIX_MAX_SCANOUTS && mask & 1u << (i + 1))
+      i++;
+    n += (size_t) snprintf (text + n, 64 - n, from == i ? "%s%u" : "%s%u-%u",
+        n ? "," : "", from, i);
+  }
+  return text;
+}
+
+/* Whether this VM has it, and lets it be seen. */
+static bool
+check_scanout (struct helix_shim_client *self, uint16_t number, uint32_t type,
+    uint32_t scanout)
+{
+  const struct helix_shim_config *config = &self->peer.shim->config;
+  uint16_t known = (uint16_t) ((1u << config->scanouts) - 1);
+  char list[64];
+
+  if (helix_shim_screen_exports (self->peer.shim, scanout))
+    return true;
+  if (scanout >= config->scanouts)
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_SCANOUT, type,
+        "scanout %u does not exist; this VM has scanout%s %s", scanout,
+        config->scanouts > 1 ? "s" : "", scanout_list (known, list));
+  else
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_SCANOUT, type,
+        "scanout %u is not exported; the VM was told to export %s", scanout,
+        scanout_list (config->scanout_mask & known, list));
+  return false;
+}
+
+static bool
+may_subscribe (struct helix_shim_client *self, uint16_t number,
+    const struct helix_subscribe *subscribe)
+{
+  if (number == 0) {
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT,
+        HELIX_SUBSCRIBE,
+        "channel 0 belongs to the connection; choose one of 1-65535");
+    return false;
+  }
+  if (subscribe->flags & HELIX_SUBSCRIBE_INLINE
+      || !(self->peer.server.hello.features & HELIX_FEATURE_SHM)) {
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_UNSUPPORTED,
+        HELIX_SUBSCRIBE,
+        "frames come in shared memory only; update the client");
+    return false;
+  }
+  if (subscribe->scanout != HELIX_NONE32
+      && !check_scanout (self, number, HELIX_SUBSCRIBE, subscribe->scanout))
+    return false;
+  return spend_token (self, number, HELIX_SUBSCRIBE);
+}
+
+static void
+on_subscribe (struct helix_shim_client *self, uint16_t number,
+    const struct helix_subscribe *subscribe)
+{
+  struct helix_shim_channel *channel;
+
+  if (!may_subscribe (self, number, subscribe))
+    return;
+  channel = find_channel (self, number);
+  if (channel)
+    close_channel (self, channel);
+  else
+    channel = unused_channel (self);
+  if (!channel) {
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT,
+        HELIX_SUBSCRIBE, "%u subscriptions on one connection are the limit",
+        HELIX_SHIM_MAX_CHANNELS);
+    return;
+  }
+  channel->number = number;
+  channel->subscription =
+      helix_shim_subscription_new (self->peer.shim, subscribe);
+}
+
+static void
+on_release (struct helix_shim_client *self, struct helix_shim_channel *channel,
+    const struct helix_release *release)
+{
+  if (release->pool_id == 0 || release->pool_id > self->last_pool)
+    helix_shim_peer_fail (&self->peer, HELIX_ERROR_PROTOCOL, HELIX_RELEASE,
+        "RELEASE names pool %u, which was never announced", release->pool_id);
+  else if (channel
+      && !helix_shim_subscription_release (channel->subscription, release))
+    helix_shim_peer_fail (&self->peer, HELIX_ERROR_PROTOCOL, HELIX_RELEASE,
+        "RELEASE names slot %u of pool %u, which the client does not hold",
+        release->slot, release->pool_id);
+}
+
+static void
+on_set_scanout (
+    struct helix_shim_client *self, const struct helix_set_scanout *set)
+{
+  struct helix_shim *shim = self->peer.shim;
+  char size[32] = "off";
+
+  if (!check_scanout (self, 0, HELIX_SET_SCANOUT, set->scanout)
+      || !spend_token (self, 0, HELIX_SET_SCANOUT))
+    return;
+  if (!shim->display.set_scanout) {
+    helix_shim_peer_complain (&self->peer, 0, HELIX_ERROR_UNSUPPORTED,
+        HELIX_SET_SCANOUT,
+        "%s cannot switch scanouts on or off; let the guest do it",
+        shim->config.name);
+    return;
+  }
+  if (set->width)
+    snprintf (size, sizeof size, "at %ux%u", set->width, set->height);
+  helix_shim_log (shim, HELIX_LOG_INFO,
+      "client %" G_GUINT64_FORMAT " (pid %ld) asks for scanout %u %s",
+      self->peer.number, (long) self->peer.pid, set->scanout, size);
+  helix_shim_screen_request (shim, set, self->peer.number);
+}
+
+static void
+on_show (struct helix_shim_client *self, struct helix_shim_channel *channel,
+    uint16_t number, const struct helix_show *show)
+{
+  if (channel)
+    helix_shim_subscription_show (channel->subscription, show);
+  else
+    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_RESOURCE,
+        HELIX_SHOW,
+        "resource %u: channel %u has no subscription that could show it; "
+        "SUBSCRIBE first",
+        show->resource_id, number);
+}
+
+/* ---- LIST ---- */
+
+/* "0 1920x1080, 1 off": what there is to see, for a person. */
+static void
+describe_scanouts (struct helix_shim *shim, char text[HELIX_MAX_TEXT + 1])
+{
+  struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
+  size_t size = HELIX_MAX_TEXT + 1, at = 0;
+
+  helix_shim_screen_get (shim, now);
+  text[0] = '\0';
+  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
+    const struct helix_surface *surface = &now[i].surface;
+
+    if (!helix_shim_screen_exports (shim, i))
+      continue;
+    at += (size_t) snprintf (
+        text + at, size - at, "%s%u ", at ? ", " : "scanouts: ", i);
+    if (surface->resource_id)
+      at += (size_t) snprintf (text + at, size - at, "%ux%u",
+          surface->rect.width, surface->rect.height);
+    else
+      at += (size_t) snprintf (text + at, size - at, "off");
+  }
+}
+
+static int
+by_number (gconstpointer left, gconstpointer right)
+{
+  const struct helix_shim_client *a = *(struct helix_shim_client *const *) left;
+  const struct helix_shim_client *b =
+      *(struct helix_shim_client *const *) right;
+
+  return (a->peer.number > b->peer.number) - (a->peer.number < b->peer.number);
+}
+
+/* Clients that have said HELLO, in the order in which they connected; the one
+ * that asks always. */
+static GPtrArray *
+open_clients (struct helix_shim_client *self)
+{
+  const GPtrArray *all = self->peer.shim->clients;
+  GPtrArray *open = g_ptr_array_new ();
+
+  for (guint i = 0; i < all->len; i++) {
+    struct helix_shim_client *client = g_ptr_array_index (all, i);
+
+    if (helix_shim_peer_is_open (&client->peer) && client != self)
+      g_ptr_array_add (open, client);
+  }
+  g_ptr_array_sort (open, by_number);
+  if (open->len >= MOST_LISTED)
+    g_ptr_array_set_size (open, MOST_LISTED - 1);
+  g_ptr_array_add (open, self);
+  g_ptr_array_sort (open, by_number);
+  return open;
+}
+
+static uint64_t
+age (uint64_t now, uint64_t then)
+{
+  return then ? now - then : HELIX_NONE64;
+}
+
+static void
+send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
+{
+  struct helix_shim *shim = self->peer.shim;
+  const struct helix_shim_stats *stats = &shim->stats;
+  uint8_t message[HELIX_MAX_MESSAGE];
+  char text[HELIX_MAX_TEXT + 1];
+  struct helix_status status = {0};
+
+  status.uptime_ns = now - shim->born_ns;
+  status.frames = __atomic_load_n (&stats->frames, __ATOMIC_RELAXED);
+  status.bytes = __atomic_load_n (&stats->readback_bytes, __ATOMIC_RELAXED);
+  status.dropped = __atomic_load_n (&stats->no_credit, __ATOMIC_RELAXED);
+  status.last_ns = age (now, shim->last_frame_ns);
+  status.clients = clients;
+  describe_scanouts (shim, text);
+  helix_shim_peer_send (
+      &self->peer, message, helix_pack_status (message, &status, text));
+}
+
+static void
+send_client (struct helix_shim_client *self,
+    const struct helix_shim_client *other, uint64_t now, uint32_t index)
+{
+  const struct helix_server *server = &other->peer.server;
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_client client = {0};
+  bool first = true;
+
+  client.index = index;
+  client.flags = other == self ? HELIX_CLIENT_YOU : 0;
+  client.pid =
+      other->peer.pid > 0 ? (uint32_t) other->peer.pid : server->hello.pid;
+  client.role = HELIX_ROLE_FRAMES;
+  client.scanout = HELIX_NONE32;
+  client.connected_ns = now - other->peer.born_ns;
+  client.frames = other->frames;
+  client.dropped = other->dropped;
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
+    struct helix_shim_subscription *sub = other->channel[i].subscription;
+
+    if (!sub)
+      continue;
+    if (first) {
+      struct helix_shim_source source = helix_shim_subscription_source (sub);
+
+      client.scanout = source.scanout;
+      client.resource_id = source.resource_id;
+    }
+    first = false;
+    client.dropped += __atomic_load_n (&sub->dropped, __ATOMIC_RELAXED);
+  }
+  client.received = HELIX_NONE64;
+  client.latency_ns = HELIX_NONE64;
+  client.last_ns = age (now, other->last_frame_ns);
+  helix_shim_peer_send (
+      &self->peer, message, helix_pack_client (message, &client, server->name));
+}
+
+static void
+on_list (struct helix_shim_client *self)
+{
+  uint64_t now = helix_now_ns ();
+  GPtrArray *open = open_clients (self);
+
+  send_status (self, now, open->len);
+  for (guint i = 0; i < open->len; i++)
+    send_client (self, g_ptr_array_index (open, i), now, i);
+  g_ptr_array_free (open, TRUE);
+}
+
+static void
+on_message (struct helix_shim_peer *peer)
+{
+  struct helix_shim_client *self = (struct helix_shim_client *) peer;
+  const uint8_t *payload = peer->reader.payload;
+  size_t size = peer->reader.payload_size;
+  uint16_t number = peer->reader.header.channel;
+  struct helix_shim_channel *channel = find_channel (self, number);
+  union {
+    struct helix_subscribe subscribe;
+    struct helix_release release;
+    struct helix_set_scanout set_scanout;
+    struct helix_show show;
+  } m;
+  const char *why = NULL;
+
+  switch (peer->reader.header.type) {
+    case HELIX_SUBSCRIBE:
+      if (helix_unpack_subscribe (&m.subscribe, payload, size, &why))
+        on_subscribe (self, number, &m.subscribe);
+      break;
+    case HELIX_UNSUBSCRIBE:
+      if (channel)
+        close_channel (self, channel);
+      break;
+    case HELIX_RELEASE:
+      if (helix_unpack_release (&m.release, payload, size, &why))
+        on_release (self, channel, &m.release);
+      break;
+    case HELIX_SET_SCANOUT:
+      if (helix_unpack_set_scanout (&m.set_scanout, payload, size, &why))
+        on_set_scanout (self, &m.set_scanout);
+      break;
+    case HELIX_SHOW:
+      if (helix_unpack_show (&m.show, payload, size, &why))
+        on_show (self, channel, number, &m.show);
+      break;
+    default:
+      on_list (self);
+      break;
+  }
+  if (why)
+    helix_shim_peer_fail (
+        peer, HELIX_ERROR_PROTOCOL, peer->reader.header.type, "%s", why);
+}
+
+/* ---- memory ---- */
+
+/* Bytes of its slots, those that get their pages included. */
+static uint64_t
+pool_bytes (const struct helix_shim_client *self,
+    const struct helix_shim_channel *except)
+{
+  uint64_t bytes = 0;
+
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
+    const struct helix_shim_channel *channel = &self->channel[i];
+    const struct helix_shim_subscription *sub = channel->subscription;
+
+    if (channel == except || !sub)
+      continue;
+    bytes += sub->memory ? sub->memory->total_size : 0;
+    bytes += channel->coming ? channel->coming->total_size : 0;
+  }
+  return bytes;
+}
+
+/* Of all other clients, however many there may be. */
+static uint64_t
+others_bytes (const struct helix_shim_client *self)
+{
+  const GPtrArray *all = self->peer.shim->clients;
+  uint64_t bytes = 0;
+
+  for (guint i = 0; i < all->len; i++) {
+    const struct helix_shim_client *other = g_ptr_array_index (all, i);
+
+    if (other != self)
+      bytes += pool_bytes (other, NULL) + other->unread_bytes;
+  }
+  return bytes;
+}
+
+/* Each unread POOL pins its memory: limit how many a client that does not read
+ * can accumulate by subscribing, or by its guest's changes of mode. */
+static bool
+must_read_first (const struct helix_shim_client *self, uint64_t bytes)
+{
+  return self->unread_pools
+      && (self->unread_pools >= HELIX_SHIM_MAX_UNREAD_POOLS
+          || bytes + self->unread_bytes > HELIX_SHIM_MAX_POOL_BYTES);
+}
+
+/* All that was sent has been read, POOLs among it: before there is more. */
+static void
+on_begin (struct helix_shim_peer *peer)
+{
+  struct helix_shim_client *self = (struct helix_shim_client *) peer;
+
+  if (self->unread_pools && !helix_writer_pending (&peer->writer)
+      && helix_send_queue (peer->fd) == 0) {
+    self->unread_pools = 0;
+    self->unread_bytes = 0;
+  }
+}
+
+static void
+close_fd (void *opaque, void *data, bool sent)
+{
+  close (GPOINTER_TO_INT (data));
+}
+
+static void
+send_pool (struct helix_shim_client *self, struct helix_shim_channel *channel)
+{
+  struct helix_shim_memory *memory = channel->coming;
+  struct helix_writer_extra extra = {.has_fd = true,
+      .fd = memory->client_fd,
+      .done = close_fd,
+      .data = GINT_TO_POINTER (memory->client_fd)};
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_pool pool = {0};
+
+  channel->coming = NULL;
+  memory->client_fd = -1;
+  memory->id = ++self->last_pool;
+  pool.pool_id = memory->id;
+  pool.kind = memory->kind;
+  pool.slots = memory->slots;
+  pool.slot_size = memory->slot_size;
+  pool.total_size = memory->total_size;
+  helix_writer_add (&self->peer.writer, HELIX_WRITER_CONTROL, message,
+      helix_pack_pool (message, channel->number, &pool), &extra);
+  leave_pool (self, channel);
+  helix_shim_subscription_attach (channel->subscription, memory);
+}
+
+/* false: not now. It is asked again at the client's next run, and whenever
+ * something comes from the client, which PING sees to. */
+static bool
+provide_memory (struct helix_shim_client *self,
+    struct helix_shim_channel *channel, uint64_t wanted)
+{
+  struct helix_shim *shim = self->peer.shim;
+  uint32_t slots = channel->subscription->slots;
+  uint64_t bytes = pool_bytes (self, channel) + wanted * slots;
+  enum helix_shim_fill fill = HELIX_SHIM_FILL_FAILED;
+
+  /* The guest changed modes meanwhile. */
+  if (channel->coming && channel->coming->slot_size < wanted)
+    forget_coming (channel);
+  if (!channel->coming) {
+    if (bytes > HELIX_SHIM_MAX_POOL_BYTES
+        || bytes + others_bytes (self) > shim->config.max_memory)
+      errno = EDQUOT;
+    else if (must_read_first (self, bytes))
+      return false;
+    else
+      channel->coming = helix_shim_memory_new (shim, slots, wanted);
+  }
+  if (channel->coming)
+    fill = helix_shim_memory_fill (channel->coming, &self->fill_budget);
+  if (fill == HELIX_SHIM_FILL_DONE) {
+    send_pool (self, channel);
+    return true;
+  }
+  if (fill == HELIX_SHIM_FILL_MORE) {
+    helix_shim_wake_io (shim);
+    return false;
+  }
+  helix_shim_peer_complain (&self->peer, channel->number, HELIX_ERROR_NO_MEMORY,
+      HELIX_SUBSCRIBE,
+      "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
+      "until the mode changes",
+      slots, wanted, strerror (errno));
+  forget_coming (channel);
+  helix_shim_subscription_attach (channel->subscription, NULL);
+  return true;
+}
+
+/* ---- what is pending ---- */
+
+/* Channel 0: every scanout once, then each that changed. */
+static void
+send_scanouts (struct helix_shim_client *self)
+{
+  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  helix_shim_screen_get (shim, now);
+  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
+    struct helix_scanout state;
+
+    if (self->seen_any && self->seen[i] == now[i].serial)
+      continue;
+    self->seen[i] = now[i].serial;
+    helix_shim_surface_describe (&now[i].surface, i, now[i].generation, &state);
+    helix_shim_peer_send (
+        &self->peer, message, helix_pack_scanout (message, 0, &state));
+  }
+  self->seen_any = true;
+}
+
+/* SET_SCANOUTs that the screen's owner refused. */
+static void
+send_refusals (struct helix_shim_client *self)
+{
+  const char *why;
+  uint32_t scanout;
+
+  while (helix_shim_screen_take_refusal (
+      self->peer.shim, self->peer.number, &scanout, &why))
+    helix_shim_peer_complain (&self->peer, 0, HELIX_ERROR_UNSUPPORTED,
+        HELIX_SET_SCANOUT, "scanout %u cannot be switched: %s", scanout, why);
+}
+
+/* An ERROR that the display thread has for the client. */
+static void
+send_fault (struct helix_shim_client *self, struct helix_shim_channel *channel,
+    const struct helix_shim_item *item)
+{
+  const struct helix_shim_fault *fault = &item->fault;
+  char about[32] = "";
+
+  if (fault->resource)
+    snprintf (about, sizeof about, "resource %u: ", fault->resource);
+  helix_shim_peer_complain (&self->peer, channel->number, fault->code,
+      fault->refers, "%s%s", about, fault->why);
+  if (item->over)
+    close_channel (self, channel);
+}
+
+/* Takes over the reference in `item`. */
+static void
+send_frame (struct helix_shim_client *self, struct helix_shim_channel *channel,
+    const struct helix_shim_item *item)
+{
+  struct helix_shim_slot *slot = &item->memory->slot[item->slot];
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  slot->frame.sequence = ++channel->sequence;
+  helix_shim_peer_send (&self->peer, message,
+      helix_pack_frame (message, channel->number, &slot->frame, slot->rects));
+  helix_shim_memory_unref (item->memory);
+  self->frames++;
+  self->last_frame_ns = self->peer.shim->last_frame_ns = helix_now_ns ();
+  helix_shim_count (self->peer.shim, frames, 1);
+}
+
+static void
+drop_shape (void *opaque, void *data, bool sent)
+{
+  helix_shim_shape_unref (data);
+}
+
+static void
+send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
+{
+  struct helix_shim *shim = self->peer.shim;
+  struct helix_writer_extra extra = {.done = drop_shape};
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_shim_shape *shape;
+  struct helix_cursor cursor;
+
+  if (!helix_shim_screen_take_cursor (shim,
+          channel->subscription->source.scanout, &channel->cursor, &cursor,
+          &shape))
+    return;
+  if (shape) {
+    extra.bulk = shape->pixels;
+    extra.bulk_size = (size_t) shape->width * shape->height * 4;
+    extra.data = shape;
+  }
+  helix_writer_add (&self->peer.writer, HELIX_WRITER_CURSOR, message,
+      helix_pack_cursor (
+          message, channel->number, &cursor, (uint32_t) extra.bulk_size),
+      &extra);
+  helix_shim_count (shim, cursors, 1);
+}
+
+/* Queues one thing; false when nothing is pending or there is no room. */
+static bool
+send_one (struct helix_shim_client *self, struct helix_shim_channel *channel)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_shim_item item;
+
+  if (!channel->subscription || helix_shim_peer_is_full (&self->peer))
+    return false;
+  switch (helix_shim_subscription_take (channel->subscription, &item)) {
+    case HELIX_SHIM_PENDING_SCANOUT:
+      channel->answered = true;
+      helix_shim_peer_send (&self->peer, message,
+          helix_pack_scanout (message, channel->number, &item.state));
+      return true;
+    case HELIX_SHIM_PENDING_FAULT:
+      send_fault (self, channel, &item);
+      return true;
+    case HELIX_SHIM_PENDING_MEMORY:
+      return provide_memory (self, channel, item.wanted);
+    case HELIX_SHIM_PENDING_FRAME:
+      send_frame (self, channel, &item);
+      return true;
+    default:
+      /* The guest went back to a size for which there is memory. */
+      forget_coming (channel);
+      return false;
+  }
+}
+
+static void
+on_pending (struct helix_shim_peer *peer)
+{
+  struct helix_shim_client *self = (struct helix_shim_client *) peer;
+  /* Moves are not queued: when the last CURSORs have left, the newest state is
+   * sent. */
+  bool cursors = peer->writer.count[HELIX_WRITER_CURSOR] == 0;
+
+  if (!helix_shim_peer_is_full (peer)) {
+    send_scanouts (self);
+    send_refusals (self);
+  }
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
+    struct helix_shim_channel *channel = &self->channel[i];
+
+    while (send_one (self, channel))
+      ;
+    /* The answer to SUBSCRIBE comes first. */
+    if (cursors && channel->answered && channel->subscription->cursor)
+      send_cursor (self, channel);
+  }
+}
+
+/* ---- life ---- */
+
+struct helix_shim_client *
+helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
+{
+  static const struct helix_shim_peer_ops ops = {
+      on_begin, on_message, on_pending, on_end};
+  struct helix_shim_client *self = g_new0 (struct helix_shim_client, 1);
+
+  helix_shim_peer_init (&self->peer, shim, fd, pid, &ops);
+  self->subscribes =
+      (struct helix_bucket){HELIX_SHIM_SUBSCRIBE_BURST, self->peer.born_ns};
+  return self;
+}
+
+void
+helix_shim_client_free (struct helix_shim_client *self)
+{
+  helix_shim_peer_fini (&self->peer);
+  g_free (self);
+}
+
+void
+helix_shim_client_run (struct helix_shim_client *self, uint64_t now)
+{
+  self->fill_budget = HELIX_SHIM_FILL_AT_ONCE;
+  helix_shim_peer_run (&self->peer, now);
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Display thread. Passes: every entry point ends in one, in which each
+ * subscription with something pending, a slot to put it in and its pace kept
+ * gets a frame. A slot's stale region is first copied from the slot, of any
+ * subscription that shows the same, that is least stale; only what no slot has
+ * is read from the screen. So a flush is read once however many watch, and
+ * older damage is never read twice.
+ */
+#include <string.h>
+
+#include "helix-platform.h"
+#include "helix-shim-screen.h"
+#include "helix-shim-source.h"
+
+/* After a read that failed. Some failures pass (a GL context that another
+ * thread holds), some never do: a few attempts a second cost nothing. */
+#define RETRY_NS 250000000u
+
+/* ---- one subscription ---- */
+
+/* Copies one box at the same place; returns its bytes. */
+static uint64_t
+copy_box (uint8_t *dst, const uint8_t *src, uint32_t stride,
+    const pixman_box32_t *box)
+{
+  size_t at = (size_t) box->y1 * stride + (size_t) box->x1 * 4;
+  size_t row = (size_t) (box->x2 - box->x1) * 4;
+  size_t rows = (size_t) (box->y2 - box->y1);
+
+  if (row == stride)
+    memcpy (dst + at, src + at, rows * stride);
+  else
+    for (size_t y = 0; y < rows; y++, at += stride)
+      memcpy (dst + at, src + at, row);
+  return row * rows;
+}
+
+/* Copies the part of `need` that another slot has, and takes it off `need`. */
+static void
+copy_from_slot (struct helix_shim_subscription *sub,
+    struct helix_shim_memory *memory, uint32_t index, uint64_t *capture_ns,
+    helix_region *need)
+{
+  struct helix_shim *shim = sub->shim;
+  uint32_t from_index = 0;
+  struct helix_shim_memory *from = helix_shim_subscription_find_copy (
+      sub, &memory->slot[index], &from_index);
+  const struct helix_shim_slot *source;
+  uint64_t bytes = 0;
+  helix_region has;
+
+  if (!from)
+    return;
+  source = &from->slot[from_index];
+  helix_region_init (&has);
+  if (helix_region_without (&has, need, &source->stale)
+      && !helix_region_empty (&has)) {
+    int n = 0;
+    const pixman_box32_t *box = pixman_region32_rectangles (&has, &n);
+
+    for (int i = 0; i < n; i++)
+      bytes += copy_box (helix_shim_memory_pixels (memory, index),
+          helix_shim_memory_pixels (from, from_index),
+          sub->surface.rect.width * 4, &box[i]);
+    helix_shim_count (shim, copies, 1);
+    helix_shim_count (shim, copy_bytes, bytes);
+    helix_region_shared (need, need, &source->stale);
+    if (helix_region_empty (need) && source->pass == shim->pass_number)
+      *capture_ns = source->capture_ns;
+  }
+  helix_region_fini (&has);
+  helix_shim_memory_unref (from);
+}
+
+static void
+read_failed (struct helix_shim_subscription *sub, const char *why)
+{
+  const struct helix_surface *surface = &sub->surface;
+  const struct helix_shim_fault fault = {
+      HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why};
+
+  helix_shim_count (sub->shim, read_errors, 1);
+  sub->retry_ns = helix_now_ns () + RETRY_NS;
+  if (sub->unreadable_told)
+    return;
+  sub->unreadable_told = true;
+  helix_shim_log (sub->shim, HELIX_LOG_WARN,
+      "resource %u (%ux%u) cannot be read: %s. It is tried again; until then "
+      "there are no frames",
+      surface->resource_id, surface->rect.width, surface->rect.height, why);
+  helix_shim_subscription_fail (sub, &fault, false);
+}
+
+static bool
+read_screen (struct helix_shim_subscription *sub,
+    struct helix_shim_memory *memory, uint32_t index, const helix_region *need,
+    struct helix_frame *frame)
+{
+  struct helix_shim *shim = sub->shim;
+  const struct helix_surface *surface = &sub->surface;
+  uint32_t stride = surface->rect.width * 4;
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  uint32_t n = helix_region_rects (need, rects);
+  uint64_t bytes = 0, begin_ns = helix_now_ns (), took;
+  const char *why = "no reason given";
+
+  if (n == 0)
+    return true;
+  for (uint32_t i = 0; i < n; i++) {
+    struct helix_rect box = rects[i];
+    uint8_t *dst = helix_shim_memory_pixels (memory, index)
+        + (size_t) box.y * stride + (size_t) box.x * 4;
+
+    box.x += surface->rect.x;
+    box.y += surface->rect.y;
+    if (!shim->display.read (
+            shim->display_opaque, surface, &box, dst, stride, &why)) {
+      read_failed (sub, why);
+      return false;
+    }
+    bytes += (uint64_t) box.width * box.height * 4;
+  }
+  took = helix_now_ns () - begin_ns;
+  frame->readback_ns = (uint32_t) MIN (took, UINT32_MAX);
+  frame->read_bytes = (uint32_t) MIN (bytes, UINT32_MAX);
+  helix_shim_count (shim, readbacks, 1);
+  helix_shim_count (shim, readback_bytes, bytes);
+  helix_shim_count (shim, readback_ns, took);
+  if (took > __atomic_load_n (&shim->stats.readback_max_ns, __ATOMIC_RELAXED))
+    __atomic_store_n (&shim->stats.readback_max_ns, took, __ATOMIC_RELAXED);
+  return true;
+}
+
+static void
+describe_frame (struct helix_shim_subscription *sub,
+    struct helix_shim_memory *memory, uint32_t index, uint64_t now)
+{
+  const struct helix_surface *surface = &sub->surface;
+  struct helix_shim_slot *slot = &memory->slot[index];
+  struct helix_frame *frame = &slot->frame;
+
+  frame->capture_ns = slot->capture_ns;
+  frame->scanout = sub->source.scanout;
+  frame->resource_id = surface->resource_id;
+  frame->generation = sub->generation;
+  frame->pool_id = memory->id;
+  frame->slot = index;
+  frame->width = surface->rect.width;
+  frame->height = surface->rect.height;
+  frame->stride = frame->width * 4;
+  frame->fourcc = surface->fourcc;
+  frame->wait_ns = (uint32_t) MIN (now - sub->pending_ns, UINT32_MAX);
+  if (!helix_region_is_all (&sub->pending, frame->width, frame->height))
+    frame->rects = helix_region_rects (&sub->pending, slot->rects);
+}
+
+/* Keeps the phase of a steady source; a late frame earns no early one. */
+static void
+advance_pace (struct helix_shim_subscription *sub, uint64_t now)
+{
+  if (sub->due_ns + sub->interval_ns > now)
+    sub->due_ns += sub->interval_ns;
+  else
+    sub->due_ns = now + sub->interval_ns;
+}
+
+/* The capture time of a frame that was filled at `filled_ns`. SHOW told the
+ * picture's own: never before the frame before, never in the future. */
+static uint64_t
+capture_time (const struct helix_shim_subscription *sub, uint64_t filled_ns)
+{
+  if (sub->capture_ns == HELIX_NONE64)
+    return filled_ns;
+  return MIN (MAX (sub->capture_ns, sub->captured_ns), filled_ns);
+}
+
+/* false: the screen could not be read. */
+static bool
+fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
+    uint32_t index, uint64_t now)
+{
+  struct helix_shim_slot *slot = &memory->slot[index];
+  uint64_t captured_ns = now;
+  helix_region need;
+  bool good;
+
+  memset (&slot->frame, 0, sizeof slot->frame);
+  helix_region_init (&need);
+  helix_region_copy (&need, &slot->stale);
+  copy_from_slot (sub, memory, index, &captured_ns, &need);
+  good = read_screen (sub, memory, index, &need, &slot->frame);
+  helix_region_fini (&need);
+  if (!good) {
+    helix_shim_subscription_publish (sub, memory, index, false);
+    return false;
+  }
+  captured_ns = capture_time (sub, captured_ns);
+  slot->capture_ns = captured_ns;
+  describe_frame (sub, memory, index, now);
+  helix_region_clear (&slot->stale);
+  slot->pass = sub->shim->pass_number;
+  helix_region_clear (&sub->pending);
+  sub->pending_ns = HELIX_NONE64;
+  advance_pace (sub, now);
+  if (helix_shim_subscription_publish (sub, memory, index, true)) {
+    sub->captured_ns = captured_ns;
+    sub->capture_ns = HELIX_NONE64;
+  } else {
+    /* Larger memory came meanwhile: the frame is lost, its damage is not. */
+    helix_shim_subscription_damage (sub, NULL, now);
+  }
+  return true;
+}
+
+enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
+
+static uint64_t
+earliest (const struct helix_shim_subscription *sub)
+{
+  return MAX (sub->due_ns, sub->retry_ns);
+}
+
+/* Gives the subscription a frame if something is pending and it may be; else,
+ * for PACED, *again_ns is when to try it. */
+static enum outcome
+serve (struct helix_shim_subscription *sub, uint64_t *again_ns)
+{
+  struct helix_shim_memory *memory;
+  uint32_t slot;
+  uint64_t now;
+
+  /* The source is about to change: no frame of the present one. */
+  *again_ns = helix_shim_subscription_request_due (sub);
+  if (*again_ns != HELIX_NONE64)
+    return OUTCOME_PACED;
+  if (sub->surface.resource_id == 0 || sub->pending_ns == HELIX_NONE64)
+    return OUTCOME_DONE;
+  now = helix_now_ns ();
+  *again_ns = earliest (sub);
+  if (now < *again_ns)
+    return OUTCOME_PACED;
+  switch (helix_shim_subscription_claim (sub, &memory, &slot)) {
+    case HELIX_SHIM_CLAIM_OK:
+      if (fill (sub, memory, slot, now))
+        return OUTCOME_DONE;
+      *again_ns = earliest (sub);
+      return OUTCOME_PACED;
+    case HELIX_SHIM_CLAIM_NO_CREDIT:
+      return OUTCOME_NO_CREDIT;
+    default:
+      return OUTCOME_DONE;
+  }
+}
+
+/* ---- a pass over all ---- */
+
+/* Only this thread counts them. */
+static uint64_t
+readbacks_now (struct helix_shim *shim)
+{
+  return __atomic_load_n (&shim->stats.readbacks, __ATOMIC_RELAXED);
+}
+
+/* If something was read since `begin_ns`, when there were `readbacks`: so long
+ * the guest's display, and in QEMU the whole main loop, stood still. */
+static void
+note_stall (struct helix_shim *shim, uint64_t begin_ns, uint64_t readbacks)
+{
+  if (readbacks_now (shim) != readbacks)
+    helix_histogram_add (&shim->stats.stalls, helix_now_ns () - begin_ns);
+}
+
+static void
+pass_begin (struct helix_shim *shim)
+{
+  uint64_t now;
+
+  pthread_mutex_lock (&shim->lock);
+  for (guint i = 0; i < shim->subscriptions->len; i++)
+    g_ptr_array_add (shim->pass,
+        helix_shim_subscription_ref (
+            g_ptr_array_index (shim->subscriptions, i)));
+  pthread_mutex_unlock (&shim->lock);
+  shim->pass_number++;
+  shim->may_read = shim->display.may_read == NULL
+      || shim->display.may_read (shim->display_opaque);
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_shim_source_begin (g_ptr_array_index (shim->pass, i));
+  now = helix_now_ns ();
+  for (guint i = 0; i < shim->pass->len && shim->may_read; i++)
+    helix_shim_source_apply (g_ptr_array_index (shim->pass, i), now);
+}
+
+static void
+pass_drop (struct helix_shim *shim)
+{
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_shim_subscription_unref (g_ptr_array_index (shim->pass, i));
+  g_ptr_array_set_size (shim->pass, 0);
+}
+
+/* Ends a pass in which nothing is read: the wake-up's pass reads. */
+static void
+pass_defer (struct helix_shim *shim)
+{
+  if (shim->pass->len)
+    helix_shim_wake_display (shim);
+  pass_drop (shim);
+}
+
+/* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
+static void
+pass_end (struct helix_shim *shim, uint32_t flushed)
+{
+  uint64_t deadline = HELIX_NONE64;
+
+  if (!shim->may_read) {
+    pass_defer (shim);
+    return;
+  }
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_shim_subscription *sub = g_ptr_array_index (shim->pass, i);
+    uint64_t again_ns;
+    enum outcome outcome = serve (sub, &again_ns);
+    bool count = flushed && sub->surface.resource_id == flushed;
+
+    if (outcome == OUTCOME_PACED) {
+      deadline = MIN (deadline, again_ns);
+      helix_shim_count (shim, paced, count);
+    } else if (outcome == OUTCOME_NO_CREDIT) {
+      helix_shim_count (shim, no_credit, count);
+      __atomic_fetch_add (&sub->dropped, count, __ATOMIC_RELAXED);
+    }
+  }
+  pass_drop (shim);
+  if (deadline != shim->display_deadline_ns) {
+    shim->display_deadline_ns = deadline;
+    shim->loop.display_timer (shim->loop_opaque, deadline);
+  }
+}
+
+/* ---- entries ---- */
+
+void
+helix_shim_display_run (struct helix_shim *shim)
+{
+  uint64_t begin_ns, readbacks;
+
+  helix_shim_screen_apply_requests (shim);
+  begin_ns = helix_now_ns ();
+  readbacks = readbacks_now (shim);
+  /* The timer that may have brought us here is spent. */
+  if (shim->display_deadline_ns <= begin_ns)
+    shim->display_deadline_ns = HELIX_NONE64;
+  pass_begin (shim);
+  pass_end (shim, 0);
+  note_stall (shim, begin_ns, readbacks);
+}
+
+void
+helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
+    const struct helix_rect *rect)
+{
+  bool concerned = false;
+  uint64_t now, readbacks;
+
+  if (helix_shim_idle (shim) || resource_id == 0)
+    return;
+  now = helix_now_ns ();
+  readbacks = readbacks_now (shim);
+  pass_begin (shim);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_shim_subscription *sub = g_ptr_array_index (shim->pass, i);
+
+    if (sub->surface.resource_id == resource_id) {
+      concerned = true;
+      helix_shim_subscription_damage (sub, rect, now);
+    }
+  }
+  helix_shim_count (shim, flushes, concerned);
+  pass_end (shim, resource_id);
+  note_stall (shim, now, readbacks);
+}
+
+void
+helix_shim_display_scanout (
+    struct helix_shim *shim, uint32_t index, const struct helix_surface *wanted)
+{
+  struct helix_surface surface;
+  const char *why, *news;
+
+  if (!helix_shim_screen_exports (shim, index))
+    return;
+  surface = helix_shim_source_usable (shim, wanted, &why);
+  /* Subscriptions that are new learn of the state before, so that they see
+   * this change as what it is. */
+  pass_begin (shim);
+  helix_shim_screen_set (shim, index, &surface);
+  news = why != shim->unusable[index].why ? why : NULL;
+  shim->unusable[index].resource_id = why ? wanted->resource_id : 0;
+  shim->unusable[index].why = why;
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_shim_source_scanout (g_ptr_array_index (shim->pass, i), index, news);
+  /* Nothing is read here: the guest flushes next, or the wake-up reads. */
+  pass_defer (shim);
+}
+
+/* Turns off what shows `resource_id`, or everything for 0. */
+static void
+forget (struct helix_shim *shim, uint32_t resource_id)
+{
+  const struct helix_surface off = {0};
+
+  pass_begin (shim);
+  for (uint32_t i = 0; i < shim->config.scanouts; i++) {
+    uint32_t shown = shim->scanout[i].surface.resource_id;
+
+    if (shown && (!resource_id || shown == resource_id))
+      helix_shim_screen_set (shim, i, &off);
+    if (!resource_id || shim->unusable[i].resource_id == resource_id)
+      memset (&shim->unusable[i], 0, sizeof shim->unusable[i]);
+  }
+  for (guint i = 0; i < shim->pass->len; i++)
+    helix_shim_source_lose (g_ptr_array_index (shim->pass, i), resource_id);
+  pass_end (shim, 0);
+}
+
+void
+helix_shim_display_unref (struct helix_shim *shim, uint32_t resource_id)
+{
+  if (resource_id)
+    forget (shim, resource_id);
+}
+
+void
+helix_shim_display_reset (struct helix_shim *shim)
+{
+  forget (shim, 0);
+  helix_shim_screen_hide_cursors (shim);
+}
+
+bool
+helix_shim_idle (struct helix_shim *shim)
+{
+  return __atomic_load_n (&shim->watched, __ATOMIC_RELAXED) == 0;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Both threads; each function of one of them (helix-shim-subscription.h). */
+#include "helix-shim-subscription.h"
+
+#include <string.h>
+
+#include "helix-platform.h"
+#include "helix-shim-screen.h"
+
+#define NS_PER_S 1000000000u
+
+static uint64_t
+interval_of (const struct helix_subscribe *subscribe)
+{
+  if (subscribe->rate_num == 0 || subscribe->rate_den == 0)
+    return 0;
+  return (uint64_t) subscribe->rate_den * NS_PER_S / subscribe->rate_num;
+}
+
+struct helix_shim_subscription *
+helix_shim_subscription_new (
+    struct helix_shim *shim, const struct helix_subscribe *subscribe)
+{
+  struct helix_shim_subscription *self =
+      g_new0 (struct helix_shim_subscription, 1);
+
+  self->refs = 2; /* the caller's and the list's */
+  self->shim = shim;
+  self->interval_ns = interval_of (subscribe);
+  self->slots = subscribe->slots ? subscribe->slots : shim->config.slots;
+  self->cursor = subscribe->flags & HELIX_SUBSCRIBE_CURSOR
+      && subscribe->scanout != HELIX_NONE32;
+  self->source.scanout = subscribe->scanout;
+  self->source.resource_id = subscribe->resource_id;
+  self->capture_ns = HELIX_NONE64;
+  self->told = true;
+  self->pending_ns = HELIX_NONE64;
+  helix_region_init (&self->pending);
+
+  pthread_mutex_lock (&shim->lock);
+  g_ptr_array_add (shim->subscriptions, self);
+  pthread_mutex_unlock (&shim->lock);
+  __atomic_fetch_add (&shim->watched, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_add (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
+  helix_shim_count (shim, subscriptions, 1);
+  helix_shim_wake_display (shim);
+  return self;
+}
+
+struct helix_shim_subscription *
+helix_shim_subscription_ref (struct helix_shim_subscription *self)
+{
+  __atomic_fetch_add (&self->refs, 1, __ATOMIC_RELAXED);
+  return self;
+}
+
+void
+helix_shim_subscription_unref (struct helix_shim_subscription *self)
+{
+  if (__atomic_sub_fetch (&self->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  helix_region_fini (&self->pending);
+  g_free (self);
+}
+
+void
+helix_shim_subscription_close (struct helix_shim_subscription *self)
+{
+  struct helix_shim *shim = self->shim;
+  struct helix_shim_memory *memory;
+
+  pthread_mutex_lock (&shim->lock);
+  self->closed = true;
+  memory = self->memory;
+  self->memory = NULL;
+  self->readies = 0;
+  g_ptr_array_remove_fast (shim->subscriptions, self);
+  pthread_mutex_unlock (&shim->lock);
+
+  __atomic_fetch_sub (&shim->watched, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_sub (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
+  helix_shim_count (shim, subscriptions, -1);
+  helix_shim_memory_unref (memory);
+  helix_shim_subscription_unref (self); /* the list's */
+  helix_shim_subscription_unref (self); /* the caller's */
+}
+
+/* ---- io thread ---- */
+
+/* Lock: held. */
+static void
+take_frame (struct helix_shim_subscription *self, struct helix_shim_item *item)
+{
+  item->slot = self->ready[0];
+  item->memory = helix_shim_memory_ref (self->memory);
+  item->memory->slot[item->slot].state = HELIX_SHIM_SLOT_CLIENT;
+  self->readies--;
+  memmove (self->ready, self->ready + 1, self->readies);
+}
+
+enum helix_shim_pending
+helix_shim_subscription_take (
+    struct helix_shim_subscription *self, struct helix_shim_item *item)
+{
+  enum helix_shim_pending pending = HELIX_SHIM_PENDING_NOTHING;
+
+  memset (item, 0, sizeof *item);
+  pthread_mutex_lock (&self->shim->lock);
+  if (!self->told) {
+    self->told = true;
+    item->state = self->state;
+    pending = HELIX_SHIM_PENDING_SCANOUT;
+  } else if (self->fault.code) {
+    item->fault = self->fault;
+    item->over = self->over;
+    self->fault.code = 0;
+    pending = HELIX_SHIM_PENDING_FAULT;
+  } else if (self->wanted && !self->refused
+      && (!self->memory || self->memory->slot_size < self->wanted)) {
+    item->wanted = self->wanted;
+    pending = HELIX_SHIM_PENDING_MEMORY;
+  } else if (self->readies) {
+    take_frame (self, item);
+    pending = HELIX_SHIM_PENDING_FRAME;
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  return pending;
+}
+
+void
+helix_shim_subscription_attach (
+    struct helix_shim_subscription *self, struct helix_shim_memory *memory)
+{
+  struct helix_shim_memory *old = NULL;
+
+  pthread_mutex_lock (&self->shim->lock);
+  if (memory) {
+    old = self->memory;
+    self->memory = memory;
+    self->readies = 0;
+    self->starved = false;
+  } else {
+    self->refused = true;
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  helix_shim_memory_unref (old);
+  if (memory)
+    helix_shim_wake_display (self->shim);
+}
+
+bool
+helix_shim_subscription_release (
+    struct helix_shim_subscription *self, const struct helix_release *release)
+{
+  struct helix_shim_memory *memory;
+  bool good = true, wake = false;
+
+  pthread_mutex_lock (&self->shim->lock);
+  memory = self->memory;
+  if (memory && release->pool_id == memory->id) {
+    good = release->slot < memory->slots
+        && memory->slot[release->slot].state == HELIX_SHIM_SLOT_CLIENT;
+    if (good) {
+      memory->slot[release->slot].state = HELIX_SHIM_SLOT_FREE;
+      wake = self->starved;
+      self->starved = false;
+    }
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  if (wake)
+    helix_shim_wake_display (self->shim);
+  return good;
+}
+
+void
+helix_shim_subscription_show (
+    struct helix_shim_subscription *self, const struct helix_show *show)
+{
+  bool waited;
+
+  pthread_mutex_lock (&self->shim->lock);
+  self->request = *show;
+  waited = __atomic_exchange_n (&self->requested, true, __ATOMIC_RELAXED);
+  pthread_mutex_unlock (&self->shim->lock);
+  /* For one that waited the display thread has been woken. */
+  if (!waited)
+    helix_shim_wake_display (self->shim);
+}
+
+struct helix_shim_source
+helix_shim_subscription_source (struct helix_shim_subscription *self)
+{
+  struct helix_shim_source source;
+
+  pthread_mutex_lock (&self->shim->lock);
+  source = self->source;
+  pthread_mutex_unlock (&self->shim->lock);
+  return source;
+}
+
+/* ---- display thread: source and mode ---- */
+
+uint64_t
+helix_shim_subscription_request_due (const struct helix_shim_subscription *self)
+{
+  return __atomic_load_n (&self->requested, __ATOMIC_RELAXED) ? self->request_ns
+                                                              : HELIX_NONE64;
+}
+
+bool
+helix_shim_subscription_take_request (
+    struct helix_shim_subscription *self, uint64_t now, struct helix_show *show)
+{
+  bool live;
+
+  if (helix_shim_subscription_request_due (self) > now)
+    return false;
+  self->request_ns = now + HELIX_SHIM_SHOW_EVERY_NS;
+  pthread_mutex_lock (&self->shim->lock);
+  live = !self->over && !self->closed;
+  *show = self->request;
+  __atomic_store_n (&self->requested, false, __ATOMIC_RELAXED);
+  pthread_mutex_unlock (&self->shim->lock);
+  return live;
+}
+
+void
+helix_shim_subscription_set_source (struct helix_shim_subscription *self,
+    const struct helix_shim_source *source)
+{
+  pthread_mutex_lock (&self->shim->lock);
+  self->source = *source;
+  pthread_mutex_unlock (&self->shim->lock);
+}
+
+/* A new mode for the io thread to tell. Frames of the old one that wait for
+ * it are useless now. */
+static void
+announce (struct helix_shim_subscription *self)
+{
+  const struct helix_rect *rect = &self->surface.rect;
+  bool on = self->surface.resource_id != 0;
+
+  pthread_mutex_lock (&self->shim->lock);
+  helix_shim_surface_describe (
+      &self->surface, self->source.scanout, self->generation, &self->state);
+  self->wanted = on ? (uint64_t) rect->width * 4 * rect->height : 0;
+  self->told = false;
+  self->refused = false;
+  for (uint32_t i = 0; i < self->readies; i++)
+    self->memory->slot[self->ready[i]].state = HELIX_SHIM_SLOT_FREE;
+  self->readies = 0;
+  pthread_mutex_unlock (&self->shim->lock);
+  helix_shim_wake_io (self->shim);
+}
+
+void
+helix_shim_subscription_set_surface (struct helix_shim_subscription *self,
+    const struct helix_surface *surface, uint32_t generation)
+{
+  struct helix_surface old = self->surface;
+  bool on = surface->resource_id != 0;
+  bool mode = !self->begun || generation != self->generation
+      || on != (old.resource_id != 0);
+
+  self->surface = *surface;
+  if (mode || surface->resource_id != old.resource_id)
+    self->retry_ns = 0;
+  if (!mode) {
+    if (on && (surface->rect.x != old.rect.x || surface->rect.y != old.rect.y))
+      helix_shim_subscription_damage (self, NULL, helix_now_ns ());
+    return;
+  }
+  self->begun = true;
+  self->generation = generation;
+  self->unreadable_told = false;
+  self->mode++;
+  helix_region_clear (&self->pending);
+  self->pending_ns = HELIX_NONE64;
+  if (on)
+    helix_shim_subscription_damage (self, NULL, helix_now_ns ());
+  announce (self);
+}
+
+void
+helix_shim_subscription_fail (struct helix_shim_subscription *self,
+    const struct helix_shim_fault *fault, bool over)
+{
+  pthread_mutex_lock (&self->shim->lock);
+  /* The fault that ends the subscription is never overwritten. */
+  if (!self->over) {
+    self->fault = *fault;
+    self->over = over;
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  helix_shim_wake_io (self->shim);
+}
+
+/* ---- display thread: damage and slots ---- */
+
+/* A new reference: the io thread may replace self->memory at any time. */
+static struct helix_shim_memory *
+get_memory (struct helix_shim_subscription *self)
+{
+  struct helix_shim_memory *memory;
+
+  pthread_mutex_lock (&self->shim->lock);
+  memory = self->memory ? helix_shim_memory_ref (self->memory) : NULL;
+  pthread_mutex_unlock (&self->shim->lock);
+  return memory;
+}
+
+void
+helix_shim_subscription_damage (struct helix_shim_subscription *self,
+    const struct helix_rect *rect, uint64_t now)
+{
+  const struct helix_rect *shown = &self->surface.rect;
+  struct helix_rect part = {0, 0, shown->width, shown->height};
+  struct helix_shim_memory *memory;
+
+  if (rect && !helix_rect_within (&part, rect, shown))
+    return;
+  helix_region_add (&self->pending, &part);
+  if (self->pending_ns == HELIX_NONE64)
+    self->pending_ns = now;
+  memory = get_memory (self);
+  if (memory && memory->mode == self->mode)
+    for (uint32_t i = 0; i < memory->slots; i++)
+      helix_region_add (&memory->slot[i].stale, &part);
+  helix_shim_memory_unref (memory);
+}
+
+/* Lock: held. HELIX_NONE32 = none is free. */
+static uint32_t
+best_free_slot (const struct helix_shim_memory *memory)
+{
+  uint32_t best = HELIX_NONE32;
+  uint64_t least = HELIX_NONE64;
+
+  for (uint32_t i = 0; i < memory->slots; i++) {
+    uint64_t area;
+
+    if (memory->slot[i].state != HELIX_SHIM_SLOT_FREE)
+      continue;
+    area = helix_region_area (&memory->slot[i].stale);
+    if (area < least) {
+      least = area;
+      best = i;
+    }
+  }
+  return best;
+}
+
+enum helix_shim_claim
+helix_shim_subscription_claim (struct helix_shim_subscription *self,
+    struct helix_shim_memory **memory, uint32_t *slot)
+{
+  enum helix_shim_claim result = HELIX_SHIM_CLAIM_NO_MEMORY;
+  struct helix_shim_memory *mine;
+
+  pthread_mutex_lock (&self->shim->lock);
+  mine = self->memory;
+  if (!self->closed && mine && mine->slot_size >= self->wanted) {
+    if (mine->mode != self->mode) {
+      for (uint32_t i = 0; i < mine->slots; i++)
+        helix_region_fill (&mine->slot[i].stale, self->surface.rect.width,
+            self->surface.rect.height);
+      mine->mode = self->mode;
+    }
+    *slot = best_free_slot (mine);
+    result = *slot == HELIX_NONE32 ? HELIX_SHIM_CLAIM_NO_CREDIT
+                                   : HELIX_SHIM_CLAIM_OK;
+  }
+  if (result == HELIX_SHIM_CLAIM_OK) {
+    mine->slot[*slot].state = HELIX_SHIM_SLOT_FILLING;
+    *memory = helix_shim_memory_ref (mine);
+  } else {
+    self->starved = true;
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  return result;
+}
+
+bool
+helix_shim_subscription_publish (struct helix_shim_subscription *self,
+    struct helix_shim_memory *memory, uint32_t slot, bool good)
+{
+  bool pending = false;
+
+  pthread_mutex_lock (&self->shim->lock);
+  if (good && !self->closed && memory == self->memory) {
+    memory->slot[slot].state = HELIX_SHIM_SLOT_READY;
+    self->ready[self->readies++] = (uint8_t) slot;
+    pending = true;
+  } else {
+    memory->slot[slot].state = HELIX_SHIM_SLOT_FREE;
+  }
+  pthread_mutex_unlock (&self->shim->lock);
+  if (pending)
+    helix_shim_wake_io (self->shim);
+  helix_shim_memory_unref (memory);
+  return pending;
+}
+
+static bool
+same_surface (const struct helix_surface *a, const struct helix_surface *b)
+{
+  return a->resource_id == b->resource_id && a->fourcc == b->fourcc
+      && memcmp (&a->rect, &b->rect, sizeof a->rect) == 0;
+}
+
+struct helix_shim_memory *
+helix_shim_subscription_find_copy (struct helix_shim_subscription *self,
+    const struct helix_shim_slot *slot, uint32_t *index)
+{
+  struct helix_shim *shim = self->shim;
+  struct helix_shim_memory *best = NULL;
+  uint64_t least = HELIX_NONE64;
+
+  pthread_mutex_lock (&shim->lock);
+  for (guint i = 0; i < shim->pass->len; i++) {
+    struct helix_shim_subscription *other = g_ptr_array_index (shim->pass, i);
+    struct helix_shim_memory *memory = other->memory;
+
+    if (!memory || memory->mode != other->mode
+        || !same_surface (&other->surface, &self->surface))
+      continue;
+    for (uint32_t s = 0; s < memory->slots; s++) {
+      uint64_t area = helix_region_area (&memory->slot[s].stale);
+
+      if (&memory->slot[s] != slot && area < least) {
+        least = area;
+        best = memory;
+        *index = s;
+      }
+    }
+  }
+  if (best)
+    helix_shim_memory_ref (best);
+  pthread_mutex_unlock (&shim->lock);
+  return best;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one client's channel watches, where both threads meet: the display
+ * thread damages and fills slots, the io thread takes what is pending and
+ * gives credit back.
+ */
+#ifndef HELIX_SHIM_SUBSCRIPTION_H
+#define HELIX_SHIM_SUBSCRIPTION_H
+
+#include "helix-shim-memory.h"
+
+/* What a subscription shows: SUBSCRIBE makes it, each SHOW changes it. */
+struct helix_shim_source {
+  uint32_t scanout;     /* [const] HELIX_NONE32 = none */
+  uint32_t resource_id; /* 0 = what the scanout shows; `shown`: nothing */
+  bool shown;           /* resource_id is of a SHOW */
+};
+
+/* An ERROR for the client. */
+struct helix_shim_fault {
+  uint32_t code;     /* enum helix_error_code, 0 = none */
+  uint32_t refers;   /* type of the message at fault */
+  uint32_t resource; /* the one that it is about, 0 = goes without saying */
+  const char *why;   /* lives as long as the shim */
+};
+
+struct helix_shim_subscription {
+  int refs;
+  /* [const] */
+  struct helix_shim *shim;
+  uint64_t interval_ns; /* least time between two frames */
+  uint32_t slots;
+  bool cursor; /* CURSORs are wanted, and there is a scanout */
+
+  /* [lock] */
+  struct helix_shim_source source;  /* written by the display thread only */
+  struct helix_show request;        /* the newest SHOW, while `requested` */
+  bool closed;                      /* the client has gone on */
+  struct helix_shim_memory *memory; /* NULL = none yet; io thread writes */
+  uint64_t wanted;                  /* bytes a slot must have, 0 = off */
+  bool refused;                     /* that much could not be allocated */
+  bool told;                        /* `state` went out, or need not */
+  struct helix_scanout state;
+  struct helix_shim_fault fault;           /* to be told */
+  bool over;                               /* `fault` ends the subscription */
+  uint8_t ready[HELIX_MAX_SLOTS], readies; /* slots, oldest first */
+  bool starved; /* the display thread waits for a slot or for memory */
+
+  /* atomic */
+  bool requested;
+  uint64_t dropped; /* flushes that had to wait for a slot */
+
+  /* [display] */
+  bool begun;
+  struct helix_surface surface; /* resource_id 0 = off */
+  uint32_t generation;
+  uint64_t mode;        /* +1 whenever all slots' contents become useless */
+  helix_region pending; /* changed since the last frame */
+  uint64_t pending_ns;  /* since when; HELIX_NONE64 = nothing is */
+  uint64_t due_ns;      /* no frame before */
+  uint64_t retry_ns;    /* after a failed read: no other before; 0 = none */
+  bool unreadable_told; /* of this source and generation */
+  uint64_t request_ns;  /* no request is applied before */
+  uint64_t capture_ns;  /* of the next frame, HELIX_NONE64 = when it is read */
+  uint64_t captured_ns; /* of the last frame */
+};
+
+/* Io thread: makes it and shows it to the display thread. The caller's until
+ * helix_shim_subscription_close. */
+struct helix_shim_subscription *helix_shim_subscription_new (
+    struct helix_shim *shim, const struct helix_subscribe *subscribe);
+void helix_shim_subscription_close (
+    struct helix_shim_subscription *subscription);
+/* Any thread. */
+struct helix_shim_subscription *helix_shim_subscription_ref (
+    struct helix_shim_subscription *subscription);
+void helix_shim_subscription_unref (
+    struct helix_shim_subscription *subscription);
+
+/* ---- io thread ---- */
+
+enum helix_shim_pending {
+  HELIX_SHIM_PENDING_NOTHING,
+  HELIX_SHIM_PENDING_SCANOUT, /* state */
+  HELIX_SHIM_PENDING_FAULT,   /* fault; over: close the subscription */
+  HELIX_SHIM_PENDING_MEMORY,  /* wanted */
+  HELIX_SHIM_PENDING_FRAME,   /* memory (a new reference), slot */
+};
+struct helix_shim_item {
+  struct helix_scanout state;
+  struct helix_shim_fault fault;
+  bool over;
+  uint64_t wanted; /* bytes a slot */
+  struct helix_shim_memory *memory;
+  uint32_t slot;
+};
+/* What the client is to be sent next; *item has the fields named there. */
+enum helix_shim_pending helix_shim_subscription_take (
+    struct helix_shim_subscription *subscription, struct helix_shim_item *item);
+/* Memory is there (its reference moves here). NULL: it cannot be had in the
+ * present mode. */
+void helix_shim_subscription_attach (
+    struct helix_shim_subscription *subscription,
+    struct helix_shim_memory *memory);
+/* false: the client does not hold that slot. A pool before is ignored. */
+bool helix_shim_subscription_release (
+    struct helix_shim_subscription *subscription,
+    const struct helix_release *release);
+/* Changes the source. The newest request counts; one that is not applied yet
+ * is replaced. */
+void helix_shim_subscription_show (struct helix_shim_subscription *subscription,
+    const struct helix_show *show);
+struct helix_shim_source helix_shim_subscription_source (
+    struct helix_shim_subscription *subscription);
+
+/* ---- display thread ---- */
+
+/* Least time between two SHOWs that are applied: each one looks its resource
+ * up and reads all of it, and a client may send them as fast as it can. 250 a
+ * second are more than any screen shows (240 Hz). */
+#define HELIX_SHIM_SHOW_EVERY_NS 4000000u
+
+/* When the request that waits may be applied; HELIX_NONE64 = none waits. */
+uint64_t helix_shim_subscription_request_due (
+    const struct helix_shim_subscription *subscription);
+/* Takes it, if it may be applied now. */
+bool helix_shim_subscription_take_request (
+    struct helix_shim_subscription *subscription, uint64_t now,
+    struct helix_show *show);
+void helix_shim_subscription_set_source (
+    struct helix_shim_subscription *subscription,
+    const struct helix_shim_source *source);
+/* What the source shows now; a new generation is a new mode. */
+void helix_shim_subscription_set_surface (
+    struct helix_shim_subscription *subscription,
+    const struct helix_surface *surface, uint32_t generation);
+/* Tells the client; `over`: and ends the subscription. */
+void helix_shim_subscription_fail (struct helix_shim_subscription *subscription,
+    const struct helix_shim_fault *fault, bool over);
+/* NULL: all of it changed. */
+void helix_shim_subscription_damage (
+    struct helix_shim_subscription *subscription, const struct helix_rect *rect,
+    uint64_t now);
+
+enum helix_shim_claim {
+  HELIX_SHIM_CLAIM_OK,
+  HELIX_SHIM_CLAIM_NO_CREDIT, /* the client holds them all */
+  HELIX_SHIM_CLAIM_NO_MEMORY, /* not there yet, or the client is gone */
+};
+/* The free slot that is least stale becomes FILLING, and *memory a reference.
+ * Otherwise the display thread is woken when there is a slot. */
+enum helix_shim_claim helix_shim_subscription_claim (
+    struct helix_shim_subscription *subscription,
+    struct helix_shim_memory **memory, uint32_t *slot);
+/* FILLING -> READY, or FREE if `good` is false; takes claim's reference.
+ * Returns whether a frame is pending now. */
+bool helix_shim_subscription_publish (
+    struct helix_shim_subscription *subscription,
+    struct helix_shim_memory *memory, uint32_t slot, bool good);
+/* Of all slots of shim->pass that show what `subscription` does, but for
+ * `self`: the least stale one. Returns a new reference to its memory, or
+ * NULL. */
+struct helix_shim_memory *helix_shim_subscription_find_copy (
+    struct helix_shim_subscription *subscription,
+    const struct helix_shim_slot *self, uint32_t *slot);
+
+#endif /* HELIX_SHIM_SUBSCRIPTION_H */
