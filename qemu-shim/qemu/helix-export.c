@@ -71,29 +71,6 @@ static HelixExportDevice *helix_export; /* the one that is realized */
 
 /* ---- the core's view of the screen ---- */
 
-static bool helix_export_may_read(void *opaque)
-{
-    return helix_loop_may_read();
-}
-
-static bool helix_export_read(void *opaque, const struct helix_surface *surface,
-                              const struct helix_rect *box, void *dst,
-                              uint32_t stride, const char **why)
-{
-    HelixExport *export = opaque;
-
-    return helix_readback_read(&export->readback, surface, box, dst, stride,
-                               why);
-}
-
-static bool helix_export_resource(void *opaque, uint32_t resource_id,
-                                  struct helix_surface *surface)
-{
-    HelixExport *export = opaque;
-
-    return helix_readback_resource(&export->readback, resource_id, surface);
-}
-
 /*
  * The console ignores what it was told last, but it was never told of what is
  * on since boot: switching that off would be its own 0x0 again. A rate means
@@ -154,9 +131,9 @@ static bool helix_export_set_scanout(void *opaque,
 }
 
 static const struct helix_display_ops helix_export_display_ops = {
-    .may_read = helix_export_may_read,
-    .read = helix_export_read,
-    .resource = helix_export_resource,
+    .may_read = helix_loop_may_read,
+    .read = helix_readback_read,
+    .resource = helix_readback_resource,
     .set_scanout = helix_export_set_scanout,
     .log = helix_loop_log,
 };
@@ -402,7 +379,7 @@ static bool helix_export_start(HelixExportDevice *s, Error **errp)
         return false;
     }
     s->export.gpu = gpu;
-    helix_readback_init(&s->export.readback, gpu);
+    helix_readback_init(&s->export);
     s->export.shim = helix_shim_new(&config, &helix_export_display_ops,
                                     &s->export, &helix_loop_ops, &s->export);
     trace_helix_export_listen(s->path, object_get_typename(OBJECT(gpu)),

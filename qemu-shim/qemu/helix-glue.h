@@ -39,36 +39,33 @@ typedef struct HelixBlob {
 /* Two flipped framebuffers for each of 16 scanouts. */
 #define HELIX_BLOBS 32
 
-/* helix-readback.c's state. */
-typedef struct HelixReadback {
+/*
+ * The exported GPU and what exports it. One a QEMU, and never freed: the
+ * device cannot be unplugged, and QEMU does not unrealize devices at exit.
+ * `opaque` of helix_loop_ops and of helix_display_ops.
+ */
+typedef struct HelixExport HelixExport;
+struct HelixExport {
     VirtIOGPU *gpu;
+    struct helix_shim *shim; /* NULL until the machine is complete */
+    /* helix-loop.c's */
+    void (*run_display)(HelixExport *export);
+    AioContext *io;
+    QEMUBH *io_bh, *display_bh;
+    QEMUTimer *io_timer, *display_timer;
+    QemuThread display_thread; /* what runs the main loop */
+    bool display_known; /* it is noted */
+    /* helix-readback.c's */
     bool gl; /* gpu is a VirtIOGPUGL */
     void *ctx0; /* the renderer's GL context, as far as it is known */
     HelixBlob blob[HELIX_BLOBS];
     unsigned next_blob; /* round robin */
     GHashTable *pages; /* of guest blobs in GL mode: id -> HelixPages */
     uint64_t page_count; /* entries in all of them */
-} HelixReadback;
-
-/*
- * The exported GPU and what exports it. One a QEMU, and never freed: the
- * device cannot be unplugged, and QEMU does not unrealize devices at exit.
- */
-typedef struct HelixExport HelixExport;
-struct HelixExport {
-    VirtIOGPU *gpu;
-    struct helix_shim *shim; /* NULL until the machine is complete */
-    HelixReadback readback;
-    /* helix-loop.c's */
-    void (*run_display)(HelixExport *export);
-    AioContext *io;
-    QEMUBH *io_bh, *display_bh;
-    QEMUTimer *io_timer, *display_timer;
 };
 
 /* ---- helix-loop.c ---- */
 
-/* The loops as the core wants them; `loop` is a HelixExport. */
 extern const struct helix_loop_ops helix_loop_ops;
 
 /*
@@ -85,30 +82,32 @@ bool helix_loop_start(HelixExport *export,
 bool helix_loop_call(HelixExport *export, void (*fn)(void *opaque),
                      void *opaque, int timeout_ms);
 /*
- * helix_display_ops.log; `export` is a HelixExport. Prints one line through
- * QEMU's error reporting, on the io thread: stderr is often a pipe, and a
- * reader that stopped must not stop the VM. Thread: any.
+ * helix_display_ops.log. Prints one line through QEMU's error reporting, on the
+ * io thread: stderr is often a pipe, and a reader that stopped must not stop
+ * the VM. Thread: any.
  */
 void helix_loop_log(void *export, enum helix_log_level level, const char *line);
 /*
- * Whether this is the main loop's thread, where GL may be called. Returns
- * false, too, before the main loop has run the display once. Thread: BQL.
+ * helix_display_ops.may_read: whether this is the main loop's thread, where GL
+ * may be called. Returns false, too, before the main loop has run the display
+ * once. Thread: BQL.
  */
-bool helix_loop_may_read(void);
+bool helix_loop_may_read(void *export);
 /* Makes the main loop run the display, soon. Thread: any. */
 void helix_loop_wake_display(void *export);
 
 /* ---- helix-readback.c ---- */
 
-void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu);
+/* For export->gpu. */
+void helix_readback_init(HelixExport *export);
 /* DRM fourcc of an enum virtio_gpu_formats, 0 = not a 32-bit RGB format. */
-uint32_t helix_readback_fourcc(uint32_t virtio_gpu_format);
+uint32_t helix_readback_fourcc(uint32_t format);
 /*
  * Remembers a blob's layout. Returns false if it does not lie within the blob,
  * or there is no such resource, or not of that kind.
  */
-bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob);
-bool helix_readback_is_blob(HelixReadback *readback, uint32_t resource_id);
+bool helix_readback_blob(HelixExport *export, const HelixBlob *blob);
+bool helix_readback_is_blob(HelixExport *export, uint32_t resource_id);
 /*
  * The `count` pages that follow `offset` bytes of a command. Returns NULL if
  * there are not as many, or more than a command may have; else g_free() it.
@@ -119,18 +118,17 @@ HelixPages *helix_pages_fetch(const struct virtio_gpu_ctrl_command *cmd,
  * The guest gave a blob these pages. Takes ownership. Ignored if the blob has
  * some, as the renderer does.
  */
-void helix_readback_attach(HelixReadback *readback, uint32_t resource_id,
+void helix_readback_attach(HelixExport *export, uint32_t resource_id,
                            HelixPages *pages);
 /* The guest takes a resource's pages back: they are not read any more. */
-void helix_readback_detach(HelixReadback *readback, uint32_t resource_id);
+void helix_readback_detach(HelixExport *export, uint32_t resource_id);
 /* The resource goes away; 0 = all do. */
-void helix_readback_forget(HelixReadback *readback, uint32_t resource_id);
+void helix_readback_forget(HelixExport *export, uint32_t resource_id);
 /* helix_display_ops.resource: whole size and format of a resource. */
-bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
+bool helix_readback_resource(void *export, uint32_t resource_id,
                              struct helix_surface *surface);
 /* helix_display_ops.read. Thread: main loop. */
-bool helix_readback_read(HelixReadback *readback,
-                         const struct helix_surface *surface,
+bool helix_readback_read(void *export, const struct helix_surface *surface,
                          const struct helix_rect *box, void *dst,
                          uint32_t stride, const char **why);
 

@@ -82,12 +82,11 @@ static void helix_hook_cursor_to_bgra(uint8_t *pixels, size_t count,
 static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
                                        struct helix_cursor_shape *shape)
 {
-    HelixReadback *readback = &cursor.export->readback;
     struct helix_surface surface;
     const char *why;
     uint8_t *pixels;
 
-    if (!helix_readback_resource(readback, resource_id, &surface) ||
+    if (!helix_readback_resource(cursor.export, resource_id, &surface) ||
         !surface.rect.width || surface.rect.width > HELIX_MAX_CURSOR ||
         !surface.rect.height || surface.rect.height > HELIX_MAX_CURSOR) {
         return NULL;
@@ -95,7 +94,7 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
     shape->width = surface.rect.width;
     shape->height = surface.rect.height;
     pixels = g_malloc((size_t)shape->width * shape->height * HELIX_BYTES_PP);
-    if (!helix_readback_read(readback, &surface, &surface.rect, pixels,
+    if (!helix_readback_read(cursor.export, &surface, &surface.rect, pixels,
                              shape->width * HELIX_BYTES_PP, &why)) {
         g_free(pixels);
         return NULL;
@@ -207,7 +206,7 @@ void helix_hook_cursor_catch_up(void)
 void helix_hook_cursor_changed(void)
 {
     cursor.behind = true;
-    if (helix_loop_may_read()) {
+    if (helix_loop_may_read(cursor.export)) {
         helix_hook_cursor_catch_up();
     } else if (!helix_shim_idle(cursor.export->shim)) {
         helix_loop_wake_display(cursor.export);

@@ -65,8 +65,7 @@ static void helix_hook_set_resource(uint32_t scanout, uint32_t resource_id,
         return; /* which the device itself reports */
     }
     if (resource_id) {
-        known = helix_readback_resource(&hook.export->readback, resource_id,
-                                        &surface);
+        known = helix_readback_resource(hook.export, resource_id, &surface);
         if (!known && !hook.warned_format) {
             hook.warned_format = true;
             helix_loop_log(hook.export, HELIX_LOG_WARN,
@@ -90,7 +89,7 @@ static void helix_hook_unref(uint32_t resource_id)
     unsigned i;
 
     trace_helix_export_unref(resource_id);
-    helix_readback_forget(&hook.export->readback, resource_id);
+    helix_readback_forget(hook.export, resource_id);
     helix_shim_display_unref(hook.export->shim, resource_id);
     for (i = 0; i < HELIX_MAX_SCANOUTS; i++) {
         if (hook.scanout[i].resource_id == resource_id) {
@@ -103,7 +102,7 @@ static void helix_hook_forget_all(void)
 {
     trace_helix_export_reset();
     helix_hook_cursor_reset();
-    helix_readback_forget(&hook.export->readback, 0);
+    helix_readback_forget(hook.export, 0);
     memset(hook.scanout, 0, sizeof(hook.scanout));
     helix_shim_display_reset(hook.export->shim);
 }
@@ -199,9 +198,8 @@ static HelixPages *helix_hook_pages(const HelixCommand *command,
     const struct virtio_gpu_resource_create_blob *create =
         &command->create_blob;
     const struct virtio_gpu_resource_attach_backing *attach = &command->attach;
-    HelixReadback *readback = &hook.export->readback;
 
-    if (!readback->gl) {
+    if (!hook.export->gl) {
         return NULL;
     }
     if (command->hdr.type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB &&
@@ -209,7 +207,7 @@ static HelixPages *helix_hook_pages(const HelixCommand *command,
         return helix_pages_fetch(cmd, sizeof(*create), create->nr_entries);
     }
     if (command->hdr.type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING &&
-        helix_readback_is_blob(readback, attach->resource_id)) {
+        helix_readback_is_blob(hook.export, attach->resource_id)) {
         return helix_pages_fetch(cmd, sizeof(*attach), attach->nr_entries);
     }
     return NULL;
@@ -225,8 +223,7 @@ static void helix_hook_before(const HelixCommand *command)
         helix_hook_unref(command->unref.resource_id);
         break;
     case VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING:
-        helix_readback_detach(&hook.export->readback,
-                              command->detach.resource_id);
+        helix_readback_detach(hook.export, command->detach.resource_id);
         break;
     default:
         break;
@@ -254,8 +251,7 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
     if (!virtio_gpu_blob_enabled(hook.export->gpu->parent_obj.conf)) {
         return;
     }
-    if (set->resource_id &&
-        !helix_readback_blob(&hook.export->readback, &blob) && error) {
+    if (set->resource_id && !helix_readback_blob(hook.export, &blob) && error) {
         /* Refused with good reason: what was shown before still is. */
         return;
     }
@@ -266,7 +262,6 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
 static void helix_hook_after(const HelixCommand *command, uint32_t error,
                              HelixPages *pages)
 {
-    HelixReadback *readback = &hook.export->readback;
 
     if (error) {
         g_clear_pointer(&pages, g_free);
@@ -274,13 +269,14 @@ static void helix_hook_after(const HelixCommand *command, uint32_t error,
     switch (command->hdr.type) {
     case VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
         if (pages) {
-            helix_readback_attach(readback, command->create_blob.resource_id,
+            helix_readback_attach(hook.export, command->create_blob.resource_id,
                                   pages);
         }
         break;
     case VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
         if (pages) {
-            helix_readback_attach(readback, command->attach.resource_id, pages);
+            helix_readback_attach(hook.export, command->attach.resource_id,
+                                  pages);
         }
         break;
     case VIRTIO_GPU_CMD_SET_SCANOUT:
@@ -340,7 +336,7 @@ static void helix_hook_reset(VirtIODevice *vdev)
  */
 static void helix_hook_vm_change(void *opaque, bool running, RunState state)
 {
-    if (running && hook.loaded && !hook.export->readback.gl) {
+    if (running && hook.loaded && !hook.export->gl) {
         hook.resync = true;
         helix_loop_wake_display(hook.export);
     }

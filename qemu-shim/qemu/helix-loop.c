@@ -15,13 +15,6 @@
 #include "helix-platform.h"
 #include "trace.h"
 
-/*
- * What runs the main loop, noted when it does: on macOS another thread
- * initialises QEMU. BQL.
- */
-static QemuThread display_thread;
-static bool display_known;
-
 typedef struct HelixLogLine {
     enum helix_log_level level;
     char text[];
@@ -33,9 +26,12 @@ typedef struct HelixCall {
     QemuSemaphore done;
 } HelixCall;
 
-bool helix_loop_may_read(void)
+bool helix_loop_may_read(void *opaque)
 {
-    return display_known && qemu_thread_is_self(&display_thread);
+    HelixExport *export = opaque;
+
+    return export->display_known &&
+           qemu_thread_is_self(&export->display_thread);
 }
 
 static void helix_loop_run_io(void *opaque)
@@ -49,15 +45,16 @@ static void helix_loop_run_display(void *opaque)
 {
     HelixExport *export = opaque;
 
-    if (!display_known) {
-        qemu_thread_get_self(&display_thread);
-        display_known = true;
+    /* Not at start: on macOS another thread than this one initialises QEMU. */
+    if (!export->display_known) {
+        qemu_thread_get_self(&export->display_thread);
+        export->display_known = true;
     }
     /*
      * Only main_loop_wait() runs the bottom halves of the I/O handlers'
      * context and the timers of the main list; no nested polling does.
      */
-    g_assert(helix_loop_may_read());
+    g_assert(helix_loop_may_read(export));
     export->run_display(export);
 }
 

@@ -45,58 +45,50 @@ struct HelixPages {
     struct virtio_gpu_mem_entry entry[]; /* in the host's byte order */
 };
 
-/*
- * Numbers of virglrenderer's own that virtio-gpu has no name for; the bytes
- * of an sRGB texture are read as they are stored.
- */
-enum {
-    HELIX_VIRGL_B8G8R8A8_SRGB = 100,
-    HELIX_VIRGL_B8G8R8X8_SRGB = 101,
-    HELIX_VIRGL_R8G8B8A8_SRGB = 104,
-};
-
-uint32_t helix_readback_fourcc(uint32_t virtio_gpu_format)
+uint32_t helix_readback_fourcc(uint32_t format)
 {
-    switch (virtio_gpu_format) {
-    case VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM:
-    case HELIX_VIRGL_B8G8R8X8_SRGB:
-        return HELIX_FOURCC_BGRX;
-    case VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM:
-    case HELIX_VIRGL_B8G8R8A8_SRGB:
-        return HELIX_FOURCC_BGRA;
-    case VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM:
-        return HELIX_FOURCC_XRGB;
-    case VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM:
-        return HELIX_FOURCC_ARGB;
-    case VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM:
-        return HELIX_FOURCC_RGBX;
-    case VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM:
-    case HELIX_VIRGL_R8G8B8A8_SRGB:
-        return HELIX_FOURCC_RGBA;
-    case VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM:
-        return HELIX_FOURCC_XBGR;
-    case VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM:
-        return HELIX_FOURCC_ABGR;
-    default:
-        return 0;
+    static const struct {
+        uint32_t format, fourcc;
+    } known[] = {
+        {VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, HELIX_FOURCC_BGRX},
+        {VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, HELIX_FOURCC_BGRA},
+        {VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM, HELIX_FOURCC_XRGB},
+        {VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, HELIX_FOURCC_ARGB},
+        {VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM, HELIX_FOURCC_RGBX},
+        {VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, HELIX_FOURCC_RGBA},
+        {VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM, HELIX_FOURCC_XBGR},
+        {VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, HELIX_FOURCC_ABGR},
+        /*
+         * Numbers of virglrenderer's that virtio-gpu has no name for; the
+         * bytes of an sRGB texture are read as they are stored.
+         */
+        {100, HELIX_FOURCC_BGRA}, /* B8G8R8A8_SRGB */
+        {101, HELIX_FOURCC_BGRX}, /* B8G8R8X8_SRGB */
+        {104, HELIX_FOURCC_RGBA}, /* R8G8B8A8_SRGB */
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(known); i++) {
+        if (known[i].format == format) {
+            return known[i].fourcc;
+        }
     }
+    return 0;
 }
 
-void helix_readback_init(HelixReadback *readback, VirtIOGPU *gpu)
+void helix_readback_init(HelixExport *export)
 {
-    memset(readback, 0, sizeof(*readback));
-    readback->gpu = gpu;
-    readback->gl = object_dynamic_cast(OBJECT(gpu), TYPE_VIRTIO_GPU_GL);
-    readback->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    export->gl = object_dynamic_cast(OBJECT(export->gpu), TYPE_VIRTIO_GPU_GL);
+    export->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 }
 
 /* virtio_gpu_find_resource() is not exported before 10.0. */
 static struct virtio_gpu_simple_resource *
-helix_readback_find(HelixReadback *readback, uint32_t resource_id)
+helix_readback_find(HelixExport *export, uint32_t resource_id)
 {
     struct virtio_gpu_simple_resource *res;
 
-    QTAILQ_FOREACH(res, &readback->gpu->reslist, next)
+    QTAILQ_FOREACH(res, &export->gpu->reslist, next)
     {
         if (res->resource_id == resource_id) {
             return res;
@@ -105,10 +97,10 @@ helix_readback_find(HelixReadback *readback, uint32_t resource_id)
     return NULL;
 }
 
-bool helix_readback_is_blob(HelixReadback *readback, uint32_t resource_id)
+bool helix_readback_is_blob(HelixExport *export, uint32_t resource_id)
 {
     struct virtio_gpu_simple_resource *res =
-        helix_readback_find(readback, resource_id);
+        helix_readback_find(export, resource_id);
 
     return res && res->blob_size;
 }
@@ -171,19 +163,19 @@ typedef union HelixVirglInfo {
     uint64_t room[16];
 } HelixVirglInfo;
 
-static bool helix_virgl_ready(HelixReadback *readback)
+static bool helix_virgl_ready(HelixExport *export)
 {
-    return readback->gl &&
-           helix_compat_renderer_ready(VIRTIO_GPU_GL(readback->gpu));
+    return export->gl &&
+           helix_compat_renderer_ready(VIRTIO_GPU_GL(export->gpu));
 }
 
-static bool helix_virgl_resource(HelixReadback *readback, uint32_t resource_id,
+static bool helix_virgl_resource(HelixExport *export, uint32_t resource_id,
                                  struct helix_surface *surface)
 {
     HelixVirglInfo u = {};
 
     /* For an untyped blob it succeeds and leaves the size at 0. */
-    if (!helix_virgl_ready(readback) ||
+    if (!helix_virgl_ready(export) ||
         virgl_renderer_resource_get_info(resource_id, &u.info) ||
         !u.info.width || !u.info.height) {
         return false;
@@ -266,7 +258,7 @@ static bool helix_virgl_failed(void)
 }
 
 /* Top row first, whatever the texture's own orientation is. */
-static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
+static bool helix_read_virgl(HelixExport *export, uint32_t resource_id,
                              const struct helix_rect *box, uint8_t *dst,
                              uint32_t stride, const char **why)
 {
@@ -280,11 +272,11 @@ static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
         .d = 1,
     };
 
-    if (!helix_virgl_ready(readback)) {
+    if (!helix_virgl_ready(export)) {
         *why = "the renderer is not running";
         return false;
     }
-    if (!helix_virgl_enter(&readback->ctx0)) {
+    if (!helix_virgl_enter(&export->ctx0)) {
         *why = "the renderer's OpenGL context cannot be used now";
         return false;
     }
@@ -302,13 +294,13 @@ static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
     return true;
 }
 #else
-static bool helix_virgl_resource(HelixReadback *readback, uint32_t resource_id,
+static bool helix_virgl_resource(HelixExport *export, uint32_t resource_id,
                                  struct helix_surface *surface)
 {
     return false;
 }
 
-static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
+static bool helix_read_virgl(HelixExport *export, uint32_t resource_id,
                              const struct helix_rect *box, uint8_t *dst,
                              uint32_t stride, const char **why)
 {
@@ -324,14 +316,14 @@ static bool helix_read_virgl(HelixReadback *readback, uint32_t resource_id,
  * different parts of one blob, so its format counts too. Else any of its
  * layouts.
  */
-static const HelixBlob *helix_blob_find(HelixReadback *readback,
+static const HelixBlob *helix_blob_find(HelixExport *export,
                                         uint32_t resource_id, uint32_t fourcc)
 {
     const HelixBlob *found = NULL;
     unsigned i;
 
     for (i = 0; i < HELIX_BLOBS; i++) {
-        const HelixBlob *blob = &readback->blob[i];
+        const HelixBlob *blob = &export->blob[i];
 
         if (blob->resource_id == resource_id) {
             found = blob;
@@ -351,10 +343,10 @@ static uint64_t helix_blob_end(const HelixBlob *blob)
     return blob->offset + helix_box_span(&all, blob->stride);
 }
 
-bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
+bool helix_readback_blob(HelixExport *export, const HelixBlob *blob)
 {
     struct virtio_gpu_simple_resource *res =
-        helix_readback_find(readback, blob->resource_id);
+        helix_readback_find(export, blob->resource_id);
     HelixBlob *place = NULL;
     unsigned i;
 
@@ -367,7 +359,7 @@ bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
     }
     /* The place of the same layout, else a free one, else the oldest. */
     for (i = 0; i < HELIX_BLOBS; i++) {
-        HelixBlob *known = &readback->blob[i];
+        HelixBlob *known = &export->blob[i];
 
         if (known->resource_id == blob->resource_id &&
             known->fourcc == blob->fourcc) {
@@ -379,7 +371,7 @@ bool helix_readback_blob(HelixReadback *readback, const HelixBlob *blob)
         }
     }
     if (!place) {
-        place = &readback->blob[readback->next_blob++ % HELIX_BLOBS];
+        place = &export->blob[export->next_blob++ % HELIX_BLOBS];
     }
     *place = *blob;
     return true;
@@ -409,48 +401,47 @@ HelixPages *helix_pages_fetch(const struct virtio_gpu_ctrl_command *cmd,
     return pages;
 }
 
-static HelixPages *helix_pages_find(HelixReadback *readback,
-                                    uint32_t resource_id)
+static HelixPages *helix_pages_find(HelixExport *export, uint32_t resource_id)
 {
-    return g_hash_table_lookup(readback->pages, GUINT_TO_POINTER(resource_id));
+    return g_hash_table_lookup(export->pages, GUINT_TO_POINTER(resource_id));
 }
 
-void helix_readback_attach(HelixReadback *readback, uint32_t resource_id,
+void helix_readback_attach(HelixExport *export, uint32_t resource_id,
                            HelixPages *pages)
 {
-    if (helix_pages_find(readback, resource_id) ||
-        readback->page_count + pages->count > HELIX_MAX_PAGES) {
+    if (helix_pages_find(export, resource_id) ||
+        export->page_count + pages->count > HELIX_MAX_PAGES) {
         g_free(pages);
         return;
     }
-    readback->page_count += pages->count;
-    g_hash_table_insert(readback->pages, GUINT_TO_POINTER(resource_id), pages);
+    export->page_count += pages->count;
+    g_hash_table_insert(export->pages, GUINT_TO_POINTER(resource_id), pages);
 }
 
-void helix_readback_detach(HelixReadback *readback, uint32_t resource_id)
+void helix_readback_detach(HelixExport *export, uint32_t resource_id)
 {
-    HelixPages *pages = helix_pages_find(readback, resource_id);
+    HelixPages *pages = helix_pages_find(export, resource_id);
 
     if (pages) {
-        readback->page_count -= pages->count;
-        g_hash_table_remove(readback->pages, GUINT_TO_POINTER(resource_id));
+        export->page_count -= pages->count;
+        g_hash_table_remove(export->pages, GUINT_TO_POINTER(resource_id));
     }
 }
 
-void helix_readback_forget(HelixReadback *readback, uint32_t resource_id)
+void helix_readback_forget(HelixExport *export, uint32_t resource_id)
 {
     unsigned i;
 
     if (resource_id) {
-        helix_readback_detach(readback, resource_id);
+        helix_readback_detach(export, resource_id);
     } else {
-        g_hash_table_remove_all(readback->pages);
-        readback->page_count = 0;
-        readback->ctx0 = NULL;
+        g_hash_table_remove_all(export->pages);
+        export->page_count = 0;
+        export->ctx0 = NULL;
     }
     for (i = 0; i < HELIX_BLOBS; i++) {
-        if (!resource_id || readback->blob[i].resource_id == resource_id) {
-            readback->blob[i].resource_id = 0;
+        if (!resource_id || export->blob[i].resource_id == resource_id) {
+            export->blob[i].resource_id = 0;
         }
     }
 }
@@ -521,11 +512,11 @@ static bool helix_read_guest_blob(const HelixGuestMemory *memory,
  * A blob that the guest has mapped cannot be mapped a second time; QEMU's
  * mapping of it is private to virtio-gpu-virgl.c, but a child of the device.
  */
-static void *helix_host_blob_mapping(HelixReadback *readback,
-                                     uint32_t resource_id, uint64_t *size)
+static void *helix_host_blob_mapping(HelixExport *export, uint32_t resource_id,
+                                     uint64_t *size)
 {
     g_autofree char *name = g_strdup_printf("blob[%" PRIu32 "]", resource_id);
-    Object *vmr = object_resolve_path_component(OBJECT(readback->gpu), name);
+    Object *vmr = object_resolve_path_component(OBJECT(export->gpu), name);
     Object *mr = vmr ? object_resolve_path_component(vmr, "mr[0]") : NULL;
 
     if (!mr || !object_dynamic_cast(mr, TYPE_MEMORY_REGION)) {
@@ -535,12 +526,12 @@ static void *helix_host_blob_mapping(HelixReadback *readback,
     return memory_region_get_ram_ptr(MEMORY_REGION(mr));
 }
 
-static bool helix_read_host_blob(HelixReadback *readback, const HelixBlob *blob,
+static bool helix_read_host_blob(HelixExport *export, const HelixBlob *blob,
                                  const struct helix_rect *box, uint8_t *dst,
                                  uint32_t stride, const char **why)
 {
     uint64_t size = 0;
-    void *data = helix_host_blob_mapping(readback, blob->resource_id, &size);
+    void *data = helix_host_blob_mapping(export, blob->resource_id, &size);
     bool mapped = !data, fits;
 
     if (mapped &&
@@ -562,7 +553,7 @@ static bool helix_read_host_blob(HelixReadback *readback, const HelixBlob *blob,
 }
 #endif
 
-static bool helix_read_blob(HelixReadback *readback,
+static bool helix_read_blob(HelixExport *export,
                             struct virtio_gpu_simple_resource *res,
                             const HelixPages *pages,
                             const struct helix_surface *surface,
@@ -570,9 +561,8 @@ static bool helix_read_blob(HelixReadback *readback,
                             uint32_t stride, const char **why)
 {
     const HelixBlob *blob =
-        helix_blob_find(readback, res->resource_id, surface->fourcc);
-    HelixGuestMemory memory = {VIRTIO_DEVICE(readback->gpu)->dma_as, pages,
-                               res};
+        helix_blob_find(export, res->resource_id, surface->fourcc);
+    HelixGuestMemory memory = {VIRTIO_DEVICE(export->gpu)->dma_as, pages, res};
 
     if (!blob) {
         *why = "the blob was on no scanout yet, so its layout is unknown";
@@ -583,12 +573,12 @@ static bool helix_read_blob(HelixReadback *readback,
         *why = "the box is outside of the blob's framebuffer";
         return false;
     }
-    if (pages || (!readback->gl && res->iov_cnt)) {
+    if (pages || (!export->gl && res->iov_cnt)) {
         return helix_read_guest_blob(&memory, blob, box, dst, stride, why);
     }
 #ifdef HELIX_HAVE_HOST_BLOB
-    if (helix_virgl_ready(readback)) {
-        return helix_read_host_blob(readback, blob, box, dst, stride, why);
+    if (helix_virgl_ready(export)) {
+        return helix_read_host_blob(export, blob, box, dst, stride, why);
     }
 #endif
     *why = "the blob has no memory that the host can read";
@@ -597,11 +587,12 @@ static bool helix_read_blob(HelixReadback *readback,
 
 /* ---- all ---- */
 
-bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
+bool helix_readback_resource(void *opaque, uint32_t resource_id,
                              struct helix_surface *surface)
 {
+    HelixExport *export = opaque;
     struct virtio_gpu_simple_resource *res =
-        helix_readback_find(readback, resource_id);
+        helix_readback_find(export, resource_id);
     const HelixBlob *blob;
 
     memset(surface, 0, sizeof(*surface));
@@ -611,7 +602,7 @@ bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
         surface->rect.height = res->height;
         surface->fourcc = helix_readback_fourcc(res->format);
     } else if (res && res->blob_size) {
-        blob = helix_blob_find(readback, resource_id, 0);
+        blob = helix_blob_find(export, resource_id, 0);
         if (blob) {
             surface->rect.width = blob->width;
             surface->rect.height = blob->height;
@@ -619,21 +610,21 @@ bool helix_readback_resource(HelixReadback *readback, uint32_t resource_id,
         }
     }
     return surface->fourcc ||
-           (helix_virgl_resource(readback, resource_id, surface) &&
+           (helix_virgl_resource(export, resource_id, surface) &&
             surface->fourcc);
 }
 
-static bool helix_readback_dispatch(HelixReadback *readback,
+static bool helix_readback_dispatch(HelixExport *export,
                                     const struct helix_surface *surface,
                                     const struct helix_rect *box, void *dst,
                                     uint32_t stride, const char **why)
 {
     uint32_t id = surface->resource_id;
-    struct virtio_gpu_simple_resource *res = helix_readback_find(readback, id);
-    const HelixPages *pages = helix_pages_find(readback, id);
+    struct virtio_gpu_simple_resource *res = helix_readback_find(export, id);
+    const HelixPages *pages = helix_pages_find(export, id);
     bool is_blob = res && res->blob_size;
 
-    g_assert(helix_loop_may_read());
+    g_assert(helix_loop_may_read(export));
     if (stride < (uint64_t)box->width * HELIX_BYTES_PP || !box->height) {
         *why = "the box does not fit its destination";
         return false;
@@ -641,20 +632,19 @@ static bool helix_readback_dispatch(HelixReadback *readback,
     if (res && res->image) {
         return helix_read_2d(res->image, box, dst, stride, why);
     }
-    if ((!is_blob || (readback->gl && !pages)) &&
-        helix_read_virgl(readback, id, box, dst, stride, why)) {
+    if ((!is_blob || (export->gl && !pages)) &&
+        helix_read_virgl(export, id, box, dst, stride, why)) {
         return true;
     }
-    return is_blob && helix_read_blob(readback, res, pages, surface, box, dst,
-                                      stride, why);
+    return is_blob &&
+           helix_read_blob(export, res, pages, surface, box, dst, stride, why);
 }
 
-bool helix_readback_read(HelixReadback *readback,
-                         const struct helix_surface *surface,
+bool helix_readback_read(void *export, const struct helix_surface *surface,
                          const struct helix_rect *box, void *dst,
                          uint32_t stride, const char **why)
 {
-    bool ok = helix_readback_dispatch(readback, surface, box, dst, stride, why);
+    bool ok = helix_readback_dispatch(export, surface, box, dst, stride, why);
 
     trace_helix_export_read(surface->resource_id, box->x, box->y, box->width,
                             box->height, ok ? "ok" : *why);

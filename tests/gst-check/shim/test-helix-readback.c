@@ -18,7 +18,7 @@
 
 static struct {
   VirtIOGPUGL gl;
-  HelixReadback readback;
+  HelixExport export;
   struct virtio_gpu_simple_resource blob;
   uint8_t ram[RAM_SIZE];
   uint8_t out[SIZE];
@@ -97,7 +97,7 @@ iov_to_buf (const struct iovec *iov, unsigned count, size_t offset,
 }
 
 bool
-helix_loop_may_read (void)
+helix_loop_may_read (void *export)
 {
   return t.main_loop;
 }
@@ -219,13 +219,14 @@ static void
 begin (bool gl)
 {
   t.is_gl = gl;
-  helix_readback_init (&t.readback, &t.gl.parent_obj);
+  t.export.gpu = &t.gl.parent_obj;
+  helix_readback_init (&t.export);
 }
 
 static void
 teardown (void)
 {
-  g_clear_pointer (&t.readback.pages, g_hash_table_destroy);
+  g_clear_pointer (&t.export.pages, g_hash_table_destroy);
   g_free (t.blob.iov);
 }
 
@@ -256,8 +257,8 @@ create_blob (const struct virtio_gpu_mem_entry *entries, guint count)
         t.ram + (entries[i].addr - RAM) % RAM_SIZE, entries[i].length};
   TAILQ_INSERT_HEAD (&t.gl.parent_obj.reslist, &t.blob, next);
   if (t.is_gl)
-    helix_readback_attach (&t.readback, ID, fetch (entries, count, count));
-  fail_unless (helix_readback_blob (&t.readback, &layout));
+    helix_readback_attach (&t.export, ID, fetch (entries, count, count));
+  fail_unless (helix_readback_blob (&t.export, &layout));
 }
 
 static bool
@@ -267,9 +268,9 @@ read_box (uint32_t id, struct helix_rect box)
   const char *why = NULL;
   bool good;
 
-  if (!helix_readback_resource (&t.readback, id, &surface))
+  if (!helix_readback_resource (&t.export, id, &surface))
     return false;
-  good = helix_readback_read (&t.readback, &surface, &box,
+  good = helix_readback_read (&t.export, &surface, &box,
       t.out + box.y * W * 4 + box.x * 4, W * 4, &why);
   fail_unless (good || why != NULL);
   return good;
@@ -294,24 +295,24 @@ GST_START_TEST (test_detach)
   create_blob (&whole, 1);
   fail_unless (read_all (ID));
   fail_unless (memcmp (t.out, t.ram, SIZE) == 0);
-  helix_readback_detach (&t.readback, ID);
+  helix_readback_detach (&t.export, ID);
   g_free (t.blob.iov);
   fail_if (read_all (ID));
   /* ATTACH_BACKING gives it others; once, as the renderer has it. */
-  helix_readback_attach (&t.readback, ID,
+  helix_readback_attach (&t.export, ID,
       fetch (&(struct virtio_gpu_mem_entry){RAM + SIZE, SIZE, 0}, 1, 1));
-  helix_readback_attach (&t.readback, ID, fetch (&whole, 1, 1));
+  helix_readback_attach (&t.export, ID, fetch (&whole, 1, 1));
   fail_unless (read_all (ID));
   fail_unless (memcmp (t.out, t.ram + SIZE, SIZE) == 0);
   /* A reset ends all that there is; so does UNREF. */
-  helix_readback_forget (&t.readback, 0);
+  helix_readback_forget (&t.export, 0);
   fail_if (read_all (ID));
-  fail_unless (t.readback.page_count == 0);
-  helix_readback_attach (&t.readback, ID, fetch (&whole, 1, 1));
+  fail_unless (t.export.page_count == 0);
+  helix_readback_attach (&t.export, ID, fetch (&whole, 1, 1));
   TAILQ_REMOVE (&t.gl.parent_obj.reslist, &t.blob, next);
-  helix_readback_forget (&t.readback, ID);
+  helix_readback_forget (&t.export, ID);
   fail_if (read_all (ID));
-  fail_unless (t.readback.page_count == 0);
+  fail_unless (t.export.page_count == 0);
   t.blob.iov = NULL;
 }
 
@@ -388,14 +389,14 @@ GST_START_TEST (test_hostile_pages)
   for (guint i = 0; i < G_N_ELEMENTS (outside); i++) {
     create_blob (&outside[i], 1);
     fail_if (read_all (ID));
-    helix_readback_forget (&t.readback, ID);
+    helix_readback_forget (&t.export, ID);
     TAILQ_REMOVE (&t.gl.parent_obj.reslist, &t.blob, next);
     g_clear_pointer (&t.blob.iov, g_free);
   }
   /* Of more than a million entries the last are not kept. */
   for (uint32_t id = 100; id < 200; id++)
-    helix_readback_attach (&t.readback, id, fetch (many, 16384, 16384));
-  fail_unless (t.readback.page_count == 1u << 20);
+    helix_readback_attach (&t.export, id, fetch (many, 16384, 16384));
+  fail_unless (t.export.page_count == 1u << 20);
 }
 
 GST_END_TEST;

@@ -23,6 +23,7 @@
 #define VIRGL_VERSION_MAJOR 1
 #define CONFIG_OPENGL 1
 
+#define ARRAY_SIZE G_N_ELEMENTS
 #define le32_to_cpu(x) GUINT32_FROM_LE (x)
 #define le64_to_cpu(x) GUINT64_FROM_LE (x)
 
@@ -35,6 +36,9 @@ typedef struct MemoryRegion MemoryRegion;
 typedef struct Property Property;
 typedef struct QEMUBH QEMUBH;
 typedef struct QEMUTimer QEMUTimer;
+typedef struct QemuThread {
+  int id;
+} QemuThread;
 typedef void IOHandler (void *opaque);
 
 #define OBJECT(o) ((Object *) (o))
