@@ -4,6 +4,7 @@
  * in the way is recognised, named, and left alone unless it is dead.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,24 +18,24 @@
 #include "helix-test-nobody.h"
 #include "helix-unix-listener.h"
 
-struct place {
+static struct {
   char *dir, *path, *lock;
-};
+} place;
 
 static void
-place_init (struct place *place)
+make_place (void)
 {
-  place->dir = test_dir_new ();
-  place->path = g_build_filename (place->dir, "helix.sock", NULL);
-  place->lock = g_strdup_printf ("%s.lock", place->path);
+  place.dir = test_dir_new ();
+  place.path = g_build_filename (place.dir, "helix.sock", NULL);
+  place.lock = g_strdup_printf ("%s.lock", place.path);
 }
 
 static void
-place_clear (struct place *place)
+clear_place (void)
 {
-  test_dir_free (place->dir);
-  g_free (place->path);
-  g_free (place->lock);
+  test_dir_free (place.dir);
+  g_free (place.path);
+  g_free (place.lock);
 }
 
 /* A shim on `path` must refuse, with these words. */
@@ -109,12 +110,10 @@ kill_server (pid_t pid)
 
 GST_START_TEST (test_mode_and_cleanliness)
 {
-  struct place place;
   struct test_shim *test;
   struct stat st;
   mode_t mask = umask (0);
 
-  place_init (&place);
   for (int i = 0; i < 2; i++) {
     test = test_shim_make (NULL, place.path);
     test_shim_start (test);
@@ -127,7 +126,6 @@ GST_START_TEST (test_mode_and_cleanliness)
     umask (0777);
   }
   umask (mask);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -138,10 +136,8 @@ GST_START_TEST (test_access)
   struct helix_unix_access access = {.mode = 0660, .set_group = true};
   struct helix_unix_listener listener;
   char why[HELIX_UNIX_WHY];
-  struct place place;
   struct stat st;
 
-  place_init (&place);
   access.group = geteuid () == 0 ? TEST_NOBODY : getegid ();
   fail_unless (helix_unix_listener_open (&listener, place.path, &access, why),
       "%s", why);
@@ -158,17 +154,14 @@ GST_START_TEST (test_access)
   }
   assert_absent (place.path);
   assert_absent (place.lock);
-  place_clear (&place);
 }
 
 GST_END_TEST;
 
 GST_START_TEST (test_stale_socket)
 {
-  struct place place;
   struct test_shim *test;
 
-  place_init (&place);
   kill_server (spawn_server (place.path));
   fail_unless (access (place.path, F_OK) == 0, "no stale socket to test with");
   test = test_shim_make (NULL, place.path);
@@ -177,52 +170,36 @@ GST_START_TEST (test_stale_socket)
   fail_unless (test_logged (test, place.path));
   test_client_free (test_client_new (test));
   test_shim_free (test);
-  place_clear (&place);
 }
 
 GST_END_TEST;
 
+/* Is refused with its pid in the words, and left alone, by its lock or, where
+ * it takes none, by its answer. When it dies it is in nobody's way. */
 GST_START_TEST (test_second_server)
 {
-  struct place place;
   char *pid_words;
   pid_t pid;
+  int fd;
 
-  place_init (&place);
   pid = spawn_server (place.path);
-  pid_words = g_strdup_printf ("pid %ld", (long) pid);
+  pid_words = g_strdup_printf ("(pid %ld), which holds", (long) pid);
   assert_refused (place.path, pid_words, "stop that one");
-  assert_refused (place.path, "already served", "another path");
   fail_unless (access (place.path, F_OK) == 0, "the first one's is gone");
   kill_server (pid);
   assert_serves (place.path);
   g_free (pid_words);
-  place_clear (&place);
-}
 
-GST_END_TEST;
-
-/* A server that takes no lock is known by its answer. */
-GST_START_TEST (test_server_without_lock)
-{
-  struct place place;
-  struct test_shim *test;
-  char *pid_words = g_strdup_printf ("pid %ld", (long) getpid ());
-  int fd = helix_socket (AF_UNIX);
-
-  place_init (&place);
+  fd = helix_socket (AF_UNIX);
+  pid_words = g_strdup_printf (
+      "already served by another process (pid %ld):", (long) getpid ());
   fail_unless (helix_unix_bind (fd, place.path) == 0);
   fail_unless (listen (fd, 4) == 0);
-  assert_refused (place.path, "already served", "another path");
   assert_refused (place.path, pid_words, "another path");
   fail_unless (access (place.path, F_OK) == 0);
-  /* It dies: next time it is in nobody's way. */
   close (fd);
-  test = test_shim_make (NULL, place.path);
-  test_shim_start (test);
-  test_shim_free (test);
+  assert_serves (place.path);
   g_free (pid_words);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -230,45 +207,52 @@ GST_END_TEST;
 /* Only sockets are ever removed. */
 GST_START_TEST (test_other_files)
 {
-  struct place place;
-  char *target;
-  struct stat st;
-  gchar *text = NULL;
+  static const struct {
+    mode_t kind;
+    const char *name, *remedy;
+  } others[] = {{S_IFREG, "regular file", "remove it"},
+      {S_IFDIR, "directory", "another path"},
+      {S_IFLNK, "symbolic link", "remove it"},
+      {S_IFIFO, "special file", "remove it"}};
 
-  place_init (&place);
-  fail_unless (g_file_set_contents (place.path, "precious", -1, NULL));
-  assert_refused (place.path, "regular file", "remove it");
-  fail_unless (g_file_get_contents (place.path, &text, NULL, NULL));
-  fail_unless_equals_string (text, "precious");
-  g_free (text);
-  unlink (place.path);
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    gchar *text = NULL;
+    struct stat st;
+    int made = 0;
 
-  fail_unless (mkdir (place.path, 0700) == 0);
-  assert_refused (place.path, "directory", "another path");
-  fail_unless (rmdir (place.path) == 0);
-
-  target = g_build_filename (place.dir, "target", NULL);
-  fail_unless (symlink (target, place.path) == 0);
-  assert_refused (place.path, "symbolic link", "remove it");
-  fail_unless (lstat (place.path, &st) == 0 && S_ISLNK (st.st_mode));
-  unlink (place.path);
-  g_free (target);
-
-  fail_unless (mkfifo (place.path, 0600) == 0);
-  assert_refused (place.path, "special file", "remove it");
-  fail_unless (lstat (place.path, &st) == 0 && S_ISFIFO (st.st_mode));
-  place_clear (&place);
+    switch (others[i].kind) {
+      case S_IFREG:
+        made = !g_file_set_contents (place.path, "precious", -1, NULL);
+        break;
+      case S_IFDIR:
+        made = mkdir (place.path, 0700);
+        break;
+      case S_IFLNK:
+        made = symlink (place.lock, place.path);
+        break;
+      default:
+        made = mkfifo (place.path, 0600);
+    }
+    fail_unless_equals_int (made, 0);
+    assert_refused (place.path, others[i].name, others[i].remedy);
+    fail_unless (lstat (place.path, &st) == 0);
+    fail_unless_equals_int (st.st_mode & S_IFMT, others[i].kind);
+    if (others[i].kind == S_IFREG) {
+      fail_unless (g_file_get_contents (place.path, &text, NULL, NULL));
+      fail_unless_equals_string (text, "precious");
+      g_free (text);
+    }
+    fail_unless (remove (place.path) == 0);
+  }
 }
 
 GST_END_TEST;
 
 GST_START_TEST (test_impossible_paths)
 {
-  struct place place;
   char *longest, *missing;
   size_t max = helix_sun_path_max () - 1;
 
-  place_init (&place);
   longest = g_strnfill (max + 1, 'x');
   memcpy (longest, place.dir, strlen (place.dir));
   longest[strlen (place.dir)] = '/';
@@ -281,7 +265,6 @@ GST_START_TEST (test_impossible_paths)
   assert_refused ("", "empty", "name a file");
   g_free (longest);
   g_free (missing);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -305,15 +288,11 @@ listen_as_nobody (void *opaque)
 
 GST_START_TEST (test_permission_denied)
 {
-  struct place place;
-
-  place_init (&place);
   fail_unless (chmod (place.dir, 0555) == 0);
   fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
   fail_unless (chmod (place.dir, 0) == 0);
   fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
   fail_unless (chmod (place.dir, 0700) == 0);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -321,11 +300,9 @@ GST_END_TEST;
 /* At the end the socket goes only if it is still ours. */
 GST_START_TEST (test_unlinks_its_own_only)
 {
-  struct place place;
   struct test_shim *test;
   int fd = helix_socket (AF_UNIX);
 
-  place_init (&place);
   test = test_shim_make (NULL, place.path);
   test_shim_start (test);
   fail_unless (unlink (place.path) == 0);
@@ -333,7 +310,6 @@ GST_START_TEST (test_unlinks_its_own_only)
   test_shim_free (test);
   fail_unless (access (place.path, F_OK) == 0, "a stranger's socket is gone");
   close (fd);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -341,11 +317,9 @@ GST_END_TEST;
 /* A relative path stays what it was, wherever the process goes then. */
 GST_START_TEST (test_relative_path)
 {
-  struct place place;
   struct test_shim *test;
   char *before = g_get_current_dir ();
 
-  place_init (&place);
   fail_unless (chdir (place.dir) == 0);
   test = test_shim_make (NULL, "helix.sock");
   test_shim_start (test);
@@ -355,7 +329,6 @@ GST_START_TEST (test_relative_path)
   assert_absent (place.path);
   fail_unless (chdir (before) == 0);
   g_free (before);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -364,12 +337,10 @@ GST_END_TEST;
 GST_START_TEST (test_race)
 {
   enum { STARTERS = 8 };
-  struct place place;
   pid_t pid[STARTERS];
   int go[2], done[2], winners = 0;
   char byte;
 
-  place_init (&place);
   kill_server (spawn_server (place.path)); /* with a stale socket at that */
   fail_unless (pipe (go) == 0 && pipe (done) == 0);
   for (int i = 0; i < STARTERS; i++) {
@@ -400,7 +371,6 @@ GST_START_TEST (test_race)
   fail_unless_equals_int (winners, 1);
   close (done[0]);
   close (done[1]);
-  place_clear (&place);
 }
 
 GST_END_TEST;
@@ -413,11 +383,11 @@ listener_suite (void)
 
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 60);
+  tcase_add_checked_fixture (tc, make_place, clear_place);
   tcase_add_test (tc, test_mode_and_cleanliness);
   tcase_add_test (tc, test_access);
   tcase_add_test (tc, test_stale_socket);
   tcase_add_test (tc, test_second_server);
-  tcase_add_test (tc, test_server_without_lock);
   tcase_add_test (tc, test_other_files);
   tcase_add_test (tc, test_impossible_paths);
   tcase_add_test (tc, test_permission_denied);

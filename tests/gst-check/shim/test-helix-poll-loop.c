@@ -9,76 +9,60 @@
 #include "helix-poll-loop.h"
 #include "helix-protocol.h"
 
-struct counts {
+static struct {
   struct helix_poll_loop *loop;
   guint runs, reads, writes;
   int fds[2], other[2];
-};
+} t;
 
 static void
-run (void *opaque)
+count (void *opaque)
 {
-  struct counts *counts = opaque;
-
-  counts->runs++;
+  (*(guint *) opaque)++;
 }
 
 static void
-readable (void *opaque)
+watch (int fd, void (*readable) (void *), void (*writable) (void *), guint *n)
 {
-  struct counts *counts = opaque;
-
-  counts->reads++;
+  helix_poll_loop_watch (t.loop, fd, readable, writable, n);
 }
 
 static void
-writable (void *opaque)
+setup (void)
 {
-  struct counts *counts = opaque;
-
-  counts->writes++;
+  memset (&t, 0, sizeof t);
+  t.loop = helix_poll_loop_new (count, &t.runs);
+  fail_unless (t.loop != NULL);
+  fail_unless (helix_socketpair (t.fds) == 0);
+  fail_unless (helix_socketpair (t.other) == 0);
 }
 
 static void
-counts_init (struct counts *counts)
+teardown (void)
 {
-  memset (counts, 0, sizeof *counts);
-  counts->loop = helix_poll_loop_new (run, counts);
-  fail_unless (counts->loop != NULL);
-  fail_unless (helix_socketpair (counts->fds) == 0);
-  fail_unless (helix_socketpair (counts->other) == 0);
-}
-
-static void
-counts_clear (struct counts *counts)
-{
-  helix_poll_loop_free (counts->loop);
+  helix_poll_loop_free (t.loop);
   for (int i = 0; i < 2; i++) {
-    close (counts->fds[i]);
-    close (counts->other[i]);
+    close (t.fds[i]);
+    close (t.other[i]);
   }
 }
 
 GST_START_TEST (test_watch)
 {
-  struct counts c;
-
-  counts_init (&c);
-  helix_poll_loop_watch (c.loop, c.fds[0], readable, NULL, &c);
-  helix_poll_loop_once (c.loop, 0);
-  fail_unless_equals_int (c.reads, 0);
-  fail_unless (send (c.fds[1], "x", 1, 0) == 1);
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.reads, 1);
-  helix_poll_loop_watch (c.loop, c.fds[0], readable, writable, &c);
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.reads, 2);
-  fail_unless_equals_int (c.writes, 1);
-  helix_poll_loop_watch (c.loop, c.fds[0], NULL, NULL, NULL);
-  helix_poll_loop_once (c.loop, 0);
-  fail_unless_equals_int (c.reads, 2);
-  fail_unless_equals_int (c.runs, 0);
-  counts_clear (&c);
+  watch (t.fds[0], count, NULL, &t.reads);
+  helix_poll_loop_once (t.loop, 0);
+  fail_unless_equals_int (t.reads, 0);
+  fail_unless (send (t.fds[1], "x", 1, 0) == 1);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.reads, 1);
+  /* Readable and writable: both are called. */
+  watch (t.fds[0], count, count, &t.reads);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.reads, 3);
+  watch (t.fds[0], NULL, NULL, NULL);
+  helix_poll_loop_once (t.loop, 0);
+  fail_unless_equals_int (t.reads, 3);
+  fail_unless_equals_int (t.runs, 0);
 }
 
 GST_END_TEST;
@@ -86,28 +70,22 @@ GST_END_TEST;
 static void
 forget_both (void *opaque)
 {
-  struct counts *counts = opaque;
-
-  counts->reads++;
-  helix_poll_loop_watch (counts->loop, counts->fds[0], NULL, NULL, NULL);
-  helix_poll_loop_watch (counts->loop, counts->other[0], NULL, NULL, NULL);
+  t.reads++;
+  watch (t.fds[0], NULL, NULL, NULL);
+  watch (t.other[0], NULL, NULL, NULL);
 }
 
-/* Whoever was forgotten during the round is not called any more in it, not
- * even under a number that is in use again. */
+/* What was forgotten during the round is not called any more in it, not even
+ * under a number that is in use again. */
 GST_START_TEST (test_forget_in_a_call)
 {
-  struct counts c;
-
-  counts_init (&c);
-  helix_poll_loop_watch (c.loop, c.fds[0], forget_both, writable, &c);
-  helix_poll_loop_watch (c.loop, c.other[0], forget_both, writable, &c);
-  fail_unless (send (c.fds[1], "x", 1, 0) == 1);
-  fail_unless (send (c.other[1], "x", 1, 0) == 1);
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.reads, 1);
-  fail_unless_equals_int (c.writes, 0);
-  counts_clear (&c);
+  watch (t.fds[0], forget_both, count, &t.writes);
+  watch (t.other[0], forget_both, count, &t.writes);
+  fail_unless (send (t.fds[1], "x", 1, 0) == 1);
+  fail_unless (send (t.other[1], "x", 1, 0) == 1);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.reads, 1);
+  fail_unless_equals_int (t.writes, 0);
 }
 
 GST_END_TEST;
@@ -115,53 +93,44 @@ GST_END_TEST;
 static void
 swap (void *opaque)
 {
-  struct counts *counts = opaque;
-
-  counts->writes++;
-  helix_poll_loop_watch (counts->loop, counts->other[0], NULL, NULL, NULL);
-  helix_poll_loop_watch (
-      counts->loop, counts->other[0], readable, NULL, counts);
+  t.writes++;
+  watch (t.other[0], NULL, NULL, NULL);
+  watch (t.other[0], count, NULL, &t.reads);
 }
 
 GST_START_TEST (test_successor_waits_its_turn)
 {
-  struct counts c;
-
-  counts_init (&c);
-  helix_poll_loop_watch (c.loop, c.fds[0], NULL, swap, &c);
-  helix_poll_loop_watch (c.loop, c.other[0], readable, NULL, &c);
-  fail_unless (send (c.other[1], "x", 1, 0) == 1);
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.writes, 1);
-  fail_unless_equals_int (c.reads, 0);
-  helix_poll_loop_watch (c.loop, c.fds[0], NULL, NULL, NULL);
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.reads, 1);
-  counts_clear (&c);
+  watch (t.fds[0], NULL, swap, NULL);
+  watch (t.other[0], count, NULL, &t.reads);
+  fail_unless (send (t.other[1], "x", 1, 0) == 1);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.writes, 1);
+  fail_unless_equals_int (t.reads, 0);
+  watch (t.fds[0], NULL, NULL, NULL);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.reads, 1);
 }
 
 GST_END_TEST;
 
+/* Never before the deadline, once, at once if it is past, not if it is off. */
 GST_START_TEST (test_timer)
 {
-  struct counts c;
-  uint64_t begin = helix_now_ns ();
+  uint64_t end = helix_now_ns () + 30000000;
 
-  counts_init (&c);
-  helix_poll_loop_timer (c.loop, begin + 30000000);
-  while (c.runs == 0)
-    helix_poll_loop_once (c.loop, 5000);
-  fail_unless (helix_now_ns () >= begin + 30000000);
-  helix_poll_loop_once (c.loop, 0);
-  fail_unless_equals_int (c.runs, 1);
-  helix_poll_loop_timer (c.loop, 0); /* long past: at once */
-  helix_poll_loop_once (c.loop, 5000);
-  fail_unless_equals_int (c.runs, 2);
-  helix_poll_loop_timer (c.loop, helix_now_ns ());
-  helix_poll_loop_timer (c.loop, HELIX_NONE64);
-  helix_poll_loop_once (c.loop, 0);
-  fail_unless_equals_int (c.runs, 2);
-  counts_clear (&c);
+  helix_poll_loop_timer (t.loop, end);
+  while (t.runs == 0)
+    helix_poll_loop_once (t.loop, 5000);
+  fail_unless (helix_now_ns () >= end);
+  helix_poll_loop_once (t.loop, 0);
+  fail_unless_equals_int (t.runs, 1);
+  helix_poll_loop_timer (t.loop, 0);
+  helix_poll_loop_once (t.loop, 5000);
+  fail_unless_equals_int (t.runs, 2);
+  helix_poll_loop_timer (t.loop, helix_now_ns ());
+  helix_poll_loop_timer (t.loop, HELIX_NONE64);
+  helix_poll_loop_once (t.loop, 0);
+  fail_unless_equals_int (t.runs, 2);
 }
 
 GST_END_TEST;
@@ -169,25 +138,20 @@ GST_END_TEST;
 static void *
 wake_and_quit (void *opaque)
 {
-  struct counts *counts = opaque;
-
   for (int i = 0; i < 1000; i++)
-    helix_poll_loop_wake (counts->loop);
-  helix_poll_loop_quit (counts->loop);
+    helix_poll_loop_wake (t.loop);
+  helix_poll_loop_quit (t.loop);
   return NULL;
 }
 
 GST_START_TEST (test_wake_and_quit)
 {
-  struct counts c;
   pthread_t thread;
 
-  counts_init (&c);
-  fail_unless (pthread_create (&thread, NULL, wake_and_quit, &c) == 0);
-  helix_poll_loop_run (c.loop);
+  fail_unless (pthread_create (&thread, NULL, wake_and_quit, NULL) == 0);
+  helix_poll_loop_run (t.loop);
   pthread_join (thread, NULL);
-  fail_unless (c.runs >= 1);
-  counts_clear (&c);
+  fail_unless (t.runs >= 1);
 }
 
 GST_END_TEST;
@@ -200,6 +164,7 @@ poll_loop_suite (void)
 
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 30);
+  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_watch);
   tcase_add_test (tc, test_forget_in_a_call);
   tcase_add_test (tc, test_successor_waits_its_turn);
