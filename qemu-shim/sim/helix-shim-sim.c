@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <glib.h>
+#include <glib-unix.h>
 
 #include "helix-platform.h"
-#include "helix-poll-loop.h"
 #include "helix-shim-settings.h"
 #include "helix-shim.h"
 #include "helix-sim-screen.h"
@@ -339,24 +338,171 @@ clear_options (struct options *options)
   g_free (options->allow);
 }
 
+/* A thread's loop. Another thread may set `wake`'s ready time, and quit (). */
+struct loop {
+  GMainContext *context;
+  GSource *wake, *timer; /* of the core */
+  gint quit;             /* atomic */
+};
+
 struct sim {
   struct options options;
   uint32_t scanouts, scanouts_on, resources; /* of the options */
   struct helix_shim *shim;
-  struct helix_poll_loop *io, *display;
+  struct loop io, display;
   pthread_t display_thread;
-  uint64_t timer; /* the shim's display_timer, on the display thread */
+  /* io thread */
+  GHashTable *watches; /* descriptor -> GSource */
   /* display thread */
   struct helix_sim_screen screen[HELIX_MAX_SCANOUTS]; /* resource 0 = off */
   struct helix_sim_screen resource[MAX_RESOURCES];
   uint32_t next_resource;
-  uint64_t start_ns, next_ns; /* next_ns: the next picture; NONE64 = no more */
-  uint64_t pictures;          /* drawn since the first */
-  uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next; NONE64 = none */
+  GSource *picture_timer, *cursor_timer;
+  uint64_t start_ns; /* when picture 1 was there, less what was too slow */
+  uint64_t pictures; /* drawn since the first */
+  uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next */
 };
 
-static struct helix_poll_loop *signalled;
-static volatile sig_atomic_t stats_wanted;
+/* ---- loops ---- */
+
+static gboolean
+dispatch (GSource *source, GSourceFunc run, gpointer sim)
+{
+  g_source_set_ready_time (source, -1);
+  return run (sim);
+}
+
+/* A source that is ready at the time that set_timer () says. */
+static GSource *
+add_timer (struct loop *loop, GSourceFunc run, struct sim *sim)
+{
+  static GSourceFuncs funcs = {.dispatch = dispatch};
+  GSource *source = g_source_new (&funcs, sizeof *source);
+
+  g_source_set_callback (source, run, sim, NULL);
+  g_source_attach (source, loop->context);
+  return source;
+}
+
+/* helix_now_ns () is GLib's monotonic clock, in ns. Rounded up: a round too
+ * early would only spin. */
+static void
+set_timer (GSource *timer, uint64_t deadline_ns)
+{
+  g_source_set_ready_time (timer,
+      deadline_ns == HELIX_NONE64 ? -1 : (gint64) ((deadline_ns + 999) / 1000));
+}
+
+static void
+loop_init (struct loop *loop, GSourceFunc run, struct sim *sim)
+{
+  loop->context = g_main_context_new ();
+  loop->wake = add_timer (loop, run, sim);
+  loop->timer = add_timer (loop, run, sim);
+}
+
+static void
+loop_run (struct loop *loop)
+{
+  while (!g_atomic_int_get (&loop->quit))
+    g_main_context_iteration (loop->context, TRUE);
+}
+
+static void
+loop_quit (struct loop *loop)
+{
+  g_atomic_int_set (&loop->quit, TRUE);
+  g_main_context_wakeup (loop->context);
+}
+
+static void
+destroy_source (gpointer source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+static void
+loop_clear (struct loop *loop)
+{
+  destroy_source (loop->wake);
+  destroy_source (loop->timer);
+  g_main_context_unref (loop->context);
+}
+
+/* ---- helix_loop_ops ---- */
+
+struct watch {
+  void (*readable) (void *opaque);
+  void (*writable) (void *opaque);
+  void *opaque;
+};
+
+static gboolean
+on_descriptor (gint fd, GIOCondition condition, gpointer data)
+{
+  struct watch *watch = data; /* GLib keeps it until this returns */
+
+  if (watch->readable && condition & ~G_IO_OUT)
+    watch->readable (watch->opaque);
+  /* That may have forgotten or replaced this watch. */
+  if (watch->writable && condition & ~G_IO_IN
+      && !g_source_is_destroyed (g_main_current_source ()))
+    watch->writable (watch->opaque);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+watch_descriptor (void *opaque, int fd, void (*readable) (void *opaque),
+    void (*writable) (void *opaque), void *watch_opaque)
+{
+  struct sim *sim = opaque;
+  struct watch *watch;
+  GSource *source;
+
+  g_hash_table_remove (sim->watches, GINT_TO_POINTER (fd));
+  if (!readable && !writable)
+    return;
+  watch = g_new (struct watch, 1);
+  *watch = (struct watch){readable, writable, watch_opaque};
+  source = g_unix_fd_source_new (
+      fd, (readable ? G_IO_IN : 0) | (writable ? G_IO_OUT : 0));
+  g_source_set_callback (source, G_SOURCE_FUNC (on_descriptor), watch, g_free);
+  g_source_attach (source, sim->io.context);
+  g_hash_table_insert (sim->watches, GINT_TO_POINTER (fd), source);
+}
+
+static void
+set_io_timer (void *opaque, uint64_t deadline_ns)
+{
+  struct sim *sim = opaque;
+
+  set_timer (sim->io.timer, deadline_ns);
+}
+
+static void
+set_display_timer (void *opaque, uint64_t deadline_ns)
+{
+  struct sim *sim = opaque;
+
+  set_timer (sim->display.timer, deadline_ns);
+}
+
+static void
+wake_io (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  set_timer (sim->io.wake, 0);
+}
+
+static void
+wake_display (void *opaque)
+{
+  struct sim *sim = opaque;
+
+  set_timer (sim->display.wake, 0);
+}
 
 /* ---- helix_display_ops ---- */
 
@@ -406,31 +552,6 @@ get_resource (void *opaque, uint32_t resource_id, struct helix_surface *surface)
   return screen != NULL;
 }
 
-static void show_screen (struct sim *sim, uint32_t index, uint32_t width,
-    uint32_t height, uint32_t number);
-static void hide_screen (struct sim *sim, uint32_t index);
-
-static bool
-set_scanout (
-    void *opaque, const struct helix_set_scanout *set, const char **why)
-{
-  struct sim *sim = opaque;
-
-  if (set->width == 0) {
-    hide_screen (sim, set->scanout);
-    return true;
-  }
-  if (set->width < HELIX_SIM_MIN_WIDTH || set->height < HELIX_SIM_MIN_HEIGHT
-      || (uint64_t) set->width * set->height * 4 > HELIX_MAX_FRAME_BYTES) {
-    *why = "a synthetic screen has 640x96 pixels at least (the marker) and "
-           "256 MiB at most";
-    return false;
-  }
-  show_screen (
-      sim, set->scanout, set->width, set->height, (uint32_t) sim->pictures + 1);
-  return true;
-}
-
 static void
 write_log (void *opaque, enum helix_log_level level, const char *line)
 {
@@ -445,57 +566,6 @@ write_log (void *opaque, enum helix_log_level level, const char *line)
   if (level == HELIX_LOG_INFO && sim->options.quiet)
     return;
   fprintf (stderr, "helix-shim-sim: %s: %s\n", names[level], line);
-}
-
-/* ---- helix_loop_ops ---- */
-
-static void
-watch (void *loop, int fd, void (*readable) (void *opaque),
-    void (*writable) (void *opaque), void *opaque)
-{
-  struct sim *sim = loop;
-
-  helix_poll_loop_watch (sim->io, fd, readable, writable, opaque);
-}
-
-static void
-io_timer (void *loop, uint64_t deadline_ns)
-{
-  struct sim *sim = loop;
-
-  helix_poll_loop_timer (sim->io, deadline_ns);
-}
-
-static void
-wake_io (void *loop)
-{
-  struct sim *sim = loop;
-
-  helix_poll_loop_wake (sim->io);
-}
-
-static void
-wake_display (void *loop)
-{
-  struct sim *sim = loop;
-
-  helix_poll_loop_wake (sim->display);
-}
-
-static void
-update_display_timer (struct sim *sim)
-{
-  helix_poll_loop_timer (
-      sim->display, MIN (sim->timer, MIN (sim->next_ns, sim->cursor_ns)));
-}
-
-static void
-display_timer (void *loop, uint64_t deadline_ns)
-{
-  struct sim *sim = loop;
-
-  sim->timer = deadline_ns;
-  update_display_timer (sim);
 }
 
 /* ---- the display thread ---- */
@@ -559,6 +629,27 @@ hide_screen (struct sim *sim, uint32_t index)
   place_cursor (sim);
 }
 
+static bool
+set_scanout (
+    void *opaque, const struct helix_set_scanout *set, const char **why)
+{
+  struct sim *sim = opaque;
+
+  if (set->width == 0) {
+    hide_screen (sim, set->scanout);
+    return true;
+  }
+  if (set->width < HELIX_SIM_MIN_WIDTH || set->height < HELIX_SIM_MIN_HEIGHT
+      || (uint64_t) set->width * set->height * 4 > HELIX_MAX_FRAME_BYTES) {
+    *why = "a synthetic screen has 640x96 pixels at least (the marker) and "
+           "256 MiB at most";
+    return false;
+  }
+  show_screen (
+      sim, set->scanout, set->width, set->height, (uint32_t) sim->pictures + 1);
+  return true;
+}
+
 static void
 make_resources (struct sim *sim)
 {
@@ -570,30 +661,26 @@ make_resources (struct sim *sim)
         (i + 1) * RESOURCE_NUMBERS + 1);
 }
 
-static uint64_t
-cursor_interval (const struct sim *sim)
-{
-  return (uint64_t) (NS_PER_S / sim->options.cursor_rate);
-}
-
 static void
-start_cursor (struct sim *sim)
+plan_cursor (struct sim *sim)
 {
-  place_cursor (sim);
-  if (sim->options.cursor && sim->options.cursor_rate > 0)
-    sim->cursor_ns = helix_now_ns () + cursor_interval (sim);
-}
-
-static void
-move_cursor (struct sim *sim, uint64_t now)
-{
-  if (now < sim->cursor_ns)
+  if (!sim->options.cursor || sim->options.cursor_rate <= 0)
     return;
-  sim->cursor_ns += cursor_interval (sim);
-  if (sim->cursor_ns < now)
-    sim->cursor_ns = now;
+  sim->cursor_ns =
+      MAX (sim->cursor_ns + (uint64_t) (NS_PER_S / sim->options.cursor_rate),
+          helix_now_ns ());
+  set_timer (sim->cursor_timer, sim->cursor_ns);
+}
+
+static gboolean
+on_cursor (gpointer opaque)
+{
+  struct sim *sim = opaque;
+
   sim->cursor_moves++;
   place_cursor (sim);
+  plan_cursor (sim);
+  return G_SOURCE_CONTINUE;
 }
 
 /* With --resize-every N:WxH the size alternates each N pictures. */
@@ -653,40 +740,41 @@ due_of (const struct sim *sim, uint64_t index)
 
 /* --frames counts picture 1, which is there from the start. */
 static void
-plan_next (struct sim *sim)
+plan_picture (struct sim *sim)
 {
   const struct options *options = &sim->options;
-  uint64_t now = helix_now_ns ();
+  uint64_t now = helix_now_ns (), next;
 
   if ((options->frames && sim->pictures + 1 >= (uint64_t) options->frames)
       || options->pattern == HELIX_SIM_STATIC) {
-    sim->next_ns = HELIX_NONE64;
     if (options->exit)
-      helix_poll_loop_quit (sim->io);
+      loop_quit (&sim->io);
     return;
   }
-  sim->next_ns = due_of (sim, sim->pictures + 1);
+  next = due_of (sim, sim->pictures + 1);
   /* Too slow, or stopped for a while: goes on from here, without a rush. */
-  if (sim->next_ns + (uint64_t) (NS_PER_S / options->rate) < now) {
-    sim->start_ns += now - sim->next_ns;
-    sim->next_ns = now;
+  if (next + (uint64_t) (NS_PER_S / options->rate) < now) {
+    sim->start_ns += now - next;
+    next = now;
   }
+  set_timer (sim->picture_timer, next);
 }
 
-static void
-run_display (void *opaque)
+static gboolean
+on_picture (gpointer opaque)
+{
+  draw_next (opaque);
+  plan_picture (opaque);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+run_display (gpointer opaque)
 {
   struct sim *sim = opaque;
 
-  if (sim->timer <= helix_now_ns ())
-    sim->timer = HELIX_NONE64;
-  if (sim->next_ns <= helix_now_ns ()) {
-    draw_next (sim);
-    plan_next (sim);
-  }
-  move_cursor (sim, helix_now_ns ());
   helix_shim_display_run (sim->shim);
-  update_display_timer (sim);
+  return G_SOURCE_CONTINUE;
 }
 
 static void *
@@ -698,39 +786,15 @@ display_main (void *opaque)
   for (uint32_t i = 0; i < sim->scanouts_on; i++)
     show_screen (sim, i, sim->options.width, sim->options.height, 1);
   make_resources (sim);
-  start_cursor (sim);
-  sim->start_ns = helix_now_ns ();
-  plan_next (sim);
-  update_display_timer (sim);
-  helix_poll_loop_run (sim->display);
+  place_cursor (sim);
+  sim->start_ns = sim->cursor_ns = helix_now_ns ();
+  plan_cursor (sim);
+  plan_picture (sim);
+  loop_run (&sim->display);
   return NULL;
 }
 
 /* ---- the main thread ---- */
-
-static void
-on_signal (int number)
-{
-  if (number == SIGUSR1) {
-    stats_wanted = 1;
-    helix_poll_loop_wake (signalled);
-  } else {
-    helix_poll_loop_quit (signalled);
-  }
-}
-
-static void
-catch_signals (struct helix_poll_loop *loop)
-{
-  struct sigaction action;
-
-  signalled = loop;
-  memset (&action, 0, sizeof action);
-  action.sa_handler = on_signal;
-  sigaction (SIGINT, &action, NULL);
-  sigaction (SIGTERM, &action, NULL);
-  sigaction (SIGUSR1, &action, NULL);
-}
 
 static void
 print_stats (struct sim *sim, FILE *out)
@@ -800,16 +864,39 @@ write_stats (struct sim *sim)
   return fflush (stdout) == 0;
 }
 
-static void
-run_io (void *opaque)
+static gboolean
+on_stats_wanted (gpointer opaque)
+{
+  write_stats (opaque);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_end (gpointer opaque)
 {
   struct sim *sim = opaque;
 
-  if (stats_wanted) {
-    stats_wanted = 0;
-    write_stats (sim);
-  }
+  loop_quit (&sim->io);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+on_signal (struct sim *sim, int number, GSourceFunc run)
+{
+  GSource *source = g_unix_signal_source_new (number);
+
+  g_source_set_callback (source, run, sim, NULL);
+  g_source_attach (source, sim->io.context);
+  g_source_unref (source); /* the context's now */
+}
+
+static gboolean
+run_io (gpointer opaque)
+{
+  struct sim *sim = opaque;
+
   helix_shim_io_run (sim->shim);
+  return G_SOURCE_CONTINUE;
 }
 
 static bool
@@ -819,8 +906,11 @@ make_shim (struct sim *sim)
       .resource = get_resource,
       .set_scanout = set_scanout,
       .log = write_log};
-  static const struct helix_loop_ops loop_ops = {
-      watch, io_timer, wake_io, wake_display, display_timer};
+  static const struct helix_loop_ops loop_ops = {.watch = watch_descriptor,
+      .io_timer = set_io_timer,
+      .wake_io = wake_io,
+      .wake_display = wake_display,
+      .display_timer = set_display_timer};
   const struct helix_shim_config config = {
       .path = sim->options.socket,
       .name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
@@ -849,18 +939,20 @@ serve (struct sim *sim)
 
   if (!make_shim (sim))
     return EXIT_FAILURE;
+  on_signal (sim, SIGINT, on_end);
+  on_signal (sim, SIGTERM, on_end);
+  on_signal (sim, SIGUSR1, on_stats_wanted);
   err = pthread_create (&sim->display_thread, NULL, display_main, sim);
   if (err) {
     fprintf (stderr, "helix-shim-sim: error: cannot start a thread: %s\n",
         strerror (err));
     return EXIT_FAILURE;
   }
-  catch_signals (sim->io);
   printf ("listening on %s\n", sim->options.socket);
   fflush (stdout);
-  helix_poll_loop_run (sim->io);
+  loop_run (&sim->io);
 
-  helix_poll_loop_quit (sim->display);
+  loop_quit (&sim->display);
   pthread_join (sim->display_thread, NULL);
   helix_shim_io_stop (sim->shim);
   return write_stats (sim) ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -869,12 +961,10 @@ serve (struct sim *sim)
 int
 main (int argc, char **argv)
 {
-  struct sim sim;
-  int status = EXIT_FAILURE;
+  struct sim *sim = g_new0 (struct sim, 1);
+  int status;
 
-  memset (&sim, 0, sizeof sim);
-  sim.timer = sim.next_ns = sim.cursor_ns = HELIX_NONE64;
-  sim.options = (struct options){.width = 1920,
+  sim->options = (struct options){.width = 1920,
       .height = 1080,
       .scanouts = 1,
       .scanouts_on = -1,
@@ -882,28 +972,32 @@ main (int argc, char **argv)
       .cursor_rate = 60,
       .slots = 3,
       .max_clients = 16};
-  if (!parse_options (&sim.options, argc, argv))
+  if (!parse_options (&sim->options, argc, argv)) {
+    clear_options (&sim->options);
+    g_free (sim);
     return 2;
-  sim.scanouts = (uint32_t) sim.options.scanouts;
-  sim.scanouts_on = (uint32_t) sim.options.scanouts_on;
-  sim.resources = (uint32_t) sim.options.resources;
-  sim.io = helix_poll_loop_new (run_io, &sim);
-  sim.display = helix_poll_loop_new (run_display, &sim);
-  if (sim.io && sim.display)
-    status = serve (&sim);
-  else
-    fprintf (stderr, "helix-shim-sim: error: cannot make a wake-up: %s\n",
-        strerror (errno));
-  if (sim.shim)
-    helix_shim_free (sim.shim);
+  }
+  sim->scanouts = (uint32_t) sim->options.scanouts;
+  sim->scanouts_on = (uint32_t) sim->options.scanouts_on;
+  sim->resources = (uint32_t) sim->options.resources;
+  sim->watches = g_hash_table_new_full (NULL, NULL, NULL, destroy_source);
+  loop_init (&sim->io, run_io, sim);
+  loop_init (&sim->display, run_display, sim);
+  sim->picture_timer = add_timer (&sim->display, on_picture, sim);
+  sim->cursor_timer = add_timer (&sim->display, on_cursor, sim);
+  status = serve (sim);
+  if (sim->shim)
+    helix_shim_free (sim->shim);
   for (uint32_t i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    helix_sim_screen_clear (&sim.screen[i]);
+    helix_sim_screen_clear (&sim->screen[i]);
   for (uint32_t i = 0; i < MAX_RESOURCES; i++)
-    helix_sim_screen_clear (&sim.resource[i]);
-  if (sim.io)
-    helix_poll_loop_free (sim.io);
-  if (sim.display)
-    helix_poll_loop_free (sim.display);
-  clear_options (&sim.options);
+    helix_sim_screen_clear (&sim->resource[i]);
+  destroy_source (sim->picture_timer);
+  destroy_source (sim->cursor_timer);
+  g_hash_table_destroy (sim->watches);
+  loop_clear (&sim->io);
+  loop_clear (&sim->display);
+  clear_options (&sim->options);
+  g_free (sim);
   return status;
 }
