@@ -168,7 +168,7 @@ is_orphan (const struct helix_server *server, const struct helix_reader *reader)
 
 static enum helix_server_verdict
 take_other (struct helix_server *server, const struct helix_reader *reader,
-    uint64_t now_ns, struct helix_server_said *said)
+    uint64_t received_ns, struct helix_server_said *said)
 {
   uint8_t type = reader->header.type;
   const char *why;
@@ -193,7 +193,7 @@ take_other (struct helix_server *server, const struct helix_reader *reader,
         "%s means nothing to this server", helix_type_name (type));
   if (type == HELIX_LIST
       && !helix_bucket_spend (
-          &server->lists, HELIX_LIST_BURST, HELIX_LIST_EVERY_NS, now_ns))
+          &server->lists, HELIX_LIST_BURST, HELIX_LIST_EVERY_NS, received_ns))
     return refuse (
         reader, HELIX_ERROR_LIMIT, said, "too many LISTs; wait a second");
   return HELIX_SERVER_MESSAGE;
@@ -240,7 +240,7 @@ helix_server_take (struct helix_server *server,
     case HELIX_HELLO:
       return take_hello (server, reader, said);
     default:
-      return take_other (server, reader, now_ns, said);
+      return take_other (server, reader, received_ns, said);
   }
   return refuse (reader, HELIX_ERROR_PROTOCOL, said, "%s", why);
 }

@@ -87,7 +87,8 @@ struct helix_server_said {
 void helix_server_init (
     struct helix_server *server, enum helix_role role, uint64_t now_ns);
 
-/* A whole message is in the reader, since `received_ns`. */
+/* A whole message is in the reader, since `received_ns`; `now_ns` is when an
+ * answer leaves. */
 enum helix_server_verdict helix_server_take (struct helix_server *server,
     const struct helix_reader *reader, uint64_t received_ns, uint64_t now_ns,
     struct helix_server_said *said);

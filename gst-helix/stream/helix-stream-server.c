@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-stream-server-private.h"
+/*
+ * Thread: the server's own runs run (); the element's threads enter by the
+ * functions of helix-stream-server.h. All functions here but those, run () and
+ * dial () are called with the lock held.
+ */
+#include "helix-stream-server.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "helix-platform.h"
+#include "helix-stats.h"
 #include "helix-stream-debug.h"
+#include "helix-stream-peer.h"
+#include "helix-transport.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
+
+/* Bytes that the thread sends before push () may have the lock again: about
+ * 20 us of copying. */
+#define TURN_BYTES (128 * 1024)
 
 /* Connections taken in one go: before the next, those that are open are served,
  * so that a stranger can become a client before it has to go. */
@@ -38,113 +51,485 @@
 #define DIAL_GAP_MIN_NS (20 * MSECOND)
 #define DIAL_GAP_MAX_NS (500 * MSECOND)
 
-/* ---- under the lock ---- */
+/* Between two turns in which CONFIGs are passed on, and between two SHOWs: more
+ * of these than any screen has in a second. */
+#define CONFIG_GAP_NS (1000 * MSECOND / HELIX_STREAM_SERVER_WISHES)
+#define SHOW_GAP_NS (1000 * MSECOND / 250)
 
-HelixStreamNote *
-helix_stream_server_note (HelixStreamServer *self, HelixStreamNoteKind kind,
-    guint id, const gchar *text)
+/* What CONFIG with one of these and SHOW both decide: the later one has it. */
+#define PICTURE (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE)
+
+/* CLIENT messages in one answer: with the longest names they, and STATUS, are
+ * less than the 64 KiB of control messages that may wait for a peer. */
+#define MAX_LISTED 256
+
+typedef enum {
+  NOTE_ADDED,
+  NOTE_REMOVED,
+  NOTE_KEYFRAME,
+  NOTE_CONFIG,
+  NOTE_SHOW,
+  NOTE_PROBLEM,
+  NOTE_FATAL,
+} NoteKind;
+
+/* A callback to make once the lock is free. */
+typedef struct {
+  NoteKind kind;
+  guint id;
+  gchar *text;
+  GError *error;
+  struct helix_config config;
+  struct helix_show show;
+} Note;
+
+struct _HelixStreamServer {
+  HelixStreamServerCallbacks callbacks;
+  gpointer user;
+  HelixAddress *address;
+  HelixListener *listener; /* NULL: connect mode */
+  GCancellable *cancel;
+  gchar *token;
+  guint max_clients;
+  pthread_t thread;
+  int wakeup[2];
+
+  /* all below: under `lock`; the thread alone adds and removes peers */
+  pthread_mutex_t lock;
+  pthread_cond_t drained;
+  gboolean stop, interrupted;
+  HelixStreamHost host;
+  GPtrArray *peers; /* in the order of their coming */
+  GQueue notes;
+  guint32 next_id;
+
+  struct helix_caps caps; /* caps_id 0: none yet */
+  guint64 sequence;
+  gboolean key_wanted, key_asked;
+  guint64 key_asked_at;
+  guint units_since_asked;
+
+  /* what peers request, and when the next of it may be passed on */
+  gboolean obeys;
+  GQueue configs; /* Notes; no field is in two of them */
+  guint64 config_at;
+  struct helix_show show; /* resource_id 0: none waits */
+  guint show_id;
+  guint shower_id; /* whose SHOW had the last word on the picture, 0 = none */
+  guint64 show_at;
+
+  gchar *description;
+
+  guint64 accept_at; /* 0: at any time */
+  guint64 dial_at, dial_gap;
+  gboolean outage_told, dial_failed;
+  guint64 problem_at;
+
+  guint64 started, last_unit; /* ns; last_unit 0: none yet */
+  guint32 encode_us; /* of the newest unit of a new picture, 0 = not known */
+  guint64 units, bytes, keyframes, asked, joined, rejected, rejoined;
+  guint64 gone_units, gone_bytes, gone_dropped; /* of peers that went */
+  /* raw picture out -> unit in; captured -> unit in */
+  struct helix_histogram encode, latency;
+};
+
+static HelixStreamPeer *
+peer_at (const HelixStreamServer *self, guint i)
 {
-  HelixStreamNote *note = g_new0 (HelixStreamNote, 1);
+  return self->peers->pdata[i];
+}
+
+/* Peers that have a session of that role. */
+static guint
+count_live (const HelixStreamServer *self, guint32 role)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->peers->len; i++)
+    n += helix_stream_peer_is_live (peer_at (self, i))
+        && peer_at (self, i)->role == role;
+  return n;
+}
+
+/* ---- callbacks to make ---- */
+
+static Note *
+note_new (NoteKind kind, guint id, const gchar *text)
+{
+  Note *note = g_new0 (Note, 1);
 
   note->kind = kind;
   note->id = id;
   note->text = g_strdup (text);
-  g_queue_push_tail (&self->notes, note);
   return note;
 }
 
 static void
-note_error (HelixStreamServer *self, HelixStreamNoteKind kind, GError *error)
-{
-  helix_stream_server_note (self, kind, 0, NULL)->error = error;
-}
-
-static void
-note_free (HelixStreamNote *note)
+note_free (Note *note)
 {
   g_clear_error (&note->error);
   g_free (note->text);
   g_free (note);
 }
 
-/* Said once of each client. */
-static void
-tell_slow (HelixStreamServer *self, HelixStreamSession *session)
+static Note *
+add_note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text)
 {
-  if (!session->slow || session->slow_told)
+  Note *note = note_new (kind, id, text);
+
+  g_queue_push_tail (&self->notes, note);
+  return note;
+}
+
+static void
+note_error (HelixStreamServer *self, NoteKind kind, GError *error)
+{
+  add_note (self, kind, 0, NULL)->error = error;
+}
+
+static void
+call_back (HelixStreamServer *self, const Note *note)
+{
+  const HelixStreamServerCallbacks *callbacks = &self->callbacks;
+
+  switch (note->kind) {
+    case NOTE_ADDED:
+      callbacks->client_added (self->user, note->id, note->text);
+      break;
+    case NOTE_REMOVED:
+      callbacks->client_removed (self->user, note->id, note->text);
+      break;
+    case NOTE_KEYFRAME:
+      callbacks->keyframe_wanted (self->user);
+      break;
+    case NOTE_CONFIG:
+      callbacks->wished (self->user, note->id, &note->config);
+      break;
+    case NOTE_SHOW:
+      callbacks->show (self->user, note->id, &note->show);
+      break;
+    case NOTE_PROBLEM:
+    case NOTE_FATAL:
+      callbacks->problem (self->user, note->error, note->kind == NOTE_FATAL);
+      break;
+  }
+}
+
+static void
+deliver (HelixStreamServer *self)
+{
+  Note *note;
+
+  while ((note = g_queue_pop_head (&self->notes)) != NULL) {
+    pthread_mutex_unlock (&self->lock);
+    call_back (self, note);
+    note_free (note);
+    pthread_mutex_lock (&self->lock);
+  }
+}
+
+/* ---- CONFIG and SHOW ---- */
+
+/* What waits of its fields is out of date. */
+static void
+take_config (
+    HelixStreamServer *self, const struct helix_config *config, guint id)
+{
+  Note *note = note_new (NOTE_CONFIG, id, NULL);
+  GList *link = self->configs.head;
+
+  note->config = *config;
+  note->config.fields &= HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | PICTURE;
+  while (link != NULL) {
+    GList *next = link->next;
+    Note *older = link->data;
+
+    older->config.fields &= ~note->config.fields;
+    if (older->config.fields == 0) {
+      note_free (older);
+      g_queue_delete_link (&self->configs, link);
+    }
+    link = next;
+  }
+  if (note->config.fields & PICTURE) {
+    self->shower_id = 0;
+    self->show.resource_id = 0; /* it came before, and waited too long */
+  }
+  if (note->config.fields != 0)
+    g_queue_push_tail (&self->configs, note);
+  else
+    note_free (note);
+}
+
+/* A session ends. If what it showed is still what is to be seen, the scanout
+ * comes back: a peer that was killed cannot ask for that. */
+static void
+forget_show (HelixStreamServer *self, guint id)
+{
+  const struct helix_config scanout = {.fields = HELIX_CONFIG_RESOURCE};
+
+  if (self->shower_id == id)
+    take_config (self, &scanout, id);
+}
+
+static gboolean
+picture_waits (const HelixStreamServer *self)
+{
+  for (const GList *link = self->configs.head; link != NULL; link = link->next)
+    if (((const Note *) link->data)->config.fields & PICTURE)
+      return TRUE;
+  return FALSE;
+}
+
+/* Passes on what is due. Returns when the next is. */
+static guint64
+tick_requests (HelixStreamServer *self, guint64 now)
+{
+  guint64 next = G_MAXUINT64;
+  Note *note;
+
+  if (!self->obeys)
+    return G_MAXUINT64;
+  if (self->configs.length > 0 && now < self->config_at)
+    next = self->config_at;
+  else if (self->configs.length > 0)
+    self->config_at = now + CONFIG_GAP_NS;
+  while (
+      next == G_MAXUINT64 && (note = g_queue_pop_head (&self->configs)) != NULL)
+    g_queue_push_tail (&self->notes, note);
+  /* A CONFIG that waits is older than a SHOW that waits (take_config), and must
+   * not undo it later. */
+  if (self->show.resource_id == 0 || picture_waits (self))
+    return next;
+  if (now < self->show_at)
+    return MIN (next, self->show_at);
+  self->show_at = now + SHOW_GAP_NS;
+  add_note (self, NOTE_SHOW, self->show_id, NULL)->show = self->show;
+  self->show.resource_id = 0;
+  return next;
+}
+
+/* ---- LIST ---- */
+
+/* An age, or HELIX_NONE64 of what never was. */
+static guint64
+age (guint64 then, guint64 now)
+{
+  if (then == 0)
+    return HELIX_NONE64;
+  return now > then ? now - then : 0;
+}
+
+/* Units that were meant for peers and did not go, ever. */
+static guint64
+count_dropped (const HelixStreamServer *self)
+{
+  guint64 dropped = self->gone_dropped;
+
+  for (guint i = 0; i < self->peers->len; i++)
+    dropped += peer_at (self, i)->dropped;
+  return dropped;
+}
+
+static void
+say_status (
+    HelixStreamServer *self, HelixStreamPeer *asker, guint clients, guint64 now)
+{
+  struct helix_status status = {
+      .uptime_ns = now - self->started,
+      .frames = self->units,
+      .bytes = self->bytes,
+      .dropped = count_dropped (self),
+      .keyframes = self->keyframes,
+      .last_ns = age (self->last_unit, now),
+      .clients = clients,
+      .width = self->caps.width,
+      .height = self->caps.height,
+      .encode_us = self->encode_us,
+  };
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_peer_say (
+      asker, message, helix_pack_status (message, &status, self->description));
+}
+
+/* A guest is not told the other clients' names, nor this host's ports, paths
+ * and processes. */
+static gchar *
+name_for (const HelixStreamPeer *asker, const HelixStreamPeer *peer)
+{
+  const gchar *name = peer->server.name;
+
+  if (asker->is_local)
+    return g_strconcat (name, name[0] != '\0' ? ", " : "", peer->address, NULL);
+  return g_strdup (peer == asker ? name : "");
+}
+
+static void
+say_client (HelixStreamPeer *asker, const HelixStreamPeer *peer, guint index,
+    guint64 now)
+{
+  gboolean told = peer->told.units > 0;
+  struct helix_client client = {
+      .index = index,
+      .flags = peer == asker ? HELIX_CLIENT_YOU : 0,
+      .role = peer->role,
+      .scanout = HELIX_NONE32,
+      .connected_ns = age (peer->live_since, now),
+      .frames = peer->sent_units,
+      .dropped = peer->dropped,
+      .received = told ? peer->told.units : HELIX_NONE64,
+      .latency_ns = told ? peer->told.latency_ns : HELIX_NONE64,
+      .last_ns = age (peer->last_unit, now),
+  };
+  g_autofree gchar *name = name_for (asker, peer);
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_stream_peer_say (
+      asker, message, helix_pack_client (message, &client, name));
+}
+
+/* In the order of their coming. If there are more than are named, the asker
+ * is named all the same. */
+static void
+answer_list (HelixStreamServer *self, HelixStreamPeer *asker, guint64 now)
+{
+  guint live = count_live (self, HELIX_ROLE_STREAM)
+      + count_live (self, HELIX_ROLE_CONTROL);
+  guint places = MIN (live, MAX_LISTED), index = 0;
+  gboolean named = FALSE;
+
+  say_status (self, asker, places, now);
+  for (guint i = 0; i < self->peers->len && index < places; i++) {
+    const HelixStreamPeer *peer = peer_at (self, i);
+
+    if (!helix_stream_peer_is_live (peer)
+        || (peer != asker && !named && index + 1 == places))
+      continue;
+    named |= peer == asker;
+    say_client (asker, peer, index++, now);
+  }
+}
+
+/* One answer at a time: the peer's reading sets the pace. */
+static void
+answer_lists (HelixStreamServer *self, HelixStreamPeer *peer, guint64 now)
+{
+  if (peer->lists == 0 || !helix_stream_peer_is_live (peer)
+      || peer->out.bytes[HELIX_WRITER_CONTROL] > 0)
     return;
-  session->slow_told = TRUE;
-  note_error (self, HELIX_STREAM_NOTE_PROBLEM,
+  peer->lists--;
+  answer_list (self, peer, now);
+}
+
+/* ---- what becomes of peers ---- */
+
+static gboolean
+has_room (gpointer user, guint32 role)
+{
+  const HelixStreamServer *self = user;
+  guint most = role == HELIX_ROLE_STREAM ? self->max_clients
+                                         : HELIX_STREAM_SERVER_MAX_CONTROL;
+
+  return count_live (self, role) < most;
+}
+
+static void
+note_problem (HelixStreamServer *self, const GError *error)
+{
+  guint64 now = helix_now_ns ();
+
+  GST_INFO ("%s", error->message);
+  if (now - self->problem_at < PROBLEM_GAP_NS)
+    return;
+  self->problem_at = now;
+  note_error (self, NOTE_PROBLEM, g_error_copy (error));
+}
+
+static void
+note_slow (HelixStreamServer *self, const HelixStreamPeer *peer)
+{
+  note_error (self, NOTE_PROBLEM,
       g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE,
           "Client %s takes less than the encoder makes: what was not with it "
           "within %u ms was dropped, up to a keyframe. Lower the encoder's "
           "bitrate or the framerate, or raise max-age.",
-          session->peer, (guint) (self->max_age / MSECOND)));
+          peer->address, (guint) (self->host.max_age / MSECOND)));
 }
 
-/* After anything that may have changed a session. */
 static void
-look_at (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
+session_began (HelixStreamServer *self, HelixStreamPeer *peer)
 {
-  gboolean live = session->state == HELIX_STREAM_SESSION_LIVE;
-  gboolean anew = live || session->state == HELIX_STREAM_SESSION_PROVING;
-
-  /* Where the connection outlives its sessions, only this tells of their
-   * end; reap () knows of all others. */
-  if (session->restarted)
-    helix_stream_server_forget (self, session->id);
-  helix_stream_server_heed (self, session, now);
-  if (session->state < HELIX_STREAM_SESSION_LIVE)
-    helix_stream_server_forget (self, session->id);
-  if (session->announced && (!live || session->restarted)) {
-    session->announced = FALSE;
-    helix_stream_server_note (self, HELIX_STREAM_NOTE_REMOVED, session->id,
-        anew                          ? "it started a new session"
-            : session->reason != NULL ? session->reason
-                                      : "it is gone");
-    if (anew) {
-      session->id = self->next_id++;
-      self->rejoined++;
-    }
-  }
-  session->restarted = FALSE;
-  if (live)
-    self->dial_gap = DIAL_GAP_MIN_NS / 2; /* the next outage is another one */
-  if (helix_stream_session_watches (session) && !session->announced) {
-    session->announced = TRUE;
-    self->joined++;
-    self->outage_told = FALSE;
-    helix_stream_server_note (
-        self, HELIX_STREAM_NOTE_ADDED, session->id, session->peer);
-  }
-  if (session->needs_key) {
-    session->needs_key = FALSE;
-    self->key_wanted = TRUE;
-  }
-  tell_slow (self, session);
-  if (session->problem == NULL)
+  self->dial_gap = DIAL_GAP_MIN_NS / 2; /* the next outage is another one */
+  if (peer->role != HELIX_ROLE_STREAM)
     return;
-  self->rejected++;
-  GST_INFO ("%s", session->problem->message);
-  if (now - self->problem_at >= PROBLEM_GAP_NS) {
-    self->problem_at = now;
-    note_error (
-        self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&session->problem));
-  }
-  g_clear_error (&session->problem);
+  self->joined++;
+  self->outage_told = FALSE;
+  add_note (self, NOTE_ADDED, peer->id, peer->address);
 }
+
+static void
+session_ended (HelixStreamServer *self, HelixStreamPeer *peer, gboolean anew)
+{
+  forget_show (self, peer->id);
+  if (peer->role == HELIX_ROLE_STREAM)
+    add_note (self, NOTE_REMOVED, peer->id,
+        anew                       ? "it started a new session"
+            : peer->reason != NULL ? peer->reason
+                                   : "it is gone");
+  if (anew) {
+    peer->id = self->next_id++;
+    self->rejoined += peer->role == HELIX_ROLE_STREAM;
+  }
+}
+
+static void
+on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
+    gconstpointer data)
+{
+  HelixStreamServer *self = user;
+
+  switch (event) {
+    case HELIX_STREAM_PEER_BEGAN:
+      session_began (self, peer);
+      break;
+    case HELIX_STREAM_PEER_ENDED:
+    case HELIX_STREAM_PEER_RESTARTED:
+      session_ended (self, peer, event == HELIX_STREAM_PEER_RESTARTED);
+      break;
+    case HELIX_STREAM_PEER_KEY:
+      self->key_wanted = TRUE;
+      break;
+    case HELIX_STREAM_PEER_CONFIG:
+      take_config (self, data, peer->id);
+      break;
+    case HELIX_STREAM_PEER_SHOW:
+      self->show = *(const struct helix_show *) data;
+      self->show_id = self->shower_id = peer->id;
+      break;
+    case HELIX_STREAM_PEER_LIST:
+      peer->lists++;
+      break;
+    case HELIX_STREAM_PEER_REFUSED:
+      self->rejected++;
+      note_problem (self, data);
+      break;
+    case HELIX_STREAM_PEER_SLOW:
+      note_slow (self, peer);
+      break;
+  }
+}
+
+/* ---- peers come and go ---- */
 
 /* Says an ERROR, without waiting: what the socket does not take is lost. */
 static void
-send_off (HelixStreamServer *self, HelixStreamSession *session,
-    enum helix_error_code code, const gchar *text, guint64 now)
+send_off (HelixStreamPeer *peer, enum helix_error_code code, const gchar *text,
+    guint64 now)
 {
-  const HelixStreamSessionPolicy policy = {0};
-
-  helix_stream_session_refuse (session, code, 0, text, now);
-  helix_stream_session_flush (session, G_MAXSIZE, now);
-  helix_stream_session_read (session, &policy, now);
-  look_at (self, session, now);
+  helix_stream_peer_refuse (peer, code, 0, text, now);
+  helix_stream_peer_flush (peer, G_MAXSIZE, now);
+  helix_stream_peer_read (peer, now);
 }
 
 /* Before a stranger is taken: those that have no session yet have a bound of
@@ -155,56 +540,54 @@ static void
 make_room (
     HelixStreamServer *self, gboolean had_session, guint bound, guint64 now)
 {
-  HelixStreamSession *oldest = NULL;
+  HelixStreamPeer *oldest = NULL;
   guint n = 0;
 
-  /* In the order of their coming. */
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixStreamSession *session = self->sessions->pdata[i];
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
 
-    if (session->state == HELIX_STREAM_SESSION_LIVE
-        || session->state == HELIX_STREAM_SESSION_DEAD
-        || (session->live_since != 0) != had_session)
+    if (helix_stream_peer_is_live (peer) || peer->life == HELIX_STREAM_PEER_DEAD
+        || (peer->live_since != 0) != had_session)
       continue;
     if (n++ == 0)
-      oldest = session;
+      oldest = peer;
   }
   if (n < bound)
     return;
-  if (oldest->state != HELIX_STREAM_SESSION_CLOSING)
-    send_off (self, oldest, HELIX_ERROR_TIMEOUT,
+  if (oldest->life == HELIX_STREAM_PEER_OPEN)
+    send_off (oldest, HELIX_ERROR_TIMEOUT,
         "others connected before it had begun a session", now);
-  helix_stream_session_die (oldest, NULL);
+  helix_stream_peer_die (oldest, NULL);
 }
 
 /* Whether the connection may be served at all; else it is answered, and takes
  * no place. */
 static gboolean
-admit (HelixStreamServer *self, HelixStreamSession *session, guint64 now)
+admit (HelixStreamServer *self, HelixStreamPeer *peer, guint64 now)
 {
   g_autofree gchar *who = NULL;
   g_autofree gchar *why =
-      helix_listener_refusal (self->listener, session->fd, &who);
+      helix_listener_refusal (self->listener, peer->fd, &who);
   g_autofree gchar *text = NULL;
+  g_autoptr (GError) error = NULL;
 
-  if (why != NULL && who == NULL) {
-    GST_DEBUG ("%s is gone again", session->peer);
-    helix_stream_session_free (session);
+  if (why == NULL) {
+    make_room (self, FALSE, HELIX_STREAM_SERVER_MAX_STRANGERS, now);
+    make_room (
+        self, TRUE, self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL, now);
+    return TRUE;
+  }
+  if (who == NULL) {
+    GST_DEBUG ("%s is gone again", peer->address);
     return FALSE;
   }
-  if (why != NULL) {
-    text = g_strdup_printf ("%s. " OPEN_UP, why);
-    session->problem =
-        g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-            "Client %s of %s refused: %s.", session->peer, who, text);
-    send_off (self, session, HELIX_ERROR_AUTH, text, now);
-    helix_stream_session_free (session);
-    return FALSE;
-  }
-  make_room (self, FALSE, HELIX_STREAM_SERVER_MAX_STRANGERS, now);
-  make_room (
-      self, TRUE, self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL, now);
-  return TRUE;
+  text = g_strdup_printf ("%s. " OPEN_UP, why);
+  error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+      "Client %s of %s refused: %s.", peer->address, who, text);
+  self->rejected++;
+  note_problem (self, error);
+  send_off (peer, HELIX_ERROR_AUTH, text, now);
+  return FALSE;
 }
 
 /* What comes by TCP may be a guest behind QEMU's own network, which the kernel
@@ -220,139 +603,36 @@ is_own_process (gint fd)
 }
 
 static void
-add_session (HelixStreamServer *self, gint fd, gchar *peer, guint64 now)
+add_peer (HelixStreamServer *self, gint fd, gchar *address, guint64 now)
 {
-  HelixStreamSession *session = helix_stream_session_new (
-      self->next_id++, fd, peer, self->listener == NULL, &self->cursor, now);
+  HelixStreamPeer *peer = helix_stream_peer_new (
+      &self->host, self->next_id++, fd, address, self->listener == NULL, now);
 
-  session->out.times = &self->send;
-  session->is_local = self->listener != NULL && is_own_process (fd);
-  if (self->listener != NULL && !admit (self, session, now))
+  peer->is_local = self->listener != NULL && is_own_process (fd);
+  if (self->listener != NULL && !admit (self, peer, now)) {
+    helix_stream_peer_free (peer);
     return;
-  GST_DEBUG ("session %u: connection of %s", session->id, session->peer);
-  g_ptr_array_add (self->sessions, session);
+  }
+  GST_DEBUG ("client %u: connection of %s", peer->id, peer->address);
+  g_ptr_array_add (self->peers, peer);
 }
 
 static void
 reap (HelixStreamServer *self, guint64 now)
 {
-  for (guint i = self->sessions->len; i-- > 0;) {
-    HelixStreamSession *session = self->sessions->pdata[i];
+  for (guint i = self->peers->len; i-- > 0;) {
+    HelixStreamPeer *peer = peer_at (self, i);
 
-    if (session->state != HELIX_STREAM_SESSION_DEAD)
+    if (peer->life != HELIX_STREAM_PEER_DEAD)
       continue;
-    GST_DEBUG ("session %u ends: %s", session->id,
-        session->reason != NULL ? session->reason : "closed");
-    self->gone_units += session->out.sent_units;
-    self->gone_bytes += session->out.sent_bytes;
-    self->gone_dropped += session->dropped;
-    helix_stream_server_forget (self, session->id);
-    helix_stream_session_free (session);
-    g_ptr_array_remove_index (self->sessions, i);
+    GST_DEBUG ("client %u ends: %s", peer->id,
+        peer->reason != NULL ? peer->reason : "closed");
+    self->gone_units += peer->sent_units;
+    self->gone_bytes += peer->sent_bytes;
+    self->gone_dropped += peer->dropped;
+    helix_stream_peer_free (peer);
+    g_ptr_array_remove_index (self->peers, i);
     self->dial_at = now + self->dial_gap;
-  }
-}
-
-/* Whether (and until when not) the encoder is to be asked for a keyframe. */
-static guint64
-tick_key (HelixStreamServer *self, guint64 now)
-{
-  guint64 due;
-  guint waiting = 0;
-
-  /* Somebody still waits although units came: the request was lost. */
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixStreamSession *session = self->sessions->pdata[i];
-
-    waiting += session->state == HELIX_STREAM_SESSION_LIVE && session->waits_key
-        && !session->owes_key;
-  }
-  if (waiting > 0 && self->key_asked && self->units_since_asked > 0)
-    self->key_wanted = TRUE;
-  if (!self->key_wanted)
-    return G_MAXUINT64;
-  /* The encoder has the request and nothing to make a keyframe of. */
-  if (self->key_asked && self->units_since_asked == 0)
-    return G_MAXUINT64;
-  due = self->key_asked_at == 0 ? now
-      : self->key_asked         ? self->key_asked_at + KEY_REPEAT_NS
-                                : self->key_asked_at + KEY_GAP_NS;
-  if (now < due)
-    return due;
-  self->key_wanted = FALSE;
-  self->key_asked = TRUE;
-  self->key_asked_at = now;
-  self->units_since_asked = 0;
-  self->asked++;
-  helix_stream_server_note (self, HELIX_STREAM_NOTE_KEYFRAME, 0, NULL);
-  return G_MAXUINT64;
-}
-
-/* All deadlines. Returns the next one. */
-static guint64
-tick (HelixStreamServer *self, guint64 now)
-{
-  guint64 next = G_MAXUINT64;
-
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixStreamSession *session = self->sessions->pdata[i];
-    guint64 due = helix_stream_session_tick (session, now);
-
-    helix_stream_session_flush (session, TURN_BYTES, now);
-    look_at (self, session, now);
-    next = MIN (next, due);
-  }
-  reap (self, now);
-  next = MIN (next, helix_stream_server_tick_wishes (self, now));
-  next = MIN (next, tick_key (self, now));
-  if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed)
-    next = MIN (next, self->dial_at);
-  if (now >= self->accept_at)
-    self->accept_at = 0;
-  return self->accept_at != 0 ? MIN (next, self->accept_at) : next;
-}
-
-/* ---- the thread ---- */
-
-static void
-call_back (HelixStreamServer *self, const HelixStreamNote *note)
-{
-  const HelixStreamServerCallbacks *callbacks = &self->callbacks;
-
-  switch (note->kind) {
-    case HELIX_STREAM_NOTE_ADDED:
-      callbacks->client_added (self->user, note->id, note->text);
-      break;
-    case HELIX_STREAM_NOTE_REMOVED:
-      callbacks->client_removed (self->user, note->id, note->text);
-      break;
-    case HELIX_STREAM_NOTE_KEYFRAME:
-      callbacks->keyframe_wanted (self->user);
-      break;
-    case HELIX_STREAM_NOTE_WISH:
-      callbacks->wished (self->user, note->id, &note->wish);
-      break;
-    case HELIX_STREAM_NOTE_SHOW:
-      callbacks->show (self->user, note->id, &note->show);
-      break;
-    case HELIX_STREAM_NOTE_PROBLEM:
-    case HELIX_STREAM_NOTE_FATAL:
-      callbacks->problem (
-          self->user, note->error, note->kind == HELIX_STREAM_NOTE_FATAL);
-      break;
-  }
-}
-
-static void
-deliver (HelixStreamServer *self)
-{
-  HelixStreamNote *note;
-
-  while ((note = g_queue_pop_head (&self->notes)) != NULL) {
-    pthread_mutex_unlock (&self->lock);
-    call_back (self, note);
-    note_free (note);
-    pthread_mutex_lock (&self->lock);
   }
 }
 
@@ -361,21 +641,25 @@ accept_all (HelixStreamServer *self, guint index, guint64 now)
 {
   for (guint i = 0; i < MAX_ACCEPTS; i++) {
     g_autoptr (GError) error = NULL;
-    gchar *peer = NULL;
-    gint fd = helix_listener_accept (self->listener, index, &peer, &error);
+    gchar *address = NULL;
+    gint fd = helix_listener_accept (self->listener, index, &address, &error);
 
     if (fd >= 0) {
-      add_session (self, fd, peer, now);
+      add_peer (self, fd, address, now);
       continue;
     }
-    if (error != NULL)
+    if (error != NULL) {
       self->accept_at = now + ACCEPT_GAP_NS;
-    if (error != NULL && now - self->problem_at >= PROBLEM_GAP_NS) {
-      self->problem_at = now;
-      note_error (self, HELIX_STREAM_NOTE_PROBLEM, g_steal_pointer (&error));
+      note_problem (self, error);
     }
     return;
   }
+}
+
+static gboolean
+wants_to_dial (const HelixStreamServer *self)
+{
+  return self->listener == NULL && self->peers->len == 0 && !self->dial_failed;
 }
 
 /* connect mode: one attempt. The lock is free meanwhile. */
@@ -397,19 +681,93 @@ dial (HelixStreamServer *self)
       now + self->dial_gap * (guint64) g_random_int_range (75, 126) / 100;
   if (fd >= 0) {
     self->rejoined += self->joined > 0;
-    add_session (self, fd, g_strdup (self->address->text), now);
+    add_peer (self, fd, g_strdup (self->address->text), now);
     self->outage_told = FALSE;
   } else if (self->stop) {
     g_clear_error (&error);
   } else if (!helix_transport_error_is_temporary (error)) {
     self->dial_failed = TRUE;
-    note_error (self, HELIX_STREAM_NOTE_FATAL, error);
+    note_error (self, NOTE_FATAL, error);
   } else if (!self->outage_told) {
     self->outage_told = TRUE;
-    note_error (self, HELIX_STREAM_NOTE_PROBLEM, error);
+    note_error (self, NOTE_PROBLEM, error);
   } else {
     g_clear_error (&error);
   }
+}
+
+/* ---- the thread ---- */
+
+static gboolean
+waits_for_key (const HelixStreamServer *self)
+{
+  for (guint i = 0; i < self->peers->len; i++) {
+    const HelixStreamPeer *peer = peer_at (self, i);
+
+    if (helix_stream_peer_is_live (peer) && peer->waits_key && !peer->owes_key)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Whether (and until when not) the encoder is to be asked for a keyframe. */
+static guint64
+tick_key (HelixStreamServer *self, guint64 now)
+{
+  guint64 due;
+
+  /* A peer still waits although units came: the request was lost. */
+  if (self->key_asked && self->units_since_asked > 0 && waits_for_key (self))
+    self->key_wanted = TRUE;
+  if (!self->key_wanted)
+    return G_MAXUINT64;
+  /* The encoder has the request and nothing to make a keyframe of. */
+  if (self->key_asked && self->units_since_asked == 0)
+    return G_MAXUINT64;
+  due = self->key_asked_at == 0 ? now
+      : self->key_asked         ? self->key_asked_at + KEY_REPEAT_NS
+                                : self->key_asked_at + KEY_GAP_NS;
+  if (now < due)
+    return due;
+  self->key_wanted = FALSE;
+  self->key_asked = TRUE;
+  self->key_asked_at = now;
+  self->units_since_asked = 0;
+  self->asked++;
+  add_note (self, NOTE_KEYFRAME, 0, NULL);
+  return G_MAXUINT64;
+}
+
+/* All deadlines. Returns the next one. */
+static guint64
+tick (HelixStreamServer *self, guint64 now)
+{
+  guint64 next = G_MAXUINT64;
+
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
+
+    next = MIN (next, helix_stream_peer_tick (peer, now));
+    helix_stream_peer_flush (peer, TURN_BYTES, now);
+    answer_lists (self, peer, now);
+  }
+  reap (self, now);
+  next = MIN (next, tick_requests (self, now));
+  next = MIN (next, tick_key (self, now));
+  if (wants_to_dial (self))
+    next = MIN (next, self->dial_at);
+  if (now >= self->accept_at)
+    self->accept_at = 0;
+  return self->accept_at != 0 ? MIN (next, self->accept_at) : next;
+}
+
+static gboolean
+is_drained (const HelixStreamServer *self)
+{
+  for (guint i = 0; i < self->peers->len; i++)
+    if (helix_stream_peer_pending (peer_at (self, i)))
+      return FALSE;
+  return TRUE;
 }
 
 /* Waits with the lock free; returns with fresh revents. */
@@ -431,30 +789,28 @@ wait_for_work (HelixStreamServer *self, GArray *fds, guint64 next)
 }
 
 static void
-serve_session (HelixStreamServer *self, HelixStreamSession *session,
-    short events, guint64 now)
+serve_peer (
+    HelixStreamServer *self, HelixStreamPeer *peer, short events, guint64 now)
 {
-  HelixStreamSessionPolicy policy = helix_stream_server_policy (self);
-
   if (events & (POLLIN | POLLHUP | POLLERR))
-    helix_stream_session_read (session, &policy, now);
-  helix_stream_session_flush (session, TURN_BYTES, now);
-  look_at (self, session, now);
+    helix_stream_peer_read (peer, now);
+  helix_stream_peer_flush (peer, TURN_BYTES, now);
+  answer_lists (self, peer, now);
 }
 
+/* What to wait for: the wake-up, the peers, the listener. */
 static void
-collect (HelixStreamServer *self, GArray *fds)
+fill_poll (HelixStreamServer *self, GArray *fds)
 {
   struct pollfd entry = {.fd = self->wakeup[0], .events = POLLIN};
 
   g_array_set_size (fds, 0);
   g_array_append_val (fds, entry);
-  for (guint i = 0; i < self->sessions->len; i++) {
-    HelixStreamSession *session = self->sessions->pdata[i];
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
 
-    entry.fd = session->fd;
-    entry.events =
-        POLLIN | (helix_stream_session_pending (session) ? POLLOUT : 0);
+    entry.fd = peer->fd;
+    entry.events = POLLIN | (helix_stream_peer_pending (peer) ? POLLOUT : 0);
     g_array_append_val (fds, entry);
   }
   if (self->listener == NULL || self->accept_at != 0)
@@ -466,15 +822,15 @@ collect (HelixStreamServer *self, GArray *fds)
   }
 }
 
-/* One round: wait, then serve whoever has something. */
+/* One round: wait, then serve all that have something. */
 static void
 serve (HelixStreamServer *self, GArray *fds, guint64 next)
 {
   const struct pollfd *ready;
-  guint n = self->sessions->len;
+  guint n = self->peers->len;
   guint64 now;
 
-  collect (self, fds);
+  fill_poll (self, fds);
   wait_for_work (self, fds, next);
   now = helix_now_ns ();
   ready = (const struct pollfd *) (void *) fds->data;
@@ -483,7 +839,7 @@ serve (HelixStreamServer *self, GArray *fds, guint64 next)
   for (guint i = 0; i < n; i++) {
     if (ready[1 + i].revents == 0)
       continue;
-    serve_session (self, self->sessions->pdata[i], ready[1 + i].revents, now);
+    serve_peer (self, peer_at (self, i), ready[1 + i].revents, now);
     /* push () gets its chance between two peers. */
     pthread_mutex_unlock (&self->lock);
     pthread_mutex_lock (&self->lock);
@@ -505,37 +861,39 @@ run (void *data)
     guint64 now = helix_now_ns ();
     guint64 next = tick (self, now);
 
-    if (helix_stream_server_drained (self))
+    if (is_drained (self))
       pthread_cond_broadcast (&self->drained);
-    if (!g_queue_is_empty (&self->notes)) {
+    if (!g_queue_is_empty (&self->notes))
       deliver (self);
-      continue;
-    }
-    if (self->listener == NULL && self->sessions->len == 0 && !self->dial_failed
-        && now >= self->dial_at) {
+    else if (wants_to_dial (self) && now >= self->dial_at)
       dial (self);
-      continue;
-    }
-    serve (self, fds, next);
+    else
+      serve (self, fds, next);
   }
   pthread_mutex_unlock (&self->lock);
   g_array_unref (fds);
   return NULL;
 }
 
-/* ---- for the element ---- */
+/* Takes the lock off after something that the thread may have to go on with. */
+static void
+unlock_and_wake (HelixStreamServer *self)
+{
+  pthread_mutex_unlock (&self->lock);
+  helix_wakeup_raise (self->wakeup);
+}
+
+/* ---- its life ---- */
 
 static void
 dispose (HelixStreamServer *self)
 {
-  HelixStreamNote *note;
-
-  for (guint i = 0; i < self->sessions->len; i++)
-    helix_stream_session_free (self->sessions->pdata[i]);
-  g_ptr_array_unref (self->sessions);
-  while ((note = g_queue_pop_head (&self->notes)) != NULL)
-    note_free (note);
-  helix_stream_outbox_unit_unref (self->cursor.shape);
+  for (guint i = 0; i < self->peers->len; i++)
+    helix_stream_peer_free (peer_at (self, i));
+  g_ptr_array_unref (self->peers);
+  g_queue_clear_full (&self->notes, (GDestroyNotify) note_free);
+  g_queue_clear_full (&self->configs, (GDestroyNotify) note_free);
+  helix_stream_unit_unref (self->host.cursor.shape);
   g_free (self->description);
   helix_listener_free (self->listener);
   helix_address_free (self->address);
@@ -573,13 +931,16 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   self->cancel = g_cancellable_new ();
   self->token = g_strdup (config->token);
   self->max_clients = config->max_clients;
-  self->recover = config->recover;
-  self->max_age = config->max_age_ms * MSECOND;
-  self->sessions = g_ptr_array_new ();
+  self->host.token = self->token;
+  self->host.recover = config->recover;
+  self->host.max_age = config->max_age_ms * MSECOND;
+  self->host.user = self;
+  self->host.has_room = has_room;
+  self->host.event = on_event;
+  self->peers = g_ptr_array_new ();
   self->next_id = 1;
   self->started = helix_now_ns ();
   self->dial_gap = DIAL_GAP_MIN_NS / 2;
-  g_queue_init (&self->notes);
   pthread_mutex_init (&self->lock, NULL);
   helix_cond_init (&self->drained);
   failed = helix_wakeup_open (self->wakeup) < 0 ? errno : 0;
@@ -606,14 +967,330 @@ helix_stream_server_free (HelixStreamServer *self)
   g_cancellable_cancel (self->cancel);
   pthread_mutex_lock (&self->lock);
   self->stop = TRUE;
-  pthread_mutex_unlock (&self->lock);
-  helix_wakeup_raise (self->wakeup);
+  unlock_and_wake (self);
   pthread_join (self->thread, NULL);
   helix_wakeup_close (self->wakeup);
 
-  for (guint i = 0; i < self->sessions->len; i++) {
-    helix_stream_session_bye (self->sessions->pdata[i], HELIX_BYE_CLOSING, now);
-    helix_stream_session_flush (self->sessions->pdata[i], TURN_BYTES, now);
+  for (guint i = 0; i < self->peers->len; i++) {
+    helix_stream_peer_bye (peer_at (self, i), HELIX_BYE_CLOSING, now);
+    helix_stream_peer_flush (peer_at (self, i), TURN_BYTES, now);
   }
   dispose (self);
+}
+
+/* ---- for the element's threads ---- */
+
+void
+helix_stream_server_set_caps (
+    HelixStreamServer *self, const struct helix_caps *caps)
+{
+  guint32 id;
+
+  pthread_mutex_lock (&self->lock);
+  id = self->caps.caps_id + 1;
+  self->caps = *caps;
+  self->caps.caps_id = id == 0 ? 1 : id;
+  pthread_mutex_unlock (&self->lock);
+}
+
+void
+helix_stream_server_describe (HelixStreamServer *self, const gchar *text)
+{
+  pthread_mutex_lock (&self->lock);
+  g_free (self->description);
+  self->description = g_strdup (text);
+  pthread_mutex_unlock (&self->lock);
+}
+
+void
+helix_stream_server_obey (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->obeys = TRUE;
+  unlock_and_wake (self);
+}
+
+void
+helix_stream_server_want_key (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->key_wanted = TRUE;
+  unlock_and_wake (self);
+}
+
+void
+helix_stream_server_tell (HelixStreamServer *self, guint id,
+    enum helix_error_code code, enum helix_type refers, const gchar *text)
+{
+  pthread_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
+
+    if (peer->id == id && helix_stream_peer_is_live (peer))
+      helix_stream_peer_refuse (peer, code, refers, text, 0);
+  }
+  unlock_and_wake (self);
+}
+
+/* The same as what the far end checks, so that it never has a reason to
+ * complain. */
+static gboolean
+cursor_is_good (const struct helix_cursor *cursor, const HelixStreamUnit *shape)
+{
+  if (cursor->scanout >= HELIX_MAX_SCANOUTS)
+    return FALSE;
+  if (shape == NULL)
+    return TRUE;
+  return cursor->serial != 0 && cursor->width >= 1
+      && cursor->width <= HELIX_MAX_CURSOR && cursor->height >= 1
+      && cursor->height <= HELIX_MAX_CURSOR && cursor->hot_x < cursor->width
+      && cursor->hot_y < cursor->height
+      && shape->map.size == (gsize) cursor->width * cursor->height * 4;
+}
+
+/* Takes `shape`. What is told of a shape is always what was told with it. */
+static void
+keep_cursor (HelixStreamCursor *self, const struct helix_cursor *cursor,
+    HelixStreamUnit *shape)
+{
+  struct helix_cursor last = self->head;
+
+  self->known = TRUE;
+  self->head = *cursor;
+  if (shape != NULL) {
+    helix_stream_unit_unref (self->shape);
+    self->shape = shape;
+    return;
+  }
+  if (self->shape == NULL || last.serial != cursor->serial) {
+    g_clear_pointer (&self->shape, helix_stream_unit_unref);
+    last.serial = last.width = last.height = last.hot_x = last.hot_y = 0;
+  }
+  self->head.serial = last.serial;
+  self->head.width = last.width;
+  self->head.height = last.height;
+  self->head.hot_x = last.hot_x;
+  self->head.hot_y = last.hot_y;
+}
+
+/* After something was queued for a peer that had nothing to send before: sends
+ * what its socket takes. Returns whether the thread must do the rest. */
+static gboolean
+send_now (HelixStreamPeer *peer, gboolean waited, guint64 now)
+{
+  /* Otherwise the thread is at it, and order must be kept. */
+  if (!waited)
+    helix_stream_peer_flush (peer, G_MAXSIZE, now);
+  return (helix_stream_peer_pending (peer) && !waited)
+      || peer->life == HELIX_STREAM_PEER_DEAD || peer->lists > 0;
+}
+
+gboolean
+helix_stream_server_cursor (HelixStreamServer *self,
+    const struct helix_cursor *cursor, GstBuffer *shape)
+{
+  struct helix_cursor own = *cursor;
+  HelixStreamUnit *unit = NULL;
+  gboolean work = FALSE;
+  guint64 now;
+
+  if (shape != NULL && (unit = helix_stream_unit_new (shape)) == NULL)
+    return FALSE;
+  own.flags &= ~HELIX_CURSOR_SHAPE;
+  if (!cursor_is_good (&own, unit)) {
+    helix_stream_unit_unref (unit);
+    return FALSE;
+  }
+  pthread_mutex_lock (&self->lock);
+  now = helix_now_ns ();
+  keep_cursor (&self->host.cursor, &own, unit);
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
+    gboolean waited = helix_stream_peer_pending (peer);
+
+    peer->cursor_due = TRUE;
+    if (helix_stream_peer_watches (peer))
+      work |= send_now (peer, waited, now);
+  }
+  work |= self->key_wanted || self->notes.length > 0;
+  pthread_mutex_unlock (&self->lock);
+  if (work)
+    helix_wakeup_raise (self->wakeup);
+  return TRUE;
+}
+
+static void
+count_unit (HelixStreamServer *self, const struct helix_unit *head, gsize size,
+    guint64 pushed_ns)
+{
+  self->units++;
+  self->bytes += size;
+  self->units_since_asked++;
+  self->last_unit = head->sent_ns;
+  if (pushed_ns <= head->sent_ns)
+    helix_histogram_add (&self->encode, head->sent_ns - pushed_ns);
+  if (pushed_ns <= head->sent_ns && head->capture_ns != HELIX_NONE64)
+    self->encode_us = (guint32) MIN (
+        (head->sent_ns - pushed_ns) / GST_USECOND, (guint64) G_MAXUINT32);
+  if (head->capture_ns <= head->sent_ns)
+    helix_histogram_add (&self->latency, head->sent_ns - head->capture_ns);
+  if (head->flags & HELIX_UNIT_KEY) {
+    self->keyframes++;
+    self->key_asked = self->key_wanted = FALSE;
+  }
+}
+
+void
+helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
+    const struct helix_unit *head, guint64 pushed_ns)
+{
+  HelixStreamUnit *unit = helix_stream_unit_new (buffer);
+  struct helix_unit own = *head;
+  gboolean work = FALSE;
+  guint64 now;
+
+  if (unit == NULL)
+    return;
+  unit->arrived_ns = head->sent_ns;
+  pthread_mutex_lock (&self->lock);
+  if (self->caps.caps_id == 0)
+    goto done;
+  now = helix_now_ns ();
+  own.caps_id = self->caps.caps_id;
+  own.sequence = self->sequence++;
+  count_unit (self, &own, unit->map.size, pushed_ns);
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
+    gboolean waited = helix_stream_peer_pending (peer);
+
+    helix_stream_peer_push (peer, unit, &own, &self->caps);
+    work |= send_now (peer, waited, now);
+    /* A request that was held back for want of units is due now. */
+    work |= helix_stream_peer_is_live (peer) && peer->waits_key;
+  }
+  work |= self->key_wanted || self->notes.length > 0;
+
+done:
+  pthread_mutex_unlock (&self->lock);
+  if (work)
+    helix_wakeup_raise (self->wakeup);
+  helix_stream_unit_unref (unit);
+}
+
+void
+helix_stream_server_skip (HelixStreamServer *self)
+{
+  pthread_mutex_lock (&self->lock);
+  self->sequence++;
+  pthread_mutex_unlock (&self->lock);
+}
+
+void
+helix_stream_server_end (HelixStreamServer *self, guint timeout_ms)
+{
+  guint64 now = helix_now_ns ();
+  guint64 until = now + timeout_ms * MSECOND;
+
+  pthread_mutex_lock (&self->lock);
+  while (!self->interrupted && !is_drained (self))
+    if (helix_cond_wait_until (&self->drained, &self->lock, until) != 0)
+      break;
+  now = helix_now_ns ();
+  for (guint i = 0; i < self->peers->len; i++) {
+    HelixStreamPeer *peer = peer_at (self, i);
+
+    if (helix_stream_peer_is_live (peer)) {
+      helix_stream_peer_bye (peer, HELIX_BYE_EOS, now);
+      helix_stream_peer_flush (peer, TURN_BYTES, now);
+    }
+  }
+  unlock_and_wake (self);
+}
+
+void
+helix_stream_server_interrupt (HelixStreamServer *self, gboolean on)
+{
+  pthread_mutex_lock (&self->lock);
+  self->interrupted = on;
+  pthread_cond_broadcast (&self->drained);
+  pthread_mutex_unlock (&self->lock);
+}
+
+/* ---- stats ---- */
+
+guint
+helix_stream_server_clients (HelixStreamServer *self)
+{
+  guint n;
+
+  pthread_mutex_lock (&self->lock);
+  n = count_live (self, HELIX_ROLE_STREAM);
+  pthread_mutex_unlock (&self->lock);
+  return n;
+}
+
+static GstStructure *
+peer_stats (const HelixStreamPeer *peer)
+{
+  return gst_structure_new ("client", "id", G_TYPE_UINT, peer->id, "peer",
+      G_TYPE_STRING, peer->address, "name", G_TYPE_STRING, peer->server.name,
+      "pid", G_TYPE_UINT, peer->server.hello.pid, "units", G_TYPE_UINT64,
+      peer->sent_units, "bytes", G_TYPE_UINT64, peer->sent_bytes, "dropped",
+      G_TYPE_UINT64, peer->dropped, "skips", G_TYPE_UINT64, peer->skips,
+      "queued-units", G_TYPE_UINT, peer->units, "queued-bytes", G_TYPE_UINT64,
+      (guint64) peer->out.bytes[HELIX_WRITER_UNITS], "received-units",
+      G_TYPE_UINT64, peer->told.units, "received-bytes", G_TYPE_UINT64,
+      peer->told.bytes, "lost", G_TYPE_UINT64, peer->told.lost, "latency",
+      G_TYPE_UINT64,
+      peer->told.units > 0 ? peer->told.latency_ns : HELIX_NONE64, NULL);
+}
+
+/* All that get the stream. */
+static void
+take_clients (HelixStreamServer *self, GValue *list)
+{
+  GValue item = G_VALUE_INIT;
+
+  g_value_init (list, GST_TYPE_LIST);
+  for (guint i = 0; i < self->peers->len; i++) {
+    if (!helix_stream_peer_watches (peer_at (self, i)))
+      continue;
+    g_value_init (&item, GST_TYPE_STRUCTURE);
+    g_value_take_boxed (&item, peer_stats (peer_at (self, i)));
+    gst_value_list_append_and_take_value (list, &item);
+  }
+}
+
+GstStructure *
+helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
+{
+  GValue list = G_VALUE_INIT;
+  guint64 units, bytes;
+  GstStructure *stats;
+
+  pthread_mutex_lock (&self->lock);
+  units = self->gone_units;
+  bytes = self->gone_bytes;
+  for (guint i = 0; i < self->peers->len; i++) {
+    units += peer_at (self, i)->sent_units;
+    bytes += peer_at (self, i)->sent_bytes;
+  }
+  stats = gst_structure_new (name, "address", G_TYPE_STRING,
+      self->listener != NULL ? self->listener->text : self->address->text,
+      "num-clients", G_TYPE_UINT, count_live (self, HELIX_ROLE_STREAM),
+      "num-controllers", G_TYPE_UINT, count_live (self, HELIX_ROLE_CONTROL),
+      "clients-total", G_TYPE_UINT64, self->joined, "reconnects", G_TYPE_UINT64,
+      self->rejoined, "rejected", G_TYPE_UINT64, self->rejected, "units",
+      G_TYPE_UINT64, self->units, "bytes", G_TYPE_UINT64, self->bytes,
+      "keyframes", G_TYPE_UINT64, self->keyframes, "keyframes-requested",
+      G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64, units,
+      "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped", G_TYPE_UINT64,
+      count_dropped (self), NULL);
+  helix_stats_set_times (stats, "encode", &self->encode);
+  helix_stats_set_times (stats, "send", &self->host.send);
+  helix_stats_set_times (stats, "latency", &self->latency);
+  take_clients (self, &list);
+  pthread_mutex_unlock (&self->lock);
+  gst_structure_take_value (stats, "clients", &list);
+  return stats;
 }

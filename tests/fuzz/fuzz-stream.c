@@ -16,7 +16,7 @@
 #include "fuzz-input.h"
 #include "helix-platform.h"
 #include "helix-stream-link.h"
-#include "helix-stream-session.h"
+#include "helix-stream-peer.h"
 
 #define TOKEN "secret"
 #define UNIT_BYTES 3000 /* of the units that are pushed */
@@ -25,6 +25,7 @@
 static int pair[2]; /* ours, the peer's */
 static guint64 now, sequence;
 static guint right_proofs; /* that the peer has sent, perhaps not whole */
+static guint in_session;   /* the host's end: 1 from BEGAN to ENDED */
 
 static void
 send_bytes (const uint8_t *bytes, size_t size)
@@ -88,21 +89,20 @@ static const struct fuzz_type to_host[] = {
     {HELIX_SUBSCRIBE, sizeof (struct helix_subscribe) / 4},
     {HELIX_UNIT, sizeof (struct helix_unit) / 4}, {0x7f, 1}};
 
-static HelixStreamOutboxUnit *
+static HelixStreamUnit *
 new_unit (gsize size)
 {
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
-  HelixStreamOutboxUnit *unit;
+  HelixStreamUnit *unit;
 
   gst_buffer_memset (buffer, 0, 'u', size);
-  unit = helix_stream_outbox_unit_new (buffer);
+  unit = helix_stream_unit_new (buffer);
   gst_buffer_unref (buffer);
   return unit;
 }
 
 static void
-push (HelixStreamSession *session, const HelixStreamSessionPolicy *policy,
-    guint8 flags)
+push (HelixStreamPeer *peer, guint8 flags)
 {
   struct helix_caps caps = {.caps_id = 1u + (flags >> 7),
       .codec = HELIX_CODEC_H264,
@@ -115,56 +115,80 @@ push (HelixStreamSession *session, const HelixStreamSessionPolicy *policy,
       .flags = flags & 1 ? HELIX_UNIT_KEY : 0,
       .caps_id = caps.caps_id,
       .sent_ns = now};
-  HelixStreamOutboxUnit *unit = new_unit (UNIT_BYTES);
-  guint before = session->out.units;
+  HelixStreamUnit *unit = new_unit (UNIT_BYTES);
+  guint before = peer->units;
 
   unit->arrived_ns = now;
-  helix_stream_session_push (session, policy, unit, &head, &caps);
-  helix_stream_outbox_unit_unref (unit);
-  MUST (session->state == HELIX_STREAM_SESSION_LIVE
-      || session->out.units <= before);
+  helix_stream_peer_push (peer, unit, &head, &caps);
+  helix_stream_unit_unref (unit);
+  MUST (helix_stream_peer_is_live (peer) || peer->units <= before);
 }
 
 static void
-move_cursor (HelixStreamCursor *cursor, HelixStreamSession *session, guint8 how)
+move_cursor (HelixStreamPeer *peer, guint8 how)
 {
+  HelixStreamCursor *cursor = &peer->host->cursor;
+
   cursor->known = TRUE;
   cursor->head.x = how;
   if (how & 1) {
-    if (cursor->shape != NULL)
-      helix_stream_outbox_unit_unref (cursor->shape);
+    helix_stream_unit_unref (cursor->shape);
     cursor->shape = new_unit (8 * 8 * 4);
     cursor->head.serial++;
     cursor->head.width = cursor->head.height = 8;
   }
-  session->cursor_due = TRUE;
+  peer->cursor_due = TRUE;
 }
 
-/* As the server does after each turn; and what must hold after each. */
-static void
-look_at (HelixStreamSession *session, const HelixStreamSessionPolicy *policy)
+/* The server: `user` says for which roles there is room. */
+static gboolean
+has_room (gpointer user, guint32 role)
 {
-  const struct helix_config *wish = &session->wish;
+  return !(GPOINTER_TO_UINT (user) & (role == HELIX_ROLE_STREAM ? 8 : 16));
+}
 
-  MUST (session->state != HELIX_STREAM_SESSION_LIVE || policy->token == NULL
-      || right_proofs > 0);
-  /* A HELLO in a live session leaves the unit that is partly sent. */
-  MUST (session->state != HELIX_STREAM_SESSION_PROVING
-      || session->out.units <= 1);
-  MUST (session->state <= HELIX_STREAM_SESSION_DEAD);
-  MUST (session->out.units <= 1
-      || session->out.bytes <= HELIX_STREAM_SESSION_MAX_BYTES);
-  MUST (strlen (session->name) <= HELIX_MAX_NAME);
-  MUST (session->state != HELIX_STREAM_SESSION_LIVE
-      || session->role == HELIX_ROLE_STREAM
-      || session->role == HELIX_ROLE_CONTROL);
-  MUST (session->lists <= HELIX_STREAM_SESSION_MAX_LISTS);
-  MUST (!(wish->fields & HELIX_CONFIG_RATE) || wish->rate_den > 0);
-  session->wish.fields = 0;
-  session->show.resource_id = 0;
-  session->needs_key = session->restarted = FALSE;
-  session->lists = 0;
-  g_clear_error (&session->problem);
+static void
+on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
+    gconstpointer data)
+{
+  const struct helix_config *config = data;
+
+  switch (event) {
+    case HELIX_STREAM_PEER_BEGAN:
+      MUST (helix_stream_peer_is_live (peer) && in_session++ == 0);
+      break;
+    case HELIX_STREAM_PEER_ENDED:
+    case HELIX_STREAM_PEER_RESTARTED:
+      MUST (!helix_stream_peer_is_live (peer) && --in_session == 0);
+      break;
+    case HELIX_STREAM_PEER_CONFIG:
+      MUST (in_session);
+      MUST (!(config->fields & HELIX_CONFIG_RATE) || config->rate_den > 0);
+      break;
+    case HELIX_STREAM_PEER_REFUSED:
+      MUST (((const GError *) data)->message != NULL);
+      break;
+    default:
+      MUST (in_session);
+  }
+}
+
+/* What must hold after each deed. */
+static void
+look_at (const HelixStreamPeer *peer)
+{
+  gboolean live = helix_stream_peer_is_live (peer);
+
+  MUST (live == (in_session == 1));
+  MUST (!live || peer->host->token == NULL || right_proofs > 0);
+  /* A HELLO in an open session leaves the unit that is partly sent. */
+  MUST (peer->server.state != HELIX_SERVER_PROVING || peer->units <= 1);
+  MUST (peer->units <= 1
+      || peer->out.bytes[HELIX_WRITER_UNITS] <= HELIX_STREAM_PEER_MAX_BYTES);
+  MUST (peer->units <= peer->out.count[HELIX_WRITER_UNITS]);
+  MUST (strlen (peer->server.name) <= HELIX_MAX_NAME);
+  MUST (!live || peer->role == HELIX_ROLE_STREAM
+      || peer->role == HELIX_ROLE_CONTROL);
 }
 
 static void
@@ -181,8 +205,7 @@ say_hello (guint8 role)
 }
 
 static void
-deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
-    const HelixStreamSessionPolicy *policy, HelixStreamCursor *cursor)
+deed_at_host (struct fuzz_input *in, HelixStreamPeer *peer)
 {
   uint8_t message[HELIX_MAX_MESSAGE], what;
 
@@ -197,28 +220,28 @@ deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
     case 2:
       what = fuzz_byte (in);
       if (what & 4)
-        say_proof (&session->proof, HELIX_PROOF_CLIENT, what);
+        say_proof (&peer->proof, HELIX_PROOF_CLIENT, what);
       else
         say_hello (what);
       break;
     case 3:
-      helix_stream_session_read (session, policy, now);
+      helix_stream_peer_read (peer, now);
       break;
     case 4:
-      helix_stream_session_flush (session, 1 + 64u * fuzz_byte (in), now);
+      helix_stream_peer_flush (peer, 1 + 64u * fuzz_byte (in), now);
       break;
     case 5:
-      push (session, policy, fuzz_byte (in));
+      push (peer, fuzz_byte (in));
       break;
     case 6:
       now += fuzz_byte (in) * STEP_NS;
-      helix_stream_session_tick (session, now);
+      helix_stream_peer_tick (peer, now);
       break;
     case 7:
       drain_peer (fuzz_byte (in));
       break;
     case 8:
-      move_cursor (cursor, session, fuzz_byte (in));
+      move_cursor (peer, fuzz_byte (in));
       break;
   }
 }
@@ -226,24 +249,24 @@ deed_at_host (struct fuzz_input *in, HelixStreamSession *session,
 static void
 deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
 {
-  const HelixStreamSessionPolicy policy = {.max_age = 4 * STEP_NS,
+  HelixStreamHost host = {.max_age = 4 * STEP_NS,
       .token = how & 4 ? TOKEN : NULL,
-      .full = (how & 8) != 0,
-      .control_full = (how & 16) != 0,
-      .recover = (how & 32) != 0};
-  HelixStreamCursor cursor = {FALSE};
-  HelixStreamSession *session =
-      helix_stream_session_new (1, pair[0], NULL, serial, &cursor, now);
+      .recover = (how & 32) != 0,
+      .user = GUINT_TO_POINTER (how),
+      .has_room = has_room,
+      .event = on_event};
+  HelixStreamPeer *peer =
+      helix_stream_peer_new (&host, 1, pair[0], NULL, serial, now);
 
-  while (in->left > 0 && session->state != HELIX_STREAM_SESSION_DEAD) {
-    deed_at_host (in, session, &policy, &cursor);
-    look_at (session, &policy);
+  in_session = 0;
+  while (in->left > 0 && peer->life != HELIX_STREAM_PEER_DEAD) {
+    deed_at_host (in, peer);
+    look_at (peer);
   }
-  helix_stream_session_bye (session, HELIX_BYE_CLOSING, now);
-  helix_stream_session_flush (session, G_MAXSIZE, now);
-  helix_stream_session_free (session);
-  if (cursor.shape != NULL)
-    helix_stream_outbox_unit_unref (cursor.shape);
+  helix_stream_peer_bye (peer, HELIX_BYE_CLOSING, now);
+  helix_stream_peer_flush (peer, G_MAXSIZE, now);
+  helix_stream_peer_free (peer);
+  helix_stream_unit_unref (host.cursor.shape);
 }
 
 /* ---- the guest's end ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One session of the stream server with a guest behind a line that is made up,
+ * One peer of the stream server, a guest behind a line that is made up,
  * in a time that is made up: so the figures are the same on any machine.
  */
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "helix-platform.h"
-#include "helix-stream-session.h"
+#include "helix-stream-peer.h"
 #include "helix-transport-io.h"
 #include "stream-peer.h"
 
@@ -18,9 +18,9 @@
 #define UNIT_BYTES 4000
 #define MAX_UNITS 4096u
 
-static HelixStreamSession *session;
-static HelixStreamCursor cursor;
+static HelixStreamPeer *served;
 static StreamPeer peer;
+static gboolean needs_key, slow_told;
 static guint64 now;
 
 /* What the line does: bytes a second that the guest reads, how long an answer
@@ -45,8 +45,27 @@ static struct {
 } answers[64];
 static guint n_answers;
 
-static const HelixStreamSessionPolicy policy = {
-    .recover = TRUE, .max_age = MAX_AGE};
+static gboolean
+has_room (gpointer user, guint32 role)
+{
+  fail_unless (user == NULL && role == HELIX_ROLE_STREAM);
+  return TRUE;
+}
+
+static void
+on_event (gpointer user, HelixStreamPeer *of, HelixStreamPeerEvent event,
+    gconstpointer data)
+{
+  needs_key |= event == HELIX_STREAM_PEER_KEY;
+  slow_told |= event == HELIX_STREAM_PEER_SLOW;
+  if (event == HELIX_STREAM_PEER_LIST)
+    of->lists++;
+}
+
+static HelixStreamHost host = {.recover = TRUE,
+    .max_age = MAX_AGE,
+    .has_room = has_room,
+    .event = on_event};
 static const struct helix_caps caps = {.caps_id = 1,
     .codec = HELIX_CODEC_H264,
     .width = 640,
@@ -56,24 +75,32 @@ static const struct helix_caps caps = {.caps_id = 1,
     .par_den = 1};
 
 static void
-setup (void)
+begin (const gchar *token)
 {
   gint fds[2];
 
   fail_unless (helix_socketpair (fds) == 0);
   now = START;
   n_answers = 0;
-  session = helix_stream_session_new (1, fds[0], NULL, FALSE, &cursor, now);
+  needs_key = slow_told = FALSE;
+  host.token = token;
+  served = helix_stream_peer_new (&host, 1, fds[0], NULL, FALSE, now);
   peer_init (&peer, fds[1]);
+}
+
+static void
+setup (void)
+{
+  begin (NULL);
   peer_hello (&peer, NULL);
-  helix_stream_session_read (session, &policy, now);
-  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_LIVE);
+  helix_stream_peer_read (served, now);
+  fail_unless (helix_stream_peer_is_live (served));
 }
 
 static void
 teardown (void)
 {
-  helix_stream_session_free (session);
+  helix_stream_peer_free (served);
   peer_clear (&peer);
 }
 
@@ -81,15 +108,15 @@ static void
 push (guint64 sequence, gboolean key)
 {
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, UNIT_BYTES, NULL);
-  HelixStreamOutboxUnit *unit = helix_stream_outbox_unit_new (buffer);
+  HelixStreamUnit *unit = helix_stream_unit_new (buffer);
   struct helix_unit head = {.sequence = sequence,
       .flags = key ? HELIX_UNIT_KEY : 0,
       .caps_id = 1,
       .sent_ns = now};
 
   unit->arrived_ns = now;
-  helix_stream_session_push (session, &policy, unit, &head, &caps);
-  helix_stream_outbox_unit_unref (unit);
+  helix_stream_peer_push (served, unit, &head, &caps);
+  helix_stream_unit_unref (unit);
   gst_buffer_unref (buffer);
 }
 
@@ -158,7 +185,7 @@ answer (void)
     peer_send (&peer, answers[0].message, sizeof answers[0].message);
     memmove (&answers[0], &answers[1], --n_answers * sizeof answers[0]);
   }
-  helix_stream_session_read (session, &policy, now);
+  helix_stream_peer_read (served, now);
 }
 
 /* 30 units a second for 20 s; keyframes only when asked for. */
@@ -178,22 +205,22 @@ play (const Line *line, Seen *seen)
       key = FALSE;
       next += 33 * MS;
     }
-    helix_stream_session_flush (session, G_MAXSIZE, now);
+    helix_stream_peer_flush (served, G_MAXSIZE, now);
     if (!stalled)
       read_line ((gsize) ((now + MS - read_up_to) * line->rate / GST_SECOND),
           line, seen);
     read_up_to = now + MS;
     answer ();
     if (line->mute)
-      session->last_read = now; /* it says other things */
-    helix_stream_session_tick (session, now);
-    helix_stream_session_flush (session, G_MAXSIZE, now);
-    if (session->needs_key) {
-      session->needs_key = FALSE;
+      served->last_read = now; /* it says other things */
+    helix_stream_peer_tick (served, now);
+    helix_stream_peer_flush (served, G_MAXSIZE, now);
+    if (needs_key) {
+      needs_key = FALSE;
       seen->asked++;
       key = TRUE;
     }
-    fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_LIVE);
+    fail_unless (helix_stream_peer_is_live (served));
   }
   fail_unless_equals_int (seen->broken, 0);
 }
@@ -220,8 +247,8 @@ GST_START_TEST (test_slow)
   fail_unless (seen.oldest <= bound * MS, "%u ms", (guint) (seen.oldest / MS));
   fail_unless (seen.read > 100, "%u", seen.read);
   fail_unless (seen.asked <= 41, "%u", seen.asked);
-  fail_unless (session->skips >= 1 && session->dropped >= 1);
-  fail_unless_equals_int (session->slow, session->skips > 1);
+  fail_unless (served->skips >= 1 && served->dropped >= 1);
+  fail_unless_equals_int (slow_told, served->skips > 1);
 }
 GST_END_TEST;
 
@@ -238,7 +265,7 @@ GST_START_TEST (test_good)
   Seen seen;
 
   play (&good[__i__], &seen);
-  fail_unless_equals_uint64 (session->dropped, 0);
+  fail_unless_equals_uint64 (served->dropped, 0);
   fail_unless_equals_int (seen.asked, 0 + 1); /* it joined */
 }
 GST_END_TEST;
@@ -250,9 +277,9 @@ GST_START_TEST (test_stall)
   Seen seen;
 
   play (&line, &seen);
-  fail_unless_equals_uint64 (session->skips, 1);
+  fail_unless_equals_uint64 (served->skips, 1);
   fail_unless_equals_int (seen.asked, 1 + 1);
-  fail_if (session->slow);
+  fail_if (slow_told);
 }
 GST_END_TEST;
 
@@ -263,30 +290,37 @@ GST_START_TEST (test_wrong_pong)
   struct helix_header header = {.type = HELIX_PING, .size = 8};
   guint8 payload[8] = {0};
 
-  session->probes[0].sent = now;
-  session->n_probes = 1;
+  served->probes[0].sent = now;
+  served->n_probes = 1;
   peer_send (&peer, message,
       helix_pack_pong_for (message, &header, payload, now, now));
-  helix_stream_session_read (session, &policy, now);
-  fail_unless_equals_int (session->n_probes, 1);
-  fail_unless_equals_uint64 (session->best_trip, HELIX_NONE64);
+  helix_stream_peer_read (served, now);
+  fail_unless_equals_int (served->n_probes, 1);
+  fail_unless_equals_uint64 (served->best_trip, HELIX_NONE64);
 }
 GST_END_TEST;
 
 /* ---- the proof's deadline ---- */
 
-static const HelixStreamSessionPolicy secret = {
-    .token = "secret", .recover = TRUE, .max_age = MAX_AGE};
+#define TOKEN "secret"
+
+/* From the next HELLO on. */
+static void
+want_token (void)
+{
+  host.token = TOKEN;
+  served->server.proves = true;
+}
 
 /* HELLO is said and answered at that time. */
 static void
 ask_for_proof (guint64 when)
 {
   now = when;
-  peer_hello (&peer, secret.token);
-  helix_stream_session_read (session, &secret, now);
-  helix_stream_session_flush (session, G_MAXSIZE, now);
-  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_PROVING);
+  peer_hello (&peer, TOKEN);
+  helix_stream_peer_read (served, now);
+  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  fail_unless_equals_int (served->server.state, HELIX_SERVER_PROVING);
   peer_expect_challenge (&peer);
 }
 
@@ -294,27 +328,22 @@ static void
 expect_timeout (guint64 when)
 {
   now = when;
-  helix_stream_session_tick (session, now);
-  helix_stream_session_flush (session, G_MAXSIZE, now);
-  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_CLOSING);
-  helix_stream_session_tick (session, now);
+  helix_stream_peer_tick (served, now);
+  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  fail_unless_equals_int (served->life, HELIX_STREAM_PEER_CLOSING);
+  helix_stream_peer_tick (served, now);
   peer_expect_refusal (&peer, HELIX_ERROR_TIMEOUT);
 }
 
 /* A connection has 3 s for all of it, and HELLO again gives it no more. */
 GST_START_TEST (test_proof_too_late)
 {
-  gint fds[2];
-
   teardown ();
-  fail_unless (helix_socketpair (fds) == 0);
-  now = START;
-  session = helix_stream_session_new (1, fds[0], NULL, FALSE, &cursor, now);
-  peer_init (&peer, fds[1]);
+  begin (TOKEN);
   ask_for_proof (START + GST_SECOND);
   ask_for_proof (START + 2 * GST_SECOND);
   fail_unless_equals_uint64 (
-      helix_stream_session_tick (session, now), START + 3 * GST_SECOND);
+      helix_stream_peer_tick (served, now), START + 3 * GST_SECOND);
   expect_timeout (START + 3 * GST_SECOND);
 }
 GST_END_TEST;
@@ -324,46 +353,46 @@ GST_START_TEST (test_proof_anew)
 {
   const guint64 again = START + 60 * GST_SECOND;
 
-  helix_stream_session_flush (session, G_MAXSIZE, now);
+  want_token ();
+  helix_stream_peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
-  session->last_read = again; /* it has not been silent */
+  served->last_read = again; /* it has not been silent */
   ask_for_proof (again);
   fail_unless_equals_uint64 (
-      helix_stream_session_tick (session, now), again + 3 * GST_SECOND);
+      helix_stream_peer_tick (served, now), again + 3 * GST_SECOND);
   ask_for_proof (again + GST_SECOND);
   expect_timeout (again + 3 * GST_SECOND);
 }
 GST_END_TEST;
 
 /* What was asked for in the session before is not for the one that is being
- * proved: neither its list nor its keyframe. */
+ * proved. */
 GST_START_TEST (test_proof_forgets)
 {
   guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
 
-  helix_stream_session_flush (session, G_MAXSIZE, now);
+  want_token ();
+  helix_stream_peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
-  session->needs_key = FALSE;
+  needs_key = FALSE;
   peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
-  peer_send (&peer, message, helix_pack_keyframe (message, &keyframe));
   ask_for_proof (now + GST_SECOND);
-  fail_if (session->lists > 0 || session->needs_key);
+  fail_if (served->lists > 0 || needs_key);
   push (0, TRUE);
-  fail_if (helix_stream_session_pending (session));
-  fail_unless_equals_int (session->out.units, 0);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, secret.token);
-  helix_stream_session_read (session, &secret, now);
-  fail_unless_equals_int (session->state, HELIX_STREAM_SESSION_LIVE);
-  fail_unless (session->needs_key);
+  fail_if (helix_stream_peer_pending (served));
+  fail_unless_equals_int (served->units, 0);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  helix_stream_peer_read (served, now);
+  fail_unless (helix_stream_peer_is_live (served));
+  fail_unless (needs_key);
 }
 GST_END_TEST;
 
 static Suite *
-helix_stream_session_suite (void)
+helix_stream_peer_suite (void)
 {
-  Suite *s = suite_create ("helix-stream-session");
-  TCase *tc = tcase_create ("session");
+  Suite *s = suite_create ("helix-stream-peer");
+  TCase *tc = tcase_create ("peer");
 
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, teardown);
@@ -377,4 +406,4 @@ helix_stream_session_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_stream_session);
+GST_CHECK_MAIN (helix_stream_peer);
