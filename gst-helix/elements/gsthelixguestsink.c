@@ -401,7 +401,7 @@ static const HelixStreamServerCallbacks callbacks = {
     .client_added = client_added,
     .client_removed = client_removed,
     .keyframe_wanted = keyframe_wanted,
-    .wished = requested,
+    .requested = requested,
     .show = show,
     .problem = problem,
 };
@@ -784,7 +784,7 @@ gst_helix_guest_sink_change_state (
   /* Only now is everything upstream ready to be steered. */
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
       && ret != GST_STATE_CHANGE_FAILURE) {
-    helix_stream_server_obey (self->server);
+    helix_stream_server_apply (self->server);
     push_output (self, HELIX_NONE64);
   }
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY

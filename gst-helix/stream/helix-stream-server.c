@@ -7,15 +7,17 @@
 #include "helix-stream-server.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <string.h>
+#include <unistd.h>
 
+#include "helix-backoff.h"
 #include "helix-platform.h"
 #include "helix-stats.h"
 #include "helix-stream-debug.h"
 #include "helix-stream-peer.h"
+#include "helix-transport-io.h"
 #include "helix-transport.h"
+#include "helix-waiter.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
@@ -46,14 +48,12 @@
  * its listener would wake the thread at once, for ever. */
 #define ACCEPT_GAP_NS (200 * MSECOND)
 
-/* connect mode: the time for one attempt, and between attempts. */
+/* connect mode: the time for one attempt. */
 #define DIAL_TIMEOUT_MS 900
-#define DIAL_GAP_MIN_NS (20 * MSECOND)
-#define DIAL_GAP_MAX_NS (500 * MSECOND)
 
 /* Between two turns in which CONFIGs are passed on, and between two SHOWs: more
  * of these than any screen has in a second. */
-#define CONFIG_GAP_NS (1000 * MSECOND / HELIX_STREAM_SERVER_WISHES)
+#define CONFIG_GAP_NS (1000 * MSECOND / HELIX_STREAM_SERVER_REQUESTS)
 #define SHOW_GAP_NS (1000 * MSECOND / 250)
 
 /* What CONFIG with one of these and SHOW both decide: the later one has it. */
@@ -92,7 +92,7 @@ struct _HelixStreamServer {
   gchar *token;
   guint max_clients;
   pthread_t thread;
-  int wakeup[2];
+  HelixWaiter waiter;
 
   /* all below: under `lock`; the thread alone adds and removes peers */
   pthread_mutex_t lock;
@@ -110,7 +110,7 @@ struct _HelixStreamServer {
   guint units_since_asked;
 
   /* what peers request, and when the next of it may be passed on */
-  gboolean obeys;
+  gboolean applies;
   GQueue configs; /* Notes; no field is in two of them */
   guint64 config_at;
   struct helix_show show; /* resource_id 0: none waits */
@@ -121,7 +121,8 @@ struct _HelixStreamServer {
   gchar *description;
 
   guint64 accept_at; /* 0: at any time */
-  guint64 dial_at, dial_gap;
+  guint64 dial_at;
+  HelixBackoff backoff;
   gboolean outage_told, dial_failed;
   guint64 problem_at;
 
@@ -203,7 +204,7 @@ call_back (HelixStreamServer *self, const Note *note)
       callbacks->keyframe_wanted (self->user);
       break;
     case NOTE_CONFIG:
-      callbacks->wished (self->user, note->id, &note->config);
+      callbacks->requested (self->user, note->id, &note->config);
       break;
     case NOTE_SHOW:
       callbacks->show (self->user, note->id, &note->show);
@@ -288,7 +289,7 @@ tick_requests (HelixStreamServer *self, guint64 now)
   guint64 next = G_MAXUINT64;
   Note *note;
 
-  if (!self->obeys)
+  if (!self->applies)
     return G_MAXUINT64;
   if (self->configs.length > 0 && now < self->config_at)
     next = self->config_at;
@@ -460,7 +461,7 @@ note_slow (HelixStreamServer *self, const HelixStreamPeer *peer)
 static void
 session_began (HelixStreamServer *self, HelixStreamPeer *peer)
 {
-  self->dial_gap = DIAL_GAP_MIN_NS / 2; /* the next outage is another one */
+  helix_backoff_reset (&self->backoff); /* the next outage is another one */
   if (peer->role != HELIX_ROLE_STREAM)
     return;
   self->joined++;
@@ -522,16 +523,6 @@ on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
 
 /* ---- peers come and go ---- */
 
-/* Says an ERROR, without waiting: what the socket does not take is lost. */
-static void
-send_off (HelixStreamPeer *peer, enum helix_error_code code, const gchar *text,
-    guint64 now)
-{
-  helix_stream_peer_refuse (peer, code, 0, text, now);
-  helix_stream_peer_flush (peer, G_MAXSIZE, now);
-  helix_stream_peer_read (peer, now);
-}
-
 /* Before a stranger is taken: those that have no session yet have a bound of
  * their own, so that they take no client's place; and the oldest goes, so that
  * they do not keep others out. Those that had a session, and linger or prove
@@ -554,20 +545,35 @@ make_room (
   }
   if (n < bound)
     return;
-  if (oldest->life == HELIX_STREAM_PEER_OPEN)
-    send_off (oldest, HELIX_ERROR_TIMEOUT,
+  if (oldest->life == HELIX_STREAM_PEER_OPEN) {
+    helix_stream_peer_refuse (oldest, HELIX_ERROR_TIMEOUT, 0,
         "others connected before it had begun a session", now);
+    helix_stream_peer_flush (oldest, G_MAXSIZE, now);
+    helix_stream_peer_read (oldest, now);
+  }
   helix_stream_peer_die (oldest, NULL);
+}
+
+/* Says ERROR to a connection that is not served, without waiting, and reads
+ * what it sent: a close with unread bytes makes TCP throw our word away. */
+static void
+turn_away (gint fd, const gchar *text)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct iovec iov = {.iov_base = message,
+      .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, text)};
+
+  helix_transport_write (fd, &iov, 1);
+  helix_transport_read (fd, message, sizeof message);
 }
 
 /* Whether the connection may be served at all; else it is answered, and takes
  * no place. */
 static gboolean
-admit (HelixStreamServer *self, HelixStreamPeer *peer, guint64 now)
+admit (HelixStreamServer *self, gint fd, const gchar *address, guint64 now)
 {
   g_autofree gchar *who = NULL;
-  g_autofree gchar *why =
-      helix_listener_refusal (self->listener, peer->fd, &who);
+  g_autofree gchar *why = helix_listener_refusal (self->listener, fd, &who);
   g_autofree gchar *text = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -578,15 +584,15 @@ admit (HelixStreamServer *self, HelixStreamPeer *peer, guint64 now)
     return TRUE;
   }
   if (who == NULL) {
-    GST_DEBUG ("%s is gone again", peer->address);
+    GST_DEBUG ("%s is gone again", address);
     return FALSE;
   }
   text = g_strdup_printf ("%s. " OPEN_UP, why);
   error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-      "Client %s of %s refused: %s.", peer->address, who, text);
+      "Client %s of %s refused: %s.", address, who, text);
   self->rejected++;
   note_problem (self, error);
-  send_off (peer, HELIX_ERROR_AUTH, text, now);
+  turn_away (fd, text);
   return FALSE;
 }
 
@@ -605,14 +611,17 @@ is_own_process (gint fd)
 static void
 add_peer (HelixStreamServer *self, gint fd, gchar *address, guint64 now)
 {
-  HelixStreamPeer *peer = helix_stream_peer_new (
-      &self->host, self->next_id++, fd, address, self->listener == NULL, now);
+  HelixStreamPeer *peer;
 
-  peer->is_local = self->listener != NULL && is_own_process (fd);
-  if (self->listener != NULL && !admit (self, peer, now)) {
-    helix_stream_peer_free (peer);
+  if (self->listener != NULL
+      && !admit (self, fd, address != NULL ? address : "?", now)) {
+    close (fd);
+    g_free (address);
     return;
   }
+  peer = helix_stream_peer_new (
+      &self->host, self->next_id++, fd, address, self->listener == NULL, now);
+  peer->is_local = self->listener != NULL && is_own_process (fd);
   GST_DEBUG ("client %u: connection of %s", peer->id, peer->address);
   g_ptr_array_add (self->peers, peer);
 }
@@ -632,7 +641,7 @@ reap (HelixStreamServer *self, guint64 now)
     self->gone_dropped += peer->dropped;
     helix_stream_peer_free (peer);
     g_ptr_array_remove_index (self->peers, i);
-    self->dial_at = now + self->dial_gap;
+    self->dial_at = now + self->backoff.gap;
   }
 }
 
@@ -676,9 +685,7 @@ dial (HelixStreamServer *self)
   pthread_mutex_lock (&self->lock);
   now = helix_now_ns ();
 
-  self->dial_gap = CLAMP (self->dial_gap * 2, DIAL_GAP_MIN_NS, DIAL_GAP_MAX_NS);
-  self->dial_at =
-      now + self->dial_gap * (guint64) g_random_int_range (75, 126) / 100;
+  self->dial_at = helix_backoff_next (&self->backoff, now);
   if (fd >= 0) {
     self->rejoined += self->joined > 0;
     add_peer (self, fd, g_strdup (self->address->text), now);
@@ -770,24 +777,6 @@ is_drained (const HelixStreamServer *self)
   return TRUE;
 }
 
-/* Waits with the lock free; returns with fresh revents. */
-static void
-wait_for_work (HelixStreamServer *self, GArray *fds, guint64 next)
-{
-  guint64 now = helix_now_ns ();
-  int timeout = -1;
-
-  if (next <= now)
-    timeout = 0;
-  else if (next != G_MAXUINT64)
-    timeout = (int) MIN ((next - now + MSECOND - 1) / MSECOND, 60000);
-  pthread_mutex_unlock (&self->lock);
-  if (poll ((struct pollfd *) (void *) fds->data, fds->len, timeout) < 0)
-    for (guint i = 0; i < fds->len; i++)
-      g_array_index (fds, struct pollfd, i).revents = 0;
-  pthread_mutex_lock (&self->lock);
-}
-
 static void
 serve_peer (
     HelixStreamServer *self, HelixStreamPeer *peer, short events, guint64 now)
@@ -798,11 +787,11 @@ serve_peer (
   answer_lists (self, peer, now);
 }
 
-/* What to wait for: the wake-up, the peers, the listener. */
+/* What to wait for: the wake-up (the waiter's), the peers, the listener. */
 static void
 fill_poll (HelixStreamServer *self, GArray *fds)
 {
-  struct pollfd entry = {.fd = self->wakeup[0], .events = POLLIN};
+  struct pollfd entry = {.fd = -1};
 
   g_array_set_size (fds, 0);
   g_array_append_val (fds, entry);
@@ -826,16 +815,16 @@ fill_poll (HelixStreamServer *self, GArray *fds)
 static void
 serve (HelixStreamServer *self, GArray *fds, guint64 next)
 {
-  const struct pollfd *ready;
   guint n = self->peers->len;
+  struct pollfd *ready;
   guint64 now;
 
   fill_poll (self, fds);
-  wait_for_work (self, fds, next);
+  ready = (struct pollfd *) (void *) fds->data;
+  pthread_mutex_unlock (&self->lock);
+  helix_waiter_wait (&self->waiter, ready, fds->len, next);
+  pthread_mutex_lock (&self->lock);
   now = helix_now_ns ();
-  ready = (const struct pollfd *) (void *) fds->data;
-  if (ready[0].revents != 0)
-    helix_wakeup_clear (self->wakeup);
   for (guint i = 0; i < n; i++) {
     if (ready[1 + i].revents == 0)
       continue;
@@ -880,7 +869,7 @@ static void
 unlock_and_wake (HelixStreamServer *self)
 {
   pthread_mutex_unlock (&self->lock);
-  helix_wakeup_raise (self->wakeup);
+  helix_waiter_wake (&self->waiter);
 }
 
 /* ---- its life ---- */
@@ -940,15 +929,14 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
   self->peers = g_ptr_array_new ();
   self->next_id = 1;
   self->started = helix_now_ns ();
-  self->dial_gap = DIAL_GAP_MIN_NS / 2;
   pthread_mutex_init (&self->lock, NULL);
   helix_cond_init (&self->drained);
-  failed = helix_wakeup_open (self->wakeup) < 0 ? errno : 0;
+  failed = helix_waiter_init (&self->waiter) ? 0 : errno;
   if (failed == 0) {
     failed = pthread_create (&self->thread, NULL, run, self);
     if (failed == 0)
       return self;
-    helix_wakeup_close (self->wakeup);
+    helix_waiter_clear (&self->waiter);
   }
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
       "%s: cannot start a thread: %s. Raise the limits of this process.",
@@ -969,7 +957,7 @@ helix_stream_server_free (HelixStreamServer *self)
   self->stop = TRUE;
   unlock_and_wake (self);
   pthread_join (self->thread, NULL);
-  helix_wakeup_close (self->wakeup);
+  helix_waiter_clear (&self->waiter);
 
   for (guint i = 0; i < self->peers->len; i++) {
     helix_stream_peer_bye (peer_at (self, i), HELIX_BYE_CLOSING, now);
@@ -1003,10 +991,10 @@ helix_stream_server_describe (HelixStreamServer *self, const gchar *text)
 }
 
 void
-helix_stream_server_obey (HelixStreamServer *self)
+helix_stream_server_apply (HelixStreamServer *self)
 {
   pthread_mutex_lock (&self->lock);
-  self->obeys = TRUE;
+  self->applies = TRUE;
   unlock_and_wake (self);
 }
 
@@ -1115,7 +1103,7 @@ helix_stream_server_cursor (HelixStreamServer *self,
   work |= self->key_wanted || self->notes.length > 0;
   pthread_mutex_unlock (&self->lock);
   if (work)
-    helix_wakeup_raise (self->wakeup);
+    helix_waiter_wake (&self->waiter);
   return TRUE;
 }
 
@@ -1173,7 +1161,7 @@ helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
 done:
   pthread_mutex_unlock (&self->lock);
   if (work)
-    helix_wakeup_raise (self->wakeup);
+    helix_waiter_wake (&self->waiter);
   helix_stream_unit_unref (unit);
 }
 

@@ -3,9 +3,11 @@
  * The host's end of the stream protocol: units in, any number of peers out.
  *
  * A thread of its own accepts (or, with listen = FALSE, connects), reads,
- * keeps time and sends what a socket did not take at once. push() itself only
- * ever does non-blocking sends, so its caller never waits for a peer: one
- * that is slow loses units up to the next keyframe, by itself.
+ * keeps time and sends what a socket did not take at once. push () does
+ * non-blocking sends only, so its caller never waits for a peer: a slow one
+ * loses units up to the next keyframe, and no other peer does.
+ *
+ * Thread: all functions may be called by any thread, but _free () once.
  */
 #ifndef HELIX_STREAM_SERVER_H
 #define HELIX_STREAM_SERVER_H
@@ -22,7 +24,7 @@ typedef struct _HelixStreamServer HelixStreamServer;
 
 /* Changes of one setting a second that reach the pipeline: a hostile guest
  * sends thousands, and encoders pay for each (vtenc drains). */
-#define HELIX_STREAM_SERVER_WISHES 4
+#define HELIX_STREAM_SERVER_REQUESTS 4
 
 /* Peers that only steer or ask, beside max_clients. */
 #define HELIX_STREAM_SERVER_MAX_CONTROL 8
@@ -39,11 +41,12 @@ typedef struct {
   void (*client_removed) (gpointer user, guint id, const gchar *reason);
   /* A key unit is needed soon. Already rate-limited. */
   void (*keyframe_wanted) (gpointer user);
-  /* A peer wishes something: only what wish->fields names. Not before
-   * helix_stream_server_obey (). Each field comes at most
-   * HELIX_STREAM_SERVER_WISHES times a second; of several peers' wishes in
-   * between only the newest is told, from whomever it is. */
-  void (*wished) (gpointer user, guint id, const struct helix_config *wish);
+  /* A peer requests what config->fields names. Not before
+   * helix_stream_server_apply (). Each field comes at most
+   * HELIX_STREAM_SERVER_REQUESTS times a second; of several requests in between
+   * only the newest is passed on, of all peers'. */
+  void (*requested) (
+      gpointer user, guint id, const struct helix_config *config);
   /* A picture is to be shown; likewise only the newest that waits. */
   void (*show) (gpointer user, guint id, const struct helix_show *show);
   /* fatal: the server does nothing any more. Else a warning, at most one a
@@ -56,10 +59,10 @@ typedef struct {
   gboolean listen;    /* else connect, again and again */
   const gchar *token; /* that clients must prove, or NULL */
   guint max_clients;
-  gboolean recover; /* slow peers skip to a keyframe; else they go */
+  gboolean recover; /* slow peers skip to a keyframe; else they are closed */
   guint max_age_ms; /* that a unit may wait for a peer, wherever it does */
-  /* Serves without a token whom nothing else guards from, too: other users of
-   * this machine, and who reaches an address that is not loopback. */
+  /* Without a token, serves other users of this machine, too, and all that
+   * reach an address that is not loopback. */
   gboolean insecure;
 } HelixStreamServerConfig;
 
@@ -78,24 +81,24 @@ void helix_stream_server_set_caps (
 /* What is served, for people, as "x264enc, H.264 1920x1080": STATUS's text. */
 void helix_stream_server_describe (HelixStreamServer *self, const gchar *text);
 
-/* From now on peers' wishes are told; those that came before as well. */
-void helix_stream_server_obey (HelixStreamServer *self);
+/* From now on passes on what peers request; what came before as well. */
+void helix_stream_server_apply (HelixStreamServer *self);
 
 /* Says ERROR to a peer that is still there; from callbacks. Not fatal ones. */
 void helix_stream_server_tell (HelixStreamServer *self, guint id,
     enum helix_error_code code, enum helix_type refers, const gchar *text);
 
-/* Has a keyframe made soon, whoever waits for one. */
+/* Has a keyframe made soon, for all that wait for one. */
 void helix_stream_server_want_key (HelixStreamServer *self);
 
 /* The cursor is now like this. `shape`: its pixels, width * height * 4 bytes,
  * or NULL: that of cursor->serial is known, or there is none. The newest is
- * sent to everybody that watches, and kept for those to come. FALSE, and
- * nothing is done: it breaks the protocol's rules. */
+ * sent to all peers that watch, and kept for those to come. Returns FALSE, and
+ * does nothing, if it breaks the protocol's rules. */
 gboolean helix_stream_server_cursor (HelixStreamServer *self,
     const struct helix_cursor *cursor, GstBuffer *shape);
 
-/* Sends one unit (the buffer is kept until everybody has it). sequence and
+/* Sends one unit (the buffer is kept until all have it). sequence and
  * caps_id of `head` are filled in here; head->sent_ns is when it came in.
  * `pushed_ns`: when its raw picture went to the encoder, or HELIX_NONE64.
  * Before set_caps: dropped. */

@@ -48,20 +48,20 @@ problem (gpointer user, const GError *error, gboolean fatal)
 }
 
 static void
-wished (gpointer user, guint id, const struct helix_config *wish)
+requested (gpointer user, guint id, const struct helix_config *config)
 {
-  NOTE (if (served.wishes++ == 0) {
-    served.first_wisher = id;
-    served.first_wish = *wish;
-  } served.last_wisher = id;
-        served.last_wish = *wish);
+  NOTE (if (served.requests++ == 0) {
+    served.first_requester = id;
+    served.first_request = *config;
+  } served.last_requester = id;
+        served.last_request = *config);
 }
 
 static void
 show (gpointer user, guint id, const struct helix_show *show)
 {
   NOTE (served.shows++; served.last_show = *show;
-        served.wishes_before_show = served.wishes);
+        served.requests_before_show = served.requests);
   /* What a test wants to be refused. */
   if (show->resource_id == SERVED_NO_RESOURCE)
     helix_stream_server_tell (served.server, id, HELIX_ERROR_NO_RESOURCE,
@@ -69,7 +69,7 @@ show (gpointer user, guint id, const struct helix_show *show)
 }
 
 static const HelixStreamServerCallbacks callbacks = {
-    client_added, client_removed, keyframe_wanted, wished, show, problem};
+    client_added, client_removed, keyframe_wanted, requested, show, problem};
 
 /* Waits until `*value` is `wanted`, or, if `more`, above it. */
 static void
@@ -150,8 +150,8 @@ served_setup (void)
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
-  served.wishes = served.shows = served.wishes_before_show = 0;
-  memset (&served.last_wish, 0, sizeof served.last_wish);
+  served.requests = served.shows = served.requests_before_show = 0;
+  memset (&served.last_request, 0, sizeof served.last_request);
   memset (&served.last_show, 0, sizeof served.last_show);
 }
 

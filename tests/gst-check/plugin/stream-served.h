@@ -24,14 +24,14 @@ struct served {
   /* POSIX, not GLib: ThreadSanitizer sees these. */
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  guint added, removed, keyframes, wishes, shows, problems;
+  guint added, removed, keyframes, requests, shows, problems;
   gboolean fatal_problem;
   gchar *last_reason, *last_problem;
-  guint first_wisher, last_wisher;
-  struct helix_config first_wish, last_wish;
+  guint first_requester, last_requester;
+  struct helix_config first_request, last_request;
   struct helix_show last_show;
-  guint wishes_before_show; /* the last one */
-  gchar *folder, *path;     /* of the socket that it serves or connects to */
+  guint requests_before_show; /* the last one */
+  gchar *folder, *path;       /* of the socket that it serves or connects to */
   HelixStreamServer *server;
 };
 

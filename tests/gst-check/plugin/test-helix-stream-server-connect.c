@@ -279,19 +279,19 @@ GST_START_TEST (test_connect_forgets_show)
   StreamPeer peer;
 
   served_start_with (FALSE, NULL, 4, TRUE);
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   peer_accept (&peer, listener);
   for (guint i = 1; i <= 2; i++) {
     peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
     peer_expect (&peer, HELIX_WELCOME);
-    AWAIT (wishes, i - 1);
+    AWAIT (requests, i - 1);
     peer_send (&peer, message, size);
     AWAIT (shows, i);
     peer_send (&peer, zeros, sizeof zeros);
   }
-  AWAIT (wishes, 2);
-  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RESOURCE);
-  fail_unless_equals_int (served.last_wish.resource_id, 0);
+  AWAIT (requests, 2);
+  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_request.resource_id, 0);
   fail_unless_equals_int (served_now (&served.shows), 2);
   peer_clear (&peer);
   close (listener);

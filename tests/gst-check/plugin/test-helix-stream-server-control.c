@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What peers wish of the stream server, and what they want to know of it. */
+/* What peers request of the stream server, and what they ask about it. */
 #include <gst/check/gstcheck.h>
 #include <string.h>
 
@@ -49,7 +49,7 @@ expect_error (StreamPeer *peer, guint code, guint refers)
 
 /* ---- CONFIG ---- */
 
-GST_START_TEST (test_wish)
+GST_START_TEST (test_config)
 {
   struct helix_config config = {
       .fields = HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT,
@@ -63,18 +63,18 @@ GST_START_TEST (test_wish)
   /* Nobody obeys yet: it waits. */
   say_config (&peer, &config);
   served_list (&peer);
-  fail_unless_equals_int (served_now (&served.wishes), 0);
-  helix_stream_server_obey (served.server);
-  AWAIT (wishes, 1);
-  fail_unless_equals_int (served.last_wish.fields, config.fields);
-  fail_unless_equals_int (served.last_wish.bitrate, 3000000);
-  fail_unless_equals_int (served.last_wish.scanout, 2);
+  fail_unless_equals_int (served_now (&served.requests), 0);
+  helix_stream_server_apply (served.server);
+  AWAIT (requests, 1);
+  fail_unless_equals_int (served.last_request.fields, config.fields);
+  fail_unless_equals_int (served.last_request.bitrate, 3000000);
+  fail_unless_equals_int (served.last_request.scanout, 2);
   peer_clear (&peer);
 }
 GST_END_TEST;
 
-/* Thousands of wishes are a few, and the last one is among them. */
-GST_START_TEST (test_wish_flood)
+/* Of thousands of CONFIGs a few are passed on, the last one among them. */
+GST_START_TEST (test_config_flood)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
   guint64 begin = helix_now_ns (), took;
@@ -82,17 +82,17 @@ GST_START_TEST (test_wish_flood)
   guint most;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   served_join (&peer);
   for (guint i = 1; i <= 5000; i++) {
     config.bitrate = i;
     say_config (&peer, &config);
   }
-  served_await_value (&served.last_wish.bitrate, 5000, "last wish");
+  served_await_value (&served.last_request.bitrate, 5000, "last request");
   took = helix_now_ns () - begin;
-  most = 2 + (guint) (took * HELIX_STREAM_SERVER_WISHES / GST_SECOND);
-  fail_unless (served_now (&served.wishes) <= most, "%u wishes in %u ms",
-      served.wishes, (guint) (took / GST_MSECOND));
+  most = 2 + (guint) (took * HELIX_STREAM_SERVER_REQUESTS / GST_SECOND);
+  fail_unless (served_now (&served.requests) <= most, "%u requests in %u ms",
+      served.requests, (guint) (took / GST_MSECOND));
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -115,20 +115,20 @@ GST_START_TEST (test_last_writer)
   served_list (&one); /* so it was read */
   say_config (&two, &b);
   served_list (&two);
-  helix_stream_server_obey (served.server);
-  AWAIT (wishes, 2);
-  fail_unless_equals_int (served.first_wish.fields, HELIX_CONFIG_RESOURCE);
-  fail_unless_equals_int (served.first_wish.resource_id, 7);
-  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_BITRATE);
-  fail_unless_equals_int (served.last_wish.bitrate, 2000);
-  fail_unless (served.last_wisher != served.first_wisher);
+  helix_stream_server_apply (served.server);
+  AWAIT (requests, 2);
+  fail_unless_equals_int (served.first_request.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.first_request.resource_id, 7);
+  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_BITRATE);
+  fail_unless_equals_int (served.last_request.bitrate, 2000);
+  fail_unless (served.last_requester != served.first_requester);
   peer_clear (&one);
   peer_clear (&two);
 }
 GST_END_TEST;
 
 /* Whoever says it and leaves at once has said it. */
-GST_START_TEST (test_wish_and_leave)
+GST_START_TEST (test_config_and_leave)
 {
   struct helix_config config = {
       .fields = HELIX_CONFIG_RATE, .rate_num = 15, .rate_den = 2};
@@ -137,30 +137,30 @@ GST_START_TEST (test_wish_and_leave)
   gsize size;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   size = helix_pack_config (all, &config);
   size += helix_pack_bye (all + size, HELIX_BYE_CLOSING, "that is all");
   peer_send (&peer, all, size);
   peer_clear (&peer);
-  AWAIT (wishes, 1);
-  fail_unless_equals_int (served.last_wish.rate_num, 15);
-  fail_unless_equals_int (served.last_wish.rate_den, 2);
+  AWAIT (requests, 1);
+  fail_unless_equals_int (served.last_request.rate_num, 15);
+  fail_unless_equals_int (served.last_request.rate_den, 2);
 }
 GST_END_TEST;
 
-GST_START_TEST (test_bad_wish)
+GST_START_TEST (test_bad_config)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
   StreamPeer peer;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   served_join (&peer);
   say_config (&peer, &config);
   peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
   AWAIT (removed, 1);
-  fail_unless_equals_int (served_now (&served.wishes), 0);
+  fail_unless_equals_int (served_now (&served.requests), 0);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -172,7 +172,7 @@ GST_START_TEST (test_show)
   StreamPeer peer;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   say_show (&peer, 12);
   AWAIT (shows, 1);
@@ -190,15 +190,15 @@ GST_START_TEST (test_show_and_die)
   StreamPeer peer;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   say_show (&peer, 12);
   AWAIT (shows, 1);
-  fail_unless_equals_int (served_now (&served.wishes), 0);
+  fail_unless_equals_int (served_now (&served.requests), 0);
   peer_clear (&peer);
-  AWAIT (wishes, 1);
-  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RESOURCE);
-  fail_unless_equals_int (served.last_wish.resource_id, 0);
+  AWAIT (requests, 1);
+  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_request.resource_id, 0);
 }
 GST_END_TEST;
 
@@ -211,25 +211,25 @@ GST_START_TEST (test_show_and_die_late)
   StreamPeer peer, two;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   control (&two);
   say_show (&peer, 12);
   AWAIT (shows, 1);
   say_config (&two, &other);
-  AWAIT (wishes, 1);
+  AWAIT (requests, 1);
   peer_clear (&peer);
   /* Read no sooner than that end, and told in one round with it. */
   say_config (&two, &rate);
-  AWAIT (wishes, 2);
-  fail_unless_equals_int (served.last_wish.fields, HELIX_CONFIG_RATE);
+  AWAIT (requests, 2);
+  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_RATE);
   peer_clear (&two);
 }
 GST_END_TEST;
 
-/* A wish for the scanout waits for its time; a picture that was shown after it
+/* A CONFIG with a scanout waits for its time; a picture that was shown after it
  * does not overtake it, or it would be gone when that time comes. */
-GST_START_TEST (test_show_after_wish)
+GST_START_TEST (test_show_after_config)
 {
   struct helix_config rate = {
       .fields = HELIX_CONFIG_RATE, .rate_num = 10, .rate_den = 1};
@@ -241,21 +241,21 @@ GST_START_TEST (test_show_after_wish)
   gsize size;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   say_config (&peer, &rate);
-  AWAIT (wishes, 1);
+  AWAIT (requests, 1);
   size = helix_pack_config (all, &scanout);
   size += helix_pack_show (all + size, 0, &picture);
   peer_send (&peer, all, size);
   AWAIT (shows, 1);
-  fail_unless_equals_int (served_now (&served.wishes_before_show), 2);
+  fail_unless_equals_int (served_now (&served.requests_before_show), 2);
   peer_clear (&peer);
 }
 GST_END_TEST;
 
 /* Nor does one that waits when the scanout is asked for come after that. */
-GST_START_TEST (test_wish_after_show)
+GST_START_TEST (test_config_after_show)
 {
   struct helix_config scanout = {
       .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, .scanout = 1};
@@ -265,14 +265,14 @@ GST_START_TEST (test_wish_after_show)
   gsize size;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   size = helix_pack_show (all, 0, &picture);
   size += helix_pack_config (all + size, &scanout);
   peer_send (&peer, all, size);
-  AWAIT (wishes, 1);
+  AWAIT (requests, 1);
   served_list (&peer); /* so whatever belonged to it was told as well */
-  fail_unless_equals_int (served_now (&served.wishes_before_show), 0);
+  fail_unless_equals_int (served_now (&served.requests_before_show), 0);
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -283,7 +283,7 @@ GST_START_TEST (test_show_flood)
   StreamPeer peer;
 
   served_start ();
-  helix_stream_server_obey (served.server);
+  helix_stream_server_apply (served.server);
   control (&peer);
   for (guint i = 1; i <= 5000; i++)
     say_show (&peer, 1000 + i);
@@ -588,16 +588,16 @@ helix_stream_server_control_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, served_setup, served_teardown);
-  tcase_add_test (tc, test_wish);
-  tcase_add_test (tc, test_wish_flood);
+  tcase_add_test (tc, test_config);
+  tcase_add_test (tc, test_config_flood);
   tcase_add_test (tc, test_last_writer);
-  tcase_add_test (tc, test_wish_and_leave);
-  tcase_add_test (tc, test_bad_wish);
+  tcase_add_test (tc, test_config_and_leave);
+  tcase_add_test (tc, test_bad_config);
   tcase_add_test (tc, test_show);
   tcase_add_test (tc, test_show_and_die);
   tcase_add_test (tc, test_show_and_die_late);
-  tcase_add_test (tc, test_show_after_wish);
-  tcase_add_test (tc, test_wish_after_show);
+  tcase_add_test (tc, test_show_after_config);
+  tcase_add_test (tc, test_config_after_show);
   tcase_add_test (tc, test_show_flood);
   tcase_add_test (tc, test_control_role);
   tcase_add_test (tc, test_change_of_role);
