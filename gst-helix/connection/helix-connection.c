@@ -42,7 +42,7 @@ helix_connection_new (gint fd, const HelixConnectionConfig *config, guint64 now)
   self->own_name = g_strdup (config->name);
   self->passed_fd = -1;
   self->opened_ns = self->heard_ns = now;
-  self->out = g_byte_array_new ();
+  helix_writer_init (&self->out);
   helix_reader_init (&self->reader);
   return self;
 }
@@ -69,8 +69,7 @@ helix_connection_close (HelixConnection *self)
   if (self->fd >= 0)
     close (self->fd);
   self->fd = -1;
-  g_byte_array_set_size (self->out, 0);
-  self->out_sent = 0;
+  helix_writer_clear (&self->out);
   pthread_mutex_unlock (&self->lock);
   close_passed (self);
 }
@@ -82,7 +81,6 @@ helix_connection_unref (HelixConnection *self)
     return;
   helix_connection_close (self);
   pthread_mutex_destroy (&self->lock);
-  g_byte_array_unref (self->out);
   g_free (self->own_name);
   g_free (self->token);
   g_free (self->why);
@@ -95,19 +93,22 @@ helix_connection_unref (HelixConnection *self)
 static gboolean
 flush (HelixConnection *self)
 {
-  while (self->fd >= 0 && self->out->len > self->out_sent) {
-    struct iovec iov = {.iov_base = self->out->data + self->out_sent,
-        .iov_len = self->out->len - self->out_sent};
-    gssize n = helix_transport_write (self->fd, &iov, 1);
+  struct iovec iov[16];
+  gssize sent;
+  int fd;
 
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+  while (self->fd >= 0 && helix_writer_pending (&self->out)) {
+    sent = helix_transport_write (self->fd, iov,
+        helix_writer_iov (&self->out, iov, G_N_ELEMENTS (iov), G_MAXSIZE, &fd));
+    if (sent >= 0) {
+      helix_writer_sent (&self->out, (gsize) sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return TRUE;
-    if (n < 0)
+    } else {
       self->ended = TRUE;
-    self->out_sent = n < 0 ? self->out->len : self->out_sent + (gsize) n;
+      helix_writer_clear (&self->out);
+    }
   }
-  g_byte_array_set_size (self->out, 0);
-  self->out_sent = 0;
   return FALSE;
 }
 
@@ -134,17 +135,18 @@ send_message (
   self->ended = last;
   /* A message that was begun has to be finished, and none may be left out: a
    * slot whose RELEASE is lost would never come back. */
-  if (self->out->len - self->out_sent + size > MAX_WAITING) {
+  if (self->out.bytes[HELIX_WRITER_CONTROL] + size > MAX_WAITING) {
     self->deaf = self->ended = waits = TRUE;
     goto out;
   }
-  g_byte_array_append (self->out, message, (guint) size);
+  helix_writer_add (&self->out, HELIX_WRITER_CONTROL, message, size, NULL);
   waits = flush (self);
   ok = TRUE;
 out:
-  pthread_mutex_unlock (&self->lock);
+  /* Under the lock: the waiter may be gone once this is closed. */
   if (waits && self->config.waiter != NULL)
     helix_waiter_wake (self->config.waiter);
+  pthread_mutex_unlock (&self->lock);
   return ok;
 }
 
@@ -292,7 +294,8 @@ helix_connection_hello (
   };
   guint8 message[HELIX_MAX_MESSAGE];
 
-  if (helix_random (&hello.nonce, sizeof hello.nonce) < 0) {
+  hello.nonce = (guint64) g_random_int () << 32 | g_random_int ();
+  if (token != NULL && helix_random (&hello.nonce, sizeof hello.nonce) < 0) {
     lose (self, HELIX_LOSS_FAILED, g_strerror (errno));
     return;
   }

@@ -34,6 +34,7 @@
 #include "helix-proof.h"
 #include "helix-reader.h"
 #include "helix-waiter.h"
+#include "helix-writer.h"
 
 G_BEGIN_DECLS
 
@@ -115,8 +116,7 @@ typedef struct {
   gint fd;              /* changed by the owner only */
   gboolean ended;       /* nothing more is sent */
   gboolean deaf;        /* the other end left too much unread */
-  GByteArray *out;
-  gsize out_sent;
+  struct helix_writer out;
 } HelixConnection;
 
 /* Takes the connected, non-blocking `fd` over. Sends nothing. */

@@ -226,9 +226,9 @@ get_limit (GstHelixQemuSrc *self, gint *num, gint *den)
 
 /* Lock: the object lock. */
 static void
-fill_request (GstHelixQemuSrc *self, HelixFrameWish *request)
+fill_request (GstHelixQemuSrc *self, HelixFrameRequest *request)
 {
-  *request = (HelixFrameWish){
+  *request = (HelixFrameRequest){
       .scanout = self->scanout,
       .resource_id = self->resource_id,
       .rate_num = self->rate_num,
@@ -243,7 +243,7 @@ fill_request (GstHelixQemuSrc *self, HelixFrameWish *request)
 static void
 subscribe (GstHelixQemuSrc *self, gboolean on_trial)
 {
-  HelixFrameWish request;
+  HelixFrameRequest request;
 
   if (self->client == NULL)
     return;
@@ -286,9 +286,9 @@ inform (GstHelixQemuSrc *self, gchar *text)
 static gchar *
 name_screen (GstHelixQemuSrc *self, guint resource_id)
 {
-  HelixFrameWish request;
+  HelixFrameRequest request;
 
-  helix_frame_client_get_wish (self->client, &request);
+  helix_frame_client_get_request (self->client, &request);
   return resource_id != 0 ? g_strdup_printf ("Resource %u", resource_id)
                           : g_strdup_printf ("Scanout %u", request.scanout);
 }
@@ -1221,11 +1221,11 @@ static void
 take_refusal (GstHelixQemuSrc *self, const GError *error)
 {
   Changes changes = {FALSE, FALSE, FALSE};
-  HelixFrameWish request;
+  HelixFrameRequest request;
   gboolean warn;
 
   GST_OBJECT_LOCK (self);
-  helix_frame_client_get_wish (self->client, &request);
+  helix_frame_client_get_request (self->client, &request);
   set_source (self, request.scanout, request.resource_id, &changes);
   warn = may_warn_of_refusal (self);
   GST_OBJECT_UNLOCK (self);
@@ -1413,7 +1413,7 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   HelixFrameClientConfig config = {
       .name = "helixqemusrc " HELIX_PACKAGE_VERSION};
   HelixFrameClient *client;
-  HelixFrameWish request;
+  HelixFrameRequest request;
 
   if (!find_server_user (self, &config.server_uid))
     return FALSE;

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-frame-client-private.h"
+#include "helix-frame-client.h"
 
 #include <errno.h>
-#include <poll.h>
 
+#include "helix-backoff.h"
 #include "helix-platform.h"
+#include "helix-socket-path.h"
 #include "helix-vm-peek.h"
 
 GST_DEBUG_CATEGORY (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
-
-/* ns between two attempts to connect: doubles from the first to the last.
- * The last, with its jitter, leaves the picture back within a second. */
-#define BACKOFF_MIN (20 * GST_MSECOND)
-#define BACKOFF_MAX (500 * GST_MSECOND)
 
 /* ns of an outage in which the last picture is not repeated (repeat_at ()):
  * several attempts to connect. */
@@ -24,23 +20,73 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * are old, and may be followed by none: so the picture is asked for anew. */
 #define STALL (2 * GST_SECOND)
 
+/* ns between two SUBSCRIBEs: the shim takes 32 a second, each being a whole
+ * readback, and a slider may change a request far more often. */
+#define SUBSCRIBE_EVERY (40 * GST_MSECOND)
+/* ns between two SHOWs. A shim that is stopped reads none of them, and the
+ * socket has to hold 3 s worth until that is noticed. */
+#define SHOW_EVERY (2 * GST_MSECOND)
+
 /* Of the functions below: there is nothing to report, go on. */
 #define NOTHING ((HelixFrameClientResult) -1)
 
+struct _HelixFrameClient {
+  gchar *path; /* as configured, or NULL */
+  gchar *name;
+  gboolean auto_reconnect;
+  guint64 reconnect_timeout; /* ns, 0 = none */
+  HelixWaiter waiter;
+  gint flushing; /* atomic */
+  gint poked;    /* atomic */
+  gint in_time;  /* atomic: us, for helix_frame_connection_read () */
+
+  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  HelixFrameRequest request;
+  gboolean on_trial;         /* the request */
+  gboolean unsent;           /* the shim has not been asked for that yet */
+  HelixFrameRequest granted; /* the last request that the shim granted, and */
+  HelixFrameRequest own;     /* the last of those not on trial: see fall_back */
+  guint shown; /* resource, by show (): goes before the request's; 0 = none */
+  gboolean show_unsent;
+  guint64 shown_ns;             /* its capture time */
+  guint64 show_sent_ns;         /* when the last SHOW was sent */
+  HelixFrameConnection *frames; /* NULL between two attempts; set by the thread
+                                 * of next () only */
+  guint16 channel; /* to send SHOW on, 0 = the connection is not live */
+  guint scanouts;  /* of the VM, 0 likewise */
+  gboolean paused;
+  gboolean left; /* BYE was sent on this connection, for a pause */
+  HelixFrameClientStats stats;
+  HelixFrameStats past; /* of the connections before this one */
+
+  /* of the thread of next () */
+  HelixSocketSearch search;
+  guint64 subscribed_ns; /* when the last SUBSCRIBE was sent */
+  guint64 retry_ns;      /* when to connect again */
+  HelixBackoff backoff;
+  guint64 looked_ns; /* when next () was in its loop last */
+  guint64 woken_ns;  /* when a picture was asked for anew, 0 = it came */
+  guint64 outage_ns; /* since when there is nothing, 0 = all is well */
+  gboolean warned;   /* of this outage */
+  gboolean had_frames;
+  gboolean introduced; /* the VM of this connection: next () told of it */
+  gchar *told_label, *told_path; /* the VM that it told of last, or NULL */
+};
+
 HelixFrameClient *
 helix_frame_client_new (
-    const HelixFrameClientConfig *config, const HelixFrameWish *wish)
+    const HelixFrameClientConfig *config, const HelixFrameRequest *request)
 {
   static gsize once = 0;
-  HelixFrameLink *link = helix_frame_link_new ();
   HelixFrameClient *client;
+  HelixWaiter waiter;
 
   if (g_once_init_enter (&once)) {
     GST_DEBUG_CATEGORY_INIT (helix_frames_debug, "helixframes", 0,
         "connection to QEMU's helix shim");
     g_once_init_leave (&once, 1);
   }
-  if (link == NULL)
+  if (!helix_waiter_init (&waiter))
     return NULL;
   client = g_new0 (HelixFrameClient, 1);
   client->path = g_strdup (config->path);
@@ -48,36 +94,211 @@ helix_frame_client_new (
   client->auto_reconnect = config->auto_reconnect;
   client->reconnect_timeout = config->reconnect_timeout * GST_MSECOND;
   client->search.server_uid = config->server_uid;
-  client->link = link;
-  client->wish = client->base = client->proven = client->asked = *wish;
-  client->backoff_ns = BACKOFF_MIN;
+  client->waiter = waiter;
+  client->request = client->granted = client->own = *request;
   pthread_mutex_init (&client->lock, NULL);
   return client;
 }
 
+/* ---- what to show ---- */
+
+static gboolean
+same_source (const HelixFrameRequest *a, const HelixFrameRequest *b)
+{
+  return a->scanout == b->scanout && a->resource_id == b->resource_id;
+}
+
+static void
+set_source (HelixFrameRequest *request, const HelixFrameRequest *source)
+{
+  request->scanout = source->scanout;
+  request->resource_id = source->resource_id;
+}
+
+void
+helix_frame_client_subscribe (HelixFrameClient *client,
+    const HelixFrameRequest *request, gboolean on_trial)
+{
+  pthread_mutex_lock (&client->lock);
+  if (!same_source (request, &client->request)) {
+    client->shown = 0;
+    client->show_unsent = FALSE;
+    client->on_trial = on_trial;
+  }
+  client->request = *request;
+  client->unsent = TRUE;
+  pthread_mutex_unlock (&client->lock);
+  helix_waiter_wake (&client->waiter);
+}
+
+void
+helix_frame_client_get_request (
+    HelixFrameClient *client, HelixFrameRequest *request)
+{
+  pthread_mutex_lock (&client->lock);
+  *request = client->request;
+  pthread_mutex_unlock (&client->lock);
+}
+
+/* Under the lock: sends SHOW, or returns when to try again. */
+static guint64
+send_show (HelixFrameClient *client)
+{
+  const struct helix_show show = {client->shown, 0, client->shown_ns};
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint64 now = helix_now_ns ();
+
+  /* Behind a new subscription, and on its channel. */
+  if (!client->show_unsent || client->channel == 0 || client->unsent)
+    return HELIX_NONE64;
+  if (now < client->show_sent_ns + SHOW_EVERY)
+    return client->show_sent_ns + SHOW_EVERY;
+  helix_connection_send (client->frames->connection, message,
+      helix_pack_show (message, client->channel, &show));
+  client->show_sent_ns = now;
+  client->show_unsent = FALSE;
+  return HELIX_NONE64;
+}
+
+void
+helix_frame_client_show (
+    HelixFrameClient *client, guint resource_id, guint64 capture_ns)
+{
+  gboolean left;
+
+  pthread_mutex_lock (&client->lock);
+  if (resource_id == 0 && client->shown != 0)
+    client->unsent = TRUE;
+  client->shown = resource_id;
+  client->shown_ns = capture_ns;
+  client->show_unsent = resource_id != 0;
+  send_show (client);
+  left = client->show_unsent || client->unsent;
+  pthread_mutex_unlock (&client->lock);
+  if (left)
+    helix_waiter_wake (&client->waiter);
+}
+
+/* Under the lock: the next SUBSCRIBE. */
+static HelixFrameRequest
+take_request (HelixFrameClient *client, gboolean with_shown)
+{
+  HelixFrameRequest request = client->request;
+
+  if (with_shown && client->shown != 0)
+    request.resource_id = client->shown;
+  client->unsent = FALSE;
+  client->subscribed_ns = helix_now_ns ();
+  return request;
+}
+
+/* Sends what was requested. Lowers *due to when to call again. */
+static void
+apply_request (HelixFrameClient *client, guint64 *due)
+{
+  HelixFrameConnection *frames = client->frames;
+  HelixFrameRequest request;
+  guint64 next;
+
+  pthread_mutex_lock (&client->lock);
+  next = client->subscribed_ns + SUBSCRIBE_EVERY;
+  if (client->unsent && helix_now_ns () >= next) {
+    request = take_request (client, TRUE);
+    client->stats.switches += !same_source (&frames->request, &request);
+    helix_frame_connection_subscribe (frames, &request);
+    if (client->channel != 0)
+      client->channel = frames->channel;
+  } else if (client->unsent) {
+    *due = MIN (*due, next);
+  }
+  next = send_show (client);
+  *due = MIN (*due, next);
+  pthread_mutex_unlock (&client->lock);
+}
+
+/* The shim refused what was asked for. FALSE: there is nothing else to ask
+ * for. */
+static gboolean
+fall_back (HelixFrameClient *client)
+{
+  gboolean ok = TRUE;
+
+  pthread_mutex_lock (&client->lock);
+  if (client->unsent)
+    goto out; /* that */
+  if (client->shown != 0) {
+    client->shown = 0;
+    client->show_unsent = FALSE;
+  } else if (!same_source (&client->request, &client->granted)) {
+    set_source (&client->request, &client->granted);
+  } else if (!same_source (&client->request, &client->own)) {
+    set_source (&client->request, &client->own);
+  } else {
+    ok = FALSE;
+  }
+  /* Once each: neither is tried again before it is granted again. */
+  client->granted = client->own;
+  client->unsent = ok;
+out:
+  pthread_mutex_unlock (&client->lock);
+  return ok;
+}
+
+/* Takes over what the connection knows since it read. */
+static void
+note_progress (HelixFrameClient *client)
+{
+  const HelixFrameConnection *frames = client->frames;
+  const HelixFrameStats *past = &client->past, *now = &frames->stats;
+  gboolean live = frames->connection->live;
+
+  pthread_mutex_lock (&client->lock);
+  client->channel = live ? frames->channel : 0;
+  client->scanouts = live ? frames->connection->welcome.scanouts : 0;
+  if (frames->confirmed && !client->unsent && client->shown == 0) {
+    client->granted = client->request;
+    if (!client->on_trial)
+      client->own = client->request;
+  }
+  client->stats.frames = (HelixFrameStats){
+      .received = past->received + now->received,
+      .superseded = past->superseded + now->superseded,
+      .readback_bytes = past->readback_bytes + now->readback_bytes,
+      .readback_ns = past->readback_ns + now->readback_ns,
+      .wait_ns = past->wait_ns + now->wait_ns,
+  };
+  pthread_mutex_unlock (&client->lock);
+}
+
+/* ---- the connection ---- */
+
 /* Ends the connection, if there is one. */
 static void
-close_session (HelixFrameClient *client)
+disconnect (HelixFrameClient *client)
 {
-  if (client->session == NULL)
-    return;
-  g_clear_pointer (&client->session, helix_frame_session_free);
+  HelixFrameConnection *frames;
+
   pthread_mutex_lock (&client->lock);
+  frames = g_steal_pointer (&client->frames);
   /* Resources are those of a VM that may be gone. */
-  if (client->channel != 0 && !client->left)
-    client->show.resource_id = client->shown = 0;
+  if (client->channel != 0 && !client->left) {
+    client->shown = 0;
+    client->show_unsent = FALSE;
+  }
   client->channel = 0;
   client->scanouts = 0;
   client->past = client->stats.frames;
   client->stats.connected = FALSE;
   pthread_mutex_unlock (&client->lock);
+  if (frames != NULL)
+    helix_frame_connection_free (frames);
 }
 
 void
 helix_frame_client_free (HelixFrameClient *client)
 {
-  close_session (client);
-  helix_frame_link_unref (client->link);
+  disconnect (client);
+  helix_waiter_clear (&client->waiter);
   pthread_mutex_destroy (&client->lock);
   helix_socket_search_clear (&client->search);
   g_free (client->told_label);
@@ -102,14 +323,14 @@ void
 helix_frame_client_poke (HelixFrameClient *client)
 {
   g_atomic_int_set (&client->poked, TRUE);
-  helix_frame_link_wakeup (client->link);
+  helix_waiter_wake (&client->waiter);
 }
 
 /* Under the lock: says goodbye. The thread that calls next () does the rest. */
 static void
 leave (HelixFrameClient *client)
 {
-  helix_frame_link_end (client->link, client->epoch);
+  helix_connection_bye (client->frames->connection, NULL);
   client->left = TRUE;
   client->stats.connected = FALSE;
 }
@@ -122,7 +343,7 @@ helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused)
   if (paused && client->stats.connected)
     leave (client);
   pthread_mutex_unlock (&client->lock);
-  helix_frame_link_wakeup (client->link);
+  helix_waiter_wake (&client->waiter);
 }
 
 void
@@ -137,7 +358,7 @@ helix_frame_client_set_flushing (HelixFrameClient *client, gboolean flushing)
 {
   g_atomic_int_set (&client->flushing, flushing);
   if (flushing)
-    helix_frame_link_wakeup (client->link);
+    helix_waiter_wake (&client->waiter);
 }
 
 void
@@ -149,30 +370,13 @@ helix_frame_client_get_stats (
   pthread_mutex_unlock (&client->lock);
 }
 
-static void
-update_stats (HelixFrameClient *client)
-{
-  HelixSessionStats *all = &client->stats.frames;
-  HelixSessionStats now;
-
-  helix_frame_session_get_stats (client->session, &now);
-  pthread_mutex_lock (&client->lock);
-  all->received = client->past.received + now.received;
-  all->superseded = client->past.superseded + now.superseded;
-  all->readback_bytes = client->past.readback_bytes + now.readback_bytes;
-  all->readback_ns = client->past.readback_ns + now.readback_ns;
-  all->wait_ns = client->past.wait_ns + now.wait_ns;
-  pthread_mutex_unlock (&client->lock);
-}
-
 /* The connection is gone or could not be had. */
 static HelixFrameClientResult
 outage (HelixFrameClient *client, gboolean quiet, GError **error)
 {
   guint64 now = helix_now_ns ();
-  gint64 jitter = g_random_int_range (-25, 26); /* per cent */
 
-  close_session (client);
+  disconnect (client);
   pthread_mutex_lock (&client->lock);
   client->left = FALSE; /* the VM may be another one */
   pthread_mutex_unlock (&client->lock);
@@ -186,12 +390,10 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
         client->reconnect_timeout / GST_MSECOND);
     return HELIX_CLIENT_ERROR;
   }
-  client->retry_ns =
-      now + client->backoff_ns + (gint64) client->backoff_ns * jitter / 100;
+  client->retry_ns = helix_backoff_next (&client->backoff, now);
   if (client->reconnect_timeout != 0)
     client->retry_ns =
         MIN (client->retry_ns, client->outage_ns + client->reconnect_timeout);
-  client->backoff_ns = MIN (client->backoff_ns * 2, BACKOFF_MAX);
   if (quiet || client->warned) {
     GST_DEBUG ("%s", (*error)->message);
     g_clear_error (error);
@@ -202,34 +404,31 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
 }
 
 static HelixFrameClientResult
-open_session (HelixFrameClient *client, GError **error)
+dial (HelixFrameClient *client, GError **error)
 {
   HelixFrameClientResult result = NOTHING;
+  HelixFrameRequest request;
   gboolean final;
   gchar *path = NULL;
-  guint16 channel;
-  int fd;
+  gint fd;
 
   fd = helix_socket_path_connect (client->path, &client->search,
-      helix_frame_link_wakeup_fd (client->link), &path, &final, error);
+      client->waiter.wakeup[0], &path, &final, error);
   if (fd < 0 && *error == NULL)
-    goto out; /* woken up: whoever did it is heard first */
+    goto out; /* woken up: look first what for */
   if (fd < 0) {
     result = final ? HELIX_CLIENT_ERROR : outage (client, FALSE, error);
     goto out;
   }
   pthread_mutex_lock (&client->lock);
-  if (!client->left)   /* else what was shown before the pause still is */
-    client->shown = 0; /* by a SHOW that is yet to be sent */
-  helix_client_take_wish (client);
-  if (!client->left)
-    client->shown = client->show.resource_id;
-  pthread_mutex_unlock (&client->lock);
-  client->session = helix_frame_session_new (
-      client->link, fd, path, client->name, &client->asked);
+  /* After a pause what was shown before still is; else a SHOW follows, if one
+   * is yet to be sent. */
+  request = take_request (client, client->left);
+  if (!client->left && !client->show_unsent)
+    client->shown = 0;
+  client->frames = helix_frame_connection_new (
+      fd, path, client->name, &request, &client->waiter);
   client->introduced = FALSE;
-  pthread_mutex_lock (&client->lock);
-  helix_frame_session_channel (client->session, &channel, &client->epoch);
   client->left = FALSE;
   client->stats.connected = TRUE;
   if (client->paused)
@@ -259,12 +458,13 @@ all_is_well (HelixFrameClient *client)
   end_outage (client);
   /* Only a frame counts: a peer that takes connections and drops them again
    * must not be asked in a hurry. */
-  client->backoff_ns = BACKOFF_MIN;
+  helix_backoff_reset (&client->backoff);
   client->had_frames = TRUE;
 }
 
-/* The shim gave us up while nobody read, in a pause for instance. It is there,
- * so even who does not wait for one that is not comes back to it, once. */
+/* The shim gave this client up because nothing was read, in a pause for
+ * instance. The shim is there: so even without auto-reconnect the client
+ * connects again, once. */
 static HelixFrameClientResult
 come_back (HelixFrameClient *client, GError **error)
 {
@@ -272,42 +472,41 @@ come_back (HelixFrameClient *client, GError **error)
     return outage (client, TRUE, error);
   GST_DEBUG ("%s", (*error)->message);
   g_clear_error (error);
-  close_session (client);
+  disconnect (client);
   client->outage_ns = helix_now_ns ();
   return NOTHING;
 }
 
 static HelixFrameClientResult
-judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
+judge (HelixFrameClient *client, HelixFramesResult result, GError **error)
 {
   switch (result) {
-    case HELIX_SESSION_FRAME:
+    case HELIX_FRAMES_FRAME:
       all_is_well (client);
       return HELIX_CLIENT_FRAME;
-    case HELIX_SESSION_CURSOR:
+    case HELIX_FRAMES_CURSOR:
       return HELIX_CLIENT_CURSOR;
-    case HELIX_SESSION_DARK:
+    case HELIX_FRAMES_DARK:
       end_outage (client);
       return HELIX_CLIENT_DARK;
-    case HELIX_SESSION_WARNING:
+    case HELIX_FRAMES_WARNING:
       return HELIX_CLIENT_WARNING;
-    case HELIX_SESSION_CLOSED:
+    case HELIX_FRAMES_CLOSED:
       if (client->auto_reconnect)
         return outage (client, FALSE, error);
-      close_session (client);
+      disconnect (client);
       return HELIX_CLIENT_EOS;
-    case HELIX_SESSION_LOST:
-    case HELIX_SESSION_FAILED:
-      if (helix_frame_session_refused (client->session)
-          && helix_client_fall_back (client))
+    case HELIX_FRAMES_LOST:
+    case HELIX_FRAMES_FAILED:
+      if (client->frames->refused && fall_back (client))
         return HELIX_CLIENT_REFUSED;
-      if (result == HELIX_SESSION_LOST)
+      if (result == HELIX_FRAMES_LOST)
         return outage (client, FALSE, error);
-      close_session (client);
+      disconnect (client);
       return HELIX_CLIENT_ERROR;
-    case HELIX_SESSION_IDLED:
+    case HELIX_FRAMES_IDLED:
       return come_back (client, error);
-    case HELIX_SESSION_AGAIN:
+    case HELIX_FRAMES_AGAIN:
       break;
   }
   return NOTHING;
@@ -315,49 +514,34 @@ judge (HelixFrameClient *client, HelixSessionResult result, GError **error)
 
 /* Lowers *deadline to when to look again. */
 static HelixFrameClientResult
-use_session (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
+use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
-  HelixSessionResult read;
+  HelixFramesResult read;
   guint64 due = HELIX_NONE64;
 
-  helix_client_apply_wish (client, deadline);
-  read = helix_frame_session_read (client->session,
+  apply_request (client, deadline);
+  read = helix_frame_connection_read (client->frames,
       (guint) g_atomic_int_get (&client->in_time) * GST_USECOND, frame, error);
-  update_stats (client);
-  helix_client_note_session (client);
-  if (read != HELIX_SESSION_AGAIN)
+  note_progress (client);
+  if (read != HELIX_FRAMES_AGAIN)
     return judge (client, read, error);
-  if (!helix_frame_session_tick (client->session, helix_now_ns (), &due, error))
+  if (!helix_frame_connection_tick (
+          client->frames, helix_now_ns (), &due, error))
     return outage (client, FALSE, error);
   *deadline = MIN (*deadline, due);
   return NOTHING;
 }
 
 static void
-wait_for (HelixFrameClient *client, guint64 deadline)
+wait_until (HelixFrameClient *client, guint64 deadline)
 {
-  struct pollfd fds[2] = {0};
-  guint64 now = helix_now_ns ();
-  nfds_t n = 1;
-  gint timeout = -1;
+  struct pollfd fds[2];
+  guint n = 1;
 
-  fds[0].fd = helix_frame_link_wakeup_fd (client->link);
-  fds[0].events = POLLIN;
-  if (client->session != NULL) {
-    fds[n].fd = helix_frame_link_fd (client->link);
-    fds[n].events = POLLIN;
-    if (helix_frame_link_flush (client->link))
-      fds[n].events |= POLLOUT;
-    n++;
-  }
-  if (deadline <= now)
-    timeout = 0;
-  else if (deadline != HELIX_NONE64) /* never early: it would spin */
-    timeout = (gint) MIN (
-        (deadline - now + GST_MSECOND - 1) / GST_MSECOND, (guint64) G_MAXINT);
-  if (poll (fds, n, timeout) > 0 && fds[0].revents)
-    helix_frame_link_wakeup_clear (client->link);
+  if (client->frames != NULL)
+    helix_connection_pollfd (client->frames->connection, &fds[n++]);
+  helix_waiter_wait (&client->waiter, fds, n, deadline);
 }
 
 static void
@@ -365,9 +549,9 @@ catch_up (HelixFrameClient *client)
 {
   guint64 now = helix_now_ns ();
 
-  if (client->session != NULL && now - client->looked_ns > STALL) {
+  if (client->frames != NULL && now - client->looked_ns > STALL) {
     pthread_mutex_lock (&client->lock);
-    client->wish_changed = TRUE;
+    client->unsent = TRUE;
     pthread_mutex_unlock (&client->lock);
     client->woken_ns = now;
   }
@@ -396,8 +580,8 @@ static HelixFrameClientResult
 introduce (HelixFrameClient *client, GError **error)
 {
   const HelixSocketSearch *search = &client->search;
-  const gchar *name = client->session != NULL
-      ? helix_frame_session_name (client->session)
+  const gchar *name = client->frames != NULL && client->frames->connection->live
+      ? client->frames->connection->name
       : NULL;
   HelixFrameClientResult result = NOTHING;
   gchar *label;
@@ -437,8 +621,8 @@ rest (HelixFrameClient *client)
   left = client->left;
   paused = client->paused;
   pthread_mutex_unlock (&client->lock);
-  if (left && client->session != NULL) {
-    close_session (client);
+  if (left && client->frames != NULL) {
+    disconnect (client);
     client->retry_ns = 0;
     client->woken_ns = helix_now_ns ();
   }
@@ -454,31 +638,31 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     guint64 until = HELIX_NONE64, repeat;
 
     if (rest (client)) {
-      wait_for (client, until);
+      wait_until (client, until);
       continue;
     }
     catch_up (client);
-    if (client->session == NULL && helix_now_ns () >= client->retry_ns)
-      result = open_session (client, error);
-    if (client->session != NULL)
-      result = use_session (client, frame, &until, error);
+    if (client->frames == NULL && helix_now_ns () >= client->retry_ns)
+      result = dial (client, error);
+    if (client->frames != NULL)
+      result = use_connection (client, frame, &until, error);
     if (result == NOTHING)
       result = introduce (client, error);
     if (result != NOTHING)
       return result;
     repeat = repeat_at (client, deadline);
     /* The frame that is about to come is newer than the last picture. */
-    if (client->session != NULL
-        && helix_frame_session_settling (client->session))
+    if (client->frames != NULL
+        && helix_frame_connection_settling (client->frames))
       repeat = HELIX_NONE64;
     if (helix_now_ns () >= repeat) {
       g_atomic_int_set (&client->poked, FALSE);
       return HELIX_CLIENT_TIMEOUT;
     }
     until = MIN (until, repeat);
-    if (client->session == NULL)
+    if (client->frames == NULL)
       until = MIN (until, client->retry_ns);
-    wait_for (client, until);
+    wait_until (client, until);
   }
   return HELIX_CLIENT_FLUSHING;
 }
@@ -487,17 +671,18 @@ void
 helix_frame_client_get_cursor (HelixFrameClient *client, HelixCursor *cursor)
 {
   memset (cursor, 0, sizeof *cursor);
-  if (client->session != NULL)
-    helix_frame_session_get_cursor (client->session, cursor);
+  if (client->frames != NULL)
+    helix_frame_connection_get_cursor (client->frames, cursor);
 }
 
 guint64
 helix_frame_client_dark_since (HelixFrameClient *client, guint *resource_id)
 {
-  if (client->session == NULL)
+  if (client->frames == NULL)
     return 0;
   pthread_mutex_lock (&client->lock);
-  *resource_id = client->shown != 0 ? client->shown : client->asked.resource_id;
+  *resource_id =
+      client->shown != 0 ? client->shown : client->frames->request.resource_id;
   pthread_mutex_unlock (&client->lock);
-  return helix_frame_session_dark_since (client->session);
+  return client->frames->dark_ns;
 }

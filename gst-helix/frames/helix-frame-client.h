@@ -10,7 +10,7 @@
 #ifndef HELIX_FRAME_CLIENT_H
 #define HELIX_FRAME_CLIENT_H
 
-#include "helix-frame-session.h"
+#include "helix-frame-connection.h"
 
 G_BEGIN_DECLS
 
@@ -28,39 +28,39 @@ typedef enum {
   HELIX_CLIENT_FRAME,    /* *frame; helix_frame_clear () it */
   HELIX_CLIENT_CURSOR,   /* helix_frame_client_get_cursor () */
   HELIX_CLIENT_DARK,     /* helix_frame_client_dark_since () */
-  HELIX_CLIENT_REFUSED,  /* *error: a wish on trial; the one before goes on,
-                          * see helix_frame_client_get_wish () */
+  HELIX_CLIENT_REFUSED,  /* *error: what was requested; the request before it
+                          * goes on, helix_frame_client_get_request () */
   HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
   HELIX_CLIENT_FLUSHING, /* helix_frame_client_set_flushing () */
-  HELIX_CLIENT_FOUND,    /* *error: which VM was taken, without a path, and
-                          * why; call again */
+  HELIX_CLIENT_FOUND,    /* *error: which VM was taken, where no path was
+                          * given, and why; call again */
   HELIX_CLIENT_WARNING,  /* *error; call again, it keeps trying */
   HELIX_CLIENT_EOS,      /* the shim said goodbye, and that is final */
   HELIX_CLIENT_ERROR,    /* *error; final */
 } HelixFrameClientResult;
 
 typedef struct {
-  HelixSessionStats frames; /* of all connections */
-  guint reconnects;         /* frames came again after an outage */
-  guint switches;           /* to another scanout or resource, by a wish */
+  HelixFrameStats frames; /* of all connections */
+  guint reconnects;       /* frames came again after an outage */
+  guint switches;         /* to another scanout or resource, by request */
   gboolean connected;
 } HelixFrameClientStats;
 
 /* NULL when the system is out of descriptors; errno. */
 HelixFrameClient *helix_frame_client_new (
-    const HelixFrameClientConfig *config, const HelixFrameWish *wish);
+    const HelixFrameClientConfig *config, const HelixFrameRequest *request);
 void helix_frame_client_free (HelixFrameClient *client);
 
-/* Any thread: watch something else, or otherwise. On trial, it is somebody
- * else's wish: no refusal of it, now or by a shim of later, is fatal. */
-void helix_frame_client_subscribe (
-    HelixFrameClient *client, const HelixFrameWish *wish, gboolean on_trial);
-/* Any thread: the wish that counts. */
-void helix_frame_client_get_wish (
-    HelixFrameClient *client, HelixFrameWish *wish);
-/* Any thread: show this resource now, as HELIX_SHOW says, and further on until
- * something else is wished for. Of several in a hurry the last one counts.
- * 0: what is wished for again. */
+/* Any thread: show something else, or otherwise. on_trial: requested by the
+ * guest. A refusal, also after a reconnect, falls back to the previous
+ * parameters and is not an error. */
+void helix_frame_client_subscribe (HelixFrameClient *client,
+    const HelixFrameRequest *request, gboolean on_trial);
+/* Any thread: the last request that was not refused. */
+void helix_frame_client_get_request (
+    HelixFrameClient *client, HelixFrameRequest *request);
+/* Any thread: show this resource now, as HELIX_SHOW says, and until the next
+ * request. Of several in a hurry the last one counts. 0: what was requested. */
 void helix_frame_client_show (
     HelixFrameClient *client, guint resource_id, guint64 capture_ns);
 /* Any thread: scanouts of the VM, 0 while there is no connection. */
@@ -69,9 +69,9 @@ guint helix_frame_client_scanouts (HelixFrameClient *client);
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
-/* Any thread: nobody will call next () for a while. The shim is left, which
- * would take us for dead otherwise; the first next () after the pause comes
- * back to it, for a new picture of what was shown before. */
+/* Any thread: next () will not be called for a while. Leaves the shim, which
+ * would take this client for dead otherwise. The first next () after the pause
+ * connects again, for a new picture of what was shown before. */
 void helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused);
 /* Any thread: frames that were captured at most so long ago, in ns, are given
  * one after the other; of those that are older the newest only. At first 0. */

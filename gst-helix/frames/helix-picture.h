@@ -7,7 +7,7 @@
 
 #include <gst/video/video.h>
 
-#include "helix-frame-session.h"
+#include "helix-frame.h"
 
 G_BEGIN_DECLS
 

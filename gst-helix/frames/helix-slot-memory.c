@@ -8,15 +8,10 @@
 
 struct _HelixSlotPool {
   gatomicrefcount refs;
-  HelixFrameLink *link;
-  guint epoch;
+  HelixConnection *connection; /* may be over */
   guint16 channel;
   struct helix_pool info;
-  struct helix_shm shm; /* no bytes when INLINE */
-  struct { /* when INLINE: memory of our own, made as frames need it */
-    guint8 *pixels;
-    gsize size;
-  } own[HELIX_MAX_SLOTS];
+  struct helix_shm shm;
   gint held;    /* atomic, bit i: slot i is ours */
   gint retired; /* atomic */
 };
@@ -28,7 +23,7 @@ typedef struct {
 } Lease;
 
 HelixSlotPool *
-helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
+helix_slot_pool_new (HelixConnection *connection, guint16 channel,
     const struct helix_pool *info, int fd, const char **why)
 {
   struct helix_shm shm = {.fd = -1};
@@ -41,19 +36,15 @@ helix_slot_pool_new (HelixFrameLink *link, guint epoch, guint16 channel,
     *why = "POOL: its sizes contradict each other";
     return NULL;
   }
-  if (info->kind != HELIX_POOL_INLINE) {
-    *why = "POOL: its file descriptor did not come along";
-    if (fd < 0)
-      return NULL;
-    if (!helix_shm_open (
-            &shm, fd, info->total_size, info->kind == HELIX_POOL_SEALED, why))
-      return NULL;
-  }
+  *why = "POOL: its file descriptor did not come along";
+  if (fd < 0
+      || !helix_shm_open (
+          &shm, fd, info->total_size, info->kind == HELIX_POOL_SEALED, why))
+    return NULL;
 
   pool = g_new0 (HelixSlotPool, 1);
   g_atomic_ref_count_init (&pool->refs);
-  pool->link = helix_frame_link_ref (link);
-  pool->epoch = epoch;
+  pool->connection = helix_connection_ref (connection);
   pool->channel = channel;
   pool->info = *info;
   pool->shm = shm;
@@ -72,10 +63,8 @@ helix_slot_pool_unref (HelixSlotPool *pool)
 {
   if (!g_atomic_ref_count_dec (&pool->refs))
     return;
-  for (guint slot = 0; slot < HELIX_MAX_SLOTS; slot++)
-    g_free (pool->own[slot].pixels);
   helix_shm_close (&pool->shm);
-  helix_frame_link_unref (pool->link);
+  helix_connection_unref (pool->connection);
   g_free (pool);
 }
 
@@ -86,27 +75,10 @@ helix_slot_pool_info (HelixSlotPool *pool)
 }
 
 gboolean
-helix_slot_pool_reserve (HelixSlotPool *pool, guint slot, guint64 size)
-{
-  g_assert (slot < pool->info.slots);
-  if (pool->shm.bytes != NULL)
-    return size <= pool->info.slot_size;
-  if (size > HELIX_MAX_FRAME_BYTES)
-    return FALSE;
-  if (size > pool->own[slot].size) {
-    g_free (pool->own[slot].pixels);
-    pool->own[slot].pixels = g_try_malloc (size);
-    pool->own[slot].size = pool->own[slot].pixels != NULL ? size : 0;
-  }
-  return pool->own[slot].size >= size;
-}
-
-gboolean
 helix_slot_pool_fetch (HelixSlotPool *pool, guint slot, gsize size)
 {
   g_assert (slot < pool->info.slots);
-  return pool->shm.bytes == NULL
-      || helix_shm_fetch (&pool->shm, slot * (gsize) pool->info.slot_size, size)
+  return helix_shm_fetch (&pool->shm, slot * (gsize) pool->info.slot_size, size)
       == 0;
 }
 
@@ -114,8 +86,6 @@ guint8 *
 helix_slot_pool_pixels (HelixSlotPool *pool, guint slot)
 {
   g_assert (slot < pool->info.slots);
-  if (pool->shm.bytes == NULL)
-    return pool->own[slot].pixels;
   return pool->shm.bytes + slot * (gsize) pool->info.slot_size;
 }
 
@@ -150,7 +120,7 @@ helix_slot_pool_release (HelixSlotPool *pool, guint slot)
   if (g_atomic_int_get (&pool->retired))
     return;
   size = helix_pack_release (message, pool->channel, &release);
-  helix_frame_link_send (pool->link, pool->epoch, message, size);
+  helix_connection_send (pool->connection, message, size);
 }
 
 guint

@@ -4,16 +4,14 @@
  *
  * A pool is opened once. Each slot that is held, by the element or by a
  * GstMemory anywhere in a pipeline, keeps the pool; letting go of it
- * sends the shim a RELEASE, from whatever thread that happens in. The pixels
- * of an INLINE pool lie in memory of our own, laid out in the same way, so
- * that nobody else needs to know the difference.
+ * sends the shim a RELEASE, from whatever thread that happens in.
  */
 #ifndef HELIX_SLOT_MEMORY_H
 #define HELIX_SLOT_MEMORY_H
 
 #include <gst/gst.h>
 
-#include "helix-frame-link.h"
+#include "helix-connection.h"
 #include "helix-protocol.h"
 
 G_BEGIN_DECLS
@@ -23,21 +21,17 @@ typedef struct _HelixSlotPool HelixSlotPool;
 /* `fd` is the descriptor that came along, or -1; it stays the caller's. NULL
  * when the pool cannot be had: *why = a static sentence, errno EPROTO when
  * the shim broke the rules, EPERM when its memory is not sealed. */
-HelixSlotPool *helix_slot_pool_new (HelixFrameLink *link, guint epoch,
+HelixSlotPool *helix_slot_pool_new (HelixConnection *connection,
     guint16 channel, const struct helix_pool *info, int fd, const char **why);
 HelixSlotPool *helix_slot_pool_ref (HelixSlotPool *pool);
 void helix_slot_pool_unref (HelixSlotPool *pool);
 
 /* As announced. */
 const struct helix_pool *helix_slot_pool_info (HelixSlotPool *pool);
-/* Makes sure that a held slot has room for `size` bytes. FALSE when it is
- * smaller than that, or, INLINE, when there is no memory for it. */
-gboolean helix_slot_pool_reserve (
-    HelixSlotPool *pool, guint slot, guint64 size);
-/* Its first `size` bytes, for which there is room, are new. FALSE: the shim cut
- * its memory off; errno. */
+/* The first `size` bytes of a slot, slot_size at most, are new. FALSE: the shim
+ * cut its memory off; errno. */
 gboolean helix_slot_pool_fetch (HelixSlotPool *pool, guint slot, gsize size);
-/* Where the slot's pixels begin; after helix_slot_pool_reserve (). */
+/* Where the slot's pixels begin. */
 guint8 *helix_slot_pool_pixels (HelixSlotPool *pool, guint slot);
 
 /* The pool was replaced or its connection is over: no RELEASE any more. */

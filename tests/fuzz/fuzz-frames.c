@@ -4,8 +4,8 @@
  * anything at any time, sends any descriptor, truncates its memory, reads at
  * any time, disconnects and reconnects.
  *
- * First byte: bit 0 = a subscription with INLINE pixels. Each further byte
- * chooses a deed of the server or of the client: see deed ().
+ * The first byte is skipped: it was a choice in earlier inputs. Each further
+ * byte chooses a deed of the server or of the client: see deed ().
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "fuzz-input.h"
 #include "helix-platform.h"
-#include "helix-session-private.h"
+#include "helix-frame-connection.h"
 #include "hostile-fd.h"
 
 GST_DEBUG_CATEGORY_EXTERN (helix_frames_debug);
@@ -32,9 +32,8 @@ static struct {
   GstMemory *memory; /* in its place */
 } held[HELD];
 
-static HelixFrameLink *link_;
-static HelixFrameSession *session;
-static gboolean inline_pixels;
+static HelixWaiter waiter;
+static HelixFrameConnection *client;
 static guint64 now;
 
 static int server; /* its end */
@@ -79,7 +78,7 @@ send_with (const uint8_t *bytes, size_t size, int fd)
 static guint16
 channel_of (uint8_t how)
 {
-  return how & 0x80 ? how & 3 : session->channel;
+  return how & 0x80 ? how & 3 : client->channel;
 }
 
 static void
@@ -89,7 +88,7 @@ say_welcome (uint8_t how)
       .scanouts = 1 + (how & 1),
       .role = HELIX_ROLE_FRAMES,
       .features = how & 2 ? 0 : HELIX_FEATURE_SHM,
-      .nonce = session->nonce};
+      .nonce = client->connection->proof.nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
   send_with (message, helix_pack_welcome (message, &welcome, "fuzz", NULL), -1);
@@ -133,31 +132,28 @@ say_pool (struct fuzz_input *in)
     send_with (message, size, memory);
 }
 
-/* FRAME, as the last POOL has it, or nearly so; pixels of INLINE in part. */
+/* FRAME, as the last POOL has it, or nearly so, and with bytes behind it. */
 static void
 say_frame (struct fuzz_input *in)
 {
-  static const uint8_t pixels[64 * 64 * 4];
+  static const uint8_t more[16];
   uint8_t how = fuzz_byte (in), size = fuzz_byte (in);
   const struct helix_frame frame = {.sequence = ++sequence,
       .capture_ns = how & 0x20 ? 1 : helix_now_ns (),
       .generation = how >> 4,
       .pool_id = pool.pool_id - (size == 0xff),
       .slot = how & 7,
-      .flags = how >> 3 & 1,
       .width = 1 + size % 64,
       .height = 1 + size / 4,
       .stride = 4 * (1 + size % 64),
       .fourcc = HELIX_FOURCC_BGRX,
       .rects = how >> 4 & 1};
   const struct helix_rect rect = {0, 0, 1, 1};
-  uint32_t bulk =
-      pool.kind == HELIX_POOL_INLINE ? frame.stride * frame.height : 0;
   uint8_t message[HELIX_MAX_MESSAGE];
 
   send_with (
       message, helix_pack_frame (message, channel_of (how), &frame, &rect), -1);
-  send_with (pixels, how & 0x40 ? bulk / 2 : bulk, -1);
+  send_with (more, how & 0x40 ? sizeof more : 0, -1);
 }
 
 static void
@@ -172,8 +168,8 @@ say_cursor (struct fuzz_input *in)
   uint32_t bulk = cursor.width * cursor.height * 4;
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  send_with (message,
-      helix_pack_cursor (message, session->channel, &cursor, bulk), -1);
+  send_with (
+      message, helix_pack_cursor (message, client->channel, &cursor, bulk), -1);
   send_with (pixels, bulk, -1);
 }
 
@@ -245,12 +241,11 @@ hear_client (guint most)
 static void
 connect_client (void)
 {
-  const HelixFrameWish wish = {
-      .rate_den = 1, .inline_pixels = inline_pixels, .cursor = TRUE};
+  const HelixFrameRequest request = {.rate_den = 1, .cursor = TRUE};
   int pair[2];
 
-  if (session != NULL) {
-    helix_frame_session_free (session);
+  if (client != NULL) {
+    helix_frame_connection_free (client);
     close (server);
   }
   MUST (helix_socketpair (pair) == 0);
@@ -259,7 +254,8 @@ connect_client (void)
   close_memory ();
   memset (&pool, 0, sizeof pool);
   sequence = 0;
-  session = helix_frame_session_new (link_, pair[0], "fuzz", "fuzz", &wish);
+  client =
+      helix_frame_connection_new (pair[0], "fuzz", "fuzz", &request, &waiter);
   now = helix_now_ns ();
 }
 
@@ -305,7 +301,7 @@ look_at_cursor (void)
 {
   HelixCursor cursor;
 
-  helix_frame_session_get_cursor (session, &cursor);
+  helix_frame_connection_get_cursor (client, &cursor);
   if (cursor.image != NULL)
     MUST (gst_buffer_get_size (cursor.image)
         == (gsize) cursor.info.width * cursor.info.height * 4);
@@ -316,19 +312,19 @@ look_at_cursor (void)
 static gboolean
 read_client (uint8_t how)
 {
-  HelixSessionResult result;
+  HelixFramesResult result;
   GError *error = NULL;
   HelixFrame frame;
 
-  result = helix_frame_session_read (
-      session, how & 1 ? GST_SECOND : 0, &frame, &error);
-  MUST ((error != NULL) == (result >= HELIX_SESSION_WARNING));
+  result = helix_frame_connection_read (
+      client, how & 1 ? GST_SECOND : 0, &frame, &error);
+  MUST ((error != NULL) == (result >= HELIX_FRAMES_WARNING));
   g_clear_error (&error);
-  if (result == HELIX_SESSION_FRAME)
+  if (result == HELIX_FRAMES_FRAME)
     take_frame (&frame, how);
-  else if (result == HELIX_SESSION_CURSOR)
+  else if (result == HELIX_FRAMES_CURSOR)
     look_at_cursor ();
-  return result <= HELIX_SESSION_WARNING;
+  return result <= HELIX_FRAMES_WARNING;
 }
 
 static gboolean
@@ -339,7 +335,7 @@ tick (struct fuzz_input *in)
   gboolean alive;
 
   now += fuzz_byte (in) * STEP_NS;
-  alive = helix_frame_session_tick (session, now, &due, &error);
+  alive = helix_frame_connection_tick (client, now, &due, &error);
   MUST (alive == (error == NULL));
   g_clear_error (&error);
   return alive;
@@ -348,11 +344,11 @@ tick (struct fuzz_input *in)
 static void
 subscribe (uint8_t how)
 {
-  HelixFrameWish wish = session->wish;
+  HelixFrameRequest request = client->request;
 
-  wish.scanout = how & 1;
-  wish.resource_id = how >> 1 & 3;
-  helix_frame_session_subscribe (session, &wish);
+  request.scanout = how & 1;
+  request.resource_id = how >> 1 & 3;
+  helix_frame_connection_subscribe (client, &request);
 }
 
 /* FALSE: the connection is over. */
@@ -412,28 +408,24 @@ deed (struct fuzz_input *in)
 static void
 look_at_slots (void)
 {
-  guint mine = session->newest_held + session->incoming_held;
-
-  if (session->pool != NULL)
-    MUST (helix_slot_pool_free_slots (session->pool) + mine
-        >= helix_slot_pool_info (session->pool)->slots);
+  if (client->pool != NULL)
+    MUST (helix_slot_pool_free_slots (client->pool) + client->newest_held
+        >= helix_slot_pool_info (client->pool)->slots);
 }
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   struct fuzz_input in = {data, size};
-  uint8_t how = fuzz_byte (&in);
   guint fds;
 
   gst_init (NULL, NULL);
   if (helix_frames_debug == NULL)
     GST_DEBUG_CATEGORY_INIT (helix_frames_debug, "helixframes", 0, "fuzzed");
-  inline_pixels = how & 1;
+  fuzz_byte (&in);
   fds = count_fds ();
   memory = -1;
-  link_ = helix_frame_link_new ();
-  MUST (link_ != NULL);
+  MUST (helix_waiter_init (&waiter));
   connect_client ();
   while (in.left > 0)
     if (!deed (&in))
@@ -442,8 +434,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     let_go (i);
   look_at_slots ();
   hear_client (G_MAXUINT);
-  g_clear_pointer (&session, helix_frame_session_free);
-  helix_frame_link_unref (link_);
+  g_clear_pointer (&client, helix_frame_connection_free);
+  helix_waiter_clear (&waiter);
   close (server);
   close_memory ();
   MUST (count_fds () == fds);

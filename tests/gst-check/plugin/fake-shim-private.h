@@ -40,7 +40,7 @@ struct _FakeShim {
   guint32 pool_id, generation;
   gboolean stale_pool; /* to be announced anew */
   guint64 slot_size;
-  void *map; /* of the pool, or of an INLINE frame */
+  void *map; /* of the pool */
   gsize map_size;
   int cut_fd; /* of the memory that FAKE_POOL_CUT_OFF cuts off, or -1 */
   guint64 sequence;

@@ -35,12 +35,6 @@ fake_send_all (FakeShim *shim, const void *bytes, gsize size, int pass)
   return TRUE;
 }
 
-static gboolean
-is_inline (FakeShim *shim)
-{
-  return shim->subscribe.flags & HELIX_SUBSCRIBE_INLINE;
-}
-
 static guint
 stride_of (FakeShim *shim)
 {
@@ -50,10 +44,8 @@ stride_of (FakeShim *shim)
 void
 fake_forget_pool (FakeShim *shim)
 {
-  if (shim->map != NULL && shim->pool_id != 0 && !is_inline (shim))
+  if (shim->map != NULL)
     helix_shm_unmap (shim->map, shim->map_size);
-  else
-    g_free (shim->map);
   shim->map = NULL;
   if (shim->cut_fd >= 0)
     close (shim->cut_fd);
@@ -150,18 +142,13 @@ fake_send_pool (FakeShim *shim)
   pool.slot_size =
       ((guint64) stride_of (shim) * config->height + 4095) & ~4095ull;
   pool.total_size = pool.slot_size * pool.slots;
-  if (is_inline (shim)) {
-    pool.kind = HELIX_POOL_INLINE;
-    shim->map = g_malloc0 (pool.total_size);
-  } else {
-    g_assert (helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0
-        && helix_shm_populate (shim->map, pool.total_size) == 0);
-    pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
-    wrong = fake_pool_descriptor (shim, pool.total_size);
-    if (wrong >= 0) {
-      close (fd);
-      fd = wrong;
-    }
+  g_assert (helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0
+      && helix_shm_populate (shim->map, pool.total_size) == 0);
+  pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  wrong = fake_pool_descriptor (shim, pool.total_size);
+  if (wrong >= 0) {
+    close (fd);
+    fd = wrong;
   }
   shim->slot_size = pool.slot_size;
   shim->map_size = pool.total_size;
@@ -172,8 +159,7 @@ fake_send_pool (FakeShim *shim)
   ok = fake_send_all (shim, message,
            helix_pack_scanout (message, shim->channel, &scanout), -1)
       && announce_pool (shim, &pool, fd);
-  if (fd >= 0)
-    close (fd);
+  close (fd);
   return ok;
 }
 
@@ -243,7 +229,6 @@ fake_send_frame (FakeShim *shim, guint slot)
   struct helix_frame frame = {0};
   FakeConfig *config = &shim->config;
   guint8 *pixels = (guint8 *) shim->map + slot * shim->slot_size;
-  guint32 bulk = 0;
   gsize head;
 
   frame.capture_ns = helix_now_ns () - config->age_ns;
@@ -264,8 +249,6 @@ fake_send_frame (FakeShim *shim, guint slot)
       (guint32) (helix_now_ns () - config->age_ns - frame.capture_ns);
   frame.read_bytes = frame.stride * frame.height;
   spoil (shim, &frame, slot);
-  if (is_inline (shim))
-    bulk = frame.stride * frame.height;
   head = helix_pack_frame (message, shim->channel, &frame, shim->rects);
   if (config->fault == FAKE_BYE && shim->sequence == 2)
     head = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
@@ -279,17 +262,10 @@ fake_send_frame (FakeShim *shim, guint slot)
   if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))
     return FALSE;
   fake_pool_cut_off (shim);
-  if (!fake_send_all (shim, message, head, -1))
-    return FALSE;
-  if (config->fault == FAKE_VANISH_MID_FRAME
-      || ((config->fault == FAKE_BYE || config->fault == FAKE_IDLED)
-          && shim->sequence == 2))
-    return FALSE;
-  if (config->fault == FAKE_VANISH_MID_PIXELS) {
-    fake_send_all (shim, pixels, bulk / 2, -1);
-    return FALSE;
-  }
-  return bulk == 0 || fake_send_all (shim, pixels, bulk, -1);
+  return fake_send_all (shim, message, head, -1)
+      && config->fault != FAKE_VANISH_MID_FRAME
+      && !((config->fault == FAKE_BYE || config->fault == FAKE_IDLED)
+          && shim->sequence == 2);
 }
 
 gboolean

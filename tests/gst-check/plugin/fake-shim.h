@@ -12,40 +12,39 @@
 
 typedef enum {
   FAKE_GOOD,
-  FAKE_SILENT,            /* takes the connection and says nothing */
-  FAKE_WRONG_MAGIC,       /* answers HELLO in another language */
-  FAKE_VERSION_WELCOME,   /* WELCOME with a version from the future */
-  FAKE_VERSION_ERROR,     /* ERROR version */
-  FAKE_WRONG_NONCE,       /* WELCOME for somebody else */
-  FAKE_POOL_WITHOUT_FD,   /* POOL comes alone */
-  FAKE_POOL_PIPE,         /* POOL comes with a pipe */
-  FAKE_POOL_SHORT,        /* POOL's memory is smaller than it says */
-  FAKE_POOL_DIRECTORY,    /* POOL comes with a directory */
-  FAKE_POOL_TWO,          /* POOL comes with its descriptor twice */
-  FAKE_POOL_UNSEALED,     /* POOL says sealed, the memory is not */
-  FAKE_POOL_WRITABLE,     /* sealed against shrinking, but not against holes */
-  FAKE_POOL_SPARSE,       /* sealed, without a single page */
-  FAKE_POOL_HUGE,         /* sealed, in pages of hugetlbfs */
-  FAKE_POOL_CUT_OFF,      /* not sealed, and cut off before a FRAME */
-  FAKE_POOL_FILE,         /* an unlinked file, as memory without seals */
-  FAKE_POOL_ENDLESS,      /* POOL of more than any frame needs */
-  FAKE_STRAY_FD,          /* WELCOME comes with a descriptor */
-  FAKE_BAD_SLOT,          /* FRAME in slot 7 of 3 */
-  FAKE_BAD_POOL,          /* FRAME in a pool that was never announced */
-  FAKE_SAME_SLOT,         /* FRAME in a slot that is the client's */
-  FAKE_OLD_SEQUENCE,      /* FRAME's sequence goes back */
-  FAKE_LYING_SIZE,        /* FRAME larger than its slot */
-  FAKE_FRAME_FIRST,       /* FRAME before any POOL */
-  FAKE_VANISH_MID_FRAME,  /* gone after half a FRAME */
-  FAKE_VANISH_MID_PIXELS, /* INLINE: gone after half the pixels */
-  FAKE_BYE,               /* says BYE in place of the second frame */
-  FAKE_NEW_TYPES,         /* types not known, with and without a payload, before
+  FAKE_SILENT,           /* takes the connection and says nothing */
+  FAKE_WRONG_MAGIC,      /* answers HELLO in another language */
+  FAKE_VERSION_WELCOME,  /* WELCOME with a version from the future */
+  FAKE_VERSION_ERROR,    /* ERROR version */
+  FAKE_WRONG_NONCE,      /* WELCOME for somebody else */
+  FAKE_POOL_WITHOUT_FD,  /* POOL comes alone */
+  FAKE_POOL_PIPE,        /* POOL comes with a pipe */
+  FAKE_POOL_SHORT,       /* POOL's memory is smaller than it says */
+  FAKE_POOL_DIRECTORY,   /* POOL comes with a directory */
+  FAKE_POOL_TWO,         /* POOL comes with its descriptor twice */
+  FAKE_POOL_UNSEALED,    /* POOL says sealed, the memory is not */
+  FAKE_POOL_WRITABLE,    /* sealed against shrinking, but not against holes */
+  FAKE_POOL_SPARSE,      /* sealed, without a single page */
+  FAKE_POOL_HUGE,        /* sealed, in pages of hugetlbfs */
+  FAKE_POOL_CUT_OFF,     /* not sealed, and cut off before a FRAME */
+  FAKE_POOL_FILE,        /* an unlinked file, as memory without seals */
+  FAKE_POOL_ENDLESS,     /* POOL of more than any frame needs */
+  FAKE_STRAY_FD,         /* WELCOME comes with a descriptor */
+  FAKE_BAD_SLOT,         /* FRAME in slot 7 of 3 */
+  FAKE_BAD_POOL,         /* FRAME in a pool that was never announced */
+  FAKE_SAME_SLOT,        /* FRAME in a slot that is the client's */
+  FAKE_OLD_SEQUENCE,     /* FRAME's sequence goes back */
+  FAKE_LYING_SIZE,       /* FRAME larger than its slot */
+  FAKE_FRAME_FIRST,      /* FRAME before any POOL */
+  FAKE_VANISH_MID_FRAME, /* gone after half a FRAME */
+  FAKE_BYE,              /* says BYE in place of the second frame */
+  FAKE_NEW_TYPES,        /* types not known, with and without a payload, before
                              each FRAME */
-  FAKE_SHORT_PING,        /* one byte in it, in place of the first frame */
-  FAKE_SHORT_PONG,        /* likewise */
-  FAKE_IDLED,             /* says ERROR timeout in its place, then is good */
-  FAKE_DEAF,              /* answers no PING */
-  FAKE_NO_SCANOUT,        /* ERROR no-scanout */
+  FAKE_SHORT_PING,       /* one byte in it, in place of the first frame */
+  FAKE_SHORT_PONG,       /* likewise */
+  FAKE_IDLED,            /* says ERROR timeout in its place, then is good */
+  FAKE_DEAF,             /* answers no PING */
+  FAKE_NO_SCANOUT,       /* ERROR no-scanout */
 } FakeFault;
 
 typedef void (*FakePaint) (

@@ -8,11 +8,11 @@
 #include "helix-test-time.h"
 
 HelixFrameClient *
-taker_new (const gchar *path, gboolean reconnect, const HelixFrameWish *wish)
+taker_new (const gchar *path, gboolean reconnect, const HelixFrameRequest *wish)
 {
   HelixFrameClientConfig config = {
       .path = path, .name = "test", .auto_reconnect = reconnect};
-  HelixFrameWish plain = {.rate_den = 1};
+  HelixFrameRequest plain = {.rate_den = 1};
 
   return helix_frame_client_new (&config, wish != NULL ? wish : &plain);
 }
@@ -73,7 +73,7 @@ taker_expect_words (GError **error, const gchar *word, const gchar *other_word)
 
 void
 taker_expect_error (
-    const gchar *path, const HelixFrameWish *wish, const gchar *word)
+    const gchar *path, const HelixFrameRequest *wish, const gchar *word)
 {
   HelixFrameClient *client = taker_new (path, TRUE, wish);
   HelixFrame frame;

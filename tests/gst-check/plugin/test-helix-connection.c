@@ -606,7 +606,7 @@ GST_END_TEST;
 static gpointer
 send_many (gpointer value)
 {
-  for (guint i = 0; i < 500; i++)
+  for (guint i = 0; i < 100; i++)
     fail_unless (send_record (GPOINTER_TO_UINT (value)));
   return NULL;
 }
@@ -621,7 +621,7 @@ GST_START_TEST (test_threads)
   go_live ();
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("send", send_many, GUINT_TO_POINTER (i + 1));
-  for (guint i = 0; i < 500 * G_N_ELEMENTS (threads); i++) {
+  for (guint i = 0; i < 100 * G_N_ELEMENTS (threads); i++) {
     fail_unless_equals_int (peer_next_any (&peer), HELIX_RELEASE);
     helix_connection_flush (connection);
   }

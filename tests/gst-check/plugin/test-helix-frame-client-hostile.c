@@ -10,7 +10,7 @@
 #include "helix-pack.h"
 #include "helix-platform.h"
 #include "helix-test-fds.h"
-#include "helix-session-private.h"
+#include "helix-frame-connection.h"
 
 static gchar *path;
 static guint fds_before;
@@ -111,35 +111,31 @@ GST_END_TEST;
 static const struct {
   FakeFault fault;
   guint frames; /* the last one is bad */
-  gboolean inline_pixels;
   HelixFrameClientResult result;
   const gchar *word;
 } bad_frames[] = {
-    {FAKE_BAD_SLOT, 1, FALSE, HELIX_CLIENT_ERROR, "slot"},
-    {FAKE_BAD_POOL, 1, FALSE, HELIX_CLIENT_ERROR, "pool_id"},
-    {FAKE_SAME_SLOT, 2, FALSE, HELIX_CLIENT_ERROR, "not given back"},
-    {FAKE_OLD_SEQUENCE, 2, FALSE, HELIX_CLIENT_ERROR, "sequence"},
-    {FAKE_LYING_SIZE, 1, FALSE, HELIX_CLIENT_ERROR, "beyond"},
-    {FAKE_FRAME_FIRST, 1, FALSE, HELIX_CLIENT_ERROR, "no pool"},
-    {FAKE_SHORT_PING, 1, FALSE, HELIX_CLIENT_ERROR, "PING"},
-    {FAKE_SHORT_PONG, 1, FALSE, HELIX_CLIENT_ERROR, "PONG"},
-    {FAKE_VANISH_MID_FRAME, 1, FALSE, HELIX_CLIENT_WARNING, "middle"},
-    {FAKE_VANISH_MID_PIXELS, 1, TRUE, HELIX_CLIENT_WARNING, "middle"},
+    {FAKE_BAD_SLOT, 1, HELIX_CLIENT_ERROR, "slot"},
+    {FAKE_BAD_POOL, 1, HELIX_CLIENT_ERROR, "pool_id"},
+    {FAKE_SAME_SLOT, 2, HELIX_CLIENT_ERROR, "not given back"},
+    {FAKE_OLD_SEQUENCE, 2, HELIX_CLIENT_ERROR, "sequence"},
+    {FAKE_LYING_SIZE, 1, HELIX_CLIENT_ERROR, "beyond"},
+    {FAKE_FRAME_FIRST, 1, HELIX_CLIENT_ERROR, "no pool"},
+    {FAKE_SHORT_PING, 1, HELIX_CLIENT_ERROR, "PING"},
+    {FAKE_SHORT_PONG, 1, HELIX_CLIENT_ERROR, "PONG"},
+    {FAKE_VANISH_MID_FRAME, 1, HELIX_CLIENT_WARNING, "middle"},
 };
 
 GST_START_TEST (test_bad_frame)
 {
-  HelixFrameWish wish = {.rate_den = 1};
   FakeConfig config = good;
   HelixFrame frame, held = {.pool = NULL};
   HelixFrameClient *client;
   GError *error = NULL;
   FakeShim *shim;
 
-  wish.inline_pixels = bad_frames[__i__].inline_pixels;
   config.fault = bad_frames[__i__].fault;
   shim = fake_shim_new (path, &config);
-  client = taker_new (path, TRUE, &wish);
+  client = taker_new (path, TRUE, NULL);
   taker_connect (client, shim);
   if (bad_frames[__i__].frames > 1) {
     fail_unless (fake_shim_send (shim, 1, NULL, 0));
@@ -158,57 +154,19 @@ GST_END_TEST;
 /* ---- messages, one by one ---- */
 
 typedef enum {
-  MSG_WELCOME_TWICE,
-  MSG_WELCOME_ROLE,
-  MSG_WELCOME_NO_SCANOUT,
-  MSG_WELCOME_MANY_SCANOUTS,
-  MSG_NO_WELCOME,
   MSG_POOL_CUT,
-  MSG_POOL_BEFORE_WELCOME,
   MSG_FRAME_BEFORE_POOL,
   MSG_CURSOR_WITHOUT_SHAPE,
   MSG_UNIT,
   MSG_ENDLESS,
 } BadMessage;
 
-static const struct {
-  BadMessage what;
-  gboolean welcomed; /* a good WELCOME comes first */
-  const gchar *word;
-} bad_messages[] = {
-    {MSG_WELCOME_TWICE, TRUE, "a second WELCOME"},
-    {MSG_WELCOME_ROLE, FALSE, "role is not frames"},
-    {MSG_WELCOME_NO_SCANOUT, FALSE, "scanouts is 0"},
-    {MSG_WELCOME_MANY_SCANOUTS, FALSE, "scanouts is above 16"},
-    {MSG_NO_WELCOME, FALSE, "no WELCOME came first"},
-    {MSG_POOL_BEFORE_WELCOME, FALSE, "no WELCOME came first"},
-    {MSG_POOL_CUT, TRUE, "POOL"},
-    {MSG_FRAME_BEFORE_POOL, TRUE, "there is no pool yet"},
-    {MSG_CURSOR_WITHOUT_SHAPE, TRUE, "the shape of its serial never came"},
-    {MSG_UNIT, TRUE, "neither FRAME nor CURSOR"},
-    {MSG_ENDLESS, TRUE, "size"},
-};
+static const gchar *const bad_messages[] = {"POOL", "there is no pool yet",
+    "the shape of its serial never came", "it sends units", "size"};
 
 static gsize
-build_zeros (guint8 *message, enum helix_type type, guint32 size)
+build (BadMessage what, guint8 *message)
 {
-  const struct helix_header header = {
-      .magic = HELIX_MAGIC, .type = type, .channel = 1, .size = size};
-
-  memset (message, 0, HELIX_HEADER_SIZE + size);
-  helix_pack_header (message, &header);
-  return HELIX_HEADER_SIZE + size;
-}
-
-static gsize
-build (BadMessage what, guint64 nonce, guint8 *message)
-{
-  struct helix_welcome welcome = {.version = HELIX_VERSION_MAX,
-      .scanouts = 1,
-      .role = HELIX_ROLE_FRAMES,
-      .nonce = nonce};
-  const struct helix_scanout scanout = {0};
-  const struct helix_pool pool = {1, HELIX_POOL_INLINE, 2, 0, 4096, 8192};
   const struct helix_frame frame = {.sequence = 1,
       .pool_id = 1,
       .width = 1,
@@ -220,46 +178,26 @@ build (BadMessage what, guint64 nonce, guint8 *message)
   struct helix_header header = {.magic = HELIX_MAGIC, .channel = 1};
 
   switch (what) {
-    case MSG_WELCOME_ROLE:
-      welcome.role = HELIX_ROLE_STREAM;
-      welcome.scanouts = 0;
-      break;
-    case MSG_WELCOME_NO_SCANOUT:
-      welcome.scanouts = 0;
-      break;
-    case MSG_WELCOME_MANY_SCANOUTS:
-      welcome.scanouts = 17;
-      break;
-    case MSG_NO_WELCOME:
-      return helix_pack_scanout (message, 0, &scanout);
-    case MSG_POOL_BEFORE_WELCOME:
-      return helix_pack_pool (message, 1, &pool);
-    case MSG_POOL_CUT:
-      return build_zeros (message, HELIX_POOL, 8);
     case MSG_FRAME_BEFORE_POOL:
       return helix_pack_frame (message, 1, &frame, NULL);
     case MSG_CURSOR_WITHOUT_SHAPE:
       return helix_pack_cursor (message, 1, &cursor, 0);
+    case MSG_POOL_CUT:
+      header.type = HELIX_POOL;
+      header.size = 8;
+      break;
     case MSG_UNIT:
-      return build_zeros (message, HELIX_UNIT, 1024);
+      header.type = HELIX_UNIT;
+      header.size = 1024;
+      break;
     case MSG_ENDLESS:
       header.type = HELIX_SCANOUT;
       header.size = G_MAXUINT32;
-      helix_pack_header (message, &header);
-      return HELIX_HEADER_SIZE;
-    case MSG_WELCOME_TWICE:
       break;
   }
-  return helix_pack_welcome (message, &welcome, "hostile", NULL);
-}
-
-static void
-say (int server, BadMessage what, guint64 nonce)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct iovec iov = {message, build (what, nonce, message)};
-
-  fail_unless (helix_send (server, &iov, 1, -1) == (ssize_t) iov.iov_len);
+  memset (message, 0, HELIX_MAX_MESSAGE);
+  helix_pack_header (message, &header);
+  return HELIX_HEADER_SIZE + (what == MSG_ENDLESS ? 0 : header.size);
 }
 
 /* The server is told what it did wrong. */
@@ -290,24 +228,32 @@ expect_protocol_error (int server)
 
 GST_START_TEST (test_bad_message)
 {
-  const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
-  HelixFrameLink *own = helix_frame_link_new ();
-  HelixFrameSession *session;
+  const HelixFrameRequest request = {.rate_den = 1, .cursor = TRUE};
+  struct helix_welcome welcome = {
+      .version = HELIX_VERSION_MAX, .scanouts = 1, .role = HELIX_ROLE_FRAMES};
+  guint8 messages[2 * HELIX_MAX_MESSAGE];
+  struct iovec iov = {.iov_base = messages};
+  HelixFrameConnection *connection;
   GError *error = NULL;
+  HelixWaiter waiter;
   HelixFrame frame;
   int pair[2];
 
+  fail_unless (helix_waiter_init (&waiter));
   fail_unless_equals_int (helix_socketpair (pair), 0);
-  session = helix_frame_session_new (own, pair[0], path, "test", &wish);
-  if (bad_messages[__i__].welcomed)
-    say (pair[1], MSG_WELCOME_TWICE, session->nonce);
-  say (pair[1], bad_messages[__i__].what, session->nonce);
-  fail_unless_equals_int (helix_frame_session_read (session, 0, &frame, &error),
-      HELIX_SESSION_FAILED);
-  taker_expect_words (&error, bad_messages[__i__].word, path);
+  connection =
+      helix_frame_connection_new (pair[0], path, "test", &request, &waiter);
+  welcome.nonce = connection->connection->proof.nonce;
+  iov.iov_len = helix_pack_welcome (messages, &welcome, "hostile", NULL);
+  iov.iov_len += build (__i__, messages + iov.iov_len);
+  fail_unless (helix_send (pair[1], &iov, 1, -1) == (ssize_t) iov.iov_len);
+  fail_unless_equals_int (
+      helix_frame_connection_read (connection, 0, &frame, &error),
+      HELIX_FRAMES_FAILED);
+  taker_expect_words (&error, bad_messages[__i__], path);
   expect_protocol_error (pair[1]);
-  helix_frame_session_free (session);
-  helix_frame_link_unref (own);
+  helix_frame_connection_free (connection);
+  helix_waiter_clear (&waiter);
   close (pair[1]);
 }
 GST_END_TEST;

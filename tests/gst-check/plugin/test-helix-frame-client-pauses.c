@@ -49,7 +49,7 @@ until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
 GST_START_TEST (test_reconnect_timeout_later)
 {
   HelixFrameClientConfig config = {path, "test", TRUE, 1000, 0};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&config, &wish);
   HelixFrame frame;
   GError *error = NULL;
@@ -67,7 +67,7 @@ GST_END_TEST;
 GST_START_TEST (test_idled)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig config = {.fault = FAKE_IDLED, .width = 640, .height = 48};
   HelixFrame frame;
@@ -95,7 +95,7 @@ GST_END_TEST;
 GST_START_TEST (test_pause)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig config = {.width = 640, .height = 48};
   HelixFrameClientStats stats;
@@ -141,7 +141,7 @@ GST_END_TEST;
 GST_START_TEST (test_pause_any_time)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &wish);
   FakeConfig silent = {.fault = FAKE_SILENT},
              good = {.width = 640, .height = 48};

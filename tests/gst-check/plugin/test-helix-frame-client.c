@@ -70,25 +70,6 @@ GST_START_TEST (test_frames)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_inline_frames)
-{
-  HelixFrameWish wish = {.rate_den = 1, .inline_pixels = TRUE};
-  FakeShim *shim = fake_shim_new (path, &good);
-  HelixFrameClient *client = taker_new (path, TRUE, &wish);
-  HelixFrame frame;
-
-  taker_connect (client, shim);
-  fail_unless (fake_shim_subscription (shim).flags & HELIX_SUBSCRIBE_INLINE);
-  for (guint32 i = 1; i <= 20; i++) {
-    fail_unless (fake_shim_send (shim, i, NULL, 0));
-    taker_expect_frame (client, &frame, i);
-    helix_frame_clear (&frame);
-  }
-  helix_frame_client_free (client);
-  fake_shim_free (shim);
-}
-GST_END_TEST;
-
 GST_START_TEST (test_newest_wins)
 {
   const struct helix_rect rects[] = {
@@ -175,7 +156,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_subscribe_anew)
 {
-  HelixFrameWish wish = {.scanout = 1, .rate_num = 30, .rate_den = 1};
+  HelixFrameRequest wish = {.scanout = 1, .rate_num = 30, .rate_den = 1};
   FakeConfig config = good;
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
   HelixFrame frame;
@@ -290,7 +271,7 @@ GST_END_TEST;
 GST_START_TEST (test_reconnect_timeout)
 {
   HelixFrameClientConfig config = {path, "test", TRUE, 300, 0};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&config, &wish);
   guint64 begin = helix_now_ns ();
   HelixFrame frame;
@@ -385,7 +366,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_no_such_scanout)
 {
-  HelixFrameWish wish = {.scanout = 99, .rate_den = 1};
+  HelixFrameRequest wish = {.scanout = 99, .rate_den = 1};
   FakeConfig config = good;
   FakeShim *shim;
 
@@ -469,7 +450,6 @@ helix_frame_client_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_set_timeout (tc, 60);
   tcase_add_test (tc, test_frames);
-  tcase_add_test (tc, test_inline_frames);
   tcase_add_test (tc, test_newest_wins);
   tcase_add_test (tc, test_old_frame);
   tcase_add_test (tc, test_resize);

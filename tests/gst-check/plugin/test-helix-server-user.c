@@ -219,7 +219,7 @@ GST_START_TEST (test_other_user_named)
 {
   HelixFrameClientConfig config = {
       .path = path, .name = "test", .server_uid = OTHER};
-  HelixFrameWish wish = {.rate_den = 1};
+  HelixFrameRequest wish = {.rate_den = 1};
   HelixFrameClient *client;
   HelixFrame frame;
   pid_t pid;

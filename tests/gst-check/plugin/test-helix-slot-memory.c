@@ -11,8 +11,7 @@
 #define SLOTS 4
 #define SLOT_SIZE 8192
 
-static HelixFrameLink *link_;
-static guint epoch;
+static HelixConnection *connection;
 static int peer; /* the shim's end */
 static guint8 *map;
 static int client_fd;
@@ -27,8 +26,7 @@ setup (void)
 
   fail_unless (helix_socketpair (fds) == 0);
   peer = fds[1];
-  link_ = helix_frame_link_new ();
-  epoch = helix_frame_link_attach (link_, fds[0]);
+  connection = helix_connection_new (fds[0], &(HelixConnectionConfig){NULL}, 0);
   fail_unless (
       helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd, &sealed) == 0
       && helix_shm_populate (mapped, SLOTS * SLOT_SIZE) == 0);
@@ -44,7 +42,7 @@ setup (void)
 static void
 teardown (void)
 {
-  helix_frame_link_unref (link_);
+  helix_connection_unref (connection);
   close (peer);
   close (client_fd);
   helix_shm_unmap (map, SLOTS * SLOT_SIZE);
@@ -55,7 +53,7 @@ pool_new (void)
 {
   const char *why = NULL;
   HelixSlotPool *pool =
-      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why);
+      helix_slot_pool_new (connection, 3, &info, client_fd, &why);
 
   fail_unless (pool != NULL, "%s", why);
   return pool;
@@ -109,8 +107,6 @@ GST_START_TEST (test_memory)
 
   memcpy (map + SLOT_SIZE, "the screen", 10);
   fail_unless (helix_slot_pool_take (pool, 1));
-  fail_unless (helix_slot_pool_reserve (pool, 1, 4096));
-  fail_if (helix_slot_pool_reserve (pool, 1, SLOT_SIZE + 1));
   memory = helix_slot_memory_new (helix_slot_pool_ref (pool), 1, 4096);
   helix_slot_pool_unref (pool); /* the memory has one of its own */
   fail_unless (gst_memory_is_type (memory, GST_ALLOCATOR_SYSMEM));
@@ -175,43 +171,16 @@ GST_START_TEST (test_outlives_connection)
   HelixSlotPool *pool = pool_new ();
   GstMemory *memory;
   GstMapInfo mapped;
-  int fds[2];
 
   memcpy (map, "still", 5);
   fail_unless (helix_slot_pool_take (pool, 0));
   memory = helix_slot_memory_new (pool, 0, 64);
-  helix_frame_link_detach (link_);
+  helix_connection_close (connection);
   fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
   fail_unless (memcmp (mapped.data, "still", 5) == 0);
   gst_memory_unmap (memory, &mapped);
-  /* The next connection hears nothing of the last one's slots. */
-  close (peer);
-  fail_unless (helix_socketpair (fds) == 0);
-  peer = fds[1];
-  helix_frame_link_attach (link_, fds[0]);
   gst_memory_unref (memory);
   fail_unless_equals_int (released (), 0);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_inline_pool)
-{
-  const char *why = NULL;
-  HelixSlotPool *pool;
-
-  info.kind = HELIX_POOL_INLINE;
-  info.slot_size = info.total_size = 0;
-  pool = helix_slot_pool_new (link_, epoch, 3, &info, -1, &why);
-  fail_unless (pool != NULL, "%s", why);
-  fail_unless (helix_slot_pool_take (pool, 1));
-  fail_unless (helix_slot_pool_reserve (pool, 1, 100));
-  memset (helix_slot_pool_pixels (pool, 1), 1, 100);
-  fail_unless (helix_slot_pool_reserve (pool, 1, 100000));
-  memset (helix_slot_pool_pixels (pool, 1), 2, 100000);
-  fail_if (helix_slot_pool_reserve (pool, 1, (guint64) 1 << 40));
-  helix_slot_pool_release (pool, 1);
-  fail_unless_equals_int (released (), 1u << 1);
-  helix_slot_pool_unref (pool);
 }
 GST_END_TEST;
 
@@ -219,20 +188,19 @@ GST_START_TEST (test_bad_pools)
 {
   const char *why = NULL;
 
-  fail_unless (helix_slot_pool_new (link_, epoch, 3, &info, -1, &why) == NULL);
+  fail_unless (helix_slot_pool_new (connection, 3, &info, -1, &why) == NULL);
   fail_unless_equals_int (errno, EPROTO);
   fail_unless (strstr (why, "descriptor") != NULL);
-  fail_unless (
-      helix_slot_pool_new (link_, epoch, 3, &info, peer, &why) == NULL);
+  fail_unless (helix_slot_pool_new (connection, 3, &info, peer, &why) == NULL);
   fail_unless (strstr (why, "not memory") != NULL);
   info.total_size += 4096;
   fail_unless (
-      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why) == NULL);
+      helix_slot_pool_new (connection, 3, &info, client_fd, &why) == NULL);
   fail_unless (strstr (why, "contradict") != NULL);
   info.slots = 8;
   info.total_size = 8 * SLOT_SIZE;
   fail_unless (
-      helix_slot_pool_new (link_, epoch, 3, &info, client_fd, &why) == NULL);
+      helix_slot_pool_new (connection, 3, &info, client_fd, &why) == NULL);
   fail_unless (strstr (why, "smaller") != NULL);
 }
 GST_END_TEST;
@@ -250,7 +218,6 @@ helix_slot_memory_suite (void)
   tcase_add_test (tc, test_release_from_threads);
   tcase_add_test (tc, test_retired);
   tcase_add_test (tc, test_outlives_connection);
-  tcase_add_test (tc, test_inline_pool);
   tcase_add_test (tc, test_bad_pools);
   return s;
 }

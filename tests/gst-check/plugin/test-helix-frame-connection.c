@@ -15,7 +15,7 @@ setup_with (FakeFault fault)
 {
   const FakeConfig config = {
       .fault = fault, .width = 640, .height = 48, .scanouts = 2};
-  const HelixFrameWish wish = {.rate_den = 1, .cursor = TRUE};
+  const HelixFrameRequest wish = {.rate_den = 1, .cursor = TRUE};
 
   path = fake_path_new ();
   shim = fake_shim_new (path, &config);
@@ -140,7 +140,7 @@ GST_START_TEST (test_switch)
 {
   struct helix_cursor sent =
       cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1);
-  HelixFrameWish wish = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
+  HelixFrameRequest wish = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
   HelixFrameClientStats stats;
   HelixCursor cursor;
   HelixFrame frame;
@@ -225,9 +225,9 @@ GST_START_TEST (test_unknown_types)
 GST_END_TEST;
 
 static Suite *
-helix_session_messages_suite (void)
+helix_frame_connection_suite (void)
 {
-  Suite *s = suite_create ("helix-session-messages");
+  Suite *s = suite_create ("helix-frame-connection");
   TCase *tc = tcase_create ("general");
 
   suite_add_tcase (s, tc);
@@ -243,4 +243,4 @@ helix_session_messages_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_session_messages);
+GST_CHECK_MAIN (helix_frame_connection);

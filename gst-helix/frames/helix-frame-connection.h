@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One connection to the shim, from HELLO to its end: the messages of the frame
+ * protocol, which of them to believe, and what each loss means for a person.
+ *
+ * Nothing here waits. A message that has arrived in part stays in the reader
+ * until the next call. Thread: all functions belong to one, the owner; frames
+ * may be let go of in any, also when the connection is over.
+ */
+#ifndef HELIX_FRAME_CONNECTION_H
+#define HELIX_FRAME_CONNECTION_H
+
+#include "helix-connection.h"
+#include "helix-frame.h"
+
+G_BEGIN_DECLS
+
+/* What to show, and how. */
+typedef struct {
+  guint scanout;     /* index; counts when resource_id is 0 */
+  guint resource_id; /* virtio-gpu resource, 0 = the scanout */
+  gint rate_num;     /* frames: at most rate_num / rate_den a second, */
+  gint rate_den;     /* 0/1 = as they come */
+  guint slots;       /* 0 = the shim's choice */
+  gboolean cursor;   /* the cursor plane, too */
+} HelixFrameRequest;
+
+typedef enum {
+  HELIX_FRAMES_AGAIN,   /* nothing more now: poll */
+  HELIX_FRAMES_FRAME,   /* *frame */
+  HELIX_FRAMES_CURSOR,  /* helix_frame_connection_get_cursor () */
+  HELIX_FRAMES_DARK,    /* `dark_ns` */
+  HELIX_FRAMES_WARNING, /* *error; the connection goes on */
+  HELIX_FRAMES_LOST,    /* *error; a new connection may cure it */
+  HELIX_FRAMES_IDLED,   /* *error; dropped for our own long silence */
+  HELIX_FRAMES_CLOSED,  /* *error; the shim said goodbye */
+  HELIX_FRAMES_FAILED,  /* *error; a new connection would not cure it */
+} HelixFramesResult;
+
+typedef struct {
+  guint64 received;       /* frames that came in */
+  guint64 superseded;     /* of them: given back for a newer one, unseen */
+  guint64 readback_bytes; /* bytes copied for them by the shim */
+  guint64 readback_ns, wait_ns;
+} HelixFrameStats;
+
+typedef struct {
+  /* Read only. */
+  HelixConnection *connection; /* a reference */
+  HelixFrameRequest request;   /* of the subscription */
+  guint16 channel;             /* of the subscription */
+  gboolean confirmed;          /* the shim granted it, by SCANOUT */
+  gboolean refused;            /* or refused it; what read () said then may be
+                                * cured by another request */
+  guint64 dark_ns; /* since when what is subscribed to shows nothing; 0 = it
+                    * shows something, or the shim did not say yet */
+  HelixFrameStats stats;
+
+  /* private */
+  gchar *path;
+  HelixSlotPool *pool; /* of the subscription, or NULL */
+  guint64 sequence;    /* of the last frame, 0 = none */
+  gboolean dark_news;  /* read () has not told of it */
+  guint64 warned_ns;   /* of a SHOW that came to nothing, 0 = never */
+  HelixFrame newest;   /* its info and damage count when `newest_held` is not
+                        * set, too */
+  gboolean newest_held;
+  guint64 settle_ns;    /* until when `newest`, which is old, waits for a newer
+                         * one; 0 = it does not */
+  HelixCursor cursor;   /* of this subscription, or of the one before */
+  gboolean cursor_news; /* read () has not told of it */
+  gboolean cursor_told; /* it has, and of no frame since */
+  struct helix_cursor incoming_cursor;
+  guint8 *incoming_shape; /* its pixels are on their way, or NULL */
+} HelixFrameConnection;
+
+/* Takes `fd`, connected to `path`, over and sends HELLO. `name` is for the
+ * shim's log. `waiter` is woken for what other threads send. */
+HelixFrameConnection *helix_frame_connection_new (gint fd, const gchar *path,
+    const gchar *name, const HelixFrameRequest *request, HelixWaiter *waiter);
+/* Says BYE and closes; frames that were handed out stay valid. */
+void helix_frame_connection_free (HelixFrameConnection *self);
+
+/* Replaces the subscription. */
+void helix_frame_connection_subscribe (
+    HelixFrameConnection *self, const HelixFrameRequest *request);
+
+/* Takes in what has arrived. A frame that was captured at most `in_time` ns ago
+ * is given as it comes. Of those that are older the newest wins; the damage of
+ * the others is added to its own. */
+HelixFramesResult helix_frame_connection_read (HelixFrameConnection *self,
+    guint64 in_time, HelixFrame *frame, GError **error);
+/* Sees to signs of life. FALSE when the shim gave none for 3 s; else *deadline
+ * is when to call again at the latest. */
+gboolean helix_frame_connection_tick (
+    HelixFrameConnection *self, guint64 now, guint64 *deadline, GError **error);
+
+/* Whether there is a frame that is old already, and that read () gives only
+ * once no newer one has come for a moment. No picture is older than it. */
+gboolean helix_frame_connection_settling (const HelixFrameConnection *self);
+
+/* The cursor as it is now, with a reference of its own to the image. */
+void helix_frame_connection_get_cursor (
+    HelixFrameConnection *self, HelixCursor *cursor);
+
+G_END_DECLS
+
+#endif /* HELIX_FRAME_CONNECTION_H */
