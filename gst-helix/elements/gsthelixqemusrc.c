@@ -95,8 +95,8 @@
 #include "helix-encoder-table.h"
 #include "helix-frame-client.h"
 #include "helix-histogram.h"
+#include "helix-pixels.h"
 #include "helix-platform.h"
-#include "helix-rgb.h"
 #include "helix-server-user.h"
 #include "helix-stats.h"
 
@@ -674,7 +674,7 @@ keep_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
   memcpy (copy, self->picture.pixels, size);
   if (helix_picture_is_native (&self->picture, &self->info)
       && !GST_VIDEO_INFO_HAS_ALPHA (&self->info))
-    helix_rgb_make_opaque (
+    helix_pixels_make_opaque (
         copy, self->picture.width, self->picture.height, self->picture.stride);
   self->picture.pixels = copy;
   helix_frame_clear (frame);
@@ -702,7 +702,7 @@ wrap_pixels (GstHelixQemuSrc *self, GstMemory *memory)
 
 static GstFlowReturn
 convert (GstHelixQemuSrc *self, const HelixCursor *cursor,
-    const HelixDamage *damage, GstBuffer **buffer)
+    const helix_region *damage, GstBuffer **buffer)
 {
   GstBufferPool *pool = gst_base_src_get_buffer_pool (GST_BASE_SRC (self));
   guint64 bytes = helix_convert_get_bytes (self->convert);
@@ -738,14 +738,13 @@ convert (GstHelixQemuSrc *self, const HelixCursor *cursor,
 /* The picture, with the cursor if `blend`, as a buffer. `memory` holds the
  * picture's pixels if downstream may have them, or is NULL. */
 static GstFlowReturn
-draw (GstHelixQemuSrc *self, GstMemory *memory, const HelixDamage *damage,
+draw (GstHelixQemuSrc *self, GstMemory *memory, const helix_region *damage,
     GstBuffer **buffer)
 {
   const HelixCursor *cursor = self->blend ? &self->cursor : NULL;
   struct helix_rect box;
-  gboolean seen = cursor != NULL
-      && helix_cursor_box (
-          cursor, self->picture.width, self->picture.height, &box);
+  gboolean seen =
+      cursor != NULL && helix_picture_cursor_box (&self->picture, cursor, &box);
 
   self->cursor_moved = FALSE;
   if (seen || memory == NULL || !is_wrappable (self))
@@ -844,6 +843,13 @@ count_frame (GstHelixQemuSrc *self, const struct helix_frame *info)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* Everything, whatever the size. */
+static void
+fill (helix_region *damage)
+{
+  helix_region_fill (damage, HELIX_MAX_DIMENSION, HELIX_MAX_DIMENSION);
+}
+
 /* A picture came: it is shown. Gives the frame's slot back, or to a memory. */
 static GstFlowReturn
 take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
@@ -852,7 +858,9 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   GstFlowReturn flow = GST_FLOW_OK;
   GstMemory *memory = NULL;
   HelixPicture picture;
+  helix_region damage;
 
+  helix_region_init (&damage);
   /* Its slot goes back before another is needed. */
   g_clear_pointer (&self->last_frame, gst_memory_unref);
   helix_picture_from_frame (&picture, frame);
@@ -862,13 +870,16 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
     goto out;
   if (self->told_off)
     tell_on (self, &info);
-  if (self->dark) /* scratch buffers may be black, which is no damage */
-    helix_damage_all (&frame->damage);
+  /* Where the screen was dark, scratch buffers may be black. */
+  if (self->dark || frame->damage.full)
+    fill (&damage);
+  for (guint i = 0; i < frame->damage.n; i++)
+    helix_region_add (&damage, &frame->damage.rects[i]);
   reset_dark (self);
   self->picture = picture;
   if (self->blend || is_wrappable (self))
     memory = keep_pixels (self, frame, self->blend);
-  flow = draw (self, memory, &frame->damage, buffer);
+  flow = draw (self, memory, &damage, buffer);
   if (self->blend)
     self->last_frame = g_steal_pointer (&memory);
   if (flow != GST_FLOW_OK)
@@ -882,6 +893,7 @@ out:
   if (flow == GST_FLOW_FLUSHING)
     request_picture (self);
   g_clear_pointer (&memory, gst_memory_unref);
+  helix_region_fini (&damage);
   helix_frame_clear (frame);
   return flow;
 }
@@ -891,9 +903,11 @@ out:
 static GstFlowReturn
 move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
 {
-  HelixDamage none = {0};
-  GstFlowReturn flow = draw (self, self->last_frame, &none, buffer);
+  helix_region none;
+  GstFlowReturn flow;
 
+  helix_region_init (&none);
+  flow = draw (self, self->last_frame, &none, buffer);
   if (flow != GST_FLOW_OK) {
     self->cursor_moved = TRUE;
     return flow;
@@ -917,16 +931,18 @@ blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
   HelixPicture screen = self->picture;
   guint8 *row = g_malloc0 (4 * (gsize) screen.width);
   GstFlowReturn flow;
-  HelixDamage all;
+  helix_region all;
 
   for (guint x = 0;
        GST_VIDEO_FORMAT_INFO_HAS_ALPHA (format) && x < screen.width; x++)
     row[4 * (gsize) x
         + GST_VIDEO_FORMAT_INFO_POFFSET (format, GST_VIDEO_COMP_A)] = 255;
-  helix_damage_all (&all);
+  helix_region_init (&all);
+  fill (&all);
   self->picture.pixels = row;
   self->picture.stride = 0;
   flow = convert (self, NULL, &all, buffer);
+  helix_region_fini (&all);
   self->picture = screen;
   g_free (row);
   g_clear_pointer (&self->last_frame, gst_memory_unref);

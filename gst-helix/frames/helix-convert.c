@@ -1,38 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-convert.h"
 
-#include <pixman.h>
-
-#include "helix-rgb.h"
-#include "helix-yuv.h"
+#include "helix-pixels.h"
 
 /* Pictures whose damage is remembered. A buffer that was out for longer is
  * converted whole: pools of encoders are smaller than this. */
 #define HISTORY 16
 
-/* What led from one picture to the next: the damage of the screen, and where
- * the cursor was and is. Apart, because a full list of rectangles would become
- * their bounding box. */
-typedef struct {
-  HelixDamage damage;
-  struct helix_rect cursor[2];
-  guint n_cursor;
-} Step;
-
-/* The way from RGB to the output, box by box. */
-typedef void (*ConvertBox) (
-    const HelixPicture *, GstVideoFrame *, const struct helix_rect *);
-
 struct _HelixConvert {
-  ConvertBox convert_box;       /* NULL: whole pictures only, by */
-  GstVideoConverter *converter; /* ... this, or helix-yuv.h if it is NULL */
+  HelixPixelsConvert convert;   /* NULL: by the converter */
+  gboolean padded;              /* `convert` takes a picture of output's size */
+  GstVideoConverter *converter; /* or NULL */
   GstVideoInfo input, output;   /* input: of the converter */
-  guint width, height;          /* of the picture, pixels */
+  HelixPicture shape;           /* of the pictures; no pixels */
   gboolean configured;
   /* `epoch` tells this configuration from every other of the process,
-   * `serial` counts its pictures; steps[n % HISTORY] led to picture n. */
+   * `serial` counts its pictures; steps[n % HISTORY] are the pixels in which
+   * picture n differs from the one before: where the screen changed, where the
+   * cursor was and where it is. */
   guint64 epoch, serial;
-  Step steps[HISTORY];
+  pixman_region32_t steps[HISTORY];
   HelixCursor drawn; /* in the newest picture; no image = none */
   struct helix_rect drawn_box;
   guint8 *patch; /* pixels with the cursor in them, or an even size */
@@ -48,7 +35,7 @@ typedef struct {
 static GQuark
 content_quark (void)
 {
-  static GQuark quark; /* the same whoever sets it first */
+  static GQuark quark; /* the same, whichever thread sets it first */
 
   if (quark == 0)
     quark = g_quark_from_static_string ("helix-convert-content");
@@ -58,12 +45,18 @@ content_quark (void)
 HelixConvert *
 helix_convert_new (void)
 {
-  return g_new0 (HelixConvert, 1);
+  HelixConvert *convert = g_new0 (HelixConvert, 1);
+
+  for (guint i = 0; i < HISTORY; i++)
+    pixman_region32_init (&convert->steps[i]);
+  return convert;
 }
 
 void
 helix_convert_free (HelixConvert *convert)
 {
+  for (guint i = 0; i < HISTORY; i++)
+    pixman_region32_fini (&convert->steps[i]);
   g_clear_pointer (&convert->converter, gst_video_converter_free);
   helix_cursor_clear (&convert->drawn);
   g_free (convert->patch);
@@ -78,8 +71,7 @@ make_converter (HelixConvert *convert, const HelixPicture *picture)
 
   g_clear_pointer (&convert->converter, gst_video_converter_free);
   helix_picture_info (picture, input);
-  /* Of the output's size, so that it does not scale: convert_whole () adds
-   * what an odd picture lacks. */
+  /* Of the output's size, so that it does not scale: make_patch () pads. */
   input->width = convert->output.width;
   input->height = convert->output.height;
   /* Only pixels are converted: the converter insists on equal rates. */
@@ -99,43 +91,47 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
     const GstVideoInfo *output)
 {
   static guint64 epochs; /* atomic */
-  HelixPicture padded;
+  HelixPicture padded = *picture;
 
   g_clear_pointer (&convert->converter, gst_video_converter_free);
-  convert->configured = FALSE;
   convert->epoch = __atomic_add_fetch (&epochs, 1, __ATOMIC_RELAXED);
   convert->serial = 0;
   helix_cursor_clear (&convert->drawn);
-  convert->width = picture->width;
-  convert->height = picture->height;
+  convert->shape = *picture;
   convert->output = *output;
-  convert->convert_box = helix_yuv_supports (picture, output)
-      ? helix_yuv_convert
-      : helix_rgb_supports (picture, output) ? helix_rgb_convert
-                                             : NULL;
-  padded = *picture;
-  padded.width = (guint) GST_VIDEO_INFO_WIDTH (output);
-  padded.height = (guint) GST_VIDEO_INFO_HEIGHT (output);
-  if (convert->convert_box == NULL && !helix_yuv_supports (&padded, output)
-      && !make_converter (convert, picture))
-    return FALSE;
-  convert->configured = TRUE;
-  return TRUE;
+  convert->convert = helix_pixels_find (picture, output);
+  convert->padded = convert->convert == NULL;
+  if (convert->padded) {
+    padded.width = (guint) GST_VIDEO_INFO_WIDTH (output);
+    padded.height = (guint) GST_VIDEO_INFO_HEIGHT (output);
+    convert->convert = helix_pixels_find (&padded, output);
+  }
+  convert->configured =
+      convert->convert != NULL || make_converter (convert, picture);
+  return convert->configured;
 }
 
 /* ---- the cursor ---- */
 
-/* Compares the cursor to the one drawn before, and notes where pixels differ
- * on its account. */
 static void
-follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
+unite (pixman_region32_t *region, const struct helix_rect *rect)
+{
+  pixman_region32_union_rect (
+      region, region, (int) rect->x, (int) rect->y, rect->width, rect->height);
+}
+
+/* Takes over the cursor, and adds to `step` where pixels differ because of
+ * it. */
+static void
+follow_cursor (
+    HelixConvert *convert, const HelixCursor *cursor, pixman_region32_t *step)
 {
   HelixCursor *drawn = &convert->drawn;
   struct helix_rect box = {0};
   GstBuffer *image = NULL;
 
   if (cursor != NULL
-      && helix_cursor_box (cursor, convert->width, convert->height, &box))
+      && helix_picture_cursor_box (&convert->shape, cursor, &box))
     image = cursor->image;
   if (image == drawn->image
       && (image == NULL
@@ -143,9 +139,9 @@ follow_cursor (HelixConvert *convert, const HelixCursor *cursor, Step *step)
               && cursor->info.y == drawn->info.y)))
     return;
   if (drawn->image != NULL)
-    step->cursor[step->n_cursor++] = convert->drawn_box;
+    unite (step, &convert->drawn_box);
   if (image != NULL) {
-    step->cursor[step->n_cursor++] = box;
+    unite (step, &box);
     drawn->info = cursor->info;
     convert->drawn_box = box;
   }
@@ -172,8 +168,7 @@ make_patch (HelixConvert *convert, const HelixPicture *picture,
   patch->width = width;
   patch->height = height;
   patch->stride = (guint) stride;
-  patch->y_inverted = FALSE;
-  helix_cursor_blend (&convert->drawn, picture, box, convert->patch, stride);
+  helix_picture_copy (picture, box, &convert->drawn, convert->patch, stride);
   for (guint y = 0; y < box->height; y++)
     for (guint x = box->width; x < width; x++) {
       guint8 *pixel = convert->patch + y * stride + 4 * (gsize) x;
@@ -208,7 +203,7 @@ draw_cursor (HelixConvert *convert, const HelixPicture *picture,
         + y * (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (frame, p)
         + x * (gsize) GST_VIDEO_FORMAT_INFO_PSTRIDE (info, p);
   }
-  convert->convert_box (&patch, &part, &all);
+  convert->convert (&patch, &part, &all);
   convert->converted_bytes += (guint64) box->width * box->height * 4;
 }
 
@@ -225,16 +220,14 @@ convert_whole (
   HelixPicture composed;
   GstVideoFrame in = {0};
 
-  /* An inverted picture, too: GstVideoConverter (1.22) takes a negative stride
-   * for a large one on its way from ARGB to BGRx. */
   if (convert->drawn.image != NULL || width != picture->width
-      || height != picture->height || picture->y_inverted) {
+      || height != picture->height) {
     make_patch (convert, picture, &all, width, height, &composed);
     picture = &composed;
   }
   convert->converted_bytes += (guint64) width * height * 4;
-  if (convert->converter == NULL) {
-    helix_yuv_convert (picture, out, &whole);
+  if (convert->convert != NULL) {
+    convert->convert (picture, out, &whole);
     return;
   }
   /* GstVideoConverter (1.22) keeps the lines that it read last, and takes
@@ -246,19 +239,12 @@ convert_whole (
   in.data[0] = (guint8 *) picture->pixels; /* read only, all the same */
   gst_video_converter_frame (convert->converter, &in, out);
   if (GST_VIDEO_FRAME_FORMAT (out) == GST_VIDEO_FORMAT_BGRx)
-    helix_rgb_make_opaque (GST_VIDEO_FRAME_PLANE_DATA (out, 0), width, height,
-        (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (out, 0));
+    helix_pixels_make_opaque (GST_VIDEO_FRAME_PLANE_DATA (out, 0), width,
+        height, (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (out, 0));
 }
 
-static void
-unite (pixman_region32_t *region, const struct helix_rect *rects, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    pixman_region32_union_rect (region, region, (int) rects[i].x,
-        (int) rects[i].y, rects[i].width, rects[i].height);
-}
-
-/* What `buffer` lacks of the newest picture: FALSE = everything. */
+/* Adds to `missing` the pixels in which `buffer` differs from the newest
+ * picture. FALSE: it may differ anywhere. */
 static gboolean
 find_missing (
     HelixConvert *convert, GstBuffer *buffer, pixman_region32_t *missing)
@@ -269,16 +255,8 @@ find_missing (
   if (content == NULL || content->epoch != convert->epoch
       || convert->serial - content->serial > HISTORY)
     return FALSE;
-  for (guint64 s = content->serial + 1; s <= convert->serial; s++) {
-    const Step *step = &convert->steps[s % HISTORY];
-
-    if (step->damage.full)
-      return FALSE;
-    unite (missing, step->damage.rects, step->damage.n);
-    unite (missing, step->cursor, step->n_cursor);
-  }
-  pixman_region32_intersect_rect (
-      missing, missing, 0, 0, convert->width, convert->height);
+  for (guint64 s = content->serial + 1; s <= convert->serial; s++)
+    pixman_region32_union (missing, missing, &convert->steps[s % HISTORY]);
   return TRUE;
 }
 
@@ -297,7 +275,7 @@ remember (HelixConvert *convert, GstBuffer *buffer)
   content->serial = convert->serial;
 }
 
-/* Takes the cursor's box out of what is missing. FALSE: it is not in there. */
+/* Subtracts the cursor's box. FALSE: `missing` does not touch it. */
 static gboolean
 cut_out_cursor (HelixConvert *convert, pixman_region32_t *missing)
 {
@@ -318,15 +296,25 @@ cut_out_cursor (HelixConvert *convert, pixman_region32_t *missing)
   return found;
 }
 
-/* Converts what is missing of the newest picture. */
+/* Converts what the buffer lacks of the newest picture, which is everything
+ * unless it is a scratch buffer. */
 static void
 update (HelixConvert *convert, const HelixPicture *picture,
-    GstVideoFrame *frame, pixman_region32_t *missing)
+    GstVideoFrame *frame, gboolean scratch)
 {
-  gboolean cursor = cut_out_cursor (convert, missing);
+  pixman_region32_t missing;
+  const pixman_box32_t *box;
+  gboolean cursor;
   int n = 0;
-  const pixman_box32_t *box = pixman_region32_rectangles (missing, &n);
 
+  pixman_region32_init (&missing);
+  if (!scratch || !find_missing (convert, frame->buffer, &missing))
+    pixman_region32_union_rect (
+        &missing, &missing, 0, 0, picture->width, picture->height);
+  pixman_region32_intersect_rect (
+      &missing, &missing, 0, 0, picture->width, picture->height);
+  cursor = cut_out_cursor (convert, &missing);
+  box = pixman_region32_rectangles (&missing, &n);
   for (int i = 0; i < n; i++) {
     struct helix_rect rect = {
         .x = (guint32) box[i].x1,
@@ -335,58 +323,47 @@ update (HelixConvert *convert, const HelixPicture *picture,
         .height = (guint32) (box[i].y2 - box[i].y1),
     };
 
-    convert->convert_box (picture, frame, &rect);
+    convert->convert (picture, frame, &rect);
     convert->converted_bytes += (guint64) rect.width * rect.height * 4;
   }
+  pixman_region32_fini (&missing);
   if (cursor)
     draw_cursor (convert, picture, frame);
+  if (scratch)
+    remember (convert, frame->buffer);
 }
 
 static void
-take_step (
-    HelixConvert *convert, const HelixCursor *cursor, const HelixDamage *damage)
+take_step (HelixConvert *convert, const HelixCursor *cursor,
+    const helix_region *damage)
 {
-  Step *step;
+  pixman_region32_t *step = &convert->steps[++convert->serial % HISTORY];
 
-  convert->serial++;
-  step = &convert->steps[convert->serial % HISTORY];
-  step->damage = *damage;
-  step->n_cursor = 0;
+  pixman_region32_copy (step, (pixman_region32_t *) damage);
   follow_cursor (convert, cursor, step);
 }
 
 void
-helix_convert_skip (HelixConvert *convert, const HelixDamage *damage)
+helix_convert_skip (HelixConvert *convert, const helix_region *damage)
 {
   take_step (convert, NULL, damage);
 }
 
 gboolean
 helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
-    const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
+    const HelixCursor *cursor, const helix_region *damage, GstBuffer *buffer,
     gboolean scratch)
 {
-  pixman_region32_t missing;
   GstVideoFrame out;
 
   g_return_val_if_fail (convert->configured, FALSE);
   take_step (convert, cursor, damage);
   if (!gst_video_frame_map (&out, &convert->output, buffer, GST_MAP_WRITE))
     return FALSE;
-  if (convert->convert_box == NULL) {
+  if (convert->convert == NULL || convert->padded)
     convert_whole (convert, picture, &out);
-  } else {
-    pixman_region32_init (&missing);
-    if (!scratch || !find_missing (convert, buffer, &missing)) {
-      pixman_region32_fini (&missing);
-      pixman_region32_init_rect (
-          &missing, 0, 0, picture->width, picture->height);
-    }
-    update (convert, picture, &out, &missing);
-    pixman_region32_fini (&missing);
-    if (scratch)
-      remember (convert, buffer);
-  }
+  else
+    update (convert, picture, &out, scratch);
   gst_video_frame_unmap (&out);
   return TRUE;
 }

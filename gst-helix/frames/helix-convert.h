@@ -11,8 +11,8 @@
 
 #include <gst/video/video.h>
 
-#include "helix-cursor.h"
-#include "helix-damage.h"
+#include "helix-picture.h"
+#include "helix-region.h"
 
 G_BEGIN_DECLS
 
@@ -26,17 +26,17 @@ void helix_convert_free (HelixConvert *convert);
 gboolean helix_convert_configure (HelixConvert *convert,
     const HelixPicture *picture, const GstVideoInfo *output);
 
-/* Makes `buffer`, laid out as its GstVideoMeta or the output says, show the
- * picture, whose shape is the configured one, and `cursor` (or NULL) upon it.
- * `damage` is what changed in the picture since the one before; where the
- * cursor was and is needs no mention.
+/* Converts the picture, whose shape is the configured one, with `cursor` (or
+ * NULL) over it, into `buffer`, laid out as its GstVideoMeta or the output
+ * says. `damage`: where the picture differs from the one before, cursor apart;
+ * it may be larger than the picture.
  *
  * `scratch`: only this function ever writes the buffer, so the result of an
  * earlier conversion is still in it, and only what changed since is converted.
  * Any other buffer is converted whole.
  * Returns: FALSE when the buffer cannot be written or is too small. */
 gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
-    const HelixCursor *cursor, const HelixDamage *damage, GstBuffer *buffer,
+    const HelixCursor *cursor, const helix_region *damage, GstBuffer *buffer,
     gboolean scratch);
 
 /* A read-only buffer that shows a scratch buffer, which is taken over and goes
@@ -46,7 +46,7 @@ gboolean helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
 GstBuffer *helix_convert_wrap (GstBuffer *scratch);
 
 /* A picture without a cursor went another way: scratch buffers lack it now. */
-void helix_convert_skip (HelixConvert *convert, const HelixDamage *damage);
+void helix_convert_skip (HelixConvert *convert, const helix_region *damage);
 
 /* Bytes of picture that went through conversion so far. */
 guint64 helix_convert_get_bytes (const HelixConvert *convert);

@@ -1,29 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-picture.h"
 
+#define LE (G_BYTE_ORDER == G_LITTLE_ENDIAN)
+
+/* Each without and with alpha. pixman names the bits of a word, the others the
+ * bytes in memory. */
+static const struct {
+  guint32 fourcc;
+  GstVideoFormat format;
+  pixman_format_code_t pixman;
+} formats[] = {
+    {HELIX_FOURCC_BGRX, GST_VIDEO_FORMAT_BGRx,
+        LE ? PIXMAN_x8r8g8b8 : PIXMAN_b8g8r8x8},
+    {HELIX_FOURCC_BGRA, GST_VIDEO_FORMAT_BGRA,
+        LE ? PIXMAN_a8r8g8b8 : PIXMAN_b8g8r8a8},
+    {HELIX_FOURCC_RGBX, GST_VIDEO_FORMAT_RGBx,
+        LE ? PIXMAN_x8b8g8r8 : PIXMAN_r8g8b8x8},
+    {HELIX_FOURCC_RGBA, GST_VIDEO_FORMAT_RGBA,
+        LE ? PIXMAN_a8b8g8r8 : PIXMAN_r8g8b8a8},
+    {HELIX_FOURCC_XRGB, GST_VIDEO_FORMAT_xRGB,
+        LE ? PIXMAN_b8g8r8x8 : PIXMAN_x8r8g8b8},
+    {HELIX_FOURCC_ARGB, GST_VIDEO_FORMAT_ARGB,
+        LE ? PIXMAN_b8g8r8a8 : PIXMAN_a8r8g8b8},
+    {HELIX_FOURCC_XBGR, GST_VIDEO_FORMAT_xBGR,
+        LE ? PIXMAN_r8g8b8x8 : PIXMAN_x8b8g8r8},
+    {HELIX_FOURCC_ABGR, GST_VIDEO_FORMAT_ABGR,
+        LE ? PIXMAN_r8g8b8a8 : PIXMAN_a8b8g8r8},
+};
+
 GstVideoFormat
 helix_picture_format (guint32 fourcc)
 {
-  switch (fourcc) {
-    case HELIX_FOURCC_BGRX:
-      return GST_VIDEO_FORMAT_BGRx;
-    case HELIX_FOURCC_BGRA:
-      return GST_VIDEO_FORMAT_BGRA;
-    case HELIX_FOURCC_RGBX:
-      return GST_VIDEO_FORMAT_RGBx;
-    case HELIX_FOURCC_RGBA:
-      return GST_VIDEO_FORMAT_RGBA;
-    case HELIX_FOURCC_XRGB:
-      return GST_VIDEO_FORMAT_xRGB;
-    case HELIX_FOURCC_ARGB:
-      return GST_VIDEO_FORMAT_ARGB;
-    case HELIX_FOURCC_XBGR:
-      return GST_VIDEO_FORMAT_xBGR;
-    case HELIX_FOURCC_ABGR:
-      return GST_VIDEO_FORMAT_ABGR;
-    default:
-      return GST_VIDEO_FORMAT_UNKNOWN;
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (formats[i].fourcc == fourcc)
+      return formats[i].format;
+  return GST_VIDEO_FORMAT_UNKNOWN;
+}
+
+pixman_image_t *
+helix_picture_image (GstVideoFormat format, gboolean opaque, guint width,
+    guint height, const guint8 *pixels, gsize stride)
+{
+  guint i = 0;
+
+  while (formats[i].format != format)
+    i++;
+  if (opaque)
+    i &= ~1u;
+  return pixman_image_create_bits_no_clear (formats[i].pixman, (int) width,
+      (int) height, (uint32_t *) (gpointer) pixels, (int) stride);
 }
 
 void
@@ -34,14 +59,13 @@ helix_picture_from_frame (HelixPicture *picture, const HelixFrame *frame)
   picture->height = frame->info.height;
   picture->stride = frame->info.stride;
   picture->format = helix_picture_format (frame->info.fourcc);
-  picture->y_inverted = !!(frame->info.flags & HELIX_FRAME_Y_INVERTED);
 }
 
 gboolean
 helix_picture_same_shape (const HelixPicture *a, const HelixPicture *b)
 {
   return a->width == b->width && a->height == b->height
-      && a->format == b->format && a->y_inverted == b->y_inverted;
+      && a->format == b->format;
 }
 
 void
@@ -59,8 +83,7 @@ helix_picture_is_native (const HelixPicture *picture, const GstVideoInfo *info)
 {
   GstVideoFormat format = GST_VIDEO_INFO_FORMAT (info);
 
-  if (picture->y_inverted
-      || !gst_video_colorimetry_matches (
+  if (!gst_video_colorimetry_matches (
           &info->colorimetry, GST_VIDEO_COLORIMETRY_SRGB))
     return FALSE;
   /* Alpha may be ignored where there is one, but not invented. */
@@ -127,9 +150,12 @@ GstCaps *
 helix_picture_choose_caps (const HelixPicture *picture, const GstCaps *peer,
     gint max_num, gint max_den)
 {
+  gboolean bgrx = picture->format == GST_VIDEO_FORMAT_BGRx;
+  gboolean bgra = picture->format == GST_VIDEO_FORMAT_BGRA;
   const GstVideoFormat order[] = {
-      picture->y_inverted ? GST_VIDEO_FORMAT_UNKNOWN : picture->format,
-      GST_VIDEO_FORMAT_BGRx, /* untouched too, if it is BGRA */
+      /* Untouched, if possible. */
+      bgrx || bgra ? picture->format : GST_VIDEO_FORMAT_NV12,
+      bgra ? GST_VIDEO_FORMAT_BGRx : GST_VIDEO_FORMAT_NV12,
       GST_VIDEO_FORMAT_NV12,
       GST_VIDEO_FORMAT_I420,
       GST_VIDEO_FORMAT_BGRx,
@@ -139,12 +165,6 @@ helix_picture_choose_caps (const HelixPicture *picture, const GstCaps *peer,
   for (guint i = 0; i < G_N_ELEMENTS (order); i++) {
     GstCaps *ours, *both;
 
-    if (i == 0 && order[i] != GST_VIDEO_FORMAT_BGRx
-        && order[i] != GST_VIDEO_FORMAT_BGRA)
-      continue;
-    if (i == 1
-        && (picture->format != GST_VIDEO_FORMAT_BGRA || picture->y_inverted))
-      continue;
     ours = offer (picture, order[i]);
     both = gst_caps_intersect_full (
         (GstCaps *) peer, ours, GST_CAPS_INTERSECT_FIRST);
@@ -154,4 +174,60 @@ helix_picture_choose_caps (const HelixPicture *picture, const GstCaps *peer,
     gst_caps_unref (both);
   }
   return gst_caps_new_empty ();
+}
+
+/* ---- the cursor ---- */
+
+gboolean
+helix_picture_cursor_box (const HelixPicture *picture,
+    const HelixCursor *cursor, struct helix_rect *box)
+{
+  const struct helix_cursor *info = &cursor->info;
+  /* In 64 bits: the guest may send any values. */
+  gint64 x = (gint32) info->x, y = (gint32) info->y;
+  gint64 left = MAX (x, 0), right = MIN (x + info->width, picture->width);
+  gint64 top = MAX (y, 0), bottom = MIN (y + info->height, picture->height);
+
+  if (!(info->flags & HELIX_CURSOR_VISIBLE) || cursor->image == NULL
+      || gst_buffer_get_size (cursor->image)
+          != (gsize) info->width * info->height * 4
+      || left >= right || top >= bottom)
+    return FALSE;
+  left &= ~1;
+  top &= ~1;
+  *box = (struct helix_rect){
+      .x = (guint32) left,
+      .y = (guint32) top,
+      .width = (guint32) (MIN ((right + 1) & ~1, picture->width) - left),
+      .height = (guint32) (MIN ((bottom + 1) & ~1, picture->height) - top),
+  };
+  return TRUE;
+}
+
+void
+helix_picture_copy (const HelixPicture *picture, const struct helix_rect *box,
+    const HelixCursor *cursor, guint8 *pixels, gsize stride)
+{
+  pixman_image_t *over, *under;
+  struct helix_rect seen;
+  GstMapInfo map;
+
+  for (guint y = 0; y < box->height; y++)
+    memcpy (pixels + y * stride,
+        helix_picture_row (picture, box->y + y) + 4 * (gsize) box->x,
+        4 * (gsize) box->width);
+  if (cursor == NULL || !helix_picture_cursor_box (picture, cursor, &seen)
+      || !gst_buffer_map (cursor->image, &map, GST_MAP_READ))
+    return;
+  over = helix_picture_image (GST_VIDEO_FORMAT_BGRA, FALSE, cursor->info.width,
+      cursor->info.height, map.data, 4 * (gsize) cursor->info.width);
+  under = helix_picture_image (
+      picture->format, FALSE, box->width, box->height, pixels, stride);
+  pixman_image_composite32 (PIXMAN_OP_OVER, over, NULL, under, 0, 0, 0, 0,
+      (gint32) cursor->info.x - (gint32) box->x,
+      (gint32) cursor->info.y - (gint32) box->y, (gint32) cursor->info.width,
+      (gint32) cursor->info.height);
+  pixman_image_unref (over);
+  pixman_image_unref (under);
+  gst_buffer_unmap (cursor->image, &map);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A picture of a screen as the shim delivers it, and what GStreamer calls it.
+ * A picture of a screen as the shim delivers it, the caps that describe it, and
+ * the cursor over it.
  */
 #ifndef HELIX_PICTURE_H
 #define HELIX_PICTURE_H
 
 #include <gst/video/video.h>
+#include <pixman.h>
 
 #include "helix-frame.h"
 
@@ -21,15 +23,20 @@ G_BEGIN_DECLS
 #define HELIX_FASTEST_RATE_DEN 1
 
 typedef struct {
-  const guint8 *pixels; /* of the first row in memory */
+  const guint8 *pixels; /* of the top row */
   guint width, height;  /* pixels */
   guint stride;         /* bytes */
   GstVideoFormat format;
-  gboolean y_inverted; /* the first row in memory is the bottom one */
 } HelixPicture;
 
 /* UNKNOWN if the protocol has no such fourcc. */
 GstVideoFormat helix_picture_format (guint32 fourcc);
+
+/* pixman's image over pixels of one of the protocol's formats; they are written
+ * only as a destination. `stride`: a multiple of 4 bytes. `opaque`: alpha reads
+ * as 255. Ownership: the caller's; the pixels are not its own. */
+pixman_image_t *helix_picture_image (GstVideoFormat format, gboolean opaque,
+    guint width, guint height, const guint8 *pixels, gsize stride);
 
 void helix_picture_from_frame (HelixPicture *picture, const HelixFrame *frame);
 
@@ -41,9 +48,7 @@ gboolean helix_picture_same_shape (
 static inline const guint8 *
 helix_picture_row (const HelixPicture *picture, guint y)
 {
-  guint row = picture->y_inverted ? picture->height - 1 - y : y;
-
-  return picture->pixels + (gsize) row * picture->stride;
+  return picture->pixels + (gsize) y * picture->stride;
 }
 
 /* Its description as the input of a conversion. */
@@ -60,6 +65,20 @@ GstCaps *helix_picture_choose_caps (const HelixPicture *picture,
 /* Whether `info` describes the picture's own bytes. */
 gboolean helix_picture_is_native (
     const HelixPicture *picture, const GstVideoInfo *info);
+
+/* Where the cursor lies on a picture of this size, cut off at its edges and
+ * widened to whole 2x2 blocks (a last column or row may be half of one).
+ * FALSE: no pixel of it is visible. */
+gboolean helix_picture_cursor_box (const HelixPicture *picture,
+    const HelixCursor *cursor, struct helix_rect *box);
+
+/* Writes the pixels of `box`, which lies within the picture, with the cursor
+ * (or NULL) over them: rows from the top, `stride` bytes apart, in the
+ * picture's format. Where the cursor is transparent, they stay exactly the
+ * same. */
+void helix_picture_copy (const HelixPicture *picture,
+    const struct helix_rect *box, const HelixCursor *cursor, guint8 *pixels,
+    gsize stride);
 
 G_END_DECLS
 

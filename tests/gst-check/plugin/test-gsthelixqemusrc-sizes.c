@@ -61,13 +61,13 @@ check_luma (GstSample *sample, guint width, guint height, guint32 number)
 {
   guint8 *pixels = g_malloc ((gsize) width * height * 4);
   HelixPicture picture = {
-      pixels, width, height, width * 4, GST_VIDEO_FORMAT_BGRx, FALSE};
+      pixels, width, height, width * 4, GST_VIDEO_FORMAT_BGRx};
   HelixConvert *convert = helix_convert_new ();
   GstVideoFrame got, want;
   GstVideoInfo info, own;
   GstBuffer *reference;
   guint64 error = 0;
-  HelixDamage all;
+  helix_region all;
 
   fail_unless (gst_video_info_from_caps (&info, gst_sample_get_caps (sample)));
   fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info), coded (width));
@@ -77,7 +77,7 @@ check_luma (GstSample *sample, guint width, guint height, guint32 number)
   own.colorimetry.matrix = GST_VIDEO_COLOR_MATRIX_BT709;
   own.chroma_site = GST_VIDEO_CHROMA_SITE_JPEG;
   paint (pixels, width, height, width * 4, number);
-  helix_damage_all (&all);
+  helix_region_init (&all);
   reference = gst_buffer_new_allocate (NULL, own.size, NULL);
   fail_unless (helix_convert_configure (convert, &picture, &own));
   fail_unless (

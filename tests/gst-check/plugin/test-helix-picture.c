@@ -11,35 +11,30 @@
 
 static const struct {
   guint32 fourcc;
-  gboolean y_inverted;
   const gchar *peer;
   const gchar *format; /* NULL = nothing fits */
 } choices[] = {
-    {HELIX_FOURCC_BGRX, FALSE, "ANY", "BGRx"},
-    {HELIX_FOURCC_BGRX, FALSE, VTENC, "NV12"},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format=I420", "I420"},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format={ I420, NV12 }", "NV12"},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format={ NV12, BGRx }", "BGRx"},
+    {HELIX_FOURCC_BGRX, "ANY", "BGRx"},
+    {HELIX_FOURCC_BGRX, VTENC, "NV12"},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format=I420", "I420"},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format={ I420, NV12 }", "NV12"},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format={ NV12, BGRx }", "BGRx"},
     /* Alpha is not invented as long as there is another way. */
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format={ BGRA, I420 }", "I420"},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format=BGRA", "BGRA"},
-    {HELIX_FOURCC_BGRA, FALSE, "ANY", "BGRA"},
-    {HELIX_FOURCC_BGRA, FALSE, "video/x-raw, format={ NV12, BGRx }", "BGRx"},
-    {HELIX_FOURCC_RGBX, FALSE, "ANY", "NV12"},
-    {HELIX_FOURCC_XRGB, FALSE, "video/x-raw, format=BGRx", "BGRx"},
-    {HELIX_FOURCC_BGRX, TRUE, "video/x-raw, format={ BGRx, I420 }", "I420"},
-    {HELIX_FOURCC_BGRX, TRUE, "video/x-raw, format=BGRx", "BGRx"},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, format=YUY2", NULL},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-raw, width=320", NULL},
-    {HELIX_FOURCC_BGRX, FALSE, "video/x-h264", NULL},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format={ BGRA, I420 }", "I420"},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format=BGRA", "BGRA"},
+    {HELIX_FOURCC_BGRA, "ANY", "BGRA"},
+    {HELIX_FOURCC_BGRA, "video/x-raw, format={ NV12, BGRx }", "BGRx"},
+    {HELIX_FOURCC_RGBX, "ANY", "NV12"},
+    {HELIX_FOURCC_XRGB, "video/x-raw, format=BGRx", "BGRx"},
+    {HELIX_FOURCC_BGRX, "video/x-raw, format=YUY2", NULL},
+    {HELIX_FOURCC_BGRX, "video/x-raw, width=320", NULL},
+    {HELIX_FOURCC_BGRX, "video/x-h264", NULL},
 };
 
 static GstCaps *
-choose (
-    guint32 fourcc, gboolean y_inverted, const gchar *peer, gint num, gint den)
+choose (guint32 fourcc, const gchar *peer, gint num, gint den)
 {
-  HelixPicture picture = {
-      NULL, 1366, 768, 5464, helix_picture_format (fourcc), y_inverted};
+  HelixPicture picture = {NULL, 1366, 768, 5464, helix_picture_format (fourcc)};
   GstCaps *caps = gst_caps_from_string (peer);
   GstCaps *chosen = helix_picture_choose_caps (&picture, caps, num, den);
 
@@ -49,8 +44,7 @@ choose (
 
 GST_START_TEST (test_choice)
 {
-  GstCaps *caps = choose (choices[__i__].fourcc, choices[__i__].y_inverted,
-      choices[__i__].peer, 60, 1);
+  GstCaps *caps = choose (choices[__i__].fourcc, choices[__i__].peer, 60, 1);
 
   if (choices[__i__].format == NULL) {
     fail_unless (gst_caps_is_empty (caps));
@@ -68,7 +62,7 @@ GST_END_TEST;
 static void
 expect (const gchar *peer, gint num, gint den, const gchar *want)
 {
-  GstCaps *caps = choose (HELIX_FOURCC_BGRX, FALSE, peer, num, den);
+  GstCaps *caps = choose (HELIX_FOURCC_BGRX, peer, num, den);
   GstCaps *wanted = gst_caps_from_string (want);
 
   fail_unless (gst_caps_is_fixed (caps));
@@ -101,22 +95,68 @@ GST_END_TEST;
 
 GST_START_TEST (test_native)
 {
-  HelixPicture picture = {NULL, 640, 48, 2560, GST_VIDEO_FORMAT_BGRA, FALSE};
+  HelixPicture picture = {NULL, 640, 48, 2560, GST_VIDEO_FORMAT_BGRA};
   GstVideoInfo info;
 
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_BGRA, 640, 48);
   fail_unless (helix_picture_is_native (&picture, &info));
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_BGRx, 640, 48);
   fail_unless (helix_picture_is_native (&picture, &info));
-  picture.y_inverted = TRUE;
-  fail_if (helix_picture_is_native (&picture, &info));
-  picture.y_inverted = FALSE;
   picture.format = GST_VIDEO_FORMAT_BGRx;
   fail_unless (helix_picture_is_native (&picture, &info));
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_BGRA, 640, 48);
   fail_if (helix_picture_is_native (&picture, &info));
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_NV12, 640, 48);
   fail_if (helix_picture_is_native (&picture, &info));
+}
+GST_END_TEST;
+
+/* Cut off at every edge, far away, or of no known shape. */
+GST_START_TEST (test_cursor_box)
+{
+  static const struct {
+    gint32 x, y;
+    gboolean seen;
+    struct helix_rect box;
+  } cases[] = {
+      {0, 0, TRUE, {0, 0, 10, 8}},
+      {3, 5, TRUE, {2, 4, 12, 10}},
+      {-9, -7, TRUE, {0, 0, 2, 2}},
+      {-10, 0, FALSE, {0}},
+      {0, -8, FALSE, {0}},
+      {100, 54, TRUE, {100, 54, 1, 3}},
+      {101, 0, FALSE, {0}},
+      {0, 57, FALSE, {0}},
+      {G_MININT32, G_MININT32, FALSE, {0}},
+      {G_MAXINT32, G_MAXINT32, FALSE, {0}},
+      {G_MAXINT32 - 4, 0, FALSE, {0}},
+  };
+  const HelixPicture picture = {NULL, 101, 57, 404, GST_VIDEO_FORMAT_BGRx};
+  HelixCursor cursor = {0};
+  struct helix_rect box;
+
+  cursor.info.flags = HELIX_CURSOR_VISIBLE;
+  fail_if (helix_picture_cursor_box (&picture, &cursor, &box));
+  cursor.info.width = 10;
+  cursor.info.height = 8;
+  cursor.image = gst_buffer_new_allocate (NULL, 10 * 8 * 4, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    cursor.info.x = (guint32) cases[i].x;
+    cursor.info.y = (guint32) cases[i].y;
+    fail_unless_equals_int (
+        helix_picture_cursor_box (&picture, &cursor, &box), cases[i].seen);
+    fail_unless (
+        !cases[i].seen || memcmp (&box, &cases[i].box, sizeof box) == 0,
+        "case %u: %u,%u %ux%u", i, box.x, box.y, box.width, box.height);
+  }
+  cursor.info.x = cursor.info.y = 0;
+  cursor.info.flags = 0;
+  fail_if (helix_picture_cursor_box (&picture, &cursor, &box));
+  /* An image of another size than its description is not read. */
+  cursor.info.flags = HELIX_CURSOR_VISIBLE;
+  cursor.info.width = 256;
+  fail_if (helix_picture_cursor_box (&picture, &cursor, &box));
+  helix_cursor_clear (&cursor);
 }
 GST_END_TEST;
 
@@ -130,6 +170,7 @@ helix_picture_suite (void)
   tcase_add_loop_test (tc, test_choice, 0, G_N_ELEMENTS (choices));
   tcase_add_test (tc, test_fields);
   tcase_add_test (tc, test_native);
+  tcase_add_test (tc, test_cursor_box);
   return s;
 }
 
