@@ -351,7 +351,7 @@ show_too_large (struct fuzz_input *in)
 {
   uint8_t how = fuzz_byte (in);
   const struct helix_surface surface = {1 + ((how >> 2) & 3),
-      {0, 0, LARGEST + 1 + (how >> 4), LARGEST}, HELIX_FOURCC_BGRX, false};
+      {0, 0, LARGEST + 1 + (how >> 4), LARGEST}, HELIX_FOURCC_BGRX};
 
   helix_shim_display_scanout (shim, how % SCANOUTS, &surface);
 }
