@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-registry.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
 
-#define SUFFIX ".vm"
-
-/* Entries that one scan looks at: more are a flood, not VMs. */
+/* Entries that one scan looks at, the newest: more are a flood, not VMs. */
 #define MOST_ENTRIES 256
 
-/* Bytes of "PID-NTH.vm", NUL included. */
-#define NAME_ROOM 64
+/* Where a sandbox of macOS lets its programs share files, under the home
+ * directory; each is named after its group. UTM that is signed ad hoc has no
+ * prefix there. */
+#define GROUP_CONTAINERS "Library/Group Containers"
+#define UTM_GROUP "com.utmapp.UTM"
 
 static bool
 refuse (const char **why, const char *sentence)
@@ -30,60 +27,56 @@ refuse (const char **why, const char *sentence)
   return false;
 }
 
-/* ---- the folder ---- */
+static bool
+join (char path[HELIX_REGISTRY_PATH], const char *folder, const char *name)
+{
+  return snprintf (path, HELIX_REGISTRY_PATH, "%s/%s", folder, name)
+      < HELIX_REGISTRY_PATH;
+}
+
+/* ---- the directory ---- */
+
+/* What `name` leads to belongs to another user, who is not to be followed. */
+static bool
+is_foreign (const char *name)
+{
+  struct stat st;
+
+  return stat (name, &st) == 0 && st.st_uid != geteuid () && geteuid () != 0;
+}
 
 /* A process that gave up being root may have root's XDG_RUNTIME_DIR still, to
  * which it has no access: then its user's own counts, where systemd has it. */
-static const char *
-runtime_folder (char own[HELIX_REGISTRY_PATH])
+bool
+helix_registry_folder (char folder[HELIX_REGISTRY_PATH],
+    char reason[HELIX_REGISTRY_PATH], const char **why)
 {
   const char *runtime = getenv ("XDG_RUNTIME_DIR");
-  struct stat st;
-
-  if (!runtime || runtime[0] != '/')
-    return NULL;
-  if (stat (runtime, &st) < 0 || st.st_uid == geteuid () || geteuid () == 0)
-    return runtime;
-  snprintf (
-      own, HELIX_REGISTRY_PATH, "/run/user/%lu", (unsigned long) geteuid ());
-  if (stat (own, &st) == 0 && st.st_uid == geteuid ())
-    return own;
-  return NULL;
-}
-
-static bool
-name_folder (char folder[HELIX_REGISTRY_PATH], const char **why)
-{
-  char own[HELIX_REGISTRY_PATH];
-  const char *runtime = runtime_folder (own);
+  unsigned long uid = (unsigned long) geteuid ();
+  char own[64];
   int size;
 
+  if (!runtime || !*runtime) {
+    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is not set");
+    runtime = NULL;
+  } else if (runtime[0] != '/') {
+    snprintf (reason, HELIX_REGISTRY_PATH,
+        "XDG_RUNTIME_DIR, %s, is not an absolute path", runtime);
+    runtime = NULL;
+  } else if (is_foreign (runtime)) {
+    snprintf (reason, HELIX_REGISTRY_PATH,
+        "XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+    snprintf (own, sizeof own, "/run/user/%lu", uid);
+    runtime = access (own, F_OK) == 0 && !is_foreign (own) ? own : NULL;
+  } else {
+    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is %s", runtime);
+  }
   if (runtime)
     size = snprintf (folder, HELIX_REGISTRY_PATH, "%s/gst-helix", runtime);
   else
-    size = snprintf (folder, HELIX_REGISTRY_PATH, "/tmp/gst-helix-%lu",
-        (unsigned long) geteuid ());
-  if (size >= HELIX_REGISTRY_PATH)
-    return refuse (why, "the path in XDG_RUNTIME_DIR is too long");
-  return true;
-}
-
-void
-helix_registry_reason (char reason[HELIX_REGISTRY_PATH])
-{
-  const char *runtime = getenv ("XDG_RUNTIME_DIR");
-  char own[HELIX_REGISTRY_PATH];
-
-  if (!runtime || !*runtime)
-    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is not set");
-  else if (runtime[0] != '/')
-    snprintf (reason, HELIX_REGISTRY_PATH,
-        "XDG_RUNTIME_DIR, %s, is not an absolute path", runtime);
-  else if (runtime_folder (own) == runtime)
-    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is %s", runtime);
-  else
-    snprintf (reason, HELIX_REGISTRY_PATH,
-        "XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+    size = snprintf (folder, HELIX_REGISTRY_PATH, "/tmp/gst-helix-%lu", uid);
+  return size < HELIX_REGISTRY_PATH
+      || refuse (why, "the path in XDG_RUNTIME_DIR is too long");
 }
 
 /* Others may write to /tmp: what lies there under our name may be theirs. */
@@ -92,11 +85,10 @@ is_trusted (const char *folder, const char **why)
 {
   struct stat st;
 
-  if (lstat (folder, &st) < 0) {
-    if (errno == ENOENT)
-      return refuse (why, "there is no folder of running VMs");
-    return refuse (why, "the folder of running VMs cannot be examined");
-  }
+  if (lstat (folder, &st) < 0)
+    return refuse (why,
+        errno == ENOENT ? "there is no folder of running VMs"
+                        : "the folder of running VMs cannot be examined");
   if (!S_ISDIR (st.st_mode))
     return refuse (why, "what should be the folder of running VMs is none");
   if (st.st_uid != geteuid ())
@@ -107,58 +99,113 @@ is_trusted (const char *folder, const char **why)
   return true;
 }
 
-bool
-helix_registry_folder (
-    char folder[HELIX_REGISTRY_PATH], bool create, const char **why)
+static bool
+make_folder (const char *folder, const char **why)
 {
-  if (!name_folder (folder, why))
-    return false;
-  if (create && mkdir (folder, S_IRWXU) < 0 && errno != EEXIST) {
-    if (errno == ENOENT)
-      return refuse (why, "the folder in XDG_RUNTIME_DIR does not exist");
-    return refuse (why, "the folder of running VMs cannot be made");
-  }
-  return is_trusted (folder, why);
+  if (mkdir (folder, S_IRWXU) == 0 || errno == EEXIST)
+    return true;
+  return refuse (why,
+      errno == ENOENT ? "the folder in XDG_RUNTIME_DIR does not exist"
+                      : "the folder of running VMs cannot be made");
 }
 
-/* ---- one entry ---- */
+/* ---- reading ---- */
 
-/* The first of a process is PID.vm, a second one PID-2.vm. */
+/* Calls `visit` for the newest MOST_ENTRIES of `items`, oldest first, and frees
+ * them. */
 static void
-name_entry (char name[NAME_ROOM], long pid, unsigned nth)
+visit_all (const char *folder, struct dirent **items, int n,
+    void (*visit) (void *opaque, const char *path), void *opaque)
 {
-  if (nth == 1)
-    snprintf (name, NAME_ROOM, "%ld" SUFFIX, pid);
-  else
-    snprintf (name, NAME_ROOM, "%ld-%u" SUFFIX, pid, nth);
-}
+  char path[HELIX_REGISTRY_PATH];
 
-/* false: no name of an entry. */
-static bool
-parse_entry (const char *name, long *pid, unsigned long *nth)
-{
-  char *end;
-
-  *nth = 1;
-  if (!isdigit ((unsigned char) name[0]))
-    return false;
-  errno = 0;
-  *pid = strtol (name, &end, 10);
-  if (errno || *pid <= 0 || *pid > INT_MAX)
-    return false;
-  if (*end == '-' && isdigit ((unsigned char) end[1]))
-    *nth = strtoul (end + 1, &end, 10);
-  return strcmp (end, SUFFIX) == 0;
+  for (int i = 0; i < n; i++) {
+    if (i >= n - MOST_ENTRIES && join (path, folder, items[i]->d_name))
+      visit (opaque, path);
+    free (items[i]);
+  }
+  free (items);
 }
 
 static bool
-join (char path[HELIX_REGISTRY_PATH], const char *folder, const char *name)
+ends_with (const char *name, const char *suffix)
 {
-  return snprintf (path, HELIX_REGISTRY_PATH, "%s/%s", folder, name)
-      < HELIX_REGISTRY_PATH;
+  size_t size = strlen (name), end = strlen (suffix);
+
+  return size >= end && strcmp (name + size - end, suffix) == 0;
 }
 
-/* Whoever reads the entry has another working directory. */
+static int
+is_entry (const struct dirent *item)
+{
+  return item->d_name[0] != '.' && ends_with (item->d_name, ".vm");
+}
+
+struct scan {
+  void (*found) (void *opaque, const char *entry, const char *socket_path);
+  void *opaque;
+  int calls;
+};
+
+/* What is no link to a path that could be a socket's is left alone. */
+static void
+follow (void *opaque, const char *entry)
+{
+  struct scan *scan = opaque;
+  char target[HELIX_REGISTRY_PATH];
+  ssize_t size = readlink (entry, target, sizeof target);
+
+  if (size <= 0 || size >= HELIX_REGISTRY_PATH || target[0] != '/')
+    return;
+  target[size] = '\0';
+  scan->found (scan->opaque, entry, target);
+  scan->calls++;
+}
+
+int
+helix_registry_scan (const char *folder,
+    void (*found) (void *opaque, const char *entry, const char *socket_path),
+    void *opaque, const char **why)
+{
+  struct scan scan = {found, opaque, 0};
+  struct dirent **items;
+  int n;
+
+  if (!is_trusted (folder, why))
+    return -1;
+  n = scandir (folder, &items, is_entry, alphasort);
+  if (n < 0) {
+    *why = "the folder of running VMs cannot be read";
+    return -1;
+  }
+  visit_all (folder, items, n, follow, &scan);
+  return scan.calls;
+}
+
+static int
+is_utm (const struct dirent *item)
+{
+  return ends_with (item->d_name, UTM_GROUP);
+}
+
+void
+helix_registry_utm (const char *home,
+    void (*found) (void *opaque, const char *folder), void *opaque)
+{
+  char parent[HELIX_REGISTRY_PATH];
+  struct dirent **items;
+  int n;
+
+  if (!join (parent, home, GROUP_CONTAINERS))
+    return;
+  n = scandir (parent, &items, is_utm, alphasort);
+  if (n >= 0)
+    visit_all (parent, items, n, found, opaque);
+}
+
+/* ---- writing ---- */
+
+/* A process that reads the entry has another working directory. */
 static bool
 resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
 {
@@ -178,153 +225,50 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
   return fits || refuse (why, "the socket's path is too long to be listed");
 }
 
+static void
+remove_former (void *socket_path, const char *entry, const char *target)
+{
+  if (strcmp (target, socket_path) == 0)
+    unlink (entry);
+}
+
+/* A name that no entry had before, so that a process which removes the entry of
+ * a dead VM never removes that of a new one. In order of start. */
+static bool
+make_entry (const char *folder, const char *target,
+    char entry[HELIX_REGISTRY_PATH], const char **why)
+{
+  for (unsigned long long name = helix_now_ns ();; name++) {
+    if (snprintf (entry, HELIX_REGISTRY_PATH, "%s/%016llx.vm", folder, name)
+        >= HELIX_REGISTRY_PATH)
+      return refuse (why, "the path in XDG_RUNTIME_DIR is too long");
+    if (symlink (target, entry) == 0)
+      return true;
+    if (errno != EEXIST)
+      return refuse (why, "the folder of running VMs cannot be written to");
+  }
+}
+
 bool
 helix_registry_add (
     const char *socket_path, char entry[HELIX_REGISTRY_PATH], const char **why)
 {
-  static unsigned added;
-  char folder[HELIX_REGISTRY_PATH], target[HELIX_REGISTRY_PATH];
-  char fresh[HELIX_REGISTRY_PATH], name[NAME_ROOM], temporary[NAME_ROOM + 8];
-  unsigned nth;
+  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  char target[HELIX_REGISTRY_PATH];
 
-  entry[0] = '\0';
-  if (!resolve (socket_path, target, why)
-      || !helix_registry_folder (folder, true, why))
-    return false;
-  nth = __atomic_add_fetch (&added, 1, __ATOMIC_RELAXED);
-  name_entry (name, (long) getpid (), nth);
-  snprintf (temporary, sizeof temporary, ".%s.new", name);
-  if (!join (fresh, folder, temporary) || !join (entry, folder, name)) {
-    entry[0] = '\0';
-    return refuse (why, "the path in XDG_RUNTIME_DIR is too long");
-  }
-  /* An entry of that name is a dead process's, whose number is ours now. By
-   * rename nobody ever sees half of it. */
-  unlink (fresh);
-  if (symlink (target, fresh) == 0 && rename (fresh, entry) == 0)
+  if (resolve (socket_path, target, why)
+      && helix_registry_folder (folder, reason, why)
+      && make_folder (folder, why)
+      && helix_registry_scan (folder, remove_former, target, why) >= 0
+      && make_entry (folder, target, entry, why))
     return true;
-  unlink (fresh);
   entry[0] = '\0';
-  return refuse (why, "the folder of running VMs cannot be written to");
+  return false;
 }
 
 void
 helix_registry_remove (const char *entry)
 {
-  const char *slash = strrchr (entry, '/');
-  unsigned long nth;
-  long pid;
-
-  if (slash && parse_entry (slash + 1, &pid, &nth) && pid == (long) getpid ())
+  if (*entry)
     unlink (entry);
-}
-
-/* ---- all entries ---- */
-
-struct entry {
-  long pid;
-  unsigned long nth;
-  char name[NAME_ROOM];
-};
-
-static int
-compare (const void *left, const void *right)
-{
-  const struct entry *a = left, *b = right;
-
-  if (a->pid != b->pid)
-    return a->pid < b->pid ? -1 : 1;
-  return (a->nth > b->nth) - (a->nth < b->nth);
-}
-
-/* Allocated; free. */
-static struct entry *
-read_folder (const char *folder, size_t *n)
-{
-  struct entry *entries = calloc (MOST_ENTRIES, sizeof *entries);
-  DIR *dir = opendir (folder);
-  struct dirent *item;
-
-  *n = 0;
-  /* Nobody else has this DIR: readdir is safe in threads then, and readdir_r
-   * deprecated. */
-  /* cppcheck-suppress readdirCalled */
-  while (entries && dir && *n < MOST_ENTRIES && (item = readdir (dir))) {
-    struct entry *entry = &entries[*n];
-
-    if (strlen (item->d_name) >= sizeof entry->name
-        || !parse_entry (item->d_name, &entry->pid, &entry->nth))
-      continue;
-    strcpy (entry->name, item->d_name);
-    (*n)++;
-  }
-  if (dir)
-    closedir (dir);
-  if (entries)
-    qsort (entries, *n, sizeof *entries, compare);
-  return entries;
-}
-
-/* Whoever looks from a container has other numbers for the same processes:
- * what he takes for dead may well be serving. */
-static bool
-is_gone (pid_t pid, const char *socket_path)
-{
-  bool serves;
-  int fd;
-
-  if (kill (pid, 0) == 0 || errno != ESRCH)
-    return false;
-  fd = helix_socket (AF_UNIX);
-  if (fd < 0)
-    return false; /* out of descriptors: that says nothing */
-  /* EAGAIN: its queue is full. */
-  serves = helix_unix_connect (fd, socket_path) == 0 || errno == EAGAIN
-      || errno == EINPROGRESS;
-  close (fd);
-  return !serves;
-}
-
-/* False, and removed, if it is gone; false, too, if it is no link to a path
- * that could be a socket's. */
-static bool
-read_entry (const char *folder, const struct entry *entry,
-    char target[HELIX_REGISTRY_PATH])
-{
-  char path[HELIX_REGISTRY_PATH];
-  ssize_t size;
-
-  if (!join (path, folder, entry->name))
-    return false;
-  size = readlink (path, target, HELIX_REGISTRY_PATH);
-  if (size <= 0 || size >= HELIX_REGISTRY_PATH || target[0] != '/')
-    return false;
-  target[size] = '\0';
-  if (!is_gone ((pid_t) entry->pid, target))
-    return true;
-  unlink (path);
-  return false;
-}
-
-int
-helix_registry_scan (
-    void (*found) (void *opaque, const char *socket_path, pid_t pid),
-    void *opaque)
-{
-  char folder[HELIX_REGISTRY_PATH], target[HELIX_REGISTRY_PATH];
-  struct entry *entries;
-  const char *why;
-  int calls = 0;
-  size_t n;
-
-  if (!helix_registry_folder (folder, false, &why))
-    return 0;
-  entries = read_folder (folder, &n);
-  for (size_t i = 0; i < n; i++)
-    if (read_entry (folder, &entries[i], target)) {
-      found (opaque, target, (pid_t) entries[i].pid);
-      calls++;
-    }
-  free (entries);
-  return calls;
 }

@@ -9,7 +9,7 @@
 #include "helix-probe.h"
 #include "helix-platform.h"
 #include "helix-process.h"
-#include "helix-server-user.h"
+#include "helix-discovery.h"
 #include "helix-vms.h"
 #include "helix-watch.h"
 
@@ -239,7 +239,7 @@ check_listen (const HelixVm *vm, HelixProcess *peer, HelixReport *report)
   }
   helix_process_of_peer (peer, fd, &uid);
   words = helix_process_words (peer);
-  if (!helix_server_user_check (fd, vm->path, helix_vms_server_uid (), NULL)) {
+  if (!helix_discovery_trusts (fd, vm->path, helix_vms_server_uid (), NULL)) {
     explain_stranger (vm->path, words, uid, report);
     close (fd);
     return NULL;

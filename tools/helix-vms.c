@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-vms.h"
 
-#include <errno.h>
 #include <gst/gst.h>
 #include <unistd.h>
-
-#include "helix-platform.h"
-#include "helix-server-user.h"
-#include "helix-socket-path.h"
-#include "helix-vm-places.h"
 
 /* Set while options are read, before there is a second thread. */
 static uid_t server_uid = HELIX_SERVER_USER_NONE;
@@ -17,7 +11,7 @@ gboolean
 helix_vms_take_server_user (
     const gchar *option, const gchar *user, gpointer data, GError **error)
 {
-  return helix_server_user_parse (user, &server_uid, error);
+  return helix_discovery_find_user (user, &server_uid, error);
 }
 
 uid_t
@@ -26,63 +20,39 @@ helix_vms_server_uid (void)
   return server_uid;
 }
 
-static void
-vm_free (gpointer data)
-{
-  HelixVm *vm = data;
-
-  g_free (vm->path);
-  g_free (vm);
-}
-
-static void
-add (GPtrArray *vms, const gchar *path, pid_t pid)
-{
-  HelixVm *vm = g_new0 (HelixVm, 1);
-
-  vm->path = g_strdup (path);
-  vm->pid = pid;
-  g_ptr_array_add (vms, vm);
-}
-
-/* Whether nobody listens: a file that a VM of the past left behind. */
+/* Whether no process listens: a file that a VM of the past left behind. A VM
+ * that listens gets its pid. */
 static gboolean
-is_stale (const gchar *path)
+is_stale (HelixVm *vm)
 {
-  gint fd = helix_socket (AF_UNIX);
-  gboolean stale;
+  g_autoptr (GError) error = NULL;
+  gboolean final;
 
-  if (fd < 0)
-    return FALSE;
-  stale = helix_unix_connect (fd, path) < 0 && errno == ECONNREFUSED;
-  close (fd);
-  return stale;
+  if (!helix_vm_dial (vm, server_uid, &final, &error))
+    return g_error_matches (
+        error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+  close (vm->fd);
+  vm->fd = -1;
+  return FALSE;
 }
 
 HelixVms *
 helix_vms_find (const gchar *wanted)
 {
   HelixVms *self = g_new0 (HelixVms, 1);
-  const gchar *named = helix_socket_path_named (wanted);
-  g_autoptr (GPtrArray) places = NULL;
-  GString *looked;
+  const gchar *named = helix_discovery_named (wanted);
 
-  self->vms = g_ptr_array_new_with_free_func (vm_free);
   if (named != NULL) {
     self->given = TRUE;
-    add (self->vms, named, 0);
+    self->vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
+    g_ptr_array_add (self->vms, helix_vm_new (named, "named"));
     return self;
   }
-  looked = g_string_new (NULL);
-  places = helix_vm_places_list (looked);
-  self->looked = g_string_free (looked, FALSE);
-  for (guint i = 0; i < places->len; i++) {
-    const HelixVmPlace *place = g_ptr_array_index (places, i);
-
-    /* A lone one is what there is to talk about. */
-    if (places->len == 1 || place->pid > 0 || !is_stale (place->path))
-      add (self->vms, place->path, place->pid);
-  }
+  self->vms = helix_discovery_list (&self->looked);
+  /* If there is only one, report on it even if it is stale. */
+  for (guint i = self->vms->len; i-- > 0 && self->vms->len > 1;)
+    if (is_stale (g_ptr_array_index (self->vms, i)))
+      g_ptr_array_remove_index (self->vms, i);
   return self;
 }
 
@@ -139,15 +109,11 @@ helix_vms_only (const HelixVms *self, GError **error)
 HelixProbe *
 helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 {
-  HelixSocketSearch search = {.server_uid = server_uid};
-  g_autofree gchar *found = NULL;
   g_autoptr (GError) mine = NULL;
   HelixProbe *probe;
   gboolean final;
-  gint fd =
-      helix_socket_path_connect (path, &search, -1, &found, &final, error);
+  gint fd = helix_discovery_dial (path, server_uid, &final, error);
 
-  helix_socket_search_clear (&search);
   if (fd < 0)
     return NULL;
   probe = helix_probe_new (fd, FALSE);

@@ -6,26 +6,22 @@
 #define HELIX_VMS_H
 
 #include <glib.h>
-#include <sys/types.h>
 
+#include "helix-discovery.h"
 #include "helix-probe.h"
 #include "helix-role.h"
 
 G_BEGIN_DECLS
 
 typedef struct {
-  gchar *path; /* of the socket */
-  pid_t pid;   /* as registered, 0 = unknown */
-} HelixVm;
-
-typedef struct {
-  GPtrArray *vms; /* HelixVm */
+  GPtrArray *vms; /* HelixVm, not connected */
   gchar *looked;  /* where, for a person; NULL if a path was given */
   gboolean given; /* by an option or $HELIX_SOCKET: taken unseen */
 } HelixVms;
 
 /* `wanted`, or $HELIX_SOCKET, unseen; else all that helixqemusrc would find
- * (helix-vm-places.h). */
+ * (helix-discovery.h), but for sockets that no process serves, unless there is
+ * only that. */
 HelixVms *helix_vms_find (const gchar *wanted);
 void helix_vms_free (HelixVms *self);
 
@@ -37,7 +33,7 @@ HelixRole helix_vms_role (const gchar *wanted, const gchar *root, gchar **why);
 const HelixVm *helix_vms_only (const HelixVms *self, GError **error);
 
 /* The entry of an option --server-user, for commands that have --socket: who
- * else may serve a VM's socket, see helix-server-user.h. It goes for all
+ * else may serve a VM's socket, see helix-discovery.h. It goes for all
  * connections of this process from then on. */
 #define HELIX_VMS_SERVER_USER \
   { \

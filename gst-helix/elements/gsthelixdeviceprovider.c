@@ -19,36 +19,121 @@
 #include "gsthelixdeviceprovider.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sys/stat.h>
 
-#include "gsthelixdevice.h"
+#include "helix-discovery.h"
 #include "helix-platform.h"
-#include "helix-server-user.h"
-#include "helix-socket-path.h"
-#include "helix-vm-places.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_device_provider_debug);
 #define GST_CAT_DEFAULT gst_helix_device_provider_debug
 
 /* ns between two looks for VMs that are new. A folder with a handful of links
  * is read: some microseconds. (GFileMonitor would need a main context to run
- * in, and does not tell when somebody begins to listen.) What happens to VMs
+ * in, and does not tell when a process begins to listen.) What happens to VMs
  * that are known comes through their sockets at once. */
 #define LOOK_NS (500 * GST_MSECOND)
-/* ns for VMs to say what they have, where somebody waits for the list. */
-#define ANSWER_NS (500 * GST_MSECOND)
 /* ns until one that took no more clients is asked again. */
 #define REFUSED_NS (5 * GST_SECOND)
 
 #define CLIENT_NAME "helixdeviceprovider " HELIX_PACKAGE_VERSION
 
+/* ---- the device: one scanout of a VM ---- */
+
+#define GST_TYPE_HELIX_DEVICE (gst_helix_device_get_type ())
+G_DECLARE_FINAL_TYPE (
+    GstHelixDevice, gst_helix_device, GST, HELIX_DEVICE, GstDevice)
+
+struct _GstHelixDevice {
+  GstDevice parent;
+
+  gchar *socket_path;
+  guint scanout;
+};
+
+G_DEFINE_TYPE (GstHelixDevice, gst_helix_device, GST_TYPE_DEVICE);
+
+static GstElement *
+gst_helix_device_create_element (GstDevice *device, const gchar *name)
+{
+  GstHelixDevice *self = GST_HELIX_DEVICE (device);
+  GstElement *element = gst_element_factory_make ("helixqemusrc", name);
+
+  if (element != NULL)
+    g_object_set (element, "socket-path", self->socket_path, "scanout",
+        self->scanout, NULL);
+  return element;
+}
+
+static void
+gst_helix_device_finalize (GObject *object)
+{
+  g_free (GST_HELIX_DEVICE (object)->socket_path);
+  G_OBJECT_CLASS (gst_helix_device_parent_class)->finalize (object);
+}
+
+static void
+gst_helix_device_class_init (GstHelixDeviceClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = gst_helix_device_finalize;
+  GST_DEVICE_CLASS (klass)->create_element = gst_helix_device_create_element;
+}
+
+static void
+gst_helix_device_init (GstHelixDevice *self)
+{
+}
+
+/* What helixqemusrc's pad will take part in: of this size, while it is on. */
+static GstCaps *
+make_caps (const struct helix_scanout *state, gboolean on)
+{
+  GstCaps *caps =
+      gst_caps_from_string ("video/x-raw, format = { NV12, I420, BGRx, BGRA }, "
+                            "framerate = [ 0/1, 2147483647/1 ]");
+
+  if (on)
+    gst_caps_set_simple (caps, "width", G_TYPE_INT, (gint) state->width,
+        "height", G_TYPE_INT, (gint) state->height, NULL);
+  return caps;
+}
+
+/* As it is now. Floating. */
+static GstDevice *
+device_new (const HelixVm *vm, guint scanout)
+{
+  const struct helix_scanout *state = &vm->scanout[scanout];
+  gboolean on = (state->flags & HELIX_SCANOUT_ENABLED) != 0;
+  g_autofree gchar *label = helix_vm_label (vm->connection->name, vm->path);
+  g_autofree gchar *name = NULL;
+  GstHelixDevice *self;
+  GstStructure *properties;
+  GstCaps *caps = make_caps (state, on);
+
+  name = on ? g_strdup_printf ("VM %s, scanout %u (%ux%u)", label, scanout,
+             state->width, state->height)
+            : g_strdup_printf ("VM %s, scanout %u (off)", label, scanout);
+  properties = gst_structure_new ("helix-device", "device.api", G_TYPE_STRING,
+      "helix", "helix.vm", G_TYPE_STRING, vm->connection->name,
+      "helix.socket-path", G_TYPE_STRING, vm->path, "helix.pid", G_TYPE_INT,
+      (gint) vm->pid, "helix.scanout", G_TYPE_UINT, scanout, "helix.enabled",
+      G_TYPE_BOOLEAN, on, "helix.width", G_TYPE_UINT, state->width,
+      "helix.height", G_TYPE_UINT, state->height, NULL);
+  self = g_object_new (GST_TYPE_HELIX_DEVICE, "display-name", name, "caps",
+      caps, "device-class", "Video/Source", "properties", properties, NULL);
+  self->socket_path = g_strdup (vm->path);
+  self->scanout = scanout;
+  gst_structure_free (properties);
+  gst_caps_unref (caps);
+  return GST_DEVICE (self);
+}
+
+/* ---- which VMs there are ---- */
+
 /* A VM that was found, and what was told of it to the application. */
 typedef struct {
-  HelixVmPeek *peek;
-  guint64 retry_ns; /* when to ask one that refused again, at the earliest */
+  HelixVm *vm;
+  guint64 retry_ns; /* when to ask a full one again, at the earliest */
   GstDevice *device[HELIX_MAX_SCANOUTS]; /* NULL = not listed */
-} Vm;
+} Entry;
 
 struct _GstHelixDeviceProvider {
   GstDeviceProvider parent;
@@ -56,8 +141,8 @@ struct _GstHelixDeviceProvider {
   /* between start and stop */
   GThread *thread;
   int wakeup[2];
-  gint stopping;  /* atomic */
-  GPtrArray *vms; /* Vm: the thread's, once it runs */
+  gint stopping;      /* atomic */
+  GPtrArray *entries; /* Entry: the thread's, once it runs */
 };
 
 G_DEFINE_TYPE (GstHelixDeviceProvider, gst_helix_device_provider,
@@ -66,116 +151,100 @@ G_DEFINE_TYPE (GstHelixDeviceProvider, gst_helix_device_provider,
 GST_DEVICE_PROVIDER_REGISTER_DEFINE (helixdeviceprovider, "helixdeviceprovider",
     GST_RANK_SECONDARY, GST_TYPE_HELIX_DEVICE_PROVIDER);
 
-/* ---- which VMs there are ---- */
-
-static HelixVmPeek *
-connect_to (const gchar *path, pid_t pid)
-{
-  GError *error = NULL;
-  gboolean final;
-  int fd =
-      helix_socket_path_dial (path, HELIX_SERVER_USER_NONE, &final, &error);
-
-  if (fd < 0) {
-    GST_LOG ("%s", error->message);
-    g_error_free (error);
-    return NULL;
-  }
-  return helix_vm_peek_new (path, pid, fd, CLIENT_NAME);
-}
-
-static Vm *
-find_vm (GPtrArray *vms, const gchar *path)
-{
-  for (guint i = 0; i < vms->len; i++) {
-    Vm *vm = g_ptr_array_index (vms, i);
-
-    if (g_str_equal (vm->peek->path, path))
-      return vm;
-  }
-  return NULL;
-}
-
 static void
-meet (GPtrArray *vms, const gchar *path, pid_t pid)
+entry_free (gpointer data)
 {
-  Vm *vm = find_vm (vms, path);
-  HelixVmPeek *peek;
-  guint64 now = helix_now_ns ();
+  Entry *entry = data;
 
-  if (vm != NULL && (vm->peek->fd >= 0 || now < vm->retry_ns))
-    return;
-  peek = connect_to (path, pid);
-  if (peek == NULL) {
-    if (vm != NULL)
-      vm->peek->refused = FALSE; /* gone: see prune () */
-    return;
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
+    gst_clear_object (&entry->device[i]);
+  g_clear_pointer (&entry->vm, helix_vm_free);
+  g_free (entry);
+}
+
+/* Takes `vm` over. Returns whether it can be reached; if not, the entry has
+ * none. */
+static gboolean
+entry_connect (Entry *entry, HelixVm *vm)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean final;
+
+  g_clear_pointer (&entry->vm, helix_vm_free);
+  if (!helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &final, &error)) {
+    GST_LOG ("%s", error->message);
+    helix_vm_free (vm);
+    return FALSE;
   }
-  if (vm == NULL) {
-    vm = g_new0 (Vm, 1);
-    g_ptr_array_add (vms, vm);
-  } else {
-    helix_vm_peek_free (vm->peek);
-  }
-  vm->peek = peek;
-  vm->retry_ns = now + REFUSED_NS;
+  helix_vm_hello (vm, CLIENT_NAME);
+  entry->vm = vm;
+  entry->retry_ns = helix_now_ns () + REFUSED_NS;
+  return TRUE;
 }
 
 static gboolean
-is_same_file (const gchar *one, const gchar *other)
+is_known (GPtrArray *entries, const gchar *path)
 {
-  struct stat a, b;
+  for (guint i = 0; i < entries->len; i++) {
+    const Entry *entry = g_ptr_array_index (entries, i);
 
-  return stat (one, &a) == 0 && stat (other, &b) == 0 && a.st_dev == b.st_dev
-      && a.st_ino == b.st_ino;
-}
-
-/* Connects to those that are not known yet. The one that is named may be among
- * the places by another name. */
-static void
-look (GPtrArray *vms)
-{
-  const gchar *named = helix_socket_path_named (NULL);
-  GPtrArray *places = helix_vm_places_list (NULL);
-
-  if (named != NULL)
-    meet (vms, named, 0);
-  for (guint i = 0; i < places->len; i++) {
-    const HelixVmPlace *place = g_ptr_array_index (places, i);
-
-    if (named == NULL || !is_same_file (named, place->path))
-      meet (vms, place->path, place->pid);
+    if (entry->vm != NULL && g_str_equal (entry->vm->path, path))
+      return TRUE;
   }
-  g_ptr_array_unref (places);
+  return FALSE;
 }
 
+/* Connects to VMs that are not known yet, and again to full ones. */
 static void
-vm_free (gpointer data)
+look (GPtrArray *entries)
 {
-  Vm *vm = data;
+  g_autoptr (GPtrArray) vms = helix_discovery_list (NULL);
 
-  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    gst_clear_object (&vm->device[i]);
-  helix_vm_peek_free (vm->peek);
-  g_free (vm);
+  for (guint i = 0; i < entries->len; i++) {
+    Entry *entry = g_ptr_array_index (entries, i);
+
+    if (entry->vm->over && helix_now_ns () >= entry->retry_ns)
+      entry_connect (entry, helix_vm_new (entry->vm->path, entry->vm->where));
+  }
+  while (vms->len > 0) {
+    HelixVm *vm = g_ptr_array_steal_index (vms, 0);
+    Entry *entry;
+
+    if (is_known (entries, vm->path)) {
+      helix_vm_free (vm);
+      continue;
+    }
+    entry = g_new0 (Entry, 1);
+    if (entry_connect (entry, vm))
+      g_ptr_array_add (entries, entry);
+    else
+      entry_free (entry);
+  }
 }
 
+/* Those that may say something. The caller unrefs it. */
 static GPtrArray *
-vms_new (void)
+vms_of (GPtrArray *entries)
 {
-  return g_ptr_array_new_with_free_func (vm_free);
+  GPtrArray *vms = g_ptr_array_new ();
+
+  for (guint i = 0; i < entries->len; i++)
+    g_ptr_array_add (vms, ((Entry *) g_ptr_array_index (entries, i))->vm);
+  return vms;
 }
 
-/* Waits until all have said what they have, for a while. */
-static void
-hear (GPtrArray *vms)
+/* All VMs that run now, each of which has said what it has, unless it is
+ * stopped. */
+static GPtrArray *
+find_all (void)
 {
-  GPtrArray *peeks = g_ptr_array_new ();
+  GPtrArray *entries = g_ptr_array_new_with_free_func (entry_free);
+  g_autoptr (GPtrArray) vms = NULL;
 
-  for (guint i = 0; i < vms->len; i++)
-    g_ptr_array_add (peeks, ((Vm *) g_ptr_array_index (vms, i))->peek);
-  helix_vm_peek_wait (peeks, helix_now_ns () + ANSWER_NS, -1);
-  g_ptr_array_unref (peeks);
+  look (entries);
+  vms = vms_of (entries);
+  helix_vm_ask (vms, -1);
+  return entries;
 }
 
 /* ---- which devices they are ---- */
@@ -184,36 +253,34 @@ hear (GPtrArray *vms)
  * anything, the first one if there is no other. One that takes no more
  * clients does not tell: then it is the first as well. */
 static gboolean
-is_listed (const HelixVmPeek *peek, guint scanout)
+is_listed (const HelixVm *vm, guint scanout)
 {
   guint on = 0;
 
-  for (guint i = 0; i < peek->scanouts; i++)
-    on |= (peek->scanout[i].flags & HELIX_SCANOUT_ENABLED) != 0 ? 1u << i : 0;
-  return peek->complete && (on != 0 ? (on >> scanout & 1) : scanout == 0);
+  for (guint i = 0; i < vm->scanouts; i++)
+    on |= (vm->scanout[i].flags & HELIX_SCANOUT_ENABLED) != 0 ? 1u << i : 0;
+  return vm->complete && (on != 0 ? (on >> scanout & 1) : scanout == 0);
 }
 
 static gboolean
 is_same (GstDevice *one, GstDevice *other)
 {
-  gchar *name = gst_device_get_display_name (one);
-  gchar *other_name = gst_device_get_display_name (other);
-  gboolean same = g_str_equal (name, other_name);
+  g_autofree gchar *name = gst_device_get_display_name (one);
+  g_autofree gchar *other_name = gst_device_get_display_name (other);
 
-  g_free (name);
-  g_free (other_name);
-  return same;
+  return g_str_equal (name, other_name);
 }
 
 /* Tells the application what became of one screen. */
 static void
-tell (GstHelixDeviceProvider *self, Vm *vm, guint scanout, gboolean listed)
+tell (
+    GstHelixDeviceProvider *self, Entry *entry, guint scanout, gboolean listed)
 {
   GstDeviceProvider *provider = GST_DEVICE_PROVIDER (self);
-  GstDevice *old = vm->device[scanout], *device = NULL;
+  GstDevice *old = entry->device[scanout], *device = NULL;
 
   if (listed)
-    device = gst_object_ref_sink (gst_helix_device_new (vm->peek, scanout));
+    device = gst_object_ref_sink (device_new (entry->vm, scanout));
   if (old != NULL && device != NULL && is_same (old, device)) {
     gst_object_unref (device);
     return;
@@ -224,56 +291,32 @@ tell (GstHelixDeviceProvider *self, Vm *vm, guint scanout, gboolean listed)
     gst_device_provider_device_add (provider, device);
   else if (old != NULL)
     gst_device_provider_device_remove (provider, old);
-  vm->device[scanout] = device;
+  entry->device[scanout] = device;
   gst_clear_object (&old);
 }
 
+/* Tells of all that has changed, and forgets VMs whose connection is over,
+ * unless they only take no more clients: those are asked again later. Nothing
+ * is told while a new connection has yet to say what the old one did. */
 static void
-tell_all (GstHelixDeviceProvider *self, Vm *vm, gboolean there)
+tell_all (GstHelixDeviceProvider *self)
 {
-  vm->peek->news = FALSE;
-  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    tell (self, vm, i, there && is_listed (vm->peek, i));
-}
+  for (guint i = 0; i < self->entries->len;) {
+    Entry *entry = g_ptr_array_index (self->entries, i);
+    HelixVm *vm = entry->vm;
+    gboolean gone =
+        vm == NULL || (vm->over && vm->connection->loss != HELIX_LOSS_REFUSED);
+    gboolean news = gone || (vm->complete && vm->news);
 
-/* ---- keeping up ---- */
-
-/* A VM whose connection is over is gone, unless it only took no more clients:
- * that one is asked again later. */
-static void
-prune (GstHelixDeviceProvider *self)
-{
-  for (guint i = self->vms->len; i-- > 0;) {
-    Vm *vm = g_ptr_array_index (self->vms, i);
-
-    if (vm->peek->fd >= 0 || vm->peek->refused)
-      continue;
-    tell_all (self, vm, FALSE);
-    g_ptr_array_remove_index (self->vms, i);
+    for (guint j = 0; news && j < HELIX_MAX_SCANOUTS; j++)
+      tell (self, entry, j, !gone && is_listed (vm, j));
+    if (gone) {
+      g_ptr_array_remove_index (self->entries, i);
+    } else {
+      vm->news &= !vm->complete;
+      i++;
+    }
   }
-}
-
-static void
-wait_and_read (GstHelixDeviceProvider *self, guint64 until)
-{
-  struct pollfd *fds = g_new0 (struct pollfd, self->vms->len + 1);
-  guint64 now = helix_now_ns ();
-  guint n = self->vms->len;
-
-  for (guint i = 0; i < n; i++) {
-    fds[i].fd = ((Vm *) g_ptr_array_index (self->vms, i))->peek->fd;
-    fds[i].events = POLLIN;
-  }
-  fds[n].fd = self->wakeup[0];
-  fds[n].events = POLLIN;
-  if (poll (
-          fds, n + 1, until > now ? (int) ((until - now) / GST_MSECOND + 1) : 0)
-      > 0) {
-    for (guint i = 0; i < n; i++)
-      if (fds[i].revents)
-        helix_vm_peek_read (((Vm *) g_ptr_array_index (self->vms, i))->peek);
-  }
-  g_free (fds);
 }
 
 static gpointer
@@ -284,19 +327,14 @@ watch (gpointer data)
 
   helix_thread_name ("helix-devices");
   while (!g_atomic_int_get (&self->stopping)) {
-    wait_and_read (self, next);
+    g_autoptr (GPtrArray) vms = vms_of (self->entries);
+
+    helix_vm_poll (vms, next, self->wakeup[0]);
     if (helix_now_ns () >= next) {
-      look (self->vms);
+      look (self->entries);
       next = helix_now_ns () + LOOK_NS;
     }
-    for (guint i = 0; i < self->vms->len; i++) {
-      Vm *vm = g_ptr_array_index (self->vms, i);
-
-      /* Not while a new connection has yet to say what the old one did. */
-      if (vm->peek->complete && vm->peek->news)
-        tell_all (self, vm, TRUE);
-    }
-    prune (self);
+    tell_all (self);
   }
   return NULL;
 }
@@ -314,16 +352,10 @@ gst_helix_device_provider_start (GstDeviceProvider *provider)
     return FALSE;
   }
   g_atomic_int_set (&self->stopping, FALSE);
-  self->vms = vms_new ();
-  /* Who asks for the list behind start () must find in it what runs. */
-  look (self->vms);
-  hear (self->vms);
-  for (guint i = 0; i < self->vms->len; i++) {
-    Vm *vm = g_ptr_array_index (self->vms, i);
-
-    if (vm->peek->complete)
-      tell_all (self, vm, TRUE);
-  }
+  /* An application that asks for the list behind start () must find in it what
+   * runs. */
+  self->entries = find_all ();
+  tell_all (self);
   self->thread = g_thread_new ("helix-devices", watch, self);
   return TRUE;
 }
@@ -337,27 +369,24 @@ gst_helix_device_provider_stop (GstDeviceProvider *provider)
   helix_wakeup_raise (self->wakeup);
   g_thread_join (g_steal_pointer (&self->thread));
   helix_wakeup_close (self->wakeup);
-  g_clear_pointer (&self->vms, g_ptr_array_unref);
+  g_clear_pointer (&self->entries, g_ptr_array_unref);
 }
 
-/* The list for those who do not start (). */
+/* The list for applications that do not start (). */
 static GList *
 gst_helix_device_provider_probe (GstDeviceProvider *provider)
 {
-  GPtrArray *vms = vms_new ();
+  g_autoptr (GPtrArray) entries = find_all ();
   GList *devices = NULL;
 
-  look (vms);
-  hear (vms);
-  for (guint i = vms->len; i-- > 0;) {
-    const Vm *vm = g_ptr_array_index (vms, i);
+  for (guint i = entries->len; i-- > 0;) {
+    const HelixVm *vm = ((Entry *) g_ptr_array_index (entries, i))->vm;
 
     for (guint scanout = HELIX_MAX_SCANOUTS; scanout-- > 0;)
-      if (is_listed (vm->peek, scanout))
-        devices = g_list_prepend (devices,
-            gst_object_ref_sink (gst_helix_device_new (vm->peek, scanout)));
+      if (is_listed (vm, scanout))
+        devices = g_list_prepend (
+            devices, gst_object_ref_sink (device_new (vm, scanout)));
   }
-  g_ptr_array_unref (vms);
   return devices;
 }
 

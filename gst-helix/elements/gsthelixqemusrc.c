@@ -61,7 +61,7 @@
  *
  * Without #GstHelixQemuSrc:socket-path it finds the virtual machine by itself,
  * if only one runs here. A message of type INFO names it, and the directory of
- * its socket; when the element takes another one later, a WARNING does.
+ * its socket; when another one serves that socket later, a WARNING does.
  * It can be named by a URI as well, for playbin3 and all else that plays URIs:
  * `helix+unix:PATH?scanout=0&max-framerate=30/1` (without PATH: the only one
  * that runs).
@@ -92,12 +92,12 @@
 #include "gsthelixmode.h"
 #include "gsthelixuri.h"
 #include "helix-convert.h"
+#include "helix-discovery.h"
 #include "helix-encoder-table.h"
 #include "helix-frame-client.h"
 #include "helix-histogram.h"
 #include "helix-pixels.h"
 #include "helix-platform.h"
-#include "helix-server-user.h"
 #include "helix-stats.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
@@ -1416,7 +1416,7 @@ find_server_user (GstHelixQemuSrc *self, uid_t *uid)
   GST_OBJECT_LOCK (self);
   user = g_strdup (self->server_user);
   GST_OBJECT_UNLOCK (self);
-  if (helix_server_user_parse (user, uid, &error))
+  if (helix_discovery_find_user (user, uid, &error))
     return TRUE;
   gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
   return FALSE;
@@ -1677,11 +1677,11 @@ install_properties (GObjectClass *object_class)
    * Path of the socket that QEMU was told to make (`-device
    * helix-export,path=...`). Unset: `$HELIX_SOCKET`, else that of the only
    * virtual machine of this user that runs here. Where several run, an error
-   * names them. One that was found is waited for when it goes away; only
-   * after ten seconds may another, if it is the only one then, take its
-   * place. A message of type INFO names the one that was taken, and the folder
-   * that it was found in, which `$XDG_RUNTIME_DIR` decides; a WARNING another
-   * one that took its place.
+   * names them. One that was found is waited for when it goes away, until the
+   * element is stopped: the screen of another is no replacement. A message of
+   * type INFO names the one that was taken, and the folder that it was found
+   * in, which `$XDG_RUNTIME_DIR` decides; a WARNING tells that another one
+   * serves its socket now.
    *
    * Since: 0.1
    */

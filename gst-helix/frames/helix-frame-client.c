@@ -4,9 +4,8 @@
 #include <errno.h>
 
 #include "helix-backoff.h"
+#include "helix-discovery.h"
 #include "helix-platform.h"
-#include "helix-socket-path.h"
-#include "helix-vm-peek.h"
 
 GST_DEBUG_CATEGORY (helix_frames_debug);
 #define GST_CAT_DEFAULT helix_frames_debug
@@ -60,7 +59,7 @@ struct _HelixFrameClient {
   HelixFrameStats past; /* of the connections before this one */
 
   /* of the thread of next () */
-  HelixSocketSearch search;
+  HelixDiscovery discovery;
   guint64 subscribed_ns; /* when the last SUBSCRIBE was sent */
   guint64 retry_ns;      /* when to connect again */
   HelixBackoff backoff;
@@ -70,7 +69,7 @@ struct _HelixFrameClient {
   gboolean warned;   /* of this outage */
   gboolean had_frames;
   gboolean introduced; /* the VM of this connection: next () told of it */
-  gchar *told_label, *told_path; /* the VM that it told of last, or NULL */
+  gchar *told_label;   /* of the VM that it told of last, or NULL */
 };
 
 HelixFrameClient *
@@ -93,7 +92,7 @@ helix_frame_client_new (
   client->name = g_strdup (config->name);
   client->auto_reconnect = config->auto_reconnect;
   client->reconnect_timeout = config->reconnect_timeout * GST_MSECOND;
-  client->search.server_uid = config->server_uid;
+  client->discovery.server_uid = config->server_uid;
   client->waiter = waiter;
   client->request = client->granted = client->own = *request;
   pthread_mutex_init (&client->lock, NULL);
@@ -300,9 +299,8 @@ helix_frame_client_free (HelixFrameClient *client)
   disconnect (client);
   helix_waiter_clear (&client->waiter);
   pthread_mutex_destroy (&client->lock);
-  helix_socket_search_clear (&client->search);
+  helix_discovery_clear (&client->discovery);
   g_free (client->told_label);
-  g_free (client->told_path);
   g_free (client->path);
   g_free (client->name);
   g_free (client);
@@ -412,7 +410,7 @@ dial (HelixFrameClient *client, GError **error)
   gchar *path = NULL;
   gint fd;
 
-  fd = helix_socket_path_connect (client->path, &client->search,
+  fd = helix_discovery_connect (&client->discovery, client->path,
       client->waiter.wakeup[0], &path, &final, error);
   if (fd < 0 && *error == NULL)
     goto out; /* woken up: look first what for */
@@ -574,38 +572,35 @@ repeat_at (HelixFrameClient *client, guint64 deadline)
   return MAX (deadline, held);
 }
 
-/* The search chose this VM: tell which and why, as soon as it has said its
- * name, unless it was told before. */
+/* The VM was looked for, not named: tells which it is and why, as soon as it
+ * has said its name, unless that was told before. */
 static HelixFrameClientResult
 introduce (HelixFrameClient *client, GError **error)
 {
-  const HelixSocketSearch *search = &client->search;
+  const HelixDiscovery *found = &client->discovery;
   const gchar *name = client->frames != NULL && client->frames->connection->live
       ? client->frames->connection->name
       : NULL;
   HelixFrameClientResult result = NOTHING;
   gchar *label;
 
-  if (client->introduced || name == NULL || search->found == NULL)
+  if (client->introduced || name == NULL || found->found == NULL)
     return NOTHING;
   client->introduced = TRUE;
-  label = helix_vm_label (name, search->path);
-  if (client->told_path == NULL) {
+  label = helix_vm_label (name, found->path);
+  if (client->told_label == NULL) {
     result = HELIX_CLIENT_FOUND;
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "Took VM '%s' (pid %ld) at %s: %s. Set socket-path to take another.",
-        label, (glong) search->pid, search->path, search->found);
-  } else if (!g_str_equal (client->told_path, search->path)
-      || !g_str_equal (client->told_label, label)) {
+        label, (glong) found->pid, found->path, found->found);
+  } else if (!g_str_equal (client->told_label, label)) {
     result = HELIX_CLIENT_WARNING;
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "Took another VM than before, '%s' (pid %ld) at %s in the place of "
-        "'%s' at %s: %s. Set socket-path to keep to one.",
-        label, (glong) search->pid, search->path, client->told_label,
-        client->told_path, search->found);
+        "'%s': %s. Give each VM a socket of its own to keep to one.",
+        label, (glong) found->pid, found->path, client->told_label,
+        found->found);
   }
-  g_free (client->told_path);
-  client->told_path = g_strdup (search->path);
   g_free (client->told_label);
   client->told_label = label;
   return result;

@@ -21,7 +21,7 @@ typedef struct {
   const gchar *name;       /* program and version, for the shim's log */
   gboolean auto_reconnect; /* FALSE: the first loss is final */
   guint reconnect_timeout; /* ms of outage before giving up, 0 = never */
-  uid_t server_uid;        /* who else may serve: helix-server-user.h */
+  uid_t server_uid;        /* who else may serve: helix-discovery.h */
 } HelixFrameClientConfig;
 
 typedef enum {

@@ -9,7 +9,7 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-registry.h"
+#include "helix-test-registry.h"
 #include "helix-test-client.h"
 
 #define W 100u
@@ -273,28 +273,6 @@ GST_START_TEST (test_before_hello)
 
 GST_END_TEST;
 
-struct found {
-  const char *path;
-  guint n;
-};
-
-static void
-note (void *opaque, const char *socket_path, pid_t pid)
-{
-  struct found *found = opaque;
-
-  found->n += pid == getpid () && g_str_equal (socket_path, found->path);
-}
-
-static guint
-registered (const char *path)
-{
-  struct found found = {path, 0};
-
-  helix_registry_scan (note, &found);
-  return found.n;
-}
-
 /* A shim is found while it listens, and serves where it cannot be. */
 GST_START_TEST (test_registry)
 {
@@ -302,9 +280,9 @@ GST_START_TEST (test_registry)
   struct test_client *client;
   char *path = g_strdup (test->path), *dir;
 
-  fail_unless_equals_int (registered (path), 1);
+  fail_unless_equals_int (test_registered (path), 1);
   test_shim_stop (test);
-  fail_unless_equals_int (registered (path), 0);
+  fail_unless_equals_int (test_registered (path), 0);
   test_shim_free (test);
   g_free (path);
 

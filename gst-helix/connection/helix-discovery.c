@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helix-discovery.h"
+
+#include <errno.h>
+#include <gst/gst.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helix-platform.h"
+#include "helix-registry.h"
+
+#define SOCKET_NAME "helix.sock"
+#define CLIENT_NAME "helixqemusrc " HELIX_PACKAGE_VERSION ", looking for its VM"
+
+/* ns that VMs have to say what they are in. One that is stopped does not; one
+ * that runs does in well under a millisecond. */
+#define ANSWER_NS (500 * GST_MSECOND)
+/* Sockets that are looked at: only this user writes to the registry, but
+ * perhaps by a program that is out of order. */
+#define SOCKETS_MAX 64
+/* VMs that an error names. */
+#define NAMED_MAX 8
+/* Reads at one go: a peer that never stops talking must not keep others from
+ * being heard. */
+#define READS_AT_ONCE 128
+
+/* ---- the user that serves a socket ---- */
+
+gboolean
+helix_discovery_find_user (const gchar *user, uid_t *uid, GError **error)
+{
+  *uid = HELIX_SERVER_USER_NONE;
+  if (user == NULL || *user == '\0' || helix_user_find (user, uid))
+    return TRUE;
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+      "server-user %s: there is no such user. Set it to the name or the number "
+      "of the user that runs the VM.",
+      user);
+  return FALSE;
+}
+
+/* "user NAME (uid N, pid P)", as far as it is known. */
+static gchar *
+describe_user (uid_t uid, pid_t pid)
+{
+  GString *text = g_string_new ("user ");
+  char name[HELIX_USER_NAME];
+
+  if (helix_user_name (uid, name))
+    g_string_append_printf (text, "%s (uid %lu", name, (gulong) uid);
+  else
+    g_string_append_printf (text, "%lu (who has no name", (gulong) uid);
+  if (pid > 0)
+    g_string_append_printf (text, ", pid %ld", (glong) pid);
+  g_string_append_c (text, ')');
+  return g_string_free (text, FALSE);
+}
+
+gboolean
+helix_discovery_trusts (
+    int fd, const gchar *path, uid_t server_uid, GError **error)
+{
+  g_autofree gchar *server = NULL;
+  uid_t uid;
+  pid_t pid;
+
+  if (helix_peer_credentials (fd, &uid, &pid) < 0) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+        "%s: the system does not tell which user serves there (%s). Is it a "
+        "UNIX socket of this machine?",
+        path, g_strerror (errno));
+    return FALSE;
+  }
+  if (helix_user_is_trusted (uid) || uid == server_uid)
+    return TRUE;
+  server = describe_user (uid, pid);
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+      "%s: served by %s, who is neither root nor this user (uid %lu), so "
+      "nothing was said to it. If that user runs the VM on purpose, set "
+      "server-user to %lu; else choose a path in a folder of your own.",
+      path, server, (gulong) geteuid (), (gulong) uid);
+  return FALSE;
+}
+
+/* ---- why a socket cannot be reached ---- */
+
+#define SET_PATH \
+  "Set socket-path to the path given to QEMU as -device helix-export,path=..."
+
+/* What connect's errno means. In `text` stand the path, the errno's own text
+ * and the path again. */
+static const struct cause {
+  int number; /* 0 = any other */
+  gint code;
+  gboolean final;
+  const gchar *text;
+} causes[] = {
+    {ENOENT, GST_RESOURCE_ERROR_NOT_FOUND, FALSE,
+        "There is no socket at %s (%s). Start QEMU with -device "
+        "helix-export,path=%s, or set socket-path to where it listens."},
+    {ECONNREFUSED, GST_RESOURCE_ERROR_NOT_FOUND, FALSE,
+        "Nobody listens on %s (%s): the QEMU that made it is gone. Start QEMU "
+        "with -device helix-export,path=%s."},
+    {EAGAIN, GST_RESOURCE_ERROR_BUSY, FALSE,
+        "%s takes no connection now, too many wait already (%s). Is its QEMU "
+        "stopped? Continue it."},
+    {EACCES, GST_RESOURCE_ERROR_NOT_AUTHORIZED, TRUE,
+        "Not allowed to connect to %s (%s). Run this as the user that runs "
+        "QEMU, or start QEMU with -device helix-export,mode=0666,allow=USER "
+        "and a path whose folders this user may enter."},
+    {ENOTDIR, GST_RESOURCE_ERROR_SETTINGS, TRUE,
+        "%s cannot be a helix socket (%s). " SET_PATH},
+    {0, GST_RESOURCE_ERROR_OPEN_READ_WRITE, FALSE,
+        "Cannot connect to %s (%s). Is the QEMU that made it in order?"},
+};
+
+static const gchar *
+describe_file (mode_t mode)
+{
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return "a regular file";
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
+    default:
+      return "a device";
+  }
+}
+
+/* Puts connect's errno into words. Returns whether it is final. */
+static gboolean
+explain (int number, const gchar *path, GError **error)
+{
+  const struct cause *cause = causes;
+  int like = number == EPERM                    ? EACCES
+      : number == ELOOP || number == EPROTOTYPE ? ENOTDIR
+                                                : number;
+  struct stat st;
+
+  if (number == ENAMETOOLONG) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "The socket path %s is too long: %zu bytes, the system takes %zu. "
+        "Use a shorter one, or a relative one from a nearer directory.",
+        path, strlen (path), helix_sun_path_max () - 1);
+    return TRUE;
+  }
+  /* connect () to a file of another kind says only "connection refused". */
+  if (stat (path, &st) == 0 && !S_ISSOCK (st.st_mode)) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s is %s, not a socket. " SET_PATH, path, describe_file (st.st_mode));
+    return TRUE;
+  }
+  while (cause->number != 0 && cause->number != like)
+    cause++;
+  g_set_error (error, GST_RESOURCE_ERROR, cause->code, cause->text, path,
+      g_strerror (number), path);
+  return cause->final;
+}
+
+/* ---- sockets ---- */
+
+const gchar *
+helix_discovery_named (const gchar *wanted)
+{
+  if (wanted == NULL || *wanted == '\0')
+    wanted = g_getenv ("HELIX_SOCKET");
+  return wanted != NULL && *wanted != '\0' ? wanted : NULL;
+}
+
+int
+helix_discovery_dial (
+    const gchar *path, uid_t server_uid, gboolean *final, GError **error)
+{
+  int fd = helix_socket (AF_UNIX);
+
+  *final = FALSE;
+  if (fd < 0) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+        "Cannot make a socket to connect to %s (%s). Raise the limit of open "
+        "files (ulimit -n).",
+        path, g_strerror (errno));
+    return -1;
+  }
+  if (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS)
+    *final = explain (errno, path, error);
+  else if (!helix_discovery_trusts (fd, path, server_uid, error))
+    *final = TRUE;
+  else
+    return fd;
+  close (fd);
+  return -1;
+}
+
+static pid_t
+pid_behind (int fd)
+{
+  pid_t pid;
+  uid_t uid;
+
+  return helix_peer_credentials (fd, &uid, &pid) == 0 ? pid : 0;
+}
+
+typedef struct {
+  GPtrArray *vms;
+  GString *looked;    /* at these places */
+  const gchar *where; /* the directory of links that is read, for a person */
+} List;
+
+/* Adds the socket unless it was found before, by another name. FALSE: there is
+ * no such file. */
+static gboolean
+add (List *list, const gchar *path, const gchar *where)
+{
+  HelixVm *vm;
+  struct stat st;
+
+  if (stat (path, &st) < 0)
+    return errno != ENOENT;
+  for (guint i = 0; i < list->vms->len; i++) {
+    vm = g_ptr_array_index (list->vms, i);
+    if (vm->device == st.st_dev && vm->inode == st.st_ino)
+      return TRUE;
+  }
+  if (list->vms->len >= SOCKETS_MAX)
+    return TRUE;
+  vm = helix_vm_new (path, where);
+  vm->device = st.st_dev;
+  vm->inode = st.st_ino;
+  g_ptr_array_add (list->vms, vm);
+  return TRUE;
+}
+
+static void
+add_entry (void *opaque, const char *entry, const char *socket_path)
+{
+  List *list = opaque;
+
+  /* One that is there and refuses may be a VM's whose queue is full (macOS). */
+  if (!add (list, socket_path, list->where))
+    helix_registry_remove (entry);
+}
+
+static void
+look_in_registry (List *list, const gchar *folder, const gchar *reason)
+{
+  g_autofree gchar *where = g_strdup_printf ("in %s (%s)", folder, reason);
+  const char *why = NULL;
+
+  list->where = where;
+  if (helix_registry_scan (folder, add_entry, list, &why) < 0)
+    g_string_append_printf (list->looked, ", the registry of VMs, %s (%s; %s)",
+        folder, why, reason);
+  else
+    g_string_append_printf (list->looked, ", %s (%s)", folder, reason);
+}
+
+static void
+look_in_folder (List *list, const gchar *folder, const gchar *reason)
+{
+  g_autofree gchar *path = g_build_filename (folder, SOCKET_NAME, NULL);
+  g_autofree gchar *where = g_strdup_printf ("in %s (%s)", folder, reason);
+
+  g_string_append_printf (list->looked, ", %s", path);
+  add (list, path, where);
+}
+
+static void
+look_in_utm (void *opaque, const char *folder)
+{
+  g_autofree gchar *registry = g_build_filename (folder, "gst-helix", NULL);
+
+  look_in_registry (opaque, registry, "UTM's folder");
+  look_in_folder (opaque, folder, "UTM's folder");
+}
+
+GPtrArray *
+helix_discovery_list (gchar **looked)
+{
+  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  const gchar *runtime = g_getenv ("XDG_RUNTIME_DIR");
+  const gchar *named = helix_discovery_named (NULL);
+  List list = {0};
+  const char *why = NULL;
+
+  list.vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
+  list.looked = g_string_new (
+      named != NULL ? "$HELIX_SOCKET" : "$HELIX_SOCKET (not set)");
+  if (named != NULL)
+    add (&list, named, "named by HELIX_SOCKET");
+  if (helix_registry_folder (folder, reason, &why))
+    look_in_registry (&list, folder, reason);
+  else
+    g_string_append_printf (list.looked, ", no registry of VMs (%s)", why);
+  if (runtime != NULL && *runtime != '\0')
+    look_in_folder (&list, runtime, "XDG_RUNTIME_DIR");
+  else
+    g_string_append (list.looked, ", $XDG_RUNTIME_DIR (not set)");
+  helix_registry_utm (g_get_home_dir (), look_in_utm, &list);
+  if (looked != NULL)
+    *looked = g_string_free (list.looked, FALSE);
+  else
+    g_string_free (list.looked, TRUE);
+  return list.vms;
+}
+
+/* ---- one VM ---- */
+
+HelixVm *
+helix_vm_new (const gchar *path, const gchar *where)
+{
+  HelixVm *self = g_new0 (HelixVm, 1);
+
+  self->path = g_strdup (path);
+  self->where = g_strdup (where);
+  self->fd = -1;
+  return self;
+}
+
+void
+helix_vm_free (HelixVm *self)
+{
+  if (self->fd >= 0)
+    close (self->fd);
+  if (self->connection != NULL) {
+    helix_connection_bye (self->connection, NULL);
+    helix_connection_unref (self->connection);
+  }
+  g_free (self->path);
+  g_free (self->where);
+  g_free (self);
+}
+
+gboolean
+helix_vm_dial (HelixVm *self, uid_t server_uid, gboolean *final, GError **error)
+{
+  self->fd = helix_discovery_dial (self->path, server_uid, final, error);
+  self->pid = self->fd >= 0 ? pid_behind (self->fd) : 0;
+  return self->fd >= 0;
+}
+
+void
+helix_vm_hello (HelixVm *self, const gchar *name)
+{
+  const HelixConnectionConfig config = {.name = name};
+
+  self->connection = helix_connection_new (self->fd, &config, helix_now_ns ());
+  self->fd = -1;
+  helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
+}
+
+static void
+take_message (HelixVm *self)
+{
+  const struct helix_reader *reader = &self->connection->reader;
+  struct helix_scanout scanout;
+  const char *why;
+
+  if (reader->header.type == HELIX_PONG || reader->header.type == HELIX_ERROR)
+    return;
+  if (reader->header.type != HELIX_SCANOUT) {
+    helix_connection_unknown (self->connection);
+    return;
+  }
+  if (!helix_unpack_scanout (
+          &scanout, reader->payload, reader->payload_size, &why)) {
+    helix_connection_violation (self->connection, why);
+    return;
+  }
+  if (reader->header.channel != 0 || scanout.scanout >= self->scanouts)
+    return;
+  self->scanout[scanout.scanout] = scanout;
+  self->known |= 1u << scanout.scanout;
+  self->complete |= self->known == (1u << self->scanouts) - 1;
+  self->news = TRUE;
+}
+
+static void
+read_from (HelixVm *self)
+{
+  for (guint i = 0; i < READS_AT_ONCE; i++) {
+    switch (helix_connection_read (self->connection)) {
+      case HELIX_CONNECTION_IDLE:
+        return;
+      case HELIX_CONNECTION_LIVE:
+        self->scanouts =
+            MIN (self->connection->welcome.scanouts, HELIX_MAX_SCANOUTS);
+        break;
+      case HELIX_CONNECTION_MESSAGE:
+        take_message (self);
+        break;
+      case HELIX_CONNECTION_LOST:
+        self->over = TRUE;
+        /* It answers, but takes no more clients. */
+        if (self->connection->loss == HELIX_LOSS_REFUSED)
+          self->complete = self->news = TRUE;
+        helix_connection_close (self->connection);
+        return;
+      case HELIX_CONNECTION_HEAD: /* its bulk is dropped */
+      case HELIX_CONNECTION_MORE:
+        break;
+    }
+  }
+}
+
+gboolean
+helix_vm_poll (GPtrArray *vms, guint64 deadline, gint interrupt)
+{
+  g_autofree struct pollfd *fds = g_new0 (struct pollfd, vms->len + 1);
+  guint64 now = helix_now_ns ();
+
+  for (guint i = 0; i < vms->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
+
+    fds[i].fd = -1;
+    if (!vm->over)
+      helix_connection_pollfd (vm->connection, &fds[i]);
+  }
+  fds[vms->len].fd = interrupt;
+  fds[vms->len].events = POLLIN;
+  if (poll (fds, vms->len + 1,
+          deadline > now ? (int) ((deadline - now) / GST_MSECOND + 1) : 0)
+      <= 0)
+    return TRUE;
+  for (guint i = 0; i < vms->len; i++)
+    if (fds[i].revents)
+      read_from (g_ptr_array_index (vms, i));
+  return !fds[vms->len].revents;
+}
+
+gboolean
+helix_vm_ask (GPtrArray *vms, gint interrupt)
+{
+  guint64 deadline = helix_now_ns () + ANSWER_NS;
+
+  while (helix_now_ns () < deadline) {
+    guint waiting = 0;
+
+    for (guint i = 0; i < vms->len; i++) {
+      const HelixVm *vm = g_ptr_array_index (vms, i);
+
+      waiting += !vm->complete && !vm->over;
+    }
+    if (waiting == 0)
+      break;
+    if (!helix_vm_poll (vms, deadline, interrupt))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gchar *
+helix_vm_label (const gchar *name, const gchar *path)
+{
+  const gchar *open = strstr (name, " (");
+  const gchar *close = g_strrstr (name, "),");
+  gsize len = strcspn (name, ",");
+
+  if (open != NULL && close != NULL && close > open + 2)
+    return g_strndup (open + 2, (gsize) (close - open - 2));
+  if (len > 0)
+    return g_strndup (name, len);
+  return g_path_get_basename (path);
+}
+
+/* ---- the one to connect to ---- */
+
+void
+helix_discovery_clear (HelixDiscovery *self)
+{
+  g_clear_pointer (&self->path, g_free);
+  g_clear_pointer (&self->found, g_free);
+}
+
+static void
+name_all (GPtrArray *vms, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < MIN (vms->len, NAMED_MAX); i++) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
+    const gchar *name = vm->connection->name;
+
+    g_string_append_printf (
+        text, "%s%s", i > 0 ? "; " : "", *name ? name : "a VM");
+    if (vm->pid != 0)
+      g_string_append_printf (text, " (pid %ld)", (glong) vm->pid);
+    g_string_append_printf (text, " at %s", vm->path);
+  }
+  if (vms->len > NAMED_MAX)
+    g_string_append_printf (text, "; and %u more", vms->len - NAMED_MAX);
+  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+      "%u VMs run here: %s. Set socket-path to the socket of one of them.",
+      vms->len, text->str);
+}
+
+/* Removes those that cannot be reached. If that is all, *error is about the
+ * first. None of it is final: another VM may come. */
+static void
+dial_all (GPtrArray *vms, uid_t server_uid, GError **error)
+{
+  GError *first = NULL;
+  gboolean final;
+
+  for (guint i = 0; i < vms->len;)
+    if (helix_vm_dial (g_ptr_array_index (vms, i), server_uid, &final,
+            first == NULL ? &first : NULL))
+      i++;
+    else
+      g_ptr_array_remove_index (vms, i);
+  if (vms->len == 0 && first != NULL)
+    g_propagate_error (error, first);
+  else
+    g_clear_error (&first);
+}
+
+/* Removes those that do not answer, if there are others: a VM that is stopped
+ * is one all the same, but not beside one that runs. FALSE: several are left,
+ * and *error names them, or `interrupt` is readable. */
+static gboolean
+choose (GPtrArray *vms, uid_t server_uid, int interrupt, GError **error)
+{
+  gboolean final;
+  guint alive = 0;
+
+  for (guint i = 0; i < vms->len; i++)
+    helix_vm_hello (g_ptr_array_index (vms, i), CLIENT_NAME);
+  if (!helix_vm_ask (vms, interrupt))
+    return FALSE;
+  for (guint i = 0; i < vms->len; i++)
+    alive += ((HelixVm *) g_ptr_array_index (vms, i))->complete;
+  for (guint i = vms->len; alive > 0 && i-- > 0;)
+    if (!((HelixVm *) g_ptr_array_index (vms, i))->complete)
+      g_ptr_array_remove_index (vms, i);
+  if (vms->len == 1)
+    return helix_vm_dial (vms->pdata[0], server_uid, &final, error);
+  name_all (vms, error);
+  return FALSE;
+}
+
+static int
+search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
+    GError **error)
+{
+  g_autofree gchar *looked = NULL;
+  g_autoptr (GPtrArray) vms = helix_discovery_list (&looked);
+  guint n = vms->len;
+  HelixVm *vm;
+  int fd;
+
+  if (n == 0) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+        "No VM that exports its screen was found; looked at %s. Start QEMU "
+        "with -device helix-export,path=helix.sock, or set socket-path to "
+        "where it listens.",
+        looked);
+    return -1;
+  }
+  vm = g_ptr_array_index (vms, 0);
+  *path = g_strdup (vm->path);
+  dial_all (vms, self->server_uid, error);
+  if (vms->len == 0)
+    return -1;
+  if (vms->len > 1 && !choose (vms, self->server_uid, interrupt, error)) {
+    *final = vms->len > 1 && *error != NULL; /* only the user can say which */
+    return -1;
+  }
+  vm = g_ptr_array_index (vms, 0);
+  g_free (*path);
+  *path = g_strdup (vm->path);
+  self->path = g_strdup (vm->path);
+  self->pid = vm->pid;
+  self->found = n == 1
+      ? g_strdup_printf ("it is the only one, %s", vm->where)
+      : g_strdup_printf (
+          "of %u it is the only one that answers, %s", n, vm->where);
+  fd = vm->fd;
+  vm->fd = -1;
+  return fd;
+}
+
+/* Connects to the VM that was found before. */
+static int
+connect_again (HelixDiscovery *self, GError **error)
+{
+  GError *cause = NULL;
+  gboolean final; /* it is not: the VM may come back */
+  int fd = helix_discovery_dial (self->path, self->server_uid, &final, &cause);
+
+  if (fd < 0) {
+    g_set_error (error, cause->domain, cause->code,
+        "%s The VM that was found there is waited for. To take another one, "
+        "restart the pipeline.",
+        cause->message);
+    g_error_free (cause);
+    return -1;
+  }
+  self->pid = pid_behind (fd);
+  g_free (self->found);
+  self->found = g_strdup ("it serves the socket of the VM before");
+  return fd;
+}
+
+int
+helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
+    int interrupt, gchar **path, gboolean *final, GError **error)
+{
+  const gchar *named = helix_discovery_named (wanted);
+
+  *path = NULL;
+  *final = FALSE;
+  if (named != NULL) {
+    helix_discovery_clear (self);
+    *path = g_strdup (named);
+    return helix_discovery_dial (named, self->server_uid, final, error);
+  }
+  if (self->path == NULL)
+    return search (self, interrupt, path, final, error);
+  *path = g_strdup (self->path);
+  return connect_again (self, error);
+}
