@@ -530,7 +530,7 @@ helix_connection_read (HelixConnection *self)
   self->heard_ns = helix_now_ns ();
   note_first (self, ptr, (gsize) n);
   if (middle && is_successor (self, ptr, n))
-    return lose (self, HELIX_LOSS_CLOSED, "it began anew within a message");
+    return lose (self, HELIX_LOSS_RESTARTED, "it began anew within a message");
   switch (helix_reader_got (&self->reader, (size_t) n)) {
     case HELIX_READER_HEAD:
       return self->live ? HELIX_CONNECTION_HEAD : got_too_early (self);

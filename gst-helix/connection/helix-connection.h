@@ -58,6 +58,7 @@ typedef enum {
 typedef enum {
   HELIX_LOSS_NONE,
   HELIX_LOSS_CLOSED,   /* the other end closed, or the connection broke */
+  HELIX_LOSS_RESTARTED, /* it began anew within a message, on a serial port */
   HELIX_LOSS_BYE,      /* it said goodbye: `text` */
   HELIX_LOSS_SILENT,   /* nothing came in time */
   HELIX_LOSS_REFUSED,  /* a fatal ERROR: `error`, `text` */
@@ -96,7 +97,8 @@ typedef struct {
 
   /* with LOST */
   HelixLoss loss;
-  gchar *why;            /* a phrase; NULL with BYE, SILENT and REFUSED */
+  gchar *why;            /* a phrase; NULL with BYE, SILENT and REFUSED, and
+                          * with CLOSED when the other end closed */
   const gchar *stranger; /* FOREIGN: "a VNC server", or NULL = not known */
 
   /* private */

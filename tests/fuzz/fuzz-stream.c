@@ -15,7 +15,7 @@
 
 #include "fuzz-input.h"
 #include "helix-platform.h"
-#include "helix-stream-link.h"
+#include "helix-stream-connection.h"
 #include "helix-stream-peer.h"
 
 #define TOKEN "secret"
@@ -285,15 +285,17 @@ static const struct fuzz_type to_guest[] = {
 
 /* Asks for a proof, or not; then comes the own one, or not. */
 static void
-say_welcome (const HelixStreamLink *link, guint8 how)
+say_welcome (const HelixStreamConnection *client, guint8 how)
 {
   const guint8 challenge[HELIX_CHALLENGE_SIZE] = {how};
-  const struct helix_welcome welcome = {
-      .version = 1, .role = link->config.role, .nonce = link->config.nonce};
+  const struct helix_welcome welcome = {.version = 1,
+      .role = client->config.role,
+      .nonce = client->connection->proof.nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  if (link->welcomed)
-    say_proof (&link->proof, HELIX_PROOF_SERVER, how & 64 ? 16 : 0);
+  if (client->connection->welcomed)
+    say_proof (
+        &client->connection->proof, HELIX_PROOF_SERVER, how & 64 ? 16 : 0);
   else
     send_bytes (message,
         helix_pack_welcome (
@@ -325,29 +327,29 @@ say_unit (struct fuzz_input *in)
 }
 
 static gboolean
-read_link (HelixStreamLink *link)
+read_client (HelixStreamConnection *client)
 {
-  switch (helix_stream_link_read (link)) {
-    case HELIX_STREAM_LINK_LOST:
+  switch (helix_stream_connection_read (client)) {
+    case HELIX_STREAM_CONNECTION_LOST:
       return FALSE;
-    case HELIX_STREAM_LINK_UNIT:
-      MUST (link->buffer != NULL && link->live);
-      MUST (link->unit.caps_id == link->caps.caps_id);
-      gst_clear_buffer (&link->buffer);
-      link->discont = FALSE;
+    case HELIX_STREAM_CONNECTION_UNIT:
+      MUST (client->buffer != NULL && client->connection->live);
+      MUST (client->unit.caps_id == client->caps.caps_id);
+      gst_clear_buffer (&client->buffer);
+      client->discont = FALSE;
       break;
-    case HELIX_STREAM_LINK_CURSOR:
-      MUST (link->cursor.scanout < HELIX_MAX_SCANOUTS);
-      MUST (link->buffer == NULL
-          || gst_buffer_get_size (link->buffer)
-              == (gsize) link->cursor.width * link->cursor.height * 4);
-      gst_clear_buffer (&link->buffer);
+    case HELIX_STREAM_CONNECTION_CURSOR:
+      MUST (client->cursor.scanout < HELIX_MAX_SCANOUTS);
+      MUST (client->buffer == NULL
+          || gst_buffer_get_size (client->buffer)
+              == (gsize) client->cursor.width * client->cursor.height * 4);
+      gst_clear_buffer (&client->buffer);
       break;
-    case HELIX_STREAM_LINK_CAPS:
-      MUST (link->caps.caps_id != 0);
+    case HELIX_STREAM_CONNECTION_CAPS:
+      MUST (client->caps.caps_id != 0);
       break;
-    case HELIX_STREAM_LINK_REFUSED:
-      MUST (strlen (link->refusal_text) <= HELIX_MAX_TEXT);
+    case HELIX_STREAM_CONNECTION_REFUSED:
+      MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);
       break;
     default:
       break;
@@ -355,9 +357,9 @@ read_link (HelixStreamLink *link)
   return TRUE;
 }
 
-/* FALSE: the link is lost. */
+/* FALSE: the connection is over. */
 static gboolean
-deed_at_guest (struct fuzz_input *in, HelixStreamLink *link, guint8 how)
+deed_at_guest (struct fuzz_input *in, HelixStreamConnection *client, guint8 how)
 {
   const struct helix_config config = {
       .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000000, .rate_den = 1};
@@ -372,29 +374,29 @@ deed_at_guest (struct fuzz_input *in, HelixStreamLink *link, guint8 how)
       send_bytes (message, fuzz_raw (in, message));
       break;
     case 2:
-      say_welcome (link, how);
+      say_welcome (client, how);
       break;
     case 3:
       for (guint i = fuzz_byte (in); i > 0; i--)
-        if (!read_link (link))
+        if (!read_client (client))
           return FALSE;
       break;
     case 4:
-      helix_stream_link_flush (link);
+      helix_connection_flush (client->connection);
       break;
     case 5:
       say_unit (in);
       break;
     case 6:
       now += fuzz_byte (in) * STEP_NS;
-      return helix_stream_link_tick (link, now, now) != 0;
+      return helix_stream_connection_tick (client, now) != 0;
     case 7:
       drain_peer (fuzz_byte (in));
       break;
     case 8:
-      helix_stream_link_ask (link, fuzz_byte (in) % 3, now);
-      helix_stream_link_config (link, &config);
-      helix_stream_link_show (link, 1 + fuzz_byte (in), now, now);
+      helix_stream_connection_ask (client, fuzz_byte (in) % 3, now);
+      helix_stream_connection_config (client, &config);
+      helix_stream_connection_show (client, 1 + fuzz_byte (in), now, now);
       break;
   }
   return TRUE;
@@ -403,18 +405,19 @@ deed_at_guest (struct fuzz_input *in, HelixStreamLink *link, guint8 how)
 static void
 deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
 {
-  const HelixStreamLinkConfig config = {.address = "fuzz",
+  const HelixStreamConnectionConfig config = {.address = "fuzz",
       .serial = serial,
       .strangers = (how & 4) != 0,
       .role = how & 8 ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
       .token = how & 16 ? TOKEN : NULL,
       .name = "fuzz"};
-  HelixStreamLink *link = helix_stream_link_new (pair[0], &config, now);
+  HelixStreamConnection *client =
+      helix_stream_connection_new (pair[0], &config, now);
 
-  while (in->left > 0 && deed_at_guest (in, link, how))
-    MUST (!link->live || config.token == NULL || right_proofs > 0);
-  helix_stream_link_bye (link);
-  helix_stream_link_free (link);
+  while (in->left > 0 && deed_at_guest (in, client, how))
+    MUST (
+        !client->connection->live || config.token == NULL || right_proofs > 0);
+  helix_stream_connection_free (client);
 }
 
 int

@@ -441,7 +441,7 @@ GST_START_TEST (test_serial_successor)
   peer_send (&peer, message, size);
   fail_unless_equals_int (next_event (), HELIX_CONNECTION_HEAD);
   send_error (HELIX_ERROR_TIMEOUT, HELIX_PING, "who are you?");
-  expect_loss (HELIX_LOSS_CLOSED, "began anew");
+  expect_loss (HELIX_LOSS_RESTARTED, "began anew");
 }
 GST_END_TEST;
 
