@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 

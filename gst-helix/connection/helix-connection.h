@@ -57,18 +57,18 @@ typedef enum {
 /* What went wrong, as finely as a remedy differs. */
 typedef enum {
   HELIX_LOSS_NONE,
-  HELIX_LOSS_CLOSED,   /* the other end closed, or the connection broke */
+  HELIX_LOSS_CLOSED,    /* the other end closed, or the connection broke */
   HELIX_LOSS_RESTARTED, /* it began anew within a message, on a serial port */
-  HELIX_LOSS_BYE,      /* it said goodbye: `text` */
-  HELIX_LOSS_SILENT,   /* nothing came in time */
-  HELIX_LOSS_REFUSED,  /* a fatal ERROR: `error`, `text` */
-  HELIX_LOSS_FOREIGN,  /* it speaks something else: `stranger`, `first` */
-  HELIX_LOSS_OLD,      /* it speaks the dialect before version 1 */
-  HELIX_LOSS_VERSION,  /* it chose a version that was not offered */
-  HELIX_LOSS_PROTOCOL, /* a live peer broke the protocol */
-  HELIX_LOSS_UNASKED,  /* it does not ask for the token that we have */
-  HELIX_LOSS_UNPROVED, /* it does not prove that token itself */
-  HELIX_LOSS_FAILED,   /* this system gives no random bytes */
+  HELIX_LOSS_BYE,       /* it said goodbye: `text` */
+  HELIX_LOSS_SILENT,    /* nothing came in time */
+  HELIX_LOSS_REFUSED,   /* a fatal ERROR: `error`, `text` */
+  HELIX_LOSS_FOREIGN,   /* it speaks something else: `stranger`, `first` */
+  HELIX_LOSS_OLD,       /* it speaks the dialect before version 1 */
+  HELIX_LOSS_VERSION,   /* it chose a version that was not offered */
+  HELIX_LOSS_PROTOCOL,  /* a live peer broke the protocol */
+  HELIX_LOSS_UNASKED,   /* it does not ask for the token that we have */
+  HELIX_LOSS_UNPROVED,  /* it does not prove that token itself */
+  HELIX_LOSS_FAILED,    /* this system gives no random bytes */
 } HelixLoss;
 
 typedef struct {

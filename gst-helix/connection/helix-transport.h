@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Byte streams by address: one small table of functions a kind, one file a
- * kind, plain descriptors outside. Virtio-serial ports are character devices
- * and vsock is no GSocket family, so nothing here is GSocket's.
+ * Byte streams by address: a table of functions for each kind, plain
+ * descriptors outside. Virtio-serial ports are character devices and vsock is
+ * no GSocket family, so nothing here is GSocket's.
  *
  * Every descriptor is non-blocking and close-on-exec. Every error is of
  * GST_RESOURCE_ERROR (G_IO_ERROR_CANCELLED apart) and a sentence with the
@@ -12,6 +12,7 @@
 #define HELIX_TRANSPORT_H
 
 #include <gio/gio.h>
+#include <sys/uio.h>
 
 #include "helix-address.h"
 #include "helix-unix-listener.h"
@@ -70,6 +71,11 @@ gboolean helix_transport_outlives_session (const HelixAddress *address);
 
 /* Whether trying again may help: nobody there (yet), busy, lost. */
 gboolean helix_transport_error_is_temporary (const GError *error);
+
+/* As writev, without SIGPIPE. */
+gssize helix_transport_write (gint fd, const struct iovec *iov, gint n);
+/* As read; descriptors that a peer passes along are closed. */
+gssize helix_transport_read (gint fd, void *data, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixListener, helix_listener_free)
 

@@ -11,7 +11,6 @@
 
 #include "helix-platform.h"
 #include "helix-stream-debug.h"
-#include "helix-transport-io.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 

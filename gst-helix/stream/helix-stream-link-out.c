@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
 

@@ -9,7 +9,7 @@
 #include "helix-platform.h"
 #include "helix-stream-age.h"
 #include "helix-stream-debug.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 

@@ -15,7 +15,6 @@
 #include "helix-stats.h"
 #include "helix-stream-debug.h"
 #include "helix-stream-peer.h"
-#include "helix-transport-io.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 #include "stream-peer.h"
 
 #define PATIENCE_MS 200

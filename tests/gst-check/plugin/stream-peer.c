@@ -16,7 +16,7 @@
 
 #include "helix-platform.h"
 #include "helix-test-folder.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 
 #define PEER_TIMEOUT_NS (PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000))
 

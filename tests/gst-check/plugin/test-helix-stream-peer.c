@@ -9,7 +9,7 @@
 
 #include "helix-platform.h"
 #include "helix-stream-peer.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 #include "stream-peer.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)

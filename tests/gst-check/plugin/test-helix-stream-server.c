@@ -7,7 +7,7 @@
 
 #include "helix-platform.h"
 #include "helix-test-time.h"
-#include "helix-transport-io.h"
+#include "helix-transport.h"
 #include "stream-served.h"
 
 /* ---- the conversation ---- */

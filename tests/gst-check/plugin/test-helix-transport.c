@@ -13,7 +13,6 @@
 #include "helix-platform.h"
 #include "helix-test-nobody.h"
 #include "helix-test-time.h"
-#include "helix-transport-io.h"
 #include "helix-transport.h"
 #include "stream-peer.h"
 
