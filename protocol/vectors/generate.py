@@ -118,6 +118,8 @@ def valid():
         True, cursor(x=NONE32 - 4, y=NONE32 - 6)
     yield "cursor-hidden", "The same shape, not shown.", True, \
         cursor(flags=0)
+    yield "cursor-hidden-shape", "Hidden, and its shape is new.", True, \
+        cursor(bytes(24), flags=2)
     yield "cursor-none", "There was no shape yet.", True, \
         cursor(flags=0, x=0, y=0, serial=0, width=0, height=0, hot_x=0,
                hot_y=0, changed_ns=0)
@@ -168,6 +170,8 @@ def valid():
         frame([(0, 0, 64, 64), (1919, 1079, 1, 1)])
     yield "frame-most-rects", "32 rectangles.", True, \
         frame([(i * 16, i, 16, 16) for i in range(32)])
+    yield "frame-largest", "256 MiB exactly.", True, \
+        frame(width=16384, height=4096, stride=65536)
     yield "frame-resource", "Of a resource; its flags are ignored.", True, \
         frame(scanout=NONE32, flags=1, fourcc=AR24)
     yield "frame-tail", "A later version's fields follow and are ignored.", \
@@ -400,6 +404,8 @@ def invalid():
     large = "FRAME: stride * height is above 256 MiB"
     yield payload("frame-bytes", large,
                   frame(width=16384, height=4097, stride=65536))
+    yield payload("frame-bytes-pixel", large,
+                  frame(width=16384, height=4096, stride=65540))
     yield payload("frame-bytes-wraps", large,
                   frame(height=4, stride=0x40000000))
     yield payload("frame-fourcc", "FRAME: fourcc is not known",

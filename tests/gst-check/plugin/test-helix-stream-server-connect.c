@@ -71,11 +71,11 @@ say_config (guint8 *message)
 }
 
 static gsize
-say_hello (guint8 *message, guint16 version, guint32 role)
+say_hello (guint8 *message, guint16 version)
 {
   const struct helix_hello hello = {.version_min = version,
       .version_max = version,
-      .role = role,
+      .role = HELIX_ROLE_STREAM,
       .nonce = 0x99};
 
   return helix_pack_hello (message, &hello, "guest A");
@@ -84,19 +84,13 @@ say_hello (guint8 *message, guint16 version, guint32 role)
 static gsize
 say_good_hello (guint8 *message)
 {
-  return say_hello (message, 1, HELIX_ROLE_STREAM);
+  return say_hello (message, 1);
 }
 
 static gsize
 say_wrong_version (guint8 *message)
 {
-  return say_hello (message, 9, HELIX_ROLE_STREAM);
-}
-
-static gsize
-say_wrong_role (guint8 *message)
-{
-  return say_hello (message, 1, HELIX_ROLE_FRAMES);
+  return say_hello (message, 9);
 }
 
 static gsize
@@ -113,12 +107,6 @@ static gsize
 say_bye (guint8 *message)
 {
   return helix_pack_bye (message, HELIX_BYE_CLOSING, "the program stops");
-}
-
-static gsize
-say_fatal_error (guint8 *message)
-{
-  return helix_pack_error (message, 0, HELIX_ERROR_PROTOCOL, HELIX_UNIT, "");
 }
 
 static gsize
@@ -140,10 +128,8 @@ static const LastWords last_words[] = {
     {say_good_hello, 44, HELIX_ERROR_PROTOCOL},
     {say_good_hello, 3, 0},
     {say_wrong_version, 0, HELIX_ERROR_VERSION},
-    {say_wrong_role, 0, HELIX_ERROR_ROLE},
     {say_old_token, 0, HELIX_ERROR_AUTH},
     {say_bye, 0, 0},
-    {say_fatal_error, 0, 0},
     /* The padding ends the session, and may overtake the answer. */
     {say_caps, 0, 0},
     {say_garbage, 0, 0},

@@ -64,19 +64,6 @@ GST_START_TEST (test_right)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_control)
-{
-  StreamPeer peer;
-
-  start (4);
-  come (&peer, TOKEN, HELIX_ROLE_CONTROL);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
-  peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
-  served_list (&peer);
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
 /* HELLO while the proof is awaited asks anew: the last challenge counts. */
 GST_START_TEST (test_hello_again)
 {
@@ -193,44 +180,6 @@ GST_START_TEST (test_reflected)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_no_offer)
-{
-  StreamPeer peer;
-
-  start (4);
-  peer_connect (&peer, served.path);
-  peer_hello (&peer, NULL);
-  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  expect_problem (1, "token-file");
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
-/* A client from before PROOF, which sends its token in the clear: even the
- * right one gets it nowhere, with or without a token here. */
-GST_START_TEST (test_old_client)
-{
-  const gchar *ours = __i__ == 0 ? TOKEN : NULL;
-  struct helix_hello hello = {.version_min = 1,
-      .version_max = 1,
-      .role = HELIX_ROLE_STREAM,
-      .features = HELIX_FEATURE_PROOF};
-  gsize size = helix_pack_hello (message, &hello, NULL);
-  StreamPeer peer;
-
-  served_start_with (TRUE, ours, 4, TRUE);
-  peer_connect (&peer, served.path);
-  /* The size of the payload, and token_size; both little-endian. */
-  message[8] = (guint8) (message[8] + strlen (TOKEN));
-  message[HELIX_HEADER_SIZE + 24] = strlen (TOKEN);
-  memcpy (message + size, TOKEN, strlen (TOKEN));
-  peer_send (&peer, message, size + strlen (TOKEN));
-  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  expect_problem (1, "in the clear");
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
 /* More than all places there are, silent or with a challenge that they do not
  * answer: a client stays, and who knows the token comes in. */
 GST_START_TEST (test_crowd)
@@ -262,57 +211,6 @@ GST_START_TEST (test_crowd)
 GST_END_TEST;
 
 /* ---- out of place ---- */
-
-GST_START_TEST (test_out_of_place)
-{
-  const struct helix_proof proof = {{0}};
-  gsize size = helix_pack_proof (message, &proof);
-  StreamPeer peer;
-
-  start (4);
-  /* before HELLO */
-  peer_connect (&peer, served.path);
-  peer_send (&peer, message, size);
-  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
-  peer_clear (&peer);
-  /* not PROOF where it is due */
-  come (&peer, TOKEN, HELIX_ROLE_STREAM);
-  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
-  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
-  peer_clear (&peer);
-  /* too short */
-  come (&peer, TOKEN, HELIX_ROLE_STREAM);
-  size = helix_pack_proof (message, &proof);
-  message[8]--;
-  peer_send (&peer, message, size - 1);
-  peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
-  peer_clear (&peer);
-  /* once more, in an open session: not what it takes, and no harm */
-  peer_connect (&peer, served.path);
-  peer_join (&peer, TOKEN);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
-  peer_expect (&peer, HELIX_ERROR);
-  served_list (&peer);
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
-/* To a server that has no token, PROOF is a message like any other that it
- * does not take. */
-GST_START_TEST (test_nothing_to_prove)
-{
-  StreamPeer peer;
-
-  served_start ();
-  peer_connect (&peer, served.path);
-  peer_hello (&peer, TOKEN);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
-  peer_expect (&peer, HELIX_ERROR);
-  served_list (&peer);
-  peer_clear (&peer);
-}
-GST_END_TEST;
 
 /* BYE is for sessions; one that was never opened merely ends. */
 GST_START_TEST (test_stop)
@@ -387,23 +285,6 @@ GST_START_TEST (test_connect)
 }
 GST_END_TEST;
 
-/* A host that was killed before the PROOF came: its successor says so. */
-GST_START_TEST (test_connect_orphan)
-{
-  gint listener = peer_listen (served.path);
-  StreamPeer peer;
-
-  served_start_with (FALSE, TOKEN, 4, TRUE);
-  peer_accept (&peer, listener);
-  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
-  expect_error (&peer, HELIX_ERROR_TIMEOUT);
-  peer_join (&peer, TOKEN);
-  AWAIT (added, 1);
-  peer_clear (&peer);
-  close (listener);
-}
-GST_END_TEST;
-
 static Suite *
 helix_stream_server_proof_suite (void)
 {
@@ -413,20 +294,14 @@ helix_stream_server_proof_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, served_setup, served_teardown);
   tcase_add_test (tc, test_right);
-  tcase_add_test (tc, test_control);
   tcase_add_test (tc, test_hello_again);
   tcase_add_test (tc, test_full);
   tcase_add_test (tc, test_wrong);
   tcase_add_test (tc, test_replay);
   tcase_add_test (tc, test_reflected);
-  tcase_add_test (tc, test_no_offer);
-  tcase_add_loop_test (tc, test_old_client, 0, 2);
   tcase_add_test (tc, test_crowd);
-  tcase_add_test (tc, test_out_of_place);
-  tcase_add_test (tc, test_nothing_to_prove);
   tcase_add_test (tc, test_stop);
   tcase_add_test (tc, test_connect);
-  tcase_add_test (tc, test_connect_orphan);
   return s;
 }
 

@@ -454,99 +454,6 @@ GST_START_TEST (test_old_token)
 
 GST_END_TEST;
 
-/* The edges of what a FRAME may say, on both sides. */
-GST_START_TEST (test_frame_edges)
-{
-  static const struct {
-    guint32 width, height, stride;
-    gboolean good;
-  } edges[] = {
-      {1, 1, 4, TRUE},
-      {1, 1, 0, FALSE},
-      {16384, 4096, 65536, TRUE},  /* 256 MiB exactly */
-      {16384, 4096, 65540, FALSE}, /* one pixel a row more */
-      {16384, 16384, 65536, FALSE},
-      {1, 16384, 16384, TRUE},
-      {1, 1, 256u << 20, TRUE},
-      {1, 2, 0x80000000u, FALSE},
-      {1, 16384, 0x00040000u, FALSE}, /* 2 to the 32: wraps to 0 */
-      {3, 1, 12, TRUE},
-      {3, 1, 11, FALSE},
-      {3, 1, 8, FALSE},
-  };
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (edges); i++) {
-    struct helix_frame frame = {1, 1, 0, 1, 1, 1, 0, 0, edges[i].width,
-        edges[i].height, edges[i].stride, HELIX_FOURCC_BGRA, 0, 0, 0, 0};
-    struct helix_rect rects[HELIX_MAX_RECTS];
-    guint8 bytes[HELIX_MAX_MESSAGE];
-    const char *why = "";
-    gboolean good;
-
-    helix_pack_frame (bytes, 0, &frame, NULL);
-    good = helix_unpack_frame (&frame, rects, bytes + 12, 72, &why);
-    expect (good == edges[i].good, "%u: %s", i, why);
-  }
-}
-
-GST_END_TEST;
-
-/* The edges of what a CURSOR may say. */
-GST_START_TEST (test_cursor_edges)
-{
-  static const struct {
-    guint32 flags, serial, width, height, hot_x, hot_y, pixels;
-    gboolean good;
-  } edges[] = {
-      {3, 1, 256, 256, 255, 255, 256 * 256 * 4, TRUE},
-      {3, 1, 256, 256, 256, 255, 256 * 256 * 4, FALSE},
-      {3, 1, 256, 257, 0, 0, 256 * 257 * 4, FALSE}, {3, 1, 1, 1, 0, 0, 4, TRUE},
-      {3, 1, 1, 1, 0, 0, 0, FALSE}, {3, 1, 1, 1, 0, 0, 8, FALSE},
-      {3, 0, 1, 1, 0, 0, 4, FALSE},
-      {2, 1, 1, 1, 0, 0, 4, TRUE},   /* hidden, and its shape is new */
-      {1, 1, 1, 1, 0, 0, 4, FALSE},  /* pixels of no shape */
-      {1, 0, 0, 0, 0, 0, 0, TRUE},   /* visible, but nothing to see */
-      {0, 0, 0, 0, 99, 99, 0, TRUE}, /* no shape, so no hot spot */
-      {3, 1, 0x10000, 0x10000, 0, 0, 0, FALSE}, /* 4 * 2^32 wraps to 0 */
-  };
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (edges); i++) {
-    struct helix_cursor cursor = {15, edges[i].flags, 0, 0, edges[i].serial,
-        edges[i].width, edges[i].height, edges[i].hot_x, edges[i].hot_y, 0, 1};
-    guint8 bytes[HELIX_MAX_MESSAGE];
-    struct helix_header header;
-    const char *why = "";
-    gboolean good;
-
-    helix_pack_cursor (bytes, 5, &cursor, edges[i].pixels);
-    expect (
-        helix_unpack_header (&header, bytes, &why) || !edges[i].good, "%u", i);
-    good = helix_unpack_cursor (&cursor, bytes + 12, 48, header.size, &why);
-    expect (good == edges[i].good, "%u: %s", i, why);
-    expect (
-        header.channel == 5 && header.size == 48 + edges[i].pixels, "%u", i);
-  }
-}
-
-GST_END_TEST;
-
-/* A position left of or above the screen is a negative number. */
-GST_START_TEST (test_cursor_position)
-{
-  const struct vector *v = vectors_find ("valid/cursor-moved.hex");
-  struct helix_cursor cursor;
-  const char *why = NULL;
-
-  expect (
-      helix_unpack_cursor (&cursor, v->bytes + 12, 48, 48, &why), "%s", why);
-  fail_unless_equals_int ((gint32) cursor.x, -5);
-  fail_unless_equals_int ((gint32) cursor.y, -7);
-}
-
-GST_END_TEST;
-
 /* Every type's largest size, and one byte more. */
 GST_START_TEST (test_header_limits)
 {
@@ -594,9 +501,6 @@ helix_pack_suite (void)
   tcase_add_test (tc, test_every_length);
   tcase_add_test (tc, test_hostile_text);
   tcase_add_test (tc, test_old_token);
-  tcase_add_test (tc, test_frame_edges);
-  tcase_add_test (tc, test_cursor_edges);
-  tcase_add_test (tc, test_cursor_position);
   tcase_add_test (tc, test_header_limits);
   return suite;
 }
