@@ -30,7 +30,7 @@
 #define HELIX_NONE32 UINT32_MAX
 #define HELIX_NONE64 UINT64_MAX
 
-/* Limits. A message beyond one of them is malformed, whoever sent it. */
+/* Limits. A message beyond one of them is malformed. */
 #define HELIX_HEADER_SIZE 12u
 #define HELIX_MAX_CONTROL 4096u    /* bytes: control payload, bulk head */
 #define HELIX_MAX_DIMENSION 16384u /* pixels: width or height */
@@ -86,8 +86,8 @@ enum helix_role {
   HELIX_ROLE_FRAMES = 1, /* the frame protocol */
   HELIX_ROLE_STREAM = 2, /* the stream protocol */
   /* The stream protocol without the stream: neither CAPS nor UNITs nor CURSOR
-   * come, no keyframe is made for it and max-clients does not count it. For
-   * whoever only steers (SHOW, CONFIG, KEYFRAME) or asks (LIST). */
+   * come, no keyframe is made for it and max-clients does not count it. For a
+   * client that only steers (SHOW, CONFIG, KEYFRAME) or asks (LIST). */
   HELIX_ROLE_CONTROL = 3,
 };
 

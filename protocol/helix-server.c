@@ -123,7 +123,7 @@ take_hello (struct helix_server *server, const struct helix_reader *reader,
   return HELIX_SERVER_HELLO;
 }
 
-/* ---- which message is for whom ---- */
+/* ---- which message has a place ---- */
 
 /* A server's clients send it in an open session; LIST included. */
 static bool

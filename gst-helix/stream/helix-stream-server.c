@@ -1019,20 +1019,22 @@ helix_stream_server_tell (HelixStreamServer *self, guint id,
   unlock_and_wake (self);
 }
 
-/* The same as what the far end checks, so that it never has a reason to
- * complain. */
+/* By the far end's check, so that it never has a reason to complain. */
 static gboolean
 cursor_is_good (const struct helix_cursor *cursor, const HelixStreamUnit *shape)
 {
-  if (cursor->scanout >= HELIX_MAX_SCANOUTS)
-    return FALSE;
-  if (shape == NULL)
-    return TRUE;
-  return cursor->serial != 0 && cursor->width >= 1
-      && cursor->width <= HELIX_MAX_CURSOR && cursor->height >= 1
-      && cursor->height <= HELIX_MAX_CURSOR && cursor->hot_x < cursor->width
-      && cursor->hot_y < cursor->height
-      && shape->map.size == (gsize) cursor->width * cursor->height * 4;
+  guint32 bulk = shape != NULL ? (guint32) shape->map.size : 0;
+  struct helix_cursor copy = *cursor;
+  guint8 message[HELIX_MAX_MESSAGE];
+  const gchar *why;
+
+  if (shape != NULL)
+    copy.flags |= HELIX_CURSOR_SHAPE;
+  else
+    copy.width = copy.height = 0; /* keep_cursor () does not look at them */
+  helix_pack_cursor (message, 0, &copy, bulk);
+  return helix_unpack_cursor (&copy, message + HELIX_HEADER_SIZE, sizeof copy,
+      (guint32) sizeof copy + bulk, &why);
 }
 
 /* Takes `shape`. What is told of a shape is always what was told with it. */

@@ -132,8 +132,8 @@ peer_connect (StreamPeer *peer, const gchar *path)
       return;
     }
     close (fd);
-    fail_unless (helix_now_ns () < end, "nobody listens at %s", path);
-    /* Nothing tells that somebody listens now: try again. */
+    fail_unless (helix_now_ns () < end, "no listener at %s", path);
+    /* Nothing tells when there is a listener: try again. */
     g_usleep (2000);
   }
 }

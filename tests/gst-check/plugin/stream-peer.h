@@ -52,7 +52,7 @@ guint64 peer_cpu_time (void);
 /* `fd` is the peer's from here on. */
 void peer_init (StreamPeer *peer, gint fd);
 void peer_clear (StreamPeer *peer);
-/* Connects to unix:PATH, trying again while nobody listens. */
+/* Connects to unix:PATH, trying again while there is no listener. */
 void peer_connect (StreamPeer *peer, const gchar *path);
 /* Connects to a TCP port that is listened on, as a process of the effective
  * user `uid`, which only root can have. */

@@ -283,7 +283,7 @@ GST_START_TEST (test_stall)
 }
 GST_END_TEST;
 
-/* An answer that nobody asked for tells nothing. */
+/* An answer to no question tells nothing. */
 GST_START_TEST (test_wrong_pong)
 {
   guint8 message[HELIX_MAX_MESSAGE];

@@ -253,8 +253,8 @@ GST_START_TEST (test_connect_abandons_unit)
 }
 GST_END_TEST;
 
-/* Whoever showed a picture is killed, and the stream does not tell: a successor
- * does, or the silence. The scanout comes back in either case. */
+/* A client that showed a picture is killed, and the stream does not tell: its
+ * successor does, or the silence. The scanout comes back in either case. */
 GST_START_TEST (test_connect_forgets_show)
 {
   struct helix_show show = {.resource_id = 12, .capture_ns = 5};
@@ -302,7 +302,7 @@ GST_START_TEST (test_connect_names)
 }
 GST_END_TEST;
 
-/* Nobody there: said once, within a second, and tried again. */
+/* No other end: told once, within a second, and tried again. */
 GST_START_TEST (test_connect_waits)
 {
   guint64 begin = helix_now_ns ();

@@ -60,7 +60,7 @@ GST_START_TEST (test_config)
   served_start ();
   served_join (&peer);
   AWAIT (added, 1);
-  /* Nobody obeys yet: it waits. */
+  /* Requests are not applied yet: it waits. */
   say_config (&peer, &config);
   served_list (&peer);
   fail_unless_equals_int (served_now (&served.requests), 0);
@@ -127,7 +127,7 @@ GST_START_TEST (test_last_writer)
 }
 GST_END_TEST;
 
-/* Whoever says it and leaves at once has said it. */
+/* A CONFIG counts although its sender leaves at once. */
 GST_START_TEST (test_config_and_leave)
 {
   struct helix_config config = {
@@ -202,7 +202,7 @@ GST_START_TEST (test_show_and_die)
 }
 GST_END_TEST;
 
-/* But not against what somebody else has chosen since. */
+/* But not against what another client has chosen since. */
 GST_START_TEST (test_show_and_die_late)
 {
   struct helix_config other = {.fields = HELIX_CONFIG_SCANOUT, .scanout = 1};
@@ -296,7 +296,7 @@ GST_END_TEST;
 
 /* ---- the control role ---- */
 
-/* No stream, no place taken from those who watch, no announcement; but a
+/* No stream, no place of a client that watches, no announcement; but a
  * keyframe when asked for, and a place of its own that is not endless. */
 GST_START_TEST (test_control_role)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The cursor, from the stream server to everybody who watches. */
+/* The cursor, from the stream server to all that watch. */
 #include <gst/check/gstcheck.h>
 
 #include "stream-served.h"
@@ -73,7 +73,7 @@ GST_START_TEST (test_shape_once)
 }
 GST_END_TEST;
 
-/* Of a shape that was never seen nobody is told. */
+/* A shape that was never seen is not named. */
 GST_START_TEST (test_unknown_shape)
 {
   StreamPeer peer;
@@ -109,7 +109,7 @@ GST_START_TEST (test_bad_cursor)
 }
 GST_END_TEST;
 
-/* For those who only steer there is none. */
+/* Clients that only steer get none. */
 GST_START_TEST (test_not_for_control)
 {
   StreamPeer peer;

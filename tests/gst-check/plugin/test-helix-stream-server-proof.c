@@ -126,7 +126,7 @@ GST_START_TEST (test_full)
 }
 GST_END_TEST;
 
-/* ---- those who do not ---- */
+/* ---- clients without it ---- */
 
 GST_START_TEST (test_wrong)
 {

@@ -138,7 +138,7 @@ GST_START_TEST (test_slow_client)
   fail_unless (served_client_stat (0, "dropped") > 0);
   fail_unless_equals_int (served_client_stat (1, "dropped"), 0);
 
-  /* While it is stuck it costs nobody a keyframe, */
+  /* While it is stuck no keyframe is made for it, */
   asked = served_now (&served.keyframes);
   served_push (n++, FALSE, 20000);
   peer_expect (&quick, HELIX_UNIT);
@@ -315,7 +315,7 @@ GST_START_TEST (test_end_of_stream)
 }
 GST_END_TEST;
 
-/* Nobody waits for a client that reads nothing longer than allowed; an
+/* The end does not wait for a client that reads nothing longer than allowed; an
  * interrupt ends even that. */
 GST_START_TEST (test_end_is_bounded)
 {
