@@ -11,6 +11,12 @@
 static void on_readable (void *opaque);
 
 static void
+free_client (gpointer client)
+{
+  test_client_free (client);
+}
+
+static void
 pool_free (gpointer data)
 {
   struct test_pool *pool = data;
@@ -25,6 +31,8 @@ test_client_connect (struct test_shim *test)
   struct test_client *client = g_new0 (struct test_client, 1);
 
   client->test = test;
+  test->clients = g_slist_prepend (test->clients, client);
+  test->free_client = free_client;
   client->pass = -1;
   client->queue = g_queue_new ();
   client->pools = g_ptr_array_new_with_free_func (pool_free);
@@ -42,11 +50,13 @@ test_client_free (struct test_client *client)
 {
   struct test_message *message;
 
+  client->test->clients = g_slist_remove (client->test->clients, client);
   test_client_pause (client, true);
   close (client->fd);
   while ((message = g_queue_pop_head (client->queue)))
     test_message_free (message);
   g_queue_free (client->queue);
+  g_free (client->bulk);
   g_ptr_array_free (client->pools, TRUE);
   if (client->pass >= 0)
     close (client->pass);
@@ -138,21 +148,21 @@ test_client_new (struct test_shim *test)
 
 void
 test_client_subscribe_with (struct test_client *client, uint16_t channel,
-    const struct helix_subscribe *wish)
+    const struct helix_subscribe *request)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
 
   test_client_send (
-      client, message, helix_pack_subscribe (message, channel, wish));
+      client, message, helix_pack_subscribe (message, channel, request));
 }
 
 void
 test_client_subscribe (struct test_client *client, uint16_t channel,
     uint32_t scanout, uint32_t resource_id)
 {
-  struct helix_subscribe wish = {scanout, resource_id, 0, 1, 0, 0};
+  struct helix_subscribe request = {scanout, resource_id, 0, 1, 0, 0};
 
-  test_client_subscribe_with (client, channel, &wish);
+  test_client_subscribe_with (client, channel, &request);
 }
 
 void
@@ -185,6 +195,7 @@ new_message (struct test_client *client)
   message->header = reader->header;
   memcpy (message->payload, reader->payload, reader->payload_size);
   message->size = reader->payload_size;
+  message->bulk = g_steal_pointer (&client->bulk);
   message->bulk_size = reader->bulk_size;
   message->fd = client->pass;
   client->pass = -1;
@@ -212,7 +223,6 @@ static void
 on_readable (void *opaque)
 {
   struct test_client *client = opaque;
-  struct test_message *message;
   uint8_t *at;
   size_t want;
   ssize_t n;
@@ -234,18 +244,11 @@ on_readable (void *opaque)
     }
     switch (helix_reader_got (&client->reader, (size_t) n)) {
       case HELIX_READER_HEAD:
-        message = new_message (client);
-        message->bulk = g_malloc (MAX (message->bulk_size, 1));
-        g_queue_push_tail (client->queue, message);
-        helix_reader_bulk (&client->reader, message->bulk);
+        client->bulk = g_malloc (MAX (client->reader.bulk_size, 1));
+        helix_reader_bulk (&client->reader, client->bulk);
         break;
       case HELIX_READER_MESSAGE:
-        if (client->reader.bulk_size) {
-          message = g_queue_pop_tail (client->queue);
-          take (client, message);
-        } else {
-          take (client, new_message (client));
-        }
+        take (client, new_message (client));
         break;
       case HELIX_READER_ERROR:
         ck_abort_msg ("the shim talks nonsense: %s", client->reader.why);
@@ -269,13 +272,8 @@ static bool
 has_news (void *opaque)
 {
   struct test_client *client = opaque;
-  struct test_message *head = g_queue_peek_head (client->queue);
 
-  /* The head of a bulk message counts when the bulk is whole. */
-  return client->closed
-      || (head
-          && (!head->bulk || g_queue_get_length (client->queue) > 1
-              || helix_reader_idle (&client->reader)));
+  return client->closed || !g_queue_is_empty (client->queue);
 }
 
 struct test_message *
@@ -416,7 +414,7 @@ test_client_frame (struct test_client *client, uint16_t channel)
 {
   struct test_message *message =
       test_client_expect (client, HELIX_FRAME, channel);
-  struct test_frame frame = {.message = message};
+  struct test_frame frame;
   struct test_pool *pool;
   const char *why = NULL;
   size_t offset;
@@ -433,6 +431,7 @@ test_client_frame (struct test_client *client, uint16_t channel)
                               (size_t) frame.frame.stride * frame.frame.height),
       0);
   frame.pixels = pool->shm.bytes + offset;
+  test_message_free (message);
   return frame;
 }
 
@@ -461,13 +460,6 @@ test_client_show (struct test_client *client, uint16_t channel, uint32_t id,
   uint8_t message[HELIX_MAX_MESSAGE];
 
   test_client_send (client, message, helix_pack_show (message, channel, &show));
-}
-
-void
-test_frame_done (struct test_frame *frame)
-{
-  test_message_free (frame->message);
-  frame->message = NULL;
 }
 
 void
@@ -534,6 +526,15 @@ test_client_settle (struct test_client *client)
 }
 
 struct helix_frame
+test_client_skip (struct test_client *client, uint16_t channel)
+{
+  struct test_frame frame = test_client_frame (client, channel);
+
+  test_client_release (client, channel, &frame);
+  return frame.frame;
+}
+
+struct helix_frame
 test_client_take (struct test_client *client, uint16_t channel, uint32_t id)
 {
   struct test_frame frame = test_client_frame (client, channel);
@@ -542,6 +543,54 @@ test_client_take (struct test_client *client, uint16_t channel, uint32_t id)
   fail_unless_equals_int (frame.frame.resource_id, id);
   test_frame_assert_shows (client->test, &frame, id, 0, 0);
   test_client_release (client, channel, &frame);
-  test_frame_done (&frame);
   return copy;
+}
+
+/* ---- fixtures ---- */
+
+struct test_shim *test;
+struct test_client *client;
+
+void
+test_setup (void)
+{
+  test = test_shim_showing (W, H);
+}
+
+void
+test_setup_client (void)
+{
+  test_setup ();
+  client = test_client_new (test);
+}
+
+void
+test_setup_dark (void)
+{
+  test = test_shim_new (NULL);
+}
+
+void
+test_setup_dark_client (void)
+{
+  test_setup_dark ();
+  client = test_client_new (test);
+}
+
+static void
+teardown (void)
+{
+  test_shim_free (test);
+}
+
+TCase *
+test_case (Suite *suite, void (*setup) (void))
+{
+  TCase *tc = tcase_create ("shim");
+
+  suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 120);
+  if (setup)
+    tcase_add_checked_fixture (tc, setup, teardown);
+  return tc;
 }

@@ -6,6 +6,8 @@
 #ifndef HELIX_TEST_CLIENT_H
 #define HELIX_TEST_CLIENT_H
 
+#include <gst/check/gstcheck.h>
+
 #include "helix-pack.h"
 #include "helix-reader.h"
 #include "helix-test-shim.h"
@@ -32,6 +34,7 @@ struct test_client {
   bool keep_pings;
   struct helix_reader reader;
   int pass;      /* descriptor waiting for its message */
+  uint8_t *bulk; /* of the message that is being read */
   GQueue *queue; /* struct test_message */
   GPtrArray *pools;
   uint32_t generation; /* of the last SCANOUT on channel 1 */
@@ -41,11 +44,10 @@ struct test_client {
 struct test_frame {
   struct helix_frame frame;
   struct helix_rect rects[HELIX_MAX_RECTS];
-  const uint8_t *pixels;
-  struct test_message *message;
+  const uint8_t *pixels; /* in the slot */
 };
 
-/* Connects, no more. */
+/* Connects, no more. test_shim_free frees all clients that are left. */
 struct test_client *test_client_connect (struct test_shim *test);
 /* Connects, says HELLO, waits for WELCOME. */
 struct test_client *test_client_new (struct test_shim *test);
@@ -61,7 +63,7 @@ void test_client_hello (struct test_client *client, uint16_t version_min,
 void test_client_subscribe (struct test_client *client, uint16_t channel,
     uint32_t scanout, uint32_t resource_id);
 void test_client_subscribe_with (struct test_client *client, uint16_t channel,
-    const struct helix_subscribe *wish);
+    const struct helix_subscribe *request);
 void test_client_release (struct test_client *client, uint16_t channel,
     const struct test_frame *frame);
 void test_client_release_slot (struct test_client *client, uint16_t channel,
@@ -92,7 +94,9 @@ void test_client_show (struct test_client *client, uint16_t channel,
 /* Every pixel is that of resource `id`, from x,y on, as it is now. */
 void test_frame_assert_shows (struct test_shim *test,
     const struct test_frame *frame, uint32_t id, uint32_t x, uint32_t y);
-void test_frame_done (struct test_frame *frame);
+/* The next FRAME on `channel`, whatever it shows; its slot goes back. */
+struct helix_frame test_client_skip (
+    struct test_client *client, uint16_t channel);
 /* The next FRAME on `channel`: it must show all of resource `id`; its slot goes
  * back. */
 struct helix_frame test_client_take (
@@ -100,5 +104,24 @@ struct helix_frame test_client_take (
 /* Frames that arrive are read and their slots released, until a PING sent
  * now is answered and the display has nothing to do. Returns how many. */
 guint test_client_settle (struct test_client *client);
+
+/* ---- fixtures ---- */
+
+/* What a test case's set-up makes, and its end frees. */
+extern struct test_shim *test;
+extern struct test_client *client;
+
+/* Size of resource 1. */
+#define W 200u
+#define H 150u
+
+/* A shim that shows resource 1 on scanout 0; and a client. */
+void test_setup (void);
+void test_setup_client (void);
+/* A shim that shows nothing; and a client. */
+void test_setup_dark (void);
+void test_setup_dark_client (void);
+/* A new test case with that set-up, or NULL. 120 s for each test. */
+TCase *test_case (Suite *suite, void (*setup) (void));
 
 #endif /* HELIX_TEST_CLIENT_H */

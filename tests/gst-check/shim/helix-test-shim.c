@@ -289,6 +289,16 @@ test_shim_new (const struct helix_shim_config *config)
   return test;
 }
 
+struct test_shim *
+test_shim_showing (uint32_t width, uint32_t height)
+{
+  struct test_shim *test = test_shim_new (NULL);
+
+  test_resource_new (test, 1, width, height);
+  test_show (test, 0, 1);
+  return test;
+}
+
 void
 test_shim_stop (struct test_shim *test)
 {
@@ -302,6 +312,8 @@ test_shim_stop (struct test_shim *test)
 void
 test_shim_free (struct test_shim *test)
 {
+  while (test->clients)
+    test->free_client (test->clients->data);
   test_shim_stop (test);
   helix_shim_free (test->shim);
   helix_poll_loop_free (test->io);

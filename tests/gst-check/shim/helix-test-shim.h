@@ -34,6 +34,8 @@ struct test_shim {
   bool stopped;   /* io_stop was called */
   bool elsewhere; /* entries, but for the loop's, come from another thread */
   struct test_resource resource[TEST_RESOURCES]; /* by id */
+  GSList *clients; /* freed with it, by free_client */
+  void (*free_client) (gpointer client);
   uint64_t reads, read_bytes; /* what the shim asked of the screen */
   uint64_t last_read;         /* resource id */
   uint64_t lookups;           /* of resources by id */
@@ -59,11 +61,14 @@ struct test_shim *test_shim_make (
 struct test_shim *test_shim_make_fixed (const char *path);
 /* Listens in a directory of its own, and starts the io thread. */
 struct test_shim *test_shim_new (const struct helix_shim_config *config);
+/* Likewise, with resource 1 of that size on scanout 0. */
+struct test_shim *test_shim_showing (uint32_t width, uint32_t height);
 void test_shim_start (struct test_shim *test);
 /* The io thread alone: it listens when helix_shim_serve says so. */
 void test_shim_start_io (struct test_shim *test);
 /* Ends the io thread with helix_shim_io_stop. */
 void test_shim_stop (struct test_shim *test);
+/* With all clients that are left. */
 void test_shim_free (struct test_shim *test);
 
 /* A resource of random pixels. */

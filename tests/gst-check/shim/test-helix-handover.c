@@ -45,7 +45,6 @@ watch (struct test_shim *test)
   frame = test_client_frame (client, 1);
   test_frame_assert_shows (test, &frame, 1, 0, 0);
   test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
   return client;
 }
 

@@ -10,35 +10,7 @@
 #include "helix-shim-subscription.h"
 #include "helix-test-client.h"
 
-#define W 200u
-#define H 150u
-
 static const struct helix_rect all = {0, 0, W, H};
-
-/* Resource 1 is on scanout 0; 2 and 3 are nowhere, 4 is larger. */
-static struct test_shim *
-new_shim (void)
-{
-  struct test_shim *test = test_shim_new (NULL);
-
-  for (uint32_t id = 1; id <= 3; id++)
-    test_resource_new (test, id, W, H);
-  test_resource_new (test, 4, 2 * W, H);
-  test_show (test, 0, 1);
-  return test;
-}
-
-/* Which resource the next frame shows. */
-static uint32_t
-take_any (struct test_client *client)
-{
-  struct test_frame frame = test_client_frame (client, 1);
-  uint32_t id = frame.frame.resource_id;
-
-  test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
-  return id;
-}
 
 /* A FRAME, with nothing but ERRORs before it. */
 static void
@@ -55,21 +27,31 @@ skip_to_frame (struct test_client *client)
   fail_unless_equals_int (type, HELIX_FRAME);
 }
 
+/* One that has seen resource 1. */
 static struct test_client *
-new_client (struct test_shim *test)
+new_client (void)
 {
-  struct test_client *client = test_client_new (test);
+  struct test_client *fresh = test_client_new (test);
 
-  test_client_subscribe (client, 1, 0, 0);
-  test_client_take (client, 1, 1);
-  test_client_settle (client);
-  return client;
+  test_client_subscribe (fresh, 1, 0, 0);
+  test_client_take (fresh, 1, 1);
+  test_client_settle (fresh);
+  return fresh;
+}
+
+/* Resource 1 is on scanout 0; 2 and 3 are nowhere, 4 is larger. */
+static void
+setup (void)
+{
+  test_setup ();
+  test_resource_new (test, 2, W, H);
+  test_resource_new (test, 3, W, H);
+  test_resource_new (test, 4, 2 * W, H);
+  client = new_client ();
 }
 
 GST_START_TEST (test_shows)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   uint32_t generation = client->generation;
   struct helix_frame frame;
 
@@ -101,8 +83,6 @@ GST_START_TEST (test_shows)
   test_client_show (client, 1, 2, HELIX_NONE64);
   frame = test_client_take (client, 1, 2);
   fail_unless_equals_int (frame.generation, generation + 2);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -111,8 +91,6 @@ GST_END_TEST;
  * modes concern it; SUBSCRIBE brings the scanout back. */
 GST_START_TEST (test_leaves_the_scanout)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   uint64_t reads;
 
   test_client_show (client, 1, 2, HELIX_NONE64);
@@ -139,8 +117,6 @@ GST_START_TEST (test_leaves_the_scanout)
   test_client_take (client, 1, 1);
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 2, 2});
   test_client_take (client, 1, 1);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -148,8 +124,6 @@ GST_END_TEST;
 /* Without credit the newest SHOW wins, and is read when it is sent. */
 GST_START_TEST (test_no_credit)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   struct test_frame held[3];
   uint64_t reads;
 
@@ -171,10 +145,6 @@ GST_START_TEST (test_no_credit)
       test_client_take (client, 1, 3).slot, held[1].frame.slot);
   fail_unless_equals_int (test_client_settle (client), 0);
   fail_unless_equals_uint64 (test->reads, reads + 1);
-  for (int i = 0; i < 3; i++)
-    test_frame_done (&held[i]);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -195,7 +165,6 @@ show_and_wait (struct test_client *client, uint32_t id)
                got.frame.stride * got.frame.height)
             == 0;
     test_client_release (client, 1, &got);
-    test_frame_done (&got);
   }
 }
 
@@ -203,8 +172,7 @@ show_and_wait (struct test_client *client, uint32_t id)
  * them, and no stale one to the same. */
 GST_START_TEST (test_never_mixed)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *one = new_client (test), *two = new_client (test);
+  struct test_client *one = new_client (), *two = new_client ();
 
   for (guint step = 0; step < 300; step++) {
     uint32_t id = (uint32_t) g_random_int_range (1, 5);
@@ -224,9 +192,6 @@ GST_START_TEST (test_never_mixed)
         test_client_settle (two);
     }
   }
-  test_client_free (one);
-  test_client_free (two);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -234,8 +199,7 @@ GST_END_TEST;
 /* Two show the same: one SHOW brings the new picture to both, by one read. */
 GST_START_TEST (test_shown_twice)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *one = new_client (test), *two = new_client (test);
+  struct test_client *one = new_client (), *two = new_client ();
 
   show_and_wait (one, 3);
   show_and_wait (two, 3);
@@ -251,9 +215,6 @@ GST_START_TEST (test_shown_twice)
     test_client_take (two, 1, 3);
     fail_unless_equals_uint64 (test->reads, reads + 1);
   }
-  test_client_free (one);
-  test_client_free (two);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -261,8 +222,6 @@ GST_END_TEST;
 /* What the client says of the capture is believed, within reason. */
 GST_START_TEST (test_capture_time)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   uint64_t capture, told, now;
 
   test_client_show (client, 1, 2, HELIX_NONE64);
@@ -284,8 +243,6 @@ GST_START_TEST (test_capture_time)
   test_client_settle (client);
   test_draw_flush (test, 3, all);
   fail_unless (test_client_take (client, 1, 3).capture_ns >= now);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -293,9 +250,6 @@ GST_END_TEST;
 /* An unknown one changes nothing; no subscription, nothing to show it. */
 GST_START_TEST (test_no_such_resource)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
-
   test_client_show (client, 1, 7, HELIX_NONE64);
   test_client_expect_error (
       client, 1, HELIX_ERROR_NO_RESOURCE, "resource 7: no such resource");
@@ -315,8 +269,6 @@ GST_START_TEST (test_no_such_resource)
     test_client_show (client, 1, 7, HELIX_NONE64);
   test_client_show (client, 1, 3, HELIX_NONE64);
   skip_to_frame (client);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -325,8 +277,6 @@ GST_END_TEST;
  * subscription shows nothing until the next SHOW, not some scanout. */
 GST_START_TEST (test_unref)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   struct test_frame held[3];
   uint64_t lookups;
 
@@ -352,7 +302,6 @@ GST_START_TEST (test_unref)
   fail_unless_equals_int (client->scanout.flags, 0);
   for (int i = 0; i < 3; i++) {
     test_client_release (client, 1, &held[i]);
-    test_frame_done (&held[i]);
   }
   test_draw_flush (test, 1, all);
   fail_unless_equals_int (test_client_settle (client), 0);
@@ -369,8 +318,6 @@ GST_START_TEST (test_unref)
   test_resource_new (test, 3, W, H);
   test_client_show (client, 1, 3, HELIX_NONE64);
   test_client_take (client, 1, 3);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -378,8 +325,6 @@ GST_END_TEST;
 /* What cannot be read is told of each one, once, and is left for the next. */
 GST_START_TEST (test_unreadable)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   uint64_t begin = helix_now_ns ();
 
   test->resource[2].unreadable = test->resource[3].unreadable = true;
@@ -396,8 +341,6 @@ GST_START_TEST (test_unreadable)
   test_client_show (client, 1, 5, HELIX_NONE64);
   test_client_take (client, 1, 5);
   fail_unless (test_stats (test).read_errors >= 2);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -405,12 +348,10 @@ GST_END_TEST;
 /* The pace that SUBSCRIBE asked for holds; the newest wins. */
 GST_START_TEST (test_pace)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
-  const struct helix_subscribe wish = {0, 0, 10, 1, 0, 0};
+  const struct helix_subscribe request = {0, 0, 10, 1, 0, 0};
   struct helix_frame first, last;
 
-  test_client_subscribe_with (client, 1, &wish);
+  test_client_subscribe_with (client, 1, &request);
   first = test_client_take (client, 1, 1);
   for (int i = 0; i < 20; i++)
     test_client_show (client, 1, 2, HELIX_NONE64);
@@ -418,8 +359,6 @@ GST_START_TEST (test_pace)
   last = test_client_take (client, 1, 3);
   fail_unless_equals_uint64 (last.sequence, 2);
   fail_unless (last.capture_ns - first.capture_ns >= 100000000u);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -429,8 +368,6 @@ GST_END_TEST;
  * is shown in the end. */
 GST_START_TEST (test_flood)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = new_client (test);
   bool known = __i__ == 0;
   uint64_t begin, took, most;
 
@@ -442,7 +379,7 @@ GST_START_TEST (test_flood)
   }
   test_client_show (client, 1, 1, HELIX_NONE64);
   if (known)
-    while (take_any (client) != 1)
+    while (test_client_skip (client, 1).resource_id != 1)
       ;
   else
     skip_to_frame (client);
@@ -452,8 +389,6 @@ GST_START_TEST (test_flood)
       "%" G_GUINT64_FORMAT " lookups in %" G_GUINT64_FORMAT " us",
       test->lookups, took / 1000);
   fail_unless (test_stats (test).readbacks <= 1 + most);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -461,22 +396,21 @@ GST_END_TEST;
 static Suite *
 show_suite (void)
 {
-  Suite *suite = suite_create ("helix-show");
-  TCase *tc = tcase_create ("show");
+  Suite *suite = suite_create ("helix-shim-source");
+  TCase *tc;
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 120);
+  tc = test_case (suite, setup);
   tcase_add_test (tc, test_shows);
   tcase_add_test (tc, test_leaves_the_scanout);
   tcase_add_test (tc, test_no_credit);
-  tcase_add_test (tc, test_never_mixed);
-  tcase_add_test (tc, test_shown_twice);
   tcase_add_test (tc, test_capture_time);
   tcase_add_test (tc, test_no_such_resource);
   tcase_add_test (tc, test_unref);
   tcase_add_test (tc, test_unreadable);
   tcase_add_test (tc, test_pace);
   tcase_add_loop_test (tc, test_flood, 0, 2);
+  tcase_add_test (tc, test_never_mixed);
+  tcase_add_test (tc, test_shown_twice);
   return suite;
 }
 

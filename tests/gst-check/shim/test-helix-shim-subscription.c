@@ -14,20 +14,7 @@
 
 #include "helix-test-client.h"
 
-#define W 160u
-#define H 120u
-
 static const struct helix_rect all = {0, 0, W, H};
-
-static struct test_shim *
-new_shim (void)
-{
-  struct test_shim *test = test_shim_new (NULL);
-
-  test_resource_new (test, 1, W, H);
-  test_show (test, 0, 1);
-  return test;
-}
 
 static void
 assert_current (struct test_shim *test, const struct test_frame *frame)
@@ -40,8 +27,6 @@ assert_current (struct test_shim *test, const struct test_frame *frame)
  * with everything that changed meanwhile. */
 GST_START_TEST (test_no_credit)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct test_frame held[3], frame;
   uint64_t reads;
 
@@ -68,11 +53,6 @@ GST_START_TEST (test_no_credit)
   fail_unless_equals_int (frame.frame.read_bytes, 10 * 5 * 5 * 4);
   fail_unless (frame.frame.wait_ns > 0);
   assert_current (test, &frame);
-  for (int i = 0; i < 3; i++)
-    test_frame_done (&held[i]);
-  test_frame_done (&frame);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -80,9 +60,6 @@ GST_END_TEST;
 /* The last state of a burst arrives without another flush. */
 GST_START_TEST (test_last_of_burst)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
-
   test_client_subscribe (client, 1, 0, 0);
   test_client_settle (client);
   for (int burst = 0; burst < 20; burst++) {
@@ -97,15 +74,11 @@ GST_START_TEST (test_last_of_burst)
       test_client_release (client, 1, &frame);
       if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
         break;
-      test_frame_done (&frame);
     } while (true);
-    test_frame_done (&frame);
     /* Generous for a loaded machine; 100 ms is what a person may notice. */
     fail_unless (helix_now_ns () - last < 1000000000u);
     test_client_settle (client);
   }
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -125,26 +98,22 @@ take_paced (struct test_client *client, uint64_t first)
       "frame %d came after %d us", (int) frame.frame.sequence,
       (int) (after / 1000));
   test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
   return current;
 }
 
 /* 20 a second at most, and the last one without another flush. */
 GST_START_TEST (test_pace)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
-  const struct helix_subscribe wish = {0, 0, 20, 1, 0, 0};
+  const struct helix_subscribe request = {0, 0, 20, 1, 0, 0};
   struct test_frame frame;
   uint64_t first, reads, begin, end;
   bool last;
   struct helix_shim_stats before, after;
 
-  test_client_subscribe_with (client, 1, &wish);
+  test_client_subscribe_with (client, 1, &request);
   frame = test_client_frame (client, 1);
   first = frame.frame.capture_ns;
   test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
   test_client_settle (client);
   reads = test->reads;
   before = test_stats (test);
@@ -166,8 +135,6 @@ GST_START_TEST (test_pace)
     test_draw_flush (test, 1, (struct helix_rect){0, 0, 3, 3});
     fail_unless (take_paced (client, first), "frame %d is an old one", i);
   }
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -175,16 +142,11 @@ GST_END_TEST;
 /* An idle encoder never waits: after a pause the flush itself reads. */
 GST_START_TEST (test_pace_adds_no_wait)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
-  const struct helix_subscribe wish = {0, 0, 1000, 1, 0, 0};
-  struct test_frame frame;
+  const struct helix_subscribe request = {0, 0, 1000, 1, 0, 0};
   uint64_t begin;
 
-  test_client_subscribe_with (client, 1, &wish);
-  frame = test_client_frame (client, 1);
-  test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
+  test_client_subscribe_with (client, 1, &request);
+  test_client_skip (client, 1);
   test_client_settle (client);
   begin = helix_now_ns ();
   while (helix_now_ns () < begin + 3000000)
@@ -192,29 +154,21 @@ GST_START_TEST (test_pace_adds_no_wait)
   begin = test->reads;
   test_draw_flush (test, 1, all);
   fail_unless_equals_uint64 (test->reads, begin + 1);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
 
 GST_START_TEST (test_slots_wanted)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
-
   for (uint32_t slots = 2; slots <= HELIX_MAX_SLOTS; slots++) {
-    const struct helix_subscribe wish = {0, 0, 0, 1, slots, 0};
-    struct test_frame frame;
+    const struct helix_subscribe request = {0, 0, 0, 1, slots, 0};
     struct test_pool *pool;
 
-    test_client_subscribe_with (client, 1, &wish);
-    frame = test_client_frame (client, 1);
-    test_frame_done (&frame);
+    test_client_subscribe_with (client, 1, &request);
+    test_client_frame (client, 1);
     for (uint32_t i = 1; i < slots; i++) {
       test_draw_flush (test, 1, all);
-      frame = test_client_frame (client, 1);
-      test_frame_done (&frame);
+      test_client_frame (client, 1);
     }
     test_draw_flush (test, 1, all);
     pool = g_ptr_array_index (client->pools, client->pools->len - 1);
@@ -224,8 +178,6 @@ GST_START_TEST (test_slots_wanted)
         pool->pool.slot_size, (W * H * 4 + 4095) / 4096 * 4096);
     fail_unless_equals_int (test_client_settle (client), 0);
   }
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -233,7 +185,6 @@ GST_END_TEST;
 /* One that stops reading pins its own slots; the others get every frame. */
 GST_START_TEST (test_stopped_client_hurts_nobody)
 {
-  struct test_shim *test = new_shim ();
   struct test_client *stopped = test_client_new (test);
   struct test_client *good = test_client_new (test);
   struct test_frame frame;
@@ -242,9 +193,7 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
   test_client_subscribe (stopped, 1, 0, 0);
   test_client_subscribe (good, 1, 0, 0);
   test_client_pause (stopped, true);
-  frame = test_client_frame (good, 1);
-  test_client_release (good, 1, &frame);
-  test_frame_done (&frame);
+  test_client_skip (good, 1);
   test_client_settle (good);
   /* For less than the 6 s after which the stopped ones are given up. */
   begin = helix_now_ns ();
@@ -257,7 +206,6 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
     fail_unless_equals_uint64 (frame.frame.sequence, i + 2);
     assert_current (test, &frame);
     test_client_release (good, 1, &frame);
-    test_frame_done (&frame);
     /* Its credit is back before the next flush. */
     fail_unless_equals_int (test_client_settle (good), 0);
   }
@@ -270,12 +218,7 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
     fail_unless (frame.frame.sequence <= 4);
     if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
       break;
-    test_frame_done (&frame);
   } while (true);
-  test_frame_done (&frame);
-  test_client_free (stopped);
-  test_client_free (good);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -292,12 +235,12 @@ spawn_holder (const char *path)
   pid = fork ();
   if (pid == 0) {
     struct helix_hello hello = {1, 1, HELIX_ROLE_FRAMES, 1, 0, 1, 0, 0, 0};
-    struct helix_subscribe wish = {0, 0, 0, 1, 0, 0};
+    struct helix_subscribe request = {0, 0, 0, 1, 0, 0};
     uint8_t bytes[2 * HELIX_MAX_MESSAGE];
     size_t size = helix_pack_hello (bytes, &hello, "holder");
     int fd = helix_socket (AF_UNIX);
 
-    size += helix_pack_subscribe (bytes + size, 1, &wish);
+    size += helix_pack_subscribe (bytes + size, 1, &request);
     if (helix_unix_connect (fd, path) < 0
         || send (fd, bytes, size, 0) != (ssize_t) size
         || write (ready[1], "x", 1) != 1)
@@ -329,7 +272,6 @@ three_frames (void *opaque)
 
 GST_START_TEST (test_killed_client)
 {
-  struct test_shim *test = new_shim ();
   struct test_client *client;
   struct test_frame frame;
   pid_t pid = spawn_holder (test->path);
@@ -344,9 +286,6 @@ GST_START_TEST (test_killed_client)
   test_client_subscribe (client, 1, 0, 0);
   frame = test_client_frame (client, 1);
   assert_current (test, &frame);
-  test_frame_done (&frame);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -355,7 +294,6 @@ GST_END_TEST;
  * being filled when its client vanishes is freed after. For TSan and ASan. */
 GST_START_TEST (test_vanishing_clients)
 {
-  struct test_shim *test = new_shim ();
   guint before = test_open_fds ();
 
   for (int round = 0; round < 100; round++) {
@@ -375,7 +313,6 @@ GST_START_TEST (test_vanishing_clients)
   }
   test_until (test, all_gone, test, "the end of all clients");
   fail_unless_equals_int (test_open_fds (), before);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -392,24 +329,21 @@ GST_START_TEST (test_memory_limit)
       .max_height = 4096};
   struct test_shim *test = test_shim_new (&config);
   struct test_client *client = test_client_new (test);
-  const struct helix_subscribe wish = {1, 0, 0, 1, 8, 0};
+  const struct helix_subscribe request = {1, 0, 0, 1, 8, 0};
 
   test_resource_new (test, 1, W, H);
   test_show (test, 0, 1);
   /* 8 slots of 256 MiB are exactly that; with the pool below, beyond. */
   test_resource_new (test, 2, 64, 64);
   test_client_subscribe (client, 1, 0, 0);
-  test_frame_done (
-      &(struct test_frame){.message = test_client_frame (client, 1).message});
-  test_client_subscribe_with (client, 2, &wish);
+  test_client_frame (client, 1);
+  test_client_subscribe_with (client, 2, &request);
   test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
   test_show_part (test, 1, 2, (struct helix_rect){0, 0, 16384, 4096});
   test_client_expect_error (client, 2, HELIX_ERROR_NO_MEMORY, "8 slots");
   /* A smaller mode is served again. */
   test_show (test, 1, 2);
-  test_frame_done (
-      &(struct test_frame){.message = test_client_frame (client, 2).message});
-  test_client_free (client);
+  test_client_frame (client, 2);
   test_shim_free (test);
 }
 
@@ -418,8 +352,6 @@ GST_END_TEST;
 /* No shared memory to be had: told, with the reason, and survived. */
 GST_START_TEST (test_no_shared_memory)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct rlimit old, tight;
 
   signal (SIGXFSZ, SIG_IGN);
@@ -433,8 +365,6 @@ GST_START_TEST (test_no_shared_memory)
   setrlimit (RLIMIT_FSIZE, &old);
   test_client_subscribe (client, 1, 0, 0);
   test_client_take (client, 1, 1);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -442,21 +372,22 @@ GST_END_TEST;
 static Suite *
 subscription_suite (void)
 {
-  Suite *suite = suite_create ("helix-subscription");
-  TCase *tc = tcase_create ("subscription");
+  Suite *suite = suite_create ("helix-shim-subscription");
+  TCase *tc;
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 60);
+  tc = test_case (suite, test_setup_client);
   tcase_add_test (tc, test_no_credit);
   tcase_add_test (tc, test_last_of_burst);
   tcase_add_test (tc, test_pace);
   tcase_add_test (tc, test_pace_adds_no_wait);
   tcase_add_test (tc, test_slots_wanted);
+  tcase_add_test (tc, test_no_shared_memory);
+  tc = test_case (suite, test_setup);
   tcase_add_test (tc, test_stopped_client_hurts_nobody);
   tcase_add_test (tc, test_killed_client);
   tcase_add_test (tc, test_vanishing_clients);
+  tc = test_case (suite, NULL);
   tcase_add_test (tc, test_memory_limit);
-  tcase_add_test (tc, test_no_shared_memory);
   return suite;
 }
 

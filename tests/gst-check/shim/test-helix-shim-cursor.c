@@ -10,26 +10,13 @@
 
 #include "helix-test-client.h"
 
-#define W 200u
-#define H 150u
-
-static struct test_shim *
-new_shim (void)
-{
-  struct test_shim *test = test_shim_new (NULL);
-
-  test_resource_new (test, 1, W, H);
-  test_show (test, 0, 1);
-  return test;
-}
-
 static void
 subscribe (struct test_client *client, uint16_t channel, uint32_t scanout)
 {
-  const struct helix_subscribe wish = {
+  const struct helix_subscribe request = {
       scanout, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
 
-  test_client_subscribe_with (client, channel, &wish);
+  test_client_subscribe_with (client, channel, &request);
 }
 
 /* A cursor of `size` x `size` + 1 pixels whose bytes count from `seed`. */
@@ -77,8 +64,6 @@ take (struct test_client *client, uint16_t channel, uint32_t serial,
 
 GST_START_TEST (test_at_the_start)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct test_message *message;
   struct helix_cursor cursor;
   uint64_t before = helix_now_ns ();
@@ -117,8 +102,6 @@ GST_START_TEST (test_at_the_start)
   fail_unless_equals_int (cursor.x, 30);
   subscribe (client, 1, 0);
   take (client, 1, 1, true, 77);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -126,8 +109,6 @@ GST_END_TEST;
 /* The shape goes once; moves, shows and hides without it. */
 GST_START_TEST (test_changes)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct helix_cursor cursor;
   uint64_t sent;
 
@@ -171,8 +152,6 @@ GST_START_TEST (test_changes)
   helix_shim_display_reset (test->shim);
   cursor = take (client, 1, 3, false, 0);
   fail_unless_equals_int (cursor.flags, 0);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -180,8 +159,6 @@ GST_END_TEST;
 /* Each subscription its own scanout's; who did not ask hears nothing. */
 GST_START_TEST (test_who_is_told)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   const struct helix_subscribe by_id = {
       HELIX_NONE32, 1, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
   struct helix_cursor cursor;
@@ -205,8 +182,6 @@ GST_START_TEST (test_who_is_told)
   move (test, 1, 7, 8);
   test_client_settle (client);
   fail_unless_equals_uint64 (test_stats (test).cursors, 3);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -214,17 +189,12 @@ GST_END_TEST;
 /* A moving pointer costs no readback and makes no frame. */
 GST_START_TEST (test_costs_nothing)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct helix_shim_stats before, after;
-  struct test_frame frame;
   uint64_t reads;
 
   point (test, 0, 0, 0, 16, 1);
   subscribe (client, 1, 0);
-  frame = test_client_frame (client, 1);
-  test_client_release (client, 1, &frame);
-  test_frame_done (&frame);
+  test_client_skip (client, 1);
   test_client_settle (client);
   before = test_stats (test);
   reads = test->reads;
@@ -240,8 +210,6 @@ GST_START_TEST (test_costs_nothing)
   fail_unless_equals_uint64 (after.flushes, before.flushes);
   fail_unless_equals_uint64 (after.stalls.count, before.stalls.count);
   fail_unless (after.cursors > before.cursors);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -274,8 +242,6 @@ is_composed (void *opaque)
 GST_START_TEST (test_flood)
 {
   const uint32_t bytes = HELIX_HEADER_SIZE + sizeof (struct helix_cursor);
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   struct helix_cursor cursor = {0};
   const int32_t last = 20000;
   struct composed first = {.test = test};
@@ -311,8 +277,6 @@ GST_START_TEST (test_flood)
   }
   fail_unless_equals_int ((int32_t) cursor.y, -last);
   fail_unless_equals_int (cursor.serial, 1 + last / 200);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -321,8 +285,6 @@ GST_END_TEST;
  * client that goes: nothing is left behind (valgrind, ASan look). */
 GST_START_TEST (test_gone_while_waiting)
 {
-  struct test_shim *test = new_shim ();
-
   for (int round = 0; round < 2; round++) {
     struct test_client *client = test_client_new (test);
 
@@ -339,7 +301,6 @@ GST_START_TEST (test_gone_while_waiting)
     }
     test_client_free (client);
   }
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -347,8 +308,6 @@ GST_END_TEST;
 /* What no message can carry is not shown, and that is said. */
 GST_START_TEST (test_impossible)
 {
-  struct test_shim *test = new_shim ();
-  struct test_client *client = test_client_new (test);
   static const uint8_t pixels[4];
   static const struct helix_cursor_shape shapes[] = {
       {HELIX_MAX_CURSOR + 1, 1, 0, 0, pixels},
@@ -382,8 +341,6 @@ GST_START_TEST (test_impossible)
   move (test, 4, 1, 1);
   move (test, 99, 1, 1);
   test_client_settle (client);
-  test_client_free (client);
-  test_shim_free (test);
 }
 
 GST_END_TEST;
@@ -391,18 +348,18 @@ GST_END_TEST;
 static Suite *
 cursor_suite (void)
 {
-  Suite *suite = suite_create ("helix-cursor");
-  TCase *tc = tcase_create ("cursor");
+  Suite *suite = suite_create ("helix-shim-cursor");
+  TCase *tc;
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 120);
+  tc = test_case (suite, test_setup_client);
   tcase_add_test (tc, test_at_the_start);
   tcase_add_test (tc, test_changes);
   tcase_add_test (tc, test_who_is_told);
   tcase_add_test (tc, test_costs_nothing);
   tcase_add_test (tc, test_flood);
-  tcase_add_test (tc, test_gone_while_waiting);
   tcase_add_test (tc, test_impossible);
+  tc = test_case (suite, test_setup);
+  tcase_add_test (tc, test_gone_while_waiting);
   return suite;
 }
 

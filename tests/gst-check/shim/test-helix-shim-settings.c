@@ -110,7 +110,7 @@ GST_END_TEST;
 static Suite *
 settings_suite (void)
 {
-  Suite *suite = suite_create ("helix-settings");
+  Suite *suite = suite_create ("helix-shim-settings");
   TCase *tc = tcase_create ("settings");
 
   suite_add_tcase (suite, tc);
