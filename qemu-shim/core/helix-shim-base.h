@@ -5,8 +5,7 @@
  *   shim          both threads' way in: made, listening, timers, stopped
  *   client        io: messages, and what is pending for a client
  *   peer          io: a connection: descriptor, reader, queue, deadlines
- *   display       display: damage, passes, readbacks
- *   source        display: what a subscription shows
+ *   display       display: what subscriptions show, damage, readbacks
  *   subscription  both: slots and credit of one client's channel
  *   screen        both: scanouts, cursors, requests of clients for scanouts
  *   memory        both: slots' memory
@@ -95,7 +94,7 @@ struct helix_shim {
 
   /* [io] */
   struct helix_unix_listener listener;
-  GPtrArray *clients;
+  GPtrArray *clients;              /* in the order in which they connected */
   uint64_t deadline_ns;            /* of io_timer */
   uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
   uint64_t accept_told_ns;         /* when that may be told again */

@@ -88,16 +88,21 @@ on_end (struct helix_shim_peer *peer)
 
 /* ---- messages ---- */
 
+/* An ERROR that ends nothing, to the message that is in the reader. */
+#define refuse(self, code, ...) \
+  helix_shim_peer_complain (&(self)->peer, (self)->peer.reader.header.channel, \
+      (code), (self)->peer.reader.header.type, __VA_ARGS__)
+
 /* A loop of SUBSCRIBEs would be a loop of full readbacks, one of SET_SCANOUTs
  * a guest that does nothing else. */
 static bool
-spend_token (struct helix_shim_client *self, uint16_t number, uint32_t type)
+spend_token (struct helix_shim_client *self)
 {
   if (helix_bucket_spend (&self->subscribes, HELIX_SHIM_SUBSCRIBE_BURST,
           HELIX_SHIM_SUBSCRIBE_EVERY_NS, helix_now_ns ()))
     return true;
-  helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT, type,
-      "too many %ss; wait a second", helix_type_name (type));
+  refuse (self, HELIX_ERROR_LIMIT, "too many %ss; wait a second",
+      helix_type_name (self->peer.reader.header.type));
   return false;
 }
 
@@ -122,8 +127,7 @@ scanout_list (uint16_t mask, char text[64])
 
 /* Whether this VM has it, and lets it be seen. */
 static bool
-check_scanout (struct helix_shim_client *self, uint16_t number, uint32_t type,
-    uint32_t scanout)
+check_scanout (struct helix_shim_client *self, uint32_t scanout)
 {
   const struct helix_shim_config *config = &self->peer.shim->config;
   uint16_t known = (uint16_t) ((1u << config->scanouts) - 1);
@@ -132,55 +136,44 @@ check_scanout (struct helix_shim_client *self, uint16_t number, uint32_t type,
   if (helix_shim_screen_exports (self->peer.shim, scanout))
     return true;
   if (scanout >= config->scanouts)
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_SCANOUT, type,
+    refuse (self, HELIX_ERROR_NO_SCANOUT,
         "scanout %u does not exist; this VM has scanout%s %s", scanout,
         config->scanouts > 1 ? "s" : "", scanout_list (known, list));
   else
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_SCANOUT, type,
+    refuse (self, HELIX_ERROR_NO_SCANOUT,
         "scanout %u is not exported; the VM was told to export %s", scanout,
         scanout_list (config->scanout_mask & known, list));
   return false;
-}
-
-static bool
-may_subscribe (struct helix_shim_client *self, uint16_t number,
-    const struct helix_subscribe *subscribe)
-{
-  if (number == 0) {
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT,
-        HELIX_SUBSCRIBE,
-        "channel 0 belongs to the connection; choose one of 1-65535");
-    return false;
-  }
-  if (subscribe->flags & HELIX_SUBSCRIBE_INLINE
-      || !(self->peer.server.hello.features & HELIX_FEATURE_SHM)) {
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_UNSUPPORTED,
-        HELIX_SUBSCRIBE,
-        "frames come in shared memory only; update the client");
-    return false;
-  }
-  if (subscribe->scanout != HELIX_NONE32
-      && !check_scanout (self, number, HELIX_SUBSCRIBE, subscribe->scanout))
-    return false;
-  return spend_token (self, number, HELIX_SUBSCRIBE);
 }
 
 static void
 on_subscribe (struct helix_shim_client *self, uint16_t number,
     const struct helix_subscribe *subscribe)
 {
-  struct helix_shim_channel *channel;
+  struct helix_shim_channel *channel = find_channel (self, number);
 
-  if (!may_subscribe (self, number, subscribe))
+  if (number == 0) {
+    refuse (self, HELIX_ERROR_LIMIT,
+        "channel 0 belongs to the connection; choose one of 1-65535");
     return;
-  channel = find_channel (self, number);
+  }
+  if (subscribe->flags & HELIX_SUBSCRIBE_INLINE
+      || !(self->peer.server.hello.features & HELIX_FEATURE_SHM)) {
+    refuse (self, HELIX_ERROR_UNSUPPORTED,
+        "frames come in shared memory only; update the client");
+    return;
+  }
+  if ((subscribe->scanout != HELIX_NONE32
+          && !check_scanout (self, subscribe->scanout))
+      || !spend_token (self))
+    return;
   if (channel)
     close_channel (self, channel);
   else
     channel = unused_channel (self);
   if (!channel) {
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_LIMIT,
-        HELIX_SUBSCRIBE, "%u subscriptions on one connection are the limit",
+    refuse (self, HELIX_ERROR_LIMIT,
+        "%u subscriptions on one connection are the limit",
         HELIX_SHIM_MAX_CHANNELS);
     return;
   }
@@ -210,12 +203,10 @@ on_set_scanout (
   struct helix_shim *shim = self->peer.shim;
   char size[32] = "off";
 
-  if (!check_scanout (self, 0, HELIX_SET_SCANOUT, set->scanout)
-      || !spend_token (self, 0, HELIX_SET_SCANOUT))
+  if (!check_scanout (self, set->scanout) || !spend_token (self))
     return;
   if (!shim->display.set_scanout) {
-    helix_shim_peer_complain (&self->peer, 0, HELIX_ERROR_UNSUPPORTED,
-        HELIX_SET_SCANOUT,
+    refuse (self, HELIX_ERROR_UNSUPPORTED,
         "%s cannot switch scanouts on or off; let the guest do it",
         shim->config.name);
     return;
@@ -230,16 +221,15 @@ on_set_scanout (
 
 static void
 on_show (struct helix_shim_client *self, struct helix_shim_channel *channel,
-    uint16_t number, const struct helix_show *show)
+    const struct helix_show *show)
 {
   if (channel)
     helix_shim_subscription_show (channel->subscription, show);
   else
-    helix_shim_peer_complain (&self->peer, number, HELIX_ERROR_NO_RESOURCE,
-        HELIX_SHOW,
+    refuse (self, HELIX_ERROR_NO_RESOURCE,
         "resource %u: channel %u has no subscription that could show it; "
         "SUBSCRIBE first",
-        show->resource_id, number);
+        show->resource_id, self->peer.reader.header.channel);
 }
 
 /* ---- LIST ---- */
@@ -268,35 +258,22 @@ describe_scanouts (struct helix_shim *shim, char text[HELIX_MAX_TEXT + 1])
   }
 }
 
-static int
-by_number (gconstpointer left, gconstpointer right)
-{
-  const struct helix_shim_client *a = *(struct helix_shim_client *const *) left;
-  const struct helix_shim_client *b =
-      *(struct helix_shim_client *const *) right;
-
-  return (a->peer.number > b->peer.number) - (a->peer.number < b->peer.number);
-}
-
-/* Clients that have said HELLO, in the order in which they connected; the one
- * that asks always. */
+/* Clients that have said HELLO; the one that asks always. */
 static GPtrArray *
 open_clients (struct helix_shim_client *self)
 {
   const GPtrArray *all = self->peer.shim->clients;
   GPtrArray *open = g_ptr_array_new ();
+  guint most = MOST_LISTED - 1;
 
   for (guint i = 0; i < all->len; i++) {
     struct helix_shim_client *client = g_ptr_array_index (all, i);
 
-    if (helix_shim_peer_is_open (&client->peer) && client != self)
+    most += client == self;
+    if (client == self
+        || (helix_shim_peer_is_open (&client->peer) && open->len < most))
       g_ptr_array_add (open, client);
   }
-  g_ptr_array_sort (open, by_number);
-  if (open->len >= MOST_LISTED)
-    g_ptr_array_set_size (open, MOST_LISTED - 1);
-  g_ptr_array_add (open, self);
-  g_ptr_array_sort (open, by_number);
   return open;
 }
 
@@ -412,7 +389,7 @@ on_message (struct helix_shim_peer *peer)
       break;
     case HELIX_SHOW:
       if (helix_unpack_show (&m.show, payload, size, &why))
-        on_show (self, channel, number, &m.show);
+        on_show (self, channel, &m.show);
       break;
     default:
       on_list (self);

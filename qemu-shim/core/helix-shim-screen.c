@@ -203,7 +203,7 @@ helix_shim_screen_take_cursor (struct helix_shim *shim, uint32_t scanout,
   memset (cursor, 0, sizeof *cursor);
   cursor->scanout = scanout;
   pthread_mutex_lock (&shim->lock);
-  pending = !seen->any || plane->version != seen->version;
+  pending = seen->version != plane->version + 1;
   if (pending) {
     describe_cursor (plane, cursor);
     if (cursor->serial != seen->serial) {
@@ -211,8 +211,8 @@ helix_shim_screen_take_cursor (struct helix_shim *shim, uint32_t scanout,
       *shape = plane->shape;
       __atomic_fetch_add (&(*shape)->refs, 1, __ATOMIC_RELAXED);
     }
-    *seen =
-        (struct helix_shim_seen_cursor){true, plane->version, cursor->serial};
+    seen->version = plane->version + 1;
+    seen->serial = cursor->serial;
   }
   pthread_mutex_unlock (&shim->lock);
   return pending;

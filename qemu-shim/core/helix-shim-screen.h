@@ -43,8 +43,7 @@ void helix_shim_shape_unref (struct helix_shim_shape *shape);
 
 /* What a client knows of a cursor. All zeros: nothing. */
 struct helix_shim_seen_cursor {
-  bool any;
-  uint64_t version; /* of the plane */
+  uint64_t version; /* of the plane, + 1 */
   uint32_t serial;  /* of the shape */
 };
 /* Io thread: whether the client is to be sent a CURSOR; *cursor is it, *shape

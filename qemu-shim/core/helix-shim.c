@@ -92,7 +92,7 @@ sweep (struct helix_shim *shim)
     struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
     if (client->peer.dead) {
-      g_ptr_array_remove_index_fast (shim->clients, i);
+      g_ptr_array_remove_index (shim->clients, i);
       helix_shim_client_free (client);
     }
   }
