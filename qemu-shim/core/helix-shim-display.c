@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Display thread. What subscriptions show, and the passes that give them frames:
- * every entry point ends in one, in which each
- * subscription with something pending, a slot to put it in and its pace kept
- * gets a frame. A slot's stale region is first copied from the slot, of any
- * subscription that shows the same, that is least stale; only what no slot has
- * is read from the screen. So a flush is read once however many watch, and
- * older damage is never read twice.
+ * Display thread. What subscriptions show, and the passes that give them
+ * frames.
+ *
+ * Every entry point ends in a pass: each subscription with something pending,
+ * a slot to put it in and its pace kept gets a frame. A slot's stale region is
+ * first copied from the least stale slot of all subscriptions that show the
+ * same; only what no slot has is read from the screen. So a flush is read once
+ * however many subscriptions there are, and older damage is never read twice.
  */
 #include <string.h>
 
@@ -19,7 +20,7 @@
  * thread holds), some never do: a few attempts a second cost nothing. */
 #define RETRY_NS 250000000u
 
-/* ---- what a subscription shows: a scanout, or a resource by its number ---- */
+/* ---- what a subscription shows: a scanout, or a resource ---- */
 
 /* The guest decides how often it shows such a surface: only one that differs
  * from the last is logged. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The shim's core: serves the frame protocol (protocol/README.md) over a UNIX
- * socket. It knows no QEMU; whoever owns the screen (qemu/, sim/) gives it
- * two tables of functions and tells it what happens.
+ * socket. It knows no QEMU: the owner of the screen (qemu/, sim/) gives it
+ * two tables of functions and calls it when something happens.
  *
  * Two threads call in:
  *   display thread  owns the screen and its GL context (QEMU: main loop, BQL
@@ -147,7 +147,7 @@ struct helix_shim *helix_shim_new (const struct helix_shim_config *config,
     const struct helix_loop_ops *loop, void *loop_opaque);
 
 /* Before the io thread runs, or on it. Takes the lock file `path`.lock,
- * proves that nobody listens on `path`, removes what a dead server left
+ * proves that no server listens on `path`, removes what a dead server left
  * there, binds, listens, and connects to itself once as proof.
  * false: *error = which step, which path, why, what to do (free with free),
  * errno = of what kind (helix-unix-listener.h). */
@@ -181,10 +181,10 @@ struct helix_cursor_shape {
   uint32_t hot_x, hot_y;  /* pixels from the top left */
   const uint8_t *pixels;  /* B G R A, premultiplied, width * 4 bytes a row */
 };
-/* The cursor plane of a scanout, whether anybody watches or not: who comes
- * later is told, too. x, y: pixels, where the image's top left is, perhaps
+/* The cursor plane of a scanout, with or without subscriptions: later ones are
+ * told of it. x, y: pixels, where the image's top left is, perhaps
  * outside of the screen. `shape`: what it looks like from now on; NULL = as
- * before. Its pixels are copied. Reads nothing and sends nothing but itself. */
+ * before. Its pixels are copied. Does not trigger a readback or a FRAME. */
 void helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
     bool visible, int32_t x, int32_t y, const struct helix_cursor_shape *shape);
 /* Pixels of `rect` (of the resource) changed. Reads back, if anybody wants
@@ -200,7 +200,7 @@ void helix_shim_display_reset (struct helix_shim *shim);
 /* Any thread. */
 void helix_shim_get_stats (
     struct helix_shim *shim, struct helix_shim_stats *stats);
-/* True when nobody watches anything: one relaxed load, so that a flush costs
+/* True when there is no subscription: one relaxed load, so that a flush costs
  * nothing then. */
 bool helix_shim_idle (struct helix_shim *shim);
 
