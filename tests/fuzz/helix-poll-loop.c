@@ -11,7 +11,7 @@
 #include "helix-protocol.h"
 
 struct watch {
-  int fd; /* -1 = free */
+  int fd;
   void (*readable) (void *opaque);
   void (*writable) (void *opaque);
   void *opaque;
@@ -22,11 +22,10 @@ struct helix_poll_loop {
   void (*run) (void *opaque);
   void *opaque;
   int wakeup[2];
-  bool quit; /* atomic */
+  gint quit; /* atomic */
   uint64_t deadline;
   uint64_t serial;
   GArray *watches; /* struct watch */
-  GArray *polls;   /* struct pollfd: [0] the wake-up, then as watches */
 };
 
 struct helix_poll_loop *
@@ -34,15 +33,12 @@ helix_poll_loop_new (void (*run) (void *opaque), void *opaque)
 {
   struct helix_poll_loop *loop = g_new0 (struct helix_poll_loop, 1);
 
-  if (helix_wakeup_open (loop->wakeup) < 0) {
-    g_free (loop);
-    return NULL;
-  }
+  if (helix_wakeup_open (loop->wakeup) < 0)
+    g_error ("no descriptors for a loop: %s", g_strerror (errno));
   loop->run = run;
   loop->opaque = opaque;
   loop->deadline = HELIX_NONE64;
   loop->watches = g_array_new (FALSE, TRUE, sizeof (struct watch));
-  loop->polls = g_array_new (FALSE, TRUE, sizeof (struct pollfd));
   return loop;
 }
 
@@ -51,7 +47,6 @@ helix_poll_loop_free (struct helix_poll_loop *loop)
 {
   helix_wakeup_close (loop->wakeup);
   g_array_free (loop->watches, TRUE);
-  g_array_free (loop->polls, TRUE);
   g_free (loop);
 }
 
@@ -73,27 +68,18 @@ helix_poll_loop_watch (struct helix_poll_loop *loop, int fd,
     void *opaque)
 {
   struct watch *watch = find (loop, fd);
+  struct watch fresh = {fd, readable, writable, opaque, ++loop->serial};
 
   if (!readable && !writable) {
     if (watch)
-      watch->fd = -1;
-    return;
-  }
-  if (!watch)
-    watch = find (loop, -1);
-  if (!watch) {
-    struct watch fresh = {.fd = -1};
-
+      g_array_remove_index (loop->watches,
+          (guint) (watch - &g_array_index (loop->watches, struct watch, 0)));
+  } else if (watch) {
+    fresh.serial = watch->serial;
+    *watch = fresh;
+  } else {
     g_array_append_val (loop->watches, fresh);
-    watch =
-        &g_array_index (loop->watches, struct watch, loop->watches->len - 1);
   }
-  if (watch->fd != fd)
-    watch->serial = ++loop->serial;
-  watch->fd = fd;
-  watch->readable = readable;
-  watch->writable = writable;
-  watch->opaque = opaque;
 }
 
 void
@@ -111,7 +97,7 @@ helix_poll_loop_wake (struct helix_poll_loop *loop)
 void
 helix_poll_loop_quit (struct helix_poll_loop *loop)
 {
-  __atomic_store_n (&loop->quit, true, __ATOMIC_RELEASE);
+  g_atomic_int_set (&loop->quit, TRUE);
   helix_wakeup_raise (loop->wakeup);
 }
 
@@ -127,85 +113,61 @@ helix_poll_loop_run (struct helix_poll_loop *loop)
 static int
 wait_ms (struct helix_poll_loop *loop, int timeout_ms)
 {
-  uint64_t now, ms;
+  uint64_t now = helix_now_ns (), ms;
 
   if (loop->deadline == HELIX_NONE64)
     return timeout_ms;
-  now = helix_now_ns ();
   if (loop->deadline <= now)
     return 0;
   ms = MIN ((loop->deadline - now + 999999) / 1000000, (uint64_t) INT_MAX);
   return timeout_ms >= 0 ? MIN ((int) ms, timeout_ms) : (int) ms;
 }
 
-static guint
-fill_polls (struct helix_poll_loop *loop, uint64_t *serial)
-{
-  guint n = loop->watches->len;
-  struct pollfd *polls;
-
-  g_array_set_size (loop->polls, n + 1);
-  polls = (struct pollfd *) loop->polls->data;
-  polls[0] = (struct pollfd){.fd = loop->wakeup[0], .events = POLLIN};
-  for (guint i = 0; i < n; i++) {
-    struct watch *watch = &g_array_index (loop->watches, struct watch, i);
-
-    polls[i + 1] = (struct pollfd){
-        .fd = watch->fd,
-        .events = (short) ((watch->readable ? POLLIN : 0)
-            | (watch->writable ? POLLOUT : 0)),
-    };
-  }
-  *serial = loop->serial;
-  return n;
-}
-
-/* The array may move, and the watch may change hands, in any call. */
+/* In each call the watch may go, or another take its descriptor. */
 static void
-call (struct helix_poll_loop *loop, guint index, int fd, short revents,
-    uint64_t serial)
+call (
+    struct helix_poll_loop *loop, const struct pollfd *polled, uint64_t serial)
 {
-  struct watch watch = g_array_index (loop->watches, struct watch, index);
+  struct watch *watch = find (loop, polled->fd);
 
-  if (watch.fd != fd || watch.serial > serial)
-    return;
-  if (watch.readable && revents & ~POLLOUT)
-    watch.readable (watch.opaque);
-  watch = g_array_index (loop->watches, struct watch, index);
-  if (watch.fd != fd || watch.serial > serial)
-    return;
-  if (watch.writable && revents & ~POLLIN)
-    watch.writable (watch.opaque);
+  if (watch && watch->serial <= serial && watch->readable
+      && polled->revents & ~POLLOUT)
+    watch->readable (watch->opaque);
+  watch = find (loop, polled->fd);
+  if (watch && watch->serial <= serial && watch->writable
+      && polled->revents & ~POLLIN)
+    watch->writable (watch->opaque);
 }
 
 bool
 helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms)
 {
-  uint64_t serial;
-  guint n = fill_polls (loop, &serial);
-  struct pollfd *polls = (struct pollfd *) loop->polls->data;
-  bool due = false;
+  guint n = loop->watches->len;
+  g_autofree struct pollfd *polls = g_new0 (struct pollfd, n + 1);
+  uint64_t serial = loop->serial;
+  bool due;
 
-  if (poll (polls, n + 1, wait_ms (loop, timeout_ms)) < 0) {
-    if (errno != EINTR)
-      g_error ("poll: %s", g_strerror (errno));
-    return !__atomic_load_n (&loop->quit, __ATOMIC_ACQUIRE);
-  }
   for (guint i = 0; i < n; i++) {
-    struct pollfd *p = &g_array_index (loop->polls, struct pollfd, i + 1);
+    struct watch *watch = &g_array_index (loop->watches, struct watch, i);
 
-    if (p->fd >= 0 && p->revents)
-      call (loop, i, p->fd, p->revents, serial);
+    polls[i].fd = watch->fd;
+    polls[i].events = (short) ((watch->readable ? POLLIN : 0)
+        | (watch->writable ? POLLOUT : 0));
   }
-  if (polls[0].revents) {
+  polls[n] = (struct pollfd){.fd = loop->wakeup[0], .events = POLLIN};
+  if (poll (polls, n + 1, wait_ms (loop, timeout_ms)) < 0 && errno != EINTR)
+    g_error ("poll: %s", g_strerror (errno));
+  for (guint i = 0; i < n; i++)
+    if (polls[i].revents)
+      call (loop, &polls[i], serial);
+  due = polls[n].revents != 0;
+  if (due)
     helix_wakeup_clear (loop->wakeup);
-    due = true;
-  }
   if (loop->deadline <= helix_now_ns ()) {
     loop->deadline = HELIX_NONE64;
     due = true;
   }
   if (due)
     loop->run (loop->opaque);
-  return !__atomic_load_n (&loop->quit, __ATOMIC_ACQUIRE);
+  return !g_atomic_int_get (&loop->quit);
 }

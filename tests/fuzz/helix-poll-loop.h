@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A loop on poll (2): descriptors, one deadline, one wake-up. Small enough to
- * run the shim's io and display threads without a library's main loop; one
- * loop, one thread, except helix_poll_loop_wake and _quit.
+ * A loop on poll (2) that tests step by hand: descriptors, one deadline, one
+ * wake-up. Thread: one, but for helix_poll_loop_wake and _quit.
  */
 #ifndef HELIX_POLL_LOOP_H
 #define HELIX_POLL_LOOP_H
@@ -13,13 +12,12 @@
 struct helix_poll_loop;
 
 /* `run` (opaque) is called after every wake-up and when the deadline of
- * helix_poll_loop_timer has come. NULL with errno set: no descriptors left. */
+ * helix_poll_loop_timer has come. */
 struct helix_poll_loop *helix_poll_loop_new (
     void (*run) (void *opaque), void *opaque);
 void helix_poll_loop_free (struct helix_poll_loop *loop);
 
-/* Call readable/writable (opaque) while fd is so; NULL = not wanted, both
- * NULL = forget fd. Errors and hang-ups count as whatever is wanted. May be
+/* As helix_loop_ops.watch; errors and hang-ups count as what is wanted. May be
  * called from such a call, for any descriptor. */
 void helix_poll_loop_watch (struct helix_poll_loop *loop, int fd,
     void (*readable) (void *opaque), void (*writable) (void *opaque),
@@ -27,14 +25,14 @@ void helix_poll_loop_watch (struct helix_poll_loop *loop, int fd,
 /* helix_now_ns () time, HELIX_NONE64 = off. */
 void helix_poll_loop_timer (struct helix_poll_loop *loop, uint64_t deadline);
 
-/* Any thread, signal handlers included. */
+/* Thread: any; signal handlers, too. */
 void helix_poll_loop_wake (struct helix_poll_loop *loop);
 void helix_poll_loop_quit (struct helix_poll_loop *loop);
 
 /* Until helix_poll_loop_quit. */
 void helix_poll_loop_run (struct helix_poll_loop *loop);
 /* One round: waits at most `timeout_ms` (-1 = for ever) for something to do,
- * and does it. false after quit. */
+ * and does it. Returns false after quit. */
 bool helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms);
 
 #endif /* HELIX_POLL_LOOP_H */
