@@ -250,7 +250,7 @@ helix_unix_bind (int fd, const char *path)
 #else
   if (bind (fd, (struct sockaddr *) &addr, sizeof addr) < 0)
     return -1;
-  /* In time: nobody gets in before listen (). */
+  /* In time: no peer connects before listen (). */
   return chmod (path, S_IRUSR | S_IWUSR);
 #endif
 }

@@ -47,7 +47,7 @@ int helix_close (int fd);
 int helix_socket (int domain);
 /* Makes a foreign descriptor so (accepted, inherited, opened). */
 int helix_fd_prepare (int fd);
-/* accept; EAGAIN when nobody waits. */
+/* accept; EAGAIN when no peer waits. */
 int helix_accept (int fd);
 /* A connected pair, both ends as from helix_socket (AF_UNIX). */
 int helix_socketpair (int fds[2]);

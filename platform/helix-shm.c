@@ -107,8 +107,8 @@ memfd_new (const char *name)
   return fd;
 }
 
-/* A memfd that can neither shrink nor grow, and that nobody who gets
- * *client_fd can write to. NULL where the kernel cannot promise that. */
+/* A memfd that can neither shrink nor grow, and that cannot be written to by
+ * *client_fd. NULL where the kernel cannot promise that. */
 static void *
 create_sealed (size_t size, int *client_fd)
 {

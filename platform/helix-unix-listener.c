@@ -53,14 +53,14 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
       self->lock_name, sizeof self->lock_name, "%s" LOCK_SUFFIX, self->name);
   if (self->name[0] == '\0')
     return fail (why, EISDIR,
-        "'%s' names a directory, not a socket: append a file name", path);
+        "socket '%s': the path names a directory. Append a file name", path);
 
   self->dir_fd = open (dirname (copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->dir_fd >= 0)
     return true;
   error = errno;
   return fail (why, error,
-      "cannot open the directory of socket '%s': %s: create it, or choose "
+      "socket '%s': its directory cannot be opened: %s. Create it, or choose "
       "a path in a directory of your own",
       path, strerror (error));
 }
@@ -111,7 +111,7 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
     if (fd < 0) {
       error = errno;
       return fail (why, error,
-          "cannot create lock file '%s" LOCK_SUFFIX "': %s: make its "
+          "lock file '%s" LOCK_SUFFIX "': it cannot be created: %s. Make its "
           "directory writable for this user, or choose another path",
           path, strerror (error));
     }
@@ -120,17 +120,17 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
       helix_close (fd);
       if (error != EWOULDBLOCK)
         return fail (why, error,
-            "cannot lock '%s" LOCK_SUFFIX "': %s: choose a "
+            "lock file '%s" LOCK_SUFFIX "': it cannot be locked: %s. Choose a "
             "path on a local file system",
             path, strerror (error));
       probe (path, who);
       return fail (why, EADDRINUSE,
-          "socket '%s' is already served by another process%s, which holds "
-          "'%s" LOCK_SUFFIX "': stop that one, or choose another path",
+          "socket '%s': it is already served by another process%s, which holds "
+          "'%s" LOCK_SUFFIX "'. Stop that process, or choose another path",
           path, who, path);
     }
     /* A holder that closes removes the file: if that happened between our
-     * open and our flock, we hold the lock of a file that nobody sees. */
+     * open and our flock, we hold the lock of a file without a name. */
     if (fstat (fd, &file) == 0 && leads_to (self, self->lock_name, &file)) {
       self->lock_fd = fd;
       return true;
@@ -139,7 +139,7 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
   }
 }
 
-/* Removes a socket file that nobody serves; leaves everything else. */
+/* Removes a socket file that no process serves; leaves everything else. */
 static bool
 clear_path (struct helix_unix_listener *self, const char *path, char *why)
 {
@@ -151,11 +151,12 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
     if (errno == ENOENT)
       return true;
     error = errno;
-    return fail (why, error, "cannot examine '%s': %s", path, strerror (error));
+    return fail (why, error, "socket '%s': the path cannot be examined: %s",
+        path, strerror (error));
   }
   if (!S_ISSOCK (st.st_mode))
     return fail (why, ENOTSOCK,
-        "'%s' is a %s, not a socket: it was left untouched; remove it, or "
+        "socket '%s': the path is a %s, which was left untouched. Remove it, or "
         "choose another path",
         path,
         S_ISREG (st.st_mode)       ? "regular file"
@@ -166,20 +167,20 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
   error = probe (path, who);
   if (error == 0)
     return fail (why, EADDRINUSE,
-        "socket '%s' is already served by another process%s: stop that one, "
-        "or choose another path",
+        "socket '%s': it is already served by another process%s. Stop that "
+        "process, or choose another path",
         path, who);
   /* ENOENT: gone by itself since. */
   if (error != ECONNREFUSED && error != ENOENT)
     return fail (why, error,
-        "cannot find out whether somebody serves socket '%s': %s: remove "
-        "the file if nobody does, or choose another path",
+        "socket '%s': whether a process serves it cannot be found out: %s. "
+        "Remove the file if none does, or choose another path",
         path, strerror (error));
   if (unlinkat (self->dir_fd, self->name, 0) < 0 && errno != ENOENT) {
     error = errno;
     return fail (why, error,
-        "nobody serves socket '%s', but it cannot be removed: %s: remove it "
-        "by hand, or choose another path",
+        "socket '%s': no process serves it, but it cannot be removed: %s. "
+        "Remove it by hand, or choose another path",
         path, strerror (error));
   }
   self->replaced = true;
@@ -218,7 +219,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
   if (fstatat (self->dir_fd, self->name, &file, AT_SYMLINK_NOFOLLOW) < 0)
     goto failed;
   self->file = file;
-  /* Nobody can connect before listen, so the file is never open to others
+  /* No peer can connect before listen, so the file is never open to others
    * than it shall be; the umask belongs to the whole process and stays as it
    * is. */
   if (access && access->set_group
@@ -227,8 +228,8 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
           < 0) {
     error = errno;
     return fail (why, error,
-        "cannot give socket '%s' to group %lu: %s: make this user (uid %lu) a "
-        "member of the group, or choose another one",
+        "socket '%s': it cannot be given to group %lu: %s. Make this user (uid "
+        "%lu) a member of the group, or choose another one",
         path, (unsigned long) access->group, strerror (error),
         (unsigned long) geteuid ());
   }
@@ -247,9 +248,9 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
 failed:
   error = errno;
   return fail (why, error,
-      "cannot %s socket '%s': %s: check that its directory exists, is "
-      "writable for this user and lies on a local file system",
-      step, path, strerror (error));
+      "socket '%s': the system cannot %s it: %s. Check that its directory "
+      "exists, is writable for this user and lies on a local file system",
+      path, step, strerror (error));
 }
 
 bool
@@ -262,10 +263,10 @@ helix_unix_listener_open (struct helix_unix_listener *self, const char *path,
   *self = closed;
   why[0] = '\0';
   if (path[0] == '\0')
-    return fail (why, EINVAL, "the path of the socket is empty: name a file");
+    return fail (why, EINVAL, "socket: its path is empty. Name a file");
   if (strlen (path) >= helix_sun_path_max ())
     return fail (why, ENAMETOOLONG,
-        "socket path '%s' has %zu bytes, and this system allows %zu: use a "
+        "socket '%s': its path has %zu bytes, and this system allows %zu. Use a "
         "shorter path, or a relative one",
         path, strlen (path), helix_sun_path_max () - 1);
 

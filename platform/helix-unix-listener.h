@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A listening UNIX socket that survives crashes of its predecessors and never
- * takes the place of a living one.
+ * A listening UNIX socket that replaces what crashed predecessors left and
+ * never takes the place of a living server.
  *
- * open() takes PATH.lock (flock), so that two starters cannot race; asks a
- * socket file that is already there whether somebody answers, and replaces it
- * only if nobody does; binds, with mode 0600 unless told otherwise; and proves
- * by a connection of its own that the path leads here. That connection closes
- * without a byte, as does the probe of a rival starter: a server must take
- * a peer that says nothing and goes for normal.
+ * open() takes PATH.lock (flock), so that two starters cannot race; connects to
+ * a socket file that is already there, and replaces it only if no process
+ * answers; binds, with mode 0600 unless told otherwise; and proves by a
+ * connection of its own that the path leads here. That connection closes
+ * without a byte, as does the probe of another starter: a server must accept a
+ * peer that closes without a byte as normal.
  *
- * C99 and POSIX only. One object, one thread at a time.
+ * C99 and POSIX only. Thread: one at a time for an object.
  */
 #ifndef HELIX_UNIX_LISTENER_H
 #define HELIX_UNIX_LISTENER_H
@@ -23,7 +23,7 @@
 /* Bytes for the sentence of a failure, path included. */
 #define HELIX_UNIX_WHY 512
 
-/* Who may connect, as far as the file system says it. */
+/* Which users may connect, as far as the file system decides it. */
 struct helix_unix_access {
   mode_t mode;    /* of the socket file; 0 = 0600 */
   bool set_group; /* the file gets that group */
@@ -32,7 +32,7 @@ struct helix_unix_access {
 
 struct helix_unix_listener {
   int fd;        /* listening, non-blocking, close-on-exec; -1 = closed */
-  bool replaced; /* a socket file that nobody served was removed */
+  bool replaced; /* a socket file that no process served was removed */
   /* private */
   int lock_fd;         /* holds the flock on PATH.lock */
   int dir_fd;          /* where PATH lives: a later chdir changes nothing */
@@ -48,9 +48,9 @@ struct helix_unix_listener {
   }
 
 /*
- * Listens on `path`. `access` NULL = mode 0600. On false nothing is left
- * behind, `why` holds a sentence that names the path, the cause and the
- * remedy, and errno says of what kind it was:
+ * Listens on `path`. `access` NULL = mode 0600. Returns false with nothing left
+ * behind, a sentence in `why` that names the path, the cause and the remedy,
+ * and errno by the kind of failure:
  *   EADDRINUSE    another process serves this path
  *   ENAMETOOLONG  the path does not fit into a socket address
  *   ENOTSOCK      something that is no socket is in the way; left untouched

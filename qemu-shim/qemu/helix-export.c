@@ -32,7 +32,7 @@
 #define TYPE_HELIX_EXPORT "helix-export"
 OBJECT_DECLARE_SIMPLE_TYPE(HelixExportDevice, HELIX_EXPORT)
 
-/* How long an exit waits for the goodbyes to be written. */
+/* How long an exit waits for BYE to be sent to all clients. */
 #define HELIX_EXIT_TIMEOUT_MS 1000
 
 struct HelixExportDevice {

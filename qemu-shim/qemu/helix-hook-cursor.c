@@ -8,8 +8,8 @@
  * VirtIOGPUClass::update_cursor_data, without which an UPDATE_CURSOR with the
  * same resource as before would look like a MOVE_CURSOR.
  *
- * Nothing is compared or read while nobody watches: the first wake-up of the
- * display after a client came catches up.
+ * Nothing is compared or read without a subscription: the first wake-up of the
+ * display after a client subscribed catches up.
  *
  * The position is the image's top left, as Linux sends it, not the hot spot.
  */
@@ -105,8 +105,8 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
 }
 
 /*
- * The device's copy: where the resource went away while nobody watched, or is
- * a blob, whose layout only a scanout would tell.
+ * The device's copy: where the resource went away before a client subscribed,
+ * or is a blob, whose layout only a scanout would tell.
  */
 static uint8_t *helix_hook_cursor_copy(const QEMUCursor *c,
                                        struct helix_cursor_shape *shape)

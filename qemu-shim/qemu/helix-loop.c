@@ -72,8 +72,8 @@ bool helix_loop_start(HelixExport *export,
     export->io_timer = aio_timer_new(export->io, QEMU_CLOCK_REALTIME, SCALE_NS,
                                      helix_loop_run_io, export);
     /*
-     * Not qemu_get_aio_context(): the block layer polls that one on whatever
-     * thread waits for a request, such as a vCPU that writes to pflash, and
+     * Not qemu_get_aio_context(): the block layer polls that context on any
+     * thread that waits for a request, such as a vCPU that writes to pflash, and
      * there is no GL context there.
      */
     export->display_bh =

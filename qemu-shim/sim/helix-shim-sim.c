@@ -830,7 +830,7 @@ print_stats (struct sim *sim, FILE *out)
   free (buckets);
 }
 
-/* The file appears whole: whoever reads it may be waiting for it. */
+/* The file appears whole: a script may wait for it to be there. */
 static bool
 replace_stats (struct sim *sim, const char *path)
 {

@@ -184,7 +184,7 @@ GST_START_TEST (test_second_server)
 
   pid = spawn_server (place.path);
   pid_words = g_strdup_printf ("(pid %ld), which holds", (long) pid);
-  assert_refused (place.path, pid_words, "stop that one");
+  assert_refused (place.path, pid_words, "Stop that process");
   fail_unless (access (place.path, F_OK) == 0, "the first one's is gone");
   kill_server (pid);
   assert_serves (place.path);
@@ -192,7 +192,7 @@ GST_START_TEST (test_second_server)
 
   fd = helix_socket (AF_UNIX);
   pid_words = g_strdup_printf (
-      "already served by another process (pid %ld):", (long) getpid ());
+      "already served by another process (pid %ld).", (long) getpid ());
   fail_unless (helix_unix_bind (fd, place.path) == 0);
   fail_unless (listen (fd, 4) == 0);
   assert_refused (place.path, pid_words, "another path");
@@ -210,10 +210,10 @@ GST_START_TEST (test_other_files)
   static const struct {
     mode_t kind;
     const char *name, *remedy;
-  } others[] = {{S_IFREG, "regular file", "remove it"},
+  } others[] = {{S_IFREG, "regular file", "Remove it"},
       {S_IFDIR, "directory", "another path"},
-      {S_IFLNK, "symbolic link", "remove it"},
-      {S_IFIFO, "special file", "remove it"}};
+      {S_IFLNK, "symbolic link", "Remove it"},
+      {S_IFIFO, "special file", "Remove it"}};
 
   for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
     gchar *text = NULL;
@@ -261,8 +261,8 @@ GST_START_TEST (test_impossible_paths)
   if (max - strlen (place.dir) <= 127)
     assert_serves (longest);
   missing = g_build_filename (place.dir, "no", "such", "helix.sock", NULL);
-  assert_refused (missing, "No such file", "create it");
-  assert_refused ("", "empty", "name a file");
+  assert_refused (missing, "No such file", "Create it");
+  assert_refused ("", "empty", "Name a file");
   g_free (longest);
   g_free (missing);
 }
