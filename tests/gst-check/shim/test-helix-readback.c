@@ -57,12 +57,6 @@ memory_region_get_ram_ptr (MemoryRegion *mr)
   return NULL;
 }
 
-void
-aio_set_fd_handler (AioContext *ctx, int fd, IOHandler *readable,
-    IOHandler *writable, void *poll, void *ready, void *opaque)
-{
-}
-
 MemTxResult
 dma_memory_read (AddressSpace *as, uint64_t address, void *buffer,
     uint64_t size, MemTxAttrs attrs)
