@@ -156,8 +156,8 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
   }
   if (!S_ISSOCK (st.st_mode))
     return fail (why, ENOTSOCK,
-        "socket '%s': the path is a %s, which was left untouched. Remove it, or "
-        "choose another path",
+        "socket '%s': the path is a %s, which was left untouched. Remove it, "
+        "or choose another path",
         path,
         S_ISREG (st.st_mode)       ? "regular file"
             : S_ISDIR (st.st_mode) ? "directory"
@@ -266,8 +266,8 @@ helix_unix_listener_open (struct helix_unix_listener *self, const char *path,
     return fail (why, EINVAL, "socket: its path is empty. Name a file");
   if (strlen (path) >= helix_sun_path_max ())
     return fail (why, ENAMETOOLONG,
-        "socket '%s': its path has %zu bytes, and this system allows %zu. Use a "
-        "shorter path, or a relative one",
+        "socket '%s': its path has %zu bytes, and this system allows %zu. Use "
+        "a shorter path, or a relative one",
         path, strlen (path), helix_sun_path_max () - 1);
 
   if (open_directory (self, path, why) && take_lock (self, path, why)

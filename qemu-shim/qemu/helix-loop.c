@@ -73,8 +73,8 @@ bool helix_loop_start(HelixExport *export,
                                      helix_loop_run_io, export);
     /*
      * Not qemu_get_aio_context(): the block layer polls that context on any
-     * thread that waits for a request, such as a vCPU that writes to pflash, and
-     * there is no GL context there.
+     * thread that waits for a request, such as a vCPU that writes to pflash,
+     * and there is no GL context there.
      */
     export->display_bh =
         aio_bh_new(iohandler_get_aio_context(), helix_loop_run_display, export);
