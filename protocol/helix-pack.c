@@ -9,12 +9,39 @@
 
 /* ---- fields ---- */
 
-/* The widths in bytes of a struct's fields, in order. The structs of
- * helix-protocol.h have the wire's offsets (its asserts hold that), so these
- * strings are all in which messages differ when they are turned into bytes and
- * back, one field at a time and on a machine of any byte order. No struct is
- * ever copied as a whole. */
+/* Every message with a struct: the struct's size and the widths of its fields,
+ * in bytes and in order. A struct has no padding, as its size tells, so it has
+ * the wire's offsets. Messages differ in nothing but these strings when they
+ * are turned into bytes and back, one field at a time and on a machine of any
+ * byte order. No struct is ever copied as a whole. */
+#define LAYOUTS(LAYOUT) \
+  LAYOUT (PING, ping, 8, "8") \
+  LAYOUT (PONG, pong, 24, "888") \
+  LAYOUT (HELLO, hello, 32, "224448224") \
+  LAYOUT (WELCOME, welcome, 32, "224448224") \
+  LAYOUT (PROOF, proof, 32, "") /* bytes */ \
+  LAYOUT (BYE, bye, 4, "4") \
+  LAYOUT (STATUS, status, 64, "8888884444") \
+  LAYOUT (CLIENT, client, 80, "444444888888224") \
+  LAYOUT (ERROR, error, 8, "44") \
+  LAYOUT (CURSOR, cursor, 48, "44444444448") \
+  LAYOUT (SHOW, show, 16, "448") \
+  LAYOUT (SET_SCANOUT, set_scanout, 16, "4444") \
+  LAYOUT (SUBSCRIBE, subscribe, 24, "444444") \
+  LAYOUT (SCANOUT, scanout, 32, "44444444") \
+  LAYOUT (POOL, pool, 32, "444488") \
+  LAYOUT (FRAME, frame, 72, "8844444444444444") \
+  LAYOUT (RELEASE, release, 8, "44") \
+  LAYOUT (CAPS, caps, 112, "44444444") /* then three strings */ \
+  LAYOUT (UNIT, unit, 56, "88888844") \
+  LAYOUT (KEYFRAME, keyframe, 16, "448") \
+  LAYOUT (CONFIG, config, 24, "444444") \
+  LAYOUT (STATS, stats, 48, "888888")
 #define LAYOUT_RECT "4444"
+
+#define ASSERT_SIZE(TYPE, name, size, widths) \
+  typedef char assert_##name[sizeof (struct helix_##name) == size ? 1 : -1];
+LAYOUTS (ASSERT_SIZE)
 
 static const struct layout {
   uint8_t type;
@@ -23,36 +50,12 @@ static const struct layout {
   size_t size; /* bytes of the struct */
   const char *too_short;
 } layouts[] = {
-#define LAYOUT(TYPE, size, widths) \
-  { \
-    HELIX_##TYPE, #TYPE, widths, size, \
-        #TYPE ": payload is shorter than " #size " bytes" \
-  }
-    LAYOUT (PING, 8, "8"),
-    LAYOUT (PONG, 24, "888"),
-    LAYOUT (HELLO, 32, "224448224"),
-    LAYOUT (WELCOME, 32, "224448224"),
-    LAYOUT (PROOF, 32, ""), /* bytes */
-    LAYOUT (BYE, 4, "4"),
-    LAYOUT (LIST, 0, ""),
-    LAYOUT (STATUS, 64, "8888884444"),
-    LAYOUT (CLIENT, 80, "444444888888224"),
-    LAYOUT (ERROR, 8, "44"),
-    LAYOUT (CURSOR, 48, "44444444448"),
-    LAYOUT (SHOW, 16, "448"),
-    LAYOUT (SET_SCANOUT, 16, "4444"),
-    LAYOUT (SUBSCRIBE, 24, "444444"),
-    LAYOUT (UNSUBSCRIBE, 0, ""),
-    LAYOUT (SCANOUT, 32, "44444444"),
-    LAYOUT (POOL, 32, "444488"),
-    LAYOUT (FRAME, 72, "8844444444444444"),
-    LAYOUT (RELEASE, 8, "44"),
-    LAYOUT (CAPS, 112, "44444444"), /* then three strings */
-    LAYOUT (UNIT, 56, "88888844"),
-    LAYOUT (KEYFRAME, 16, "448"),
-    LAYOUT (CONFIG, 24, "444444"),
-    LAYOUT (STATS, 48, "888888"),
-#undef LAYOUT
+#define ROW(TYPE, name, size, widths) \
+  {HELIX_##TYPE, #TYPE, widths, size, \
+      #TYPE ": payload is shorter than " #size " bytes"},
+    {HELIX_LIST, "LIST", "", 0, NULL},
+    {HELIX_UNSUBSCRIBE, "UNSUBSCRIBE", "", 0, NULL},
+    LAYOUTS (ROW) /* ends with a comma */
 };
 
 static const struct layout *

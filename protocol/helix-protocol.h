@@ -9,9 +9,9 @@
  *   stream protocol  helixguestsink <-> helixsrc   encoded units, any stream
  *
  * Every message is a 12-byte header and `size` bytes of payload, all integers
- * little-endian. The structs below mirror the wire byte for byte (the asserts
- * at the end hold every offset still) but hold host-endian values: only
- * helix-pack.h turns one into the other.
+ * little-endian. The structs below mirror the wire byte for byte (helix-pack.c
+ * asserts that) but hold host-endian values: only helix-pack.h turns one into
+ * the other.
  *
  * C99, no GLib, no I/O: this compiles into QEMU, the plugin, the tests and
  * the fuzzers alike.
@@ -433,57 +433,5 @@ struct helix_stats {
   uint64_t last_sequence; /* or HELIX_NONE64 */
   uint64_t latency_ns;    /* capture -> received, recent median, or NONE64 */
 };
-
-/* ---- the wire does not move ---- */
-
-#define HELIX_ASSERT(name, cond) \
-  typedef char helix_assert_##name[(cond) ? 1 : -1]
-#define HELIX_ASSERT_SIZE(s, n) \
-  HELIX_ASSERT (size_##s, sizeof (struct s) == (n))
-#define HELIX_ASSERT_AT(s, f, n) \
-  HELIX_ASSERT (at_##s##_##f, offsetof (struct s, f) == (n))
-
-HELIX_ASSERT_SIZE (helix_header, 12);
-HELIX_ASSERT_AT (helix_header, channel, 6);
-HELIX_ASSERT_AT (helix_header, size, 8);
-HELIX_ASSERT_SIZE (helix_ping, 8);
-HELIX_ASSERT_SIZE (helix_pong, 24);
-HELIX_ASSERT_SIZE (helix_hello, 32);
-HELIX_ASSERT_AT (helix_hello, nonce, 16);
-HELIX_ASSERT_AT (helix_hello, token_size, 24);
-HELIX_ASSERT_SIZE (helix_welcome, 32);
-HELIX_ASSERT_AT (helix_welcome, nonce, 16);
-HELIX_ASSERT_AT (helix_welcome, name_size, 24);
-HELIX_ASSERT_SIZE (helix_proof, 32);
-HELIX_ASSERT_SIZE (helix_error, 8);
-HELIX_ASSERT_SIZE (helix_bye, 4);
-HELIX_ASSERT_SIZE (helix_status, 64);
-HELIX_ASSERT_AT (helix_status, clients, 48);
-HELIX_ASSERT_SIZE (helix_client, 80);
-HELIX_ASSERT_AT (helix_client, connected_ns, 24);
-HELIX_ASSERT_AT (helix_client, name_size, 72);
-HELIX_ASSERT_SIZE (helix_cursor, 48);
-HELIX_ASSERT_AT (helix_cursor, changed_ns, 40);
-HELIX_ASSERT_SIZE (helix_show, 16);
-HELIX_ASSERT_SIZE (helix_set_scanout, 16);
-HELIX_ASSERT_SIZE (helix_subscribe, 24);
-HELIX_ASSERT_SIZE (helix_scanout, 32);
-HELIX_ASSERT_SIZE (helix_pool, 32);
-HELIX_ASSERT_AT (helix_pool, slot_size, 16);
-HELIX_ASSERT_SIZE (helix_rect, 16);
-HELIX_ASSERT_SIZE (helix_frame, 72);
-HELIX_ASSERT_AT (helix_frame, scanout, 16);
-HELIX_ASSERT_AT (helix_frame, width, 40);
-HELIX_ASSERT_AT (helix_frame, rects, 56);
-HELIX_ASSERT_SIZE (helix_release, 8);
-HELIX_ASSERT_SIZE (helix_caps, 112);
-HELIX_ASSERT_AT (helix_caps, profile, 32);
-HELIX_ASSERT_AT (helix_caps, level, 64);
-HELIX_ASSERT_AT (helix_caps, colorimetry, 80);
-HELIX_ASSERT_SIZE (helix_unit, 56);
-HELIX_ASSERT_AT (helix_unit, caps_id, 48);
-HELIX_ASSERT_SIZE (helix_keyframe, 16);
-HELIX_ASSERT_SIZE (helix_config, 24);
-HELIX_ASSERT_SIZE (helix_stats, 48);
 
 #endif /* HELIX_PROTOCOL_H */

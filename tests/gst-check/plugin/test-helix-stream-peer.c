@@ -300,7 +300,7 @@ GST_START_TEST (test_wrong_pong)
 }
 GST_END_TEST;
 
-/* ---- the proof's deadline ---- */
+/* ---- deadlines ---- */
 
 #define TOKEN "secret"
 
@@ -334,6 +334,18 @@ expect_timeout (guint64 when)
   helix_stream_peer_tick (served, now);
   peer_expect_refusal (&peer, HELIX_ERROR_TIMEOUT);
 }
+
+/* Open, but dead: no end of the stream will ever tell. */
+GST_START_TEST (test_silent)
+{
+  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  peer_expect (&peer, HELIX_WELCOME);
+  helix_stream_peer_tick (served, START + 3 * GST_SECOND - 1);
+  fail_unless (helix_stream_peer_is_live (served));
+  expect_timeout (START + 3 * GST_SECOND);
+  fail_unless (strstr (served->reason, "3 s") != NULL);
+}
+GST_END_TEST;
 
 /* A connection has 3 s for all of it, and HELLO again gives it no more. */
 GST_START_TEST (test_proof_too_late)
@@ -400,6 +412,7 @@ helix_stream_peer_suite (void)
   tcase_add_loop_test (tc, test_good, 0, G_N_ELEMENTS (good));
   tcase_add_test (tc, test_stall);
   tcase_add_test (tc, test_wrong_pong);
+  tcase_add_test (tc, test_silent);
   tcase_add_test (tc, test_proof_too_late);
   tcase_add_test (tc, test_proof_anew);
   tcase_add_test (tc, test_proof_forgets);

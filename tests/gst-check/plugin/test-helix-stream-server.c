@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-test-time.h"
 #include "helix-transport.h"
 #include "stream-served.h"
 
@@ -190,37 +189,6 @@ GST_START_TEST (test_recover_none)
   fail_unless_equals_int (helix_stream_server_clients (served.server), 1);
   peer_clear (&slow);
   peer_clear (&quick);
-}
-GST_END_TEST;
-
-/* Open, but dead: no FIN will ever tell. */
-GST_START_TEST (test_dead_client)
-{
-  StreamPeer dead, alive;
-  guint64 begin;
-
-  served_start ();
-  served_join (&dead);
-  served_join (&alive);
-  begin = helix_now_ns ();
-  /* The living one answers each PING, and that is how time goes by here. */
-  while (helix_now_ns () - begin < TEST_SOON) {
-    struct pollfd entry = {.fd = alive.fd, .events = POLLIN};
-
-    if (served_now (&served.removed) > 0)
-      begin = 0;
-    if (poll (&entry, 1, 20) > 0) {
-      fail_unless_equals_int (peer_next_any (&alive), HELIX_PING);
-      helix_pack_empty (message, HELIX_PONG, 0);
-      peer_send (&alive, message, HELIX_HEADER_SIZE);
-    }
-  }
-  AWAIT (removed, 1);
-  fail_unless (strstr (served.last_reason, "3 s") != NULL);
-  fail_unless_equals_int (helix_stream_server_clients (served.server), 1);
-  peer_expect_refusal (&dead, HELIX_ERROR_TIMEOUT);
-  peer_clear (&dead);
-  peer_clear (&alive);
 }
 GST_END_TEST;
 
@@ -453,7 +421,6 @@ helix_stream_server_suite (void)
   tcase_add_test (tc, test_max_clients);
   tcase_add_test (tc, test_slow_client);
   tcase_add_test (tc, test_recover_none);
-  tcase_add_test (tc, test_dead_client);
   tcase_add_test (tc, test_ping_flood);
   tcase_add_test (tc, test_keyframe_rate);
   tcase_add_test (tc, test_end_of_stream);
