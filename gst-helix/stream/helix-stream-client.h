@@ -3,10 +3,11 @@
  * The guest's end of the stream protocol, across connections: dials (or
  * listens), tells each outage once, tries again with growing gaps.
  *
- * A thread of its own, from the first next () on, reads and answers the other
- * end. What nobody takes in time is left out up to a keyframe.
+ * A thread of its own, the reader, from the first next () on, reads and answers
+ * the other end. Units that are not taken in time are left out up to a
+ * keyframe.
  *
- * next () belongs to one thread; the functions marked (any) to all.
+ * Thread: next () belongs to one thread; the functions marked (any) to all.
  */
 #ifndef HELIX_STREAM_CLIENT_H
 #define HELIX_STREAM_CLIENT_H
@@ -27,9 +28,9 @@ typedef struct {
   const gchar *token; /* that both ends must prove, or NULL */
   gboolean reconnect;
   guint reconnect_timeout_ms; /* 0 = for ever */
-  guint max_age_ms;           /* of units that nobody takes */
+  guint max_age_ms;           /* of units that are not taken */
   guint32 role;               /* 0 = HELIX_ROLE_STREAM, or ..._CONTROL */
-  const gchar *name;          /* NULL = "helixsrc": who we are */
+  const gchar *name;          /* of the program; NULL = "helixsrc" */
 } HelixStreamClientConfig;
 
 typedef enum {
@@ -71,17 +72,16 @@ void helix_stream_client_flush (HelixStreamClient *self, gboolean on);
 /* (any) Has the other end asked for a keyframe, soon. */
 void helix_stream_client_ask_keyframe (HelixStreamClient *self);
 
-/* (any) Asks the other end for what `wish` names, now and in each session to
- * come; no longer for the fields in `dropped`, HELIX_CONFIG_*. What it refuses
- * is a HELIX_STREAM_WARNING: of scanouts and resources once for each value, of
+/* (any) Asks the other end for the fields of `request`, now and in each session
+ * to come; no longer for the fields in `dropped`, HELIX_CONFIG_*. A refusal is
+ * a HELIX_STREAM_WARNING: of scanouts and resources once for each value, of
  * all else once for each HELIX_ERROR_*. */
-void helix_stream_client_configure (
-    HelixStreamClient *self, const struct helix_config *wish, guint32 dropped);
+void helix_stream_client_configure (HelixStreamClient *self,
+    const struct helix_config *request, guint32 dropped);
 
 /* (any) Has the other end show a resource, captured at `capture_ns` of the
- * own clock (HELIX_NONE64: unknown). One that has not left yet when the next
- * comes is forgotten; the last one is shown again in each new session. 0: no
- * longer. */
+ * own clock (HELIX_NONE64: unknown). A newer one replaces one that was not sent
+ * yet; the last one is sent again in each new session. 0: no longer. */
 void helix_stream_client_show (
     HelixStreamClient *self, guint32 resource_id, guint64 capture_ns);
 

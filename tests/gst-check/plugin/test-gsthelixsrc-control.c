@@ -181,36 +181,41 @@ GST_START_TEST (test_asked_again)
 }
 GST_END_TEST;
 
-/* Told once for each value, and playing goes on. */
+/* Told once for each value, or kind, and playing goes on. */
 GST_START_TEST (test_refused)
 {
+  static const struct {
+    const gchar *property; /* set to `value` before, or NULL */
+    guint value, field, code;
+    const gchar *text;
+  } steps[] = {
+      {"scanout", 7, HELIX_CONFIG_SCANOUT, HELIX_ERROR_NO_SCANOUT, "0 to 1"},
+      {"scanout", 8, HELIX_CONFIG_SCANOUT, HELIX_ERROR_NO_SCANOUT, "0 to 2"},
+      {"resource-id", 9, HELIX_CONFIG_RESOURCE, HELIX_ERROR_NO_RESOURCE, "no"},
+      {NULL, 0, 0, HELIX_ERROR_UNSUPPORTED, "no bitrate"},
+      {NULL, 0, 0, G_MAXUINT32, "a code of a later version"},
+  };
   struct helix_config config;
   GstBus *bus;
 
-  play ("scanout=7");
+  play ("");
   bus = gst_element_get_bus (guest);
-  expect_config (&config, HELIX_CONFIG_SCANOUT);
-  for (guint i = 0; i < 3; i++) {
-    guint code = i == 2 ? HELIX_ERROR_NO_RESOURCE : HELIX_ERROR_NO_SCANOUT;
-    const gchar *words = i == 2 ? "no resource 9" : "there are 0 to 1";
+  for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     g_autofree gchar *text = NULL;
 
-    refuse (code, words);
+    if (steps[i].property != NULL) {
+      g_object_set (src, steps[i].property, steps[i].value, NULL);
+      expect_config (&config, steps[i].field);
+    }
+    refuse (steps[i].code, steps[i].text);
     text = pipeline_message_of (guest, GST_MESSAGE_WARNING);
-    fail_unless (strstr (text, words) != NULL, "%s", text);
+    fail_unless (strstr (text, steps[i].text) != NULL, "%s", text);
     /* The same again is no news: that it came is seen by what comes behind. */
-    refuse (code, words);
+    refuse (steps[i].code, steps[i].text);
     expect_no_config ();
     fail_unless (
         gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
         == NULL);
-    if (i == 0) {
-      g_object_set (src, "scanout", 8, NULL);
-      expect_config (&config, HELIX_CONFIG_SCANOUT);
-    } else if (i == 1) {
-      g_object_set (src, "resource-id", 9, NULL);
-      expect_config (&config, HELIX_CONFIG_RESOURCE);
-    }
   }
   peer_send_caps (&peer, 1);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
@@ -318,33 +323,41 @@ check_cursor (
   }
 }
 
+/* A CURSOR, with a shape or not, is an event with its image or not. */
+static void
+step (Seen *seen, guint32 serial, gint x, gboolean shape, gboolean image)
+{
+  GstHelixCursor cursor;
+  GstEvent *event;
+
+  send_cursor (serial, (guint32) x, shape);
+  event = next_event (seen);
+  fail_unless (gst_helix_event_parse_cursor (event, &cursor));
+  check_cursor (&cursor, serial, x, image);
+  gst_event_unref (event);
+}
+
 /* No unit flows: the screen stands still, the pointer does not. */
 GST_START_TEST (test_cursor)
 {
-  static const struct {
-    guint32 serial;
-    gint x;
-    gboolean shape, image;
-  } steps[] = {
-      {1, 10, TRUE, TRUE}, {1, 11, FALSE, FALSE}, {2, -5, TRUE, TRUE},
-      {1, 12, FALSE, TRUE}, /* the first shape again, from memory */
-      {1, 13, FALSE, FALSE},
-      {9, 14, FALSE, FALSE}, /* a shape that nobody has */
-  };
   Seen seen;
 
   play ("");
   watch_events (&seen);
-  for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
-    GstHelixCursor cursor;
-    GstEvent *event;
-
-    send_cursor (steps[i].serial, (guint32) steps[i].x, steps[i].shape);
-    event = next_event (&seen);
-    fail_unless (gst_helix_event_parse_cursor (event, &cursor));
-    check_cursor (&cursor, steps[i].serial, steps[i].x, steps[i].image);
-    gst_event_unref (event);
-  }
+  step (&seen, 1, 10, TRUE, TRUE);
+  step (&seen, 1, 11, FALSE, FALSE);
+  step (&seen, 2, -5, TRUE, TRUE);
+  step (&seen, 1, 12, FALSE, TRUE); /* the first shape again, from memory */
+  step (&seen, 1, 13, FALSE, FALSE);
+  step (&seen, 1, 14, TRUE, TRUE);   /* sent again, perhaps another image */
+  step (&seen, 9, 15, FALSE, FALSE); /* a shape that never came */
+  step (&seen, 0, 16, FALSE, FALSE);
+  step (&seen, 1, 17, FALSE, TRUE);
+  /* Eight shapes are kept. */
+  for (guint32 serial = 20; serial < 29; serial++)
+    step (&seen, serial, 0, TRUE, TRUE);
+  step (&seen, 20, 0, FALSE, FALSE);
+  step (&seen, 21, 0, FALSE, TRUE);
   stop ();
 }
 GST_END_TEST;

@@ -153,31 +153,47 @@ GST_START_TEST (test_clock)
   fail_unless (ABS (met.item.clock_offset - (gint64) ahead)
       <= (gint64) met.item.clock_error);
   gst_buffer_unref (met.item.buffer);
+  /* It was stamped by our clock: sent 5 s ago, by the estimate. */
+  fail_unless (met_stat_of ("transit-max") + met.item.clock_error >= ahead);
+  fail_unless (met_stat_of ("transit-max") < ahead + TEST_SOON);
   peer_clear (&peer);
 }
 GST_END_TEST;
 
-/* About once a second the host hears how we fare. */
+static void
+expect_stats (StreamPeer *peer, struct helix_stats *stats)
+{
+  const gchar *why;
+
+  peer_expect (peer, HELIX_STATS);
+  fail_unless (helix_unpack_stats (
+      stats, peer->reader.payload, peer->reader.payload_size, &why));
+}
+
+/* While units come, STATS goes to the host about once a second. */
 GST_START_TEST (test_stats)
 {
   struct helix_stats stats;
   GThread *thread;
   StreamPeer peer;
-  const gchar *why;
 
   met_start (TRUE);
   met_meet (&peer);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "abc", 3);
   met_expect_unit (0, TRUE);
-  helix_stream_client_add_latency (met.client, 7777);
-  thread = met_begin_next ();
-  peer_expect (&peer, HELIX_STATS);
-  fail_unless (helix_unpack_stats (
-      &stats, peer.reader.payload, peer.reader.payload_size, &why));
+  expect_stats (&peer, &stats);
   fail_unless_equals_uint64 (stats.units, 1);
   fail_unless_equals_uint64 (stats.bytes, 3);
   fail_unless_equals_uint64 (stats.last_sequence, 0);
+  fail_unless (stats.latency_ns == HELIX_NONE64);
+  for (guint64 ns = 7770; ns < 7785; ns++)
+    helix_stream_client_add_latency (met.client, ns);
+  thread = met_begin_next ();
   peer_send_unit (&peer, 1, 0, "d", 1);
+  expect_stats (&peer, &stats);
+  fail_unless_equals_uint64 (stats.units, 2);
+  fail_unless_equals_uint64 (stats.latency_ns, 7777); /* the median */
+  fail_unless_equals_uint64 (met_stat_of ("latency-count"), 15);
   fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_UNIT);
   gst_buffer_unref (met.item.buffer);
   peer_clear (&peer);
