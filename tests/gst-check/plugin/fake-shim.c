@@ -1,17 +1,308 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake-shim-private.h"
+/*
+ * One thread takes connections and answers what clients send; the test's calls
+ * send from the test's thread. All of it under one lock.
+ */
+#include "fake-shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "helix-pack.h"
+#include "helix-marker.h"
 #include "helix-platform.h"
+#include "helix-reader.h"
 #include "helix-test-folder.h"
+#include "hostile-fd.h"
 
-/* ---- receiving ---- */
+#define WAIT_S 15
+
+struct _FakeShim {
+  int listener;
+  int wakeup[2];
+  GThread *thread;
+
+  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_cond_t cond;  /* something of it changed */
+  FakeConfig config;
+  gboolean stop, subscribed;
+  guint accepted, subscribes, shows, pings, byes, errors;
+  struct helix_subscribe subscribe; /* the last that was granted */
+  struct helix_show show;           /* the last */
+  guint free_slots;                 /* bit i */
+
+  int fd; /* of the client, or -1; closed by the thread */
+  struct helix_reader reader;
+  guint16 channel;
+  guint32 pool_id, generation;
+  guint64 slot_size, sequence;
+  void *map; /* of the pool */
+  gsize map_size;
+  int cut_fd; /* of the memory that FAKE_POOL_CUT_OFF cuts off, or -1 */
+};
+
+/* ---- sending; FALSE: the client is gone, or to be got rid of ---- */
+
+static gboolean
+send_all (FakeShim *shim, const void *bytes, gsize size, int pass)
+{
+  gsize done = 0;
+
+  while (done < size) {
+    struct iovec iov = {(guint8 *) bytes + done, size - done};
+    ssize_t n = helix_send (shim->fd, &iov, 1, pass);
+
+    if (n > 0) {
+      done += (gsize) n;
+      pass = -1;
+    } else if (n < 0 && errno == EAGAIN) {
+      struct pollfd fd = {.fd = shim->fd, .events = POLLOUT};
+
+      if (poll (&fd, 1, WAIT_S * 1000) <= 0)
+        return FALSE;
+    } else {
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static guint
+stride_of (FakeShim *shim)
+{
+  return shim->config.stride ? shim->config.stride : shim->config.width * 4;
+}
+
+static void
+forget_pool (FakeShim *shim)
+{
+  if (shim->map != NULL)
+    helix_shm_unmap (shim->map, shim->map_size);
+  shim->map = NULL;
+  if (shim->cut_fd >= 0)
+    close (shim->cut_fd);
+  shim->cut_fd = -1;
+}
+
+/* A descriptor that is not what POOL says of it; -1 = nothing is wrong with
+ * it. */
+static int
+wrong_descriptor (FakeShim *shim, gsize size)
+{
+  static const struct {
+    FakeFault fault;
+    enum hostile_fd kind;
+  } kinds[] = {
+      {FAKE_POOL_PIPE, HOSTILE_FD_PIPE},
+      {FAKE_POOL_DIRECTORY, HOSTILE_FD_DIRECTORY},
+      {FAKE_POOL_UNSEALED, HOSTILE_FD_UNSEALED},
+      {FAKE_POOL_WRITABLE, HOSTILE_FD_WRITABLE},
+      {FAKE_POOL_SPARSE, HOSTILE_FD_SPARSE},
+      {FAKE_POOL_HUGE, HOSTILE_FD_HUGE},
+      {FAKE_POOL_FILE, HOSTILE_FD_FILE},
+  };
+
+  if (shim->config.fault == FAKE_POOL_SHORT)
+    return hostile_fd_open (HOSTILE_FD_GOOD, size - 4096);
+  if (shim->config.fault == FAKE_POOL_CUT_OFF) {
+    shim->cut_fd = hostile_fd_open (HOSTILE_FD_UNSEALED, size);
+    return fcntl (shim->cut_fd, F_DUPFD_CLOEXEC, 0);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (kinds[i].fault == shim->config.fault)
+      return hostile_fd_open (kinds[i].kind, size);
+  return -1;
+}
+
+/* POOL with `fd`, as far as it is to be right. */
+static gboolean
+announce_pool (FakeShim *shim, struct helix_pool *pool, int fd)
+{
+  FakeFault fault = shim->config.fault;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size;
+
+  if (fault == FAKE_FRAME_FIRST)
+    return TRUE;
+  if (fault == FAKE_POOL_CUT_OFF || fault == FAKE_POOL_FILE)
+    pool->kind = HELIX_POOL_FILE;
+  if (fault == FAKE_POOL_ENDLESS) {
+    pool->slot_size = G_GUINT64_CONSTANT (1) << 40;
+    pool->total_size = pool->slot_size * pool->slots;
+  }
+  size = helix_pack_pool (message, shim->channel, pool);
+  if (fault == FAKE_POOL_TWO)
+    return hostile_fd_send_two (shim->fd, message, size, fd);
+  return send_all (
+      shim, message, size, fault == FAKE_POOL_WITHOUT_FD ? -1 : fd);
+}
+
+/* Packs what SCANOUT says of the subscription. */
+static gsize
+pack_scanout (FakeShim *shim, guint8 *message, gboolean off)
+{
+  struct helix_scanout scanout = {
+      .scanout = shim->subscribe.scanout, .generation = shim->generation};
+
+  if (!off) {
+    scanout.flags = HELIX_SCANOUT_ENABLED;
+    scanout.generation = ++shim->generation;
+    scanout.resource_id = 1;
+    scanout.width = shim->config.width;
+    scanout.height = shim->config.height;
+    scanout.fourcc = shim->config.fourcc;
+  }
+  return helix_pack_scanout (message, shim->channel, &scanout);
+}
+
+/* SCANOUT, and POOL if it is on. */
+static gboolean
+send_scanout (FakeShim *shim)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+  FakeConfig *config = &shim->config;
+  struct helix_pool pool = {0};
+  bool sealed = false;
+  int fd = -1, wrong;
+  gboolean ok;
+
+  forget_pool (shim);
+  shim->free_slots = 0;
+  if (!send_all (shim, message, pack_scanout (shim, message, config->off), -1))
+    return FALSE;
+  if (config->off)
+    return TRUE;
+  pool.pool_id = ++shim->pool_id;
+  pool.slots = config->slots;
+  pool.slot_size = shim->slot_size =
+      ((guint64) stride_of (shim) * config->height + 4095) & ~4095ull;
+  pool.total_size = shim->map_size = pool.slot_size * pool.slots;
+  g_assert (helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0
+      && helix_shm_populate (shim->map, pool.total_size) == 0);
+  pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  wrong = wrong_descriptor (shim, pool.total_size);
+  if (wrong >= 0) {
+    close (fd);
+    fd = wrong;
+  }
+  shim->free_slots = (1u << config->slots) - 1;
+  ok = announce_pool (shim, &pool, fd);
+  close (fd);
+  return ok;
+}
+
+static void
+spoil (FakeShim *shim, struct helix_frame *frame)
+{
+  switch (shim->config.fault) {
+    case FAKE_BAD_SLOT:
+      frame->slot = 7;
+      break;
+    case FAKE_BAD_POOL:
+      frame->pool_id += 1;
+      break;
+    case FAKE_OLD_SEQUENCE:
+      frame->sequence = 1;
+      break;
+    case FAKE_LYING_SIZE:
+      frame->width = frame->height = 8000;
+      frame->stride = 32000;
+      break;
+    case FAKE_SAME_SLOT:
+      frame->slot = 0;
+      break;
+    default:
+      break;
+  }
+}
+
+static gsize
+pack_short (guint8 *message, enum helix_type type)
+{
+  const struct helix_header header = {HELIX_MAGIC, (guint8) type, 0, 0, 1};
+
+  helix_pack_header (message, &header);
+  return HELIX_HEADER_SIZE + 1;
+}
+
+static gboolean
+send_new_types (FakeShim *shim)
+{
+  const struct helix_header header = {HELIX_MAGIC, 0x60, 0, shim->channel, 4};
+  guint8 message[HELIX_HEADER_SIZE + 4] = {0};
+
+  helix_pack_header (message, &header);
+  return send_all (shim, message, sizeof message, -1)
+      && send_all (shim, message,
+          helix_pack_empty (message, (enum helix_type) 0x20, 0), -1);
+}
+
+static void
+paint (FakeShim *shim, guint8 *pixels, guint32 number)
+{
+  FakeConfig *config = &shim->config;
+
+  if (config->paint != NULL)
+    config->paint (
+        pixels, config->width, config->height, stride_of (shim), number);
+  else if (config->width >= HELIX_MARKER_WIDTH
+      && config->height >= HELIX_MARKER_HEIGHT)
+    helix_marker_draw (pixels, stride_of (shim), number);
+}
+
+/* FRAME, or what comes in its place. */
+static gboolean
+send_frame (FakeShim *shim, guint32 number, const struct helix_rect *rects,
+    guint n, guint slot)
+{
+  FakeConfig *config = &shim->config;
+  struct helix_frame frame = {.sequence = ++shim->sequence,
+      .capture_ns = helix_now_ns () - config->age_ns,
+      .scanout = shim->subscribe.scanout,
+      .resource_id = 1,
+      .generation = shim->generation,
+      .pool_id = shim->pool_id,
+      .slot = slot,
+      .width = config->width,
+      .height = config->height,
+      .stride = stride_of (shim),
+      .fourcc = config->fourcc,
+      .rects = n,
+      .read_bytes = stride_of (shim) * config->height};
+  gboolean second = frame.sequence == 2;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size;
+
+  paint (shim, (guint8 *) shim->map + slot * shim->slot_size, number);
+  frame.readback_ns =
+      (guint32) (helix_now_ns () - config->age_ns - frame.capture_ns);
+  spoil (shim, &frame);
+  size = helix_pack_frame (message, shim->channel, &frame, rects);
+  if (config->fault == FAKE_BYE && second)
+    size = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
+  if (config->fault == FAKE_IDLED && second)
+    size = helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, 0, "not a byte");
+  if (config->fault == FAKE_SHORT_PING)
+    size = pack_short (message, HELIX_PING);
+  if (config->fault == FAKE_SHORT_PONG)
+    size = pack_short (message, HELIX_PONG);
+  if (config->fault == FAKE_VANISH_MID_FRAME)
+    size /= 2;
+  if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))
+    return FALSE;
+  if (shim->cut_fd >= 0)
+    g_assert (ftruncate (shim->cut_fd, 0) == 0);
+  return send_all (shim, message, size, -1)
+      && config->fault != FAKE_VANISH_MID_FRAME
+      && !(
+          (config->fault == FAKE_BYE || config->fault == FAKE_IDLED) && second);
+}
+
+/* ---- receiving; the thread; FALSE likewise ---- */
 
 static void
 hang_up (FakeShim *shim)
@@ -19,9 +310,7 @@ hang_up (FakeShim *shim)
   if (shim->fd >= 0)
     close (shim->fd);
   shim->fd = -1;
-  pthread_mutex_lock (&shim->lock);
   shim->subscribed = FALSE;
-  pthread_mutex_unlock (&shim->lock);
 }
 
 static gboolean
@@ -56,7 +345,7 @@ take_hello (FakeShim *shim)
     memcpy (message, "SSH-2.0-", 8);
   }
   /* Any descriptor will do. */
-  return fake_send_all (shim, message, size,
+  return send_all (shim, message, size,
       shim->config.fault == FAKE_STRAY_FD ? shim->listener : -1);
 }
 
@@ -65,10 +354,8 @@ refuse (FakeShim *shim, enum helix_error_code code, const gchar *text)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  pthread_mutex_lock (&shim->lock);
   shim->subscribes += shim->reader.header.type == HELIX_SUBSCRIBE;
-  pthread_mutex_unlock (&shim->lock);
-  return fake_send_all (shim, message,
+  return send_all (shim, message,
       helix_pack_error (message, shim->reader.header.channel, code,
           shim->reader.header.type, text),
       -1);
@@ -79,7 +366,6 @@ take_subscribe (FakeShim *shim)
 {
   struct helix_subscribe subscribe;
   const char *why;
-  gboolean ok;
 
   if (!helix_unpack_subscribe (
           &subscribe, shim->reader.payload, shim->reader.payload_size, &why))
@@ -91,19 +377,12 @@ take_subscribe (FakeShim *shim)
     return refuse (shim, HELIX_ERROR_NO_SCANOUT, "that one is not exported");
   if (subscribe.resource_id >= FAKE_NO_RESOURCE)
     return refuse (shim, HELIX_ERROR_NO_RESOURCE, "no such resource");
-  fake_forget_pool (shim);
   shim->sequence = 0;
   shim->channel = shim->reader.header.channel;
-  pthread_mutex_lock (&shim->lock);
   shim->subscribes++;
   shim->subscribe = subscribe;
-  pthread_mutex_unlock (&shim->lock);
-  ok = fake_send_pool (shim);
-  pthread_mutex_lock (&shim->lock);
   shim->subscribed = TRUE;
-  pthread_cond_broadcast (&shim->cond);
-  pthread_mutex_unlock (&shim->lock);
-  return ok;
+  return send_scanout (shim);
 }
 
 static gboolean
@@ -117,52 +396,30 @@ take_release (FakeShim *shim)
     return FALSE;
   if (release.pool_id != shim->pool_id)
     return TRUE;
-  pthread_mutex_lock (&shim->lock);
   g_assert (!(shim->free_slots >> release.slot & 1));
   shim->free_slots |= 1u << release.slot;
-  pthread_cond_broadcast (&shim->cond);
-  pthread_mutex_unlock (&shim->lock);
   return TRUE;
 }
 
 static gboolean
 take_show (FakeShim *shim)
 {
-  struct helix_show show;
   const char *why;
 
   if (!helix_unpack_show (
-          &show, shim->reader.payload, shim->reader.payload_size, &why))
+          &shim->show, shim->reader.payload, shim->reader.payload_size, &why))
     return FALSE;
-  pthread_mutex_lock (&shim->lock);
-  shim->show = show;
   shim->shows++;
-  pthread_cond_broadcast (&shim->cond);
-  pthread_mutex_unlock (&shim->lock);
   return shim->reader.header.channel == shim->channel
-      && (show.resource_id < FAKE_NO_RESOURCE
+      && (shim->show.resource_id < FAKE_NO_RESOURCE
           || refuse (shim, HELIX_ERROR_NO_RESOURCE, "no such resource"));
-}
-
-static gboolean
-take_ping (FakeShim *shim)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  pthread_mutex_lock (&shim->lock);
-  shim->pings++;
-  pthread_cond_broadcast (&shim->cond);
-  pthread_mutex_unlock (&shim->lock);
-  return shim->config.fault == FAKE_DEAF
-      || fake_send_all (shim, message,
-          helix_pack_pong_for (
-              message, &shim->reader.header, shim->reader.payload, 0, 0),
-          -1);
 }
 
 static gboolean
 take_message (FakeShim *shim)
 {
+  guint8 message[HELIX_MAX_MESSAGE];
+
   if (shim->config.fault == FAKE_SILENT)
     return TRUE;
   switch (shim->reader.header.type) {
@@ -175,25 +432,23 @@ take_message (FakeShim *shim)
     case HELIX_SHOW:
       return take_show (shim);
     case HELIX_PING:
-      return take_ping (shim);
+      shim->pings++;
+      return shim->config.fault == FAKE_DEAF
+          || send_all (shim, message,
+              helix_pack_pong_for (
+                  message, &shim->reader.header, shim->reader.payload, 0, 0),
+              -1);
     case HELIX_ERROR:
-      pthread_mutex_lock (&shim->lock);
       shim->errors++;
-      pthread_mutex_unlock (&shim->lock);
       return TRUE;
     case HELIX_BYE:
-      hang_up (shim);
-      pthread_mutex_lock (&shim->lock);
       shim->byes++;
-      pthread_cond_broadcast (&shim->cond);
-      pthread_mutex_unlock (&shim->lock);
       return FALSE;
     default:
       return TRUE;
   }
 }
 
-/* FALSE: the client is gone, or to be got rid of. */
 static gboolean
 take_bytes (FakeShim *shim)
 {
@@ -217,86 +472,34 @@ take_bytes (FakeShim *shim)
   }
 }
 
-/* A frame, if one is wanted and a slot is free. */
-static gboolean
-serve (FakeShim *shim)
-{
-  gboolean ok = TRUE, stale;
-  gint slot = -1;
-
-  pthread_mutex_lock (&shim->lock);
-  stale = shim->stale_pool;
-  pthread_mutex_unlock (&shim->lock);
-  if (stale)
-    ok = fake_send_pool (shim);
-  pthread_mutex_lock (&shim->lock);
-  if (stale) {
-    shim->stale_pool = FALSE;
-    pthread_cond_broadcast (&shim->cond);
-  }
-  if (ok && shim->blink_wanted) {
-    ok = fake_send_blink (shim);
-    shim->blink_wanted = FALSE;
-    pthread_cond_broadcast (&shim->cond);
-  }
-  if (shim->vanish_wanted) {
-    shim->vanish_wanted = ok = FALSE;
-    pthread_cond_broadcast (&shim->cond);
-  }
-  if (ok && shim->cursor_wanted && shim->subscribed) {
-    ok = fake_send_cursor (shim);
-    shim->cursor_wanted = FALSE;
-    pthread_cond_broadcast (&shim->cond);
-  }
-  if (shim->wanted && shim->subscribed && shim->free_slots != 0) {
-    slot = g_bit_nth_lsf (shim->free_slots, -1);
-    shim->free_slots &= ~(1u << slot);
-  }
-  pthread_mutex_unlock (&shim->lock);
-  if (!ok || slot < 0)
-    return ok;
-  ok = fake_send_frame (shim, (guint) slot);
-  pthread_mutex_lock (&shim->lock);
-  shim->wanted = FALSE;
-  pthread_cond_broadcast (&shim->cond);
-  pthread_mutex_unlock (&shim->lock);
-  return ok;
-}
-
 static gpointer
 run (gpointer data)
 {
   FakeShim *shim = data;
 
-  for (;;) {
+  pthread_mutex_lock (&shim->lock);
+  while (!shim->stop) {
     struct pollfd fds[3] = {
         {.fd = shim->wakeup[0], .events = POLLIN},
         {.fd = shim->fd < 0 ? shim->listener : -1, .events = POLLIN},
         {.fd = shim->fd, .events = POLLIN},
     };
-    gboolean stop;
 
-    poll (fds, 3, -1);
-    if (fds[0].revents)
-      helix_wakeup_clear (shim->wakeup);
-    pthread_mutex_lock (&shim->lock);
-    stop = shim->stop;
-    if (fds[1].revents && !stop)
-      shim->accepted++;
     pthread_mutex_unlock (&shim->lock);
-    if (stop)
-      break;
-    if (fds[1].revents) {
+    poll (fds, 3, -1);
+    pthread_mutex_lock (&shim->lock);
+    if (fds[1].revents && !shim->stop) {
+      shim->accepted++;
       shim->fd = helix_accept (shim->listener);
       helix_reader_init (&shim->reader);
     }
     if (fds[2].revents && !take_bytes (shim))
       hang_up (shim);
-    if (shim->fd >= 0 && !serve (shim))
-      hang_up (shim);
+    pthread_cond_broadcast (&shim->cond);
   }
   hang_up (shim);
-  fake_forget_pool (shim);
+  forget_pool (shim);
+  pthread_mutex_unlock (&shim->lock);
   return NULL;
 }
 
@@ -337,34 +540,42 @@ fake_shim_free (FakeShim *shim)
   g_thread_join (shim->thread);
   close (shim->listener);
   helix_wakeup_close (shim->wakeup);
-  g_free (shim->shape);
   pthread_mutex_destroy (&shim->lock);
   pthread_cond_destroy (&shim->cond);
   g_free (shim);
 }
 
-static guint64
-until (void)
+/* The end of the client, where `ok` is FALSE: the thread sees it. */
+static gboolean
+keep (FakeShim *shim, gboolean ok)
 {
-  return helix_now_ns () + WAIT_S * G_GUINT64_CONSTANT (1000000000);
+  if (ok || shim->fd < 0)
+    return ok;
+  shim->subscribed = FALSE;
+  shutdown (shim->fd, SHUT_RDWR);
+  return FALSE;
 }
 
-/* FALSE: nothing changed until `end`. */
-static gboolean
-wait_change (FakeShim *shim, guint64 end)
-{
-  return helix_cond_wait_until (&shim->cond, &shim->lock, end) == 0;
-}
+/* Waits, with the lock, until `condition` or for WAIT_S. */
+#define AWAIT(shim, condition) \
+  G_STMT_START \
+  { \
+    guint64 end = helix_now_ns () + WAIT_S * G_GUINT64_CONSTANT (1000000000); \
+\
+    while (!(condition) \
+        && helix_cond_wait_until (&(shim)->cond, &(shim)->lock, end) == 0) \
+      continue; \
+  } \
+  G_STMT_END
 
 gboolean
 fake_shim_wait_subscribed (FakeShim *shim)
 {
-  guint64 end = until ();
-  gboolean ok = TRUE;
+  gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  while (!shim->subscribed && ok)
-    ok = wait_change (shim, end);
+  AWAIT (shim, shim->subscribed);
+  ok = shim->subscribed;
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -372,12 +583,11 @@ fake_shim_wait_subscribed (FakeShim *shim)
 gboolean
 fake_shim_wait_byes (FakeShim *shim, guint count)
 {
-  guint64 end = until ();
-  gboolean ok = TRUE;
+  gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  while (shim->byes < count && ok)
-    ok = wait_change (shim, end);
+  AWAIT (shim, shim->byes >= count);
+  ok = shim->byes >= count;
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -386,19 +596,17 @@ gboolean
 fake_shim_send (
     FakeShim *shim, guint32 number, const struct helix_rect *rects, guint n)
 {
-  guint64 end = until ();
-  gboolean ok = TRUE;
+  gboolean ok;
+  gint slot;
 
   pthread_mutex_lock (&shim->lock);
-  shim->wanted = TRUE;
-  shim->number = number;
-  shim->n_rects = n;
-  if (n > 0)
-    memcpy (shim->rects, rects, n * sizeof *rects);
-  helix_wakeup_raise (shim->wakeup);
-  while (shim->wanted && ok)
-    ok = wait_change (shim, end);
-  shim->wanted = FALSE;
+  AWAIT (shim, shim->subscribed && shim->free_slots != 0);
+  ok = shim->subscribed && shim->free_slots != 0;
+  if (ok) {
+    slot = g_bit_nth_lsf (shim->free_slots, -1);
+    shim->free_slots &= ~(1u << slot);
+    keep (shim, send_frame (shim, number, rects, n, (guint) slot));
+  }
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -407,23 +615,20 @@ gboolean
 fake_shim_cursor (
     FakeShim *shim, const struct helix_cursor *cursor, const guint8 *shape)
 {
-  guint64 end = until ();
-  gboolean ok = TRUE;
+  guint32 bulk = cursor->flags & HELIX_CURSOR_SHAPE
+      ? cursor->width * cursor->height * 4
+      : 0;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  shim->cursor = *cursor;
-  g_clear_pointer (&shim->shape, g_free);
-  if (shape != NULL) {
-    gsize size = (gsize) cursor->width * cursor->height * 4;
-
-    shim->shape = g_malloc (size);
-    memcpy (shim->shape, shape, size);
-  }
-  shim->cursor_wanted = TRUE;
-  helix_wakeup_raise (shim->wakeup);
-  while (shim->cursor_wanted && ok)
-    ok = wait_change (shim, end);
-  shim->cursor_wanted = FALSE;
+  AWAIT (shim, shim->subscribed);
+  ok = shim->subscribed;
+  if (ok)
+    keep (shim,
+        send_all (shim, message,
+            helix_pack_cursor (message, shim->channel, cursor, bulk), -1)
+            && send_all (shim, shape, bulk, -1));
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -431,18 +636,85 @@ fake_shim_cursor (
 gboolean
 fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
 {
-  guint64 end = until ();
-  gboolean ok = TRUE;
+  gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  while (shim->shows < count && ok)
-    ok = wait_change (shim, end);
+  AWAIT (shim, shim->shows >= count);
+  ok = shim->shows >= count;
   *show = shim->show;
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
-/* `count` is one of `shim`'s, and is under its lock. */
+void
+fake_shim_wait_pings (FakeShim *shim, guint more)
+{
+  pthread_mutex_lock (&shim->lock);
+  more += shim->pings;
+  AWAIT (shim, shim->pings >= more);
+  g_assert (shim->pings >= more);
+  pthread_mutex_unlock (&shim->lock);
+}
+
+void
+fake_shim_resize (FakeShim *shim, guint width, guint height, guint32 fourcc)
+{
+  pthread_mutex_lock (&shim->lock);
+  shim->config.width = width;
+  shim->config.height = height;
+  shim->config.fourcc = fourcc;
+  shim->config.off = FALSE;
+  if (shim->subscribed)
+    keep (shim, send_scanout (shim));
+  pthread_mutex_unlock (&shim->lock);
+}
+
+void
+fake_shim_off (FakeShim *shim)
+{
+  pthread_mutex_lock (&shim->lock);
+  shim->config.off = TRUE;
+  if (shim->subscribed)
+    keep (shim, send_scanout (shim));
+  pthread_mutex_unlock (&shim->lock);
+}
+
+void
+fake_shim_blink (FakeShim *shim)
+{
+  guint8 messages[2 * HELIX_MAX_MESSAGE];
+  gsize size;
+
+  pthread_mutex_lock (&shim->lock);
+  /* In one write: a client that reads the first has the second as well. */
+  size = pack_scanout (shim, messages, TRUE);
+  size += pack_scanout (shim, messages + size, FALSE);
+  keep (shim, send_all (shim, messages, size, -1));
+  pthread_mutex_unlock (&shim->lock);
+}
+
+void
+fake_shim_vanish (FakeShim *shim)
+{
+  fake_shim_off (shim);
+  pthread_mutex_lock (&shim->lock);
+  keep (shim, FALSE);
+  pthread_mutex_unlock (&shim->lock);
+}
+
+guint
+fake_shim_wait_free_slots (FakeShim *shim, guint wanted)
+{
+  guint n;
+
+  pthread_mutex_lock (&shim->lock);
+  AWAIT (shim, (guint) __builtin_popcount (shim->free_slots) == wanted);
+  n = (guint) __builtin_popcount (shim->free_slots);
+  pthread_mutex_unlock (&shim->lock);
+  return n;
+}
+
+/* `count` is one of `shim`'s. */
 static guint
 read_count (FakeShim *shim, const guint *count)
 {
@@ -455,6 +727,12 @@ read_count (FakeShim *shim, const guint *count)
 }
 
 guint
+fake_shim_accepted (FakeShim *shim)
+{
+  return read_count (shim, &shim->accepted);
+}
+
+guint
 fake_shim_subscribes (FakeShim *shim)
 {
   return read_count (shim, &shim->subscribes);
@@ -464,102 +742,6 @@ guint
 fake_shim_errors (FakeShim *shim)
 {
   return read_count (shim, &shim->errors);
-}
-
-void
-fake_shim_wait_pings (FakeShim *shim, guint more)
-{
-  guint64 end = until ();
-  gboolean ok = TRUE;
-
-  pthread_mutex_lock (&shim->lock);
-  more += shim->pings;
-  while (shim->pings < more && ok)
-    ok = wait_change (shim, end);
-  g_assert (ok);
-  pthread_mutex_unlock (&shim->lock);
-}
-
-void
-fake_shim_resize (FakeShim *shim, guint width, guint height, guint32 fourcc)
-{
-  /* The thread looks at these only when a frame is wanted or a message came;
-   * the lock in fake_shim_send () orders the rest. */
-  pthread_mutex_lock (&shim->lock);
-  shim->config.width = width;
-  shim->config.height = height;
-  shim->config.fourcc = fourcc;
-  shim->config.off = FALSE;
-  shim->stale_pool = TRUE;
-  pthread_mutex_unlock (&shim->lock);
-}
-
-/* With the lock, which it gives back: wakes the thread, and waits until it has
- * done what *wanted says. */
-static void
-await_done (FakeShim *shim, const gboolean *wanted)
-{
-  guint64 end = until ();
-  gboolean ok = TRUE;
-
-  helix_wakeup_raise (shim->wakeup);
-  while (*wanted && ok)
-    ok = wait_change (shim, end);
-  g_assert (ok);
-  pthread_mutex_unlock (&shim->lock);
-}
-
-void
-fake_shim_off (FakeShim *shim)
-{
-  pthread_mutex_lock (&shim->lock);
-  shim->config.off = TRUE;
-  shim->stale_pool = TRUE;
-  await_done (shim, &shim->stale_pool);
-}
-
-void
-fake_shim_blink (FakeShim *shim)
-{
-  pthread_mutex_lock (&shim->lock);
-  shim->blink_wanted = TRUE;
-  await_done (shim, &shim->blink_wanted);
-}
-
-void
-fake_shim_vanish (FakeShim *shim)
-{
-  pthread_mutex_lock (&shim->lock);
-  shim->config.off = TRUE;
-  shim->stale_pool = TRUE;
-  shim->vanish_wanted = TRUE;
-  await_done (shim, &shim->vanish_wanted);
-}
-
-guint
-fake_shim_wait_free_slots (FakeShim *shim, guint wanted)
-{
-  guint64 end = until ();
-  gboolean ok = TRUE;
-  guint count;
-
-  pthread_mutex_lock (&shim->lock);
-  do
-    count = (guint) __builtin_popcount (shim->free_slots);
-  while (count != wanted && ok && (ok = wait_change (shim, end)));
-  pthread_mutex_unlock (&shim->lock);
-  return count;
-}
-
-guint
-fake_shim_accepted (FakeShim *shim)
-{
-  guint accepted;
-
-  pthread_mutex_lock (&shim->lock);
-  accepted = shim->accepted;
-  pthread_mutex_unlock (&shim->lock);
-  return accepted;
 }
 
 struct helix_subscribe

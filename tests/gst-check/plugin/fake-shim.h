@@ -58,7 +58,6 @@ typedef struct {
   guint slots;           /* 0 = 3 */
   guint scanouts;        /* 0 = 1 */
   guint hidden_scanouts; /* bit i: scanout i is refused */
-  gboolean y_inverted;
   gboolean off;    /* the screen is, until fake_shim_resize () */
   guint64 age_ns;  /* frames were captured so long before they are sent */
   FakePaint paint; /* NULL = the marker */
@@ -92,7 +91,7 @@ gboolean fake_shim_wait_show (
 /* Waits for so many more PINGs (10 s at most), which a client that hears
  * nothing sends once a second. */
 void fake_shim_wait_pings (FakeShim *shim, guint more);
-/* Another size and format from the next frame on. */
+/* Another size and format from here on. */
 void fake_shim_resize (
     FakeShim *shim, guint width, guint height, guint32 fourcc);
 /* The screen goes off, until fake_shim_resize (); returns once it was sent. */

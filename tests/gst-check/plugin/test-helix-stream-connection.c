@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a connection does by itself; with a client, see test-helix-stream-client.c. */
+/* A connection by itself; with a client, see test-helix-stream-client.c. */
 #include <gst/check/gstcheck.h>
 #include <string.h>
 #include <sys/socket.h>
