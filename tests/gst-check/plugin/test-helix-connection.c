@@ -475,13 +475,19 @@ GST_START_TEST (test_clock_pings)
 }
 GST_END_TEST;
 
-/* Only after a second of silence. */
+/* Only after a second of silence; an answer is a sign of life. */
 GST_START_TEST (test_pings)
 {
+  guint8 message[HELIX_MAX_MESSAGE];
+
   go_live ();
   begin = connection->heard_ns;
   fail_unless_equals_int (tick_until (begin, begin + 900 * MS), 0);
   fail_unless_equals_int (tick_until (begin + 1000 * MS, begin + 2900 * MS), 2);
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PONG, 0));
+  fail_unless_equals_int (next_event (), HELIX_CONNECTION_MESSAGE);
+  fail_unless (helix_connection_tick (connection, begin + 3000 * MS) != 0);
+  begin = connection->heard_ns;
   fail_unless_equals_uint64 (
       helix_connection_tick (connection, begin + 3000 * MS), 0);
 }

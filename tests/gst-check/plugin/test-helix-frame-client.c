@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * helixqemusrc's end of the frame protocol, at a shim that does what it is
+ * told: frames, the cursor, outages, pauses, and servers that break the rules.
+ */
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "frame-taker.h"
+#include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 #include "helix-test-nobody.h"
 #include "helix-test-time.h"
 
@@ -316,51 +323,25 @@ GST_START_TEST (test_bye)
 }
 GST_END_TEST;
 
-/* A peer that lives but says nothing is given up within about 3 s, one that
- * answers PING is not. */
-static void
-silence (FakeFault fault, gboolean dead)
+/* A peer that lives but says nothing is given up within about 3 s. What a live
+ * one may leave unanswered is tested at the connection. */
+GST_START_TEST (test_silent_peer)
 {
   FakeConfig config = good;
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
-  guint64 begin = helix_now_ns (), took;
+  guint64 begin = helix_now_ns ();
   HelixFrame frame;
   GError *error = NULL;
   FakeShim *shim;
 
-  config.fault = fault;
+  config.fault = FAKE_SILENT;
   shim = fake_shim_new (path, &config);
-  /* Well above the 3 s. */
   fail_unless_equals_int (
-      helix_frame_client_next (
-          client, begin + (dead ? TEST_SOON : 5 * GST_SECOND), &frame, &error),
-      dead ? HELIX_CLIENT_WARNING : HELIX_CLIENT_TIMEOUT);
-  took = helix_now_ns () - begin;
-  if (dead) {
-    fail_unless (took >= 2900 * GST_MSECOND && took < TEST_SOON);
-    fail_unless (strstr (error->message, "no sign of life") != NULL);
-    fail_unless (strstr (error->message, path) != NULL);
-  }
-  g_clear_error (&error);
+      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+  fail_unless (helix_now_ns () - begin >= 2900 * GST_MSECOND);
+  taker_expect_words (&error, "no sign of life", path);
   helix_frame_client_free (client);
   fake_shim_free (shim);
-}
-
-GST_START_TEST (test_silent_peer)
-{
-  silence (FAKE_SILENT, TRUE);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_deaf_peer)
-{
-  silence (FAKE_DEAF, TRUE);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_still_screen)
-{
-  silence (FAKE_GOOD, FALSE);
 }
 GST_END_TEST;
 
@@ -440,6 +421,617 @@ GST_START_TEST (test_permission)
 }
 GST_END_TEST;
 
+/* ---- while nobody calls ---- */
+
+static void
+until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
+{
+  guint64 end = helix_now_ns () + TEST_SOON;
+  HelixFrame frame;
+  GError *error = NULL;
+
+  while (fake_shim_subscribes (shim) < times && helix_now_ns () < end)
+    fail_unless_equals_int (
+        helix_frame_client_next (
+            client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
+        HELIX_CLIENT_TIMEOUT);
+  fail_unless_equals_int (fake_shim_subscribes (shim), times);
+  fail_unless (fake_shim_wait_subscribed (shim));
+}
+
+/* It counts from the first attempt: an element may be long in PAUSED. */
+GST_START_TEST (test_reconnect_timeout_later)
+{
+  HelixFrameClientConfig config = {path, "test", TRUE, 1000, 0};
+  HelixFrameRequest wish = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&config, &wish);
+  HelixFrame frame;
+  GError *error = NULL;
+
+  /* Longer than the timeout, so that one that has begun shows. */
+  g_usleep (1100 * 1000);
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+  g_clear_error (&error);
+  helix_frame_client_free (client);
+}
+GST_END_TEST;
+
+/* A shim that gave us up because we did not read, in a pause for instance, is
+ * there: nobody needs auto-reconnect to go on. Its absence is an error. */
+GST_START_TEST (test_idled)
+{
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
+  HelixFrameRequest wish = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  FakeConfig config = {.fault = FAKE_IDLED, .width = 640, .height = 48};
+  HelixFrame frame;
+  GError *error = NULL;
+  FakeShim *shim;
+
+  shim = fake_shim_new (path, &config);
+  for (guint i = 0; i < 3; i++) {
+    until_subscribed (client, shim, i + 1);
+    fail_unless (fake_shim_send (shim, 1, NULL, 0));
+    fail_unless_equals_int (
+        taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+    helix_frame_clear (&frame);
+    fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  }
+  until_subscribed (client, shim, 4);
+  fake_shim_free (shim);
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+  g_clear_error (&error);
+  helix_frame_client_free (client);
+}
+GST_END_TEST;
+
+/* In a pause nobody calls: the shim is left with a goodbye, once. Then a new
+ * picture comes, none that waited, of what was shown before. */
+GST_START_TEST (test_pause)
+{
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
+  HelixFrameRequest wish = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  FakeConfig config = {.width = 640, .height = 48};
+  HelixFrameClientStats stats;
+  struct helix_show show;
+  HelixFrame frame;
+  GError *error = NULL;
+  FakeShim *shim = fake_shim_new (path, &config);
+  guint byes = 0;
+
+  until_subscribed (client, shim, 1);
+  helix_frame_client_show (client, 55, 0);
+  fail_unless (fake_shim_wait_show (shim, 1, &show));
+  for (guint i = 1; i <= 3; i++) {
+    /* One of them is not read before the pause. */
+    fail_unless (fake_shim_send (shim, 10 * i, NULL, 0));
+    if (i > 1) {
+      fail_unless_equals_int (
+          taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+      helix_frame_clear (&frame);
+    }
+    helix_frame_client_set_paused (client, TRUE);
+    helix_frame_client_set_paused (client, TRUE);
+    fail_unless (fake_shim_wait_byes (shim, ++byes));
+    helix_frame_client_get_stats (client, &stats);
+    fail_unless (!stats.connected);
+    helix_frame_client_set_paused (client, FALSE);
+    until_subscribed (client, shim, i + 1);
+    fail_unless_equals_int (fake_shim_accepted (shim), i + 1);
+    fail_unless_equals_int (fake_shim_subscription (shim).resource_id, 55);
+  }
+  helix_frame_client_get_stats (client, &stats);
+  fail_unless (stats.connected);
+  fail_unless_equals_int (stats.reconnects, 0);
+  fail_unless_equals_int (stats.switches, 0);
+  helix_frame_client_free (client);
+  fail_unless (fake_shim_wait_byes (shim, byes + 1));
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* Next () waits as long as the pause lasts, whatever its deadline, and can be
+ * interrupted; a pause that begins between the two ends' first words counts. */
+GST_START_TEST (test_pause_any_time)
+{
+  HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
+  HelixFrameRequest wish = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  FakeConfig silent = {.fault = FAKE_SILENT},
+             good = {.width = 640, .height = 48};
+  HelixFrame frame;
+  GError *error = NULL;
+  FakeShim *shim;
+
+  helix_frame_client_set_paused (client, TRUE);
+  helix_frame_client_set_flushing (client, TRUE);
+  fail_unless_equals_int (helix_frame_client_next (client, 0, &frame, &error),
+      HELIX_CLIENT_FLUSHING);
+  helix_frame_client_set_flushing (client, FALSE);
+  helix_frame_client_set_paused (client, FALSE);
+  shim = fake_shim_new (path, &silent);
+  fail_unless_equals_int (
+      helix_frame_client_next (
+          client, helix_now_ns () + 50 * GST_MSECOND, &frame, &error),
+      HELIX_CLIENT_TIMEOUT);
+  helix_frame_client_set_paused (client, TRUE);
+  fake_shim_free (shim); /* the loss of it is not noticed */
+  shim = fake_shim_new (path, &good);
+  helix_frame_client_set_paused (client, FALSE);
+  until_subscribed (client, shim, 1);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* ---- servers that break the rules: one clear error, nothing left behind, and
+ * the next server at that path is as good as ever ---- */
+
+static guint fds_before;
+
+static void
+setup_hostile (void)
+{
+  setup ();
+  fds_before = test_count_fds ();
+}
+
+/* A server that keeps to the rules has taken the place of the other one. */
+static void
+teardown_hostile (void)
+{
+  FakeShim *shim;
+  HelixFrameClient *client;
+  HelixFrame frame;
+
+  fail_unless_equals_int (test_count_fds (), fds_before);
+  shim = fake_shim_new (path, &good);
+  client = taker_new (path, TRUE, NULL);
+  taker_connect (client, shim);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  taker_expect_frame (client, &frame, 1);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+  teardown ();
+}
+
+/* What a peer can do wrong before it sends a frame. */
+static const struct {
+  FakeFault fault;
+  HelixFrameClientResult result;
+  const gchar *word;
+} bad_starts[] = {
+    {FAKE_WRONG_MAGIC, HELIX_CLIENT_ERROR,
+        "does not speak the helix frame protocol"},
+    {FAKE_VERSION_WELCOME, HELIX_CLIENT_ERROR, "chose version 77"},
+    {FAKE_VERSION_ERROR, HELIX_CLIENT_ERROR, "version 77 only"},
+    {FAKE_WRONG_NONCE, HELIX_CLIENT_ERROR, "nonce"},
+    {FAKE_POOL_WITHOUT_FD, HELIX_CLIENT_ERROR,
+        "file descriptor did not come along"},
+    {FAKE_POOL_PIPE, HELIX_CLIENT_ERROR, "not memory"},
+    {FAKE_POOL_TWO, HELIX_CLIENT_WARNING, "broke"},
+    {FAKE_POOL_DIRECTORY, HELIX_CLIENT_ERROR, "not memory"},
+    {FAKE_POOL_SHORT, HELIX_CLIENT_ERROR, "smaller"},
+    {FAKE_POOL_UNSEALED, HELIX_CLIENT_ERROR, "F_SEAL_SHRINK"},
+    {FAKE_POOL_WRITABLE, HELIX_CLIENT_ERROR, "F_SEAL_FUTURE_WRITE"},
+    {FAKE_POOL_SPARSE, HELIX_CLIENT_ERROR, "not all its pages"},
+    {FAKE_POOL_HUGE, HELIX_CLIENT_ERROR, "hugetlbfs"},
+    {FAKE_POOL_CUT_OFF, HELIX_CLIENT_ERROR, "not sealed"},
+    {FAKE_POOL_FILE, HELIX_CLIENT_ERROR, "not sealed"},
+    {FAKE_POOL_ENDLESS, HELIX_CLIENT_ERROR, "POOL: "},
+    {FAKE_NO_SCANOUT, HELIX_CLIENT_ERROR, "not exported"},
+};
+
+GST_START_TEST (test_bad_start)
+{
+  HelixFrameClient *client = taker_new (path, TRUE, NULL);
+  FakeConfig config = good;
+  GError *error = NULL;
+  HelixFrame frame;
+  FakeShim *shim;
+
+  config.fault = bad_starts[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), bad_starts[__i__].result);
+  taker_expect_words (&error, bad_starts[__i__].word, path);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* A descriptor that nothing is due with is closed, and no more. */
+GST_START_TEST (test_stray_descriptor)
+{
+  FakeConfig config = good;
+  HelixFrameClient *client = taker_new (path, TRUE, NULL);
+  FakeShim *shim;
+  HelixFrame frame;
+
+  config.fault = FAKE_STRAY_FD;
+  shim = fake_shim_new (path, &config);
+  taker_connect (client, shim);
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  taker_expect_frame (client, &frame, 1);
+  helix_frame_clear (&frame);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* What it can do wrong with a frame. */
+static const struct {
+  FakeFault fault;
+  guint frames; /* the last one is bad */
+  HelixFrameClientResult result;
+  const gchar *word;
+} bad_frames[] = {
+    {FAKE_BAD_SLOT, 1, HELIX_CLIENT_ERROR, "slot"},
+    {FAKE_BAD_POOL, 1, HELIX_CLIENT_ERROR, "pool_id"},
+    {FAKE_SAME_SLOT, 2, HELIX_CLIENT_ERROR, "not given back"},
+    {FAKE_OLD_SEQUENCE, 2, HELIX_CLIENT_ERROR, "sequence"},
+    {FAKE_LYING_SIZE, 1, HELIX_CLIENT_ERROR, "beyond"},
+    {FAKE_FRAME_FIRST, 1, HELIX_CLIENT_ERROR, "no pool"},
+    {FAKE_SHORT_PING, 1, HELIX_CLIENT_ERROR, "PING"},
+    {FAKE_SHORT_PONG, 1, HELIX_CLIENT_ERROR, "PONG"},
+    {FAKE_VANISH_MID_FRAME, 1, HELIX_CLIENT_WARNING, "middle"},
+};
+
+GST_START_TEST (test_bad_frame)
+{
+  FakeConfig config = good;
+  HelixFrame frame, held = {.pool = NULL};
+  HelixFrameClient *client;
+  GError *error = NULL;
+  FakeShim *shim;
+
+  config.fault = bad_frames[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  client = taker_new (path, TRUE, NULL);
+  taker_connect (client, shim);
+  if (bad_frames[__i__].frames > 1) {
+    fail_unless (fake_shim_send (shim, 1, NULL, 0));
+    taker_expect_frame (client, &held, 1);
+  }
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), bad_frames[__i__].result);
+  taker_expect_words (&error, bad_frames[__i__].word, path);
+  helix_frame_clear (&held);
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+}
+GST_END_TEST;
+
+/* ---- messages, one by one ---- */
+
+typedef enum {
+  MSG_POOL_CUT,
+  MSG_FRAME_BEFORE_POOL,
+  MSG_CURSOR_WITHOUT_SHAPE,
+  MSG_UNIT,
+  MSG_ENDLESS,
+} BadMessage;
+
+static const gchar *const bad_messages[] = {"POOL", "there is no pool yet",
+    "the shape of its serial never came", "it sends units", "size"};
+
+static gsize
+build (BadMessage what, guint8 *message)
+{
+  const struct helix_frame frame = {.sequence = 1,
+      .pool_id = 1,
+      .width = 1,
+      .height = 1,
+      .stride = 4,
+      .fourcc = HELIX_FOURCC_BGRX};
+  const struct helix_cursor cursor = {
+      .serial = 1, .flags = HELIX_CURSOR_VISIBLE};
+  struct helix_header header = {.magic = HELIX_MAGIC, .channel = 1};
+
+  switch (what) {
+    case MSG_FRAME_BEFORE_POOL:
+      return helix_pack_frame (message, 1, &frame, NULL);
+    case MSG_CURSOR_WITHOUT_SHAPE:
+      return helix_pack_cursor (message, 1, &cursor, 0);
+    case MSG_POOL_CUT:
+      header.type = HELIX_POOL;
+      header.size = 8;
+      break;
+    case MSG_UNIT:
+      header.type = HELIX_UNIT;
+      header.size = 1024;
+      break;
+    case MSG_ENDLESS:
+      header.type = HELIX_SCANOUT;
+      header.size = G_MAXUINT32;
+      break;
+  }
+  memset (message, 0, HELIX_MAX_MESSAGE);
+  helix_pack_header (message, &header);
+  return HELIX_HEADER_SIZE + (what == MSG_ENDLESS ? 0 : header.size);
+}
+
+/* The server is told what it did wrong. */
+static void
+expect_protocol_error (int server)
+{
+  struct helix_error error = {0};
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_reader reader;
+  const char *why;
+
+  helix_reader_init (&reader);
+  while (error.code == 0) {
+    uint8_t *ptr;
+    size_t len;
+    ssize_t n;
+
+    helix_reader_want (&reader, &ptr, &len);
+    n = helix_recv (server, ptr, len, NULL);
+    fail_unless (n > 0, "no ERROR came");
+    if (helix_reader_got (&reader, (size_t) n) == HELIX_READER_MESSAGE
+        && reader.header.type == HELIX_ERROR)
+      fail_unless (helix_unpack_error (
+          &error, text, reader.payload, reader.payload_size, &why));
+  }
+  fail_unless_equals_int (error.code, HELIX_ERROR_PROTOCOL);
+}
+
+GST_START_TEST (test_bad_message)
+{
+  const HelixFrameRequest request = {.rate_den = 1, .cursor = TRUE};
+  struct helix_welcome welcome = {
+      .version = HELIX_VERSION_MAX, .scanouts = 1, .role = HELIX_ROLE_FRAMES};
+  guint8 messages[2 * HELIX_MAX_MESSAGE];
+  struct iovec iov = {.iov_base = messages};
+  HelixFrameConnection *connection;
+  GError *error = NULL;
+  HelixWaiter waiter;
+  HelixFrame frame;
+  int pair[2];
+
+  fail_unless (helix_waiter_init (&waiter));
+  fail_unless_equals_int (helix_socketpair (pair), 0);
+  connection =
+      helix_frame_connection_new (pair[0], path, "test", &request, &waiter);
+  welcome.nonce = connection->connection->proof.nonce;
+  iov.iov_len = helix_pack_welcome (messages, &welcome, "hostile", NULL);
+  iov.iov_len += build (__i__, messages + iov.iov_len);
+  fail_unless (helix_send (pair[1], &iov, 1, -1) == (ssize_t) iov.iov_len);
+  fail_unless_equals_int (
+      helix_frame_connection_read (connection, 0, &frame, &error),
+      HELIX_FRAMES_FAILED);
+  taker_expect_words (&error, bad_messages[__i__], path);
+  expect_protocol_error (pair[1]);
+  helix_frame_connection_free (connection);
+  helix_waiter_clear (&waiter);
+  close (pair[1]);
+}
+GST_END_TEST;
+
+/* ---- the cursor ---- */
+
+static FakeShim *shim;
+static HelixFrameClient *client;
+static guint8 shape[6 * 4 * 4];
+
+static void
+setup_with (FakeFault fault)
+{
+  const FakeConfig config = {
+      .fault = fault, .width = 640, .height = 48, .scanouts = 2};
+  const HelixFrameRequest wish = {.rate_den = 1, .cursor = TRUE};
+
+  setup ();
+  shim = fake_shim_new (path, &config);
+  client = taker_new (path, TRUE, &wish);
+  taker_connect (client, shim);
+  for (guint i = 0; i < sizeof shape; i++)
+    shape[i] = (guint8) i;
+}
+
+static void
+setup_cursor (void)
+{
+  setup_with (FAKE_GOOD);
+}
+
+static void
+setup_new_types (void)
+{
+  setup_with (FAKE_NEW_TYPES);
+}
+
+static void
+teardown_cursor (void)
+{
+  helix_frame_client_free (client);
+  fake_shim_free (shim);
+  teardown ();
+}
+
+static struct helix_cursor
+cursor_with (guint32 flags, guint32 serial)
+{
+  struct helix_cursor cursor = {0};
+
+  cursor.flags = flags;
+  cursor.serial = serial;
+  cursor.x = 100;
+  cursor.y = 200;
+  if (serial != 0) {
+    cursor.width = 6;
+    cursor.height = 4;
+    cursor.hot_x = 5;
+    cursor.hot_y = 3;
+  }
+  return cursor;
+}
+
+static void
+expect (HelixFrameClientResult result, HelixFrame *frame)
+{
+  GError *error = NULL;
+
+  fail_unless_equals_int (taker_next (client, frame, &error), result);
+  fail_unless (error == NULL);
+}
+
+GST_START_TEST (test_shape_and_moves)
+{
+  struct helix_cursor sent =
+      cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 3);
+  HelixCursor cursor;
+  HelixFrame frame;
+
+  fail_unless (fake_shim_cursor (shim, &sent, shape));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_get_cursor (client, &cursor);
+  fail_unless (memcmp (&cursor.info, &sent, sizeof sent) == 0);
+  fail_unless_equals_int (gst_buffer_get_size (cursor.image), sizeof shape);
+  fail_unless (gst_buffer_memcmp (cursor.image, 0, shape, sizeof shape) == 0);
+  helix_cursor_clear (&cursor);
+  /* A message that leaves the shape's size out is as good. */
+  sent.flags = HELIX_CURSOR_VISIBLE;
+  sent.x = (guint32) -40;
+  sent.width = sent.height = sent.hot_x = sent.hot_y = 0;
+  fail_unless (fake_shim_cursor (shim, &sent, NULL));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_get_cursor (client, &cursor);
+  fail_unless_equals_int (cursor.info.flags, HELIX_CURSOR_VISIBLE);
+  fail_unless_equals_int ((gint32) cursor.info.x, -40);
+  fail_unless_equals_int (cursor.info.width, 6);
+  fail_unless_equals_int (cursor.info.hot_x, 5);
+  fail_unless_equals_int (gst_buffer_get_size (cursor.image), sizeof shape);
+  helix_cursor_clear (&cursor);
+}
+GST_END_TEST;
+
+/* The newest cursor first, then the newest frame. */
+GST_START_TEST (test_order)
+{
+  struct helix_cursor sent =
+      cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1);
+  HelixCursor cursor;
+  HelixFrame frame;
+
+  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  fail_unless (fake_shim_cursor (shim, &sent, shape));
+  sent.flags = HELIX_CURSOR_VISIBLE;
+  sent.x = 7;
+  fail_unless (fake_shim_cursor (shim, &sent, NULL));
+  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_get_cursor (client, &cursor);
+  fail_unless_equals_int (cursor.info.x, 7);
+  /* Nobody was told of the shape before. */
+  fail_unless (cursor.info.flags & HELIX_CURSOR_SHAPE);
+  helix_cursor_clear (&cursor);
+  expect (HELIX_CLIENT_FRAME, &frame);
+  fail_unless_equals_uint64 (frame.info.sequence, 2);
+  helix_frame_clear (&frame);
+}
+GST_END_TEST;
+
+/* Another scanout has another cursor: this one is gone. */
+GST_START_TEST (test_switch)
+{
+  struct helix_cursor sent =
+      cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1);
+  HelixFrameRequest wish = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
+  HelixFrameClientStats stats;
+  HelixCursor cursor;
+  HelixFrame frame;
+
+  fail_unless (fake_shim_cursor (shim, &sent, shape));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_subscribe (client, &wish, FALSE);
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_get_cursor (client, &cursor);
+  fail_unless_equals_int (cursor.info.flags, 0);
+  fail_unless_equals_int (cursor.info.scanout, 1);
+  fail_unless (cursor.image == NULL);
+  helix_frame_client_get_stats (client, &stats);
+  fail_unless_equals_int (stats.switches, 1);
+  /* On the same scanout it stays. */
+  sent.scanout = 1;
+  while (fake_shim_subscription (shim).scanout != 1)
+    g_thread_yield ();
+  fail_unless (fake_shim_cursor (shim, &sent, shape));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  wish.rate_num = 10;
+  helix_frame_client_subscribe (client, &wish, FALSE);
+  sent.flags = HELIX_CURSOR_VISIBLE;
+  sent.x = 3;
+  while (fake_shim_subscription (shim).rate_num != 10) {
+    GError *error = NULL;
+
+    fail_unless_equals_int (
+        helix_frame_client_next (
+            client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
+        HELIX_CLIENT_TIMEOUT);
+  }
+  fail_unless (fake_shim_cursor (shim, &sent, NULL));
+  expect (HELIX_CLIENT_CURSOR, &frame);
+  helix_frame_client_get_cursor (client, &cursor);
+  fail_unless_equals_int (cursor.info.x, 3);
+  fail_unless (cursor.image != NULL);
+  helix_cursor_clear (&cursor);
+}
+GST_END_TEST;
+
+static const struct {
+  guint32 flags, serial, width, hot_x;
+  const gchar *word;
+} lies[] = {
+    {HELIX_CURSOR_VISIBLE, 8, 6, 0, "the shape of its serial never came"},
+    {HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 0, 6, 0, "without a serial"},
+    {HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1, 6, 6, "hot spot"},
+};
+
+GST_START_TEST (test_lies)
+{
+  struct helix_cursor sent = cursor_with (lies[__i__].flags, 1);
+  GError *error = NULL;
+  HelixFrame frame;
+
+  sent.serial = lies[__i__].serial;
+  sent.width = lies[__i__].width;
+  sent.hot_x = lies[__i__].hot_x;
+  fail_unless (fake_shim_cursor (shim, &sent, shape));
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+  fail_unless (
+      strstr (error->message, lies[__i__].word) != NULL, "%s", error->message);
+  g_error_free (error);
+}
+GST_END_TEST;
+
+/* A shim of a later version: it is told once of each type, and goes on. */
+GST_START_TEST (test_unknown_types)
+{
+  HelixFrame frame;
+
+  for (guint32 i = 1; i <= 3; i++) {
+    fail_unless (fake_shim_send (shim, i, NULL, 0));
+    expect (HELIX_CLIENT_FRAME, &frame);
+    helix_frame_clear (&frame);
+  }
+  /* The last RELEASE comes behind every ERROR. */
+  fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
+  fail_unless_equals_int (fake_shim_errors (shim), 2);
+}
+GST_END_TEST;
+
 static Suite *
 helix_frame_client_suite (void)
 {
@@ -460,14 +1052,35 @@ helix_frame_client_suite (void)
   tcase_add_test (tc, test_reconnect_timeout);
   tcase_add_test (tc, test_bye);
   tcase_add_test (tc, test_silent_peer);
-  tcase_add_test (tc, test_deaf_peer);
-  tcase_add_test (tc, test_still_screen);
   tcase_add_test (tc, test_no_such_scanout);
   tcase_add_test (tc, test_no_socket);
   tcase_add_test (tc, test_stale_socket);
   tcase_add_test (tc, test_regular_file);
   tcase_add_test (tc, test_long_path);
   tcase_add_test (tc, test_permission);
+  tcase_add_test (tc, test_reconnect_timeout_later);
+  tcase_add_test (tc, test_idled);
+  tcase_add_test (tc, test_pause);
+  tcase_add_test (tc, test_pause_any_time);
+  tc = tcase_create ("hostile");
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup_hostile, teardown_hostile);
+  tcase_set_timeout (tc, 60);
+  tcase_add_loop_test (tc, test_bad_start, 0, G_N_ELEMENTS (bad_starts));
+  tcase_add_loop_test (tc, test_bad_message, 0, G_N_ELEMENTS (bad_messages));
+  tcase_add_test (tc, test_stray_descriptor);
+  tcase_add_loop_test (tc, test_bad_frame, 0, G_N_ELEMENTS (bad_frames));
+  tc = tcase_create ("cursor");
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup_cursor, teardown_cursor);
+  tcase_add_test (tc, test_shape_and_moves);
+  tcase_add_test (tc, test_order);
+  tcase_add_test (tc, test_switch);
+  tcase_add_loop_test (tc, test_lies, 0, G_N_ELEMENTS (lies));
+  tc = tcase_create ("later");
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, setup_new_types, teardown_cursor);
+  tcase_add_test (tc, test_unknown_types);
   return s;
 }
 
