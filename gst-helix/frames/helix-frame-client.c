@@ -46,7 +46,7 @@ struct _HelixFrameClient {
   HelixFrameRequest granted; /* the last request that the shim granted, and */
   HelixFrameRequest own;     /* the last of those not on trial: see fall_back */
   guint shown; /* resource, by show (): goes before the request's; 0 = none */
-  gboolean show_unsent;
+  gboolean show_unsent; /* SHOW of `shown` was not sent yet */
   guint64 shown_ns;             /* its capture time */
   guint64 show_sent_ns;         /* when the last SHOW was sent */
   HelixFrameConnection *frames; /* NULL between two attempts; set by the thread
@@ -56,7 +56,6 @@ struct _HelixFrameClient {
   gboolean paused;
   gboolean left; /* BYE was sent on this connection, for a pause */
   HelixFrameClientStats stats;
-  HelixFrameStats past; /* of the connections before this one */
 
   /* of the thread of next () */
   HelixDiscovery discovery;
@@ -121,7 +120,6 @@ helix_frame_client_subscribe (HelixFrameClient *client,
   pthread_mutex_lock (&client->lock);
   if (!same_source (request, &client->request)) {
     client->shown = 0;
-    client->show_unsent = FALSE;
     client->on_trial = on_trial;
   }
   client->request = *request;
@@ -148,7 +146,8 @@ send_show (HelixFrameClient *client)
   guint64 now = helix_now_ns ();
 
   /* Behind a new subscription, and on its channel. */
-  if (!client->show_unsent || client->channel == 0 || client->unsent)
+  if (client->shown == 0 || !client->show_unsent || client->channel == 0
+      || client->unsent)
     return HELIX_NONE64;
   if (now < client->show_sent_ns + SHOW_EVERY)
     return client->show_sent_ns + SHOW_EVERY;
@@ -225,16 +224,14 @@ fall_back (HelixFrameClient *client)
   pthread_mutex_lock (&client->lock);
   if (client->unsent)
     goto out; /* that */
-  if (client->shown != 0) {
+  if (client->shown != 0)
     client->shown = 0;
-    client->show_unsent = FALSE;
-  } else if (!same_source (&client->request, &client->granted)) {
+  else if (!same_source (&client->request, &client->granted))
     set_source (&client->request, &client->granted);
-  } else if (!same_source (&client->request, &client->own)) {
+  else if (!same_source (&client->request, &client->own))
     set_source (&client->request, &client->own);
-  } else {
+  else
     ok = FALSE;
-  }
   /* Once each: neither is tried again before it is granted again. */
   client->granted = client->own;
   client->unsent = ok;
@@ -248,7 +245,6 @@ static void
 note_progress (HelixFrameClient *client)
 {
   const HelixFrameConnection *frames = client->frames;
-  const HelixFrameStats *past = &client->past, *now = &frames->stats;
   gboolean live = frames->connection->live;
 
   pthread_mutex_lock (&client->lock);
@@ -259,13 +255,7 @@ note_progress (HelixFrameClient *client)
     if (!client->on_trial)
       client->own = client->request;
   }
-  client->stats.frames = (HelixFrameStats){
-      .received = past->received + now->received,
-      .superseded = past->superseded + now->superseded,
-      .readback_bytes = past->readback_bytes + now->readback_bytes,
-      .readback_ns = past->readback_ns + now->readback_ns,
-      .wait_ns = past->wait_ns + now->wait_ns,
-  };
+  client->stats.frames = frames->stats;
   pthread_mutex_unlock (&client->lock);
 }
 
@@ -280,13 +270,10 @@ disconnect (HelixFrameClient *client)
   pthread_mutex_lock (&client->lock);
   frames = g_steal_pointer (&client->frames);
   /* Resources are those of a VM that may be gone. */
-  if (client->channel != 0 && !client->left) {
+  if (client->channel != 0 && !client->left)
     client->shown = 0;
-    client->show_unsent = FALSE;
-  }
   client->channel = 0;
   client->scanouts = 0;
-  client->past = client->stats.frames;
   client->stats.connected = FALSE;
   pthread_mutex_unlock (&client->lock);
   if (frames != NULL)
@@ -426,6 +413,7 @@ dial (HelixFrameClient *client, GError **error)
     client->shown = 0;
   client->frames = helix_frame_connection_new (
       fd, path, client->name, &request, &client->waiter);
+  client->frames->stats = client->stats.frames; /* goes on counting */
   client->introduced = FALSE;
   client->left = FALSE;
   client->stats.connected = TRUE;
