@@ -144,6 +144,12 @@ child_output (Child *child)
 guint64
 child_expect (Child *child, const gchar *word, guint seconds)
 {
+  return child_expect_nth (child, word, 1, seconds);
+}
+
+guint64
+child_expect_nth (Child *child, const gchar *word, guint nth, guint seconds)
+{
   gint64 limit = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
   guint64 when = 0;
   guint at = 0;
@@ -153,7 +159,7 @@ child_expect (Child *child, const gchar *word, guint seconds)
     for (; when == 0 && at < child->lines->len; at++) {
       const Line *line = g_ptr_array_index (child->lines, at);
 
-      if (strstr (line->text, word) != NULL)
+      if (strstr (line->text, word) != NULL && --nth == 0)
         when = line->when;
     }
     if (when == 0

@@ -23,6 +23,9 @@ Child *child_new_line (const gchar *format, ...) G_GNUC_PRINTF (1, 2);
 /* Waits for a line with `word` in it, from the first line on. Returns when it
  * came, ns of helix_now_ns (). */
 guint64 child_expect (Child *child, const gchar *word, guint seconds);
+/* The same for the `nth` such line, which is 1 for the first. */
+guint64 child_expect_nth (
+    Child *child, const gchar *word, guint nth, guint seconds);
 /* Lines with `word` so far. */
 guint child_count (Child *child, const gchar *word);
 /* All of it so far; free it. */
