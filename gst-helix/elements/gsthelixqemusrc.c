@@ -870,11 +870,10 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
     goto out;
   if (self->told_off)
     tell_on (self, &info);
-  /* Where the screen was dark, scratch buffers may be black. */
-  if (self->dark || frame->damage.full)
+  if (self->dark) /* scratch buffers may be black */
     fill (&damage);
-  for (guint i = 0; i < frame->damage.n; i++)
-    helix_region_add (&damage, &frame->damage.rects[i]);
+  for (guint i = 0; i < info.rects; i++)
+    helix_region_add (&damage, &frame->damage[i]);
   reset_dark (self);
   self->picture = picture;
   if (self->blend || is_wrappable (self))

@@ -173,6 +173,16 @@ drop_pool (HelixFrameConnection *self)
   g_clear_pointer (&self->pool, helix_slot_pool_unref);
 }
 
+/* n = 0: everything, as in FRAME, whatever the size of the picture. */
+static void
+add_damage (HelixFrameConnection *self, const struct helix_rect *rects, guint n)
+{
+  if (n == 0)
+    helix_region_fill (&self->damage, HELIX_MAX_DIMENSION, HELIX_MAX_DIMENSION);
+  for (guint i = 0; i < n; i++)
+    helix_region_add (&self->damage, &rects[i]);
+}
+
 static void
 drop_newest (HelixFrameConnection *self)
 {
@@ -180,7 +190,7 @@ drop_newest (HelixFrameConnection *self)
     helix_frame_clear (&self->newest);
   self->newest_held = FALSE;
   self->settle_ns = 0;
-  helix_damage_all (&self->newest.damage);
+  add_damage (self, NULL, 0);
 }
 
 HelixFrameConnection *
@@ -194,7 +204,8 @@ helix_frame_connection_new (gint fd, const gchar *path, const gchar *name,
   self->path = g_strdup (path);
   self->request = *request;
   self->channel = 1;
-  helix_damage_all (&self->newest.damage);
+  helix_region_init (&self->damage);
+  add_damage (self, NULL, 0);
   helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
   return self;
 }
@@ -208,6 +219,7 @@ helix_frame_connection_free (HelixFrameConnection *self)
   helix_connection_bye (self->connection, NULL);
   helix_connection_close (self->connection);
   helix_connection_unref (self->connection);
+  helix_region_fini (&self->damage);
   g_free (self->incoming_shape);
   g_free (self->path);
   g_free (self);
@@ -408,7 +420,8 @@ admit_frame (HelixFrameConnection *self, const struct helix_frame *info)
   return NULL;
 }
 
-/* `frame` is the newest now. */
+/* `frame` is the newest now; what it changed adds up with what frames changed
+ * that were not given. */
 static void
 supersede (HelixFrameConnection *self, HelixFrame *frame)
 {
@@ -419,7 +432,11 @@ supersede (HelixFrameConnection *self, HelixFrame *frame)
   stats->readback_bytes += frame->info.read_bytes;
   stats->readback_ns += frame->info.readback_ns;
   stats->wait_ns += frame->info.wait_ns;
-  helix_frame_supersede (&self->newest, frame);
+  if (self->newest.info.generation != frame->info.generation)
+    add_damage (self, NULL, 0);
+  add_damage (self, frame->damage, frame->info.rects);
+  helix_frame_clear (&self->newest);
+  self->newest = *frame;
   self->newest_held = TRUE;
 }
 
@@ -427,12 +444,11 @@ static HelixFramesResult
 take_frame (HelixFrameConnection *self, GError **error)
 {
   const struct helix_reader *reader = &self->connection->reader;
-  struct helix_rect rects[HELIX_MAX_RECTS];
   HelixFrame frame = {0};
   const char *why;
 
-  if (!helix_unpack_frame (
-          &frame.info, rects, reader->payload, reader->payload_size, &why))
+  if (!helix_unpack_frame (&frame.info, frame.damage, reader->payload,
+          reader->payload_size, &why))
     return violation (self, why, error);
   if (reader->header.channel != self->channel)
     return HELIX_FRAMES_AGAIN;
@@ -449,8 +465,6 @@ take_frame (HelixFrameConnection *self, GError **error)
     helix_frame_clear (&frame);
     return HELIX_FRAMES_LOST;
   }
-  helix_damage_clear (&frame.damage);
-  helix_damage_add (&frame.damage, rects, frame.info.rects);
   self->sequence = frame.info.sequence;
   supersede (self, &frame);
   return HELIX_FRAMES_AGAIN;
@@ -624,9 +638,10 @@ give_newest (HelixFrameConnection *self, HelixFrame *frame)
   self->settle_ns = 0;
   self->cursor_told = FALSE;
   *frame = self->newest;
+  frame->info.rects = helix_region_rects (&self->damage, frame->damage);
   self->newest.pool = NULL;
   self->newest_held = FALSE;
-  helix_damage_clear (&self->newest.damage);
+  helix_region_clear (&self->damage);
 }
 
 HelixFramesResult

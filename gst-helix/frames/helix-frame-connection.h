@@ -12,6 +12,7 @@
 
 #include "helix-connection.h"
 #include "helix-frame.h"
+#include "helix-region.h"
 
 G_BEGIN_DECLS
 
@@ -62,9 +63,9 @@ typedef struct {
   guint64 sequence;    /* of the last frame, 0 = none */
   gboolean dark_news;  /* read () has not told of it */
   guint64 warned_ns;   /* of a SHOW that came to nothing, 0 = never */
-  HelixFrame newest;   /* its info and damage count when `newest_held` is not
-                        * set, too */
+  HelixFrame newest;   /* its info counts when `newest_held` is not set, too */
   gboolean newest_held;
+  helix_region damage;  /* since the frame that read () gave last */
   guint64 settle_ns;    /* until when `newest`, which is old, waits for a newer
                          * one; 0 = it does not */
   HelixCursor cursor;   /* of this subscription, or of the one before */

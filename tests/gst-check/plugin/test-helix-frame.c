@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "helix-frame.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
-#include "helix-slot-memory.h"
 
 #define SLOTS 4
 #define SLOT_SIZE 8192
@@ -59,6 +59,18 @@ pool_new (void)
   return pool;
 }
 
+/* Takes the reference over. */
+static GstMemory *
+memory_new (HelixSlotPool *pool, guint slot, guint size)
+{
+  HelixFrame frame = {
+      .info = {.slot = slot, .stride = size, .height = 1}, .pool = pool};
+  GstMemory *memory = helix_frame_steal_memory (&frame);
+
+  fail_unless (frame.pool == NULL);
+  return memory;
+}
+
 /* Bit i: slot i of pool 5 was released on channel 3. */
 static guint
 released (void)
@@ -107,7 +119,7 @@ GST_START_TEST (test_memory)
 
   memcpy (map + SLOT_SIZE, "the screen", 10);
   fail_unless (helix_slot_pool_take (pool, 1));
-  memory = helix_slot_memory_new (helix_slot_pool_ref (pool), 1, 4096);
+  memory = memory_new (helix_slot_pool_ref (pool), 1, 4096);
   helix_slot_pool_unref (pool); /* the memory has one of its own */
   fail_unless (gst_memory_is_type (memory, GST_ALLOCATOR_SYSMEM));
   fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
@@ -143,7 +155,7 @@ GST_START_TEST (test_release_from_threads)
   for (guint round = 0; round < 100; round++) {
     for (guint i = 0; i < SLOTS; i++) {
       fail_unless (helix_slot_pool_take (pool, i));
-      memory = helix_slot_memory_new (helix_slot_pool_ref (pool), i, 64);
+      memory = memory_new (helix_slot_pool_ref (pool), i, 64);
       threads[i] = g_thread_new ("let-go", let_go, memory);
     }
     for (guint i = 0; i < SLOTS; i++)
@@ -174,7 +186,7 @@ GST_START_TEST (test_outlives_connection)
 
   memcpy (map, "still", 5);
   fail_unless (helix_slot_pool_take (pool, 0));
-  memory = helix_slot_memory_new (pool, 0, 64);
+  memory = memory_new (pool, 0, 64);
   helix_connection_close (connection);
   fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
   fail_unless (memcmp (mapped.data, "still", 5) == 0);
@@ -206,9 +218,9 @@ GST_START_TEST (test_bad_pools)
 GST_END_TEST;
 
 static Suite *
-helix_slot_memory_suite (void)
+helix_frame_suite (void)
 {
-  Suite *s = suite_create ("helix-slot-memory");
+  Suite *s = suite_create ("helix-frame");
   TCase *tc = tcase_create ("general");
 
   suite_add_tcase (s, tc);
@@ -222,4 +234,4 @@ helix_slot_memory_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_slot_memory);
+GST_CHECK_MAIN (helix_frame);
