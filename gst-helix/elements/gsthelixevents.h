@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The custom events by which the elements of this plugin speak to each other,
- * through whatever lies between them. Nothing that comes in is believed: the
- * parsers check every field's presence, type and bounds.
+ * The custom events between the elements of this plugin, which other elements
+ * pass on. The parsers check every field's presence, type and bounds; they
+ * return FALSE for any other event, and for one that is wrong.
  */
 #ifndef GST_HELIX_EVENTS_H
 #define GST_HELIX_EVENTS_H
@@ -11,14 +11,14 @@
 
 G_BEGIN_DECLS
 
-/* Which fields of a GstHelixControl count. */
+/* The fields of a GstHelixControl that count. */
 typedef enum {
   GST_HELIX_CONTROL_SCANOUT = 1 << 0,
   GST_HELIX_CONTROL_RESOURCE = 1 << 1,
   GST_HELIX_CONTROL_RATE = 1 << 2,
 } GstHelixControlFields;
 
-/* What helixqemusrc is to show, and how often. */
+/* A request to helixqemusrc: its source, and the rate. */
 typedef struct {
   GstHelixControlFields fields;
   guint scanout;           /* index */
@@ -33,7 +33,7 @@ typedef struct {
   gint x, y;           /* pixels: the image's top left, may be negative */
   guint serial;        /* of the shape, 0 = there was none yet */
   guint width, height; /* pixels, 0 without a shape */
-  guint hot_x, hot_y;  /* pixels from the image's top left: what points */
+  guint hot_x, hot_y;  /* pixels from the image's top left: the point */
   GstBuffer *image;    /* width * height * 4 bytes, B G R A with colours
                          * multiplied by alpha; NULL: the shape of that serial
                          * is known */
@@ -42,7 +42,7 @@ typedef struct {
 /* Bytes of an encoder's name in GstHelixOutput, its NUL included. */
 #define GST_HELIX_ENCODER_NAME 64
 
-/* What an encoder has given out, as a sink behind it sees it. */
+/* How far an encoder is, as a sink behind it sees it. */
 typedef struct {
   guint sink;                /* tells sinks behind one tee apart */
   GstClockTime running_time; /* all pictures up to this one are out, for a
@@ -51,10 +51,9 @@ typedef struct {
 } GstHelixOutput;
 
 /* Upstream "GstHelixControl", fields "scanout" (uint), "resource-id" (uint),
- * "max-framerate" (fraction): only those named. The answer of the event is
+ * "max-framerate" (fraction): only those named. gst_pad_push_event () returns
  * FALSE when helixqemusrc refuses. NULL when no field is named. */
 GstEvent *gst_helix_event_new_control (const GstHelixControl *control);
-/* FALSE when it is no such event, or one that says nothing sensible. */
 gboolean gst_helix_event_parse_control (
     GstEvent *event, GstHelixControl *control);
 
@@ -66,15 +65,15 @@ gboolean gst_helix_event_parse_show (
     GstEvent *event, guint *resource_id, guint64 *capture_time);
 
 /* Upstream "GstHelixRefresh", no fields: asks helixqemusrc for its last
- * picture again, at once. Encoders pass it on, but keep force-key-unit to
- * themselves: behind that one it gives them a picture to make the keyframe
- * of, however long the screen stands still. */
+ * picture again, at once. Encoders pass it on, but not force-key-unit: sent
+ * after that, it gives them a picture for the keyframe although the screen does
+ * not change. */
 GstEvent *gst_helix_event_new_refresh (void);
 gboolean gst_helix_event_is_refresh (GstEvent *event);
 
 /* Upstream "GstHelixOutput", fields "sink" (uint), "running-time" (uint64, ns)
  * and, where it is known, "encoder" (string): helixguestsink tells helixqemusrc
- * what has come out of the encoder, before the first unit too. */
+ * how far the encoder is, before the first unit too. */
 GstEvent *gst_helix_event_new_output (const GstHelixOutput *output);
 gboolean gst_helix_event_parse_output (GstEvent *event, GstHelixOutput *output);
 

@@ -1,84 +1,81 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixmode.h"
 
+static GType
+get_enum (gsize *type, const gchar *name, const GEnumValue *values)
+{
+  if (g_once_init_enter (type))
+    g_once_init_leave (type, g_enum_register_static (name, values));
+  return (GType) *type;
+}
+
 GType
 gst_helix_mode_get_type (void)
 {
+  static gsize type;
   static const GEnumValue values[] = {
       {GST_HELIX_MODE_LISTEN, "Wait for the other end", "listen"},
       {GST_HELIX_MODE_CONNECT, "Connect to the other end", "connect"},
       {0, NULL, NULL},
   };
-  static gsize type = 0;
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstHelixMode", values));
-  return (GType) type;
+  return get_enum (&type, "GstHelixMode", values);
 }
 
 GType
 gst_helix_recover_policy_get_type (void)
 {
+  static gsize type;
   static const GEnumValue values[] = {
       {GST_HELIX_RECOVER_POLICY_NONE, "Disconnect the client", "none"},
       {GST_HELIX_RECOVER_POLICY_KEYFRAME, "Skip to the next keyframe",
           "keyframe"},
       {0, NULL, NULL},
   };
-  static gsize type = 0;
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstHelixRecoverPolicy", values));
-  return (GType) type;
+  return get_enum (&type, "GstHelixRecoverPolicy", values);
 }
 
 GType
 gst_helix_when_off_get_type (void)
 {
+  static gsize type;
   static const GEnumValue values[] = {
       {GST_HELIX_WHEN_OFF_BLACK, "Show black", "black"},
       {GST_HELIX_WHEN_OFF_LAST, "Go on with the last picture", "last"},
       {0, NULL, NULL},
   };
-  static gsize type = 0;
 
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstHelixWhenOff", values));
-  return (GType) type;
+  return get_enum (&type, "GstHelixWhenOff", values);
 }
 
 /* Caps for the life of the process: no reference to give back. */
 static GstCaps *
-keep (GstStaticCaps *caps)
+get_caps (gsize *kept, const gchar *name)
 {
-  GstCaps *kept = gst_static_caps_get (caps);
+  if (g_once_init_enter (kept)) {
+    GstCaps *caps = gst_caps_new_empty_simple (name);
 
-  GST_MINI_OBJECT_FLAG_SET (kept, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
-  return kept;
+    GST_MINI_OBJECT_FLAG_SET (caps, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
+    g_once_init_leave (kept, (gsize) caps);
+  }
+  return (GstCaps *) *kept;
 }
 
 GstCaps *
 gst_helix_capture_caps (void)
 {
-  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-system-monotonic");
-  static gsize kept = 0;
+  static gsize caps;
 
-  if (g_once_init_enter (&kept))
-    g_once_init_leave (&kept, (gsize) keep (&caps));
-  return (GstCaps *) kept;
+  return get_caps (&caps, "timestamp/x-system-monotonic");
 }
 
 GstCaps *
 gst_helix_pushed_caps (void)
 {
-  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-helix-pushed");
-  static gsize kept = 0;
+  static gsize caps;
 
-  if (g_once_init_enter (&kept))
-    g_once_init_leave (&kept, (gsize) keep (&caps));
-  return (GstCaps *) kept;
+  return get_caps (&caps, "timestamp/x-helix-pushed");
 }
 
 void

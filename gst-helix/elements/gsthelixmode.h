@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Types of properties, and what helixguestsink and helixsrc share. */
+/* Types of properties, caps of timestamps and messages, for all elements. */
 #ifndef GST_HELIX_MODE_H
 #define GST_HELIX_MODE_H
 
@@ -30,7 +30,7 @@ GType gst_helix_mode_get_type (void);
  * @GST_HELIX_RECOVER_POLICY_KEYFRAME: skip to the next keyframe, and have
  *   one made as soon as the client takes data again
  *
- * What happens to a client that does not take units as fast as they come.
+ * How to treat a client that does not take units as fast as they come.
  *
  * Since: 0.1
  */
@@ -47,7 +47,7 @@ GType gst_helix_recover_policy_get_type (void);
  * @GST_HELIX_WHEN_OFF_BLACK: a black picture
  * @GST_HELIX_WHEN_OFF_LAST: the last picture
  *
- * What is shown of a screen that is off.
+ * The picture of a screen that is off.
  *
  * Since: 0.1
  */
@@ -62,14 +62,14 @@ GType gst_helix_when_off_get_type (void);
 /* The reference caps of capture times: CLOCK_MONOTONIC in ns. Static. */
 GstCaps *gst_helix_capture_caps (void);
 
-/* Those of the time when helixqemusrc let go of a buffer, in ns of the same
- * clock: what an encoder took is reckoned from there. Static. */
+/* Those of the time when a buffer left helixqemusrc, in ns of the same clock:
+ * an encoder's time counts from there. Static. */
 GstCaps *gst_helix_pushed_caps (void);
 
-/* Posts `error`, a sentence, as an INFO. gst-launch-1.0 prints of an INFO the
- * second text only, so it is both. */
+/* Posts `error`, a sentence, as both texts of an INFO: gst-launch-1.0 prints
+ * only the second. */
 void gst_helix_inform (GstElement *element, const GError *error);
-/* Posts `error` as it is: it is a sentence already. */
+/* Posts `error`, a sentence, as an ERROR or a WARNING. */
 void gst_helix_post (
     GstElement *element, GstMessageType type, const GError *error);
 

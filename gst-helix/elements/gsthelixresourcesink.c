@@ -15,12 +15,13 @@
  * in memfds there) cannot be shown so: that is one warning message, and the
  * host is asked for #GstHelixResourceSink:scanout instead.
  *
- * Each buffer goes at once, without waiting for its time. One that has not
- * left yet when the next comes is skipped.
+ * Each buffer goes at once, without waiting for its time. A buffer that has not
+ * left when the next comes is skipped.
  *
  * The host reads a buffer a moment after it was told. The sink holds each one
- * until the next comes (`enable-last-sample`); whoever has few buffers and
- * fills them fast may see a later picture in the place of an earlier one.
+ * until the next comes (`enable-last-sample`). A producer with few buffers that
+ * fills them fast may have a later picture shown in the place of an earlier
+ * one.
  *
  * ## Example launch line
  * |[
@@ -41,14 +42,12 @@
 GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
 #define GST_CAT_DEFAULT gst_helix_resource_sink_debug
 
-#define DEFAULT_ADDRESS HELIX_ADDRESS_DEFAULT_GUEST
-#define DEFAULT_MODE GST_HELIX_MODE_CONNECT
 #define DEFAULT_SCANOUT 0
 #define DEFAULT_AUTO_RECONNECT TRUE
 
 #define STATS_NAME "application/x-helixresourcesink-stats"
 
-/* A buffer older than that bears the time of something else. */
+/* A buffer that is older by its timestamp has a time of something else. */
 #define MAX_AGE (10 * GST_SECOND)
 
 enum {
@@ -64,19 +63,19 @@ static GParamSpec *properties[N_PROPERTIES];
 struct _GstHelixResourceSink {
   GstBaseSink parent;
 
-  /* under the object lock */
+  /* Lock: the object lock. */
   GstHelixEndpoint endpoint;
   guint scanout;
   gchar *device;
   gboolean auto_reconnect;
   HelixStreamClient *client; /* from PAUSED on */
-  gboolean on_scanout;       /* the scanout was asked for, not a resource */
+  gboolean on_scanout;       /* requested last: the scanout, no resource */
   gboolean failed;           /* an error was posted by the thread */
   guint64 frames, shown, lookups;
 
-  GThread *thread; /* holds the conversation */
+  GThread *thread; /* run_client () */
 
-  /* of the streaming thread */
+  /* Thread: the streaming thread. */
   HelixVirtgpu *virtgpu; /* from the first DMA-BUF on */
   gboolean warned;
 };
@@ -89,10 +88,19 @@ GST_ELEMENT_REGISTER_DEFINE (helixresourcesink, "helixresourcesink",
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
 
-/* ---- the conversation ---- */
+static const GstHelixEndpointTexts endpoint_texts = {
+    .address = HELIX_ADDRESS_DEFAULT_GUEST,
+    .mode = GST_HELIX_MODE_CONNECT,
+    .address_blurb = "Where helixguestsink is: " HELIX_ADDRESS_FORMS
+                     " (default $HELIX_ADDRESS if set)",
+    .mode_blurb = "Whether to connect to the address or to listen at it",
+    .token_blurb = "Secret of up to 128 bytes that the other end asks for",
+};
+
+/* ---- the connection ---- */
 
 static gpointer
-converse (gpointer data)
+run_client (gpointer data)
 {
   GstHelixResourceSink *self = data;
   gboolean going = TRUE;
@@ -112,8 +120,8 @@ converse (gpointer data)
             "wait for the next one.");
         /* fall through */
       case HELIX_STREAM_ERROR:
-        /* In this order: what the source says of our failure, which is
-         * nothing, must not come first. */
+        /* In this order: upstream's error about our failure, which does not
+         * say why, must not come first. */
         gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
         GST_OBJECT_LOCK (self);
         self->failed = TRUE;
@@ -154,7 +162,7 @@ start_client (GstHelixResourceSink *self)
   GST_OBJECT_LOCK (self);
   self->client = client;
   GST_OBJECT_UNLOCK (self);
-  self->thread = g_thread_new ("helix-resource", converse, self);
+  self->thread = g_thread_new ("helix-resource", run_client, self);
   return TRUE;
 }
 
@@ -172,14 +180,14 @@ stop_client (GstHelixResourceSink *self)
   shown = self->shown > 0 && !self->on_scanout;
   GST_OBJECT_UNLOCK (self);
   if (shown)
-    /* The resource goes with whoever made it: the scanout again. */
+    /* The guest destroys its resources now: the scanout again. */
     helix_stream_client_configure (client, &again, 0);
   helix_stream_client_free (client);
   g_clear_pointer (&self->virtgpu, helix_virtgpu_free);
 }
 
-/* Not in GstBaseSink's start (): behind its failure the base class posts an
- * error of its own, which says nothing. */
+/* Not in GstBaseSink's start (): after its failure the base class posts an
+ * error of its own, without a cause. */
 static GstStateChangeReturn
 gst_helix_resource_sink_change_state (
     GstElement *element, GstStateChange transition)
@@ -200,21 +208,21 @@ gst_helix_resource_sink_change_state (
 
 /* ---- buffers ---- */
 
-/* Asks for the scanout; with the object lock. */
+/* Lock: the object lock. */
 static void
-ask_scanout (GstHelixResourceSink *self)
+request_scanout (GstHelixResourceSink *self)
 {
-  const struct helix_config wish = {
+  const struct helix_config request = {
       .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE,
       .rate_den = 1,
       .scanout = self->scanout};
 
   self->on_scanout = TRUE;
   helix_stream_client_show (self->client, 0, HELIX_NONE64);
-  helix_stream_client_configure (self->client, &wish, 0);
+  helix_stream_client_configure (self->client, &request, 0);
 }
 
-/* A buffer that cannot be shown as a resource: told once, asked for once. */
+/* A buffer is no resource: warns once, and requests the scanout once. */
 static void
 fall_back (GstHelixResourceSink *self, const gchar *why)
 {
@@ -223,7 +231,7 @@ fall_back (GstHelixResourceSink *self, const gchar *why)
   GST_OBJECT_LOCK (self);
   scanout = self->scanout;
   if (!self->on_scanout)
-    ask_scanout (self);
+    request_scanout (self);
   GST_OBJECT_UNLOCK (self);
   if (self->warned) {
     GST_LOG_OBJECT (self, "%s", why);
@@ -234,7 +242,8 @@ fall_back (GstHelixResourceSink *self, const gchar *why)
       ("%s The host is asked for scanout %u instead.", why, scanout), (NULL));
 }
 
-/* When the picture was taken, in CLOCK_MONOTONIC of this machine. */
+/* When the picture was captured, in CLOCK_MONOTONIC of this machine; NONE64:
+ * not known. */
 static guint64
 capture_time (GstHelixResourceSink *self, GstBuffer *buffer)
 {
@@ -319,7 +328,7 @@ gst_helix_resource_sink_render (GstBaseSink *base, GstBuffer *buffer)
 static gboolean
 gst_helix_resource_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
 {
-  /* Whatever the layout is, the host knows it. */
+  /* The host knows the layout of its resource. */
   gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
   return TRUE;
 }
@@ -356,7 +365,7 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_SCANOUT:
       self->scanout = g_value_get_uint (value);
       if (self->client != NULL && self->on_scanout)
-        ask_scanout (self);
+        request_scanout (self);
       break;
     case PROP_DEVICE:
       g_free (self->device);
@@ -423,58 +432,7 @@ install_properties (GObjectClass *klass)
   klass->set_property = set_property;
   klass->get_property = get_property;
   klass->finalize = gst_helix_resource_sink_finalize;
-  /**
-   * GstHelixResourceSink:address:
-   *
-   * Where the host's helixguestsink serves, as for helixsrc.
-   *
-   * Since: 0.1
-   */
-  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] =
-      g_param_spec_string ("address", "Address",
-          "Where helixguestsink is: " HELIX_ADDRESS_FORMS
-          " (default $HELIX_ADDRESS if set)",
-          DEFAULT_ADDRESS, writable | GST_PARAM_DOC_SHOW_DEFAULT);
-  /**
-   * GstHelixResourceSink:mode:
-   *
-   * Whether to connect to the address, or to listen at it for a
-   * helixguestsink with mode=connect. Who connects to a loopback address has to
-   * be this user or root, unless there is a token.
-   *
-   * Since: 0.1
-   */
-  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
-      "Whether to connect to the address or to listen at it",
-      GST_TYPE_HELIX_MODE, DEFAULT_MODE, writable);
-  /**
-   * GstHelixResourceSink:token:
-   *
-   * The secret that helixguestsink has. Both ends prove that they know it: the
-   * secret itself is never sent, and an other end that does not know it is an
-   * error.
-   *
-   * Since: 0.1
-   */
-  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] = g_param_spec_string ("token",
-      "Token", "Secret of up to 128 bytes that the other end asks for", NULL,
-      writable);
-  /**
-   * GstHelixResourceSink:token-file:
-   *
-   * Path of a file whose first line is the token, in place of the token
-   * itself: each user of the machine can read a command line. The file is read
-   * each time that the element goes from READY to PAUSED. It must belong to
-   * this program's user or root, and no other user may read it. To make one:
-   * `umask 077; head -c 24 /dev/urandom | base64 > ~/.helix-token`.
-   *
-   * Since: 0.1
-   */
-  properties[GST_HELIX_ENDPOINT_PROP_TOKEN_FILE] = g_param_spec_string (
-      "token-file", "Token file",
-      "Path of a file (mode 0600) whose first line is the token, in place of "
-      "it",
-      NULL, writable);
+  gst_helix_endpoint_specs (properties, &endpoint_texts);
   /**
    * GstHelixResourceSink:scanout:
    *
@@ -550,7 +508,8 @@ gst_helix_resource_sink_class_init (GstHelixResourceSinkClass *klass)
 static void
 gst_helix_resource_sink_init (GstHelixResourceSink *self)
 {
-  gst_helix_endpoint_init (&self->endpoint, DEFAULT_ADDRESS, DEFAULT_MODE);
+  gst_helix_endpoint_init (
+      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
   self->scanout = DEFAULT_SCANOUT;
   self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);

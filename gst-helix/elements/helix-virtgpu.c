@@ -19,24 +19,24 @@ GST_DEBUG_CATEGORY_STATIC (helix_virtgpu_debug);
 #define LAST_NODE 191
 
 /* A compositor cycles through a handful of buffers. */
-#define KEPT 32
+#define CACHED 32
 /* Inodes of DMA-BUFs before Linux 5.18 are numbers of 32 bits that come round
  * again: not within that time. */
-#define KEPT_NS G_GUINT64_CONSTANT (1000000000)
+#define CACHED_NS G_GUINT64_CONSTANT (1000000000)
 
 typedef struct {
   guint64 device, inode;
   guint64 asked;       /* when; 0: empty */
-  guint32 resource_id; /* 0: it is none, because of: */
-  const gchar *step;   /* what failed */
-  gint problem;        /* errno */
-} Kept;
+  guint32 resource_id; /* 0: it is none, because: */
+  const gchar *step;   /* this ioctl failed, */
+  gint problem;        /* with this errno */
+} Cached;
 
 struct _HelixVirtgpu {
   gchar *path;
   gint fd;
   guint64 lookups;
-  Kept kept[KEPT];
+  Cached cache[CACHED];
 };
 
 static int
@@ -60,7 +60,7 @@ identify (int fd, guint64 *device, guint64 *inode)
 static const HelixVirtgpuSystem kernel = {open_node, drmIoctl, identify};
 const HelixVirtgpuSystem *helix_virtgpu_system = &kernel;
 
-/* Opens a node, says whose it is. Not virtio-gpu's: -1 and errno ENODEV. */
+/* Opens a node. Another driver's: -1 and errno ENODEV. */
 static gint
 try_node (const gchar *path)
 {
@@ -84,8 +84,8 @@ try_node (const gchar *path)
   return -1;
 }
 
-/* The first of its kind; *path is the caller's. Of several reasons why there
- * is none, a permission that lacks is the one to tell. */
+/* The first of its kind; *path is the caller's. Of several reasons for its
+ * absence, a missing permission counts. */
 static gint
 find_node (gchar **path)
 {
@@ -163,51 +163,52 @@ helix_virtgpu_free (HelixVirtgpu *self)
   g_free (self);
 }
 
-/* Asks the kernel; the answer, whatever it is, goes into `kept`. */
+/* Asks the kernel; the answer goes into `cached`. */
 static void
-look_up (HelixVirtgpu *self, gint dmabuf, Kept *kept)
+look_up (HelixVirtgpu *self, gint dmabuf, Cached *cached)
 {
   struct drm_prime_handle prime = {.fd = dmabuf};
   struct drm_virtgpu_resource_info info = {0};
   struct drm_gem_close gem = {0};
 
   self->lookups++;
-  kept->resource_id = 0;
-  kept->step = "PRIME_FD_TO_HANDLE";
+  cached->resource_id = 0;
+  cached->step = "PRIME_FD_TO_HANDLE";
   if (helix_virtgpu_system->ioctl (
           self->fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime)
       < 0) {
-    kept->problem = errno;
+    cached->problem = errno;
     return;
   }
   info.bo_handle = gem.handle = prime.handle;
-  kept->step = "VIRTGPU_RESOURCE_INFO";
+  cached->step = "VIRTGPU_RESOURCE_INFO";
   if (helix_virtgpu_system->ioctl (
           self->fd, DRM_IOCTL_VIRTGPU_RESOURCE_INFO, &info)
       < 0)
-    kept->problem = errno;
+    cached->problem = errno;
   else if (info.res_handle == 0)
-    kept->problem = ENOENT; /* without an id the host knows nothing of it */
+    cached->problem = ENOENT; /* without an id the host does not know it */
   else
-    kept->resource_id = info.res_handle;
+    cached->resource_id = info.res_handle;
   if (helix_virtgpu_system->ioctl (self->fd, DRM_IOCTL_GEM_CLOSE, &gem) < 0)
     GST_WARNING ("%s: GEM_CLOSE of handle %u: %s", self->path, gem.handle,
         g_strerror (errno));
 }
 
-/* The place of a buffer in the cache: its own, else the oldest. */
-static Kept *
-place_of (HelixVirtgpu *self, guint64 device, guint64 inode)
+/* The entry of a buffer, else the oldest, emptied. */
+static Cached *
+find_cached (HelixVirtgpu *self, guint64 device, guint64 inode)
 {
-  Kept *oldest = &self->kept[0];
+  Cached *oldest = &self->cache[0];
 
-  for (guint i = 0; i < KEPT; i++) {
-    Kept *kept = &self->kept[i];
+  for (guint i = 0; i < CACHED; i++) {
+    Cached *cached = &self->cache[i];
 
-    if (kept->asked != 0 && kept->inode == inode && kept->device == device)
-      return kept;
-    if (kept->asked < oldest->asked)
-      oldest = kept;
+    if (cached->asked != 0 && cached->inode == inode
+        && cached->device == device)
+      return cached;
+    if (cached->asked < oldest->asked)
+      oldest = cached;
   }
   oldest->asked = 0;
   oldest->device = device;
@@ -220,7 +221,7 @@ helix_virtgpu_find (
     HelixVirtgpu *self, gint dmabuf, guint64 now, GError **error)
 {
   guint64 device, inode;
-  Kept *kept;
+  Cached *cached;
 
   if (helix_virtgpu_system->identify (dmabuf, &device, &inode) < 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
@@ -228,17 +229,17 @@ helix_virtgpu_find (
         g_strerror (errno));
     return 0;
   }
-  kept = place_of (self, device, inode);
-  if (kept->asked == 0 || now - kept->asked >= KEPT_NS) {
-    look_up (self, dmabuf, kept);
-    kept->asked = now;
+  cached = find_cached (self, device, inode);
+  if (cached->asked == 0 || now - cached->asked >= CACHED_NS) {
+    look_up (self, dmabuf, cached);
+    cached->asked = now;
   }
-  if (kept->resource_id == 0)
+  if (cached->resource_id == 0)
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "A DMA-BUF is no resource of the virtio-gpu at %s (%s: %s). It may "
         "be a buffer of another driver, or of another GPU.",
-        self->path, kept->step, g_strerror (kept->problem));
-  return kept->resource_id;
+        self->path, cached->step, g_strerror (cached->problem));
+  return cached->resource_id;
 }
 
 const gchar *

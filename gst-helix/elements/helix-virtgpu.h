@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which virtio-gpu resource a DMA-BUF is, as the guest's kernel knows it. The
- * GEM handle that it gives on the way is not the resource id, and is closed
- * again at once: a handle that stays would keep the buffer alive for ever.
+ * The virtio-gpu resource of a DMA-BUF, as the guest's kernel knows it. The
+ * GEM handle on the way there is not the resource id, and is closed again at
+ * once: an open handle would keep the buffer alive for ever.
  *
- * What was found is kept for a second by the buffer's inode, which is its
- * own as long as it lives, so that a frame costs one fstat. Linux only. Not
- * thread-safe.
+ * Results are cached for a second by the buffer's inode, which is unique while
+ * the buffer lives, so that a frame costs one fstat. Linux only. Thread: one.
  */
 #ifndef HELIX_VIRTGPU_H
 #define HELIX_VIRTGPU_H
@@ -17,15 +16,15 @@ G_BEGIN_DECLS
 
 typedef struct _HelixVirtgpu HelixVirtgpu;
 
-/* What it asks of the system, each as the call of that name. */
+/* The system calls that it uses, each as the call of that name. */
 typedef struct {
   int (*open) (const char *path, int flags);
   int (*ioctl) (int fd, unsigned long request, void *argument);
-  /* What tells one DMA-BUF from another. */
+  /* Tells one DMA-BUF from another. */
   int (*identify) (int fd, guint64 *device, guint64 *inode);
 } HelixVirtgpuSystem;
 
-/* The true one, unless a test puts another in its place. */
+/* The real one, unless a test replaces it. */
 extern const HelixVirtgpuSystem *helix_virtgpu_system;
 
 /* Opens the render node `device`, NULL = the first one of virtio-gpu. NULL
@@ -33,8 +32,8 @@ extern const HelixVirtgpuSystem *helix_virtgpu_system;
 HelixVirtgpu *helix_virtgpu_new (const gchar *device, GError **error);
 void helix_virtgpu_free (HelixVirtgpu *self);
 
-/* The resource id of a DMA-BUF, never 0; `now` as helix_now_ns (). 0 and an
- * error: it is not one of this GPU's. */
+/* The resource id of a DMA-BUF; `now` as helix_now_ns (). 0 and an error: it is
+ * none of this GPU's. */
 guint32 helix_virtgpu_find (
     HelixVirtgpu *self, gint dmabuf, guint64 now, GError **error);
 
