@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
 
-#include "fake-shim.h"
 #include "gsthelixevents.h"
 #include "helix-convert.h"
-#include "helix-platform.h"
-#include "helix-test-time.h"
-#include "qemusrc-harness.h"
+#include "qemusrc-fixture.h"
 
 #define WIDTH 321
 #define HEIGHT 97
@@ -17,20 +14,6 @@ static const gchar *const peers[] = {"video/x-raw, format=NV12",
     "video/x-raw, format=I420", "video/x-raw, format=BGRx",
     "video/x-raw, format=BGRA"};
 
-static gchar *path;
-
-static void
-setup (void)
-{
-  path = fake_path_new ();
-}
-
-static void
-teardown (void)
-{
-  fake_path_free (path);
-}
-
 /* A picture of which no two pixels and no two numbers are alike. */
 static void
 paint (guint8 *pixels, guint width, guint height, guint stride, guint32 number)
@@ -40,13 +23,8 @@ paint (guint8 *pixels, guint width, guint height, guint stride, guint32 number)
       pixels[y * stride + x] = (guint8) (x * 7 + y * 13 + number * 31);
 }
 
-static FakeShim *
-shim_new (void)
-{
-  const FakeConfig config = {.width = WIDTH, .height = HEIGHT, .paint = paint};
-
-  return fake_shim_new (path, &config);
-}
+static const FakeConfig noise = {
+    .width = WIDTH, .height = HEIGHT, .paint = paint};
 
 static void
 shape_of (guint32 serial, guint8 *shape)
@@ -76,7 +54,7 @@ cursor_at (gint x, gint y, guint32 serial)
 }
 
 static void
-send_cursor (FakeShim *shim, struct helix_cursor cursor, gboolean shape)
+send_cursor (struct helix_cursor cursor, gboolean shape)
 {
   guint8 pixels[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
 
@@ -88,8 +66,8 @@ send_cursor (FakeShim *shim, struct helix_cursor cursor, gboolean shape)
 
 /* What the shim's picture and the cursor give, converted from nothing. */
 static void
-check_buffer (GstHarness *h, GstBuffer *buffer, guint32 number,
-    const struct helix_cursor *info)
+check_buffer (
+    GstBuffer *buffer, guint32 number, const struct helix_cursor *info)
 {
   guint8 *pixels = g_malloc (WIDTH * HEIGHT * 4);
   guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
@@ -136,7 +114,7 @@ check_buffer (GstHarness *h, GstBuffer *buffer, guint32 number,
 }
 
 static GstHelixCursor
-expect_event (GstHarness *h, GstEvent **event)
+expect_event (GstEvent **event)
 {
   guint64 end = helix_now_ns () + TEST_SOON;
   GstHelixCursor cursor;
@@ -159,19 +137,15 @@ expect_event (GstHarness *h, GstEvent **event)
  * and the picture is left alone. */
 GST_START_TEST (test_events)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
-  FakeShim *shim = shim_new ();
   struct helix_cursor hidden = {0};
   GstHelixCursor cursor;
   GstEvent *event;
   GstMapInfo map;
   guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  send_cursor (shim, cursor_at (-3, 20, 4), TRUE);
-  cursor = expect_event (h, &event);
+  play (&noise, "video/x-raw", "keepalive-time", 0, NULL);
+  send_cursor (cursor_at (-3, 20, 4), TRUE);
+  cursor = expect_event (&event);
   fail_unless (cursor.visible);
   fail_unless_equals_int (cursor.x, -3);
   fail_unless_equals_int (cursor.y, 20);
@@ -186,22 +160,21 @@ GST_START_TEST (test_events)
   fail_unless (memcmp (map.data, shape, sizeof shape) == 0);
   gst_buffer_unmap (cursor.image, &map);
   gst_event_unref (event);
-  send_cursor (shim, cursor_at (50, 60, 4), FALSE);
-  cursor = expect_event (h, &event);
+  send_cursor (cursor_at (50, 60, 4), FALSE);
+  cursor = expect_event (&event);
   fail_unless_equals_int (cursor.x, 50);
   fail_unless_equals_int (cursor.width, SHAPE_WIDTH);
   fail_unless (cursor.image == NULL);
   gst_event_unref (event);
-  send_cursor (shim, hidden, FALSE);
-  cursor = expect_event (h, &event);
+  send_cursor (hidden, FALSE);
+  cursor = expect_event (&event);
   fail_if (cursor.visible);
   gst_event_unref (event);
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  send_frame (1);
   gst_buffer_unref (gst_harness_pull (h));
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "cursor-moves"), 0);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), 0);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  fail_unless_equals_uint64 (stat_of ("cursor-moves"), 0);
+  fail_unless_equals_uint64 (stat_of ("copied"), 0);
+  finish ();
 }
 GST_END_TEST;
 
@@ -209,9 +182,6 @@ GST_END_TEST;
  * screen a new picture comes, with no frame from the shim and little work. */
 GST_START_TEST (test_blended)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, peers[__i__], "keepalive-time", 0, "show-cursor", TRUE, NULL);
-  FakeShim *shim = shim_new ();
   static const gint steps[][2] = {{5, 5}, {6, 5}, {200, 91}, {-4, -2},
       {WIDTH - 3, HEIGHT - 3}, {-7, 0}, {120, 0}, {WIDTH, 4}, {31, 33}};
   const struct helix_rect box = {8, 10, 16, 8};
@@ -219,66 +189,59 @@ GST_START_TEST (test_blended)
   GstBuffer *buffer;
   guint64 before;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  send_cursor (shim, cursor, TRUE);
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  play (&noise, peers[__i__], "keepalive-time", 0, "show-cursor", TRUE, NULL);
+  send_cursor (cursor, TRUE);
+  send_frame (1);
   buffer = gst_harness_pull (h);
-  if (qemusrc_stat (h->element, "frames-out") > 1) {
+  if (stat_of ("frames-out") > 1) {
     /* The frame was faster than the cursor before it. */
     gst_buffer_unref (buffer);
     buffer = gst_harness_pull (h);
   }
-  check_buffer (h, buffer, 1, &cursor);
+  check_buffer (buffer, 1, &cursor);
   gst_buffer_unref (buffer);
-  before = qemusrc_stat (h->element, "converted-bytes");
+  before = stat_of ("converted-bytes");
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     cursor = cursor_at (steps[i][0], steps[i][1], 1 + i / 4);
-    send_cursor (shim, cursor, i % 4 == 0);
+    send_cursor (cursor, i % 4 == 0);
     buffer = gst_harness_pull (h);
     fail_unless (buffer != NULL);
-    check_buffer (h, buffer, 1, &cursor);
+    check_buffer (buffer, 1, &cursor);
     gst_buffer_unref (buffer);
   }
-  fail_unless_equals_uint64 (
-      qemusrc_stat (h->element, "cursor-moves"), G_N_ELEMENTS (steps));
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames-in"), 1);
+  fail_unless_equals_uint64 (stat_of ("cursor-moves"), G_N_ELEMENTS (steps));
+  fail_unless_equals_uint64 (stat_of ("frames-in"), 1);
   /* Two places of the cursor each, and two canvases that began empty. */
-  before = qemusrc_stat (h->element, "converted-bytes") - before;
+  before = stat_of ("converted-bytes") - before;
   fail_unless (
       before <= 2 * WIDTH * HEIGHT * 4 + G_N_ELEMENTS (steps) * 6 * 10 * 8 * 4,
       "%u bytes were converted", (guint) before);
   /* Something new beneath it and elsewhere; its slot is the only one held. */
   fail_unless (fake_shim_send (shim, 1, &box, 1));
   buffer = gst_harness_pull (h);
-  check_buffer (h, buffer, 1, &cursor);
+  check_buffer (buffer, 1, &cursor);
   gst_buffer_unref (buffer);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
 /* The picture of the moved cursor carries the time of the move. */
 GST_START_TEST (test_time_of_move)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, peers[0], "keepalive-time", 0, "show-cursor", TRUE, NULL);
   GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
-  FakeShim *shim = shim_new ();
   struct helix_cursor cursor;
   GstReferenceTimestampMeta *meta;
   GstClockTime first;
   GstBuffer *buffer;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  play (&noise, peers[0], "keepalive-time", 0, "show-cursor", TRUE, NULL);
+  send_frame (1);
   buffer = gst_harness_pull (h);
   first = GST_BUFFER_PTS (buffer);
   gst_buffer_unref (buffer);
   cursor = cursor_at (10, 10, 1);
-  send_cursor (shim, cursor, TRUE);
+  send_cursor (cursor, TRUE);
   buffer = gst_harness_pull (h);
   meta = gst_buffer_get_reference_timestamp_meta (buffer, stamp);
   fail_unless (meta != NULL);
@@ -286,8 +249,7 @@ GST_START_TEST (test_time_of_move)
   fail_unless (GST_BUFFER_PTS (buffer) > first);
   gst_buffer_unref (buffer);
   gst_caps_unref (stamp);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
@@ -295,57 +257,32 @@ GST_END_TEST;
  * not: frames go on, and each is right long after. */
 GST_START_TEST (test_hoarding)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, peers[2], "keepalive-time", 0, "show-cursor", TRUE, NULL);
-  FakeShim *shim = shim_new ();
   struct helix_cursor cursors[24];
   GstBuffer *hoard[24];
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (&noise, peers[2], "keepalive-time", 0, "show-cursor", TRUE, NULL);
   for (guint n = 0; n < G_N_ELEMENTS (hoard); n++) {
     /* Off the picture's edge where it is not to be seen. */
     cursors[n] = cursor_at (n / 3 % 2 ? WIDTH + 5 : (gint) n, 9, 1);
-    send_cursor (shim, cursors[n], n == 0);
-    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    send_cursor (cursors[n], n == 0);
+    send_frame (n);
     do { /* past what shows the frame before with the new cursor */
       hoard[n] = gst_harness_pull (h);
       fail_unless (hoard[n] != NULL);
     } while (GST_BUFFER_OFFSET (hoard[n]) != n + 1);
   }
   for (guint n = 0; n < G_N_ELEMENTS (hoard); n++) {
-    check_buffer (h, hoard[n], n, &cursors[n]);
+    check_buffer (hoard[n], n, &cursors[n]);
     gst_buffer_unref (hoard[n]);
   }
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
-
-/* The next new picture, past repetitions of the last. */
-static GstBuffer *
-pull_new (GstHarness *h)
-{
-  GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
-  GstBuffer *buffer = gst_harness_pull (h);
-
-  while (buffer != NULL
-      && gst_buffer_get_reference_timestamp_meta (buffer, stamp) == NULL) {
-    gst_buffer_unref (buffer);
-    buffer = gst_harness_pull (h);
-  }
-  gst_caps_unref (stamp);
-  fail_unless (buffer != NULL);
-  return buffer;
-}
 
 /* Turned on and off while playing: a picture with it, a picture without, and
  * downstream is told who draws it. */
 GST_START_TEST (test_toggle)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, peers[0], "keepalive-time", 0, NULL);
-  FakeShim *shim = shim_new ();
   struct helix_cursor cursor = cursor_at (40, 40, 1), hidden = cursor;
   guint subscribes = 1;
   GstHelixCursor told;
@@ -353,34 +290,32 @@ GST_START_TEST (test_toggle)
   GstEvent *event;
 
   hidden.flags = 0;
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  send_cursor (shim, cursor, TRUE);
-  told = expect_event (h, &event);
+  play (&noise, peers[0], "keepalive-time", 0, NULL);
+  send_cursor (cursor, TRUE);
+  told = expect_event (&event);
   fail_unless (told.visible && told.image != NULL);
   gst_event_unref (event);
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  buffer = pull_new (h);
-  check_buffer (h, buffer, 1, &hidden);
+  send_frame (1);
+  buffer = pull_new ();
+  check_buffer (buffer, 1, &hidden);
   gst_buffer_unref (buffer);
   for (guint i = 0; i < 4; i++) {
     gboolean show = i % 2 == 0;
 
     g_object_set (h->element, "show-cursor", show, NULL);
-    told = expect_event (h, &event);
+    told = expect_event (&event);
     fail_unless_equals_int (told.visible, !show);
     fail_unless_equals_int (told.image != NULL, !show);
     gst_event_unref (event);
     subscribes++;
     while (fake_shim_subscribes (shim) < subscribes)
       g_thread_yield ();
-    fail_unless (fake_shim_send (shim, 2 + i, NULL, 0));
-    buffer = pull_new (h);
-    check_buffer (h, buffer, 2 + i, show ? &cursor : &hidden);
+    send_frame (2 + i);
+    buffer = pull_new ();
+    check_buffer (buffer, 2 + i, show ? &cursor : &hidden);
     gst_buffer_unref (buffer);
   }
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
@@ -400,24 +335,20 @@ compare_to_caps (GstPad *pad, GstPadProbeInfo *info, gpointer misfits)
   return GST_PAD_PROBE_OK;
 }
 
-/* Downstream wants another format while the screen stands still: the last
- * picture, which has the old one, is not repeated, but asked for anew. */
+/* Downstream wants another format while the screen does not change: the last
+ * picture, which has the old one, is not repeated, but requested anew. */
 GST_START_TEST (test_another_format)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, peers[__i__ % 4], "keepalive-time", 10, NULL);
-  FakeShim *shim = shim_new ();
   const gchar *other = peers[(__i__ + 2) % 4];
   struct helix_cursor hidden = {.serial = 1};
   gint misfits = 0; /* atomic */
   GstBuffer *buffer;
   guint64 end;
 
+  play (&noise, peers[__i__ % 4], "keepalive-time", 10, NULL);
   gst_pad_add_probe (
       h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, compare_to_caps, &misfits, NULL);
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  send_frame (1);
   gst_buffer_unref (gst_harness_pull (h));
   gst_harness_set_sink_caps_str (h, other);
   end = helix_now_ns () + TEST_SOON;
@@ -425,13 +356,12 @@ GST_START_TEST (test_another_format)
     g_thread_yield ();
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
   fail_unless (fake_shim_subscribes (shim) >= 2);
-  fail_unless (fake_shim_send (shim, 2, NULL, 0));
-  buffer = pull_new (h);
-  check_buffer (h, buffer, 2, &hidden);
+  send_frame (2);
+  buffer = pull_new ();
+  check_buffer (buffer, 2, &hidden);
   gst_buffer_unref (buffer);
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
@@ -463,31 +393,28 @@ offer_pool (GstPad *pad, GstPadProbeInfo *info, gpointer data)
  * forgotten, though the screen changes no more. */
 GST_START_TEST (test_flush)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, peers[0], "keepalive-time", 0, NULL);
   GstBufferPoolAcquireParams now = {
       .flags = GST_BUFFER_POOL_ACQUIRE_FLAG_DONTWAIT};
   struct helix_cursor hidden = {.serial = 1};
-  FakeShim *shim = shim_new ();
-  GstPad *pad = gst_element_get_static_pad (h->element, "src");
   GstBufferPool *pool = NULL;
+  GstPad *pad;
   GstBuffer *buffer, *taken[3];
   guint64 end;
   guint n = 0;
 
+  play (&noise, peers[0], "keepalive-time", 0, NULL);
   gst_pad_add_probe (
       h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, offer_pool, &pool, NULL);
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  pad = gst_element_get_static_pad (h->element, "src");
+  send_frame (1);
   gst_buffer_unref (gst_harness_pull (h));
   fail_unless (pool != NULL);
   while (n < G_N_ELEMENTS (taken)
       && gst_buffer_pool_acquire_buffer (pool, &taken[n], &now) == GST_FLOW_OK)
     n++;
-  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  send_frame (2);
   end = helix_now_ns () + TEST_SOON;
-  while (qemusrc_stat (h->element, "frames-in") < 2 && helix_now_ns () < end)
+  while (stat_of ("frames-in") < 2 && helix_now_ns () < end)
     g_thread_yield ();
   gst_element_send_event (h->element, gst_event_new_flush_start ());
   while (
@@ -499,27 +426,24 @@ GST_START_TEST (test_flush)
   while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
     g_thread_yield ();
   fail_unless (fake_shim_subscribes (shim) >= 2);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames-out"), 1);
-  fail_unless (fake_shim_send (shim, 3, NULL, 0));
+  fail_unless_equals_uint64 (stat_of ("frames-out"), 1);
+  send_frame (3);
   buffer = gst_harness_pull (h);
   fail_unless (buffer != NULL);
-  check_buffer (h, buffer, 3, &hidden);
+  check_buffer (buffer, 3, &hidden);
   gst_buffer_unref (buffer);
   gst_object_unref (pool);
   gst_object_unref (pad);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
 static Suite *
 gst_helix_qemu_src_buffers_suite (void)
 {
-  Suite *s = suite_create ("helixqemusrc-buffers");
-  TCase *tc = tcase_create ("general");
+  TCase *tc;
+  Suite *s = fixture_suite ("helixqemusrc-buffers", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_events);
   tcase_add_loop_test (tc, test_blended, 0, G_N_ELEMENTS (peers));
   tcase_add_test (tc, test_time_of_move);

@@ -1,45 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Requests of the guest, and how many buffers come, and which, by their
+ * timestamps and their numbers. */
 #include <gst/check/gstcheck.h>
 
-#include "fake-shim.h"
 #include "gsthelixevents.h"
-#include "helix-platform.h"
-#include "helix-test-time.h"
-#include "qemusrc-harness.h"
+#include "qemusrc-fixture.h"
+#include "sim-child.h"
 
-static gchar *path;
-static GstHarness *h;
-static GstBus *bus;
-static FakeShim *shim;
-
-/* Two scanouts and a third that is not exported; no repetitions. */
+/* Two scanouts and a third that is not exported. */
 static const FakeConfig three = {
     .width = 640, .height = 96, .scanouts = 3, .hidden_scanouts = 1 << 2};
 
-/* No fixtures: GStreamer waits for its threads behind a test, before those. */
 static void
 start (void)
 {
-  path = fake_path_new ();
-  shim = fake_shim_new (path, &three);
-  h = qemusrc_harness_new (
-      path, "video/x-raw, format=NV12", "keepalive-time", 0, NULL);
-  bus = gst_bus_new ();
-  gst_element_set_bus (h->element, bus);
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (qemusrc_expect (h, 1));
-}
-
-static void
-finish (void)
-{
-  gst_element_set_bus (h->element, NULL);
-  gst_object_unref (bus);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
-  fake_path_free (path);
+  play (&three, "video/x-raw, format=NV12", "keepalive-time", 0, NULL);
+  show_frame (1);
 }
 
 static gboolean
@@ -52,49 +28,13 @@ control (GstHelixControlFields fields, guint scanout, guint resource_id,
       h, gst_helix_event_new_control (&wish));
 }
 
-/* Waits for so many SUBSCRIBEs in all, refused ones too; the last granted. */
-static struct helix_subscribe
-expect_subscribes (guint count)
-{
-  guint64 end = helix_now_ns () + TEST_SOON;
-
-  while (fake_shim_subscribes (shim) < count && helix_now_ns () < end)
-    g_thread_yield ();
-  fail_unless_equals_int (fake_shim_subscribes (shim), count);
-  return fake_shim_subscription (shim);
-}
-
-static void
-expect_warning (const gchar *part)
-{
-  GstMessage *message = gst_bus_timed_pop_filtered (
-      bus, TEST_SOON, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
-  GError *error = NULL;
-
-  fail_unless (message != NULL, "no warning");
-  fail_unless_equals_string (GST_MESSAGE_TYPE_NAME (message), "warning");
-  gst_message_parse_warning (message, &error, NULL);
-  fail_unless (strstr (error->message, part) != NULL, "%s", error->message);
-  g_error_free (error);
-  gst_message_unref (message);
-}
-
-static void
-expect_no_message (void)
-{
-  GstMessage *message =
-      gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
-
-  fail_unless (message == NULL, "%" GST_PTR_FORMAT, message);
-}
-
 /* The picture goes on, by a frame that was not there yet. */
 static void
 expect_frames (guint32 number, gboolean discont)
 {
   GstBuffer *buffer;
 
-  fail_unless (fake_shim_send (shim, number, NULL, 0));
+  send_frame (number);
   buffer = qemusrc_expect (h, number);
   fail_unless_equals_int (
       GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT), discont);
@@ -190,7 +130,7 @@ GST_START_TEST (test_no_scanout)
 {
   start ();
   fail_if (control (GST_HELIX_CONTROL_SCANOUT, 3, 0, 0));
-  expect_warning ("The guest asks for scanout 3");
+  expect_message (GST_MESSAGE_WARNING, "The guest asks for scanout 3");
   /* It may ask without end; the bus does not fill up. */
   for (guint i = 0; i < 1000; i++)
     fail_if (control (GST_HELIX_CONTROL_SCANOUT, 100 + i, 0, 0));
@@ -214,7 +154,7 @@ GST_START_TEST (test_refused)
   expect_subscribes (2);
   expect_frames (2, TRUE);
   fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 2, 0, 0));
-  expect_warning ("that one is not exported");
+  expect_message (GST_MESSAGE_WARNING, "that one is not exported");
   fail_unless_equals_int (expect_subscribes (4).scanout, 1);
   expect_properties (1, 0);
   fail_unless_equals_int (notified, 3);
@@ -234,7 +174,7 @@ GST_START_TEST (test_refused_property)
 {
   start ();
   g_object_set (h->element, "scanout", 2, NULL);
-  expect_warning ("that one is not exported");
+  expect_message (GST_MESSAGE_WARNING, "that one is not exported");
   fail_unless_equals_int (expect_subscribes (3).scanout, 0);
   expect_properties (0, 0);
   expect_frames (2, TRUE);
@@ -255,8 +195,8 @@ GST_START_TEST (test_restart_without_it)
   fake_shim_free (shim);
   one.scanouts = 1;
   shim = fake_shim_new (path, &one);
-  expect_warning (path);
-  expect_warning ("There is no scanout 1");
+  expect_message (GST_MESSAGE_WARNING, path);
+  expect_message (GST_MESSAGE_WARNING, "There is no scanout 1");
   fail_unless_equals_int (expect_subscribes (1).scanout, 0);
   expect_properties (0, 0);
   expect_frames (3, TRUE);
@@ -349,9 +289,137 @@ GST_START_TEST (test_show_nothing)
     fail_unless (fake_shim_wait_show (shim, i, &seen));
     expect_frames (i + 1, FALSE);
   }
-  expect_warning ("cannot show the resource");
+  expect_message (GST_MESSAGE_WARNING, "cannot show the resource");
   expect_no_message ();
   fail_unless_equals_int (fake_shim_accepted (shim), 1);
+  finish ();
+}
+GST_END_TEST;
+
+/* ---- rates ---- */
+
+static const struct {
+  gint max_num; /* -1: the default */
+  gint caps_num;
+  const gchar *peer;
+  const gchar *sim;
+  gboolean shows; /* somebody shows resources, too */
+} rates[] = {
+    {-1, 60, "video/x-raw", "--rate=240", FALSE},
+    {-1, 60, "video/x-raw", "--rate=240 --cursor --cursor-rate=240", FALSE},
+    {-1, 60, "video/x-raw", "--rate=240 --resources=2", TRUE},
+    {30, 30, "video/x-raw", "--rate=240", FALSE},
+    {0, 240, "video/x-raw", "--rate=1000", FALSE},
+    {-1, 20, "video/x-raw, framerate=20/1", "--rate=240", FALSE},
+    {0, 20, "video/x-raw, framerate=20/1", "--rate=240", FALSE},
+};
+
+/* A guest that draws faster than caps say: no more buffers come than they say,
+ * by timestamps. A few may be early, where one before them was late. */
+GST_START_TEST (test_promise)
+{
+  const guint count = 60, early = 3;
+  GstHarness *h =
+      qemusrc_harness_new (path, rates[__i__].peer, "keepalive-time", 0, NULL);
+  gchar *options = g_strdup_printf ("--size=640x96 %s", rates[__i__].sim);
+  SimChild *sim = sim_child_new (path, options);
+  GstClockTime first = 0, last = 0, least;
+  GstVideoInfo info;
+
+  if (rates[__i__].max_num >= 0)
+    g_object_set (h->element, "max-framerate", rates[__i__].max_num, 1, NULL);
+  gst_harness_play (h);
+  /* Downstream's wish is known only with the first; some are under way. */
+  for (guint i = 0; i < 10; i++)
+    gst_buffer_unref (gst_harness_pull (h));
+  for (guint i = 0; i <= count; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    last = GST_BUFFER_PTS (buffer);
+    if (i == 0)
+      first = last;
+    gst_buffer_unref (buffer);
+    if (rates[__i__].shows)
+      gst_harness_push_upstream_event (
+          h, gst_helix_event_new_show (1001 + i % 2, G_MAXUINT64));
+  }
+  qemusrc_info (h, &info);
+  fail_unless_equals_int (info.fps_n, rates[__i__].caps_num);
+  fail_unless_equals_int (info.fps_d, 1);
+  least = gst_util_uint64_scale_int (
+      GST_SECOND, (gint) (count - early), rates[__i__].caps_num);
+  fail_unless (last - first >= least, "%u buffers in %u ms", count,
+      (guint) ((last - first) / GST_MSECOND));
+  gst_harness_teardown (h);
+  sim_child_end (sim);
+  g_free (options);
+}
+GST_END_TEST;
+
+static GstPadProbeReturn
+block (GstPad *pad, GstPadProbeInfo *info, gpointer user)
+{
+  return GST_PAD_PROBE_OK;
+}
+
+/* Three pictures, of which two come while downstream has the first. Returns
+ * how long it took. */
+static guint64
+send_three (guint32 number)
+{
+  GstPad *pad = gst_element_get_static_pad (h->element, "src");
+  gulong probe = gst_pad_add_probe (pad,
+      GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER, block, NULL, NULL);
+  guint64 before = stat_of ("frames");
+  guint64 begin;
+
+  send_frame (number);
+  while (stat_of ("frames") == before)
+    g_thread_yield ();
+  begin = helix_now_ns ();
+  send_frame (number + 1);
+  send_frame (number + 2);
+  gst_pad_remove_probe (pad, probe);
+  gst_object_unref (pad);
+  gst_buffer_unref (qemusrc_expect (h, number));
+  return begin;
+}
+
+/* A sink that waits for a picture's time in our thread keeps us from taking
+ * others: those that it can still show in time all come, the newest only of
+ * those that it cannot. */
+GST_START_TEST (test_in_time)
+{
+  guint64 in_time = 200 * GST_MSECOND, begin;
+  guint32 number = 1;
+
+  play (NULL, "video/x-raw, format=NV12", "keepalive-time", 0, NULL);
+  send_three (number);
+  gst_buffer_unref (qemusrc_expect (h, number + 2));
+  fail_unless (gst_harness_push_upstream_event (
+      h, gst_event_new_latency (in_time + 10 * GST_MSECOND)));
+  do { /* again, if this machine itself was too late */
+    GstBuffer *buffer;
+    GstVideoInfo info;
+
+    number += 3;
+    begin = send_three (number);
+    buffer = gst_harness_pull (h);
+    qemusrc_info (h, &info);
+    if (qemusrc_number (&info, buffer) == number + 1) {
+      gst_buffer_unref (buffer);
+      gst_buffer_unref (qemusrc_expect (h, number + 2));
+      break;
+    }
+    gst_buffer_unref (buffer);
+    fail_unless (helix_now_ns () - begin > in_time, "a picture is missing");
+  } while (number < 300);
+  fail_unless (number < 300);
+  /* Never more than what a sink shows in time. */
+  fail_unless (gst_harness_push_upstream_event (h, gst_event_new_latency (0)));
+  number += 3;
+  send_three (number);
+  gst_buffer_unref (qemusrc_expect (h, number + 2));
   finish ();
 }
 GST_END_TEST;
@@ -359,10 +427,9 @@ GST_END_TEST;
 static Suite *
 gst_helix_qemu_src_control_suite (void)
 {
-  Suite *s = suite_create ("helixqemusrc-control");
-  TCase *tc = tcase_create ("general");
+  TCase *tc;
+  Suite *s = fixture_suite ("helixqemusrc-control", 60, &tc);
 
-  suite_add_tcase (s, tc);
   tcase_add_test (tc, test_scanout);
   tcase_add_test (tc, test_resource);
   tcase_add_test (tc, test_rate);
@@ -374,6 +441,8 @@ gst_helix_qemu_src_control_suite (void)
   tcase_add_test (tc, test_show);
   tcase_add_test (tc, test_show_hurry);
   tcase_add_test (tc, test_show_nothing);
+  tcase_add_loop_test (tc, test_promise, 0, G_N_ELEMENTS (rates));
+  tcase_add_test (tc, test_in_time);
   return s;
 }
 

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
-#include <gst/check/gstharness.h>
-#include <gst/video/video.h>
 #include <unistd.h>
 
-#include "fake-shim.h"
 #include "helix-marker.h"
-#include "helix-platform.h"
-#include "helix-test-time.h"
-#include "qemusrc-harness.h"
+#include "helix-test-fds.h"
+#include "qemusrc-fixture.h"
 #include "sim-child.h"
 
 #define WIDTH 640
@@ -20,26 +17,15 @@
   "width = [ 1, 2147483647 ], height = [ 1, 2147483647 ], " \
   "framerate = [ 0/1, 2147483647/1 ]"
 
-static gchar *path;
-
+/* As play (), from a sim that listens at `path`. */
 static void
-setup (void)
+play_sim (const gchar *caps)
 {
-  path = fake_path_new ();
-}
-
-static void
-teardown (void)
-{
-  fake_path_free (path);
-}
-
-static FakeShim *
-shim_new (void)
-{
-  FakeConfig config = {.width = WIDTH, .height = HEIGHT, .scanouts = 2};
-
-  return fake_shim_new (path, &config);
+  h = qemusrc_harness_new (path, caps, "keepalive-time", 0, NULL);
+  shim = NULL;
+  bus = gst_bus_new ();
+  gst_element_set_bus (h->element, bus);
+  gst_harness_play (h);
 }
 
 /* ---- pictures ---- */
@@ -64,20 +50,17 @@ static const struct {
  * downstream takes. */
 GST_START_TEST (test_formats)
 {
-  GstHarness *h = qemusrc_harness_new (path, formats[__i__].peer, NULL);
   GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   GstCaps *want = gst_caps_from_string (formats[__i__].caps), *got;
   GstClockTime last = GST_CLOCK_TIME_NONE;
   GstReferenceTimestampMeta *meta;
-  FakeShim *shim = shim_new ();
   GstBuffer *buffer;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (NULL, formats[__i__].peer, NULL);
   for (guint32 n = 1; n <= 10; n++) {
     guint64 before = helix_now_ns ();
 
-    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    send_frame (n);
     buffer = qemusrc_expect (h, n);
     fail_unless (GST_BUFFER_PTS_IS_VALID (buffer));
     fail_unless (
@@ -95,12 +78,11 @@ GST_START_TEST (test_formats)
   gst_caps_unref (got);
   gst_caps_unref (want);
   gst_caps_unref (stamp);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames"), 10);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "dropped"), 0);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "last-sequence"), 10);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "width"), WIDTH);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  fail_unless_equals_uint64 (stat_of ("frames"), 10);
+  fail_unless_equals_uint64 (stat_of ("dropped"), 0);
+  fail_unless_equals_uint64 (stat_of ("last-sequence"), 10);
+  fail_unless_equals_uint64 (stat_of ("width"), WIDTH);
+  finish ();
 }
 GST_END_TEST;
 
@@ -108,20 +90,15 @@ GST_START_TEST (test_resize)
 {
   static const guint sizes[][2] = {
       {800, 600}, {641, 97}, {1366, 768}, {640, 96}};
-  GstHarness *h = qemusrc_harness_new (path, formats[__i__].peer, NULL);
-  FakeShim *shim = shim_new ();
   GstVideoInfo info;
   gboolean even;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (qemusrc_expect (h, 1));
+  play (NULL, formats[__i__].peer, NULL);
+  show_frame (1);
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     fake_shim_resize (shim, sizes[i][0], sizes[i][1], HELIX_FOURCC_BGRX);
     for (guint32 n = 0; n < 3; n++) {
-      fail_unless (fake_shim_send (shim, 10 * i + n, NULL, 0));
-      gst_buffer_unref (qemusrc_expect (h, 10 * i + n));
+      show_frame (10 * i + n);
       qemusrc_info (h, &info);
       even = GST_VIDEO_INFO_IS_YUV (&info);
       fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info),
@@ -131,8 +108,7 @@ GST_START_TEST (test_resize)
     }
   }
   fail_unless_equals_int (fake_shim_accepted (shim), 1);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
@@ -140,26 +116,21 @@ GST_END_TEST;
  * last picture stays with the source, which may have to repeat it. */
 GST_START_TEST (test_pass_through)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
-  FakeShim *shim = shim_new ();
   GstBuffer *buffer;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  play (NULL, "video/x-raw", "keepalive-time", 0, NULL);
+  send_frame (1);
   buffer = qemusrc_expect (h, 1);
   fail_unless (GST_MEMORY_IS_READONLY (gst_buffer_peek_memory (buffer, 0)));
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   gst_buffer_unref (buffer);
-  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  send_frame (2);
   buffer = qemusrc_expect (h, 2);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   gst_buffer_unref (buffer);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), 0);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "converted-bytes"), 0);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  fail_unless_equals_uint64 (stat_of ("copied"), 0);
+  fail_unless_equals_uint64 (stat_of ("converted-bytes"), 0);
+  finish ();
 }
 GST_END_TEST;
 
@@ -169,20 +140,17 @@ GST_START_TEST (test_only_damage_is_converted)
 {
   const struct helix_rect marker = {
       0, 0, HELIX_MARKER_WIDTH, HELIX_MARKER_HEIGHT};
-  FakeShim *shim = shim_new ();
-  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
   GstBuffer *held = NULL;
   guint64 before, spent;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (NULL, VTENC, "keepalive-time", 0, NULL);
   for (guint32 n = 1; n <= 4; n++) {
     /* The pool grows to what is out at a time, by pictures drawn whole. */
-    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    send_frame (n);
     gst_buffer_replace (&held, NULL);
     held = qemusrc_expect (h, n);
   }
-  before = qemusrc_stat (h->element, "converted-bytes");
+  before = stat_of ("converted-bytes");
   for (guint32 n = 5; n <= 24; n++) {
     GstBuffer *buffer;
 
@@ -191,14 +159,13 @@ GST_START_TEST (test_only_damage_is_converted)
     gst_buffer_replace (&held, NULL);
     held = buffer;
   }
-  spent = qemusrc_stat (h->element, "converted-bytes") - before;
+  spent = stat_of ("converted-bytes") - before;
   /* Twenty markers, and no more than one picture that had to be whole. */
   fail_unless (spent <= 20 * 2 * HELIX_MARKER_WIDTH * HELIX_MARKER_HEIGHT * 4
               + WIDTH * HEIGHT * 4,
       "%d bytes were converted", (int) spent);
   gst_buffer_replace (&held, NULL);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
@@ -214,15 +181,12 @@ GST_START_TEST (test_fourth_byte)
 {
   const FakeConfig config = {
       .width = WIDTH, .height = HEIGHT, .paint = paint_transparent};
-  FakeShim *shim = fake_shim_new (path, &config);
-  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
   GstBuffer *hoard[20];
   guint opaque = 0;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (&config, "video/x-raw", NULL);
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
-    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    send_frame (n);
     hoard[n] = gst_harness_pull (h);
   }
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
@@ -236,31 +200,26 @@ GST_START_TEST (test_fourth_byte)
     gst_buffer_unref (hoard[n]);
   }
   fail_unless (opaque > 0 && opaque < G_N_ELEMENTS (hoard));
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "copied"), opaque);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  fail_unless_equals_uint64 (stat_of ("copied"), opaque);
+  finish ();
 }
 GST_END_TEST;
 
 /* A downstream that keeps everything stops nothing. */
 GST_START_TEST (test_hoarding)
 {
-  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
-  FakeShim *shim = shim_new ();
   GstBuffer *hoard[20];
   GstVideoInfo info;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (NULL, "video/x-raw", NULL);
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
-    fail_unless (fake_shim_send (shim, n, NULL, 0));
+    send_frame (n);
     hoard[n] = qemusrc_expect (h, n);
   }
-  fail_unless (qemusrc_stat (h->element, "copied") >= G_N_ELEMENTS (hoard) - 3);
-  fail_unless (qemusrc_stat (h->element, "converted-bytes") > 0);
+  fail_unless (stat_of ("copied") >= G_N_ELEMENTS (hoard) - 3);
+  fail_unless (stat_of ("converted-bytes") > 0);
   qemusrc_info (h, &info);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
   /* They outlive the element and the connection. */
   for (guint32 n = 0; n < G_N_ELEMENTS (hoard); n++) {
     fail_unless_equals_int (qemusrc_number (&info, hoard[n]), n);
@@ -271,16 +230,12 @@ GST_END_TEST;
 
 GST_START_TEST (test_keepalive)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, formats[__i__].peer, "keepalive-time", 50, NULL);
   GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
-  FakeShim *shim = shim_new ();
   GstClockTime first, last;
   GstBuffer *buffer;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
+  play (NULL, formats[__i__].peer, "keepalive-time", 50, NULL);
+  send_frame (1);
   buffer = qemusrc_expect (h, 1);
   first = last = GST_BUFFER_PTS (buffer);
   gst_buffer_unref (buffer);
@@ -294,10 +249,10 @@ GST_START_TEST (test_keepalive)
     gst_buffer_unref (buffer);
   }
   fail_unless (last - first >= 4 * 50 * GST_MSECOND);
-  fail_unless (qemusrc_stat (h->element, "repeated") >= 5);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "frames"), 1);
+  fail_unless (stat_of ("repeated") >= 5);
+  fail_unless_equals_uint64 (stat_of ("frames"), 1);
   /* Something new is not held up by it. */
-  fail_unless (fake_shim_send (shim, 2, NULL, 0));
+  send_frame (2);
   do {
     GstVideoInfo info;
 
@@ -308,25 +263,19 @@ GST_START_TEST (test_keepalive)
   } while (last == 1);
   fail_unless_equals_uint64 (last, 2);
   gst_caps_unref (stamp);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
 GST_START_TEST (test_keepalive_off)
 {
-  GstHarness *h =
-      qemusrc_harness_new (path, "video/x-raw", "keepalive-time", 0, NULL);
+  const FakeConfig config = {.width = WIDTH, .height = HEIGHT};
   gchar *other_path = fake_path_new ();
   GstHarness *other = qemusrc_harness_new (other_path, "video/x-raw", NULL);
-  FakeConfig config = {.width = WIDTH, .height = HEIGHT};
-  FakeShim *shim = shim_new (), *other_shim;
+  FakeShim *other_shim = fake_shim_new (other_path, &config);
 
-  other_shim = fake_shim_new (other_path, &config);
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (qemusrc_expect (h, 1));
+  play (NULL, "video/x-raw", "keepalive-time", 0, NULL);
+  show_frame (1);
   /* As long as one with the default needs to repeat its picture twice. */
   gst_harness_play (other);
   fail_unless (fake_shim_wait_subscribed (other_shim));
@@ -334,16 +283,15 @@ GST_START_TEST (test_keepalive_off)
   for (guint i = 0; i < 3; i++)
     gst_buffer_unref (qemusrc_expect (other, 1));
   fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "repeated"), 0);
-  /* Whoever needs the picture now asks for it. */
+  fail_unless_equals_uint64 (stat_of ("repeated"), 0);
+  /* An upstream event requests the picture now. */
   fail_unless (gst_harness_push_upstream_event (h,
       gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
           gst_structure_new_empty ("GstHelixRefresh"))));
   gst_buffer_unref (qemusrc_expect (h, 1));
-  fail_unless_equals_uint64 (qemusrc_stat (h->element, "repeated"), 1);
-  gst_harness_teardown (h);
+  fail_unless_equals_uint64 (stat_of ("repeated"), 1);
+  finish ();
   gst_harness_teardown (other);
-  fake_shim_free (shim);
   fake_shim_free (other_shim);
   fake_path_free (other_path);
 }
@@ -353,131 +301,53 @@ GST_END_TEST;
 
 GST_START_TEST (test_latency)
 {
-  GstHarness *h = qemusrc_harness_new (path, "video/x-raw", NULL);
   GstQuery *query = gst_query_new_latency ();
   GstClockTime min, max;
   gboolean live;
 
-  gst_harness_play (h);
+  play (NULL, "video/x-raw", NULL);
   fail_unless (gst_pad_peer_query (h->sinkpad, query));
   gst_query_parse_latency (query, &live, &min, &max);
   fail_unless (live);
   fail_unless (min > 0 && min < 20 * GST_MSECOND);
   fail_if (GST_CLOCK_TIME_IS_VALID (max));
   gst_query_unref (query);
-  gst_harness_teardown (h);
+  finish ();
 }
 GST_END_TEST;
 
-GST_START_TEST (test_what_is_asked_for)
+GST_START_TEST (test_request)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, "video/x-raw", "scanout", 1, "max-framerate", 30, 1, NULL);
-  FakeShim *shim = shim_new ();
-  guint64 end = helix_now_ns () + TEST_SOON;
   struct helix_subscribe subscribe;
   GstVideoInfo info;
 
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (NULL, "video/x-raw", "scanout", 1, "max-framerate", 30, 1, NULL);
   subscribe = fake_shim_subscription (shim);
   fail_unless_equals_int (subscribe.scanout, 1);
   fail_unless_equals_int (subscribe.resource_id, 0);
   fail_unless_equals_int (subscribe.rate_num, 30);
   fail_unless_equals_int (subscribe.rate_den, 1);
   fail_unless_equals_int (subscribe.flags, HELIX_SUBSCRIBE_CURSOR);
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (qemusrc_expect (h, 1));
+  show_frame (1);
   qemusrc_info (h, &info);
   fail_unless_equals_int (info.fps_n, 30);
   /* While playing. */
   g_object_set (h->element, "resource-id", 77, NULL);
-  while (
-      fake_shim_subscription (shim).resource_id != 77 && helix_now_ns () < end)
-    g_thread_yield ();
-  subscribe = fake_shim_subscription (shim);
+  subscribe = expect_subscribes (2);
   fail_unless_equals_int (subscribe.resource_id, 77);
   fail_unless (subscribe.scanout == HELIX_NONE32);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
+  finish ();
 }
 GST_END_TEST;
 
 /* Downstream insists on fewer frames: the shim is asked for no more. */
 GST_START_TEST (test_downstream_rate)
 {
-  GstHarness *h = qemusrc_harness_new (
-      path, "video/x-raw, format=NV12, framerate=10/1", NULL);
-  FakeShim *shim = shim_new ();
-  guint64 end = helix_now_ns () + TEST_SOON;
-
-  gst_harness_play (h);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  play (NULL, "video/x-raw, format=NV12, framerate=10/1", NULL);
   fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 60);
-  fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  gst_buffer_unref (qemusrc_expect (h, 1));
-  while (fake_shim_subscription (shim).rate_num != 10 && helix_now_ns () < end)
-    g_thread_yield ();
-  fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 10);
-  gst_harness_teardown (h);
-  fake_shim_free (shim);
-}
-GST_END_TEST;
-
-/* Frames go on after a pause, and none is from before what was seen. */
-GST_START_TEST (test_pause)
-{
-  GstHarness *h = qemusrc_harness_new (path, VTENC, NULL);
-  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
-  guint32 last = 0, number;
-  GstVideoInfo info;
-
-  for (guint i = 0; i < 10; i++) {
-    gst_harness_play (h);
-    for (guint n = 0; n < 5; n++) {
-      GstBuffer *buffer = gst_harness_pull (h);
-
-      qemusrc_info (h, &info);
-      number = qemusrc_number (&info, buffer);
-      fail_unless (number >= last);
-      last = number;
-      gst_buffer_unref (buffer);
-    }
-    fail_unless (gst_element_set_state (h->element, GST_STATE_PAUSED)
-        == GST_STATE_CHANGE_NO_PREROLL);
-  }
-  gst_harness_teardown (h);
-  sim_child_end (sim);
-}
-GST_END_TEST;
-
-static const gchar *const encoders[] = {
-    "x264enc tune=zerolatency speed-preset=ultrafast", "openh264enc"};
-
-GST_START_TEST (test_encoders)
-{
-  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
-  gchar *line = g_strdup_printf (
-      "helixqemusrc socket-path=%s num-buffers=60 ! %s ! fakesink", path,
-      encoders[__i__]);
-  GError *error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  GstMessage *message;
-  GstBus *bus;
-
-  fail_unless (error == NULL, "%s: %s", line, error ? error->message : "");
-  bus = gst_element_get_bus (pipeline);
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND,
-      GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
-  fail_unless (message != NULL, "%s did not end", line);
-  fail_unless_equals_string (GST_MESSAGE_TYPE_NAME (message), "eos");
-  gst_message_unref (message);
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (bus);
-  gst_object_unref (pipeline);
-  g_free (line);
-  sim_child_end (sim);
+  show_frame (1);
+  fail_unless_equals_int (expect_subscribes (2).rate_num, 10);
+  finish ();
 }
 GST_END_TEST;
 
@@ -485,11 +355,10 @@ GST_END_TEST;
  * with nothing drawn after it. */
 GST_START_TEST (test_bursts)
 {
-  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
   SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100 --frames=150");
   guint32 last = 0;
 
-  gst_harness_play (h);
+  play_sim (VTENC);
   while (last < 149) {
     GstBuffer *buffer = gst_harness_pull (h);
     GstVideoInfo info;
@@ -502,7 +371,7 @@ GST_START_TEST (test_bursts)
     last = number;
     gst_buffer_unref (buffer);
   }
-  gst_harness_teardown (h);
+  finish ();
   sim_child_end (sim);
 }
 GST_END_TEST;
@@ -510,23 +379,14 @@ GST_END_TEST;
 /* The sim dies without a word and another takes its place. */
 GST_START_TEST (test_peer_killed)
 {
-  GstHarness *h = qemusrc_harness_new (path, VTENC, "keepalive-time", 0, NULL);
-  GstBus *bus = gst_bus_new ();
-  GstMessage *message;
+  SimChild *sim = sim_child_new (path, "--size=640x96 --rate=100");
   GstBuffer *buffer;
-  SimChild *sim;
 
-  gst_element_set_bus (h->element, bus);
-  sim = sim_child_new (path, "--size=640x96 --rate=100");
-  gst_harness_play (h);
+  play_sim (VTENC);
   for (guint i = 0; i < 3; i++) {
     gst_buffer_unref (gst_harness_pull (h));
     sim_child_kill (sim);
-    message = gst_bus_timed_pop_filtered (
-        bus, TEST_SOON, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
-    fail_unless (message != NULL, "no warning");
-    fail_unless_equals_string (GST_MESSAGE_TYPE_NAME (message), "warning");
-    gst_message_unref (message);
+    expect_message (GST_MESSAGE_WARNING, path);
     while ((buffer = gst_harness_try_pull (h)) != NULL)
       gst_buffer_unref (buffer);
     sim = sim_child_new (path, "--size=640x96 --rate=100");
@@ -534,27 +394,316 @@ GST_START_TEST (test_peer_killed)
     fail_unless (buffer != NULL);
     fail_unless (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT));
     gst_buffer_unref (buffer);
-    fail_unless_equals_uint64 (qemusrc_stat (h->element, "reconnects"), i + 1);
+    fail_unless_equals_uint64 (stat_of ("reconnects"), i + 1);
   }
-  fail_if (gst_bus_have_pending (bus)
-      && gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) != NULL);
-  gst_element_set_bus (h->element, NULL);
-  gst_object_unref (bus);
-  gst_harness_teardown (h);
+  expect_no_message ();
+  finish ();
   sim_child_kill (sim);
+}
+GST_END_TEST;
+
+/* ---- statistics ---- */
+
+static guint64
+percentile (const gchar *stage, const gchar *which)
+{
+  gchar *name = g_strconcat (stage, "-", which, NULL);
+  guint64 value = stat_of (name);
+
+  g_free (name);
+  return value;
+}
+
+/* Every stage has its percentiles, in order and of the right size. */
+GST_START_TEST (test_stages)
+{
+  static const gchar *const stages[] = {
+      "readback", "wait", "convert", "latency"};
+  guint64 begin = helix_now_ns (), spent;
+
+  play (NULL, "video/x-raw, format=NV12", "keepalive-time", 0, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (stages); i++)
+    fail_unless_equals_uint64 (percentile (stages[i], "max"), 0);
+  for (guint32 n = 1; n <= 20; n++)
+    show_frame (n);
+  spent = helix_now_ns () - begin;
+  for (guint i = 0; i < G_N_ELEMENTS (stages); i++) {
+    guint64 p50 = percentile (stages[i], "p50");
+    guint64 p95 = percentile (stages[i], "p95");
+    guint64 p99 = percentile (stages[i], "p99");
+    guint64 max = percentile (stages[i], "max");
+
+    fail_unless (p50 <= p95 && p95 <= p99 && p99 <= max && max <= spent, "%s",
+        stages[i]);
+    fail_unless_equals_int (max > 0, !g_str_equal (stages[i], "wait"));
+  }
+  fail_unless (percentile ("convert", "max") <= stat_of ("convert-time"));
+  fail_unless (
+      percentile ("latency", "max") >= percentile ("convert", "p50") * 15 / 16);
+  fail_unless_equals_uint64 (stat_of ("frames-in"), 20);
+  fail_unless_equals_uint64 (stat_of ("frames-out"), 20);
+  fail_unless_equals_uint64 (stat_of ("bytes"), 20 * 640 * 96 * 4);
+  finish ();
+}
+GST_END_TEST;
+
+/* Each buffer says when it left, a repeated one too. */
+GST_START_TEST (test_pushed)
+{
+  GstCaps *pushed = gst_caps_new_empty_simple ("timestamp/x-helix-pushed");
+  GstCaps *capture = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  guint64 last = helix_now_ns ();
+
+  play (NULL, "video/x-raw", "keepalive-time", 30, NULL);
+  send_frame (1);
+  for (guint i = 0; i < 5; i++) {
+    GstBuffer *buffer = qemusrc_expect (h, 1);
+    GstReferenceTimestampMeta *meta =
+        gst_buffer_get_reference_timestamp_meta (buffer, pushed);
+
+    fail_unless (meta != NULL);
+    fail_unless (meta->timestamp > last && meta->timestamp <= helix_now_ns ());
+    last = meta->timestamp;
+    meta = gst_buffer_get_reference_timestamp_meta (buffer, capture);
+    fail_unless_equals_int (meta != NULL, i == 0);
+    fail_unless (meta == NULL || meta->timestamp < last);
+    gst_buffer_unref (buffer);
+  }
+  fail_unless (stat_of ("frames-out") >= 5);
+  fail_unless_equals_uint64 (stat_of ("frames-in"), 1);
+  gst_caps_unref (pushed);
+  gst_caps_unref (capture);
+  finish ();
+}
+GST_END_TEST;
+
+/* ---- states ---- */
+
+static void
+change_states (void)
+{
+  GstElement *pipeline, *src;
+
+  pipeline = gst_parse_launch ("helixqemusrc name=src ! fakesink", NULL);
+  src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  g_object_set (src, "socket-path", path, NULL);
+  for (guint i = 0; i < 100; i++) {
+    guint64 begin = helix_now_ns ();
+
+    fail_unless (gst_element_set_state (pipeline, GST_STATE_PLAYING)
+        != GST_STATE_CHANGE_FAILURE);
+    /* Anywhere between the first step and the first frames. */
+    g_usleep ((gulong) (i % 10) * 1000);
+    fail_unless (gst_element_set_state (pipeline, GST_STATE_NULL)
+        == GST_STATE_CHANGE_SUCCESS);
+    fail_unless (helix_now_ns () - begin < TEST_SOON);
+  }
+  gst_object_unref (src);
+  gst_object_unref (pipeline);
+}
+
+/* In PAUSED it leaves the shim, without a message; it comes back for a picture
+ * of then. */
+GST_START_TEST (test_pause)
+{
+  play (NULL, "video/x-raw, format=NV12", "keepalive-time", 1, NULL);
+  for (guint32 n = 1; n <= 3; n++) {
+    GstVideoInfo info;
+    GstBuffer *buffer;
+
+    fail_unless (fake_shim_wait_subscribed (shim));
+    fail_unless_equals_int (fake_shim_accepted (shim), n);
+    send_frame (n);
+    buffer = pull_new ();
+    qemusrc_info (h, &info);
+    fail_unless_equals_int (qemusrc_number (&info, buffer), n);
+    gst_buffer_unref (buffer);
+    fail_unless (gst_element_set_state (h->element, GST_STATE_PAUSED)
+        != GST_STATE_CHANGE_FAILURE);
+    fail_unless (fake_shim_wait_byes (shim, n));
+    fail_unless (gst_element_set_state (h->element, GST_STATE_PLAYING)
+        != GST_STATE_CHANGE_FAILURE);
+  }
+  expect_no_message ();
+  fail_unless_equals_uint64 (stat_of ("reconnects"), 0);
+  finish ();
+}
+GST_END_TEST;
+
+/* Without a shim, and with one. */
+GST_START_TEST (test_states)
+{
+  SimChild *sim =
+      __i__ == 1 ? sim_child_new (path, "--size=640x96 --rate=200") : NULL;
+  guint fds;
+
+  change_states ();
+  fds = test_count_fds ();
+  change_states ();
+  fail_unless_equals_int (test_count_fds (), fds);
+  if (sim != NULL)
+    sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* Nothing is left of a pipeline: not of one that was resized either. */
+GST_START_TEST (test_leaks)
+{
+  const gchar *launch = g_getenv ("GST_LAUNCH");
+  gchar *line, *out = NULL, *err = NULL;
+  GError *error = NULL;
+  gint status = -1;
+  SimChild *sim;
+
+  if (launch == NULL) {
+    GST_INFO ("no gst-launch-1.0 to run");
+    return;
+  }
+  sim = sim_child_new (
+      path, "--size=640x96 --rate=100 --resize-every=20:800x600");
+  line = g_strdup_printf ("%s -q helixqemusrc socket-path=%s num-buffers=100 "
+                          "! %s ! fakesink",
+      launch, path, "x264enc tune=zerolatency speed-preset=ultrafast");
+  g_setenv ("GST_TRACERS", "leaks", TRUE);
+  g_setenv ("GST_DEBUG", "GST_TRACER:7", TRUE);
+  g_setenv ("GST_DEBUG_NO_COLOR", "1", TRUE);
+  fail_unless (g_spawn_command_line_sync (line, &out, &err, &status, &error),
+      "%s", error ? error->message : "");
+  fail_unless_equals_int (status, 0);
+  fail_unless (
+      strstr (err, "object-alive.class") != NULL, "no tracer: %s", err);
+  fail_unless (
+      strstr (err, "object-alive, type-name=(string)G") == NULL, "%s", err);
+  g_free (out);
+  g_free (err);
+  g_free (line);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+/* ---- complaints ---- */
+
+/* Plays a pipeline until the source complains: one message, in time, naming
+ * `word`, and no second one from it after. */
+static void
+expect_complaint (
+    const gchar *properties, GstMessageType type, const gchar *word)
+{
+  gchar *line = g_strdup_printf ("helixqemusrc %s ! fakesink", properties),
+        *debug;
+  GstElement *pipeline = gst_parse_launch (line, NULL);
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message;
+  GError *error = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = gst_bus_timed_pop_filtered (
+      bus, TEST_SOON, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+  fail_unless (message != NULL, "%s: no message", line);
+  fail_unless_equals_int (GST_MESSAGE_TYPE (message), type);
+  if (type == GST_MESSAGE_ERROR)
+    gst_message_parse_error (message, &error, &debug);
+  else
+    gst_message_parse_warning (message, &error, &debug);
+  fail_unless (
+      strstr (error->message, word) != NULL, "%s: %s", line, error->message);
+  g_clear_error (&error);
+  g_free (debug);
+  gst_message_unref (message);
+  /* The base class adds its own "Internal data stream error". */
+  message =
+      gst_bus_timed_pop_filtered (bus, 300 * GST_MSECOND, GST_MESSAGE_WARNING);
+  fail_unless (message == NULL, "%s: a second warning", line);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+  g_free (line);
+}
+
+GST_START_TEST (test_no_peer)
+{
+  gchar *properties = g_strdup_printf ("socket-path=%s", path);
+
+  expect_complaint (
+      properties, GST_MESSAGE_WARNING, "Start QEMU with -device helix-export");
+  g_free (properties);
+  properties = g_strdup_printf ("socket-path=%s auto-reconnect=false", path);
+  expect_complaint (
+      properties, GST_MESSAGE_ERROR, "Start QEMU with -device helix-export");
+  g_free (properties);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_default_places)
+{
+  gchar *dir = g_path_get_dirname (path);
+
+  g_setenv ("XDG_RUNTIME_DIR", dir, TRUE);
+  fail_unless (g_chdir (dir) == 0);
+  g_unsetenv ("HELIX_SOCKET");
+  expect_complaint ("", GST_MESSAGE_WARNING, path);
+  expect_complaint ("", GST_MESSAGE_WARNING, "No VM that exports its screen");
+  g_setenv ("HELIX_SOCKET", "/nowhere/h.sock", TRUE);
+  expect_complaint ("", GST_MESSAGE_WARNING, "/nowhere/h.sock");
+  g_free (dir);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_scanout)
+{
+  SimChild *sim = sim_child_new (path, "--size=640x96 --scanouts=2");
+  gchar *properties = g_strdup_printf ("socket-path=%s scanout=99", path);
+
+  expect_complaint (
+      properties, GST_MESSAGE_ERROR, "There is no scanout 99: the VM at");
+  g_free (properties);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_bad_path)
+{
+  gchar *properties = g_strdup_printf ("socket-path=/tmp/%0150d", 0);
+
+  expect_complaint (properties, GST_MESSAGE_ERROR, "too long");
+  g_free (properties);
+  fail_unless (g_file_set_contents (path, "", 0, NULL));
+  properties = g_strdup_printf ("socket-path=%s", path);
+  expect_complaint (properties, GST_MESSAGE_ERROR, "is a regular file");
+  g_free (properties);
+}
+GST_END_TEST;
+
+static const struct {
+  FakeFault fault;
+  const gchar *word;
+} faults[] = {
+    {FAKE_WRONG_MAGIC, "does not speak the helix frame protocol"},
+    {FAKE_VERSION_WELCOME, "version 77"},
+    {FAKE_VERSION_ERROR, "version 77"},
+};
+
+GST_START_TEST (test_bad_peer)
+{
+  FakeConfig config = {.width = 640, .height = 96};
+  gchar *properties = g_strdup_printf ("socket-path=%s", path);
+  FakeShim *shim;
+
+  config.fault = faults[__i__].fault;
+  shim = fake_shim_new (path, &config);
+  expect_complaint (properties, GST_MESSAGE_ERROR, faults[__i__].word);
+  g_free (properties);
+  fake_shim_free (shim);
 }
 GST_END_TEST;
 
 static Suite *
 gst_helix_qemu_src_suite (void)
 {
-  Suite *s = suite_create ("helixqemusrc");
-  TCase *tc = tcase_create ("general");
   gint n = G_N_ELEMENTS (formats);
+  TCase *tc;
+  Suite *s = fixture_suite ("helixqemusrc", 120, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
-  tcase_set_timeout (tc, 120);
   tcase_add_loop_test (tc, test_formats, 0, n);
   tcase_add_loop_test (tc, test_resize, 0, n);
   tcase_add_test (tc, test_pass_through);
@@ -564,12 +713,20 @@ gst_helix_qemu_src_suite (void)
   tcase_add_loop_test (tc, test_keepalive, 0, n);
   tcase_add_test (tc, test_keepalive_off);
   tcase_add_test (tc, test_latency);
-  tcase_add_test (tc, test_what_is_asked_for);
+  tcase_add_test (tc, test_request);
   tcase_add_test (tc, test_downstream_rate);
-  tcase_add_test (tc, test_pause);
-  tcase_add_loop_test (tc, test_encoders, 0, G_N_ELEMENTS (encoders));
   tcase_add_test (tc, test_bursts);
   tcase_add_test (tc, test_peer_killed);
+  tcase_add_test (tc, test_stages);
+  tcase_add_test (tc, test_pushed);
+  tcase_add_loop_test (tc, test_states, 0, 2);
+  tcase_add_test (tc, test_pause);
+  tcase_add_test (tc, test_leaks);
+  tcase_add_test (tc, test_no_peer);
+  tcase_add_test (tc, test_default_places);
+  tcase_add_test (tc, test_bad_scanout);
+  tcase_add_test (tc, test_bad_path);
+  tcase_add_loop_test (tc, test_bad_peer, 0, G_N_ELEMENTS (faults));
   return s;
 }
 

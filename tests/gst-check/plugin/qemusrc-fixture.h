@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A helixqemusrc that plays, a shim for it, and its bus: one of each a test. */
+#ifndef QEMUSRC_FIXTURE_H
+#define QEMUSRC_FIXTURE_H
+
+#include "fake-shim.h"
+#include "helix-platform.h"
+#include "helix-test-time.h"
+#include "qemusrc-harness.h"
+
+extern gchar *path; /* of the socket */
+extern FakeShim *shim;
+extern GstHarness *h;
+extern GstBus *bus;
+
+/* A suite of one test case whose tests have a path. */
+Suite *fixture_suite (const gchar *name, gdouble timeout, TCase **tc);
+
+/* A shim of 640x96 with two scanouts, or of `config`, and an element with these
+ * properties before a downstream that takes `caps`: plays it until it has
+ * subscribed. */
+void play (
+    const FakeConfig *config, const gchar *caps, const gchar *first, ...);
+/* Not in teardown: GstCheck waits for GStreamer's threads before that. */
+void finish (void);
+
+/* Sends a frame with this number, all of which changed. */
+void send_frame (guint32 number);
+/* Sends it and takes its buffer. */
+void show_frame (guint32 number);
+/* The next buffer with a new picture, past repetitions. */
+GstBuffer *pull_new (void);
+guint64 stat_of (const gchar *name);
+/* Waits for so many SUBSCRIBEs in all, refused ones too; the last granted. */
+struct helix_subscribe expect_subscribes (guint count);
+/* The next INFO, WARNING or ERROR is of this type and contains `word`. */
+void expect_message (GstMessageType type, const gchar *word);
+void expect_no_message (void);
+
+#endif /* QEMUSRC_FIXTURE_H */
