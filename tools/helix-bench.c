@@ -5,10 +5,8 @@
 #include <stdio.h>
 
 #include "helix-figures.h"
-#include "helix-probe.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
-#include "helix-transport.h"
 #include "helix-vms.h"
 
 #define NS_PER_S G_GUINT64_CONSTANT (1000000000)
@@ -39,37 +37,32 @@ typedef struct {
   guint64 next_clock, next_stats;
 } Bench;
 
-static void
-send_stats (Bench *self, guint64 now)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  /* So that top and doctor on the host see that units arrive. */
-  if (self->told.units > 0)
-    helix_probe_send (self->probe, message,
-        helix_pack_stats (message, &self->told), now + CLOCK_NS, NULL);
-  self->next_stats = now + NS_PER_S;
-}
-
+/* What is due beside receiving. */
 static void
 keep_up (Bench *self)
 {
   guint64 now = helix_now_ns ();
+  guint8 message[HELIX_MAX_MESSAGE];
 
   if (now >= self->next_clock) {
     helix_probe_ask_clock (self->probe);
     self->next_clock =
         now + (++self->clocks < FAST_CLOCKS ? FAST_CLOCK_NS : CLOCK_NS);
   }
-  if (now >= self->next_stats)
-    send_stats (self, now);
+  if (now < self->next_stats)
+    return;
+  /* So that top and doctor on the host see that units arrive. */
+  if (self->told.units > 0)
+    helix_probe_send (
+        self->probe, message, helix_pack_stats (message, &self->told));
+  self->next_stats = now + NS_PER_S;
 }
 
 /* Capture to receipt in the host's time, or NONE64. */
 static guint64
 latency_of (const Bench *self, const struct helix_unit *unit)
 {
-  guint64 arrived = self->probe->arrived_ns, error;
+  guint64 arrived = self->probe->connection->heard_ns, error;
   gint64 offset;
 
   if (unit->capture_ns == HELIX_NONE64
@@ -83,7 +76,8 @@ latency_of (const Bench *self, const struct helix_unit *unit)
 static void
 take_unit (Bench *self)
 {
-  const struct helix_reader *r = &self->probe->reader;
+  const struct helix_reader *r = &self->probe->connection->reader;
+  guint64 arrived = self->probe->connection->heard_ns;
   struct helix_unit unit;
   const gchar *why;
   gboolean key;
@@ -93,11 +87,11 @@ take_unit (Bench *self)
     return;
   key = (unit.flags & HELIX_UNIT_KEY) != 0;
   if (self->figures == NULL && key)
-    self->figures = helix_figures_new (self->probe->arrived_ns);
+    self->figures = helix_figures_new (arrived);
   if (self->figures == NULL)
     return;
-  helix_figures_unit (self->figures, self->probe->arrived_ns, r->bulk_size, key,
-      unit.sequence, latency_of (self, &unit));
+  helix_figures_unit (self->figures, arrived, r->bulk_size, key, unit.sequence,
+      latency_of (self, &unit));
   self->told.units = self->figures->units;
   self->told.bytes = self->figures->bytes;
   self->told.keyframes = self->figures->keyframes;
@@ -116,20 +110,17 @@ receive (Bench *self, guint seconds, GError **error)
   gboolean begun = FALSE;
 
   while (helix_now_ns () < end) {
-    g_autoptr (GError) mine = NULL;
+    const struct helix_reader *r = &self->probe->connection->reader;
     const gchar *why;
+    gint type;
 
     keep_up (self);
-    if (!helix_probe_next (self->probe, MIN (end, self->next_clock), &mine)) {
-      if (mine->code == HELIX_PROBE_ERROR_SILENT)
-        continue;
-      g_propagate_error (error, g_steal_pointer (&mine));
+    type = helix_probe_next (self->probe, MIN (end, self->next_clock), error);
+    if (type < 0)
       return FALSE;
-    }
-    if (self->probe->reader.header.type == HELIX_CAPS)
-      helix_unpack_caps (&self->caps, self->probe->reader.payload,
-          self->probe->reader.payload_size, &why);
-    if (self->probe->reader.header.type == HELIX_UNIT)
+    if (type == HELIX_CAPS)
+      helix_unpack_caps (&self->caps, r->payload, r->payload_size, &why);
+    if (type == HELIX_UNIT)
       take_unit (self);
     if (!begun && self->figures != NULL) {
       begun = TRUE;
@@ -137,7 +128,7 @@ receive (Bench *self, guint seconds, GError **error)
     }
   }
   if (self->figures == NULL) {
-    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_SILENT,
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_SILENT,
         "no keyframe came within 5 s");
     return FALSE;
   }
@@ -153,7 +144,7 @@ report (const Bench *self, const Options *options, const gchar *address)
 
     helix_json_object (json, NULL);
     helix_json_text (json, "address", address);
-    helix_json_text (json, "server", self->probe->name);
+    helix_json_text (json, "server", self->probe->connection->name);
     helix_json_uint (json, "width", self->caps.width);
     helix_json_uint (json, "height", self->caps.height);
     helix_figures_json (self->figures, options->target, json);
@@ -161,45 +152,23 @@ report (const Bench *self, const Options *options, const gchar *address)
     helix_json_print (json);
     return;
   }
-  printf ("from        %s, %s, %ux%u\n", address, self->probe->name,
+  printf ("from        %s, %s, %ux%u\n", address, self->probe->connection->name,
       self->caps.width, self->caps.height);
   helix_figures_print (self->figures, options->target);
-}
-
-static HelixProbe *
-join (const gchar *text, const gchar *token, GError **error)
-{
-  g_autoptr (HelixAddress) address = helix_address_parse (text, error);
-  HelixProbe *probe;
-  gint fd;
-
-  if (address == NULL)
-    return NULL;
-  fd = helix_transport_connect (address, NULL, ANSWER_MS, error);
-  if (fd < 0)
-    return NULL;
-  probe = helix_probe_new (fd, helix_transport_outlives_session (address));
-  if (helix_probe_hello (probe, HELIX_ROLE_STREAM, token,
-          helix_now_ns () + ANSWER_MS * NS_PER_MS, error))
-    return probe;
-  helix_probe_free (probe);
-  g_prefix_error (error, "%s: ", text);
-  return NULL;
 }
 
 static gint
 run (const Options *options)
 {
   g_autofree gchar *why = NULL;
-  g_autofree gchar *address = g_strdup (options->address);
-  g_autoptr (HelixProbe) probe = NULL;
+  HelixRole role = helix_vms_role (NULL, "/", &why);
+  g_autofree gchar *address = helix_role_address (role, options->address);
   g_autoptr (GError) error = NULL;
-  Bench self = {0};
+  g_autoptr (HelixProbe) probe = helix_probe_connect (
+      address, HELIX_ROLE_STREAM, options->token, ANSWER_MS, &error);
+  Bench self = {.probe = probe};
   gint status = HELIX_EXIT_FAILED;
 
-  if (address == NULL)
-    address = helix_role_address (helix_vms_role (NULL, "/", &why));
-  self.probe = probe = join (address, options->token, &error);
   if (probe != NULL && receive (&self, (guint) options->seconds, &error)) {
     report (&self, options, address);
     status = HELIX_EXIT_GOOD;

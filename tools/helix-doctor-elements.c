@@ -7,7 +7,7 @@
 #include <gst/gst.h>
 #include <string.h>
 
-#include "helix-doctor-guest.h"
+#include "helix-doctor.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
 
@@ -15,38 +15,45 @@
  * for a GPU that is not there. */
 #define MAX_DECODERS 4
 
+/* ns after the deadline of the walks. */
+#define LATE_NS (GST_SECOND / 2)
+
 /* ---- elements ---- */
 
-static void
-check_plugin (const HelixDoctor *self, HelixReport *report)
+gboolean
+helix_check_plugin (HelixWalk *walk)
 {
   const gchar *const host[] = {"helixqemusrc", "helixguestsink", NULL};
   const gchar *const guest[] = {"helixsrc", NULL};
-  const gchar *const *names = self->side == HELIX_HOST ? host : guest;
+  const gchar *const *names = walk->doctor->role == HELIX_HOST ? host : guest;
   g_autofree gchar *all = g_strjoinv (" and ", (gchar **) names);
   const gchar *path = g_getenv ("GST_PLUGIN_PATH");
-  HelixFinding *f;
+  g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; names[i] != NULL; i++) {
-    GstElementFactory *factory = gst_element_factory_find (names[i]);
-
-    if (factory != NULL) {
-      gst_object_unref (factory);
-      continue;
-    }
-    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_FAIL,
-        "GStreamer does not find %s", names[i]);
-    helix_finding_because (f,
-        "its plugin, libgsthelix, is not where it looks, or does not load "
-        "(GST_PLUGIN_PATH is %s)",
-        path != NULL ? path : "not set");
-    helix_finding_remedy (f,
-        "Set GST_PLUGIN_PATH to the folder that has it; gst-inspect-1.0 helix "
-        "tells why it does not load");
-    return;
+  if (!gst_init_check (NULL, NULL, &error)) {
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "GStreamer does not start" BECAUSE "%s" REMEDY
+        "Repair its installation",
+        error->message);
+    return FALSE;
   }
-  helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_OK,
-      "GStreamer %u.%u finds %s", GST_VERSION_MAJOR, GST_VERSION_MINOR, all);
+  for (guint i = 0; names[i] != NULL; i++) {
+    g_autoptr (GstElementFactory) factory = gst_element_factory_find (names[i]);
+
+    if (factory != NULL)
+      continue;
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "GStreamer does not find %s" BECAUSE
+        "its plugin, libgsthelix, is not where it looks, or does not load "
+        "(GST_PLUGIN_PATH is %s)" REMEDY
+        "Set GST_PLUGIN_PATH to the folder that has it; gst-inspect-1.0 helix "
+        "tells why it does not load",
+        names[i], path != NULL ? path : "not set");
+    return TRUE;
+  }
+  helix_walk_found (walk, HELIX_VERDICT_OK, "GStreamer %u.%u finds %s",
+      GST_VERSION_MAJOR, GST_VERSION_MINOR, all);
+  return TRUE;
 }
 
 /* Names of the encoders whose output intersects with `caps`, best first. */
@@ -54,81 +61,49 @@ static GPtrArray *
 encoders_for (const gchar *description)
 {
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-  GstCaps *caps = gst_caps_from_string (description);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (description);
   GList *all = gst_element_factory_list_get_elements (
       GST_ELEMENT_FACTORY_TYPE_VIDEO_ENCODER, GST_RANK_NONE);
   GList *list = gst_element_factory_list_filter (all, caps, GST_PAD_SRC, FALSE);
 
   for (GList *l = list; l != NULL; l = l->next)
     g_ptr_array_add (names, g_strdup (GST_OBJECT_NAME (l->data)));
+  g_ptr_array_add (names, NULL);
   gst_plugin_feature_list_free (list);
   gst_plugin_feature_list_free (all);
-  gst_caps_unref (caps);
   return names;
 }
 
-static gchar *
-joined (const GPtrArray *names)
-{
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < names->len; i++)
-    g_string_append_printf (text, "%s%s", i ? ", " : "",
-        (const gchar *) g_ptr_array_index (names, i));
-  return g_string_free (text, FALSE);
-}
-
-static void
-check_encoder (HelixReport *report)
+gboolean
+helix_check_encoder (HelixWalk *walk)
 {
   g_autoptr (GPtrArray) h264 = encoders_for ("video/x-h264");
   g_autoptr (GPtrArray) any = encoders_for (HELIX_STREAM_SRC_CAPS);
-  g_autofree gchar *words = joined (h264->len > 0 ? h264 : any);
+  g_autofree gchar *for_h264 = g_strjoinv (", ", (gchar **) h264->pdata);
+  g_autofree gchar *for_any = g_strjoinv (", ", (gchar **) any->pdata);
   HelixFinding *f;
 
-  if (h264->len > 0) {
-    f = helix_report_add (
-        report, HELIX_CHECK_ENCODER, HELIX_VERDICT_OK, "for H.264: %s", words);
-  } else if (any->len > 0) {
-    f = helix_report_add (report, HELIX_CHECK_ENCODER, HELIX_VERDICT_NOTE,
-        "no H.264 encoder, but %s", words);
-    helix_finding_because (
-        f, "guests that want H.264 (browsers) get nothing from these");
-    helix_finding_remedy (f,
+  if (*for_h264 != '\0')
+    f = helix_walk_found (walk, HELIX_VERDICT_OK, "for H.264: %s", for_h264);
+  else if (*for_any != '\0')
+    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+        "no H.264 encoder, but %s" BECAUSE
+        "guests that want H.264 (browsers) get nothing from these" REMEDY
         "Install one: gstreamer1.0-plugins-ugly has x264enc, "
-        "gstreamer1.0-plugins-bad openh264enc and those of GPUs");
-  } else {
-    f = helix_report_add (report, HELIX_CHECK_ENCODER, HELIX_VERDICT_FAIL,
-        "no encoder that helixguestsink could serve from");
-    helix_finding_because (
-        f, "GStreamer knows none for H.264, H.265, AV1, VP8, VP9 or JPEG");
-    helix_finding_remedy (f,
+        "gstreamer1.0-plugins-bad openh264enc and those of GPUs",
+        for_any);
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no encoder that helixguestsink could serve from" BECAUSE
+        "GStreamer knows none for H.264, H.265, AV1, VP8, VP9 or JPEG" REMEDY
         "Install one: gstreamer1.0-plugins-ugly has x264enc, "
         "gstreamer1.0-plugins-bad openh264enc and those of GPUs; on a Mac "
         "gst-plugins-bad has vtenc_h264");
-  }
   helix_json_array (f->facts, "encoders");
-  for (guint i = 0; i < any->len; i++)
+  for (guint i = 0; i + 1 < any->len; i++)
     helix_json_text (f->facts, NULL, g_ptr_array_index (any, i));
   json_builder_end_array (f->facts);
-}
-
-void
-helix_doctor_elements (const HelixDoctor *self, HelixReport *report)
-{
-  g_autoptr (GError) error = NULL;
-  HelixFinding *f;
-
-  if (!gst_init_check (NULL, NULL, &error)) {
-    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_FAIL,
-        "GStreamer does not start");
-    helix_finding_because (f, "%s", error->message);
-    helix_finding_remedy (f, "Repair its installation");
-    return;
-  }
-  check_plugin (self, report);
-  if (self->side == HELIX_HOST)
-    check_encoder (report);
+  return TRUE;
 }
 
 /* ---- decoding ---- */
@@ -154,11 +129,11 @@ left_of (guint64 deadline)
 }
 
 static void
-feed (GstElement *source, const HelixDoctorUnits *units)
+feed (GstElement *source, const GPtrArray *units)
 {
-  for (guint i = 0; i < units->units->len; i++) {
+  for (guint i = 0; i < units->len; i++) {
     GstBuffer *buffer =
-        gst_buffer_new_wrapped_bytes (g_ptr_array_index (units->units, i));
+        gst_buffer_new_wrapped_bytes (g_ptr_array_index (units, i));
 
     GST_BUFFER_PTS (buffer) = i * (GST_SECOND / 60);
     gst_app_src_push_buffer (GST_APP_SRC (source), buffer);
@@ -202,7 +177,7 @@ judge (GstMessage *message, gchar **why)
 
 /* Runs what came through `decoder`. *why: what it said against it. */
 static Outcome
-try_decoder (const HelixDoctorUnits *units, GstCaps *caps, const gchar *parser,
+try_decoder (const GPtrArray *units, GstCaps *caps, const gchar *parser,
     const gchar *decoder, guint64 deadline, gchar **why)
 {
   g_autofree gchar *line = g_strdup_printf (
@@ -210,15 +185,15 @@ try_decoder (const HelixDoctorUnits *units, GstCaps *caps, const gchar *parser,
       "signal-handoffs=true sync=false",
       parser != NULL ? parser : "", parser != NULL ? " ! " : "", decoder);
   g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (line, &error);
-  GstElement *in, *out;
-  GstMessage *message;
+  g_autoptr (GstElement) pipeline = gst_parse_launch (line, &error);
+  g_autoptr (GstElement) in = NULL;
+  g_autoptr (GstElement) out = NULL;
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GstBus) bus = NULL;
   Outcome outcome;
-  GstBus *bus;
 
   if (error != NULL) {
     *why = g_strdup (error->message);
-    g_clear_pointer (&pipeline, gst_object_unref);
     return NOT_DECODED;
   }
   in = gst_bin_get_by_name (GST_BIN (pipeline), "in");
@@ -231,54 +206,46 @@ try_decoder (const HelixDoctorUnits *units, GstCaps *caps, const gchar *parser,
   message = gst_bus_timed_pop_filtered (bus, (GstClockTime) left_of (deadline),
       GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_APPLICATION);
   outcome = judge (message, why);
-  gst_clear_message (&message);
   gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (bus);
-  gst_object_unref (in);
-  gst_object_unref (out);
-  gst_object_unref (pipeline);
   return outcome;
 }
 
 static void
-report_decode (const GstCaps *caps, const gchar *decoder, Outcome outcome,
-    const gchar *why, HelixReport *report)
+report_decode (HelixWalk *walk, const GstCaps *caps, const gchar *decoder,
+    Outcome outcome, const gchar *why)
 {
-  const gchar *media =
-      gst_structure_get_name (gst_caps_get_structure (caps, 0));
   HelixFinding *f;
 
-  if (decoder == NULL) {
+  if (decoder == NULL)
     /* The program in the guest may well want the encoded units only. */
-    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_NOTE,
-        "no decoder for %s is installed, so none was tried", media);
-    helix_finding_remedy (f,
+    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+        "no decoder for %s is installed, so none was tried" REMEDY
         "If pictures are wanted here, install one, e.g. gstreamer1.0-libav; "
-        "passing units on needs none");
-  } else if (outcome == DECODED) {
-    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_OK,
-        "%s makes pictures of it", decoder);
-  } else if (outcome == NOT_IN_TIME) {
-    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_NOTE,
-        "%s made no picture in time", decoder);
-    helix_finding_because (f, "this machine is slow, or was busy");
-    helix_finding_remedy (f, "Run this again");
-  } else {
-    f = helix_report_add (report, HELIX_CHECK_DECODE, HELIX_VERDICT_FAIL,
-        "no picture came out of %s", decoder);
-    helix_finding_because (f, "%s", why);
-    helix_finding_remedy (f,
+        "passing units on needs none",
+        gst_structure_get_name (gst_caps_get_structure (caps, 0)));
+  else if (outcome == DECODED)
+    f = helix_walk_found (
+        walk, HELIX_VERDICT_OK, "%s makes pictures of it", decoder);
+  else if (outcome == NOT_IN_TIME)
+    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+        "%s made no picture in time" BECAUSE
+        "this machine is slow, or was busy" REMEDY "Run this again",
+        decoder);
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no picture came out of %s" BECAUSE "%s" REMEDY
         "Try another encoder on the host, or profile=constrained-baseline "
-        "behind it");
-  }
+        "behind it",
+        decoder, why);
   helix_json_text (f->facts, "decoder", decoder);
 }
 
-void
-helix_doctor_decode (
-    HelixDoctorUnits *units, HelixReport *report, guint64 deadline)
+gboolean
+helix_check_decode (HelixWalk *walk)
 {
-  GstCaps *caps = helix_stream_caps_from_wire (&units->caps);
+  /* The walks have had their time: this comes behind them. */
+  guint64 deadline = walk->doctor->deadline + LATE_NS;
+  g_autoptr (GstCaps) caps = helix_stream_caps_from_wire (&walk->caps);
   GList *parsers, *decoders;
   const gchar *parser = NULL;
   g_autofree gchar *why = NULL;
@@ -286,7 +253,7 @@ helix_doctor_decode (
   Outcome outcome = NOT_DECODED;
 
   if (caps == NULL)
-    return;
+    return FALSE;
   parsers = factories_for (caps, GST_ELEMENT_FACTORY_TYPE_PARSER);
   decoders = factories_for (caps,
       GST_ELEMENT_FACTORY_TYPE_DECODER | GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO
@@ -300,11 +267,11 @@ helix_doctor_decode (
     g_free (g_steal_pointer (&why));
     tried = g_strdup (GST_OBJECT_NAME (l->data));
     outcome = left_of (deadline) > 0
-        ? try_decoder (units, caps, parser, tried, deadline, &why)
+        ? try_decoder (walk->units, caps, parser, tried, deadline, &why)
         : NOT_IN_TIME;
   }
-  report_decode (caps, tried, outcome, why, report);
+  report_decode (walk, caps, tried, outcome, why);
   gst_plugin_feature_list_free (parsers);
   gst_plugin_feature_list_free (decoders);
-  gst_caps_unref (caps);
+  return TRUE;
 }

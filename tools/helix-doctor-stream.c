@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The host's view of the stream, from LIST: does helixguestsink get units,
- * and what becomes of them?
+ * From the connection to helixguestsink to the guest, as the host sees it (by
+ * LIST) and as the guest does (by joining the stream as helixsrc does).
  */
-#include "helix-doctor.h"
+#include <string.h>
 
+#include "helix-doctor.h"
 #include "helix-encoder-table.h"
-#include "helix-probe.h"
+#include "helix-nal.h"
 #include "helix-platform.h"
+#include "helix-server.h"
+#include "helix-transport.h"
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 
 /* A unit this young shows that they flow. Older than that, a keyframe is asked
  * for, which a still screen answers, too. */
 #define FRESH_NS (700 * NS_PER_MS)
-/* For the answer to that, and between two looks at it. */
+/* For the answer to that. */
 #define KEYFRAME_NS (1500 * NS_PER_MS)
-#define LOOK_NS (50 * NS_PER_MS)
 /* Between two listings, to see what moves. */
 #define GAP_NS (600 * NS_PER_MS)
 /* A guest that is connected longer than that has told what it received. */
@@ -27,32 +29,275 @@
  * it is slow; x264enc's default look-ahead of 45 pictures is 750 ms. */
 #define HELD_US 200000
 
+/* In the guest, after the first keyframe, to see that units go on. */
+#define MORE_NS (700 * NS_PER_MS)
+/* Units and bytes that are kept for the decoder. */
+#define MAX_UNITS 64
+#define MAX_BYTES (64u << 20)
+
+#define SAME_RELEASE \
+  "Use the same release of gst-helix on the host and in the guest"
+
+/* ---- the connection ---- */
+
+/* The sentence of a transport's error without the address in front, without
+ * the remedy, if `cut`, and without the last full stop. */
+static gchar *
+cause_of (const gchar *message, const gchar *address, gboolean cut)
+{
+  gchar *cause, *end;
+
+  if (g_str_has_prefix (message, address)
+      && g_str_has_prefix (message + strlen (address), ": "))
+    message += strlen (address) + 2;
+  cause = g_strdup (message);
+  end = cut ? strstr (cause, ". ") : NULL;
+  if (end == NULL && g_str_has_suffix (cause, "."))
+    end = cause + strlen (cause) - 1;
+  if (end != NULL)
+    *end = '\0';
+  return cause;
+}
+
+static HelixFinding *
+explain_connect (HelixWalk *walk, const GError *error)
+{
+  const gchar *text = walk->where->text;
+  /* The transport's remedy is for an element's user. Where nobody serves, we
+   * know better; about names and ports it knows better. */
+  gboolean nobody = strstr (error->message, "no server") != NULL;
+  g_autofree gchar *cause = cause_of (error->message, text, nobody);
+
+  if (!nobody)
+    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "cannot connect to %s" BECAUSE "%s", text, cause);
+  if (walk->doctor->role == HELIX_HOST)
+    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "cannot connect to %s" BECAUSE "%s" REMEDY
+        "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
+        "tune=zerolatency ! helixguestsink address=%s; or say --address if it "
+        "serves elsewhere",
+        text, cause, walk->doctor->address);
+  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+      "cannot connect to %s" BECAUSE "%s" REMEDY
+      "Start the host's pipeline there, and see helix doctor on the host; "
+      "or say --address if it serves elsewhere",
+      text, cause);
+}
+
+gboolean
+helix_check_connect (HelixWalk *walk)
+{
+  guint64 now = helix_now_ns (), until = helix_walk_soon (walk);
+  g_autoptr (GError) error = NULL;
+  HelixFinding *f;
+  gint fd;
+
+  walk->where = helix_address_parse (walk->doctor->address, &error);
+  if (walk->where == NULL) {
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s is no address" REMEDY "Addresses are " HELIX_ADDRESS_FORMS,
+        walk->doctor->address);
+    return FALSE;
+  }
+  fd = helix_transport_connect (walk->where, walk->doctor->cancel,
+      until > now ? (gint) ((until - now) / NS_PER_MS) : 1, &error);
+  if (fd < 0) {
+    f = explain_connect (walk, error);
+  } else {
+    f = helix_walk_found (
+        walk, HELIX_VERDICT_OK, "%s takes connections", walk->where->text);
+    walk->probe =
+        helix_probe_new (fd, helix_transport_outlives_session (walk->where));
+  }
+  helix_json_text (f->facts, "address", walk->where->text);
+  return fd >= 0;
+}
+
+/* ---- does helixguestsink answer? ---- */
+
+/* Who serves, as far as this machine can tell. */
+static void
+look_at_server (HelixWalk *walk)
+{
+  const HelixAddress *where = walk->where;
+  uid_t uid;
+
+  if (where->kind == HELIX_ADDRESS_UNIX)
+    helix_process_of_peer (&walk->server, walk->probe->connection->fd, &uid);
+  else if (where->kind == HELIX_ADDRESS_TCP
+      && (g_str_has_prefix (where->host, "127.")
+          || g_str_equal (where->host, "localhost")
+          || g_str_equal (where->host, "::1")
+          || g_str_equal (where->host, "0.0.0.0")))
+    helix_process_of_port (&walk->server, where->port);
+}
+
+static const HelixRemedy remedies[] = {
+    {HELIX_LOSS_UNASKED, 0,
+        "If that is the host's pipeline, set token-file of its helixguestsink "
+        "to the same token, or leave --token-file out. If not, another program "
+        "has that address"},
+    {HELIX_LOSS_UNPROVED, 0,
+        "Another program poses as helixguestsink there: find out which, and "
+        "end it"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_BUSY,
+        "End a client, or raise max-clients of helixguestsink"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_ROLE,
+        "That is a shim's socket, or a helixguestsink that is too old to be "
+        "asked: check the address, and the versions"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_VERSION, SAME_RELEASE},
+    {HELIX_LOSS_CLOSED, 0,
+        "If the host's pipeline serves there, look at its messages. If not, "
+        "another program has that address: give helixguestsink another one"},
+    {HELIX_LOSS_BYE, 0,
+        "The host's pipeline ended just now: look at its messages, and start "
+        "it again"},
+    {HELIX_LOSS_OLD, 0, SAME_RELEASE},
+    {HELIX_LOSS_VERSION, 0, SAME_RELEASE},
+    {HELIX_LOSS_NONE, 0,
+        "Another program has that address: give helixguestsink, and the "
+        "guest, another one"},
+};
+
+static const gchar *
+remedy_for_auth (const HelixWalk *walk)
+{
+  /* Before HELLO it is the user who is refused. */
+  if (walk->probe->connection->role == 0)
+    return walk->doctor->role == HELIX_HOST
+        ? "Or run helix doctor as the user who runs helixguestsink"
+        : "Or run helixguestsink as the user who runs QEMU, by whose network "
+          "this guest connects";
+  return walk->doctor->token != NULL
+      ? "Put into --token-file the token that helixguestsink has (its property "
+        "token-file)"
+      : "Say --token-file with the token that helixguestsink has (its property "
+        "token-file)";
+}
+
+static const gchar *
+remedy_for (const HelixWalk *walk, const GError *error)
+{
+  if (error->code == HELIX_LOSS_REFUSED
+      && walk->probe->connection->error.code == HELIX_ERROR_AUTH)
+    return remedy_for_auth (walk);
+  if (error->code != HELIX_LOSS_SILENT)
+    return helix_walk_remedy (walk, remedies, error);
+  if (walk->server.pid > 0)
+    return "If that is the host's pipeline, it hangs: start it again. If not, "
+           "give helixguestsink another address";
+  return "If the host's pipeline serves there, it is stopped or hangs. If not, "
+         "another program has the port: give helixguestsink another address";
+}
+
+/* Returns FALSE. */
+static gboolean
+explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
+{
+  guint32 code = walk->probe->connection->error.code;
+  g_autofree gchar *words = NULL;
+  g_autofree gchar *whom = NULL;
+  HelixFinding *f;
+
+  look_at_server (walk);
+  words = helix_process_words (&walk->server);
+  whom = g_strdup_printf ("%s%s%s", walk->doctor->address,
+      walk->server.pid > 0 ? ", which is " : "",
+      walk->server.pid > 0 ? words : "");
+  if (error->code == HELIX_LOSS_SILENT && !walk->server.stopped
+      && g_str_has_prefix (walk->server.name, "qemu")
+      && walk->doctor->role == HELIX_HOST)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no %s from %s" BECAUSE
+        "QEMU serves that socket itself: it is the host's end of a virtio "
+        "port, where helixguestsink mode=connect belongs" REMEDY
+        "Run helix doctor in the guest; from here that leg cannot be seen",
+        what, whom);
+  else
+    f = helix_walk_unanswered (
+        walk, what, whom, error, remedy_for (walk, error));
+  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
+  helix_json_text (f->facts, "error", code ? helix_error_name (code) : NULL);
+  return FALSE;
+}
+
+static gboolean
+ping (HelixWalk *walk)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 round_trip;
+  HelixFinding *f;
+
+  if (!helix_probe_ping (
+          walk->probe, helix_walk_soon (walk), &round_trip, &error))
+    return explain_answer (walk, "PONG", error);
+  f = helix_walk_found (
+      walk, HELIX_VERDICT_OK, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
+  helix_json_ms (f->facts, "round_trip_ms", round_trip);
+  return TRUE;
+}
+
+gboolean
+helix_check_answer (HelixWalk *walk)
+{
+  /* On a virtio port a PING may fall into half a message of the client before
+   * us; only HELLO gets through, and the PING follows it. */
+  return helix_transport_outlives_session (walk->where) || ping (walk);
+}
+
+gboolean
+helix_check_stream (HelixWalk *walk)
+{
+  const HelixConnection *sink = walk->probe->connection;
+  enum helix_role role =
+      walk->doctor->role == HELIX_HOST ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM;
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *words = NULL;
+  HelixFinding *f;
+
+  if (!helix_probe_hello (walk->probe, role, walk->doctor->token,
+          helix_walk_soon (walk), &error))
+    return explain_answer (walk, "WELCOME", error);
+  /* The server does not say which process it is; on its own machine, the
+   * system does. */
+  look_at_server (walk);
+  words = helix_process_words (&walk->server);
+  f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s%s%s, protocol version %u",
+      *sink->name ? sink->name : "a nameless server",
+      walk->server.pid > 0 ? ", " : "", walk->server.pid > 0 ? words : "",
+      sink->welcome.version);
+  helix_json_text (f->facts, "name", sink->name);
+  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
+  helix_json_uint (f->facts, "version", sink->welcome.version);
+  if (!helix_transport_outlives_session (walk->where))
+    return TRUE;
+  walk->check = HELIX_CHECK_ANSWER;
+  return ping (walk);
+}
+
+/* ---- the host: do units come to helixguestsink? ---- */
+
 /* Answers PINGs until `until`. FALSE: the connection is lost. */
 static gboolean
-pause_until (HelixProbe *probe, guint64 until, GError **error)
+pause_until (HelixWalk *walk, guint64 until, GError **error)
 {
-  while (helix_now_ns () < until) {
-    g_autoptr (GError) mine = NULL;
-
-    if (!helix_probe_next (probe, until, &mine)
-        && mine->code != HELIX_PROBE_ERROR_SILENT) {
-      g_propagate_error (error, g_steal_pointer (&mine));
+  while (helix_now_ns () < until)
+    if (helix_probe_next (walk->probe, until, error) < 0)
       return FALSE;
-    }
-  }
   return TRUE;
 }
 
 /* LIST once more. FALSE: the connection is lost, or of no use any more. */
 static gboolean
-look (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
-    GError **error)
+look (HelixWalk *walk, GError **error)
 {
-  if (!helix_probe_list (probe, listing, helix_doctor_soon (self), error))
+  if (!helix_probe_list (
+          walk->probe, &walk->now, helix_walk_soon (walk), error))
     return FALSE;
-  if (listing->clients != NULL)
+  if (walk->now.clients != NULL)
     return TRUE;
-  g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
+  g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
       "it answered LIST once, and now refuses");
   return FALSE;
 }
@@ -60,206 +305,189 @@ look (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
 /* Asks for a keyframe and waits for a unit. *took in ns, NONE64 = none came.
  * FALSE: the connection is lost. */
 static gboolean
-provoke (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
-    guint64 *took, GError **error)
+provoke (HelixWalk *walk, guint64 *took, GError **error)
 {
-  struct helix_keyframe keyframe = {
+  const struct helix_keyframe keyframe = {
       .reason = HELIX_KEYFRAME_ASKED, .last_sequence = HELIX_NONE64};
-  guint64 before = listing->status.frames, began = helix_now_ns ();
-  guint64 end = MIN (began + KEYFRAME_NS, self->deadline);
+  guint64 before = walk->now.status.frames, began = helix_now_ns ();
+  guint64 end = MIN (began + KEYFRAME_NS, walk->doctor->deadline);
   guint8 message[HELIX_MAX_MESSAGE];
 
-  *took = HELIX_NONE64;
-  if (!helix_probe_send (
-          probe, message, helix_pack_keyframe (message, &keyframe), end, error))
-    return FALSE;
-  while (helix_now_ns () < end) {
-    if (!pause_until (probe, helix_now_ns () + LOOK_NS, error)
-        || !look (self, probe, listing, error))
+  helix_probe_send (
+      walk->probe, message, helix_pack_keyframe (message, &keyframe));
+  while (*took == HELIX_NONE64 && helix_now_ns () < end) {
+    if (!pause_until (walk, helix_now_ns () + HELIX_LIST_EVERY_NS, error)
+        || !look (walk, error))
       return FALSE;
-    if (listing->status.frames > before) {
+    if (walk->now.status.frames > before)
       *took = helix_now_ns () - began;
-      return TRUE;
-    }
   }
   return TRUE;
-}
-
-static void
-lost (guint probe, const GError *error, HelixReport *report)
-{
-  HelixFinding *f = helix_report_add (report, probe, HELIX_VERDICT_FAIL,
-      "helixguestsink does not tell how it does");
-
-  helix_finding_because (f, "%s", error->message);
-  helix_finding_remedy (
-      f, "Look at the messages of the host's pipeline, and start it again");
 }
 
 static void
 status_json (const HelixListing *listing, gdouble rate, JsonBuilder *json)
 {
+  const struct helix_status *s = &listing->status;
+
   helix_json_text (json, "serves", listing->text);
-  helix_json_uint (json, "units", listing->status.frames);
-  helix_json_uint (json, "keyframes", listing->status.keyframes);
-  helix_json_uint (json, "dropped", listing->status.dropped);
-  helix_json_ms (json, "age_ms", listing->status.last_ns);
+  helix_json_uint (json, "units", s->frames);
+  helix_json_uint (json, "keyframes", s->keyframes);
+  helix_json_uint (json, "dropped", s->dropped);
+  helix_json_ms (json, "age_ms", s->last_ns);
   helix_json_double (json, "rate", rate);
-  if (listing->status.encode_us != 0)
-    helix_json_ms (json, "encode_ms", listing->status.encode_us * 1000ull);
+  if (s->encode_us != 0)
+    helix_json_ms (json, "encode_ms", s->encode_us * 1000ull);
 }
 
 /* Pictures come out late, though all goes well. */
 static void
-judge_encoder (const HelixListing *listing, HelixReport *report)
+judge_encoder (HelixWalk *walk)
 {
+  const HelixListing *listing = &walk->now;
   /* The text begins with the encoder's name. */
   g_autofree gchar *name =
       g_strndup (listing->text, strcspn (listing->text, ","));
   const gchar *setting = helix_encoder_table_low_latency (name);
-  HelixFinding *f;
 
-  if (listing->status.encode_us < HELD_US)
-    return;
-  f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_NOTE,
-      "%s holds each picture back for %u ms", name,
-      listing->status.encode_us / 1000);
-  helix_finding_because (f,
-      "it looks ahead (helixqemusrc's stats say held-back), or this machine is "
-      "too slow for it");
-  if (setting != NULL)
-    helix_finding_remedy (f, "Set %s of %s", setting, name);
-  else
-    helix_finding_remedy (f, "Set %s up for low latency", name);
+  if (listing->status.encode_us >= HELD_US)
+    helix_walk_found (walk, HELIX_VERDICT_NOTE,
+        "%s holds each picture back for %u ms" BECAUSE
+        "it looks ahead (helixqemusrc's stats say held-back), or this machine "
+        "is too slow for it" REMEDY "Set %s%s%s",
+        name, listing->status.encode_us / 1000,
+        setting != NULL ? setting : name,
+        setting != NULL ? " of " : " up for low latency",
+        setting != NULL ? name : "");
 }
 
-static void
-explain_no_units (const HelixListing *listing, HelixReport *report)
+static HelixFinding *
+explain_no_units (HelixWalk *walk)
 {
-  HelixFinding *f = helix_report_add (report, HELIX_CHECK_UNITS,
-      HELIX_VERDICT_FAIL, "no encoded units come to helixguestsink");
-  const struct helix_status *s = &listing->status;
+  const struct helix_status *s = &walk->now.status;
 
   if (s->frames == 0)
-    helix_finding_because (f,
+    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no encoded units come to helixguestsink" BECAUSE
         "none has come since it started %.1f s ago, not even for a keyframe "
-        "request: helixqemusrc has no picture, or the encoder waits or fails",
+        "request: helixqemusrc has no picture, or the encoder waits or "
+        "fails" REMEDY
+        "Set the host's pipeline to PLAYING, and look at its messages "
+        "(GST_DEBUG=helix*:4)",
         (gdouble) s->uptime_ns / 1e9);
-  else
-    helix_finding_because (f,
-        "the last one came %.1f s ago, and a keyframe request brought none: "
-        "the host's pipeline is paused, or stuck before the sink",
-        (gdouble) s->last_ns / 1e9);
-  helix_finding_remedy (f,
+  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+      "no encoded units come to helixguestsink" BECAUSE
+      "the last one came %.1f s ago, and a keyframe request brought none: the "
+      "host's pipeline is paused, or stuck before the sink" REMEDY
       "Set the host's pipeline to PLAYING, and look at its messages "
-      "(GST_DEBUG=helix*:4)");
-  status_json (listing, 0, f->facts);
+      "(GST_DEBUG=helix*:4)",
+      (gdouble) s->last_ns / 1e9);
 }
 
-static gboolean
-check_units (const HelixDoctor *self, HelixProbe *probe, HelixListing *listing,
-    HelixReport *report)
+/* What the listings say, the request for a keyframe having taken so long. */
+static void
+judge_units (HelixWalk *walk, guint64 took)
 {
-  HelixListing first = {0};
-  g_autoptr (GError) error = NULL;
-  guint64 took = HELIX_NONE64;
-  gdouble rate;
+  const HelixListing *first = &walk->before, *last = &walk->now;
+  const struct helix_status *s = &last->status;
+  gdouble rate = (gdouble) (s->frames - first->status.frames) * 1e9
+      / (gdouble) MAX (1, last->taken_ns - first->taken_ns);
   HelixFinding *f;
 
-  if (!helix_probe_list (probe, &first, helix_doctor_soon (self), &error))
-    goto failed;
-  if (first.clients == NULL) {
-    helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_NOTE,
+  if (s->last_ns > FRESH_NS && took == HELIX_NONE64) {
+    status_json (last, 0, explain_no_units (walk)->facts);
+    return;
+  }
+  if (s->keyframes == 0 && s->frames >= MANY_UNITS)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "units come, but no keyframe is among them" BECAUSE "%" G_GUINT64_FORMAT
+        " units so far, none that decoding can start at: "
+        "the encoder ignores force-key-unit, or SPS and PPS are missing" REMEDY
+        "Set the encoder's key interval (x264enc key-int-max, openh264enc "
+        "gop-size), and put h264parse config-interval=-1 behind it",
+        s->frames);
+  else if (took != HELIX_NONE64)
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+        "%s: the screen is still; a keyframe request brought a unit within "
+        "%.0f ms",
+        last->text, (gdouble) took / 1e6);
+  else
+    f = helix_walk_found (
+        walk, HELIX_VERDICT_OK, "%s: %.1f units a second", last->text, rate);
+  status_json (last, rate, f->facts);
+  judge_encoder (walk);
+}
+
+gboolean
+helix_check_sent (HelixWalk *walk)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 took = HELIX_NONE64;
+
+  if (!helix_probe_list (
+          walk->probe, &walk->before, helix_walk_soon (walk), &error))
+    goto lost;
+  if (walk->before.clients == NULL) {
+    helix_walk_found (walk, HELIX_VERDICT_NOTE,
         "helixguestsink is too old to tell what it gets");
     return FALSE;
   }
-  if (!pause_until (
-          probe, MIN (first.taken_ns + GAP_NS, self->deadline), &error)
-      || !look (self, probe, listing, &error))
-    goto failed;
-  if (listing->status.last_ns > FRESH_NS
-      && listing->status.frames == first.status.frames
-      && !provoke (self, probe, listing, &took, &error))
-    goto failed;
-  rate = (gdouble) (listing->status.frames - first.status.frames) * 1e9
-      / (gdouble) MAX (1, listing->taken_ns - first.taken_ns);
-  helix_listing_clear (&first);
-
-  if (listing->status.last_ns > FRESH_NS && took == HELIX_NONE64) {
-    explain_no_units (listing, report);
-    return TRUE;
-  }
-  if (listing->status.keyframes == 0 && listing->status.frames >= MANY_UNITS) {
-    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_FAIL,
-        "units come, but no keyframe is among them");
-    helix_finding_because (f,
-        "%" G_GUINT64_FORMAT " units so far, none that decoding can start at: "
-        "the encoder ignores force-key-unit, or SPS and PPS are missing",
-        listing->status.frames);
-    helix_finding_remedy (f,
-        "Set the encoder's key interval (x264enc key-int-max, openh264enc "
-        "gop-size), and put h264parse config-interval=-1 behind it");
-  } else if (took != HELIX_NONE64) {
-    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_OK,
-        "%s: the screen is still; a keyframe request brought a unit within "
-        "%.0f ms",
-        listing->text, (gdouble) took / 1e6);
-  } else {
-    f = helix_report_add (report, HELIX_CHECK_UNITS, HELIX_VERDICT_OK,
-        "%s: %.1f units a second", listing->text, rate);
-  }
-  status_json (listing, rate, f->facts);
-  judge_encoder (listing, report);
+  if (!pause_until (walk,
+          MIN (walk->before.taken_ns + GAP_NS, walk->doctor->deadline), &error)
+      || !look (walk, &error))
+    goto lost;
+  if (walk->now.status.last_ns > FRESH_NS
+      && walk->now.status.frames == walk->before.status.frames
+      && !provoke (walk, &took, &error))
+    goto lost;
+  judge_units (walk, took);
   return TRUE;
 
-failed:
-  lost (HELIX_CHECK_UNITS, error, report);
-  helix_listing_clear (&first);
+lost:
+  helix_walk_found (walk, HELIX_VERDICT_FAIL,
+      "helixguestsink does not tell how it does" BECAUSE "%s" REMEDY
+      "Look at the messages of the host's pipeline, and start it again",
+      error->message);
   return FALSE;
 }
 
-/* One guest, as a finding of its hop. */
+/* ---- the host: does a guest receive them? ---- */
+
 static void
-judge_guest (const HelixListed *client, HelixReport *report)
+judge_guest (HelixWalk *walk, const HelixListed *client)
 {
   const struct helix_client *info = &client->info;
   gboolean told = info->received != HELIX_NONE64;
   gdouble age = (gdouble) info->connected_ns / 1e9;
   g_autofree gchar *who = helix_listed_words (client);
+  g_autofree gchar *late = info->latency_ns == HELIX_NONE64
+      ? g_strdup ("")
+      : g_strdup_printf (
+          ", %.1f ms after their capture", (gdouble) info->latency_ns / 1e6);
   HelixFinding *f;
 
-  if (info->frames == 0 && info->connected_ns > KEYFRAME_NS) {
-    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL,
-        "%s is connected, but has been sent nothing for %.1f s", who, age);
-    helix_finding_because (
-        f, "no keyframe came that it could have started with");
-    helix_finding_remedy (f, "See the line about units");
-  } else if (info->connected_ns > TOLD_NS && (!told || info->received == 0)
-      && info->frames > 0) {
-    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL,
-        "%s receives nothing", who);
-    helix_finding_because (f, "%" G_GUINT64_FORMAT " units were sent to it, %s",
-        info->frames,
-        told ? "and it says that none arrived"
-             : "and it never said that one arrived");
-    helix_finding_remedy (f,
-        "In the guest, see helix doctor, and whether its program still runs");
-  } else if (!told) {
-    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_OK,
+  if (info->frames == 0 && info->connected_ns > KEYFRAME_NS)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s is connected, but has been sent nothing for %.1f s" BECAUSE
+        "no keyframe came that it could have started with" REMEDY
+        "See the line about units",
+        who, age);
+  else if (info->connected_ns > TOLD_NS && (!told || info->received == 0)
+      && info->frames > 0)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s receives nothing" BECAUSE "%" G_GUINT64_FORMAT
+        " units were sent to it, and it %s" REMEDY
+        "In the guest, see helix doctor, and whether its program still runs",
+        who, info->frames,
+        told ? "says that none arrived" : "never said that one arrived");
+  else if (!told)
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
         "%s, connected for %.1f s, was sent %" G_GUINT64_FORMAT " units", who,
         age, info->frames);
-  } else {
-    f = helix_report_add (report, HELIX_CHECK_GUEST, HELIX_VERDICT_OK,
-        "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units", who,
-        info->received, info->frames);
-    if (info->latency_ns != HELIX_NONE64) {
-      gchar *text = g_strdup_printf ("%s, %.1f ms after their capture", f->text,
-          (gdouble) info->latency_ns / 1e6);
-
-      g_free (f->text);
-      f->text = text;
-    }
-  }
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+        "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units%s",
+        who, info->received, info->frames, late);
   helix_json_text (f->facts, "name", client->name[0] ? client->name : NULL);
   helix_json_uint (f->facts, "sent", info->frames);
   helix_json_known (f->facts, "received", info->received, HELIX_NONE64);
@@ -268,36 +496,186 @@ judge_guest (const HelixListed *client, HelixReport *report)
   helix_json_ms (f->facts, "connected_ms", info->connected_ns);
 }
 
-static void
-check_guests (const HelixListing *listing, HelixReport *report)
+gboolean
+helix_check_guest (HelixWalk *walk)
 {
-  HelixFinding *f;
-
-  for (guint i = 0; i < listing->clients->len; i++) {
+  for (guint i = 0; i < walk->now.clients->len; i++) {
     const HelixListed *client =
-        &g_array_index (listing->clients, HelixListed, i);
+        &g_array_index (walk->now.clients, HelixListed, i);
 
     if (client->info.role == HELIX_ROLE_STREAM)
-      judge_guest (client, report);
+      judge_guest (walk, client);
   }
-  if (helix_report_knows (report, HELIX_CHECK_GUEST))
-    return;
-  f = helix_report_add (
-      report, HELIX_CHECK_GUEST, HELIX_VERDICT_FAIL, "no guest is connected");
-  helix_finding_because (f, "nobody receives what helixguestsink serves");
-  helix_finding_remedy (f,
-      "In the guest, start helixsrc (gst-launch-1.0 helixsrc ! h264parse ! "
-      "fakesink), or see helix doctor there");
+  if (!helix_report_knows (walk->report, walk->check))
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no guest is connected" BECAUSE
+        "nobody receives what helixguestsink serves" REMEDY
+        "In the guest, start helixsrc (gst-launch-1.0 helixsrc ! h264parse ! "
+        "fakesink), or see helix doctor there");
+  return TRUE;
 }
 
-void
-helix_doctor_stream (const HelixDoctor *self, HelixReport *report)
-{
-  g_autoptr (HelixProbe) probe =
-      helix_doctor_join (self, HELIX_ROLE_CONTROL, report);
-  HelixListing listing = {0};
+/* ---- the guest: do units come? ---- */
 
-  if (probe != NULL && check_units (self, probe, &listing, report))
-    check_guests (&listing, report);
-  helix_listing_clear (&listing);
+/* Unpacks CAPS or UNIT. FALSE: it is malformed, or the connection was lost. */
+static gboolean
+take_unit (HelixWalk *walk, gint type, GError **error)
+{
+  const struct helix_reader *r = &walk->probe->connection->reader;
+  guint8 *bulk = g_steal_pointer (&walk->probe->bulk);
+  g_autoptr (GBytes) bytes = g_bytes_new_take (bulk, bulk ? r->bulk_size : 0);
+  struct helix_unit unit;
+  const gchar *why;
+
+  if (type == HELIX_CAPS
+          ? !helix_unpack_caps (&walk->caps, r->payload, r->payload_size, &why)
+          : !helix_unpack_unit (
+              &unit, r->payload, r->payload_size, r->header.size, &why))
+    return helix_probe_violation (walk->probe, why, error);
+  if (type == HELIX_CAPS)
+    return TRUE;
+  walk->came++;
+  walk->keyframes += (unit.flags & HELIX_UNIT_KEY) != 0;
+  if (walk->keyframes > 0 && walk->units->len < MAX_UNITS
+      && walk->kept + r->bulk_size <= MAX_BYTES) {
+    walk->kept += r->bulk_size;
+    g_ptr_array_add (walk->units, g_steal_pointer (&bytes));
+  }
+  return TRUE;
+}
+
+/* *first_key_ns: from now until the first keyframe. FALSE: the connection was
+ * lost. */
+static gboolean
+receive (HelixWalk *walk, guint64 *first_key_ns, GError **error)
+{
+  guint64 began = helix_now_ns (), end = helix_walk_soon (walk);
+
+  walk->probe->keep_bulk = TRUE;
+  while (helix_now_ns () < end) {
+    gint type = helix_probe_next (walk->probe, end, error);
+    gboolean early = walk->keyframes == 0;
+
+    if (type < 0)
+      return FALSE;
+    if ((type == HELIX_CAPS || type == HELIX_UNIT)
+        && !take_unit (walk, type, error))
+      return FALSE;
+    if (!early || walk->keyframes == 0)
+      continue;
+    *first_key_ns = walk->probe->connection->heard_ns - began;
+    end = MIN (helix_now_ns () + MORE_NS, walk->doctor->deadline);
+  }
+  return TRUE;
+}
+
+/* Nothing to decode: why, as far as the host can tell. *remedy may be set. */
+static gchar *
+why_no_units (HelixWalk *walk, const gchar **remedy)
+{
+  const struct helix_status *s = &walk->now.status;
+
+  if (!helix_probe_list (walk->probe, &walk->now, helix_walk_soon (walk), NULL)
+      || walk->now.clients == NULL)
+    return g_strdup ("the host's pipeline makes none, or is paused");
+  if (s->frames == 0)
+    return g_strdup_printf ("none has come to helixguestsink either, in %.1f s",
+        (gdouble) s->uptime_ns / 1e9);
+  if (s->keyframes > 0)
+    return g_strdup_printf (
+        "the last one came to helixguestsink %.1f s ago: the host's pipeline "
+        "is paused or stuck, or the encoder answers no keyframe request",
+        (gdouble) s->last_ns / 1e9);
+  *remedy = "On the host, set the encoder's key interval, and put h264parse "
+            "config-interval=-1 behind it";
+  return g_strdup_printf ("%" G_GUINT64_FORMAT
+                          " units came to helixguestsink, none of them a "
+                          "keyframe with its parameter sets: the encoder "
+                          "ignores force-key-unit",
+      s->frames);
+}
+
+gboolean
+helix_check_received (HelixWalk *walk)
+{
+  const gchar *remedy = "See helix doctor on the host";
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *why = NULL;
+  guint64 first_key_ns = HELIX_NONE64;
+  HelixFinding *f;
+
+  if (!receive (walk, &first_key_ns, &error))
+    why = g_strdup (error->message);
+  if (walk->units->len > 0) {
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+        "the first keyframe came after %.0f ms, %u units in all",
+        (gdouble) first_key_ns / 1e6, walk->came);
+    helix_json_ms (f->facts, "first_keyframe_ms", first_key_ns);
+  } else {
+    g_autofree gchar *text = walk->came == 0
+        ? g_strdup ("no units come")
+        : g_strdup_printf ("%u units came, but no keyframe", walk->came);
+
+    if (why == NULL)
+      why = why_no_units (walk, &remedy);
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s" BECAUSE "%s" REMEDY "%s", text, why, remedy);
+  }
+  helix_json_uint (f->facts, "units", walk->came);
+  helix_json_uint (f->facts, "keyframes", walk->keyframes);
+  return walk->units->len > 0;
+}
+
+/* ---- the guest: are they what they say they are? ---- */
+
+/* Counts the kinds of NAL units in the first one kept, which is a keyframe. */
+static void
+check_nals (HelixWalk *walk)
+{
+  const struct helix_caps *caps = &walk->caps;
+  gboolean h265 = caps->codec == HELIX_CODEC_H265;
+  guint kinds[HELIX_NAL_SEI + 1] = {0}, slices;
+  HelixFinding *f;
+  HelixNal nal;
+  gsize size;
+  const guint8 *data =
+      g_bytes_get_data (g_ptr_array_index (walk->units, 0), &size);
+
+  while (helix_nal_next_annexb (&data, &size, &nal))
+    kinds[helix_nal_kind (&nal, h265)]++;
+  slices = kinds[HELIX_NAL_KEY] + kinds[HELIX_NAL_SLICE];
+  if (kinds[HELIX_NAL_SPS] > 0 && kinds[HELIX_NAL_PPS] > 0 && slices > 0)
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+        "%s %ux%u, %s%sparameter sets in band", h265 ? "H.265" : "H.264",
+        caps->width, caps->height, caps->profile, *caps->profile ? ", " : "");
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "what comes as a keyframe cannot be decoded" BECAUSE
+        "it has %u SPS, %u PPS and %u slices" REMEDY
+        "On the host, put h264parse config-interval=-1 between encoder and "
+        "helixguestsink",
+        kinds[HELIX_NAL_SPS], kinds[HELIX_NAL_PPS], slices);
+  helix_json_uint (f->facts, "width", caps->width);
+  helix_json_uint (f->facts, "height", caps->height);
+  helix_json_text (f->facts, "profile", caps->profile);
+}
+
+gboolean
+helix_check_parse (HelixWalk *walk)
+{
+  static const gchar *const codecs[] = {
+      "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
+  const struct helix_caps *caps = &walk->caps;
+
+  if (caps->caps_id == 0)
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "units come, but nothing said of what kind they are" REMEDY
+            SAME_RELEASE);
+  else if (caps->codec == HELIX_CODEC_H264 || caps->codec == HELIX_CODEC_H265)
+    check_nals (walk);
+  else
+    helix_walk_found (walk, HELIX_VERDICT_OK, "%s %ux%u",
+        codecs[MIN (caps->codec, G_N_ELEMENTS (codecs) - 1)], caps->width,
+        caps->height);
+  return TRUE;
 }

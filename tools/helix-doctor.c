@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-doctor.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-tool.h"
-#include "helix-vms.h"
 
 #define NS_PER_S G_GUINT64_CONSTANT (1000000000)
 
-/* Of all the time that there is, what one answer may take: several hops in a
+/* Of all the time that there is, what one answer may take: several checks in a
  * row may be late, but not all of them. */
 #define ANSWER_PERCENT 30
 
@@ -25,110 +23,173 @@ typedef struct {
   gboolean host, guest, json;
 } Options;
 
-/* One of the walks that run at once. */
+typedef enum {
+  WALK_ELEMENTS, /* over what GStreamer has */
+  WALK_STREAM,   /* from the connection to helixguestsink to the guest */
+  WALK_FRAMES,   /* from the VM to the host's pipeline */
+  WALKS,
+  WALK_STREAM_END = WALKS, /* WALK_STREAM goes on, when the others are back */
+} WalkKind;
+
+/* Causes come before their effects. The number of the first check that fails
+ * is the exit status, so the numbers stay (tools/helix.1 lists them). */
+static const struct {
+  const gchar *name;
+  guint number;
+  guint roles;
+  WalkKind walk;
+  gboolean (*run) (HelixWalk *walk);
+} checks[] = {
+    {"vm", 10, HELIX_HOST, WALK_FRAMES, helix_check_vm},
+    {"socket", 11, HELIX_HOST, WALK_FRAMES, helix_check_socket},
+    {"listen", 12, HELIX_HOST, WALK_FRAMES, helix_check_listen},
+    {"ping", 13, HELIX_HOST, WALK_FRAMES, helix_check_ping},
+    {"shim", 14, HELIX_HOST, WALK_FRAMES, helix_check_shim},
+    {"scanout", 15, HELIX_HOST, WALK_FRAMES, helix_check_scanout},
+    {"frames", 16, HELIX_HOST, WALK_FRAMES, helix_check_frames},
+    {"plugin", 17, HELIX_BOTH, WALK_ELEMENTS, helix_check_plugin},
+    {"encoder", 18, HELIX_HOST, WALK_ELEMENTS, helix_check_encoder},
+    {"pipeline", 19, HELIX_HOST, WALK_FRAMES, helix_check_pipeline},
+    {"connect", 20, HELIX_BOTH, WALK_STREAM, helix_check_connect},
+    {"answer", HELIX_CHECK_ANSWER, HELIX_BOTH, WALK_STREAM, helix_check_answer},
+    {"stream", 22, HELIX_BOTH, WALK_STREAM, helix_check_stream},
+    {"units", 23, HELIX_HOST, WALK_STREAM, helix_check_sent},
+    {"units", 23, HELIX_GUEST, WALK_STREAM, helix_check_received},
+    {"guest", 24, HELIX_HOST, WALK_STREAM, helix_check_guest},
+    {"parse", 25, HELIX_GUEST, WALK_STREAM, helix_check_parse},
+    {"decode", 26, HELIX_GUEST, WALK_STREAM_END, helix_check_decode},
+};
+
+/* A walk that is not back in time hangs in something outside of this program:
+ * what is said of its first check. */
+static const struct {
+  guint number;
+  HelixVerdict verdict;
+  const gchar *says;
+} hangs[WALKS] = {
+    [WALK_ELEMENTS] = {17, HELIX_VERDICT_NOTE,
+        "GStreamer still looks at its plugins" BECAUSE
+        "it does so once after something was installed" REMEDY
+        "Run gst-inspect-1.0, which lets it finish, then this again"},
+    [WALK_STREAM] = {20, HELIX_VERDICT_FAIL,
+        "the address of the stream cannot be found out in time" BECAUSE
+        "the name server does not answer" REMEDY
+        "Give a number in place of the name"},
+    [WALK_FRAMES] = {10, HELIX_VERDICT_FAIL,
+        "the VM's socket cannot be looked at in time" BECAUSE
+        "the file system that it lies on hangs" REMEDY
+        "Choose a path on a local file system"},
+};
+
 typedef struct {
-  const HelixDoctor *doctor;
-  HelixReport *report;
-  HelixDoctorUnits *units;
+  HelixWalk walk;
+  WalkKind kind;
   GThread *thread;
   gboolean done; /* under `lock` */
-} Walk;
-
-typedef enum { WALK_ELEMENTS, WALK_STREAM, WALK_FRAMES, WALKS } WalkKind;
+} WalkThread;
 
 static GMutex lock;
 static GCond finished;
 
-static const gchar *const hop_names[] = {
-    [HELIX_CHECK_VM] = "vm",
-    [HELIX_CHECK_SOCKET] = "socket",
-    [HELIX_CHECK_LISTEN] = "listen",
-    [HELIX_CHECK_PING] = "ping",
-    [HELIX_CHECK_SHIM] = "shim",
-    [HELIX_CHECK_SCANOUT] = "scanout",
-    [HELIX_CHECK_FRAMES] = "frames",
-    [HELIX_CHECK_PLUGIN] = "plugin",
-    [HELIX_CHECK_ENCODER] = "encoder",
-    [HELIX_CHECK_PIPELINE] = "pipeline",
-    [HELIX_CHECK_CONNECT] = "connect",
-    [HELIX_CHECK_ANSWER] = "answer",
-    [HELIX_CHECK_STREAM] = "stream",
-    [HELIX_CHECK_UNITS] = "units",
-    [HELIX_CHECK_GUEST] = "guest",
-    [HELIX_CHECK_PARSE] = "parse",
-    [HELIX_CHECK_DECODE] = "decode",
-};
+/* ---- what the checks share ---- */
 
-const gchar *
-helix_doctor_check_name (guint hop)
+HelixFinding *
+helix_walk_found (
+    HelixWalk *walk, HelixVerdict verdict, const gchar *format, ...)
 {
-  return hop_names[hop];
+  g_autofree gchar *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  return helix_report_add (walk->report, walk->check, verdict, "%s", text);
 }
 
 guint64
-helix_doctor_soon (const HelixDoctor *self)
+helix_walk_soon (const HelixWalk *walk)
 {
-  return MIN (helix_now_ns () + self->answer_ns, self->deadline);
+  return MIN (
+      helix_now_ns () + walk->doctor->answer_ns, walk->doctor->deadline);
 }
 
-/* Which hops there are on a side. */
-static gboolean
-is_hop_of (HelixRole side, guint hop)
+const gchar *
+helix_walk_remedy (
+    const HelixWalk *walk, const HelixRemedy *table, const GError *error)
 {
-  if (side == HELIX_HOST)
-    return hop <= HELIX_CHECK_GUEST;
-  return hop == HELIX_CHECK_PLUGIN || hop == HELIX_CHECK_PARSE
-      || hop == HELIX_CHECK_DECODE
-      || (hop >= HELIX_CHECK_CONNECT && hop <= HELIX_CHECK_UNITS);
+  guint32 code = walk->probe->connection->error.code;
+
+  while (table->loss != HELIX_LOSS_NONE
+      && (table->loss != (HelixLoss) error->code
+          || (table->code != 0 && table->code != code)))
+    table++;
+  return table->remedy;
+}
+
+HelixFinding *
+helix_walk_unanswered (HelixWalk *walk, const gchar *what, const gchar *whom,
+    const GError *error, const gchar *remedy)
+{
+  if (walk->server.stopped)
+    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no %s from %s" BECAUSE "that process is stopped (SIGSTOP)" REMEDY
+        "Continue it (kill -CONT %ld)",
+        what, whom, (long) walk->server.pid);
+  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+      "no %s from %s" BECAUSE "%s" REMEDY "%s", what, whom, error->message,
+      remedy);
 }
 
 /* ---- the walks ---- */
 
 static void
-done (Walk *walk)
+walk_init (HelixWalk *walk, const HelixDoctor *doctor)
 {
+  walk->doctor = doctor;
+  walk->report = helix_report_new ();
+  walk->units = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+}
+
+static void
+walk_clear (HelixWalk *walk)
+{
+  g_ptr_array_unref (walk->report);
+  g_ptr_array_unref (walk->units);
+  helix_probe_free (walk->probe);
+  helix_listing_clear (&walk->before);
+  helix_listing_clear (&walk->now);
+  g_clear_pointer (&walk->vms, helix_vms_free);
+  g_clear_pointer (&walk->where, helix_address_free);
+}
+
+static void
+run_checks (HelixWalk *walk, WalkKind kind)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (checks); i++) {
+    if (checks[i].walk != kind || !(checks[i].roles & walk->doctor->role))
+      continue;
+    walk->check = checks[i].number;
+    if (!checks[i].run (walk))
+      break;
+  }
+}
+
+static gpointer
+run_walk (gpointer data)
+{
+  WalkThread *self = data;
+
+  run_checks (&self->walk, self->kind);
   g_mutex_lock (&lock);
-  walk->done = TRUE;
+  self->done = TRUE;
   g_cond_signal (&finished);
   g_mutex_unlock (&lock);
-}
-
-static gpointer
-walk_elements (gpointer data)
-{
-  Walk *walk = data;
-
-  helix_doctor_elements (walk->doctor, walk->report);
-  done (walk);
-  return NULL;
-}
-
-static gpointer
-walk_frames (gpointer data)
-{
-  Walk *walk = data;
-
-  helix_doctor_frames (walk->doctor, walk->report);
-  done (walk);
-  return NULL;
-}
-
-static gpointer
-walk_stream (gpointer data)
-{
-  Walk *walk = data;
-
-  if (walk->doctor->side == HELIX_GUEST)
-    walk->units = helix_doctor_receive (walk->doctor, walk->report);
-  else
-    helix_doctor_stream (walk->doctor, walk->report);
-  done (walk);
   return NULL;
 }
 
 /* Waits until every walk is done, or `until`. */
 static void
-wait_for (Walk *walks, guint64 until)
+wait_for (WalkThread *walks, guint64 until)
 {
   g_mutex_lock (&lock);
   for (guint i = 0; i < WALKS; i++)
@@ -143,83 +204,58 @@ wait_for (Walk *walks, guint64 until)
   g_mutex_unlock (&lock);
 }
 
-/* Something outside of this program's power hangs. */
-static void
-give_up (const Walk *walks, HelixReport *report)
-{
-  HelixFinding *f;
-
-  if (!walks[WALK_ELEMENTS].done) {
-    f = helix_report_add (report, HELIX_CHECK_PLUGIN, HELIX_VERDICT_NOTE,
-        "GStreamer still looks at its plugins");
-    helix_finding_because (f, "it does so once after something was installed");
-    helix_finding_remedy (
-        f, "Run gst-inspect-1.0, which lets it finish, then this again");
-  }
-  if (!walks[WALK_STREAM].done) {
-    f = helix_report_add (report, HELIX_CHECK_CONNECT, HELIX_VERDICT_FAIL,
-        "the address of the stream cannot be found out in time");
-    helix_finding_because (f, "the name server does not answer");
-    helix_finding_remedy (f, "Give a number in place of the name");
-  }
-  if (walks[WALK_FRAMES].thread != NULL && !walks[WALK_FRAMES].done) {
-    f = helix_report_add (report, HELIX_CHECK_VM, HELIX_VERDICT_FAIL,
-        "the VM's socket cannot be looked at in time");
-    helix_finding_because (f, "the file system that it lies on hangs");
-    helix_finding_remedy (f, "Choose a path on a local file system");
-  }
-}
-
 /* Runs all walks. FALSE: one of them hangs, its thread is still there. */
 static gboolean
-walk_all (HelixDoctor *doctor, HelixReport *report)
+walk_all (const HelixDoctor *doctor, GPtrArray *report)
 {
-  static Walk walks[WALKS];
+  static WalkThread walks[WALKS];
+  HelixWalk *stream = &walks[WALK_STREAM].walk;
   gboolean whole = TRUE;
 
   for (guint i = 0; i < WALKS; i++) {
-    static const GThreadFunc functions[WALKS] = {
-        walk_elements, walk_stream, walk_frames};
-
-    if (i == WALK_FRAMES && doctor->side == HELIX_GUEST)
+    if (i == WALK_FRAMES && doctor->role == HELIX_GUEST)
       continue;
-    walks[i].doctor = doctor;
-    walks[i].report = helix_report_new ();
-    walks[i].thread = g_thread_new ("helix-walk", functions[i], &walks[i]);
+    walk_init (&walks[i].walk, doctor);
+    walks[i].kind = i;
+    walks[i].thread = g_thread_new ("helix-walk", run_walk, &walks[i]);
   }
   wait_for (walks, doctor->deadline);
   g_cancellable_cancel (doctor->cancel);
   wait_for (walks, doctor->deadline + GIVE_UP_NS);
 
   g_mutex_lock (&lock);
-  give_up (walks, report);
-  for (guint i = 0; i < WALKS; i++)
-    if (walks[i].thread != NULL && !walks[i].done)
+  for (guint i = 0; i < WALKS; i++) {
+    if (walks[i].thread == NULL)
+      continue;
+    if (walks[i].done) {
+      g_ptr_array_extend_and_steal (
+          report, g_ptr_array_ref (walks[i].walk.report));
+    } else {
       whole = FALSE;
-    else if (walks[i].thread != NULL)
-      helix_report_take (report, walks[i].report);
+      helix_report_add (
+          report, hangs[i].number, hangs[i].verdict, "%s", hangs[i].says);
+    }
+  }
   g_mutex_unlock (&lock);
   if (!whole)
     return FALSE;
 
+  if (stream->units->len > 0 && helix_report_failure (report) == NULL) {
+    run_checks (stream, WALK_STREAM_END);
+    g_ptr_array_extend_and_steal (report, g_ptr_array_ref (stream->report));
+  }
   for (guint i = 0; i < WALKS; i++)
     if (walks[i].thread != NULL) {
       g_thread_join (walks[i].thread);
-      helix_report_free (walks[i].report);
+      walk_clear (&walks[i].walk);
     }
-  if (walks[WALK_STREAM].units != NULL) {
-    if (helix_report_failure (report) == NULL)
-      helix_doctor_decode (
-          walks[WALK_STREAM].units, report, doctor->deadline + GIVE_UP_NS);
-    helix_doctor_units_free (walks[WALK_STREAM].units);
-  }
   return TRUE;
 }
 
 /* ---- the command ---- */
 
 static HelixRole
-find_side (const Options *options, gchar **why)
+find_role (const Options *options, gchar **why)
 {
   if (options->host || options->guest) {
     *why = g_strdup ("as told");
@@ -228,36 +264,46 @@ find_side (const Options *options, gchar **why)
   return helix_vms_role (options->socket, "/", why);
 }
 
+static const gchar *
+name_of (const HelixFinding *finding)
+{
+  guint i = 0;
+
+  while (checks[i].number != finding->check)
+    i++;
+  return checks[i].name;
+}
+
 static void
-print_text (const HelixReport *report, HelixRole side, const gchar *why)
+print_text (const GPtrArray *report, HelixRole role, const gchar *why)
 {
   gboolean colours = helix_colours_wanted (stdout);
 
-  printf ("This is the %s: %s.\n", side == HELIX_HOST ? "host" : "guest", why);
-  for (guint i = 0; i < report->findings->len; i++) {
-    const HelixFinding *f = g_ptr_array_index (report->findings, i);
+  printf ("This is the %s: %s.\n", role == HELIX_HOST ? "host" : "guest", why);
+  for (guint i = 0; i < report->len; i++) {
+    const HelixFinding *f = g_ptr_array_index (report, i);
 
-    helix_finding_print (f, hop_names[f->hop], stdout, colours);
+    helix_finding_print (f, name_of (f), stdout, colours);
   }
 }
 
 static void
-print_json (const HelixReport *report, HelixRole side, const gchar *why,
-    gint status, guint64 took)
+print_json (const GPtrArray *report, HelixRole role, const gchar *why,
+    guint status, guint64 took)
 {
   g_autoptr (JsonBuilder) json = json_builder_new ();
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "side", side == HELIX_HOST ? "host" : "guest");
+  helix_json_text (json, "side", role == HELIX_HOST ? "host" : "guest");
   helix_json_text (json, "why", why);
   helix_json_bool (json, "healthy", status == HELIX_EXIT_GOOD);
   helix_json_uint (json, "exit_code", status);
   helix_json_ms (json, "took_ms", took);
   helix_json_array (json, "hops");
-  for (guint i = 0; i < report->findings->len; i++) {
-    const HelixFinding *f = g_ptr_array_index (report->findings, i);
+  for (guint i = 0; i < report->len; i++) {
+    const HelixFinding *f = g_ptr_array_index (report, i);
 
-    helix_finding_json (f, hop_names[f->hop], json);
+    helix_finding_json (f, name_of (f), json);
   }
   json_builder_end_array (json);
   json_builder_end_object (json);
@@ -268,44 +314,42 @@ static gint
 run (const Options *options)
 {
   g_autofree gchar *why = NULL;
-  g_autofree gchar *address = g_strdup (options->address);
-  g_autoptr (HelixReport) report = helix_report_new ();
+  g_autofree gchar *address = NULL;
+  g_autoptr (GPtrArray) report = helix_report_new ();
   g_autoptr (GCancellable) cancel = g_cancellable_new ();
-  HelixRole side = find_side (options, &why);
-  HelixDoctor doctor = {.side = side,
+  guint64 began = helix_now_ns (), all = (guint64) options->timeout * NS_PER_S;
+  HelixDoctor doctor = {.role = find_role (options, &why),
       .socket = options->socket,
       .token = options->token,
       .scanout = options->scanout,
+      .answer_ns = all / 100 * ANSWER_PERCENT,
+      .deadline = began + all,
       .cancel = cancel};
-  guint64 began = helix_now_ns ();
   const HelixFinding *failure;
   gboolean whole;
-  gint status;
+  guint status;
 
-  if (address == NULL)
-    address = helix_role_address (side);
-  doctor.address = address;
-  doctor.deadline = began + (guint64) options->timeout * NS_PER_S;
-  doctor.answer_ns =
-      (guint64) options->timeout * NS_PER_S / 100 * ANSWER_PERCENT;
+  doctor.address = address = helix_role_address (doctor.role, options->address);
   whole = walk_all (&doctor, report);
-  for (guint hop = HELIX_CHECK_VM; hop <= HELIX_CHECK_LAST; hop++)
-    if (is_hop_of (side, hop) && !helix_report_knows (report, hop))
-      helix_report_add (report, hop, HELIX_VERDICT_SKIP, "not looked at");
+  for (guint i = 0; i < G_N_ELEMENTS (checks); i++)
+    if (checks[i].roles & doctor.role
+        && !helix_report_knows (report, checks[i].number))
+      helix_report_add (
+          report, checks[i].number, HELIX_VERDICT_SKIP, "not looked at");
   helix_report_sort (report);
   failure = helix_report_failure (report);
-  status = failure != NULL ? (gint) failure->hop : HELIX_EXIT_GOOD;
+  status = failure != NULL ? failure->check : HELIX_EXIT_GOOD;
   if (options->json)
-    print_json (report, side, why, status, helix_now_ns () - began);
+    print_json (report, doctor.role, why, status, helix_now_ns () - began);
   else
-    print_text (report, side, why);
+    print_text (report, doctor.role, why);
   if (!whole) {
-    /* A thread is still in somebody else's code, and has what exit () would
+    /* A thread is still in somebody else's code, and uses what exit () would
      * take away. */
     fflush (NULL);
-    _exit (status);
+    _exit ((gint) status);
   }
-  return status;
+  return (gint) status;
 }
 
 gint

@@ -16,13 +16,22 @@
 static void
 print_scanouts (const HelixProbe *probe, GString *line)
 {
-  for (guint i = 0; i < probe->welcome.scanouts; i++) {
+  for (guint i = 0; i < probe->connection->welcome.scanouts; i++) {
     if (helix_probe_scanout_on (probe, i))
       g_string_append_printf (line, " %u:%ux%u", i, probe->scanouts[i].width,
           probe->scanouts[i].height);
     else
       g_string_append_printf (line, " %u:off", i);
   }
+}
+
+/* As the shim says, else as registered. */
+static pid_t
+pid_of (const HelixVm *vm, const HelixProbe *probe)
+{
+  guint32 told = probe != NULL ? probe->connection->welcome.pid : 0;
+
+  return told > 0 ? (pid_t) told : vm->pid;
 }
 
 static void
@@ -33,13 +42,11 @@ list_text (const HelixVm *vm, const HelixProbe *probe, const GError *error)
   g_autofree gchar *clean = NULL;
   HelixProcess process;
 
-  helix_process_look (&process,
-      probe != NULL && probe->welcome.pid > 0 ? (pid_t) probe->welcome.pid
-                                              : vm->pid);
+  helix_process_look (&process, pid_of (vm, probe));
   words = helix_process_words (&process);
   g_string_append_printf (line, "%s  %s", vm->path, words);
   if (probe != NULL) {
-    g_string_append_printf (line, "  %s ", probe->name);
+    g_string_append_printf (line, "  %s ", probe->connection->name);
     print_scanouts (probe, line);
   } else {
     g_string_append_printf (line, "  %s", error->message);
@@ -52,25 +59,13 @@ static void
 list_json (const HelixVm *vm, const HelixProbe *probe, const GError *error,
     JsonBuilder *json)
 {
-  gint64 pid = probe != NULL && probe->welcome.pid > 0
-      ? (gint64) probe->welcome.pid
-      : (gint64) vm->pid;
-
   helix_json_object (json, NULL);
   helix_json_text (json, "socket", vm->path);
-  helix_json_known (json, "pid", (guint64) pid, 0);
-  helix_json_text (json, "name", probe != NULL ? probe->name : NULL);
+  helix_json_known (json, "pid", (guint64) pid_of (vm, probe), 0);
+  helix_json_text (
+      json, "name", probe != NULL ? probe->connection->name : NULL);
   helix_json_text (json, "error", probe != NULL ? NULL : error->message);
-  helix_json_array (json, "scanouts");
-  for (guint i = 0; probe != NULL && i < probe->welcome.scanouts; i++) {
-    helix_json_object (json, NULL);
-    helix_json_uint (json, "scanout", i);
-    helix_json_bool (json, "on", helix_probe_scanout_on (probe, i));
-    helix_json_uint (json, "width", probe->scanouts[i].width);
-    helix_json_uint (json, "height", probe->scanouts[i].height);
-    json_builder_end_object (json);
-  }
-  json_builder_end_array (json);
+  helix_probe_scanouts_json (probe, json);
   json_builder_end_object (json);
 }
 
@@ -85,14 +80,11 @@ run (const gchar *socket, gboolean as_json)
   for (guint i = 0; i < vms->vms->len; i++) {
     const HelixVm *vm = g_ptr_array_index (vms->vms, i);
     guint64 deadline = helix_now_ns () + ANSWER_NS;
-    HelixListing listing = {0};
     g_autoptr (GError) error = NULL;
     g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
 
-    /* Behind its answer every scanout is known. */
     if (probe != NULL)
-      helix_probe_list (probe, &listing, deadline, NULL);
-    helix_listing_clear (&listing);
+      helix_probe_list (probe, NULL, deadline, NULL);
     if (probe == NULL)
       status = HELIX_EXIT_FAILED;
     if (as_json)

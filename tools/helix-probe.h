@@ -1,115 +1,99 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client of either protocol that does one thing after the other and waits
- * for each of them, up to a deadline: what a command line wants. Whatever is
- * at the other end, nothing here lasts longer than that, and what went wrong
- * is told apart finely enough to name a remedy.
- *
- * One thread. Deadlines are helix_now_ns () times.
+ * A connection (helix-connection.h) that does one thing after the other and
+ * waits for each, up to a deadline: what a command line wants. Deadlines are
+ * helix_now_ns () times, and nothing lasts longer, whatever is at the other
+ * end. Thread: one.
  */
 #ifndef HELIX_PROBE_H
 #define HELIX_PROBE_H
 
-#include <glib.h>
-
 #include "helix-clock-offset.h"
-#include "helix-proof.h"
-#include "helix-reader.h"
+#include "helix-connection.h"
+#include "helix-json.h"
 
 G_BEGIN_DECLS
 
+/* Its codes are those of HelixLoss; its messages are phrases that go behind
+ * "X: ", without a full stop. */
 #define HELIX_PROBE_ERROR (helix_probe_error_quark ())
 GQuark helix_probe_error_quark (void);
 
-typedef enum {
-  HELIX_PROBE_ERROR_SILENT,   /* nothing came, or not the rest of it */
-  HELIX_PROBE_ERROR_CLOSED,   /* the other end closed, or said BYE */
-  HELIX_PROBE_ERROR_FOREIGN,  /* it speaks something else */
-  HELIX_PROBE_ERROR_OLD,      /* it speaks the dialect before version 1 */
-  HELIX_PROBE_ERROR_REFUSED,  /* a fatal ERROR: `refusal` and its text */
-  HELIX_PROBE_ERROR_UNASKED,  /* it does not ask for the token that we have */
-  HELIX_PROBE_ERROR_UNPROVED, /* it does not prove that token itself */
-  HELIX_PROBE_ERROR_FAILED,   /* this machine: memory, sockets */
-} HelixProbeError;
-
-typedef struct _HelixProbe {
-  gint fd;
-  struct helix_reader reader; /* its current message, after next () */
-  guint64 arrived_ns;         /* when the message's last byte came */
-  gboolean keep_bulk;         /* collect the bytes of bulk messages */
-  guint8 *bulk;               /* those of the current message, or NULL */
-
-  struct helix_welcome welcome; /* after hello () */
-  gchar name[HELIX_MAX_NAME + 1];
-  struct helix_error refusal; /* after an error REFUSED; code 0: none */
-  gchar refusal_text[HELIX_MAX_TEXT + 1];
+typedef struct {
+  HelixConnection *connection; /* its reader has what next () returned */
+  gboolean keep_bulk;          /* collect the bytes of bulk messages */
+  guint8 *bulk;                /* those of the last one, or NULL */
   /* The state of each scanout, as told on channel 0. */
   struct helix_scanout scanouts[HELIX_MAX_SCANOUTS];
   guint scanouts_known;   /* a bit each */
   HelixClockOffset clock; /* from stamped PINGs: ask_clock () */
-
-  /* private */
-  gboolean serial, welcomed; /* welcomed: the session is open */
-  HelixProofRound proof;
-  guint8 first[16]; /* the first bytes ever received, to know strangers by */
-  guint n_first;
 } HelixProbe;
 
-/* What a server told about itself and its clients. */
-typedef struct {
-  struct helix_status status;
-  gchar text[HELIX_MAX_TEXT + 1];
-  guint64 taken_ns; /* own clock */
-  GArray *clients;  /* HelixListed */
-} HelixListing;
+/* Owns the connected, non-blocking `fd`. `serial`: bytes of earlier sessions
+ * may come out of it. */
+HelixProbe *helix_probe_new (gint fd, gboolean serial);
+/* Connects to a stream's address and says HELLO. NULL: `error` has a sentence
+ * with the address. */
+HelixProbe *helix_probe_connect (const gchar *address, enum helix_role role,
+    const gchar *token, guint timeout_ms, GError **error);
+/* Says BYE. */
+void helix_probe_free (HelixProbe *self);
+
+/* FALSE: the connection is over; next () tells why. */
+gboolean helix_probe_send (HelixProbe *self, const guint8 *message, gsize size);
+/* Reads the next message. Answers PING and notes the stamps of PONG and the
+ * scanouts of channel 0. Returns its type; 0: none came until the deadline;
+ * -1 and an error: the connection is over, e.g. by a fatal ERROR. */
+gint helix_probe_next (HelixProbe *self, guint64 deadline, GError **error);
+/* The message that was read is malformed. Returns FALSE. */
+gboolean helix_probe_violation (
+    HelixProbe *self, const gchar *why, GError **error);
+
+/* Questions. FALSE and an error: no answer until the deadline. */
+
+/* Bare PING until PONG; *round_trip in ns. */
+gboolean helix_probe_ping (
+    HelixProbe *self, guint64 deadline, guint64 *round_trip, GError **error);
+/* HELLO until WELCOME; with a token, which may be NULL, until both ends have
+ * proved it. */
+gboolean helix_probe_hello (HelixProbe *self, enum helix_role role,
+    const gchar *token, guint64 deadline, GError **error);
+/* Asks for the offset of the clocks, which is in `clock` later. */
+void helix_probe_ask_clock (HelixProbe *self);
+
+/* Whether that scanout is known to show something. */
+gboolean helix_probe_scanout_on (const HelixProbe *self, guint index);
+/* An array "scanouts"; empty for NULL. */
+void helix_probe_scanouts_json (const HelixProbe *self, JsonBuilder *json);
+
+/* ---- LIST ---- */
 
 typedef struct {
   struct helix_client info;
   gchar name[HELIX_MAX_NAME + 1]; /* "" = the server does not tell */
 } HelixListed;
 
-/* For people: the name, or which of the clients it is, where the server tells
- * no names. The caller frees it. */
-gchar *helix_listed_words (const HelixListed *client);
+/* What a server told about itself and its clients. */
+typedef struct {
+  struct helix_status status;
+  gchar text[HELIX_MAX_TEXT + 1];
+  guint64 taken_ns; /* own clock */
+  GArray *clients;  /* HelixListed; NULL = the server does not know LIST */
+} HelixListing;
 
 /* More clients than any server takes are not remembered. */
 #define HELIX_LISTING_MAX 1024
 
-/* Owns the connected, non-blocking `fd`. `serial`: bytes of earlier sessions
- * may come out of it. */
-HelixProbe *helix_probe_new (gint fd, gboolean serial);
-/* Says BYE, if it was welcomed. */
-void helix_probe_free (HelixProbe *self);
-
-/* Each of these is FALSE with an error of HELIX_PROBE_ERROR, a phrase that goes
- * with "X: ", without a full stop. */
-
-gboolean helix_probe_send (HelixProbe *self, const guint8 *message, gsize size,
-    guint64 deadline, GError **error);
-/* Reads the next message that is for the caller: PING is answered, PONG and
- * scanouts on channel 0 are noted, a fatal ERROR is an error. */
-gboolean helix_probe_next (HelixProbe *self, guint64 deadline, GError **error);
-
-/* Bare PING until PONG; *round_trip in ns. */
-gboolean helix_probe_ping (
-    HelixProbe *self, guint64 deadline, guint64 *round_trip, GError **error);
-/* HELLO until WELCOME; with a token, which is NULL for frames, until both ends
- * have proved it. */
-gboolean helix_probe_hello (HelixProbe *self, enum helix_role role,
-    const gchar *token, guint64 deadline, GError **error);
-/* LIST until its answers; behind WELCOME, so that all scanouts are known
- * then, too. `listing` is cleared first. A server that does not know LIST is
- * no error: listing->clients stays NULL. */
+/* LIST until its answers, behind which every scanout is known. `listing` is
+ * cleared first; it may be NULL. */
 gboolean helix_probe_list (
     HelixProbe *self, HelixListing *listing, guint64 deadline, GError **error);
 void helix_listing_clear (HelixListing *listing);
 /* A client of the listing `now` in an earlier one of that server, or NULL. */
 const HelixListed *helix_listing_find (const HelixListing *before,
     const HelixListing *now, const HelixListed *client);
-/* Whether that scanout is known to show something. */
-gboolean helix_probe_scanout_on (const HelixProbe *self, guint index);
-/* Sends a stamped PING; what comes back goes into `clock`. */
-void helix_probe_ask_clock (HelixProbe *self);
+/* For people: the name, or which of the clients it is. Free it. */
+gchar *helix_listed_words (const HelixListed *client);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixProbe, helix_probe_free)
 

@@ -2,6 +2,7 @@
 #include "helix-process.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,10 @@ helix_process_look (HelixProcess *self, pid_t pid)
   self->lives = kill (pid, 0) == 0 || errno == EPERM;
   if (self->lives && !look_in_proc (self))
     look_by_ps (self);
+  /* A process chooses its name. */
+  for (gchar *c = self->name; *c != '\0'; c++)
+    if (g_ascii_iscntrl (*c))
+      *c = '?';
 }
 
 gchar *
@@ -116,45 +121,32 @@ listening_inode (const gchar *path, guint port)
   return 0;
 }
 
-static gboolean
-has_socket (const gchar *pid, const gchar *wanted)
+/* The process that has the socket of that inode, or 0. */
+static pid_t
+find_owner (gulong inode)
 {
-  g_autofree gchar *folder = g_strdup_printf ("/proc/%s/fd", pid);
-  GDir *dir = g_dir_open (folder, 0, NULL);
-  gboolean found = FALSE;
-  const gchar *name;
+  g_autofree gchar *wanted = g_strdup_printf ("socket:[%lu]", inode);
+  glob_t found = {0};
+  pid_t pid = 0;
 
-  while (!found && dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree gchar *path = g_build_filename (folder, name, NULL);
-    gchar target[64];
-    ssize_t n = readlink (path, target, sizeof target - 1);
+  if (inode == 0 || glob ("/proc/[0-9]*/fd/*", GLOB_NOSORT, NULL, &found) != 0)
+    return 0;
+  for (gsize i = 0; pid == 0 && i < found.gl_pathc; i++) {
+    g_autofree gchar *target = g_file_read_link (found.gl_pathv[i], NULL);
 
-    target[MAX (n, 0)] = '\0';
-    found = g_strcmp0 (target, wanted) == 0;
+    if (g_strcmp0 (target, wanted) == 0)
+      pid = (pid_t) strtol (found.gl_pathv[i] + strlen ("/proc/"), NULL, 10);
   }
-  if (dir != NULL)
-    g_dir_close (dir);
-  return found;
+  globfree (&found);
+  return pid;
 }
 
 void
 helix_process_of_port (HelixProcess *self, guint port)
 {
-  g_autofree gchar *wanted = NULL;
-  GDir *dir = NULL;
   gulong inode = listening_inode ("/proc/net/tcp", port);
-  const gchar *name;
-  pid_t pid = 0;
 
   if (inode == 0)
     inode = listening_inode ("/proc/net/tcp6", port);
-  if (inode != 0)
-    dir = g_dir_open ("/proc", 0, NULL);
-  wanted = g_strdup_printf ("socket:[%lu]", inode);
-  while (pid == 0 && dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    if (g_ascii_isdigit (name[0]) && has_socket (name, wanted))
-      pid = (pid_t) strtol (name, NULL, 10);
-  if (dir != NULL)
-    g_dir_close (dir);
-  helix_process_look (self, pid);
+  helix_process_look (self, find_owner (inode));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-report.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static void
@@ -15,26 +16,26 @@ finding_free (gpointer data)
   g_free (self);
 }
 
-HelixReport *
+GPtrArray *
 helix_report_new (void)
 {
-  HelixReport *self = g_new0 (HelixReport, 1);
-
-  self->findings = g_ptr_array_new_with_free_func (finding_free);
-  return self;
+  return g_ptr_array_new_with_free_func (finding_free);
 }
 
-void
-helix_report_free (HelixReport *self)
+/* Cuts `text` at `mark`. Returns a copy of what is behind it, or NULL. */
+static gchar *
+cut_off (gchar *text, const gchar *mark)
 {
-  if (self == NULL)
-    return;
-  g_ptr_array_unref (self->findings);
-  g_free (self);
+  gchar *found = strstr (text, mark);
+
+  if (found == NULL)
+    return NULL;
+  *found = '\0';
+  return g_strdup (found + strlen (mark));
 }
 
 HelixFinding *
-helix_report_add (HelixReport *self, guint hop, HelixVerdict verdict,
+helix_report_add (GPtrArray *report, guint check, HelixVerdict verdict,
     const gchar *format, ...)
 {
   HelixFinding *finding = g_new0 (HelixFinding, 1);
@@ -43,54 +44,23 @@ helix_report_add (HelixReport *self, guint hop, HelixVerdict verdict,
   va_start (args, format);
   finding->text = g_strdup_vprintf (format, args);
   va_end (args);
-  finding->hop = hop;
+  finding->remedy = cut_off (finding->text, REMEDY);
+  finding->cause = cut_off (finding->text, BECAUSE);
+  finding->check = check;
   finding->verdict = verdict;
   finding->facts = json_builder_new ();
   helix_json_object (finding->facts, NULL);
-  g_ptr_array_add (self->findings, finding);
+  g_ptr_array_add (report, finding);
   return finding;
 }
 
-void
-helix_finding_because (HelixFinding *self, const gchar *format, ...)
-{
-  va_list args;
-
-  g_free (self->cause);
-  va_start (args, format);
-  self->cause = g_strdup_vprintf (format, args);
-  va_end (args);
-}
-
-void
-helix_finding_remedy (HelixFinding *self, const gchar *format, ...)
-{
-  va_list args;
-
-  g_free (self->remedy);
-  va_start (args, format);
-  self->remedy = g_strdup_vprintf (format, args);
-  va_end (args);
-}
-
 gboolean
-helix_report_knows (const HelixReport *self, guint hop)
+helix_report_knows (const GPtrArray *report, guint check)
 {
-  for (guint i = 0; i < self->findings->len; i++) {
-    const HelixFinding *finding = g_ptr_array_index (self->findings, i);
-
-    if (finding->hop == hop)
+  for (guint i = 0; i < report->len; i++)
+    if (((HelixFinding *) g_ptr_array_index (report, i))->check == check)
       return TRUE;
-  }
   return FALSE;
-}
-
-void
-helix_report_take (HelixReport *self, HelixReport *other)
-{
-  while (other->findings->len > 0)
-    g_ptr_array_add (
-        self->findings, g_ptr_array_steal_index (other->findings, 0));
 }
 
 static gint
@@ -99,21 +69,21 @@ compare (gconstpointer a, gconstpointer b)
   const HelixFinding *x = *(const HelixFinding *const *) a;
   const HelixFinding *y = *(const HelixFinding *const *) b;
 
-  return x->hop < y->hop ? -1 : x->hop > y->hop;
+  return x->check < y->check ? -1 : x->check > y->check;
 }
 
 void
-helix_report_sort (HelixReport *self)
+helix_report_sort (GPtrArray *report)
 {
   /* A merge sort: equal ones keep their order. */
-  g_ptr_array_sort (self->findings, compare);
+  g_ptr_array_sort (report, compare);
 }
 
 const HelixFinding *
-helix_report_failure (const HelixReport *self)
+helix_report_failure (const GPtrArray *report)
 {
-  for (guint i = 0; i < self->findings->len; i++) {
-    const HelixFinding *finding = g_ptr_array_index (self->findings, i);
+  for (guint i = 0; i < report->len; i++) {
+    const HelixFinding *finding = g_ptr_array_index (report, i);
 
     if (finding->verdict == HELIX_VERDICT_FAIL)
       return finding;
@@ -155,7 +125,7 @@ helix_finding_json (
 {
   helix_json_object (json, NULL);
   helix_json_text (json, "hop", name);
-  helix_json_uint (json, "code", self->hop);
+  helix_json_uint (json, "code", self->check);
   helix_json_text (json, "verdict", verdicts[self->verdict].key);
   helix_json_text (json, "text", self->text);
   helix_json_text (json, "cause", self->cause);

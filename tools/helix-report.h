@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What was found, hop by hop: a line each for people, an object each for
- * scripts. Made by one thread, printed by another after it.
+ * What was found: a line each for people, an object each for scripts. A report
+ * is a GPtrArray of findings; one thread makes it, another prints it later.
  */
 #ifndef HELIX_REPORT_H
 #define HELIX_REPORT_H
@@ -20,42 +20,36 @@ typedef enum {
 } HelixVerdict;
 
 typedef struct {
-  guint hop; /* what was looked at; the owner's numbering */
+  guint check; /* what was looked at; the caller's numbering */
   HelixVerdict verdict;
-  gchar *text;   /* what is so, without a full stop */
-  gchar *cause;  /* why, likewise, or NULL */
-  gchar *remedy; /* what to do, likewise, or NULL */
-  JsonBuilder *facts;
+  gchar *text;        /* what is so, without a full stop */
+  gchar *cause;       /* why, likewise, or NULL */
+  gchar *remedy;      /* what to do, likewise, or NULL */
+  JsonBuilder *facts; /* an object that was begun */
 } HelixFinding;
 
-typedef struct {
-  GPtrArray *findings;
-} HelixReport;
+/* A report without findings: g_ptr_array_unref () it. */
+GPtrArray *helix_report_new (void);
 
-HelixReport *helix_report_new (void);
-void helix_report_free (HelixReport *self);
+/* In the format of a finding: its text [BECAUSE its cause] [REMEDY its
+ * remedy]. They are control characters, which no text of a peer contains. */
+#define BECAUSE "\036"
+#define REMEDY "\037"
 
-/* A new finding; it belongs to the report. */
-HelixFinding *helix_report_add (HelixReport *self, guint hop,
+/* Adds a finding, which belongs to the report. */
+HelixFinding *helix_report_add (GPtrArray *report, guint check,
     HelixVerdict verdict, const gchar *format, ...) G_GNUC_PRINTF (4, 5);
-void helix_finding_because (HelixFinding *self, const gchar *format, ...)
-    G_GNUC_PRINTF (2, 3);
-void helix_finding_remedy (HelixFinding *self, const gchar *format, ...)
-    G_GNUC_PRINTF (2, 3);
-
-/* Whether anything was found about that hop, or it was passed over. */
-gboolean helix_report_knows (const HelixReport *self, guint hop);
-
-/* Moves the findings of `other` to the end of this one. */
-void helix_report_take (HelixReport *self, HelixReport *other);
-/* In order of their hops; those of one hop as they were added. */
-void helix_report_sort (HelixReport *self);
+/* Whether there is a finding of that check. */
+gboolean helix_report_knows (const GPtrArray *report, guint check);
+/* By check; those of one check as they were added. */
+void helix_report_sort (GPtrArray *report);
 /* The first that failed, or NULL. */
-const HelixFinding *helix_report_failure (const HelixReport *self);
+const HelixFinding *helix_report_failure (const GPtrArray *report);
 
-/* One line: verdict, `name`, text, cause, remedy. */
+/* One line: verdict, `name` of the check, text, cause, remedy. */
 void helix_finding_print (
     const HelixFinding *self, const gchar *name, FILE *out, gboolean colours);
+/* Once only: it ends the object of facts. */
 void helix_finding_json (
     const HelixFinding *self, const gchar *name, JsonBuilder *json);
 
@@ -65,8 +59,6 @@ gboolean helix_colours_wanted (FILE *out);
 
 /* A copy without control characters and invalid UTF-8, for terminals. */
 gchar *helix_printable (const gchar *text);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixReport, helix_report_free)
 
 G_END_DECLS
 

@@ -18,16 +18,13 @@ find_entry (const gchar *root, const gchar *folder,
     gboolean (*is) (const gchar *folder, const gchar *name))
 {
   g_autofree gchar *path = g_build_filename (root, folder, NULL);
-  GDir *dir = g_dir_open (path, 0, NULL);
-  gchar *found = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   const gchar *name;
 
-  while (dir != NULL && found == NULL && (name = g_dir_read_name (dir)) != NULL)
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     if (is (path, name))
-      found = g_strdup (name);
-  if (dir != NULL)
-    g_dir_close (dir);
-  return found;
+      return g_strdup (name);
+  return NULL;
 }
 
 static gboolean
@@ -55,29 +52,25 @@ helix_role_detect (const gchar *root, gchar **why)
   g_autofree gchar *path = g_build_filename (root, FIRMWARE, NULL);
   g_autofree gchar *vendor = NULL;
 
-  if (port != NULL) {
+  if (port != NULL)
     *why = g_strdup_printf ("there is a virtio port %s", port);
-    return HELIX_GUEST;
-  }
-  if (gpu != NULL) {
+  else if (gpu != NULL)
     *why = g_strdup_printf ("there is a virtio GPU (%s)", gpu);
-    return HELIX_GUEST;
-  }
-  if (g_file_get_contents (path, &vendor, NULL, NULL)
+  else if (g_file_get_contents (path, &vendor, NULL, NULL)
       && strstr (vendor, "QEMU") != NULL)
     *why = g_strdup ("a virtual machine, but without a virtio GPU");
   else
     *why = g_strdup ("there is no virtio GPU");
-  return HELIX_HOST;
+  return port != NULL || gpu != NULL ? HELIX_GUEST : HELIX_HOST;
 }
 
 gchar *
-helix_role_address (HelixRole side)
+helix_role_address (HelixRole role, const gchar *given)
 {
-  const gchar *env = g_getenv ("HELIX_ADDRESS");
+  const gchar *named = given != NULL ? given : g_getenv ("HELIX_ADDRESS");
 
-  if (env != NULL && *env != '\0')
-    return g_strdup (env);
-  return g_strdup (side == HELIX_HOST ? HELIX_ADDRESS_DEFAULT_HOST
+  if (named != NULL && (named == given || *named != '\0'))
+    return g_strdup (named);
+  return g_strdup (role == HELIX_HOST ? HELIX_ADDRESS_DEFAULT_HOST
                                       : HELIX_ADDRESS_DEFAULT_GUEST);
 }

@@ -77,6 +77,7 @@ is_as_wanted (const HelixProbe *probe, const struct helix_set_scanout *set)
 static gboolean
 ask (HelixProbe *probe, const Options *options, GError **error)
 {
+  const HelixConnection *shim = probe->connection;
   const struct helix_set_scanout *set = &options->set;
   /* What it shows says nothing about the monitor: one that nobody reacted to
    * is to be plugged out all the same. */
@@ -84,29 +85,17 @@ ask (HelixProbe *probe, const Options *options, GError **error)
   guint64 end = helix_now_ns ()
       + (already ? SETTLE_NS : (guint64) options->timeout * NS_PER_S);
   struct helix_scanout before = probe->scanouts[set->scanout];
-  gchar text[HELIX_MAX_TEXT + 1];
   guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_error refused;
-  const gchar *why;
 
-  if (!helix_probe_send (
-          probe, message, helix_pack_set_scanout (message, set), end, error))
-    return FALSE;
+  helix_probe_send (probe, message, helix_pack_set_scanout (message, set));
   while ((already || !is_as_wanted (probe, set)) && helix_now_ns () < end) {
-    g_autoptr (GError) mine = NULL;
+    gint type = helix_probe_next (probe, end, error);
 
-    if (!helix_probe_next (probe, end, &mine)) {
-      if (mine->code == HELIX_PROBE_ERROR_SILENT)
-        break;
-      g_propagate_error (error, g_steal_pointer (&mine));
+    if (type < 0)
       return FALSE;
-    }
-    if (probe->reader.header.type == HELIX_ERROR
-        && helix_unpack_error (&refused, text, probe->reader.payload,
-            probe->reader.payload_size, &why)
-        && refused.refers == HELIX_SET_SCANOUT) {
-      g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
-          "refused (%s): %s", helix_error_name (refused.code), text);
+    if (type == HELIX_ERROR && shim->error.refers == HELIX_SET_SCANOUT) {
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
+          "refused (%s): %s", helix_error_name (shim->error.code), shim->text);
       return FALSE;
     }
     if (memcmp (&before, &probe->scanouts[set->scanout], sizeof before) != 0) {
@@ -166,25 +155,22 @@ run (const Options *options)
   g_autofree gchar *path = NULL;
   g_autoptr (HelixProbe) probe =
       helix_vms_greet_only (options->socket, deadline, &path, &error);
-  HelixListing listing = {0};
-  gboolean good;
+  guint all;
 
   if (probe == NULL) {
     helix_tool_complain ("scanout", "%s", error->message);
     return HELIX_EXIT_FAILED;
   }
-  if (options->set.scanout >= probe->welcome.scanouts) {
+  all = probe->connection->welcome.scanouts;
+  if (options->set.scanout >= all) {
     helix_tool_complain ("scanout",
         "the VM at %s has %u scanouts, 0 to %u. Give it more with "
         "max_outputs=N of its virtio-gpu device",
-        path, probe->welcome.scanouts, probe->welcome.scanouts - 1u);
+        path, all, all - 1);
     return HELIX_EXIT_FAILED;
   }
-  /* Behind its answer every scanout is known. */
-  good = helix_probe_list (probe, &listing, deadline, &error)
-      && ask (probe, options, &error);
-  helix_listing_clear (&listing);
-  if (!good) {
+  if (!helix_probe_list (probe, NULL, deadline, &error)
+      || !ask (probe, options, &error)) {
     helix_tool_complain ("scanout", "%s: %s", path, error->message);
     return HELIX_EXIT_FAILED;
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * helix snapshot: one frame, inline, as PNG.
+ * helix snapshot: one frame, as PNG.
  */
 #include <errno.h>
 #include <gst/video/video.h>
@@ -19,48 +19,46 @@
 #define PNG_TIME (30 * GST_SECOND)
 #define CHANNEL 1
 
-/* A frame's rows from the top, as a sample of three bytes a pixel: what a
- * screen shows is opaque, whatever is in the fourth. */
-static GstSample *
-make_sample (const struct helix_frame *frame, const guint8 *pixels)
+/* A frame of our subscription, in the shim's memory. */
+typedef struct {
+  struct helix_frame frame;
+  struct helix_pool pool; /* pool_id 0: none came so far */
+  struct helix_shm shm;
+  guint8 *pixels; /* in `shm`, with the frame */
+} Picture;
+
+/* What a screen shows is opaque, whatever is in the fourth byte: the name of
+ * the format with an alpha channel has an A where the other one has an X. */
+static GstVideoFormat
+opaque_format (guint32 fourcc)
 {
-  const GstVideoFormatInfo *from =
-      gst_video_format_get_info (helix_picture_format (frame->fourcc));
-  const gint r = GST_VIDEO_FORMAT_INFO_POFFSET (from, GST_VIDEO_COMP_R);
-  const gint g = GST_VIDEO_FORMAT_INFO_POFFSET (from, GST_VIDEO_COMP_G);
-  const gint b = GST_VIDEO_FORMAT_INFO_POFFSET (from, GST_VIDEO_COMP_B);
+  for (guint shift = 0; shift < 16; shift += 8)
+    if ((fourcc >> shift & 0xff) == 'A')
+      fourcc += (guint32) ('X' - 'A') << shift;
+  return helix_picture_format (fourcc);
+}
+
+static GstSample *
+make_sample (const Picture *picture)
+{
+  const struct helix_frame *frame = &picture->frame;
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) frame->stride};
+  gsize size = (gsize) frame->stride * frame->height;
+  g_autoptr (GstBuffer) buffer = gst_buffer_new_wrapped_full (
+      GST_MEMORY_FLAG_READONLY, picture->pixels, size, 0, size, NULL, NULL);
+  g_autoptr (GstCaps) caps = NULL;
   GstVideoInfo info;
-  GstBuffer *buffer;
-  GstSample *sample;
-  GstMapInfo map;
-  GstCaps *caps;
 
   gst_video_info_set_format (
-      &info, GST_VIDEO_FORMAT_RGB, frame->width, frame->height);
+      &info, opaque_format (frame->fourcc), frame->width, frame->height);
   GST_VIDEO_INFO_FPS_N (&info) = 0;
-  GST_VIDEO_INFO_FPS_D (&info) = 1;
-  buffer = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&info), NULL);
-  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
-  for (guint32 y = 0; y < frame->height; y++) {
-    gboolean inverted = frame->flags & HELIX_FRAME_Y_INVERTED;
-    guint32 row = inverted ? frame->height - 1 - y : y;
-    const guint8 *in = pixels + (gsize) row * frame->stride;
-    guint8 *out =
-        map.data + (gsize) y * (gsize) GST_VIDEO_INFO_PLANE_STRIDE (&info, 0);
-
-    for (guint32 x = 0; x < frame->width; x++, in += 4, out += 3) {
-      out[0] = in[r];
-      out[1] = in[g];
-      out[2] = in[b];
-    }
-  }
-  gst_buffer_unmap (buffer, &map);
   caps = gst_video_info_to_caps (&info);
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+      GST_VIDEO_INFO_FORMAT (&info), frame->width, frame->height, 1, offset,
+      stride);
   GST_BUFFER_PTS (buffer) = 0;
-  sample = gst_sample_new (buffer, caps, NULL, NULL);
-  gst_buffer_unref (buffer);
-  gst_caps_unref (caps);
-  return sample;
+  return gst_sample_new (buffer, caps, NULL, NULL);
 }
 
 static gboolean
@@ -87,13 +85,13 @@ write_bytes (const gchar *output, const GstMapInfo *map, GError **error)
 }
 
 static gboolean
-write_png (const struct helix_frame *frame, const guint8 *pixels,
-    const gchar *output, GError **error)
+write_png (const Picture *picture, const gchar *output, GError **error)
 {
-  GstElementFactory *encoder;
-  GstSample *sample, *png;
+  g_autoptr (GstElementFactory) encoder = NULL;
+  g_autoptr (GstSample) sample = NULL;
+  g_autoptr (GstSample) png = NULL;
+  g_autoptr (GstCaps) caps = NULL;
   GstMapInfo map;
-  GstCaps *caps;
   gboolean good;
 
   if (!gst_init_check (NULL, NULL, error))
@@ -104,92 +102,117 @@ write_png (const struct helix_frame *frame, const guint8 *pixels,
         "GStreamer has no pngenc. Install gstreamer1.0-plugins-good");
     return FALSE;
   }
-  gst_object_unref (encoder);
-  sample = make_sample (frame, pixels);
+  sample = make_sample (picture);
   caps = gst_caps_new_empty_simple ("image/png");
   png = gst_video_convert_sample (sample, caps, PNG_TIME, error);
-  gst_caps_unref (caps);
-  gst_sample_unref (sample);
   if (png == NULL)
     return FALSE;
   gst_buffer_map (gst_sample_get_buffer (png), &map, GST_MAP_READ);
   good = write_bytes (output, &map, error);
   gst_buffer_unmap (gst_sample_get_buffer (png), &map);
-  gst_sample_unref (png);
   return good;
 }
 
-/* Waits for the frame of our subscription; its pixels are in probe->bulk. */
-static gboolean
-take_frame (HelixProbe *probe, struct helix_frame *frame, GError **error)
+/* ---- receiving ---- */
+
+/* Returns what is wrong with it, or NULL. */
+static const gchar *
+take_pool (Picture *picture, const HelixConnection *shim)
 {
-  const struct helix_reader *r = &probe->reader;
-  guint64 end = helix_now_ns () + FRAME_NS;
+  const struct helix_reader *r = &shim->reader;
+  const gchar *why = "its POOL came without memory";
+
+  helix_shm_close (&picture->shm);
+  if (helix_unpack_pool (&picture->pool, r->payload, r->payload_size, &why)
+      && shim->passed_fd >= 0
+      && helix_shm_open (&picture->shm, shim->passed_fd,
+          picture->pool.total_size, picture->pool.kind == HELIX_POOL_SEALED,
+          &why))
+    return NULL;
+  return why;
+}
+
+/* Returns what is wrong with it, or NULL. */
+static const gchar *
+take_frame (Picture *picture, const HelixConnection *shim)
+{
+  const struct helix_reader *r = &shim->reader;
   struct helix_rect rects[HELIX_MAX_RECTS];
-  gchar text[HELIX_MAX_TEXT + 1];
-  struct helix_error refused;
+  struct helix_frame *frame = &picture->frame;
+  gsize offset, size;
   const gchar *why;
 
-  for (;;) {
-    if (!helix_probe_next (probe, end, error)) {
-      if (g_error_matches (*error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_SILENT))
-        g_prefix_error (error, "no picture came within 5 s: ");
+  if (!helix_unpack_frame (frame, rects, r->payload, r->payload_size, &why))
+    return why;
+  size = (gsize) frame->stride * frame->height;
+  offset = (gsize) picture->pool.slot_size * frame->slot;
+  if (picture->shm.bytes == NULL || frame->pool_id != picture->pool.pool_id
+      || frame->slot >= picture->pool.slots || size > picture->pool.slot_size
+      || helix_shm_fetch (&picture->shm, offset, size) < 0)
+    return "what came is no frame with pixels";
+  picture->pixels = picture->shm.bytes + offset;
+  return NULL;
+}
+
+/* Waits for the frame of our subscription. */
+static gboolean
+receive (HelixProbe *probe, Picture *picture, GError **error)
+{
+  const HelixConnection *shim = probe->connection;
+  guint64 end = helix_now_ns () + FRAME_NS;
+
+  while (picture->pixels == NULL) {
+    gint type = helix_probe_next (probe, end, error);
+    const gchar *why = NULL;
+
+    if (type < 0)
+      return FALSE;
+    if (type == 0 || helix_now_ns () > end) {
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_SILENT,
+          "no picture came within 5 s");
       return FALSE;
     }
-    if (r->header.channel != CHANNEL)
+    if (shim->reader.header.channel != CHANNEL)
       continue;
-    if (r->header.type == HELIX_ERROR
-        && helix_unpack_error (
-            &refused, text, r->payload, r->payload_size, &why)) {
-      g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
-          "refused (%s): %s", helix_error_name (refused.code), text);
+    if (type == HELIX_ERROR) {
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
+          "refused (%s): %s", helix_error_name (shim->error.code), shim->text);
       return FALSE;
     }
-    if (r->header.type != HELIX_FRAME)
-      continue;
-    if (helix_unpack_frame (frame, rects, r->payload, r->payload_size, &why)
-        && probe->bulk != NULL)
-      return TRUE;
-    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_FOREIGN,
-        "what came is no frame with pixels");
-    return FALSE;
+    if (type == HELIX_POOL)
+      why = take_pool (picture, shim);
+    if (type == HELIX_FRAME)
+      why = take_frame (picture, shim);
+    if (why != NULL)
+      return helix_probe_violation (probe, why, error);
   }
+  return TRUE;
 }
 
 static gboolean
-get_frame (
-    HelixProbe *probe, guint scanout, struct helix_frame *frame, GError **error)
+get_frame (HelixProbe *probe, guint scanout, Picture *picture, GError **error)
 {
-  struct helix_subscribe subscribe = {
-      .scanout = scanout, .rate_den = 1, .flags = HELIX_SUBSCRIBE_INLINE};
-  guint64 deadline = helix_now_ns () + ANSWER_NS;
-  HelixListing listing = {0};
+  const struct helix_subscribe subscribe = {.scanout = scanout, .rate_den = 1};
+  guint all = probe->connection->welcome.scanouts;
   guint8 message[HELIX_MAX_MESSAGE];
-  gboolean good;
 
-  if (scanout >= probe->welcome.scanouts) {
-    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
-        "there is no scanout %u, the VM has 0 to %u", scanout,
-        probe->welcome.scanouts - 1u);
+  if (scanout >= all) {
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
+        "there is no scanout %u, the VM has 0 to %u", scanout, all - 1);
     return FALSE;
   }
-  /* Behind its answer every scanout is known. */
-  good = helix_probe_list (probe, &listing, deadline, error);
-  helix_listing_clear (&listing);
-  if (!good)
+  if (!helix_probe_list (probe, NULL, helix_now_ns () + ANSWER_NS, error))
     return FALSE;
   if (!helix_probe_scanout_on (probe, scanout)) {
-    g_set_error (error, HELIX_PROBE_ERROR, HELIX_PROBE_ERROR_REFUSED,
+    g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
         "scanout %u is off. helix list tells which are on, helix scanout %u "
         "1920x1080 switches it on",
         scanout, scanout);
     return FALSE;
   }
-  probe->keep_bulk = TRUE;
-  return helix_probe_send (probe, message,
-             helix_pack_subscribe (message, CHANNEL, &subscribe), deadline,
-             error)
-      && take_frame (probe, frame, error);
+  helix_probe_send (
+      probe, message, helix_pack_subscribe (message, CHANNEL, &subscribe));
+  return receive (probe, picture, error);
 }
 
 static gint
@@ -199,24 +222,23 @@ run (const gchar *socket, guint scanout, const gchar *output)
   g_autofree gchar *path = NULL;
   g_autoptr (HelixProbe) probe =
       helix_vms_greet_only (socket, helix_now_ns () + ANSWER_NS, &path, &error);
-  struct helix_frame frame;
+  Picture picture = {.shm = {.fd = -1}};
+  gint status = HELIX_EXIT_FAILED;
 
   if (probe == NULL) {
     helix_tool_complain ("snapshot", "%s", error->message);
-    return HELIX_EXIT_FAILED;
-  }
-  if (!get_frame (probe, scanout, &frame, &error)) {
+  } else if (!get_frame (probe, scanout, &picture, &error)) {
     helix_tool_complain ("snapshot", "%s: %s", path, error->message);
-    return HELIX_EXIT_FAILED;
-  }
-  if (!write_png (&frame, probe->bulk, output, &error)) {
+  } else if (!write_png (&picture, output, &error)) {
     helix_tool_complain ("snapshot", "%s", error->message);
-    return HELIX_EXIT_FAILED;
+  } else {
+    if (strcmp (output, "-") != 0)
+      printf ("%s: scanout %u, %ux%u\n", output, scanout, picture.frame.width,
+          picture.frame.height);
+    status = HELIX_EXIT_GOOD;
   }
-  if (strcmp (output, "-") != 0)
-    printf (
-        "%s: scanout %u, %ux%u\n", output, scanout, frame.width, frame.height);
-  return HELIX_EXIT_GOOD;
+  helix_shm_close (&picture.shm);
+  return status;
 }
 
 gint

@@ -2,14 +2,14 @@
 /*
  * helix top: who serves what to whom, and how fast, once a second.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-report.h"
 #include "helix-tool.h"
-#include "helix-top.h"
-#include "helix-transport.h"
 #include "helix-vms.h"
 
 #define NS_PER_S G_GUINT64_CONSTANT (1000000000)
@@ -27,10 +27,21 @@ typedef struct {
   gboolean once, json;
 } Options;
 
+typedef struct {
+  gchar *where;      /* path of a shim's socket, or address of a stream */
+  gboolean stream;   /* else a VM */
+  gboolean seen;     /* still there */
+  HelixProbe *probe; /* NULL: not connected */
+  HelixListing now, before; /* clients NULL: no such sample */
+  gchar *problem;           /* why there is no sample, or NULL */
+} Server;
+
+/* ---- samples ---- */
+
 static void
 server_free (gpointer data)
 {
-  HelixTopServer *self = data;
+  Server *self = data;
 
   helix_probe_free (self->probe);
   helix_listing_clear (&self->now);
@@ -41,48 +52,27 @@ server_free (gpointer data)
 }
 
 /* The server at `where`, new if there was none. */
-static HelixTopServer *
+static Server *
 find_server (GPtrArray *servers, const gchar *where, gboolean stream)
 {
-  HelixTopServer *self;
+  Server *self;
 
   for (guint i = 0; i < servers->len; i++) {
     self = g_ptr_array_index (servers, i);
     if (self->stream == stream && g_str_equal (self->where, where))
       return self;
   }
-  self = g_new0 (HelixTopServer, 1);
+  self = g_new0 (Server, 1);
   self->where = g_strdup (where);
   self->stream = stream;
   g_ptr_array_add (servers, self);
   return self;
 }
 
-static HelixProbe *
-join_stream (
-    const gchar *text, const gchar *token, guint64 deadline, GError **error)
-{
-  g_autoptr (HelixAddress) address = helix_address_parse (text, error);
-  HelixProbe *probe;
-  gint fd;
-
-  if (address == NULL)
-    return NULL;
-  fd = helix_transport_connect (
-      address, NULL, (gint) (ANSWER_NS / NS_PER_MS), error);
-  if (fd < 0)
-    return NULL;
-  probe = helix_probe_new (fd, helix_transport_outlives_session (address));
-  if (helix_probe_hello (probe, HELIX_ROLE_CONTROL, token, deadline, error))
-    return probe;
-  helix_probe_free (probe);
-  return NULL;
-}
-
 /* Takes a sample. On failure `problem` says why, and the next one tries to
  * connect again. */
 static void
-sample (HelixTopServer *self, const gchar *token)
+sample (Server *self, const gchar *token)
 {
   guint64 deadline = helix_now_ns () + ANSWER_NS;
   g_autoptr (GError) error = NULL;
@@ -93,7 +83,8 @@ sample (HelixTopServer *self, const gchar *token)
   memset (&self->now, 0, sizeof self->now);
   if (self->probe == NULL)
     self->probe = self->stream
-        ? join_stream (self->where, token, deadline, &error)
+        ? helix_probe_connect (self->where, HELIX_ROLE_CONTROL, token,
+            ANSWER_NS / NS_PER_MS, &error)
         : helix_vms_greet (self->where, deadline, &error);
   if (self->probe != NULL
       && helix_probe_list (self->probe, &self->now, deadline, &error)) {
@@ -113,7 +104,7 @@ sample_all (GPtrArray *servers, const Options *options, const gchar *address)
   g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
 
   for (guint i = 0; i < servers->len; i++)
-    ((HelixTopServer *) g_ptr_array_index (servers, i))->seen = FALSE;
+    ((Server *) g_ptr_array_index (servers, i))->seen = FALSE;
   for (guint i = 0; i < vms->vms->len; i++) {
     const HelixVm *vm = g_ptr_array_index (vms->vms, i);
 
@@ -121,7 +112,7 @@ sample_all (GPtrArray *servers, const Options *options, const gchar *address)
   }
   find_server (servers, address, TRUE)->seen = TRUE;
   for (guint i = servers->len; i > 0; i--) {
-    HelixTopServer *self = g_ptr_array_index (servers, i - 1);
+    Server *self = g_ptr_array_index (servers, i - 1);
 
     if (self->seen)
       sample (self, options->token);
@@ -129,6 +120,218 @@ sample_all (GPtrArray *servers, const Options *options, const gchar *address)
       g_ptr_array_remove_index (servers, i - 1);
   }
 }
+
+/* Of something that was `before` and is `now`, a second; NAN = unknown. */
+static gdouble
+rate_of (const Server *self, guint64 before, guint64 now)
+{
+  guint64 span = self->now.taken_ns - self->before.taken_ns;
+
+  if (self->before.clients == NULL || self->now.clients == NULL || span == 0
+      || now < before)
+    return NAN;
+  return (gdouble) (now - before) * 1e9 / (gdouble) span;
+}
+
+static gdouble
+client_rate (const Server *self, const HelixListed *client)
+{
+  const HelixListed *before =
+      helix_listing_find (&self->before, &self->now, client);
+
+  if (before == NULL)
+    return NAN;
+  return rate_of (self, before->info.frames, client->info.frames);
+}
+
+/* ---- as text ---- */
+
+/* Columns of numbers that may be unknown. */
+
+static void
+put_number (gint width, guint64 number, guint64 unknown)
+{
+  if (number == unknown)
+    printf (" %*s", width, "-");
+  else
+    printf (" %*" G_GUINT64_FORMAT, width, number);
+}
+
+static void
+put_rate (gdouble rate)
+{
+  if (isnan (rate))
+    printf (" %7s", "-");
+  else
+    printf (" %7.1f", rate);
+}
+
+static void
+put_time (guint64 ns)
+{
+  if (ns == HELIX_NONE64)
+    printf (" %9s", "-");
+  else if (ns < 10 * NS_PER_S)
+    printf (" %6.1f ms", (gdouble) ns / 1e6);
+  else
+    printf (" %7.0f s", (gdouble) ns / 1e9);
+}
+
+/* A line with something that this machine calls itself. */
+static void
+put_line (const gchar *colour, const gchar *before, const gchar *text)
+{
+  g_autofree gchar *clean = helix_printable (text);
+
+  printf ("%s%s%s%s\n", colour, before, clean, *colour ? "\033[0m" : "");
+}
+
+static void
+print_scanouts (const HelixProbe *probe)
+{
+  for (guint i = 0; i < probe->connection->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &probe->scanouts[i];
+
+    if (helix_probe_scanout_on (probe, i))
+      printf ("  scanout %-2u %ux%u %.4s, resource %u, generation %u\n", i,
+          s->width, s->height, (const gchar *) &s->fourcc, s->resource_id,
+          s->generation);
+    else
+      printf ("  scanout %-2u off\n", i);
+  }
+}
+
+static void
+print_client (const Server *self, const HelixListed *client)
+{
+  const struct helix_client *info = &client->info;
+  g_autofree gchar *name = helix_listed_words (client);
+
+  printf ("  %-34.34s", name);
+  put_number (7, info->pid, 0);
+  if (self->stream)
+    printf (" %4s", info->role == HELIX_ROLE_CONTROL ? "ctrl" : "recv");
+  else
+    put_number (4, info->scanout, HELIX_NONE32);
+  put_number (9, info->frames, HELIX_NONE64);
+  put_rate (client_rate (self, client));
+  put_number (9, info->dropped, HELIX_NONE64);
+  put_number (9, info->received, HELIX_NONE64);
+  put_time (info->latency_ns);
+  put_time (info->last_ns);
+  putchar ('\n');
+}
+
+static void
+print_server (const Server *self, gboolean colours)
+{
+  const struct helix_status *s = &self->now.status;
+  gdouble bits = rate_of (self, self->before.status.bytes, s->bytes) * 8;
+  const HelixConnection *server;
+
+  put_line (colours ? "\033[1m" : "", self->stream ? "STREAM " : "VM     ",
+      self->where);
+  if (self->problem != NULL) {
+    put_line (colours ? "\033[31m" : "", "  ", self->problem);
+    putchar ('\n');
+    return;
+  }
+  server = self->probe->connection;
+  printf ("  %s", server->name);
+  if (server->welcome.pid != 0)
+    printf (", pid %u", server->welcome.pid);
+  printf ("%s%s\n", *self->now.text ? ": " : "", self->now.text);
+  printf ("  up %.0f s, %" G_GUINT64_FORMAT " %s at",
+      (gdouble) s->uptime_ns / 1e9, s->frames,
+      self->stream ? "units" : "frames");
+  put_rate (rate_of (self, self->before.status.frames, s->frames));
+  fputs (" a second", stdout);
+  if (!isnan (bits))
+    printf (", %.2f Mbit/s", bits / 1e6);
+  if (self->stream)
+    printf (", %" G_GUINT64_FORMAT " keyframes", s->keyframes);
+  printf (", %" G_GUINT64_FORMAT " dropped, newest", s->dropped);
+  put_time (s->last_ns);
+  fputs (" ago\n", stdout);
+  if (!self->stream)
+    print_scanouts (self->probe);
+  if (self->now.clients->len > 0)
+    printf ("  %-34s %7s %4s %9s %7s %9s %9s %9s %9s\n", "CLIENT", "PID",
+        self->stream ? "ROLE" : "SCAN", "SENT", "A SEC", "DROPPED", "RECEIVED",
+        "LATENCY", "AGE");
+  for (guint i = 0; i < self->now.clients->len; i++) {
+    const HelixListed *client =
+        &g_array_index (self->now.clients, HelixListed, i);
+
+    if (!(client->info.flags & HELIX_CLIENT_YOU))
+      print_client (self, client);
+  }
+  putchar ('\n');
+}
+
+/* ---- as JSON ---- */
+
+static void
+json_client (const Server *self, const HelixListed *client, JsonBuilder *json)
+{
+  const struct helix_client *info = &client->info;
+
+  helix_json_object (json, NULL);
+  helix_json_text (json, "name", client->name[0] ? client->name : NULL);
+  helix_json_known (json, "pid", info->pid, 0);
+  helix_json_text (json, "role",
+      info->role == HELIX_ROLE_CONTROL      ? "control"
+          : info->role == HELIX_ROLE_STREAM ? "stream"
+                                            : "frames");
+  helix_json_known (json, "scanout", info->scanout, HELIX_NONE32);
+  helix_json_uint (json, "resource", info->resource_id);
+  helix_json_uint (json, "sent", info->frames);
+  helix_json_double (json, "rate", client_rate (self, client));
+  helix_json_known (json, "dropped", info->dropped, HELIX_NONE64);
+  helix_json_known (json, "received", info->received, HELIX_NONE64);
+  helix_json_ms (json, "latency_ms", info->latency_ns);
+  helix_json_ms (json, "age_ms", info->last_ns);
+  helix_json_ms (json, "connected_ms", info->connected_ns);
+  json_builder_end_object (json);
+}
+
+static void
+server_json (const Server *self, JsonBuilder *json)
+{
+  const struct helix_status *s = &self->now.status;
+
+  helix_json_object (json, NULL);
+  helix_json_text (json, "kind", self->stream ? "stream" : "vm");
+  helix_json_text (json, "where", self->where);
+  helix_json_text (json, "problem", self->problem);
+  if (self->problem == NULL) {
+    helix_json_text (json, "name", self->probe->connection->name);
+    helix_json_known (json, "pid", self->probe->connection->welcome.pid, 0);
+    helix_json_text (json, "serves", self->now.text);
+    helix_json_ms (json, "uptime_ms", s->uptime_ns);
+    helix_json_uint (json, "sent", s->frames);
+    helix_json_double (
+        json, "rate", rate_of (self, self->before.status.frames, s->frames));
+    helix_json_uint (json, "bytes", s->bytes);
+    helix_json_uint (json, "keyframes", s->keyframes);
+    helix_json_uint (json, "dropped", s->dropped);
+    helix_json_ms (json, "age_ms", s->last_ns);
+    if (!self->stream)
+      helix_probe_scanouts_json (self->probe, json);
+    helix_json_array (json, "clients");
+    for (guint i = 0; i < self->now.clients->len; i++) {
+      const HelixListed *client =
+          &g_array_index (self->now.clients, HelixListed, i);
+
+      if (!(client->info.flags & HELIX_CLIENT_YOU))
+        json_client (self, client, json);
+    }
+    json_builder_end_array (json);
+  }
+  json_builder_end_object (json);
+}
+
+/* ---- the command ---- */
 
 static void
 show (const GPtrArray *servers, const Options *options)
@@ -139,7 +342,7 @@ show (const GPtrArray *servers, const Options *options)
     helix_json_object (json, NULL);
     helix_json_array (json, "servers");
     for (guint i = 0; i < servers->len; i++)
-      helix_top_json (g_ptr_array_index (servers, i), json);
+      server_json (g_ptr_array_index (servers, i), json);
     json_builder_end_array (json);
     json_builder_end_object (json);
     helix_json_print (json);
@@ -147,8 +350,8 @@ show (const GPtrArray *servers, const Options *options)
     if (!options->once && isatty (STDOUT_FILENO))
       fputs (CLEAR, stdout);
     for (guint i = 0; i < servers->len; i++)
-      helix_top_print (g_ptr_array_index (servers, i), stdout,
-          helix_colours_wanted (stdout));
+      print_server (
+          g_ptr_array_index (servers, i), helix_colours_wanted (stdout));
   }
   fflush (stdout);
 }
@@ -157,12 +360,11 @@ static gint
 run (const Options *options)
 {
   g_autofree gchar *why = NULL;
-  g_autofree gchar *address = g_strdup (options->address);
+  HelixRole role = helix_vms_role (options->socket, "/", &why);
+  g_autofree gchar *address = helix_role_address (role, options->address);
   g_autoptr (GPtrArray) servers = g_ptr_array_new_with_free_func (server_free);
   guint64 next = helix_now_ns ();
 
-  if (address == NULL)
-    address = helix_role_address (helix_vms_role (options->socket, "/", &why));
   for (guint round = 0;; round++) {
     guint64 now;
 

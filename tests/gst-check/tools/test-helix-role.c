@@ -78,14 +78,16 @@ GST_END_TEST;
 
 GST_START_TEST (test_address)
 {
-  g_autofree gchar *set = helix_role_address (HELIX_GUEST);
+  g_autofree gchar *given = helix_role_address (HELIX_GUEST, "unix:x");
+  g_autofree gchar *set = helix_role_address (HELIX_GUEST, NULL);
   g_autofree gchar *host = NULL;
   g_autofree gchar *guest = NULL;
 
+  fail_unless_equals_string (given, "unix:x");
   fail_unless_equals_string (set, tool_address);
   g_unsetenv ("HELIX_ADDRESS");
-  host = helix_role_address (HELIX_HOST);
-  guest = helix_role_address (HELIX_GUEST);
+  host = helix_role_address (HELIX_HOST, NULL);
+  guest = helix_role_address (HELIX_GUEST, NULL);
   fail_unless_equals_string (host, "tcp:127.0.0.1:14359");
   fail_unless_equals_string (guest, "tcp:10.0.2.2:14359");
 }

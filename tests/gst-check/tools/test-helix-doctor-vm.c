@@ -419,9 +419,9 @@ GST_START_TEST (test_no_plugin)
 GST_END_TEST;
 
 static Suite *
-helix_doctor_frames_suite (void)
+helix_doctor_vm_suite (void)
 {
-  Suite *s = suite_create ("helix-doctor-frames");
+  Suite *s = suite_create ("helix-doctor-vm");
   TCase *tc = tcase_create ("staged");
 
   suite_add_tcase (s, tc);
@@ -451,4 +451,4 @@ helix_doctor_frames_suite (void)
   return s;
 }
 
-GST_CHECK_MAIN (helix_doctor_frames);
+GST_CHECK_MAIN (helix_doctor_vm);

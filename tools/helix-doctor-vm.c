@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the VM to the host's pipeline.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helix-doctor.h"
+#include "helix-platform.h"
+#include "helix-discovery.h"
+
+#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
+
+/* For how long frames are counted; and how much longer a first one may take
+ * to come, from a VM that is busy. */
+#define COUNT_NS (1000 * NS_PER_MS)
+#define FIRST_NS (2000 * NS_PER_MS)
+
+/* The fewest that do: one is shown while the other is filled. */
+#define SLOTS 2
+
+/* A client that connected this recently may not have had its first frame. */
+#define SETTLED_NS (2000 * NS_PER_MS)
+
+/* With so many frames seen by us, a watcher that got none does not take
+ * them. Fewer may be a matter of when each of us looked. */
+#define MOVING_FRAMES 5
+
+#define QEMU_OPTION "-device helix-export,path="
+#define AS_GIVEN "Say the path given to QEMU as " QEMU_OPTION "..."
+
+/* What lets this user connect: docs/QEMU.md, "Other users". */
+#define AS_USER \
+  "Run this, and the host's pipeline, as the user that runs QEMU, or let " \
+  "this user in: -device helix-export,mode=0666,allow=USER"
+
+/* ---- is there a VM, and a socket? ---- */
+
+static void
+append_vm (GString *list, const HelixVm *vm)
+{
+  HelixProcess process;
+  g_autofree gchar *words = NULL;
+
+  helix_process_look (&process, vm->pid);
+  words = helix_process_words (&process);
+  g_string_append_printf (list, "%s%s", list->len ? ", " : "", vm->path);
+  if (vm->pid > 0)
+    g_string_append_printf (list, " of %s", words);
+}
+
+gboolean
+helix_check_vm (HelixWalk *walk)
+{
+  g_autoptr (GString) list = g_string_new (NULL);
+  HelixVms *found = helix_vms_find (walk->doctor->socket);
+  HelixFinding *f;
+
+  walk->vms = found;
+  for (guint i = 0; i < found->vms->len; i++)
+    append_vm (list, g_ptr_array_index (found->vms, i));
+  if (found->vms->len == 0)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no VM that exports its screen was found" BECAUSE "looked at %s" REMEDY
+        "Start QEMU with " QEMU_OPTION
+        "helix.sock, or say --socket PATH if it listens elsewhere",
+        found->looked);
+  else if (found->vms->len > 1)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%u VMs export their screens, and none was chosen" BECAUSE
+        "there are %s" REMEDY
+        "Say --socket PATH here, and socket-path=PATH to helixqemusrc",
+        found->vms->len, list->str);
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s %s",
+        found->given ? "the socket to look at is"
+                     : "one VM exports its screen:",
+        list->str);
+  helix_json_uint (f->facts, "vms", found->vms->len);
+  return f->verdict == HELIX_VERDICT_OK;
+}
+
+static const HelixVm *
+vm_of (const HelixWalk *walk)
+{
+  return g_ptr_array_index (walk->vms->vms, 0);
+}
+
+gboolean
+helix_check_socket (HelixWalk *walk)
+{
+  const gchar *path = vm_of (walk)->path;
+  HelixFinding *f;
+  struct stat st;
+
+  if (strlen (path) >= helix_sun_path_max ())
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "the path %s is too long for a socket" BECAUSE
+        "it has %zu bytes, this system takes %zu" REMEDY
+        "Choose a shorter one, or a relative one from a nearer directory",
+        path, strlen (path), helix_sun_path_max () - 1);
+  else if (stat (path, &st) < 0 && errno == EACCES)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "there is no socket at %s" BECAUSE
+        "its directory is closed to this user (%s)" REMEDY AS_USER
+        "; its folders have to let it pass",
+        path, g_strerror (EACCES));
+  else if (stat (path, &st) < 0)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "there is no socket at %s" BECAUSE "%s" REMEDY
+        "Start QEMU with " QEMU_OPTION
+        "%s, or say where it listens with --socket",
+        path, g_strerror (errno), path);
+  else if (!S_ISSOCK (st.st_mode))
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s is not a socket" BECAUSE "it is %s" REMEDY AS_GIVEN, path,
+        S_ISDIR (st.st_mode)       ? "a directory"
+            : S_ISREG (st.st_mode) ? "a regular file"
+                                   : "a device or a FIFO");
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s is a socket", path);
+  return f->verdict == HELIX_VERDICT_OK;
+}
+
+/* ---- does something listen? ---- */
+
+/* The pid that the one who made the socket left in its lock file. */
+static pid_t
+read_lock (const gchar *path)
+{
+  g_autofree gchar *lock = g_strconcat (path, ".lock", NULL);
+  g_autofree gchar *text = NULL;
+
+  if (!g_file_get_contents (lock, &text, NULL, NULL))
+    return 0;
+  return (pid_t) CLAMP (g_ascii_strtoll (text, NULL, 10), 0, G_MAXINT32);
+}
+
+/* connect () failed with that errno. */
+static void
+explain_connect (HelixWalk *walk, gint number)
+{
+  const gchar *path = vm_of (walk)->path;
+  pid_t pid = vm_of (walk)->pid > 0 ? vm_of (walk)->pid : read_lock (path);
+  g_autofree gchar *words = NULL;
+  HelixProcess maker;
+  HelixFinding *f;
+
+  helix_process_look (&maker, pid);
+  words = helix_process_words (&maker);
+  if (number == ECONNREFUSED && maker.lives)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "nobody listens on %s" BECAUSE
+        "its maker, %s, lives but has stopped listening, or that number is "
+        "another process's now" REMEDY
+        "End that VM if it is one, and start it again",
+        path, words);
+  else if (number == ECONNREFUSED)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "nobody listens on %s" BECAUSE
+        "the file was left behind by %s%s gone" REMEDY
+        "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
+        path, pid > 0 ? words : "a QEMU that is", pid > 0 ? ", which is" : "",
+        path);
+  else if (number == EAGAIN)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "cannot connect to %s" BECAUSE
+        "too many connections wait there already: its process, pid %ld, does "
+        "not run" REMEDY "Continue it (kill -CONT %ld)",
+        path, (long) pid, (long) pid);
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s %s" BECAUSE "%s" REMEDY "%s",
+        number == EACCES || number == EPERM ? "no permission to connect to"
+                                            : "cannot connect to",
+        path, g_strerror (number),
+        number == EACCES || number == EPERM ? AS_USER : AS_GIVEN);
+  helix_json_uint (f->facts, "pid", (guint64) pid);
+}
+
+/* Another user's: it has not been spoken to. */
+static void
+explain_stranger (HelixWalk *walk, const gchar *words, uid_t uid)
+{
+  char name[HELIX_USER_NAME] = "?";
+  HelixFinding *f;
+
+  helix_user_name (uid, name);
+  f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+      "another user listens on %s" BECAUSE
+      "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
+      "nothing was said to it" REMEDY
+      "If that user runs the VM on purpose, say --server-user %ld here, and "
+      "server-user=%ld to helixqemusrc; else choose a path in a folder of "
+      "your own",
+      vm_of (walk)->path, words, name, (long) uid, (long) uid, (long) uid);
+  helix_json_uint (f->facts, "uid", uid);
+}
+
+gboolean
+helix_check_listen (HelixWalk *walk)
+{
+  const gchar *path = vm_of (walk)->path;
+  g_autofree gchar *words = NULL;
+  HelixFinding *f;
+  uid_t uid;
+  gint fd = helix_socket (AF_UNIX);
+
+  if (fd < 0 || (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS)) {
+    explain_connect (walk, errno);
+    if (fd >= 0)
+      close (fd);
+    return FALSE;
+  }
+  helix_process_of_peer (&walk->server, fd, &uid);
+  words = helix_process_words (&walk->server);
+  if (!helix_discovery_trusts (fd, path, helix_vms_server_uid (), NULL)) {
+    explain_stranger (walk, words, uid);
+    close (fd);
+    return FALSE;
+  }
+  f = helix_walk_found (
+      walk, HELIX_VERDICT_OK, "%s listens, user %ld", words, (long) uid);
+  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
+  helix_json_text (f->facts, "command", walk->server.name);
+  helix_json_uint (f->facts, "uid", uid);
+  walk->probe = helix_probe_new (fd, FALSE);
+  return TRUE;
+}
+
+/* ---- is it a shim? ---- */
+
+static const HelixRemedy remedies[] = {
+    {HELIX_LOSS_SILENT, 0,
+        "If that is QEMU, its io thread hangs: end it and start it again. If "
+        "not, this is no helix socket: say the path given to QEMU as "
+        "-device helix-export,path=..."},
+    {HELIX_LOSS_OLD, 0,
+        "Replace the older of the two: build QEMU's shim and the plugin from "
+        "the same release"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_AUTH, AS_USER},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_BUSY,
+        "End one of the pipelines that watch this VM, or give helix-export a "
+        "higher max-clients"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_VERSION,
+        "Build QEMU's shim and the plugin from the same release"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_ROLE,
+        "That is a helixguestsink: say the path given to QEMU as " QEMU_OPTION
+        "..."},
+    {HELIX_LOSS_REFUSED, 0, "Look at QEMU's messages"},
+    {HELIX_LOSS_NONE, 0, AS_GIVEN},
+};
+
+/* Returns FALSE. */
+static gboolean
+explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
+{
+  g_autofree gchar *words = NULL;
+  HelixFinding *f;
+
+  helix_process_look (&walk->server, walk->server.pid);
+  words = helix_process_words (&walk->server);
+  f = helix_walk_unanswered (
+      walk, what, words, error, helix_walk_remedy (walk, remedies, error));
+  helix_json_bool (f->facts, "stopped", walk->server.stopped);
+  return FALSE;
+}
+
+gboolean
+helix_check_ping (HelixWalk *walk)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 round_trip;
+  HelixFinding *f;
+
+  if (!helix_probe_ping (
+          walk->probe, helix_walk_soon (walk), &round_trip, &error))
+    return explain_answer (walk, "PONG", error);
+  f = helix_walk_found (
+      walk, HELIX_VERDICT_OK, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
+  helix_json_ms (f->facts, "round_trip_ms", round_trip);
+  return TRUE;
+}
+
+gboolean
+helix_check_shim (HelixWalk *walk)
+{
+  const HelixConnection *shim = walk->probe->connection;
+  g_autoptr (GError) error = NULL;
+  HelixFinding *f;
+
+  if (!helix_probe_hello (
+          walk->probe, HELIX_ROLE_FRAMES, NULL, helix_walk_soon (walk), &error))
+    return explain_answer (walk, "WELCOME", error);
+  f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s, protocol version %u",
+      *shim->name ? shim->name : "a nameless shim", shim->welcome.version);
+  helix_json_text (f->facts, "name", shim->name);
+  helix_json_uint (f->facts, "version", shim->welcome.version);
+  helix_json_uint (f->facts, "scanouts", shim->welcome.scanouts);
+  return TRUE;
+}
+
+/* ---- what does it show? ---- */
+
+/* "0 1920x1080, 1 off"; *on = how many are on. */
+static gchar *
+scanouts_words (const HelixProbe *probe, guint *on)
+{
+  GString *list = g_string_new (NULL);
+
+  *on = 0;
+  for (guint i = 0; i < probe->connection->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &probe->scanouts[i];
+
+    g_string_append_printf (list, "%s%u ", i ? ", " : "", i);
+    if (!(probe->scanouts_known & 1u << i))
+      g_string_append (list, "not exported");
+    else if (!helix_probe_scanout_on (probe, i))
+      g_string_append (list, "off");
+    else
+      g_string_append_printf (list, "%ux%u", s->width, s->height);
+    *on += helix_probe_scanout_on (probe, i);
+  }
+  return g_string_free (list, FALSE);
+}
+
+gboolean
+helix_check_scanout (HelixWalk *walk)
+{
+  gint meant = walk->doctor->scanout;
+  guint all = walk->probe->connection->welcome.scanouts, on;
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *words = NULL;
+  HelixFinding *f;
+
+  /* Its answer comes behind the state of every scanout. */
+  if (!helix_probe_list (
+          walk->probe, &walk->before, helix_walk_soon (walk), &error))
+    return explain_answer (walk, "list of scanouts", error);
+  words = scanouts_words (walk->probe, &on);
+  if (meant >= (gint) all)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "there is no scanout %d" BECAUSE "the VM has %u: %s" REMEDY
+        "Choose one of them, or give the VM more with max_outputs=N of its "
+        "virtio-gpu device",
+        meant, all, words);
+  else if (meant >= 0 && !helix_probe_scanout_on (walk->probe, (guint) meant))
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "scanout %d is off" BECAUSE "the VM's are: %s" REMEDY
+        "Choose one that is on, or switch it on: helix scanout %d 1920x1080",
+        meant, words, meant);
+  else if (on == 0)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "the guest shows nothing" BECAUSE
+        "every scanout is off (%s): it has not booted so far, is in VGA mode "
+        "(firmware or boot loader on virtio-vga), which is not exported, has "
+        "no driver for virtio-gpu, or switched its screen off" REMEDY
+        "Look at the guest's console; helix scanout 0 1920x1080 plugs a "
+        "monitor in. In VGA mode wait for the guest's driver, or use "
+        "virtio-gpu-pci with UEFI",
+        words);
+  else
+    f = helix_walk_found (
+        walk, HELIX_VERDICT_OK, "%u of %u on: %s", on, all, words);
+  helix_probe_scanouts_json (walk->probe, f->facts);
+  /* Without a picture to watch, those who watch still can be judged. */
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
+    walk->watched[i].asked = f->verdict == HELIX_VERDICT_OK
+        && helix_probe_scanout_on (walk->probe, i)
+        && (meant < 0 || (guint) meant == i);
+  return TRUE;
+}
+
+/* ---- do pictures come? ---- */
+
+static gboolean
+take_frame (HelixWalk *walk, HelixWatched *w, guint64 began, GError **error)
+{
+  const struct helix_reader *r = &walk->probe->connection->reader;
+  struct helix_rect rects[HELIX_MAX_RECTS];
+  struct helix_release release;
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_frame frame;
+  const gchar *why;
+
+  if (!helix_unpack_frame (&frame, rects, r->payload, r->payload_size, &why))
+    return helix_probe_violation (walk->probe, why, error);
+  w->last_ns = walk->probe->connection->heard_ns - began;
+  if (w->frames++ == 0)
+    w->first_ns = w->last_ns;
+  release.pool_id = frame.pool_id;
+  release.slot = frame.slot;
+  helix_probe_send (walk->probe, message,
+      helix_pack_release (message, r->header.channel, &release));
+  return TRUE;
+}
+
+/* Whether there is a scanout to watch, from which nothing came so far. */
+static gboolean
+any_awaited (const HelixWalk *walk)
+{
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+    const HelixWatched *w = &walk->watched[i];
+
+    if (w->asked && w->frames == 0 && *w->refused == '\0')
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* SUBSCRIBE, or UNSUBSCRIBE. The channel says which scanout an answer is
+ * about. */
+static void
+subscribe (HelixWalk *walk, gboolean on)
+{
+  struct helix_subscribe subscribe = {.rate_den = 1, .slots = SLOTS};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+    uint16_t channel = (uint16_t) (i + 1);
+
+    subscribe.scanout = i;
+    if (walk->watched[i].asked)
+      helix_probe_send (walk->probe, message,
+          on ? helix_pack_subscribe (message, channel, &subscribe)
+             : helix_pack_empty (message, HELIX_UNSUBSCRIBE, channel));
+  }
+}
+
+/* Watches for about a second: does a picture come, and how many a second after
+ * it? The pixels stay where they are; slots go back at once. FALSE: the
+ * connection was lost meanwhile; what came before it counts. */
+static gboolean
+watch (HelixWalk *walk, GError **error)
+{
+  const HelixConnection *shim = walk->probe->connection;
+  guint64 deadline = walk->doctor->deadline, began = helix_now_ns ();
+  guint64 end = MIN (began + COUNT_NS, deadline);
+
+  subscribe (walk, TRUE);
+  while (helix_now_ns () < end) {
+    gint type = helix_probe_next (walk->probe, end, error);
+    guint channel = shim->reader.header.channel;
+    HelixWatched *w;
+
+    if (type < 0)
+      return FALSE;
+    w = &walk->watched[(channel - 1) % HELIX_MAX_SCANOUTS];
+    if (channel == 0 || channel > HELIX_MAX_SCANOUTS || !w->asked)
+      w = NULL;
+    if (w != NULL && type == HELIX_FRAME && !take_frame (walk, w, began, error))
+      return FALSE;
+    if (w != NULL && type == HELIX_ERROR)
+      g_strlcpy (w->refused, shim->text, sizeof w->refused);
+    if (helix_now_ns () >= end && any_awaited (walk))
+      end = MIN (began + FIRST_NS, deadline);
+  }
+  subscribe (walk, FALSE);
+  return TRUE;
+}
+
+static void
+watched_json (const HelixWalk *walk, JsonBuilder *json)
+{
+  helix_json_array (json, "rates");
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+    const HelixWatched *w = &walk->watched[i];
+
+    if (!w->asked)
+      continue;
+    helix_json_object (json, NULL);
+    helix_json_uint (json, "scanout", i);
+    helix_json_uint (json, "frames", w->frames);
+    helix_json_double (json, "fps", w->fps);
+    helix_json_ms (
+        json, "first_ms", w->frames > 0 ? w->first_ns : HELIX_NONE64);
+    json_builder_end_object (json);
+  }
+  json_builder_end_array (json);
+}
+
+gboolean
+helix_check_frames (HelixWalk *walk)
+{
+  g_autoptr (GString) list = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  const HelixWatched *failed = NULL;
+  HelixFinding *f;
+
+  if (!any_awaited (walk))
+    return TRUE;
+  watch (walk, &error);
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
+    HelixWatched *w = &walk->watched[i];
+
+    if (w->asked && w->frames == 0 && failed == NULL)
+      failed = w;
+    if (w->frames == 0)
+      continue;
+    if (w->frames > 1 && w->last_ns > w->first_ns)
+      w->fps = (w->frames - 1) * 1e9 / (gdouble) (w->last_ns - w->first_ns);
+    g_string_append_printf (list, "%sscanout %u: ", list->len ? "; " : "", i);
+    if (w->frames == 1)
+      g_string_append_printf (list, "a picture after %.0f ms, then still",
+          (gdouble) w->first_ns / 1e6);
+    else
+      g_string_append_printf (list, "%.1f frames a second", w->fps);
+  }
+  if (failed == NULL)
+    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s", list->str);
+  else
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no picture of scanout %u" BECAUSE "%s" REMEDY
+        "Look at QEMU's messages, and for a guest that hangs in its graphics "
+        "driver",
+        (guint) (failed - walk->watched),
+        *failed->refused    ? failed->refused
+            : error != NULL ? error->message
+                            : "the shim took the subscription, but nothing "
+                              "came: QEMU's main loop is busy or stopped");
+  watched_json (walk, f->facts);
+  return TRUE;
+}
+
+/* ---- who else watches it? ---- */
+
+/* A client that watches: a finding of its own. */
+static void
+judge_watcher (HelixWalk *walk, const HelixListed *client)
+{
+  const struct helix_client *info = &client->info;
+  const HelixListed *before =
+      helix_listing_find (&walk->before, &walk->now, client);
+  gboolean by_scanout = info->scanout != HELIX_NONE32;
+  gboolean moves = info->scanout < HELIX_MAX_SCANOUTS
+      && walk->watched[info->scanout].frames >= MOVING_FRAMES;
+  g_autofree gchar *words = NULL;
+  g_autofree gchar *who = NULL;
+  HelixProcess process;
+  HelixFinding *f;
+
+  helix_process_look (&process, (pid_t) info->pid);
+  words = helix_process_words (&process);
+  who = g_strdup_printf ("%s, %s,", client->name, words);
+  if (process.stopped) {
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s is stopped" BECAUSE "SIGSTOP, or a debugger" REMEDY
+        "Continue it (kill -CONT %u)",
+        who, info->pid);
+  } else if (by_scanout
+      && !helix_probe_scanout_on (walk->probe, info->scanout)) {
+    guint on;
+    g_autofree gchar *list = scanouts_words (walk->probe, &on);
+
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s watches scanout %u, which is off" BECAUSE
+        "the VM's scanouts are: %s" REMEDY
+        "Set scanout of helixqemusrc to one that is on, or switch that one on: "
+        "helix scanout %u 1920x1080",
+        who, info->scanout, list, info->scanout);
+  } else if (moves && before != NULL && info->frames == before->info.frames
+      && info->connected_ns > SETTLED_NS) {
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "%s takes no frames while the screen changes" BECAUSE
+        "its pipeline is paused, or something behind helixqemusrc "
+        "blocks" REMEDY
+        "Set it to PLAYING, and look at the encoder and the sink",
+        who);
+  } else {
+    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+        "%s watches %s %u, %" G_GUINT64_FORMAT " frames so far", who,
+        by_scanout ? "scanout" : "resource",
+        by_scanout ? info->scanout : info->resource_id, info->frames);
+  }
+  helix_json_text (f->facts, "name", client->name);
+  helix_json_uint (f->facts, "pid", info->pid);
+  helix_json_uint (f->facts, "scanout", info->scanout);
+  helix_json_uint (f->facts, "frames", info->frames);
+}
+
+gboolean
+helix_check_pipeline (HelixWalk *walk)
+{
+  gint meant = walk->doctor->scanout;
+  guint idle = 0, on_it = 0;
+
+  if (!helix_probe_list (walk->probe, &walk->now, helix_walk_soon (walk), NULL))
+    return FALSE;
+  if (walk->now.clients == NULL) {
+    helix_walk_found (
+        walk, HELIX_VERDICT_NOTE, "the shim is too old to tell who watches it");
+    return TRUE;
+  }
+  for (guint i = 0; i < walk->now.clients->len; i++) {
+    const HelixListed *client =
+        &g_array_index (walk->now.clients, HelixListed, i);
+    gboolean by_scanout = client->info.scanout != HELIX_NONE32;
+
+    if (client->info.flags & HELIX_CLIENT_YOU)
+      continue;
+    if (by_scanout || client->info.resource_id != 0)
+      judge_watcher (walk, client);
+    else
+      idle++;
+    /* What a resource is shown on, its owner knows. */
+    if (by_scanout ? client->info.scanout == (guint32) meant
+                   : client->info.resource_id != 0)
+      on_it++;
+  }
+  if (!helix_report_knows (walk->report, walk->check))
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no host pipeline watches this VM" BECAUSE
+        "nobody but this program has subscribed to a scanout%s" REMEDY
+        "Start one: gst-launch-1.0 helixqemusrc ! x264enc tune=zerolatency ! "
+        "helixguestsink; or set it to PLAYING: one that is paused is not "
+        "connected",
+        idle ? ", though others are connected" : "");
+  else if (meant >= 0 && on_it == 0)
+    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "no host pipeline watches scanout %d" BECAUSE
+        "those that there are watch another one" REMEDY
+        "Set scanout=%d of helixqemusrc, or of helixsrc in the guest",
+        meant, meant);
+  return TRUE;
+}
