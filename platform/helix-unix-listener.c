@@ -133,6 +133,9 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
      * open and our flock, we hold the lock of a file without a name. */
     if (fstat (fd, &file) == 0 && leads_to (self, self->lock_name, &file)) {
       self->lock_fd = fd;
+      /* So that helix doctor can tell who left the socket behind. */
+      if (ftruncate (fd, 0) == 0)
+        dprintf (fd, "%ld\n", (long) getpid ());
       return true;
     }
     close (fd);
