@@ -21,12 +21,16 @@
 #define FAST_CLOCK_NS (50 * NS_PER_MS)
 #define CLOCK_NS NS_PER_S
 
-typedef struct {
-  gchar *address, *token_file, *token;
-  gint seconds;
-  gdouble target;
-  gboolean json;
-} Options;
+static gint seconds = 10;
+static gdouble target = 60;
+
+static const GOptionEntry entries[] = {
+    {"seconds", 'd', 0, G_OPTION_ARG_INT, &seconds,
+        "How long to measure, from the first keyframe on (default 10)", "N"},
+    {"target", 0, 0, G_OPTION_ARG_DOUBLE, &target,
+        "Units a second that are wanted (default 60)", "FPS"},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
 
 typedef struct {
   HelixProbe *probe;
@@ -104,7 +108,7 @@ take_unit (Bench *self)
 
 /* Until `seconds` after the first keyframe. FALSE: it could not. */
 static gboolean
-receive (Bench *self, guint seconds, GError **error)
+receive (Bench *self, GError **error)
 {
   guint64 end = helix_now_ns () + FIRST_UNIT_NS;
   gboolean begun = FALSE;
@@ -124,7 +128,7 @@ receive (Bench *self, guint seconds, GError **error)
       take_unit (self);
     if (!begun && self->figures != NULL) {
       begun = TRUE;
-      end = self->figures->began + seconds * NS_PER_S;
+      end = self->figures->began + (guint64) seconds * NS_PER_S;
     }
   }
   if (self->figures == NULL) {
@@ -137,82 +141,62 @@ receive (Bench *self, guint seconds, GError **error)
 }
 
 static void
-report (const Bench *self, const Options *options, const gchar *address)
+report (const Bench *self, gboolean as_json, const gchar *address)
 {
-  if (options->json) {
+  const gchar *server = self->probe->connection->name;
+
+  if (as_json) {
     g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
     helix_json_text (json, "address", address);
-    helix_json_text (json, "server", self->probe->connection->name);
+    helix_json_text (json, "server", server);
     helix_json_uint (json, "width", self->caps.width);
     helix_json_uint (json, "height", self->caps.height);
-    helix_figures_json (self->figures, options->target, json);
+    helix_figures_json (self->figures, target, json);
     json_builder_end_object (json);
     helix_json_print (json);
     return;
   }
-  printf ("from        %s, %s, %ux%u\n", address, self->probe->connection->name,
-      self->caps.width, self->caps.height);
-  helix_figures_print (self->figures, options->target);
+  printf ("from        %s, %s, %ux%u\n", address, server, self->caps.width,
+      self->caps.height);
+  helix_figures_print (self->figures, target);
 }
 
 static gint
-run (const Options *options)
+run (const HelixOptions *options, gint n, gchar **words)
 {
   g_autofree gchar *why = NULL;
   HelixRole role = helix_vms_role (NULL, "/", &why);
   g_autofree gchar *address = helix_role_address (role, options->address);
   g_autoptr (GError) error = NULL;
-  g_autoptr (HelixProbe) probe = helix_probe_connect (
-      address, HELIX_ROLE_STREAM, options->token, ANSWER_MS, &error);
-  Bench self = {.probe = probe};
-  gint status = HELIX_EXIT_FAILED;
+  g_autoptr (HelixProbe) probe = NULL;
+  Bench self = {0};
+  gint status = HELIX_EXIT_GOOD;
 
-  if (probe != NULL && receive (&self, (guint) options->seconds, &error)) {
-    report (&self, options, address);
-    status = HELIX_EXIT_GOOD;
-  } else {
-    helix_tool_complain (
-        "bench", "%s; helix doctor tells more", error->message);
-  }
+  if (seconds < 1 || seconds > MAX_SECONDS)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--seconds goes from 1 to 86400");
+  if (!(target >= 1 && target <= 1000))
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--target goes from 1 to 1000");
+  self.probe = probe = helix_probe_connect (
+      address, HELIX_ROLE_STREAM, options->token, ANSWER_MS, &error);
+  if (probe != NULL && receive (&self, &error))
+    report (&self, options->json, address);
+  else
+    status = helix_tool_fail (
+        HELIX_EXIT_FAILED, "%s; helix doctor tells more", error->message);
   helix_figures_free (self.figures);
   return status;
 }
 
-gint
-helix_bench_main (gint argc, gchar **argv)
-{
-  Options options = {.seconds = 10, .target = 60};
-  const GOptionEntry entries[] = {
-      {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
-          "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
-      HELIX_TOOL_TOKEN_FILE (&options.token_file),
-      {"seconds", 'd', 0, G_OPTION_ARG_INT, &options.seconds,
-          "How long to measure, from the first keyframe on (default 10)", "N"},
-      {"target", 0, 0, G_OPTION_ARG_DOUBLE, &options.target,
-          "Units a second that are wanted (default 60)", "FPS"},
-      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
-          "One JSON object in place of the lines", NULL},
-      {NULL, 0, 0, 0, NULL, NULL, NULL},
-  };
-  gint status = HELIX_EXIT_USAGE;
-
-  if (helix_tool_options ("bench", NULL,
-          "Receives the stream as a guest does, and tells how many units "
-          "come a second, the\ngaps between them, their age, and how that "
-          "compares with the target: excellent\nfrom 95 % on, good from "
-          "80 %, fair from 50 %.",
-          entries, 0, &argc, &argv)) {
-    if (options.seconds < 1 || options.seconds > MAX_SECONDS)
-      helix_tool_complain ("bench", "--seconds goes from 1 to 86400");
-    else if (!(options.target >= 1 && options.target <= 1000))
-      helix_tool_complain ("bench", "--target goes from 1 to 1000");
-    else if (helix_tool_token ("bench", options.token_file, &options.token))
-      status = run (&options);
-  }
-  g_free (options.address);
-  g_free (options.token_file);
-  g_free (options.token);
-  return status;
-}
+const HelixCommand helix_bench = {
+    .name = "bench",
+    .what = "measure what a guest receives",
+    .summary =
+        "Receives the stream as a guest does, and tells how many units come a "
+        "second, the\ngaps between them, their age, and how that compares with "
+        "the target: excellent\nfrom 95 % on, good from 80 %, fair from 50 %.",
+    .common = HELIX_OPTION_STREAM | HELIX_OPTION_JSON,
+    .entries = entries,
+    .run = run,
+};

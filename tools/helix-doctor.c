@@ -17,12 +17,6 @@
  * a name server. */
 #define GIVE_UP_NS (NS_PER_S / 2)
 
-typedef struct {
-  gchar *socket, *address, *token_file, *token;
-  gint scanout, timeout;
-  gboolean host, guest, json;
-} Options;
-
 typedef enum {
   WALK_ELEMENTS, /* over what GStreamer has */
   WALK_STREAM,   /* from the connection to helixguestsink to the guest */
@@ -84,12 +78,10 @@ static const struct {
 typedef struct {
   HelixWalk walk;
   WalkKind kind;
-  GThread *thread;
-  gboolean done; /* under `lock` */
+  GThread *thread;   /* NULL: this role has no such walk */
+  GAsyncQueue *back; /* where it goes when it is done */
+  gboolean done;     /* it was taken from there */
 } WalkThread;
-
-static GMutex lock;
-static GCond finished;
 
 /* ---- what the checks share ---- */
 
@@ -180,28 +172,24 @@ run_walk (gpointer data)
   WalkThread *self = data;
 
   run_checks (&self->walk, self->kind);
-  g_mutex_lock (&lock);
-  self->done = TRUE;
-  g_cond_signal (&finished);
-  g_mutex_unlock (&lock);
+  g_async_queue_push (self->back, self);
   return NULL;
 }
 
-/* Waits until every walk is done, or `until`. */
-static void
-wait_for (WalkThread *walks, guint64 until)
+/* Waits until all walks are back, or `until`. Returns how many are not. */
+static guint
+await_walks (GAsyncQueue *back, guint missing, guint64 until)
 {
-  g_mutex_lock (&lock);
-  for (guint i = 0; i < WALKS; i++)
-    while (walks[i].thread != NULL && !walks[i].done) {
-      guint64 now = helix_now_ns ();
+  for (; missing > 0; missing--) {
+    guint64 now = helix_now_ns ();
+    WalkThread *walk = g_async_queue_timeout_pop (
+        back, now < until ? (until - now) / 1000 + 1 : 0);
 
-      if (now >= until)
-        break;
-      g_cond_wait_until (&finished, &lock,
-          g_get_monotonic_time () + (gint64) ((until - now) / 1000 + 1));
-    }
-  g_mutex_unlock (&lock);
+    if (walk == NULL)
+      break;
+    walk->done = TRUE;
+  }
+  return missing;
 }
 
 /* Runs all walks. FALSE: one of them hangs, its thread is still there. */
@@ -210,34 +198,30 @@ walk_all (const HelixDoctor *doctor, GPtrArray *report)
 {
   static WalkThread walks[WALKS];
   HelixWalk *stream = &walks[WALK_STREAM].walk;
-  gboolean whole = TRUE;
+  GAsyncQueue *back = g_async_queue_new ();
+  guint missing = 0;
 
   for (guint i = 0; i < WALKS; i++) {
     if (i == WALK_FRAMES && doctor->role == HELIX_GUEST)
       continue;
     walk_init (&walks[i].walk, doctor);
     walks[i].kind = i;
+    walks[i].back = back;
     walks[i].thread = g_thread_new ("helix-walk", run_walk, &walks[i]);
+    missing++;
   }
-  wait_for (walks, doctor->deadline);
+  missing = await_walks (back, missing, doctor->deadline);
   g_cancellable_cancel (doctor->cancel);
-  wait_for (walks, doctor->deadline + GIVE_UP_NS);
+  missing = await_walks (back, missing, doctor->deadline + GIVE_UP_NS);
 
-  g_mutex_lock (&lock);
-  for (guint i = 0; i < WALKS; i++) {
-    if (walks[i].thread == NULL)
-      continue;
-    if (walks[i].done) {
+  for (guint i = 0; i < WALKS; i++)
+    if (walks[i].done)
       g_ptr_array_extend_and_steal (
           report, g_ptr_array_ref (walks[i].walk.report));
-    } else {
-      whole = FALSE;
+    else if (walks[i].thread != NULL)
       helix_report_add (
           report, hangs[i].number, hangs[i].verdict, "%s", hangs[i].says);
-    }
-  }
-  g_mutex_unlock (&lock);
-  if (!whole)
+  if (missing > 0)
     return FALSE;
 
   if (stream->units->len > 0 && helix_report_failure (report) == NULL) {
@@ -249,20 +233,27 @@ walk_all (const HelixDoctor *doctor, GPtrArray *report)
       g_thread_join (walks[i].thread);
       walk_clear (&walks[i].walk);
     }
+  g_async_queue_unref (back);
   return TRUE;
 }
 
 /* ---- the command ---- */
 
-static HelixRole
-find_role (const Options *options, gchar **why)
-{
-  if (options->host || options->guest) {
-    *why = g_strdup ("as told");
-    return options->host ? HELIX_HOST : HELIX_GUEST;
-  }
-  return helix_vms_role (options->socket, "/", why);
-}
+static gint meant = -1, timeout = 5;
+static gboolean is_host, is_guest;
+
+static const GOptionEntry entries[] = {
+    {"scanout", 'n', 0, G_OPTION_ARG_INT, &meant,
+        "The scanout that is meant (default: any that is on)", "N"},
+    {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout,
+        "How long all of it may take, for slow machines (default 5)",
+        "SECONDS"},
+    {"host", 0, 0, G_OPTION_ARG_NONE, &is_host,
+        "This is the host, whatever it looks like", NULL},
+    {"guest", 0, 0, G_OPTION_ARG_NONE, &is_guest,
+        "This is the guest, whatever it looks like", NULL},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
 
 static const gchar *
 name_of (const HelixFinding *finding)
@@ -311,17 +302,19 @@ print_json (const GPtrArray *report, HelixRole role, const gchar *why,
 }
 
 static gint
-run (const Options *options)
+diagnose (const HelixOptions *options)
 {
   g_autofree gchar *why = NULL;
   g_autofree gchar *address = NULL;
   g_autoptr (GPtrArray) report = helix_report_new ();
   g_autoptr (GCancellable) cancel = g_cancellable_new ();
-  guint64 began = helix_now_ns (), all = (guint64) options->timeout * NS_PER_S;
-  HelixDoctor doctor = {.role = find_role (options, &why),
+  guint64 began = helix_now_ns (), all = (guint64) timeout * NS_PER_S;
+  HelixDoctor doctor = {.role = is_host ? HELIX_HOST
+          : is_guest                    ? HELIX_GUEST
+                     : helix_vms_role (options->socket, "/", &why),
       .socket = options->socket,
       .token = options->token,
-      .scanout = options->scanout,
+      .scanout = meant,
       .answer_ns = all / 100 * ANSWER_PERCENT,
       .deadline = began + all,
       .cancel = cancel};
@@ -329,6 +322,8 @@ run (const Options *options)
   gboolean whole;
   guint status;
 
+  if (why == NULL)
+    why = g_strdup ("as told");
   doctor.address = address = helix_role_address (doctor.role, options->address);
   whole = walk_all (&doctor, report);
   for (guint i = 0; i < G_N_ELEMENTS (checks); i++)
@@ -352,55 +347,29 @@ run (const Options *options)
   return (gint) status;
 }
 
-gint
-helix_doctor_main (gint argc, gchar **argv)
+static gint
+run (const HelixOptions *options, gint n, gchar **words)
 {
-  Options options = {.scanout = -1, .timeout = 5};
-  const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
-          "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
-      HELIX_VMS_SERVER_USER,
-      {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
-          "Where helixguestsink serves (default $HELIX_ADDRESS, else that of "
-          "the elements)",
-          "ADDRESS"},
-      HELIX_TOOL_TOKEN_FILE (&options.token_file),
-      {"scanout", 'n', 0, G_OPTION_ARG_INT, &options.scanout,
-          "The scanout that is meant (default: any that is on)", "N"},
-      {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout,
-          "How long all of it may take, for slow machines (default 5)",
-          "SECONDS"},
-      {"host", 0, 0, G_OPTION_ARG_NONE, &options.host,
-          "This is the host, whatever it looks like", NULL},
-      {"guest", 0, 0, G_OPTION_ARG_NONE, &options.guest,
-          "This is the guest, whatever it looks like", NULL},
-      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
-          "One JSON object in place of the lines", NULL},
-      {NULL, 0, 0, 0, NULL, NULL, NULL},
-  };
-  gint status = HELIX_EXIT_USAGE;
-
-  if (helix_tool_options ("doctor", NULL,
-          "Walks every hop from the VM's screen to the guest: a line each, "
-          "with what is\nwrong, why, and what to do. The exit status is the "
-          "first failing hop's number\n(man helix has the list), 0 when all "
-          "is well.",
-          entries, 0, &argc, &argv)) {
-    if (options.host && options.guest)
-      helix_tool_complain ("doctor", "--host or --guest, not both");
-    else if (options.guest && options.socket != NULL)
-      helix_tool_complain ("doctor", "a VM's socket is on the host only");
-    else if (options.scanout < -1
-        || options.scanout >= (gint) HELIX_MAX_SCANOUTS)
-      helix_tool_complain ("doctor", "scanouts go from 0 to 15");
-    else if (options.timeout < 1 || options.timeout > 600)
-      helix_tool_complain ("doctor", "--timeout goes from 1 to 600");
-    else if (helix_tool_token ("doctor", options.token_file, &options.token))
-      status = run (&options);
-  }
-  g_free (options.socket);
-  g_free (options.address);
-  g_free (options.token_file);
-  g_free (options.token);
-  return status;
+  if (is_host && is_guest)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--host or --guest, not both");
+  if (is_guest && options->socket != NULL)
+    return helix_tool_fail (
+        HELIX_EXIT_USAGE, "a VM's socket is on the host only");
+  if (meant < -1 || meant >= (gint) HELIX_MAX_SCANOUTS)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "scanouts go from 0 to 15");
+  if (timeout < 1 || timeout > 600)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--timeout goes from 1 to 600");
+  return diagnose (options);
 }
+
+const HelixCommand helix_doctor = {
+    .name = "doctor",
+    .what = "walk every hop, name the first that fails and the remedy",
+    .summary =
+        "Walks every hop from the VM's screen to the guest: a line each, with "
+        "what is\nwrong, why, and what to do. The exit status is the first "
+        "failing hop's number\n(man helix has the list), 0 when all is well.",
+    .common = HELIX_OPTION_SOCKET | HELIX_OPTION_STREAM | HELIX_OPTION_JSON,
+    .entries = entries,
+    .run = run,
+};

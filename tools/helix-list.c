@@ -70,9 +70,9 @@ list_json (const HelixVm *vm, const HelixProbe *probe, const GError *error,
 }
 
 static gint
-run (const gchar *socket, gboolean as_json)
+run (const HelixOptions *options, gint n, gchar **words)
 {
-  g_autoptr (HelixVms) vms = helix_vms_find (socket);
+  g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
   g_autoptr (JsonBuilder) json = json_builder_new ();
   gint status = vms->vms->len > 0 ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
 
@@ -87,41 +87,27 @@ run (const gchar *socket, gboolean as_json)
       helix_probe_list (probe, NULL, deadline, NULL);
     if (probe == NULL)
       status = HELIX_EXIT_FAILED;
-    if (as_json)
+    if (options->json)
       list_json (vm, probe, error, json);
     else
       list_text (vm, probe, error);
   }
   json_builder_end_array (json);
-  if (as_json)
+  if (options->json)
     helix_json_print (json);
   else if (vms->vms->len == 0)
-    helix_tool_complain ("list",
+    helix_tool_fail (HELIX_EXIT_FAILED,
         "no VM that exports its screen was found (looked at %s)", vms->looked);
   return status;
 }
 
-gint
-helix_list_main (gint argc, gchar **argv)
-{
-  gchar *socket = NULL;
-  gboolean json = FALSE;
-  const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &socket,
-          "Only the VM behind this socket", "PATH"},
-      HELIX_VMS_SERVER_USER,
-      {"json", 'j', 0, G_OPTION_ARG_NONE, &json,
-          "A JSON array in place of the lines", NULL},
-      {NULL, 0, 0, 0, NULL, NULL, NULL},
-  };
-  gint status = HELIX_EXIT_USAGE;
-
-  if (helix_tool_options ("list", NULL,
-          "Lists the VMs of this machine that export their screens: socket, "
-          "process, shim,\nscanouts. The exit status is 1 if there is none, or "
-          "one does not answer.",
-          entries, 0, &argc, &argv))
-    status = run (socket, json);
-  g_free (socket);
-  return status;
-}
+const HelixCommand helix_list = {
+    .name = "list",
+    .what = "the VMs that run here",
+    .summary =
+        "Lists the VMs of this machine that export their screens: socket, "
+        "process, shim,\nscanouts. The exit status is 1 if there is none, or "
+        "one does not answer.",
+    .common = HELIX_OPTION_SOCKET | HELIX_OPTION_JSON,
+    .run = run,
+};

@@ -20,45 +20,41 @@
  * change. */
 #define SETTLE_NS (NS_PER_S / 2)
 
-typedef struct {
-  gchar *socket;
-  gint timeout, refresh;
-  gboolean json;
-  struct helix_set_scanout set;
-} Options;
+static gint timeout = 5, refresh;
 
-static gboolean
-parse_words (Options *options, gint argc, gchar **argv)
+static const GOptionEntry entries[] = {
+    {"refresh", 'r', 0, G_OPTION_ARG_INT, &refresh,
+        "Refresh rate of the monitor in Hz (default: the device's)", "HZ"},
+    {"timeout", 0, 0, G_OPTION_ARG_INT, &timeout,
+        "How long to wait for the guest (default 5)", "SECONDS"},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
+
+/* Returns an exit status. */
+static gint
+parse_words (struct helix_set_scanout *set, gint n, gchar **words)
 {
   guint64 index;
-  guint width, height;
   gchar rest;
 
-  if (argc != 3) {
-    helix_tool_complain ("scanout",
+  if (n != 2)
+    return helix_tool_fail (HELIX_EXIT_USAGE,
         "say which scanout, and a size or off: helix scanout 1 1920x1080");
-    return FALSE;
-  }
   if (!g_ascii_string_to_unsigned (
-          argv[1], 10, 0, HELIX_MAX_SCANOUTS - 1, &index, NULL)) {
-    helix_tool_complain (
-        "scanout", "'%s' is no scanout; they go from 0 to 15", argv[1]);
-    return FALSE;
-  }
-  options->set.scanout = (guint32) index;
-  options->set.refresh = (guint32) options->refresh * 1000;
-  if (strcmp (argv[2], "off") == 0)
-    return TRUE;
-  if (sscanf (argv[2], "%5ux%5u%c", &width, &height, &rest) != 2 || width < 1
-      || height < 1 || width > HELIX_MAX_DIMENSION
-      || height > HELIX_MAX_DIMENSION) {
-    helix_tool_complain ("scanout",
-        "'%s' is no size; WIDTHxHEIGHT, each from 1 to 16384, or off", argv[2]);
-    return FALSE;
-  }
-  options->set.width = width;
-  options->set.height = height;
-  return TRUE;
+          words[0], 10, 0, HELIX_MAX_SCANOUTS - 1, &index, NULL))
+    return helix_tool_fail (
+        HELIX_EXIT_USAGE, "'%s' is no scanout; they go from 0 to 15", words[0]);
+  set->scanout = (guint32) index;
+  set->refresh = (guint32) refresh * 1000;
+  if (strcmp (words[1], "off") == 0)
+    return HELIX_EXIT_GOOD;
+  if (sscanf (words[1], "%5ux%5u%c", &set->width, &set->height, &rest) != 2
+      || set->width < 1 || set->height < 1 || set->width > HELIX_MAX_DIMENSION
+      || set->height > HELIX_MAX_DIMENSION)
+    return helix_tool_fail (HELIX_EXIT_USAGE,
+        "'%s' is no size; WIDTHxHEIGHT, each from 1 to 16384, or off",
+        words[1]);
+  return HELIX_EXIT_GOOD;
 }
 
 static gboolean
@@ -75,15 +71,14 @@ is_as_wanted (const HelixProbe *probe, const struct helix_set_scanout *set)
 /* Asks, and waits until it is as wanted, the guest has settled otherwise, or
  * the time is over. FALSE with an error: refused, or lost. */
 static gboolean
-ask (HelixProbe *probe, const Options *options, GError **error)
+ask (HelixProbe *probe, const struct helix_set_scanout *set, GError **error)
 {
   const HelixConnection *shim = probe->connection;
-  const struct helix_set_scanout *set = &options->set;
   /* What it shows says nothing about the monitor: one that nobody reacted to
    * is to be plugged out all the same. */
   gboolean already = is_as_wanted (probe, set);
-  guint64 end = helix_now_ns ()
-      + (already ? SETTLE_NS : (guint64) options->timeout * NS_PER_S);
+  guint64 end =
+      helix_now_ns () + (already ? SETTLE_NS : (guint64) timeout * NS_PER_S);
   struct helix_scanout before = probe->scanouts[set->scanout];
   guint8 message[HELIX_MAX_MESSAGE];
 
@@ -106,16 +101,16 @@ ask (HelixProbe *probe, const Options *options, GError **error)
   return TRUE;
 }
 
-/* What has come of it. */
+/* What has come of it. Returns the exit status. */
 static gint
-report (const HelixProbe *probe, const Options *options)
+report (const HelixProbe *probe, const struct helix_set_scanout *set,
+    gboolean as_json)
 {
-  const struct helix_set_scanout *set = &options->set;
   const struct helix_scanout *now = &probe->scanouts[set->scanout];
   gboolean on = helix_probe_scanout_on (probe, set->scanout);
   gboolean done = is_as_wanted (probe, set);
 
-  if (options->json) {
+  if (as_json) {
     g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
@@ -131,82 +126,59 @@ report (const HelixProbe *probe, const Options *options)
   } else if (done) {
     printf ("scanout %u is off\n", set->scanout);
   } else if (!on) {
-    helix_tool_complain ("scanout",
+    helix_tool_fail (HELIX_EXIT_FAILED,
         "scanout %u was asked for, but the guest has not switched it on: it "
         "may have nobody who reacts to a new monitor (a console does not)",
         set->scanout);
-  } else if (set->width == 0) {
-    helix_tool_complain ("scanout",
-        "scanout %u is still on, %ux%u: the guest has not reacted",
-        set->scanout, now->width, now->height);
   } else {
-    helix_tool_complain ("scanout",
-        "scanout %u is on, but %ux%u: the guest keeps to another size",
-        set->scanout, now->width, now->height);
+    helix_tool_fail (HELIX_EXIT_FAILED, "scanout %u is %s, %ux%u: the guest %s",
+        set->scanout, set->width == 0 ? "still on" : "on, but", now->width,
+        now->height,
+        set->width == 0 ? "has not reacted" : "keeps to another size");
   }
   return done ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
 }
 
 static gint
-run (const Options *options)
+run (const HelixOptions *options, gint n, gchar **words)
 {
   guint64 deadline = helix_now_ns () + ANSWER_NS;
+  struct helix_set_scanout set = {0};
   g_autoptr (GError) error = NULL;
   g_autofree gchar *path = NULL;
-  g_autoptr (HelixProbe) probe =
-      helix_vms_greet_only (options->socket, deadline, &path, &error);
+  g_autoptr (HelixProbe) probe = NULL;
   guint all;
 
-  if (probe == NULL) {
-    helix_tool_complain ("scanout", "%s", error->message);
-    return HELIX_EXIT_FAILED;
-  }
+  if (timeout < 1 || timeout > 600)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--timeout goes from 1 to 600");
+  if (refresh < 0 || refresh > MAX_HZ)
+    return helix_tool_fail (HELIX_EXIT_USAGE, "--refresh goes from 1 to 1000");
+  if (parse_words (&set, n, words) != HELIX_EXIT_GOOD)
+    return HELIX_EXIT_USAGE;
+  probe = helix_vms_greet_only (options->socket, deadline, &path, &error);
+  if (probe == NULL)
+    return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
   all = probe->connection->welcome.scanouts;
-  if (options->set.scanout >= all) {
-    helix_tool_complain ("scanout",
+  if (set.scanout >= all)
+    return helix_tool_fail (HELIX_EXIT_FAILED,
         "the VM at %s has %u scanouts, 0 to %u. Give it more with "
         "max_outputs=N of its virtio-gpu device",
         path, all, all - 1);
-    return HELIX_EXIT_FAILED;
-  }
   if (!helix_probe_list (probe, NULL, deadline, &error)
-      || !ask (probe, options, &error)) {
-    helix_tool_complain ("scanout", "%s: %s", path, error->message);
-    return HELIX_EXIT_FAILED;
-  }
-  return report (probe, options);
+      || !ask (probe, &set, &error))
+    return helix_tool_fail (HELIX_EXIT_FAILED, "%s: %s", path, error->message);
+  return report (probe, &set, options->json);
 }
 
-gint
-helix_scanout_main (gint argc, gchar **argv)
-{
-  Options options = {.timeout = 5};
-  const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
-          "Socket of the VM's shim (default: the one VM that runs)", "PATH"},
-      HELIX_VMS_SERVER_USER,
-      {"refresh", 'r', 0, G_OPTION_ARG_INT, &options.refresh,
-          "Refresh rate of the monitor in Hz (default: the device's)", "HZ"},
-      {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout,
-          "How long to wait for the guest (default 5)", "SECONDS"},
-      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
-          "One JSON object in place of the line", NULL},
-      {NULL, 0, 0, 0, NULL, NULL, NULL},
-  };
-  gint status = HELIX_EXIT_USAGE;
-
-  if (helix_tool_options ("scanout", "N WIDTHxHEIGHT|off",
-          "Asks the guest to switch a scanout on at a size, or off, as a "
-          "monitor that is\nplugged in or out, and waits for what it makes of "
-          "that.",
-          entries, 2, &argc, &argv)) {
-    if (options.timeout < 1 || options.timeout > 600)
-      helix_tool_complain ("scanout", "--timeout goes from 1 to 600");
-    else if (options.refresh < 0 || options.refresh > MAX_HZ)
-      helix_tool_complain ("scanout", "--refresh goes from 1 to 1000");
-    else if (parse_words (&options, argc, argv))
-      status = run (&options);
-  }
-  g_free (options.socket);
-  return status;
-}
+const HelixCommand helix_scanout = {
+    .name = "scanout",
+    .what = "switch a scanout on at a size, or off",
+    .words = "N WIDTHxHEIGHT|off",
+    .most = 2,
+    .summary =
+        "Asks the guest to switch a scanout on at a size, or off, as a monitor "
+        "that is\nplugged in or out, and waits for what it makes of that.",
+    .common = HELIX_OPTION_SOCKET | HELIX_OPTION_JSON,
+    .entries = entries,
+    .run = run,
+};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the subcommands of `helix` share: one function each, with main's
- * arguments from the subcommand's name on, returning the exit status.
+ * What the commands of `helix` share.
  */
 #ifndef HELIX_TOOL_H
 #define HELIX_TOOL_H
@@ -10,40 +9,42 @@
 
 G_BEGIN_DECLS
 
-/* Exit statuses of all of them; doctor has further ones, helix-doctor.h. */
+/* Exit statuses of all of them; doctor has further ones, helix-doctor.c. */
 #define HELIX_EXIT_GOOD 0
 #define HELIX_EXIT_FAILED 1
 #define HELIX_EXIT_USAGE 2
 
-gint helix_bench_main (gint argc, gchar **argv);
-gint helix_doctor_main (gint argc, gchar **argv);
-gint helix_list_main (gint argc, gchar **argv);
-gint helix_scanout_main (gint argc, gchar **argv);
-gint helix_snapshot_main (gint argc, gchar **argv);
-gint helix_top_main (gint argc, gchar **argv);
+/* Options that several commands have. */
+typedef struct {
+  gchar *socket;     /* of a VM's shim, or NULL */
+  gchar *address;    /* of a stream, or NULL */
+  gchar *token_file; /* There is no option for the secret itself, because every
+                      * user of the machine can read a command line. */
+  gchar *token;      /* what is in that file, or NULL */
+  gboolean json;
+} HelixOptions;
 
-/* Takes the options out of argv; what is left is `most` words at most, after
- * argv[0]. FALSE: the mistake has been told. */
-gboolean helix_tool_options (const gchar *command, const gchar *words,
-    const gchar *summary, const GOptionEntry *entries, gint most, gint *argc,
-    gchar ***argv);
+#define HELIX_OPTION_SOCKET (1u << 0) /* and --server-user */
+#define HELIX_OPTION_STREAM (1u << 1) /* --address, --token-file */
+#define HELIX_OPTION_JSON (1u << 2)
 
-/* The option for the stream's secret, an element of `entries`. `where`: of a
- * gchar *, the caller's to free. There is none for the secret itself, because
- * every user of the machine can read a command line. */
-#define HELIX_TOOL_TOKEN_FILE(where) \
-  { \
-    "token-file", 't', 0, G_OPTION_ARG_FILENAME, where, \
-        "File whose first line is the token that helixguestsink asks for", \
-        "FILE" \
-  }
-/* What is in that file; *token is NULL without one. g_free () it. FALSE: the
- * mistake has been told. */
-gboolean helix_tool_token (
-    const gchar *command, const gchar *path, gchar **token);
+typedef struct {
+  const gchar *name;
+  const gchar *what;           /* a line of helix --help */
+  const gchar *words;          /* what follows the options, or NULL */
+  gint most;                   /* so many words at most */
+  const gchar *summary;        /* in the help of the command */
+  guint common;                /* HELIX_OPTION_* */
+  const GOptionEntry *entries; /* its own, or NULL */
+  /* `words`: those behind the options. Returns the exit status. */
+  gint (*run) (const HelixOptions *options, gint n, gchar **words);
+} HelixCommand;
 
-/* "helix COMMAND: TEXT" on standard error. */
-void helix_tool_complain (const gchar *command, const gchar *format, ...)
+extern const HelixCommand helix_bench, helix_doctor, helix_list, helix_scanout,
+    helix_snapshot, helix_top;
+
+/* Says "helix COMMAND: TEXT" on standard error. Returns `status`. */
+gint helix_tool_fail (gint status, const gchar *format, ...)
     G_GNUC_PRINTF (2, 3);
 
 G_END_DECLS

@@ -23,11 +23,6 @@
 #define CLEAR "\033[H\033[J"
 
 typedef struct {
-  gchar *socket, *address, *token_file, *token;
-  gboolean once, json;
-} Options;
-
-typedef struct {
   gchar *where;      /* path of a shim's socket, or address of a stream */
   gboolean stream;   /* else a VM */
   gboolean seen;     /* still there */
@@ -99,7 +94,8 @@ sample (Server *self, const gchar *token)
 
 /* All servers that there are now, in order; those that went are dropped. */
 static void
-sample_all (GPtrArray *servers, const Options *options, const gchar *address)
+sample_all (
+    GPtrArray *servers, const HelixOptions *options, const gchar *address)
 {
   g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
 
@@ -333,8 +329,16 @@ server_json (const Server *self, JsonBuilder *json)
 
 /* ---- the command ---- */
 
+static gboolean once;
+
+static const GOptionEntry entries[] = {
+    {"once", '1', 0, G_OPTION_ARG_NONE, &once,
+        "One table, after a second, and end", NULL},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
+
 static void
-show (const GPtrArray *servers, const Options *options)
+show (const GPtrArray *servers, const HelixOptions *options)
 {
   if (options->json) {
     g_autoptr (JsonBuilder) json = json_builder_new ();
@@ -347,7 +351,7 @@ show (const GPtrArray *servers, const Options *options)
     json_builder_end_object (json);
     helix_json_print (json);
   } else {
-    if (!options->once && isatty (STDOUT_FILENO))
+    if (!once && isatty (STDOUT_FILENO))
       fputs (CLEAR, stdout);
     for (guint i = 0; i < servers->len; i++)
       print_server (
@@ -357,7 +361,7 @@ show (const GPtrArray *servers, const Options *options)
 }
 
 static gint
-run (const Options *options)
+run (const HelixOptions *options, gint n, gchar **words)
 {
   g_autofree gchar *why = NULL;
   HelixRole role = helix_vms_role (options->socket, "/", &why);
@@ -370,9 +374,9 @@ run (const Options *options)
 
     sample_all (servers, options, address);
     /* Rates need two samples: the first one alone shows none. */
-    if (!options->once || round > 0)
+    if (!once || round > 0)
       show (servers, options);
-    if (ferror (stdout) || (options->once && round > 0))
+    if (ferror (stdout) || (once && round > 0))
       break;
     next += PERIOD_NS;
     now = helix_now_ns ();
@@ -384,34 +388,13 @@ run (const Options *options)
   return HELIX_EXIT_GOOD;
 }
 
-gint
-helix_top_main (gint argc, gchar **argv)
-{
-  Options options = {0};
-  const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
-          "Only the VM behind this socket (default: all that run)", "PATH"},
-      HELIX_VMS_SERVER_USER,
-      {"address", 'a', 0, G_OPTION_ARG_STRING, &options.address,
-          "Where helixguestsink serves (default as helix doctor's)", "ADDRESS"},
-      HELIX_TOOL_TOKEN_FILE (&options.token_file),
-      {"once", '1', 0, G_OPTION_ARG_NONE, &options.once,
-          "One table, after a second, and end", NULL},
-      {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
-          "A JSON object a line in place of the table", NULL},
-      {NULL, 0, 0, 0, NULL, NULL, NULL},
-  };
-  gint status = HELIX_EXIT_USAGE;
-
-  if (helix_tool_options ("top", NULL,
-          "Shows VMs, scanouts, clients and the stream, once a second, until "
-          "interrupted.",
-          entries, 0, &argc, &argv)
-      && helix_tool_token ("top", options.token_file, &options.token))
-    status = run (&options);
-  g_free (options.socket);
-  g_free (options.address);
-  g_free (options.token_file);
-  g_free (options.token);
-  return status;
-}
+const HelixCommand helix_top = {
+    .name = "top",
+    .what = "VMs, scanouts, clients and streams, once a second",
+    .summary =
+        "Shows VMs, scanouts, clients and the stream, once a second, until "
+        "interrupted.",
+    .common = HELIX_OPTION_SOCKET | HELIX_OPTION_STREAM | HELIX_OPTION_JSON,
+    .entries = entries,
+    .run = run,
+};

@@ -12,20 +12,10 @@
 #include "helix-report.h"
 #include "helix-token.h"
 #include "helix-tool.h"
+#include "helix-vms.h"
 
-static const struct {
-  const gchar *name, *what;
-  gint (*run) (gint argc, gchar **argv);
-} commands[] = {
-    {"doctor", "walk every hop, name the first that fails and the remedy",
-        helix_doctor_main},
-    {"list", "the VMs that run here", helix_list_main},
-    {"top", "VMs, scanouts, clients and streams, once a second",
-        helix_top_main},
-    {"snapshot", "one picture of a screen, as PNG", helix_snapshot_main},
-    {"scanout", "switch a scanout on at a size, or off", helix_scanout_main},
-    {"bench", "measure what a guest receives", helix_bench_main},
-};
+static const HelixCommand *const commands[] = {&helix_doctor, &helix_list,
+    &helix_top, &helix_snapshot, &helix_scanout, &helix_bench};
 
 static void
 print_help (FILE *out)
@@ -35,14 +25,14 @@ print_help (FILE *out)
       "Shows a VM's screen on its way to the guest, hop by hop.\n\n"
       "Commands:\n");
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (out, "  %-10s %s\n", commands[i].name, commands[i].what);
+    fprintf (out, "  %-10s %s\n", commands[i]->name, commands[i]->what);
   fprintf (out,
       "\nhelix COMMAND --help tells a command's options, man helix the "
       "rest.\n");
 }
 
-void
-helix_tool_complain (const gchar *command, const gchar *format, ...)
+gint
+helix_tool_fail (gint status, const gchar *format, ...)
 {
   g_autofree gchar *text = NULL;
   g_autofree gchar *clean = NULL;
@@ -52,45 +42,77 @@ helix_tool_complain (const gchar *command, const gchar *format, ...)
   text = g_strdup_vprintf (format, args);
   va_end (args);
   clean = helix_printable (text);
-  fprintf (stderr, "helix %s: %s\n", command, clean);
+  fprintf (stderr, "%s: %s\n", g_get_prgname (), clean);
+  return status;
 }
 
-gboolean
-helix_tool_options (const gchar *command, const gchar *words,
-    const gchar *summary, const GOptionEntry *entries, gint most, gint *argc,
-    gchar ***argv)
+static GOptionContext *
+context_of (const HelixCommand *command, HelixOptions *options)
 {
-  GOptionContext *context = g_option_context_new (words);
-  g_autofree gchar *program = g_strdup_printf ("helix %s", command);
+  const GOptionEntry socket[] = {
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket,
+          "Socket of a VM's shim (default $HELIX_SOCKET, else what runs here)",
+          "PATH"},
+      HELIX_VMS_SERVER_USER,
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  const GOptionEntry stream[] = {
+      {"address", 'a', 0, G_OPTION_ARG_STRING, &options->address,
+          "Where helixguestsink serves (default $HELIX_ADDRESS, else that of "
+          "the elements)",
+          "ADDRESS"},
+      {"token-file", 't', 0, G_OPTION_ARG_FILENAME, &options->token_file,
+          "File whose first line is the token that helixguestsink asks for",
+          "FILE"},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  const GOptionEntry json[] = {
+      {"json", 'j', 0, G_OPTION_ARG_NONE, &options->json,
+          "JSON in place of the text", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  GOptionContext *context = g_option_context_new (command->words);
+
+  g_option_context_set_summary (context, command->summary);
+  if (command->common & HELIX_OPTION_SOCKET)
+    g_option_context_add_main_entries (context, socket, NULL);
+  if (command->common & HELIX_OPTION_STREAM)
+    g_option_context_add_main_entries (context, stream, NULL);
+  if (command->entries != NULL)
+    g_option_context_add_main_entries (context, command->entries, NULL);
+  if (command->common & HELIX_OPTION_JSON)
+    g_option_context_add_main_entries (context, json, NULL);
+  return context;
+}
+
+/* `argv` begins with the command's name. */
+static gint
+run (const HelixCommand *command, gint argc, gchar **argv)
+{
+  g_autofree gchar *program = g_strdup_printf ("helix %s", command->name);
+  HelixOptions options = {0};
+  GOptionContext *context = context_of (command, &options);
   g_autoptr (GError) error = NULL;
-  gboolean good;
+  gint status;
 
   g_set_prgname (program);
-  g_option_context_set_summary (context, summary);
-  g_option_context_add_main_entries (context, entries, NULL);
-  good = g_option_context_parse (context, argc, argv, &error);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    status = helix_tool_fail (
+        HELIX_EXIT_USAGE, "%s (--help tells more)", error->message);
+  else if (argc - 1 > command->most)
+    status = helix_tool_fail (HELIX_EXIT_USAGE,
+        "'%s' is one word too many (--help tells more)",
+        argv[command->most + 1]);
+  else if (!helix_token_find (NULL, options.token_file, &options.token, &error))
+    status = helix_tool_fail (HELIX_EXIT_USAGE, "%s", error->message);
+  else
+    status = command->run (&options, argc - 1, argv + 1);
   g_option_context_free (context);
-  if (!good) {
-    helix_tool_complain (command, "%s (--help tells more)", error->message);
-    return FALSE;
-  }
-  if (*argc - 1 > most) {
-    helix_tool_complain (command,
-        "'%s' is one word too many (--help tells more)", (*argv)[most + 1]);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-helix_tool_token (const gchar *command, const gchar *path, gchar **token)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (helix_token_find (NULL, path, token, &error))
-    return TRUE;
-  helix_tool_complain (command, "%s", error->message);
-  return FALSE;
+  g_free (options.socket);
+  g_free (options.address);
+  g_free (options.token_file);
+  g_free (options.token);
+  return status;
 }
 
 /* What could not be written is not done; but a reader that went away has what
@@ -130,8 +152,8 @@ main (gint argc, gchar **argv)
     return HELIX_EXIT_GOOD;
   }
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    if (strcmp (argv[1], commands[i].name) == 0)
-      return finish (commands[i].run (argc - 1, argv + 1));
+    if (strcmp (argv[1], commands[i]->name) == 0)
+      return finish (run (commands[i], argc - 1, argv + 1));
   fprintf (stderr, "helix: there is no command '%s'\n\n", argv[1]);
   print_help (stderr);
   return HELIX_EXIT_USAGE;

@@ -223,7 +223,7 @@ GST_START_TEST (test_snapshot_nowhere)
   tool_expect_end (run, 1, TOOL_DEAD_S);
   expect_text (run, "none/a.png");
   tool_expect_end (beyond, 1, TOOL_DEAD_S);
-  expect_text (beyond, "there is no scanout 7, the VM has 0 to 0");
+  expect_text (beyond, "There is no scanout 7");
   tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
@@ -251,19 +251,6 @@ GST_START_TEST (test_snapshot_into_fifo)
   fail_unless (memcmp (head, png, sizeof png) == 0);
   tool_child_end (cat, SIGKILL);
   tool_child_end (sim, SIGTERM);
-}
-GST_END_TEST;
-
-/* A shim that sends a frame's head and keeps its pixels. */
-GST_START_TEST (test_snapshot_without_pixels)
-{
-  ToolPeer *peer = tool_peer_new (PEER_SHIM_SWAPS, tool_socket);
-  g_autoptr (ToolRun) run =
-      tool_run ("snapshot -o %s/a.png --socket=%s", tool_folder, tool_socket);
-
-  tool_expect_end (run, 1, TOOL_DEAD_S);
-  expect_text (run, "no frame with pixels");
-  tool_peer_free (peer);
 }
 GST_END_TEST;
 
@@ -399,7 +386,6 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_snapshot);
   tcase_add_test (tc, test_snapshot_nowhere);
   tcase_add_test (tc, test_snapshot_into_fifo);
-  tcase_add_test (tc, test_snapshot_without_pixels);
   tcase_add_test (tc, test_full_disk);
   tcase_add_test (tc, test_stream);
   tcase_add_test (tc, test_bench_without);

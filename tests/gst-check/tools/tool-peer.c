@@ -216,26 +216,6 @@ say_units (ToolPeer *self)
   return TRUE;
 }
 
-/* What is kept of the first is far too little for the second. */
-static gboolean
-say_swapped_frames (ToolPeer *self)
-{
-  struct helix_frame frame = {.sequence = 1,
-      .pool_id = 1,
-      .resource_id = 1,
-      .width = 1,
-      .height = 1,
-      .stride = 4,
-      .fourcc = HELIX_FOURCC_BGRX};
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  if (!say (self, message, helix_pack_frame (message, 2, &frame, NULL)))
-    return FALSE;
-  frame.width = frame.height = 8000;
-  frame.stride = frame.width * 4;
-  return say (self, message, helix_pack_frame (message, 1, &frame, NULL));
-}
-
 static gboolean
 refuse (ToolPeer *self, guint8 type, const gchar *text)
 {
@@ -305,8 +285,6 @@ answer (ToolPeer *self)
     case HELIX_SET_SCANOUT:
       return self->kind != PEER_SHIM_STUBBORN
           || refuse (self, HELIX_SET_SCANOUT, "no monitors here");
-    case HELIX_SUBSCRIBE:
-      return self->kind != PEER_SHIM_SWAPS || say_swapped_frames (self);
     default:
       return TRUE;
   }
