@@ -113,36 +113,6 @@ GST_END_TEST;
 
 /* ---- the way there ---- */
 
-GST_START_TEST (test_nobody_serves)
-{
-  g_autoptr (ToolRun) run = tool_run ("doctor --guest");
-
-  tool_expect_end (run, 20, TOOL_DEAD_S);
-  tool_expect (run, "FAIL", "connect", "cannot connect to unix:");
-  tool_expect (run, "FAIL", "connect", "helix doctor on the host");
-}
-GST_END_TEST;
-
-GST_START_TEST (test_no_address)
-{
-  g_autoptr (ToolRun) run = tool_run ("doctor --guest --address=14359");
-
-  tool_expect_end (run, 20, TOOL_DEAD_S);
-  tool_expect (run, "FAIL", "connect", "14359 is no address");
-}
-GST_END_TEST;
-
-GST_START_TEST (test_no_port)
-{
-  g_autoptr (ToolRun) run =
-      tool_run ("doctor --guest --address=serial:%s/port", tool_folder);
-
-  tool_expect_end (run, 20, TOOL_DEAD_S);
-  tool_expect (run, "FAIL", "connect", "no such port");
-  tool_expect (run, "FAIL", "connect", "virtserialport");
-}
-GST_END_TEST;
-
 /* Nobody accepts, and the queue is full: SYNs go unanswered, as from a
  * machine that is gone. */
 GST_START_TEST (test_dead_machine)
@@ -170,12 +140,22 @@ GST_START_TEST (test_dead_machine)
 }
 GST_END_TEST;
 
+#define NO_PEER -1
+
 static const struct {
-  PeerKind kind;
-  const gchar *side;
+  gint kind; /* PeerKind */
+  const gchar *options;
   gint status;
-  const gchar *verdict, *hop, *text;
+  const gchar *verdict, *check, *text;
 } strangers[] = {
+    {NO_PEER, "guest", 20, "FAIL", "connect", "cannot connect to unix:"},
+    {NO_PEER, "guest", 20, "FAIL", "connect", "helix doctor on the host"},
+    {NO_PEER, "guest --address=14359", 20, "FAIL", "connect",
+        "14359 is no address"},
+    {NO_PEER, "guest --address=serial:/no/port", 20, "FAIL", "connect",
+        "no such port"},
+    {NO_PEER, "guest --address=serial:/no/port", 20, "FAIL", "connect",
+        "virtserialport"},
     /* the port is another program's */
     {PEER_VNC, "guest", 21, "FAIL", "answer", "a VNC server answers there"},
     {PEER_WEB, "guest", 21, "FAIL", "answer", "a web server answers there"},
@@ -195,7 +175,7 @@ static const struct {
     {PEER_STREAM_NO_SPS, "guest", 25, "FAIL", "parse", "it has 0 SPS, 0 PPS"},
     {PEER_STREAM_UNKNOWN, "guest", 25, "FAIL", "parse", "of what kind"},
     {PEER_STREAM_GARBAGE, "guest", 26, "FAIL", "decode", "no picture came out"},
-    /* what a host meets; without a VM its status is that of the first hop */
+    /* what a host meets; without a VM its status is that of the first check */
     {PEER_STREAM_KEYLESS, "host", 10, "FAIL", "units", "no keyframe is among"},
     {PEER_STREAM_EMPTY, "host", 10, "FAIL", "units", "none has come since"},
     {PEER_STREAM_STUCK, "host", 10, "FAIL", "units", "the last one came 9.0 s"},
@@ -209,14 +189,18 @@ static const struct {
 
 GST_START_TEST (test_strangers)
 {
-  ToolPeer *peer = tool_peer_new (strangers[__i__].kind, NULL);
-  g_autoptr (ToolRun) run = tool_run ("doctor --%s --address=%s",
-      strangers[__i__].side, tool_peer_address (peer));
+  ToolPeer *peer = strangers[__i__].kind == NO_PEER
+      ? NULL
+      : tool_peer_new ((PeerKind) strangers[__i__].kind, NULL);
+  g_autoptr (ToolRun) run = tool_run ("doctor --%s%s%s",
+      strangers[__i__].options, peer != NULL ? " --address=" : "",
+      peer != NULL ? tool_peer_address (peer) : "");
 
   tool_expect_end (run, strangers[__i__].status, TOOL_DEAD_S);
-  tool_expect (run, strangers[__i__].verdict, strangers[__i__].hop,
+  tool_expect (run, strangers[__i__].verdict, strangers[__i__].check,
       strangers[__i__].text);
-  tool_peer_free (peer);
+  if (peer != NULL)
+    tool_peer_free (peer);
 }
 GST_END_TEST;
 
@@ -378,9 +362,6 @@ helix_doctor_stream_suite (void)
   tcase_add_test (tc, test_healthy_host);
   tcase_add_test (tc, test_healthy_still);
   tcase_add_test (tc, test_healthy_guest);
-  tcase_add_test (tc, test_nobody_serves);
-  tcase_add_test (tc, test_no_address);
-  tcase_add_test (tc, test_no_port);
   tcase_add_test (tc, test_dead_machine);
   tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
   tcase_add_test (tc, test_port_taken);

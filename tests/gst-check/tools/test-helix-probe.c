@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The client of `helix` against peers of all kinds. What it makes of them is
- * in the doctor's tests; here, that it always comes back, and in time.
+ * A probe of a real shim, and LIST. What it makes of other peers is in doctor's
+ * tests; what its connection makes of them, in helix-connection's.
  */
 #include <gst/check/gstcheck.h>
 #include <string.h>
@@ -15,8 +15,6 @@
 
 #define MS G_GUINT64_CONSTANT (1000000)
 #define PATIENCE (10000 * MS)
-
-static const gchar left_over[] = "half a unit of somebody before HXFR\x71\0\0";
 
 static HelixProbe *
 connect_to (const gchar *path)
@@ -70,88 +68,6 @@ GST_START_TEST (test_shim)
 }
 GST_END_TEST;
 
-#define ANY_LOSS HELIX_LOSS_NONE
-
-static const struct {
-  PeerKind kind;
-  HelixLoss ping, hello;
-} peers[] = {
-    {PEER_SILENT, HELIX_LOSS_SILENT, HELIX_LOSS_SILENT},
-    {PEER_CLOSES, HELIX_LOSS_CLOSED, HELIX_LOSS_CLOSED},
-    {PEER_VNC, HELIX_LOSS_FOREIGN, HELIX_LOSS_FOREIGN},
-    {PEER_WEB, HELIX_LOSS_FOREIGN, HELIX_LOSS_FOREIGN},
-    {PEER_ECHO, -1, HELIX_LOSS_FOREIGN},
-    {PEER_OLD, -1, HELIX_LOSS_OLD},
-    {PEER_DEAF, -1, HELIX_LOSS_SILENT},
-    {PEER_SHIM_BUSY, -1, HELIX_LOSS_REFUSED},
-    /* Whose buffer is full first, decides. */
-    {PEER_FLOOD, ANY_LOSS, ANY_LOSS},
-};
-
-static void
-expect (gboolean good, const GError *error, gint code)
-{
-  if (code < 0) {
-    fail_unless (good, "%s", error ? error->message : "");
-    return;
-  }
-  fail_if (good);
-  fail_unless (error->domain == HELIX_PROBE_ERROR
-          && (error->code == code || code == ANY_LOSS),
-      "%d: %s", error->code, error->message);
-  /* A phrase for "X: ", without a full stop. */
-  fail_unless (
-      *error->message != '\0' && !g_str_has_suffix (error->message, "."));
-}
-
-GST_START_TEST (test_peers)
-{
-  ToolPeer *peer = tool_peer_new (peers[__i__].kind, tool_socket);
-  HelixProbe *probe = connect_to (tool_socket);
-  guint64 began = helix_now_ns (), round_trip;
-  GError *error = NULL;
-  gboolean good;
-
-  good = helix_probe_ping (probe, in (300 * MS), &round_trip, &error);
-  expect (good, error, (gint) peers[__i__].ping);
-  g_clear_error (&error);
-  helix_probe_free (probe);
-
-  probe = connect_to (tool_socket);
-  good =
-      helix_probe_hello (probe, HELIX_ROLE_STREAM, NULL, in (300 * MS), &error);
-  expect (good, error, (gint) peers[__i__].hello);
-  if (peers[__i__].hello == HELIX_LOSS_REFUSED) {
-    fail_unless_equals_int (probe->connection->error.code, HELIX_ERROR_BUSY);
-    fail_unless (strstr (probe->connection->text, "16 clients") != NULL);
-  }
-  g_clear_error (&error);
-  helix_probe_free (probe);
-  fail_unless (helix_now_ns () - began < PATIENCE);
-  tool_peer_free (peer);
-}
-GST_END_TEST;
-
-/* One that leaves in the middle of a message. */
-GST_START_TEST (test_half_a_message)
-{
-  static const guint8 half[] = "HXFR\x11\0\0\0\x18\0\0\0then nothing";
-  struct iovec iov = {.iov_base = (void *) half, .iov_len = sizeof half - 1};
-  g_autoptr (GError) error = NULL;
-  HelixProbe *probe;
-  int fds[2];
-
-  fail_unless (helix_socketpair (fds) == 0);
-  probe = helix_probe_new (fds[0], FALSE);
-  fail_unless (helix_send (fds[1], &iov, 1, -1) == (ssize_t) iov.iov_len);
-  fail_unless_equals_int (helix_probe_next (probe, in (50 * MS), &error), 0);
-  close (fds[1]);
-  fail_unless_equals_int (helix_probe_next (probe, in (PATIENCE), &error), -1);
-  fail_unless_equals_int (error->code, HELIX_LOSS_CLOSED);
-  helix_probe_free (probe);
-}
-GST_END_TEST;
-
 static gpointer
 hello_thread (gpointer probe)
 {
@@ -163,28 +79,6 @@ hello_thread (gpointer probe)
   return NULL;
 }
 
-/* A probe, welcomed by `peer`. */
-static HelixProbe *
-welcomed (StreamPeer *peer, gboolean serial)
-{
-  HelixProbe *probe;
-  GThread *thread;
-  int fds[2];
-
-  fail_unless (helix_socketpair (fds) == 0);
-  probe = helix_probe_new (fds[0], serial);
-  peer_init (peer, fds[1]);
-  if (serial) {
-    peer_send (peer, left_over, sizeof left_over - 1);
-    /* HELLO comes behind its padding. */
-    helix_reader_scan (&peer->reader, HELIX_HELLO, 0);
-  }
-  thread = g_thread_new ("hello", hello_thread, probe);
-  peer_welcome (peer);
-  g_thread_join (thread);
-  return probe;
-}
-
 /* STATUS may promise more clients than anybody has. */
 GST_START_TEST (test_endless_list)
 {
@@ -193,10 +87,19 @@ GST_START_TEST (test_endless_list)
   guint8 message[HELIX_MAX_MESSAGE];
   HelixListing listing = {0};
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (HelixProbe) probe = NULL;
   StreamPeer peer;
-  g_autoptr (HelixProbe) probe = welcomed (&peer, FALSE);
+  GThread *thread;
+  int fds[2];
   gsize sent = 0;
   gboolean good;
+
+  fail_unless (helix_socketpair (fds) == 0);
+  probe = helix_probe_new (fds[0], FALSE);
+  peer_init (&peer, fds[1]);
+  thread = g_thread_new ("hello", hello_thread, probe);
+  peer_welcome (&peer);
+  g_thread_join (thread);
 
   g_byte_array_append (
       bytes, message, (guint) helix_pack_status (message, &status, NULL));
@@ -259,18 +162,6 @@ GST_START_TEST (test_same_client)
 }
 GST_END_TEST;
 
-/* A serial line: what is left of a session before does not disturb. */
-GST_START_TEST (test_serial)
-{
-  StreamPeer peer;
-  g_autoptr (HelixProbe) probe = welcomed (&peer, TRUE);
-
-  fail_unless (peer.reader.skipped >= HELIX_HELLO_PAD);
-  fail_unless_equals_string (probe->connection->name, "test");
-  peer_clear (&peer);
-}
-GST_END_TEST;
-
 static Suite *
 helix_probe_suite (void)
 {
@@ -280,11 +171,8 @@ helix_probe_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
   tcase_add_test (tc, test_shim);
-  tcase_add_loop_test (tc, test_peers, 0, G_N_ELEMENTS (peers));
-  tcase_add_test (tc, test_half_a_message);
   tcase_add_test (tc, test_endless_list);
   tcase_add_test (tc, test_same_client);
-  tcase_add_test (tc, test_serial);
   return s;
 }
 

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands of `helix` are made of: reports, figures, who a process
+ * is, and whether this is the host.
+ */
+#include <fcntl.h>
+#include <gst/check/gstcheck.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "helix-figures.h"
+#include "helix-platform.h"
+#include "helix-process.h"
+#include "helix-report.h"
+#include "helix-vms.h"
+#include "tool-peer.h"
+#include "tool-run.h"
+
+#define MS G_GUINT64_CONSTANT (1000000)
+
+/* ---- reports ---- */
+
+static gchar *
+printed (const HelixFinding *finding, gboolean colours)
+{
+  gchar *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream (&text, &size);
+  gchar *copy;
+
+  helix_finding_print (finding, "listen", out, colours);
+  fclose (out);
+  copy = g_strdup (text);
+  free (text);
+  return copy;
+}
+
+GST_START_TEST (test_report_lines)
+{
+  g_autoptr (GPtrArray) report = helix_report_new ();
+  HelixFinding *f =
+      helix_report_add (report, 12, HELIX_VERDICT_OK, "%s listens", "QEMU");
+  g_autofree gchar *good = printed (f, FALSE);
+  g_autofree gchar *bad = NULL;
+
+  fail_unless_equals_string (good, "OK   listen     QEMU listens\n");
+  f = helix_report_add (report, 12, HELIX_VERDICT_FAIL,
+      "nobody listens" BECAUSE "it is %s" REMEDY "Start %s", "gone", "it");
+  bad = printed (f, FALSE);
+  fail_unless_equals_string (
+      bad, "FAIL listen     nobody listens: it is gone. Start it.\n");
+}
+GST_END_TEST;
+
+/* What a peer says cannot steer the terminal, colours or not. */
+GST_START_TEST (test_report_colours)
+{
+  g_autoptr (GPtrArray) report = helix_report_new ();
+  HelixFinding *f = helix_report_add (report, 12, HELIX_VERDICT_FAIL,
+      "evil \033[2J \xc2\x9b"
+      "2J\n\xff");
+  g_autofree gchar *plain = printed (f, FALSE);
+  g_autofree gchar *coloured = printed (f, TRUE);
+
+  fail_unless_equals_string (
+      plain, "FAIL listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
+  fail_unless_equals_string (coloured,
+      "\033[1;31mFAIL\033[0m listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
+}
+GST_END_TEST;
+
+/* Only on a terminal, and NO_COLOR has the last word. */
+GST_START_TEST (test_colours_wanted)
+{
+  gint terminal = posix_openpt (O_RDWR | O_NOCTTY);
+  FILE *out;
+
+  fail_unless (terminal >= 0);
+  out = fdopen (terminal, "r+");
+  g_setenv ("TERM", "xterm", TRUE);
+  g_unsetenv ("NO_COLOR");
+  fail_unless (helix_colours_wanted (out));
+  g_setenv ("NO_COLOR", "", TRUE);
+  fail_unless (helix_colours_wanted (out));
+  g_setenv ("NO_COLOR", "1", TRUE);
+  fail_if (helix_colours_wanted (out));
+  g_unsetenv ("NO_COLOR");
+  g_setenv ("TERM", "dumb", TRUE);
+  fail_if (helix_colours_wanted (out));
+  g_setenv ("TERM", "xterm", TRUE);
+  fclose (out);
+  out = fopen ("/dev/null", "we");
+  fail_if (helix_colours_wanted (out));
+  fclose (out);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_report_order)
+{
+  g_autoptr (GPtrArray) report = helix_report_new ();
+  g_autoptr (GPtrArray) other = helix_report_new ();
+
+  helix_report_add (report, 24, HELIX_VERDICT_FAIL, "first guest");
+  helix_report_add (report, 24, HELIX_VERDICT_OK, "second guest");
+  helix_report_add (other, 19, HELIX_VERDICT_FAIL, "pipeline");
+  helix_report_add (other, 10, HELIX_VERDICT_NOTE, "vm");
+  g_ptr_array_extend_and_steal (report, g_steal_pointer (&other));
+  helix_report_sort (report);
+  fail_unless_equals_int (
+      ((HelixFinding *) g_ptr_array_index (report, 0))->check, 10);
+  fail_unless_equals_string (
+      ((HelixFinding *) g_ptr_array_index (report, 2))->text, "first guest");
+  fail_unless_equals_string (helix_report_failure (report)->text, "pipeline");
+  fail_unless (helix_report_knows (report, 24));
+  fail_if (helix_report_knows (report, 11));
+}
+GST_END_TEST;
+
+/* Texts and numbers of all kinds; what is not known is null. */
+GST_START_TEST (test_report_json)
+{
+  g_autoptr (GPtrArray) report = helix_report_new ();
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree gchar *text = NULL;
+  HelixFinding *f =
+      helix_report_add (report, 12, HELIX_VERDICT_SKIP, "not \"seen\"\n\xff");
+
+  helix_json_uint (f->facts, "most", G_MAXUINT64);
+  helix_json_known (f->facts, "pid", 7, 0);
+  helix_json_known (f->facts, "none", 0, 0);
+  helix_json_double (f->facts, "half", 0.4999);
+  helix_json_double (f->facts, "nan", NAN);
+  helix_json_double (f->facts, "much", 1e307);
+  helix_json_ms (f->facts, "ms", 1500000);
+  helix_json_ms (f->facts, "never", HELIX_NONE64);
+  helix_json_bool (f->facts, "no", FALSE);
+  helix_finding_json (f, "listen", json);
+  root = json_builder_get_root (json);
+  text = json_to_string (root, FALSE);
+  fail_unless_equals_string (text,
+      "{\"hop\":\"listen\",\"code\":12,\"verdict\":\"skip\","
+      "\"text\":\"not \\\"seen\\\"\\n\xef\xbf\xbd\",\"cause\":null,"
+      "\"remedy\":null,\"facts\":{\"most\":9223372036854775807,\"pid\":7,"
+      "\"none\":null,\"half\":0.5,\"nan\":null,\"much\":null,\"ms\":1.5,"
+      "\"never\":null,\"no\":false}}");
+}
+GST_END_TEST;
+
+/* ---- figures ---- */
+
+#define BEGAN G_GUINT64_CONSTANT (5000000000)
+
+/* 60 a second for `seconds`, one more at the end. */
+static HelixFigures *
+steady (guint seconds)
+{
+  HelixFigures *figures = helix_figures_new (BEGAN);
+
+  for (guint i = 0; i <= seconds * 60; i++)
+    helix_figures_unit (figures, BEGAN + i * 1000 * MS / 60, 1000, i % 60 == 0,
+        100 + i, (i + 1) * MS / 10);
+  helix_figures_end (figures, BEGAN + seconds * 1000 * MS);
+  return figures;
+}
+
+GST_START_TEST (test_steady_units)
+{
+  g_autoptr (HelixFigures) figures = steady (2);
+
+  fail_unless_equals_uint64 (figures->units, 121);
+  fail_unless_equals_uint64 (figures->keyframes, 3);
+  fail_unless_equals_uint64 (figures->lost, 0);
+  fail_unless (ABS (helix_figures_rate (figures) - 60) < 1e-6);
+  fail_unless (ABS (helix_figures_bitrate (figures) - 484000) < 1e-6);
+  fail_unless_equals_int (figures->per_second->len, 2);
+  /* The first starts the clock; the last is on the border. */
+  fail_unless_equals_int (g_array_index (figures->per_second, guint, 0), 59);
+  fail_unless_equals_int (g_array_index (figures->per_second, guint, 1), 60);
+  fail_unless_equals_int (figures->gaps[0], 0);
+  fail_unless_equals_uint64 (figures->latency.max, 121 * MS / 10);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_unit_gaps)
+{
+  g_autoptr (HelixFigures) figures = helix_figures_new (0);
+  static const guint at_ms[] = {0, 50, 101, 202, 403, 413};
+
+  for (guint i = 0; i < G_N_ELEMENTS (at_ms); i++)
+    helix_figures_unit (
+        figures, at_ms[i] * MS, 1, i == 0, i < 4 ? i : i + 10, HELIX_NONE64);
+  /* 50, 51, 101, 201, 10 */
+  fail_unless_equals_int (figures->gaps[0], 3);
+  fail_unless_equals_int (figures->gaps[1], 2);
+  fail_unless_equals_int (figures->gaps[2], 1);
+  fail_unless_equals_uint64 (figures->shortest, 10 * MS);
+  fail_unless_equals_uint64 (figures->longest, 201 * MS);
+  fail_unless_equals_uint64 (figures->lost, 10);
+  /* The end of the world is a gap, too. */
+  helix_figures_end (figures, 3413 * MS);
+  fail_unless_equals_int (figures->gaps[2], 2);
+  fail_unless_equals_uint64 (figures->longest, 3000 * MS);
+  fail_unless_equals_int (figures->per_second->len, 3);
+  fail_unless_equals_int (g_array_index (figures->per_second, guint, 2), 0);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_units)
+{
+  g_autoptr (HelixFigures) figures = helix_figures_new (BEGAN);
+  g_autoptr (JsonBuilder) json = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree gchar *text = NULL;
+
+  helix_figures_end (figures, BEGAN);
+  fail_unless (helix_figures_rate (figures) == 0);
+  fail_unless (helix_figures_bitrate (figures) == 0);
+  helix_json_object (json, NULL);
+  helix_figures_json (figures, 60, json);
+  json_builder_end_object (json);
+  root = json_builder_get_root (json);
+  text = json_to_string (root, FALSE);
+  fail_unless (strstr (text,
+                   "\"count\":0,\"p50\":null,\"p95\":null,\"p99\":null,"
+                   "\"max\":null")
+          != NULL,
+      "%s", text);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_grades)
+{
+  fail_unless_equals_string (helix_figures_grade (60, 60), "excellent");
+  fail_unless_equals_string (helix_figures_grade (57, 60), "excellent");
+  fail_unless_equals_string (helix_figures_grade (56.9, 60), "good");
+  fail_unless_equals_string (helix_figures_grade (48, 60), "good");
+  fail_unless_equals_string (helix_figures_grade (47.9, 60), "fair");
+  fail_unless_equals_string (helix_figures_grade (30, 60), "fair");
+  fail_unless_equals_string (helix_figures_grade (29.9, 60), "poor");
+  fail_unless_equals_string (helix_figures_grade (0, 60), "poor");
+}
+GST_END_TEST;
+
+/* ---- processes ---- */
+
+static void
+expect_words (const HelixProcess *process, const gchar *wanted)
+{
+  g_autofree gchar *words = helix_process_words (process);
+
+  fail_unless_equals_string (words, wanted);
+}
+
+GST_START_TEST (test_process)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autofree gchar *named =
+      g_strdup_printf ("pid %ld (helix-shim-sim)", (long) sim->pid);
+  g_autofree gchar *bare = g_strdup_printf ("pid %ld", (long) sim->pid);
+  pid_t pid = sim->pid;
+  HelixProcess process;
+  int status;
+
+  helix_process_look (&process, pid);
+  fail_unless (process.lives && !process.stopped);
+  expect_words (&process, named);
+  kill (pid, SIGSTOP);
+  fail_unless (waitpid (pid, &status, WUNTRACED) == pid && WIFSTOPPED (status));
+  helix_process_look (&process, pid);
+  fail_unless (process.lives && process.stopped);
+  tool_child_end (sim, SIGKILL);
+  helix_process_look (&process, pid);
+  fail_if (process.lives);
+  expect_words (&process, bare);
+  helix_process_look (&process, 0);
+  fail_if (process.lives);
+  expect_words (&process, "an unknown process");
+}
+GST_END_TEST;
+
+GST_START_TEST (test_process_of_peer)
+{
+  HelixProcess process;
+  uid_t uid = (uid_t) -1;
+  int fds[2];
+
+  fail_unless (helix_socketpair (fds) == 0);
+  helix_process_of_peer (&process, fds[0], &uid);
+  fail_unless (uid == geteuid ());
+  fail_unless (process.pid == getpid () && process.lives);
+  close (fds[0]);
+  close (fds[1]);
+  /* What is no socket has nobody at its other end. */
+  fds[0] = STDIN_FILENO;
+  helix_process_of_peer (&process, fds[0], &uid);
+  fail_unless (process.pid == 0 && uid == (uid_t) -1);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_process_of_port)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SILENT, NULL);
+  const gchar *port = strrchr (tool_peer_address (peer), ':') + 1;
+  HelixProcess process;
+
+  helix_process_of_port (&process, (guint) g_ascii_strtoull (port, NULL, 10));
+  if (access ("/proc/net/tcp", R_OK) == 0)
+    fail_unless (process.pid == getpid (), "pid %ld", (long) process.pid);
+  else
+    fail_unless (process.pid == 0);
+  tool_peer_free (peer);
+  helix_process_of_port (&process, 1);
+  fail_unless (process.pid == 0);
+}
+GST_END_TEST;
+
+/* ---- roles ---- */
+
+/* A file below the test's folder, with the folders that lead to it. */
+static void
+put (const gchar *path, const gchar *text)
+{
+  g_autofree gchar *file = g_build_filename (tool_folder, path, NULL);
+  g_autofree gchar *folder = g_path_get_dirname (file);
+
+  fail_unless (g_mkdir_with_parents (folder, 0700) == 0);
+  fail_unless (g_file_set_contents (file, text, -1, NULL));
+}
+
+static const struct {
+  const gchar *files[4][2]; /* path, text */
+  HelixRole role;
+  const gchar *why;
+} machines[] = {
+    {{{NULL}}, HELIX_HOST, "no virtio GPU"},
+    /* A host in a cloud: a disk and a network, but no screen of ours. */
+    {{{"sys/bus/virtio/devices/virtio0/device", "0x0001\n"},
+         {"sys/bus/virtio/devices/virtio1/device", "0x0002\n"},
+         {"sys/class/dmi/id/sys_vendor", "QEMU\n"},
+         {"dev/virtio-ports/org.qemu.guest_agent.0", ""}},
+        HELIX_HOST, "without a virtio GPU"},
+    {{{"sys/bus/virtio/devices/virtio0/device", "0x0001\n"},
+         {"sys/bus/virtio/devices/virtio3/device", "0x0010\n"}},
+        HELIX_GUEST, "a virtio GPU (virtio3)"},
+    {{{"dev/virtio-ports/org.helix.stream", ""}}, HELIX_GUEST,
+        "virtio port org.helix.stream"},
+};
+
+GST_START_TEST (test_role)
+{
+  g_autofree gchar *why = NULL;
+
+  for (guint i = 0; i < 4 && machines[__i__].files[i][0] != NULL; i++)
+    put (machines[__i__].files[i][0], machines[__i__].files[i][1]);
+  fail_unless_equals_int (
+      helix_role_detect (tool_folder, &why), machines[__i__].role);
+  fail_unless (strstr (why, machines[__i__].why) != NULL, "%s", why);
+}
+GST_END_TEST;
+
+/* A host may be a guest itself: what it serves says which one is meant. */
+GST_START_TEST (test_role_vm_in_guest)
+{
+  g_autofree gchar *why = NULL;
+  g_autofree gchar *why_guest = NULL;
+  ToolChild *sim;
+
+  put ("dev/virtio-ports/org.helix.stream", "");
+  fail_unless_equals_int (
+      helix_vms_role (NULL, tool_folder, &why_guest), HELIX_GUEST);
+  sim = tool_sim_new (tool_socket, "");
+  fail_unless_equals_int (helix_vms_role (NULL, tool_folder, &why), HELIX_HOST);
+  fail_unless_equals_string (why, "there is a VM's socket");
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_role_address)
+{
+  g_autofree gchar *given = helix_role_address (HELIX_GUEST, "unix:x");
+  g_autofree gchar *set = helix_role_address (HELIX_GUEST, NULL);
+  g_autofree gchar *host = NULL;
+  g_autofree gchar *guest = NULL;
+
+  fail_unless_equals_string (given, "unix:x");
+  fail_unless_equals_string (set, tool_address);
+  g_unsetenv ("HELIX_ADDRESS");
+  host = helix_role_address (HELIX_HOST, NULL);
+  guest = helix_role_address (HELIX_GUEST, NULL);
+  fail_unless_equals_string (host, "tcp:127.0.0.1:14359");
+  fail_unless_equals_string (guest, "tcp:10.0.2.2:14359");
+}
+GST_END_TEST;
+
+static Suite *
+helix_tool_parts_suite (void)
+{
+  Suite *s = suite_create ("helix-tool-parts");
+  TCase *tc = tcase_create ("parts");
+
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
+  tcase_add_test (tc, test_report_lines);
+  tcase_add_test (tc, test_report_colours);
+  tcase_add_test (tc, test_colours_wanted);
+  tcase_add_test (tc, test_report_order);
+  tcase_add_test (tc, test_report_json);
+  tcase_add_test (tc, test_steady_units);
+  tcase_add_test (tc, test_unit_gaps);
+  tcase_add_test (tc, test_no_units);
+  tcase_add_test (tc, test_grades);
+  tcase_add_test (tc, test_process);
+  tcase_add_test (tc, test_process_of_peer);
+  tcase_add_test (tc, test_process_of_port);
+  tcase_add_loop_test (tc, test_role, 0, G_N_ELEMENTS (machines));
+  tcase_add_test (tc, test_role_vm_in_guest);
+  tcase_add_test (tc, test_role_address);
+  return s;
+}
+
+GST_CHECK_MAIN (helix_tool_parts);
