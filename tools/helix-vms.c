@@ -78,41 +78,12 @@ helix_vms_role (const gchar *wanted, const gchar *root, gchar **why)
   return HELIX_HOST;
 }
 
-const HelixVm *
-helix_vms_only (const HelixVms *self, GError **error)
-{
-  g_autoptr (GString) list = NULL;
-
-  if (self->vms->len == 1)
-    return g_ptr_array_index (self->vms, 0);
-  if (self->vms->len == 0) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-        "No VM that exports its screen was found (looked at %s). Start QEMU "
-        "with -device helix-export,path=helix.sock, or name its socket with "
-        "--socket.",
-        self->looked);
-    return NULL;
-  }
-  list = g_string_new (NULL);
-  for (guint i = 0; i < self->vms->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (self->vms, i);
-
-    g_string_append_printf (
-        list, "%s%s (pid %ld)", i ? ", " : "", vm->path, (long) vm->pid);
-  }
-  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-      "%u VMs run here: %s. Say which one with --socket.", self->vms->len,
-      list->str);
-  return NULL;
-}
-
-HelixProbe *
-helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
+/* Takes `fd` over, which may be -1 for an error that is set already. */
+static HelixProbe *
+greet (gint fd, const gchar *path, guint64 deadline, GError **error)
 {
   g_autoptr (GError) mine = NULL;
   HelixProbe *probe;
-  gboolean final;
-  gint fd = helix_discovery_dial (path, server_uid, &final, error);
 
   if (fd < 0)
     return NULL;
@@ -127,12 +98,22 @@ helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 }
 
 HelixProbe *
+helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
+{
+  gboolean final;
+  gint fd = helix_discovery_dial (path, server_uid, &final, error);
+
+  return greet (fd, path, deadline, error);
+}
+
+HelixProbe *
 helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error)
 {
-  g_autoptr (HelixVms) vms = helix_vms_find (wanted);
-  const HelixVm *vm = helix_vms_only (vms, error);
+  HelixDiscovery only = {.server_uid = server_uid, .option = "--socket"};
+  gboolean final;
+  gint fd = helix_discovery_connect (&only, wanted, -1, path, &final, error);
 
-  *path = vm != NULL ? g_strdup (vm->path) : NULL;
-  return vm != NULL ? helix_vms_greet (vm->path, deadline, error) : NULL;
+  helix_discovery_clear (&only);
+  return greet (fd, *path, deadline, error);
 }

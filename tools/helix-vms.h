@@ -29,9 +29,6 @@ void helix_vms_free (HelixVms *self);
  * helix_role_detect () decides. */
 HelixRole helix_vms_role (const gchar *wanted, const gchar *root, gchar **why);
 
-/* The one VM there is, or NULL and an error that names the choice. */
-const HelixVm *helix_vms_only (const HelixVms *self, GError **error);
-
 /* The entry of an option --server-user, for commands that have --socket: who
  * else may serve a VM's socket, see helix-discovery.h. It goes for all
  * connections of this process from then on. */

@@ -15,9 +15,6 @@
 /* ns that VMs have to say what they are in. One that is stopped does not; one
  * that runs does in well under a millisecond. */
 #define ANSWER_NS (500 * GST_MSECOND)
-/* Sockets that are looked at: only this user writes to the registry, but
- * perhaps by a program that is out of order. */
-#define SOCKETS_MAX 64
 /* VMs that an error names. */
 #define NAMED_MAX 8
 /* Reads at one go: a peer that never stops talking must not keep others from
@@ -223,8 +220,6 @@ add (List *list, const gchar *path, const gchar *where)
     if (vm->device == st.st_dev && vm->inode == st.st_ino)
       return TRUE;
   }
-  if (list->vms->len >= SOCKETS_MAX)
-    return TRUE;
   vm = helix_vm_new (path, where);
   vm->device = st.st_dev;
   vm->inode = st.st_ino;
@@ -345,7 +340,8 @@ helix_vm_hello (HelixVm *self, const gchar *name)
 {
   const HelixConnectionConfig config = {.name = name};
 
-  self->connection = helix_connection_new (self->fd, &config, helix_now_ns ());
+  self->asked_ns = helix_now_ns ();
+  self->connection = helix_connection_new (self->fd, &config, self->asked_ns);
   self->fd = -1;
   helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
 }
@@ -474,7 +470,7 @@ helix_discovery_clear (HelixDiscovery *self)
 }
 
 static void
-name_all (GPtrArray *vms, GError **error)
+name_all (GPtrArray *vms, const gchar *option, GError **error)
 {
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -491,8 +487,8 @@ name_all (GPtrArray *vms, GError **error)
   if (vms->len > NAMED_MAX)
     g_string_append_printf (text, "; and %u more", vms->len - NAMED_MAX);
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-      "%u VMs run here: %s. Set socket-path to the socket of one of them.",
-      vms->len, text->str);
+      "%u VMs run here: %s. Set %s to the socket of one of them.", vms->len,
+      text->str, option);
 }
 
 /* Removes those that cannot be reached. If that is all, *error is about the
@@ -519,7 +515,8 @@ dial_all (GPtrArray *vms, uid_t server_uid, GError **error)
  * is one all the same, but not beside one that runs. FALSE: several are left,
  * and *error names them, or `interrupt` is readable. */
 static gboolean
-choose (GPtrArray *vms, uid_t server_uid, int interrupt, GError **error)
+choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
+    int interrupt, GError **error)
 {
   gboolean final;
   guint alive = 0;
@@ -534,8 +531,8 @@ choose (GPtrArray *vms, uid_t server_uid, int interrupt, GError **error)
     if (!((HelixVm *) g_ptr_array_index (vms, i))->complete)
       g_ptr_array_remove_index (vms, i);
   if (vms->len == 1)
-    return helix_vm_dial (vms->pdata[0], server_uid, &final, error);
-  name_all (vms, error);
+    return helix_vm_dial (vms->pdata[0], self->server_uid, &final, error);
+  name_all (vms, option, error);
   return FALSE;
 }
 
@@ -543,6 +540,7 @@ static int
 search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
     GError **error)
 {
+  const gchar *option = self->option != NULL ? self->option : "socket-path";
   g_autofree gchar *looked = NULL;
   g_autoptr (GPtrArray) vms = helix_discovery_list (&looked);
   guint n = vms->len;
@@ -552,9 +550,9 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
   if (n == 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
         "No VM that exports its screen was found; looked at %s. Start QEMU "
-        "with -device helix-export,path=helix.sock, or set socket-path to "
-        "where it listens.",
-        looked);
+        "with -device helix-export,path=helix.sock, or set %s to where it "
+        "listens.",
+        looked, option);
     return -1;
   }
   vm = g_ptr_array_index (vms, 0);
@@ -562,7 +560,7 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
   dial_all (vms, self->server_uid, error);
   if (vms->len == 0)
     return -1;
-  if (vms->len > 1 && !choose (vms, self->server_uid, interrupt, error)) {
+  if (vms->len > 1 && !choose (self, vms, option, interrupt, error)) {
     *final = vms->len > 1 && *error != NULL; /* only the user can say which */
     return -1;
   }

@@ -66,6 +66,7 @@ typedef struct {
   pid_t pid;    /* of who listens; 0 = not connected, or not known */
   /* after helix_vm_hello () */
   HelixConnection *connection; /* its `name`, "" = not known */
+  guint64 asked_ns;            /* when HELLO was sent */
   gboolean over;               /* the connection is; what was told stays */
   gboolean complete;           /* all was told, or no more clients are taken */
   gboolean news;  /* something was told since the owner cleared this */
@@ -111,9 +112,12 @@ gchar *helix_vm_label (const gchar *name, const gchar *path);
 /* What is remembered from one connection to the next. All zero before the
  * first. */
 typedef struct {
-  uid_t server_uid; /* the caller's, or HELIX_SERVER_USER_NONE */
-  gchar *path;      /* of the VM that was found, or NULL */
-  pid_t pid;        /* its process, 0 = unknown */
+  /* the caller's */
+  uid_t server_uid;    /* or HELIX_SERVER_USER_NONE */
+  const gchar *option; /* that names a socket; NULL = "socket-path" */
+
+  gchar *path;  /* of the VM that was found, or NULL */
+  pid_t pid;    /* its process, 0 = unknown */
   gchar *found; /* why it was taken, a clause: "it is the only one, in FOLDER
                  * (…)"; NULL = it was named */
 } HelixDiscovery;
