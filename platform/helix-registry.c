@@ -12,7 +12,7 @@
 #include "helix-platform.h"
 
 /* Entries that one scan looks at, the newest: more are a flood, not VMs. */
-#define MOST_ENTRIES 256
+#define MOST_ENTRIES 64
 
 /* Where a sandbox of macOS lets its programs share files, under the home
  * directory; each is named after its group. UTM that is signed ad hoc has no

@@ -128,21 +128,14 @@ device_new (const HelixVm *vm, guint scanout)
 
 /* ---- which VMs there are ---- */
 
-/* A VM that was found, and what was told of it to the application. */
-typedef struct {
-  HelixVm *vm;
-  guint64 retry_ns; /* when to ask a full one again, at the earliest */
-  GstDevice *device[HELIX_MAX_SCANOUTS]; /* NULL = not listed */
-} Entry;
-
 struct _GstHelixDeviceProvider {
   GstDeviceProvider parent;
 
   /* between start and stop */
   GThread *thread;
   int wakeup[2];
-  gint stopping;      /* atomic */
-  GPtrArray *entries; /* Entry: the thread's, once it runs */
+  gint stopping;  /* atomic */
+  GPtrArray *vms; /* HelixVm: the thread's, once it runs */
 };
 
 G_DEFINE_TYPE (GstHelixDeviceProvider, gst_helix_device_provider,
@@ -151,107 +144,69 @@ G_DEFINE_TYPE (GstHelixDeviceProvider, gst_helix_device_provider,
 GST_DEVICE_PROVIDER_REGISTER_DEFINE (helixdeviceprovider, "helixdeviceprovider",
     GST_RANK_SECONDARY, GST_TYPE_HELIX_DEVICE_PROVIDER);
 
-static void
-entry_free (gpointer data)
-{
-  Entry *entry = data;
-
-  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    gst_clear_object (&entry->device[i]);
-  g_clear_pointer (&entry->vm, helix_vm_free);
-  g_free (entry);
-}
-
-/* Takes `vm` over. Returns whether it can be reached; if not, the entry has
- * none. */
+/* One that takes no more clients is a VM all the same. */
 static gboolean
-entry_connect (Entry *entry, HelixVm *vm)
+is_full (const HelixVm *vm)
 {
-  g_autoptr (GError) error = NULL;
-  gboolean final;
-
-  g_clear_pointer (&entry->vm, helix_vm_free);
-  if (!helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &final, &error)) {
-    GST_LOG ("%s", error->message);
-    helix_vm_free (vm);
-    return FALSE;
-  }
-  helix_vm_hello (vm, CLIENT_NAME);
-  entry->vm = vm;
-  entry->retry_ns = helix_now_ns () + REFUSED_NS;
-  return TRUE;
+  return vm->over && vm->connection->loss == HELIX_LOSS_REFUSED;
 }
 
 static gboolean
-is_known (GPtrArray *entries, const gchar *path)
+is_known (GPtrArray *vms, const gchar *path)
 {
-  for (guint i = 0; i < entries->len; i++) {
-    const Entry *entry = g_ptr_array_index (entries, i);
-
-    if (entry->vm != NULL && g_str_equal (entry->vm->path, path))
+  for (guint i = 0; i < vms->len; i++)
+    if (g_str_equal (((HelixVm *) g_ptr_array_index (vms, i))->path, path))
       return TRUE;
-  }
   return FALSE;
 }
 
 /* Connects to VMs that are not known yet, and again to full ones. */
 static void
-look (GPtrArray *entries)
+look (GPtrArray *vms)
 {
-  g_autoptr (GPtrArray) vms = helix_discovery_list (NULL);
+  g_autoptr (GPtrArray) found = helix_discovery_list (NULL);
+  guint64 now = helix_now_ns ();
 
-  for (guint i = 0; i < entries->len; i++) {
-    Entry *entry = g_ptr_array_index (entries, i);
+  for (guint i = vms->len; i-- > 0;) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
 
-    if (entry->vm->over && helix_now_ns () >= entry->retry_ns)
-      entry_connect (entry, helix_vm_new (entry->vm->path, entry->vm->where));
+    if (is_full (vm) && now >= vm->asked_ns + REFUSED_NS)
+      g_ptr_array_remove_index (vms, i);
   }
-  while (vms->len > 0) {
-    HelixVm *vm = g_ptr_array_steal_index (vms, 0);
-    Entry *entry;
+  while (found->len > 0) {
+    HelixVm *vm = g_ptr_array_steal_index (found, 0);
+    g_autoptr (GError) error = NULL;
+    gboolean final;
 
-    if (is_known (entries, vm->path)) {
+    if (!is_known (vms, vm->path)
+        && helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &final, &error)) {
+      helix_vm_hello (vm, CLIENT_NAME);
+      g_ptr_array_add (vms, vm);
+    } else {
+      GST_LOG ("%s: %s", vm->path, error != NULL ? error->message : "known");
       helix_vm_free (vm);
-      continue;
     }
-    entry = g_new0 (Entry, 1);
-    if (entry_connect (entry, vm))
-      g_ptr_array_add (entries, entry);
-    else
-      entry_free (entry);
   }
-}
-
-/* Those that may say something. The caller unrefs it. */
-static GPtrArray *
-vms_of (GPtrArray *entries)
-{
-  GPtrArray *vms = g_ptr_array_new ();
-
-  for (guint i = 0; i < entries->len; i++)
-    g_ptr_array_add (vms, ((Entry *) g_ptr_array_index (entries, i))->vm);
-  return vms;
 }
 
 /* All VMs that run now, each of which has said what it has, unless it is
- * stopped. */
+ * stopped. The caller unrefs it. */
 static GPtrArray *
 find_all (void)
 {
-  GPtrArray *entries = g_ptr_array_new_with_free_func (entry_free);
-  g_autoptr (GPtrArray) vms = NULL;
+  GPtrArray *vms =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
 
-  look (entries);
-  vms = vms_of (entries);
+  look (vms);
   helix_vm_ask (vms, -1);
-  return entries;
+  return vms;
 }
 
 /* ---- which devices they are ---- */
 
 /* A screen that is on is a device; so that a machine is seen before it shows
- * anything, the first one if there is no other. One that takes no more
- * clients does not tell: then it is the first as well. */
+ * anything, the first one if there is no other. A full VM does not tell: then
+ * it is the first as well. */
 static gboolean
 is_listed (const HelixVm *vm, guint scanout)
 {
@@ -260,6 +215,19 @@ is_listed (const HelixVm *vm, guint scanout)
   for (guint i = 0; i < vm->scanouts; i++)
     on |= (vm->scanout[i].flags & HELIX_SCANOUT_ENABLED) != 0 ? 1u << i : 0;
   return vm->complete && (on != 0 ? (on >> scanout & 1) : scanout == 0);
+}
+
+static GstDevice *
+find_device (GstDeviceProvider *provider, const HelixVm *vm, guint scanout)
+{
+  for (GList *l = provider->devices; l != NULL; l = l->next) {
+    const GstHelixDevice *device = l->data;
+
+    if (device->scanout == scanout
+        && g_str_equal (device->socket_path, vm->path))
+      return l->data;
+  }
+  return NULL;
 }
 
 static gboolean
@@ -273,49 +241,51 @@ is_same (GstDevice *one, GstDevice *other)
 
 /* Tells the application what became of one screen. */
 static void
-tell (
-    GstHelixDeviceProvider *self, Entry *entry, guint scanout, gboolean listed)
+tell (GstDeviceProvider *provider, const HelixVm *vm, guint scanout)
 {
-  GstDeviceProvider *provider = GST_DEVICE_PROVIDER (self);
-  GstDevice *old = entry->device[scanout], *device = NULL;
+  GstDevice *old = find_device (provider, vm, scanout), *device;
 
-  if (listed)
-    device = gst_object_ref_sink (device_new (entry->vm, scanout));
-  if (old != NULL && device != NULL && is_same (old, device)) {
-    gst_object_unref (device);
+  if (!is_listed (vm, scanout)) {
+    if (old != NULL)
+      gst_device_provider_device_remove (provider, old);
     return;
   }
-  if (device != NULL && old != NULL)
-    gst_device_provider_device_changed (provider, device, old);
-  else if (device != NULL)
+  device = gst_object_ref_sink (device_new (vm, scanout));
+  if (old == NULL)
     gst_device_provider_device_add (provider, device);
-  else if (old != NULL)
-    gst_device_provider_device_remove (provider, old);
-  entry->device[scanout] = device;
-  gst_clear_object (&old);
+  else if (!is_same (old, device))
+    gst_device_provider_device_changed (provider, device, old);
+  gst_object_unref (device);
 }
 
-/* Tells of all that has changed, and forgets VMs whose connection is over,
- * unless they only take no more clients: those are asked again later. Nothing
- * is told while a new connection has yet to say what the old one did. */
+/* Tells of all that has changed, and forgets VMs whose connection is over.
+ * Nothing is told of one that has not yet said all that it has. */
 static void
 tell_all (GstHelixDeviceProvider *self)
 {
-  for (guint i = 0; i < self->entries->len;) {
-    Entry *entry = g_ptr_array_index (self->entries, i);
-    HelixVm *vm = entry->vm;
-    gboolean gone =
-        vm == NULL || (vm->over && vm->connection->loss != HELIX_LOSS_REFUSED);
-    gboolean news = gone || (vm->complete && vm->news);
+  GstDeviceProvider *provider = GST_DEVICE_PROVIDER (self);
 
-    for (guint j = 0; news && j < HELIX_MAX_SCANOUTS; j++)
-      tell (self, entry, j, !gone && is_listed (vm, j));
-    if (gone) {
-      g_ptr_array_remove_index (self->entries, i);
-    } else {
-      vm->news &= !vm->complete;
-      i++;
-    }
+  for (guint i = self->vms->len; i-- > 0;) {
+    const HelixVm *vm = g_ptr_array_index (self->vms, i);
+
+    if (vm->over && !is_full (vm))
+      g_ptr_array_remove_index (self->vms, i);
+  }
+  for (GList *l = provider->devices; l != NULL;) {
+    GstHelixDevice *device = l->data;
+
+    l = l->next;
+    if (!is_known (self->vms, device->socket_path))
+      gst_device_provider_device_remove (provider, GST_DEVICE (device));
+  }
+  for (guint i = 0; i < self->vms->len; i++) {
+    HelixVm *vm = g_ptr_array_index (self->vms, i);
+
+    if (!vm->complete || !vm->news)
+      continue;
+    vm->news = FALSE;
+    for (guint j = 0; j < HELIX_MAX_SCANOUTS; j++)
+      tell (provider, vm, j);
   }
 }
 
@@ -327,11 +297,9 @@ watch (gpointer data)
 
   helix_thread_name ("helix-devices");
   while (!g_atomic_int_get (&self->stopping)) {
-    g_autoptr (GPtrArray) vms = vms_of (self->entries);
-
-    helix_vm_poll (vms, next, self->wakeup[0]);
+    helix_vm_poll (self->vms, next, self->wakeup[0]);
     if (helix_now_ns () >= next) {
-      look (self->entries);
+      look (self->vms);
       next = helix_now_ns () + LOOK_NS;
     }
     tell_all (self);
@@ -354,7 +322,7 @@ gst_helix_device_provider_start (GstDeviceProvider *provider)
   g_atomic_int_set (&self->stopping, FALSE);
   /* An application that asks for the list behind start () must find in it what
    * runs. */
-  self->entries = find_all ();
+  self->vms = find_all ();
   tell_all (self);
   self->thread = g_thread_new ("helix-devices", watch, self);
   return TRUE;
@@ -369,18 +337,18 @@ gst_helix_device_provider_stop (GstDeviceProvider *provider)
   helix_wakeup_raise (self->wakeup);
   g_thread_join (g_steal_pointer (&self->thread));
   helix_wakeup_close (self->wakeup);
-  g_clear_pointer (&self->entries, g_ptr_array_unref);
+  g_clear_pointer (&self->vms, g_ptr_array_unref);
 }
 
 /* The list for applications that do not start (). */
 static GList *
 gst_helix_device_provider_probe (GstDeviceProvider *provider)
 {
-  g_autoptr (GPtrArray) entries = find_all ();
+  g_autoptr (GPtrArray) vms = find_all ();
   GList *devices = NULL;
 
-  for (guint i = entries->len; i-- > 0;) {
-    const HelixVm *vm = ((Entry *) g_ptr_array_index (entries, i))->vm;
+  for (guint i = vms->len; i-- > 0;) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
 
     for (guint scanout = HELIX_MAX_SCANOUTS; scanout-- > 0;)
       if (is_listed (vm, scanout))

@@ -152,7 +152,7 @@ GST_START_TEST (test_flood)
     g_free (name);
   }
   g_free (put_entry ("z.vm", "/new.sock"));
-  fail_unless_equals_int (helix_registry_scan (folder, note, found, &why), 256);
+  fail_unless_equals_int (helix_registry_scan (folder, note, found, &why), 64);
   fail_unless (g_str_has_suffix (found->str, "/flood.sock /new.sock "));
   g_string_free (found, TRUE);
 }
