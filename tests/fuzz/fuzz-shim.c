@@ -43,7 +43,7 @@ static struct {
 } resources[RESOURCES + 1];
 
 static struct helix_shim *shim;
-static struct helix_poll_loop *io, *display;
+static struct helix_poll_loops loops;
 static gchar *path;
 static int peer = -1;
 
@@ -98,37 +98,6 @@ take_log (void *opaque, enum helix_log_level level, const char *line)
 }
 
 static void
-watch (void *loop, int fd, void (*readable) (void *opaque),
-    void (*writable) (void *opaque), void *opaque)
-{
-  helix_poll_loop_watch (io, fd, readable, writable, opaque);
-}
-
-static void
-io_timer (void *loop, uint64_t deadline_ns)
-{
-  helix_poll_loop_timer (io, deadline_ns);
-}
-
-static void
-wake_io (void *loop)
-{
-  helix_poll_loop_wake (io);
-}
-
-static void
-wake_display (void *loop)
-{
-  helix_poll_loop_wake (display);
-}
-
-static void
-display_timer (void *loop, uint64_t deadline_ns)
-{
-  helix_poll_loop_timer (display, deadline_ns);
-}
-
-static void
 run_io (void *opaque)
 {
   helix_shim_io_run (shim);
@@ -146,8 +115,8 @@ static void
 turn (unsigned count)
 {
   while (count-- > 0) {
-    helix_poll_loop_once (io, 0);
-    helix_poll_loop_once (display, 0);
+    helix_poll_loop_once (loops.io, 0);
+    helix_poll_loop_once (loops.display, 0);
   }
 }
 
@@ -176,8 +145,6 @@ start (void)
       .resource = get_resource,
       .set_scanout = set_scanout,
       .log = take_log};
-  static const struct helix_loop_ops loop_ops = {
-      watch, io_timer, wake_io, wake_display, display_timer};
   struct helix_shim_config config = {.name = "fuzz",
       .scanouts = SCANOUTS,
       .scanout_mask = 0xffff,
@@ -194,9 +161,10 @@ start (void)
   path = g_build_filename (folder, "helix.sock", NULL);
   g_free (folder);
   config.path = path;
-  io = helix_poll_loop_new (run_io, NULL);
-  display = helix_poll_loop_new (run_display, NULL);
-  shim = helix_shim_new (&config, &display_ops, NULL, &loop_ops, NULL);
+  loops.io = helix_poll_loop_new (run_io, NULL);
+  loops.display = helix_poll_loop_new (run_display, NULL);
+  shim = helix_shim_new (
+      &config, &display_ops, NULL, &helix_poll_loop_ops, &loops);
   if (!helix_shim_listen (shim, &error)) {
     fprintf (stderr, "%s\n", error);
     abort ();

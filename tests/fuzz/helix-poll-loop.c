@@ -171,3 +171,49 @@ helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms)
     loop->run (loop->opaque);
   return !g_atomic_int_get (&loop->quit);
 }
+
+/* ---- as the core is given them ---- */
+
+static void
+watch (void *loops, int fd, void (*readable) (void *opaque),
+    void (*writable) (void *opaque), void *opaque)
+{
+  struct helix_poll_loops *self = loops;
+
+  helix_poll_loop_watch (self->io, fd, readable, writable, opaque);
+}
+
+static void
+io_timer (void *loops, uint64_t deadline_ns)
+{
+  struct helix_poll_loops *self = loops;
+
+  helix_poll_loop_timer (self->io, deadline_ns);
+}
+
+static void
+wake_io (void *loops)
+{
+  struct helix_poll_loops *self = loops;
+
+  helix_poll_loop_wake (self->io);
+}
+
+static void
+wake_display (void *loops)
+{
+  struct helix_poll_loops *self = loops;
+
+  helix_poll_loop_wake (self->display);
+}
+
+static void
+display_timer (void *loops, uint64_t deadline_ns)
+{
+  struct helix_poll_loops *self = loops;
+
+  helix_poll_loop_timer (self->display, deadline_ns);
+}
+
+const struct helix_loop_ops helix_poll_loop_ops = {
+    watch, io_timer, wake_io, wake_display, display_timer};

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "helix-shim.h"
+
 struct helix_poll_loop;
 
 /* `run` (opaque) is called after every wake-up and when the deadline of
@@ -34,5 +36,11 @@ void helix_poll_loop_run (struct helix_poll_loop *loop);
 /* One round: waits at most `timeout_ms` (-1 = for ever) for something to do,
  * and does it. Returns false after quit. */
 bool helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms);
+
+/* A shim's two threads. helix_poll_loop_ops takes it for `loop`. */
+struct helix_poll_loops {
+  struct helix_poll_loop *io, *display;
+};
+extern const struct helix_loop_ops helix_poll_loop_ops;
 
 #endif /* HELIX_POLL_LOOP_H */

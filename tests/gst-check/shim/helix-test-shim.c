@@ -138,47 +138,6 @@ take_log (void *opaque, enum helix_log_level level, const char *line)
 }
 
 static void
-watch (void *loop, int fd, void (*readable) (void *opaque),
-    void (*writable) (void *opaque), void *opaque)
-{
-  struct test_shim *test = loop;
-
-  helix_poll_loop_watch (test->io, fd, readable, writable, opaque);
-}
-
-static void
-io_timer (void *loop, uint64_t deadline_ns)
-{
-  struct test_shim *test = loop;
-
-  helix_poll_loop_timer (test->io, deadline_ns);
-}
-
-static void
-wake_io (void *loop)
-{
-  struct test_shim *test = loop;
-
-  helix_poll_loop_wake (test->io);
-}
-
-static void
-wake_display (void *loop)
-{
-  struct test_shim *test = loop;
-
-  helix_poll_loop_wake (test->display);
-}
-
-static void
-display_timer (void *loop, uint64_t deadline_ns)
-{
-  struct test_shim *test = loop;
-
-  helix_poll_loop_timer (test->display, deadline_ns);
-}
-
-static void
 run_io (void *opaque)
 {
   struct test_shim *test = opaque;
@@ -204,8 +163,6 @@ static struct test_shim *
 make (const struct helix_shim_config *config, const char *path,
     const struct helix_display_ops *display)
 {
-  static const struct helix_loop_ops loop = {
-      watch, io_timer, wake_io, wake_display, display_timer};
   struct helix_shim_config own = {
       .name = "test-shim",
       .scanouts = 4,
@@ -222,10 +179,11 @@ make (const struct helix_shim_config *config, const char *path,
   test->path = g_strdup (path);
   test->log = g_string_new (NULL);
   pthread_mutex_init (&test->log_lock, NULL);
-  test->io = helix_poll_loop_new (run_io, test);
-  test->display = helix_poll_loop_new (run_display, test);
-  fail_unless (test->io && test->display);
-  test->shim = helix_shim_new (&own, display, test, &loop, test);
+  test->loops.io = helix_poll_loop_new (run_io, test);
+  test->loops.display = helix_poll_loop_new (run_display, test);
+  fail_unless (test->loops.io && test->loops.display);
+  test->shim =
+      helix_shim_new (&own, display, test, &helix_poll_loop_ops, &test->loops);
   return test;
 }
 
@@ -255,7 +213,7 @@ io_main (void *opaque)
 {
   struct test_shim *test = opaque;
 
-  helix_poll_loop_run (test->io);
+  helix_poll_loop_run (test->loops.io);
   helix_shim_io_stop (test->shim);
   return NULL;
 }
@@ -305,7 +263,7 @@ test_shim_stop (struct test_shim *test)
   if (!test->running)
     return;
   test->running = false;
-  helix_poll_loop_quit (test->io);
+  helix_poll_loop_quit (test->loops.io);
   pthread_join (test->io_thread, NULL);
 }
 
@@ -316,8 +274,8 @@ test_shim_free (struct test_shim *test)
     test->free_client (test->clients->data);
   test_shim_stop (test);
   helix_shim_free (test->shim);
-  helix_poll_loop_free (test->io);
-  helix_poll_loop_free (test->display);
+  helix_poll_loop_free (test->loops.io);
+  helix_poll_loop_free (test->loops.display);
   for (uint32_t i = 0; i < TEST_RESOURCES; i++)
     g_free (test->resource[i].pixels);
   g_string_free (test->log, TRUE);
@@ -394,7 +352,7 @@ test_draw_flush (struct test_shim *test, uint32_t id, struct helix_rect rect)
 void
 test_round (struct test_shim *test, int timeout_ms)
 {
-  helix_poll_loop_once (test->display, timeout_ms);
+  helix_poll_loop_once (test->loops.display, timeout_ms);
 }
 
 void

@@ -28,7 +28,7 @@ struct test_resource {
 struct test_shim {
   char *dir, *path;
   struct helix_shim *shim;
-  struct helix_poll_loop *io, *display;
+  struct helix_poll_loops loops;
   pthread_t io_thread;
   bool running;
   bool stopped;   /* io_stop was called */

@@ -85,7 +85,7 @@ start (const char *args)
   sim->test.path = g_build_filename (sim->test.dir, "helix.sock", NULL);
   sim->test.log = g_string_new (NULL);
   pthread_mutex_init (&sim->test.log_lock, NULL);
-  sim->test.display = helix_poll_loop_new (nothing, NULL);
+  sim->test.loops.display = helix_poll_loop_new (nothing, NULL);
   all = g_strdup_printf ("--socket %s --json-stats - %s", sim->test.path, args);
   spawn (sim, all);
   g_free (all);
@@ -101,7 +101,7 @@ clear (struct sim *sim)
 {
   close (sim->out);
   close (sim->err);
-  helix_poll_loop_free (sim->test.display);
+  helix_poll_loop_free (sim->test.loops.display);
   g_string_free (sim->test.log, TRUE);
   pthread_mutex_destroy (&sim->test.log_lock);
   test_dir_free (sim->test.dir);
