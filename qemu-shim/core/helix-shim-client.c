@@ -234,28 +234,27 @@ on_show (struct helix_shim_client *self, struct helix_shim_channel *channel,
 
 /* ---- LIST ---- */
 
-/* "0 1920x1080, 1 off": what there is to see, for a person. */
-static void
-describe_scanouts (struct helix_shim *shim, char text[HELIX_MAX_TEXT + 1])
+/* "scanouts: 0 1920x1080, 1 off", for a person. Returns: free with g_free. */
+static char *
+describe_scanouts (struct helix_shim *shim)
 {
   struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
-  size_t size = HELIX_MAX_TEXT + 1, at = 0;
+  GString *text = g_string_new (NULL);
 
   helix_shim_screen_get (shim, now);
-  text[0] = '\0';
   for (uint32_t i = 0; i < shim->config.scanouts; i++) {
     const struct helix_surface *surface = &now[i].surface;
 
     if (!helix_shim_screen_exports (shim, i))
       continue;
-    at += (size_t) snprintf (
-        text + at, size - at, "%s%u ", at ? ", " : "scanouts: ", i);
+    g_string_append_printf (text, "%s%u ", text->len ? ", " : "scanouts: ", i);
     if (surface->resource_id)
-      at += (size_t) snprintf (text + at, size - at, "%ux%u",
-          surface->rect.width, surface->rect.height);
+      g_string_append_printf (
+          text, "%ux%u", surface->rect.width, surface->rect.height);
     else
-      at += (size_t) snprintf (text + at, size - at, "off");
+      g_string_append (text, "off");
   }
+  return g_string_free (text, FALSE);
 }
 
 /* Clients that have said HELLO; the one that asks always. */
@@ -289,7 +288,7 @@ send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
   struct helix_shim *shim = self->peer.shim;
   const struct helix_shim_stats *stats = &shim->stats;
   uint8_t message[HELIX_MAX_MESSAGE];
-  char text[HELIX_MAX_TEXT + 1];
+  char *text = describe_scanouts (shim);
   struct helix_status status = {0};
 
   status.uptime_ns = now - shim->born_ns;
@@ -298,9 +297,9 @@ send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
   status.dropped = __atomic_load_n (&stats->no_credit, __ATOMIC_RELAXED);
   status.last_ns = age (now, shim->last_frame_ns);
   status.clients = clients;
-  describe_scanouts (shim, text);
   helix_shim_peer_send (
       &self->peer, message, helix_pack_status (message, &status, text));
+  g_free (text);
 }
 
 static void

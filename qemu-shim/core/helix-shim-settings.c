@@ -19,13 +19,12 @@
 
 static bool G_GNUC_PRINTF (2, 3) wrong (char **error, const char *format, ...)
 {
-  char text[512];
   va_list args;
 
   va_start (args, format);
-  vsnprintf (text, sizeof text, format, args);
+  if (vasprintf (error, format, args) < 0)
+    *error = NULL;
   va_end (args);
-  *error = strdup (text);
   return false;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,20 +122,23 @@ watch_listener (struct helix_shim *shim, bool on)
       on ? on_connection : NULL, NULL, on ? shim : NULL);
 }
 
-static void
-refuse (struct helix_shim *shim, int fd, enum helix_error_code code,
-    const char *text)
+static void G_GNUC_PRINTF (4, 5) refuse (struct helix_shim *shim, int fd,
+    enum helix_error_code code, const char *format, ...)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
   struct iovec iov = {message, 0};
+  char text[HELIX_MAX_TEXT + 1];
+  va_list args;
 
+  va_start (args, format);
+  vsnprintf (text, sizeof text, format, args);
+  va_end (args);
   iov.iov_len = helix_pack_error (message, 0, code, 0, text);
   helix_shim_count (shim, refused, 1);
   helix_shim_log (shim, HELIX_LOG_WARN, "a connection was refused: %s", text);
   /* Fresh and empty, its buffer takes the message whole; should it not, the
    * end says enough. */
-  if (helix_send (fd, &iov, 1, -1) < 0)
-    errno = 0;
+  (void) !helix_send (fd, &iov, 1, -1);
   close (fd);
 }
 
@@ -153,34 +157,30 @@ is_allowed (const struct helix_shim *shim, uid_t uid)
 static void
 adopt (struct helix_shim *shim, int fd)
 {
-  char text[HELIX_MAX_TEXT];
   uid_t uid = 0;
   pid_t pid = 0;
 
   helix_shim_count (shim, accepted, 1);
   if (helix_peer_credentials (fd, &uid, &pid) < 0) {
-    snprintf (text, sizeof text, "the client's uid cannot be told: %s",
+    refuse (shim, fd, HELIX_ERROR_AUTH, "the client's uid cannot be told: %s",
         strerror (errno));
-    refuse (shim, fd, HELIX_ERROR_AUTH, text);
     return;
   }
   if (!is_allowed (shim, uid)) {
-    snprintf (text, sizeof text,
+    refuse (shim, fd, HELIX_ERROR_AUTH,
         "uid %lu (pid %ld) may not watch a screen of uid %lu; run the client "
         "as that user, or add allow=%lu to the server's options",
         (unsigned long) uid, (long) pid, (unsigned long) geteuid (),
         (unsigned long) uid);
-    refuse (shim, fd, HELIX_ERROR_AUTH, text);
     return;
   }
   if (shim->clients->len >= shim->config.max_clients)
     sweep_gone (shim);
   if (shim->clients->len >= shim->config.max_clients) {
-    snprintf (text, sizeof text,
+    refuse (shim, fd, HELIX_ERROR_BUSY,
         "%u clients are connected, the limit (max-clients); close one, or "
         "raise it",
         shim->clients->len);
-    refuse (shim, fd, HELIX_ERROR_BUSY, text);
     return;
   }
   g_ptr_array_add (shim->clients, helix_shim_client_new (shim, fd, pid));
@@ -188,9 +188,9 @@ adopt (struct helix_shim *shim, int fd)
   helix_shim_wake_io (shim);
 }
 
-/* Linux says EMFILE before it looks whether anybody waits. */
+/* Linux says EMFILE before it looks whether there is a connection. */
 static bool
-somebody_waits (struct helix_shim *shim)
+is_pending (struct helix_shim *shim)
 {
   struct pollfd p = {.fd = shim->listener.fd, .events = POLLIN};
 
@@ -227,7 +227,7 @@ on_connection (void *opaque)
     } else {
       int error = errno;
 
-      if (error != EAGAIN && error != EWOULDBLOCK && somebody_waits (shim))
+      if (error != EAGAIN && error != EWOULDBLOCK && is_pending (shim))
         pause_accepting (shim, error);
       return;
     }
@@ -250,7 +250,7 @@ skip_own_proof (struct helix_shim *shim)
     close (fd);
 }
 
-/* So that it can be found. Who is told the path needs none of this. */
+/* So that programs find it that are not told the path. */
 static void
 enter_registry (struct helix_shim *shim)
 {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gst/check/gstcheck.h>
@@ -223,37 +222,6 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
 
 GST_END_TEST;
 
-/* A process that holds slots and is killed. */
-static pid_t
-spawn_holder (const char *path)
-{
-  int ready[2];
-  char byte;
-  pid_t pid;
-
-  fail_unless (pipe (ready) == 0);
-  pid = fork ();
-  if (pid == 0) {
-    struct helix_hello hello = {1, 1, HELIX_ROLE_FRAMES, 1, 0, 1, 0, 0, 0};
-    struct helix_subscribe request = {0, 0, 0, 1, 0, 0};
-    uint8_t bytes[2 * HELIX_MAX_MESSAGE];
-    size_t size = helix_pack_hello (bytes, &hello, "holder");
-    int fd = helix_socket (AF_UNIX);
-
-    size += helix_pack_subscribe (bytes + size, 1, &request);
-    if (helix_unix_connect (fd, path) < 0
-        || send (fd, bytes, size, 0) != (ssize_t) size
-        || write (ready[1], "x", 1) != 1)
-      _exit (1);
-    for (;;)
-      pause ();
-  }
-  close (ready[1]);
-  fail_unless (read (ready[0], &byte, 1) == 1, "the holder did not start");
-  close (ready[0]);
-  return pid;
-}
-
 static bool
 all_gone (void *opaque)
 {
@@ -261,31 +229,21 @@ all_gone (void *opaque)
       && test_stats (opaque).subscriptions == 0;
 }
 
-static bool
-three_frames (void *opaque)
+/* A client that holds all its slots and is gone without BYE. */
+GST_START_TEST (test_gone_with_all_slots)
 {
-  struct test_shim *test = opaque;
-
-  test_draw_flush (test, 1, all);
-  return test_stats (test).frames >= 3;
-}
-
-GST_START_TEST (test_killed_client)
-{
-  struct test_client *client;
-  struct test_frame frame;
-  pid_t pid = spawn_holder (test->path);
-
-  test_until (test, three_frames, test, "the holder's slots to be full");
-  kill (pid, SIGKILL);
-  waitpid (pid, NULL, 0);
-  test_until (test, all_gone, test, "the end of the killed client");
+  test_client_subscribe (client, 1, 0, 0);
+  for (int i = 0; i < 3; i++) {
+    test_client_frame (client, 1);
+    test_draw_flush (test, 1, all);
+  }
+  test_client_free (client);
+  test_until (test, all_gone, test, "the end of the client");
   fail_unless (helix_shim_idle (test->shim));
   fail_unless_equals_uint64 (test_stats (test).lost, 1);
   client = test_client_new (test);
   test_client_subscribe (client, 1, 0, 0);
-  frame = test_client_frame (client, 1);
-  assert_current (test, &frame);
+  test_client_take (client, 1, 1);
 }
 
 GST_END_TEST;
@@ -376,6 +334,7 @@ subscription_suite (void)
   TCase *tc;
 
   tc = test_case (suite, test_setup_client);
+  tcase_add_test (tc, test_gone_with_all_slots);
   tcase_add_test (tc, test_no_credit);
   tcase_add_test (tc, test_last_of_burst);
   tcase_add_test (tc, test_pace);
@@ -384,7 +343,6 @@ subscription_suite (void)
   tcase_add_test (tc, test_no_shared_memory);
   tc = test_case (suite, test_setup);
   tcase_add_test (tc, test_stopped_client_hurts_nobody);
-  tcase_add_test (tc, test_killed_client);
   tcase_add_test (tc, test_vanishing_clients);
   tc = test_case (suite, NULL);
   tcase_add_test (tc, test_memory_limit);
