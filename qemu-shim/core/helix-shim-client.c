@@ -9,6 +9,8 @@
 
 #include "helix-platform.h"
 
+/* Reads a client may keep the io thread with before the others get a turn. */
+#define READS_AT_ONCE 64
 /* CLIENTs of one answer to LIST: 28 KiB at most, so that it fits the queue. */
 #define MOST_LISTED 128u
 
@@ -77,10 +79,8 @@ close_channel (
 }
 
 static void
-on_end (struct helix_shim_peer *peer)
+close_channels (struct helix_shim_client *self)
 {
-  struct helix_shim_client *self = (struct helix_shim_client *) peer;
-
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
     if (self->channel[i].subscription)
       close_channel (self, &self->channel[i]);
@@ -354,12 +354,12 @@ on_list (struct helix_shim_client *self)
 }
 
 static void
-on_message (struct helix_shim_peer *peer)
+take_message (struct helix_shim_client *self)
 {
-  struct helix_shim_client *self = (struct helix_shim_client *) peer;
-  const uint8_t *payload = peer->reader.payload;
-  size_t size = peer->reader.payload_size;
-  uint16_t number = peer->reader.header.channel;
+  const struct helix_reader *reader = &self->peer.reader;
+  const uint8_t *payload = reader->payload;
+  size_t size = reader->payload_size;
+  uint16_t number = reader->header.channel;
   struct helix_shim_channel *channel = find_channel (self, number);
   union {
     struct helix_subscribe subscribe;
@@ -369,7 +369,7 @@ on_message (struct helix_shim_peer *peer)
   } m;
   const char *why = NULL;
 
-  switch (peer->reader.header.type) {
+  switch (reader->header.type) {
     case HELIX_SUBSCRIBE:
       if (helix_unpack_subscribe (&m.subscribe, payload, size, &why))
         on_subscribe (self, number, &m.subscribe);
@@ -396,7 +396,7 @@ on_message (struct helix_shim_peer *peer)
   }
   if (why)
     helix_shim_peer_fail (
-        peer, HELIX_ERROR_PROTOCOL, peer->reader.header.type, "%s", why);
+        &self->peer, HELIX_ERROR_PROTOCOL, reader->header.type, "%s", why);
 }
 
 /* ---- memory ---- */
@@ -448,12 +448,10 @@ must_read_first (const struct helix_shim_client *self, uint64_t bytes)
 
 /* All that was sent has been read, POOLs among it: before there is more. */
 static void
-on_begin (struct helix_shim_peer *peer)
+note_read (struct helix_shim_client *self)
 {
-  struct helix_shim_client *self = (struct helix_shim_client *) peer;
-
-  if (self->unread_pools && !helix_writer_pending (&peer->writer)
-      && helix_send_queue (peer->fd) == 0) {
+  if (self->unread_pools && !helix_writer_pending (&self->peer.writer)
+      && helix_send_queue (self->peer.fd) == 0) {
     self->unread_pools = 0;
     self->unread_bytes = 0;
   }
@@ -665,9 +663,9 @@ send_one (struct helix_shim_client *self, struct helix_shim_channel *channel)
 }
 
 static void
-on_pending (struct helix_shim_peer *peer)
+send_pending (struct helix_shim_client *self)
 {
-  struct helix_shim_client *self = (struct helix_shim_client *) peer;
+  struct helix_shim_peer *peer = &self->peer;
   /* Moves are not queued: when the last CURSORs have left, the newest state is
    * sent. */
   bool cursors = peer->writer.count[HELIX_WRITER_CURSOR] == 0;
@@ -687,16 +685,60 @@ on_pending (struct helix_shim_peer *peer)
   }
 }
 
+/* ---- turns ---- */
+
+static void
+finish_turn (struct helix_shim_client *self)
+{
+  struct helix_shim_peer *peer = &self->peer;
+  bool full;
+
+  /* Again, if there was no room for something and now there is. */
+  do {
+    if (helix_shim_peer_is_open (peer))
+      send_pending (self);
+    full = helix_shim_peer_is_full (peer);
+    helix_shim_peer_flush (peer);
+  } while (full && !helix_shim_peer_is_full (peer));
+  if (!helix_shim_peer_is_open (peer))
+    close_channels (self);
+}
+
+void
+helix_shim_client_turn (struct helix_shim_client *self)
+{
+  unsigned reads = READS_AT_ONCE;
+
+  note_read (self);
+  while (helix_shim_peer_next (&self->peer, &reads))
+    take_message (self);
+  finish_turn (self);
+  helix_shim_run_at (self->peer.shim, helix_shim_peer_deadline (&self->peer));
+}
+
+void
+helix_shim_client_run (struct helix_shim_client *self, uint64_t now)
+{
+  self->fill_budget = HELIX_SHIM_FILL_AT_ONCE;
+  note_read (self);
+  helix_shim_peer_keep_deadlines (&self->peer, now);
+  finish_turn (self);
+}
+
 /* ---- life ---- */
+
+static void
+on_ready (void *peer)
+{
+  helix_shim_client_turn (peer);
+}
 
 struct helix_shim_client *
 helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
 {
-  static const struct helix_shim_peer_ops ops = {
-      on_begin, on_message, on_pending, on_end};
   struct helix_shim_client *self = g_new0 (struct helix_shim_client, 1);
 
-  helix_shim_peer_init (&self->peer, shim, fd, pid, &ops);
+  helix_shim_peer_init (&self->peer, shim, fd, pid, on_ready);
   self->subscribes =
       (struct helix_bucket){HELIX_SHIM_SUBSCRIBE_BURST, self->peer.born_ns};
   return self;
@@ -705,13 +747,7 @@ helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
 void
 helix_shim_client_free (struct helix_shim_client *self)
 {
+  close_channels (self);
   helix_shim_peer_fini (&self->peer);
   g_free (self);
-}
-
-void
-helix_shim_client_run (struct helix_shim_client *self, uint64_t now)
-{
-  self->fill_budget = HELIX_SHIM_FILL_AT_ONCE;
-  helix_shim_peer_run (&self->peer, now);
 }

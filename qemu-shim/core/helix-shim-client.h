@@ -26,7 +26,7 @@ struct helix_shim_channel {
 };
 
 struct helix_shim_client {
-  struct helix_shim_peer peer;
+  struct helix_shim_peer peer;       /* the first: on_ready () gets it */
   uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT sent */
   bool seen_any;
   struct helix_shim_channel channel[HELIX_SHIM_MAX_CHANNELS];
@@ -46,7 +46,10 @@ struct helix_shim_client {
 struct helix_shim_client *helix_shim_client_new (
     struct helix_shim *shim, int fd, pid_t pid);
 void helix_shim_client_free (struct helix_shim_client *client);
-/* Its turn: it may be given HELIX_SHIM_FILL_AT_ONCE bytes of memory. */
+/* A turn: reads what has come, if anything, queues what is pending, writes. */
+void helix_shim_client_turn (struct helix_shim_client *client);
+/* A turn of the io thread: keeps the deadlines instead of reading, and gives
+ * the client up to HELIX_SHIM_FILL_AT_ONCE bytes of memory. */
 void helix_shim_client_run (struct helix_shim_client *client, uint64_t now);
 
 #endif /* HELIX_SHIM_CLIENT_H */

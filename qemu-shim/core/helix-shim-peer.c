@@ -9,23 +9,18 @@
 
 #include "helix-platform.h"
 
-/* Reads a socket may keep the io thread with before the others get a turn. */
-#define READS_AT_ONCE 64
 /* Pieces of messages that go by one system call. */
 #define PIECES_AT_ONCE 16
 
 #define CLIENT "client %" G_GUINT64_FORMAT " (pid %ld)"
 #define CLIENT_ARGS(peer) (peer)->number, (long) (peer)->pid
 
-static void on_readable (void *opaque);
-static void on_writable (void *opaque);
-
 void
 helix_shim_peer_init (struct helix_shim_peer *self, struct helix_shim *shim,
-    int fd, pid_t pid, const struct helix_shim_peer_ops *ops)
+    int fd, pid_t pid, void (*ready) (void *peer))
 {
   self->shim = shim;
-  self->ops = ops;
+  self->ready = ready;
   self->fd = fd;
   self->number = ++shim->last_number;
   self->pid = pid;
@@ -68,7 +63,7 @@ update_watch (struct helix_shim_peer *self)
   self->watching_read = reading;
   self->watching_write = writing;
   self->shim->loop.watch (self->shim->loop_opaque, self->fd,
-      reading ? on_readable : NULL, writing ? on_writable : NULL, self);
+      reading ? self->ready : NULL, writing ? self->ready : NULL, self);
 }
 
 void
@@ -76,7 +71,6 @@ helix_shim_peer_fini (struct helix_shim_peer *self)
 {
   self->dead = true;
   update_watch (self);
-  self->ops->end (self);
   helix_writer_clear (&self->writer);
   close (self->fd);
   helix_shim_count (self->shim, clients, -1);
@@ -89,13 +83,11 @@ die (struct helix_shim_peer *self)
   if (self->dead)
     return;
   self->dead = true;
-  self->ops->end (self);
-  update_watch (self);
   helix_shim_wake_io (self->shim);
 }
 
-static void
-flush (struct helix_shim_peer *self)
+void
+helix_shim_peer_flush (struct helix_shim_peer *self)
 {
   while (!self->dead && helix_writer_pending (&self->writer)) {
     struct iovec iov[PIECES_AT_ONCE];
@@ -107,23 +99,14 @@ flush (struct helix_shim_peer *self)
     if (sent >= 0) {
       helix_writer_sent (&self->writer, (size_t) sent);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return;
+      break;
     } else if (errno != EINTR) {
       helix_shim_count (self->shim, lost, 1);
       die (self);
     }
   }
-  if (self->closing)
+  if (self->closing && !helix_writer_pending (&self->writer))
     die (self);
-}
-
-/* The end of every turn. */
-static void
-finish_turn (struct helix_shim_peer *self)
-{
-  if (helix_shim_peer_is_open (self))
-    self->ops->pending (self);
-  flush (self);
   update_watch (self);
 }
 
@@ -167,13 +150,9 @@ helix_shim_peer_fail (struct helix_shim_peer *self, enum helix_error_code code,
   helix_shim_count (self->shim, refused, 1);
   helix_shim_peer_send (
       self, message, helix_pack_error (message, 0, code, refers, text));
-  if (!self->closing) {
-    self->closing = true;
+  if (!self->closing)
     self->closing_ns = helix_now_ns ();
-    self->ops->end (self);
-  }
-  flush (self);
-  update_watch (self);
+  self->closing = true;
 }
 
 void
@@ -184,7 +163,7 @@ helix_shim_peer_dismiss (struct helix_shim_peer *self, const char *why)
   if (helix_shim_peer_is_open (self))
     helix_shim_peer_send (
         self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
-  flush (self);
+  helix_shim_peer_flush (self);
   die (self);
 }
 
@@ -202,7 +181,8 @@ welcome (struct helix_shim_peer *self)
       CLIENT_ARGS (self), self->server.name);
 }
 
-static void
+/* Whether it is for the caller of helix_shim_peer_next. */
+static bool
 take_message (struct helix_shim_peer *self)
 {
   struct helix_shim *shim = self->shim;
@@ -235,97 +215,79 @@ take_message (struct helix_shim_peer *self)
         die (self);
       break;
     case HELIX_SERVER_MESSAGE:
-      self->ops->message (self);
-      break;
+      return true;
     case HELIX_SERVER_NOTHING:
     case HELIX_SERVER_PROOF:
     case HELIX_SERVER_PONG:
       break;
   }
+  return false;
 }
 
-/* false: nothing more to read now, or ever. */
-static bool
-read_once (struct helix_shim_peer *self)
+/* Bytes for the reader. 0 = none now, or ever. */
+static size_t
+receive (struct helix_shim_peer *self)
 {
   uint8_t *at;
   size_t want;
   ssize_t n;
 
   helix_reader_want (&self->reader, &at, &want);
-  n = helix_recv (self->fd, at, want, NULL);
-  if (n < 0) {
-    if (errno == EINTR)
-      return true;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-      return false;
-    if (errno == EPROTO) {
-      helix_shim_peer_fail (self, HELIX_ERROR_PROTOCOL, 0,
-          "a descriptor came along, and none is due from a client");
-      return false;
-    }
-    n = 0;
+  do
+    n = helix_recv (self->fd, at, want, NULL);
+  while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    self->heard_ns = helix_now_ns ();
+    return (size_t) n;
   }
-  if (n == 0) {
-    /* Without BYE. A peer that never said a word does not count. */
-    helix_shim_count (
-        self->shim, lost, self->server.state == HELIX_SERVER_OPEN);
-    die (self);
-    return false;
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    return 0;
+  if (n < 0 && errno == EPROTO) {
+    helix_shim_peer_fail (self, HELIX_ERROR_PROTOCOL, 0,
+        "a descriptor came along, and none is due from a client");
+    return 0;
   }
-  self->heard_ns = helix_now_ns ();
-  switch (helix_reader_got (&self->reader, (size_t) n)) {
-    case HELIX_READER_MORE:
-    case HELIX_READER_HEAD: /* its bulk is dropped on the way */
-      break;
-    case HELIX_READER_MESSAGE:
-      take_message (self);
-      break;
-    case HELIX_READER_ERROR:
-      helix_shim_peer_fail (self, HELIX_ERROR_PROTOCOL,
-          helix_reader_type (&self->reader), "%s", self->reader.why);
-      break;
-  }
-  return true;
+  /* Without BYE. A peer that never said a word does not count. */
+  helix_shim_count (self->shim, lost, self->server.state == HELIX_SERVER_OPEN);
+  die (self);
+  return 0;
 }
 
-/* ---- turns ---- */
+bool
+helix_shim_peer_next (struct helix_shim_peer *self, unsigned *reads)
+{
+  while (may_read (self) && *reads > 0) {
+    size_t n = receive (self);
+
+    --*reads;
+    if (n == 0)
+      return false;
+    switch (helix_reader_got (&self->reader, n)) {
+      case HELIX_READER_MORE:
+      case HELIX_READER_HEAD: /* its bulk is dropped on the way */
+        break;
+      case HELIX_READER_MESSAGE:
+        if (take_message (self))
+          return true;
+        break;
+      case HELIX_READER_ERROR:
+        helix_shim_peer_fail (self, HELIX_ERROR_PROTOCOL,
+            helix_reader_type (&self->reader), "%s", self->reader.why);
+        break;
+    }
+  }
+  return false;
+}
+
+/* ---- deadlines ---- */
 
 void
-helix_shim_peer_read (struct helix_shim_peer *self)
-{
-  int reads = 0;
-
-  self->ops->begin (self);
-  while (may_read (self) && reads++ < READS_AT_ONCE && read_once (self))
-    ;
-  finish_turn (self);
-  helix_shim_run_at (self->shim, helix_shim_peer_deadline (self));
-}
-
-static void
-on_readable (void *opaque)
-{
-  helix_shim_peer_read (opaque);
-}
-
-static void
-on_writable (void *opaque)
-{
-  struct helix_shim_peer *self = opaque;
-
-  flush (self);
-  finish_turn (self);
-  helix_shim_run_at (self->shim, helix_shim_peer_deadline (self));
-}
-
-static void
-keep_deadlines (struct helix_shim_peer *self, uint64_t now)
+helix_shim_peer_keep_deadlines (struct helix_shim_peer *self, uint64_t now)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_ping ping = {now};
 
-  if (now < helix_shim_peer_deadline (self))
+  if (self->dead || now < helix_shim_peer_deadline (self))
     return;
   if (self->closing) {
     die (self);
@@ -351,14 +313,4 @@ helix_shim_peer_deadline (const struct helix_shim_peer *self)
     return self->born_ns + HELIX_SHIM_HELLO_NS;
   return MIN (self->heard_ns + HELIX_SHIM_DEAD_NS,
       MAX (self->heard_ns, self->pinged_ns) + HELIX_SHIM_IDLE_NS);
-}
-
-void
-helix_shim_peer_run (struct helix_shim_peer *self, uint64_t now)
-{
-  if (self->dead)
-    return;
-  self->ops->begin (self);
-  keep_deadlines (self, now);
-  finish_turn (self);
 }

@@ -19,23 +19,9 @@
  * and nothing that is pending is queued. */
 #define HELIX_SHIM_QUEUE_LIMIT (64u << 10)
 
-struct helix_shim_peer;
-
-/* What is above the connection. */
-struct helix_shim_peer_ops {
-  /* A turn begins: nothing was queued since the last one ended. */
-  void (*begin) (struct helix_shim_peer *peer);
-  /* peer->reader has a message of an open session. */
-  void (*message) (struct helix_shim_peer *peer);
-  /* The session is open: queue what is pending. */
-  void (*pending) (struct helix_shim_peer *peer);
-  /* No message comes any more, and none is wanted. May come twice. */
-  void (*end) (struct helix_shim_peer *peer);
-};
-
 struct helix_shim_peer {
   struct helix_shim *shim;
-  const struct helix_shim_peer_ops *ops;
+  void (*ready) (void *peer); /* the socket can be read or written */
   int fd;
   uint64_t number; /* for log lines */
   pid_t pid;       /* 0 = unknown */
@@ -50,18 +36,21 @@ struct helix_shim_peer {
 
 /* Takes `fd` over. */
 void helix_shim_peer_init (struct helix_shim_peer *peer,
-    struct helix_shim *shim, int fd, pid_t pid,
-    const struct helix_shim_peer_ops *ops);
-/* With ops->end called. */
+    struct helix_shim *shim, int fd, pid_t pid, void (*ready) (void *peer));
 void helix_shim_peer_fini (struct helix_shim_peer *peer);
 
 /* HELLO was answered, and the end has not begun. */
 bool helix_shim_peer_is_open (const struct helix_shim_peer *peer);
-/* Keeps the deadlines, queues what is pending, writes. */
-void helix_shim_peer_run (struct helix_shim_peer *peer, uint64_t now);
-/* Reads what has come, if anything; an end that has begun goes on. */
-void helix_shim_peer_read (struct helix_shim_peer *peer);
-/* When helix_shim_peer_run has to be called next. */
+/* Reads on, as often as *reads says, and takes that off there. true: the
+ * reader has a message for the caller, of an open session. false: there is
+ * nothing more to read now, or ever. */
+bool helix_shim_peer_next (struct helix_shim_peer *peer, unsigned *reads);
+/* Ends every turn: writes, and goes on with an end that has begun. */
+void helix_shim_peer_flush (struct helix_shim_peer *peer);
+/* PING, or the end. */
+void helix_shim_peer_keep_deadlines (
+    struct helix_shim_peer *peer, uint64_t now);
+/* When that has to be called next. */
 uint64_t helix_shim_peer_deadline (const struct helix_shim_peer *peer);
 
 bool helix_shim_peer_is_full (const struct helix_shim_peer *peer);

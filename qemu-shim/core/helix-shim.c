@@ -103,11 +103,8 @@ sweep (struct helix_shim *shim)
 static void
 sweep_gone (struct helix_shim *shim)
 {
-  for (guint i = 0; i < shim->clients->len; i++) {
-    struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
-
-    helix_shim_peer_read (&client->peer);
-  }
+  for (guint i = 0; i < shim->clients->len; i++)
+    helix_shim_client_turn (g_ptr_array_index (shim->clients, i));
   sweep (shim);
 }
 

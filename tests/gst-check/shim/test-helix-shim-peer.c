@@ -237,7 +237,7 @@ setup_open (void)
 
   setup_silent ();
   say (bytes, helix_pack_hello (bytes, &hello, "one"));
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   fail_unless (helix_shim_peer_is_open (&one->peer));
 }
 
@@ -253,7 +253,7 @@ teardown_one (void)
 static void
 take_turns (void)
 {
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   for (int i = 0; i < 3; i++) {
     helix_shim_display_run (test->shim);
     helix_shim_client_run (one, helix_now_ns ());
@@ -268,7 +268,7 @@ GST_START_TEST (test_no_hello)
 
   say (bytes, helix_pack_empty (bytes, HELIX_PING, 0));
   say ((const uint8_t *) "HXFR", 4);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   helix_shim_client_run (one, end - 1);
   fail_unless_equals_int (read_all (), HELIX_PONG);
   fail_unless_equals_uint64 (helix_shim_peer_deadline (&one->peer), end);
@@ -294,7 +294,7 @@ GST_START_TEST (test_signs_of_life)
     fail_unless_equals_int (read_all (), HELIX_PING);
   }
   say ((const uint8_t *) "H", 1);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   fail_unless (one->peer.heard_ns > heard);
   heard = one->peer.heard_ns;
   helix_shim_client_run (one, heard + HELIX_SHIM_DEAD_NS - 1);
@@ -347,7 +347,7 @@ GST_START_TEST (test_large_pool)
   guint turns = 0;
 
   say_subscribe (4);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   while (one->last_pool == 0) {
     uint64_t filled;
 
@@ -357,7 +357,7 @@ GST_START_TEST (test_large_pool)
     fail_unless (filled - before <= HELIX_SHIM_FILL_AT_ONCE);
     before = filled;
     /* What the client says meanwhile brings nothing forward. */
-    helix_shim_peer_read (&one->peer);
+    helix_shim_client_turn (one);
     fail_unless (one->last_pool || !channel->coming
         || channel->coming->filled == before);
     fail_unless (turns++ < 100);
@@ -365,7 +365,7 @@ GST_START_TEST (test_large_pool)
   fail_unless (turns >= total / HELIX_SHIM_FILL_AT_ONCE);
   /* One that leaves before all of it is there leaves nothing. */
   say_subscribe (8);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   helix_shim_display_run (test->shim);
   helix_shim_client_run (one, helix_now_ns ());
   fail_unless (channel->coming != NULL);
@@ -392,12 +392,12 @@ GST_START_TEST (test_closing_is_not_read)
     helix_shim_peer_fail (&one->peer, HELIX_ERROR_PROTOCOL, 0, "the end");
   fail_if (one->peer.dead);
   say_subscribe (0);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   fail_unless_equals_uint64 (test_stats (test).subscriptions, 0);
   fail_if (one->peer.dead);
   /* That the client is gone is seen all the same. */
   close (far);
-  helix_shim_peer_read (&one->peer);
+  helix_shim_client_turn (one);
   fail_unless (one->peer.dead);
   far = -1;
 }
