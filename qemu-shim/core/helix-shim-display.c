@@ -135,7 +135,6 @@ static void
 apply_request (struct helix_shim_subscription *sub, uint64_t now)
 {
   struct helix_shim *shim = sub->shim;
-  struct helix_shim_source source = sub->source;
   struct helix_surface surface;
   struct helix_show show;
   const char *why;
@@ -153,9 +152,7 @@ apply_request (struct helix_shim_subscription *sub, uint64_t now)
   if (show.resource_id != sub->surface.resource_id)
     sub->unreadable_told = false;
   sub->capture_ns = show.capture_ns;
-  source.shown = true;
-  source.resource_id = show.resource_id;
-  helix_shim_subscription_set_source (sub, &source);
+  helix_shim_subscription_set_source (sub, show.resource_id);
   helix_shim_subscription_set_surface (sub, &surface,
       sub->generation
           + !helix_shim_surface_same_mode (&sub->surface, &surface));
@@ -191,18 +188,15 @@ static void
 lose_resource (struct helix_shim_subscription *sub, uint32_t resource_id)
 {
   const struct helix_surface off = {0};
-  struct helix_shim_source source = sub->source;
 
   if (sub->surface.resource_id == 0
       || (resource_id && sub->surface.resource_id != resource_id))
     return;
   helix_shim_subscription_set_surface (sub, &off, sub->generation);
-  if (source.shown) {
-    source.resource_id = 0;
-    helix_shim_subscription_set_source (sub, &source);
-  } else if (source.scanout == HELIX_NONE32) {
+  if (sub->source.shown)
+    helix_shim_subscription_set_source (sub, 0);
+  else if (sub->source.scanout == HELIX_NONE32)
     end (sub, "the guest destroyed the resource");
-  }
 }
 
 /* ---- a frame for one subscription ---- */

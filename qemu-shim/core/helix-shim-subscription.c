@@ -225,11 +225,12 @@ helix_shim_subscription_take_request (
 }
 
 void
-helix_shim_subscription_set_source (struct helix_shim_subscription *self,
-    const struct helix_shim_source *source)
+helix_shim_subscription_set_source (
+    struct helix_shim_subscription *self, uint32_t resource_id)
 {
   pthread_mutex_lock (&self->shim->lock);
-  self->source = *source;
+  self->source.resource_id = resource_id;
+  self->source.shown = true;
   pthread_mutex_unlock (&self->shim->lock);
 }
 

@@ -127,9 +127,9 @@ uint64_t helix_shim_subscription_request_due (
 bool helix_shim_subscription_take_request (
     struct helix_shim_subscription *subscription, uint64_t now,
     struct helix_show *show);
+/* SHOW made that the source's resource; 0 = it is gone. */
 void helix_shim_subscription_set_source (
-    struct helix_shim_subscription *subscription,
-    const struct helix_shim_source *source);
+    struct helix_shim_subscription *subscription, uint32_t resource_id);
 /* What the source shows now; a new generation is a new mode. */
 void helix_shim_subscription_set_surface (
     struct helix_shim_subscription *subscription,
