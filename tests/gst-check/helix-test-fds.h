@@ -6,4 +6,14 @@
  * that counting them takes. To be compared with an earlier count. */
 unsigned test_count_fds (void);
 
+/* It returns -1, with that errno. */
+#define expect_errno(call, error) \
+  G_STMT_START \
+  { \
+    errno = 0; \
+    fail_unless_equals_int (call, -1); \
+    fail_unless_equals_int (errno, error); \
+  } \
+  G_STMT_END
+
 #endif /* HELIX_TEST_FDS_H */

@@ -17,29 +17,27 @@
 #include "helix-platform.h"
 #include "helix-test-fds.h"
 
-/* It fails, with that errno. */
-#define expect_errno(call, error) \
-  G_STMT_START \
-  { \
-    errno = 0; \
-    fail_unless_equals_int (call, -1); \
-    fail_unless_equals_int (errno, error); \
-  } \
-  G_STMT_END
-
 static gchar *dir;
+static guint before; /* descriptors */
+static int fds[2];
 
 static void
-make_dir (void)
+setup (void)
 {
   dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
   fail_unless (dir != NULL);
+  before = test_count_fds ();
+  fail_unless_equals_int (helix_socketpair (fds), 0);
 }
 
+/* The pair may be closed already; all else the test has tidied up. */
 static void
-remove_dir (void)
+teardown (void)
 {
-  fail_unless_equals_int (g_rmdir (dir), 0); /* so the test has tidied up */
+  close (fds[0]);
+  close (fds[1]);
+  fail_unless_equals_int (test_count_fds (), before);
+  fail_unless_equals_int (g_rmdir (dir), 0);
   g_free (dir);
 }
 
@@ -62,15 +60,13 @@ wait_readable (int fd)
 GST_START_TEST (test_sockets_are_prepared)
 {
   static const int domains[] = {AF_UNIX, AF_INET};
-  guint before = test_count_fds ();
-  int fds[2], fd;
+  int fd;
 
   for (guint i = 0; i < G_N_ELEMENTS (domains); i++) {
     fd = helix_socket (domains[i]);
     expect_prepared (fd);
     close (fd);
   }
-  fail_unless_equals_int (helix_socketpair (fds), 0);
   expect_prepared (fds[0]);
   expect_prepared (fds[1]);
   close (fds[0]);
@@ -83,7 +79,6 @@ GST_START_TEST (test_sockets_are_prepared)
   close (fds[1]);
   expect_errno (helix_fd_prepare (fds[0]), EBADF);
   fail_unless_equals_int (helix_socket (12345), -1);
-  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -191,13 +186,10 @@ GST_END_TEST;
 GST_START_TEST (test_no_sigpipe)
 {
   struct iovec iov = {(void *) "x", 1};
-  int fds[2];
 
   signal (SIGPIPE, SIG_DFL);
-  fail_unless_equals_int (helix_socketpair (fds), 0);
   close (fds[1]);
   expect_errno (helix_send (fds[0], &iov, 1, -1), EPIPE);
-  close (fds[0]);
 }
 
 GST_END_TEST;
@@ -205,12 +197,10 @@ GST_END_TEST;
 GST_START_TEST (test_send_and_recv)
 {
   struct iovec iov[2] = {{(void *) "abc", 3}, {(void *) "defg", 4}};
-  guint before = test_count_fds ();
   struct stat sent, came;
   char buf[16];
-  int fds[2], got = 0, file;
+  int got = 0, file;
 
-  fail_unless_equals_int (helix_socketpair (fds), 0);
   fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), -1);
   fail_unless (errno == EAGAIN || errno == EWOULDBLOCK);
   fail_unless_equals_int (got, -1);
@@ -240,8 +230,6 @@ GST_START_TEST (test_send_and_recv)
   close (file);
   close (fds[1]);
   fail_unless_equals_int (helix_recv (fds[0], buf, sizeof buf, &got), 0);
-  close (fds[0]);
-  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -269,14 +257,12 @@ send_many (int fd, const int *pass, guint n)
 GST_START_TEST (test_too_many_descriptors)
 {
   static const guint counts[] = {2, 3, 17, 253};
-  guint before, round, i;
-  int fds[2], pass[253], got;
+  guint round, i;
+  int pass[253], got;
   char buf[4];
 
-  fail_unless_equals_int (helix_socketpair (fds), 0);
   for (i = 0; i < G_N_ELEMENTS (pass); i++)
     pass[i] = fds[0];
-  before = test_count_fds ();
   for (round = 0; round < 1000; round++) {
     for (i = 0; i < G_N_ELEMENTS (counts); i++) {
       ssize_t n;
@@ -288,9 +274,6 @@ GST_START_TEST (test_too_many_descriptors)
         fail ("%u passed: %zd, %d, got %d", counts[i], n, errno, got);
     }
   }
-  fail_unless_equals_int (test_count_fds (), before);
-  close (fds[0]);
-  close (fds[1]);
 }
 
 GST_END_TEST;
@@ -309,48 +292,43 @@ GST_START_TEST (test_send_queue)
   const bool tells = g_file_test ("/proc/self/fd", G_FILE_TEST_IS_DIR);
   char byte = 'x';
   struct iovec iov = {&byte, 1};
-  int fds[2];
 
-  fail_unless_equals_int (helix_socketpair (fds), 0);
   fail_unless_equals_int (helix_send_queue (fds[0]), 0);
   fail_unless_equals_int (helix_send (fds[0], &iov, 1, -1), 1);
   fail_unless ((helix_send_queue (fds[0]) > 0) == tells);
   fail_unless_equals_int (helix_send_queue (fds[1]), 0);
   fail_unless_equals_int (helix_recv (fds[1], &byte, 1, NULL), 1);
   fail_unless_equals_int (helix_send_queue (fds[0]), 0);
-  close (fds[0]);
-  close (fds[1]);
 }
 
 GST_END_TEST;
 
 GST_START_TEST (test_wakeup)
 {
-  guint before = test_count_fds (), i;
   struct pollfd poll_fd;
   pthread_t thread;
-  int fds[2];
+  int wakeup[2];
+  guint i;
 
-  fail_unless_equals_int (helix_wakeup_open (fds), 0);
-  expect_prepared (fds[0]);
-  expect_prepared (fds[1]);
-  poll_fd = (struct pollfd){fds[0], POLLIN, 0};
+  fail_unless_equals_int (helix_wakeup_open (wakeup), 0);
+  expect_prepared (wakeup[0]);
+  expect_prepared (wakeup[1]);
+  poll_fd = (struct pollfd){wakeup[0], POLLIN, 0};
   fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
-  fail_unless_equals_int (pthread_create (&thread, NULL, raise_it, fds), 0);
+  fail_unless_equals_int (pthread_create (&thread, NULL, raise_it, wakeup), 0);
   fail_unless_equals_int (poll (&poll_fd, 1, 5000), 1);
   pthread_join (thread, NULL);
-  helix_wakeup_clear (fds);
+  helix_wakeup_clear (wakeup);
   fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
   /* More often than a pipe has room: never blocks, one clear is enough. */
   for (i = 0; i < 70000; i++)
-    helix_wakeup_raise (fds);
+    helix_wakeup_raise (wakeup);
   fail_unless_equals_int (poll (&poll_fd, 1, 0), 1);
-  helix_wakeup_clear (fds);
+  helix_wakeup_clear (wakeup);
   fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
-  helix_wakeup_close (fds);
-  fail_unless_equals_int (fds[0], -1);
-  helix_wakeup_close (fds);
-  fail_unless_equals_int (test_count_fds (), before);
+  helix_wakeup_close (wakeup);
+  fail_unless_equals_int (wakeup[0], -1);
+  helix_wakeup_close (wakeup);
 }
 
 GST_END_TEST;
@@ -421,7 +399,7 @@ helix_platform_suite (void)
   TCase *tc = tcase_create ("sockets");
 
   tcase_set_timeout (tc, 60);
-  tcase_add_checked_fixture (tc, make_dir, remove_dir);
+  tcase_add_checked_fixture (tc, setup, teardown);
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_sockets_are_prepared);
   tcase_add_test (tc, test_listen_and_connect);

@@ -21,16 +21,6 @@
 
 #define SIZE ((size_t) 3 * 1024 * 1024)
 
-/* It fails, with that errno. */
-#define expect_errno(call, error) \
-  G_STMT_START \
-  { \
-    errno = 0; \
-    fail_unless_equals_int (call, -1); \
-    fail_unless_equals_int (errno, error); \
-  } \
-  G_STMT_END
-
 #if defined(MFD_ALLOW_SEALING) && !defined(HELIX_SHM_NO_SEALS)
 #define SEALS 1
 #include <sys/syscall.h>
