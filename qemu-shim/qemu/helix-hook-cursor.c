@@ -75,6 +75,12 @@ static void helix_hook_cursor_to_bgra(uint8_t *pixels, size_t count,
     }
 }
 
+static bool helix_hook_cursor_fits(uint32_t width, uint32_t height)
+{
+    return width && width <= HELIX_MAX_CURSOR && height &&
+           height <= HELIX_MAX_CURSOR;
+}
+
 /*
  * The resource's own pixels, by the way that frames take. Returns NULL where
  * they cannot be had.
@@ -87,8 +93,7 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
     uint8_t *pixels;
 
     if (!helix_readback_resource(cursor.export, resource_id, &surface) ||
-        !surface.rect.width || surface.rect.width > HELIX_MAX_CURSOR ||
-        !surface.rect.height || surface.rect.height > HELIX_MAX_CURSOR) {
+        !helix_hook_cursor_fits(surface.rect.width, surface.rect.height)) {
         return NULL;
     }
     shape->width = surface.rect.width;
@@ -105,30 +110,23 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
 }
 
 /*
- * The device's copy: where the resource went away before a client subscribed,
- * or is a blob, whose layout only a scanout would tell.
+ * Returns false if there are no pixels. Else the caller frees shape->pixels.
  */
-static uint8_t *helix_hook_cursor_copy(const QEMUCursor *c,
-                                       struct helix_cursor_shape *shape)
-{
-    if (!c || !c->width || c->width > HELIX_MAX_CURSOR || !c->height ||
-        c->height > HELIX_MAX_CURSOR) {
-        return NULL;
-    }
-    shape->width = c->width;
-    shape->height = c->height;
-    return g_memdup2(c->data,
-                     (size_t)shape->width * shape->height * HELIX_BYTES_PP);
-}
-
-/* False: there are no pixels; else the caller frees shape->pixels. */
 static bool helix_hook_cursor_shape(const struct virtio_gpu_scanout *s,
                                     struct helix_cursor_shape *shape)
 {
     uint8_t *pixels = helix_hook_cursor_read(s->cursor.resource_id, shape);
+    const QEMUCursor *c = s->current_cursor;
 
-    if (!pixels) {
-        pixels = helix_hook_cursor_copy(s->current_cursor, shape);
+    if (!pixels && c && helix_hook_cursor_fits(c->width, c->height)) {
+        /*
+         * The device's copy: where the resource went away before a client
+         * subscribed, or is a blob, whose layout only a scanout would tell.
+         */
+        shape->width = c->width;
+        shape->height = c->height;
+        pixels = g_memdup2(c->data, (size_t)shape->width * shape->height *
+                                        HELIX_BYTES_PP);
     }
     if (!pixels) {
         return false;
