@@ -307,7 +307,6 @@ struct helix_pool {
   uint64_t total_size; /* bytes = slots * slot_size */
 };
 enum helix_pool_kind {
-  HELIX_POOL_INLINE = 0, /* reserved: malformed */
   HELIX_POOL_SEALED = 1, /* fd: Linux memfd, F_SEAL_SHRINK | F_SEAL_GROW */
   HELIX_POOL_FILE = 2,   /* fd: POSIX shm or unlinked file, no seals */
 };
@@ -336,7 +335,6 @@ struct helix_frame {
   uint32_t wait_ns;       /* damage waited for credit or pacing, saturating */
   uint32_t read_bytes;    /* bytes the readback copied, saturating */
 };
-#define HELIX_FRAME_Y_INVERTED (1u << 0) /* reserved */
 
 /* The 32-bit formats of virtio-gpu as DRM fourccs (drm_fourcc.h; named by
  * little-endian word, so XR24 is the bytes B G R x). */
