@@ -318,7 +318,7 @@ GST_START_TEST (test_bad_address)
   check_start_fails (address, GST_HELIX_MODE_LISTEN, "regular file");
   check_start_fails (address, GST_HELIX_MODE_CONNECT, "regular file");
   g_unlink (path);
-  check_start_fails ("unix:/nowhere/at/all", GST_HELIX_MODE_LISTEN, "create");
+  check_start_fails ("unix:/nowhere/at/all", GST_HELIX_MODE_LISTEN, "Create");
   check_start_fails ("serial:/dev/null", GST_HELIX_MODE_LISTEN, "mode=connect");
 
   /* Without a token, not where others than this user may come from. */
