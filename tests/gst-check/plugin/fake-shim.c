@@ -88,34 +88,22 @@ forget_pool (FakeShim *shim)
   shim->cut_fd = -1;
 }
 
-/* A descriptor that is not what POOL says of it; -1 = nothing is wrong with
- * it. */
+/* A descriptor that is not what POOL says of it; -1 = nothing is wrong with it.
+ * What else may be wrong is tested at helix_shm_open (). */
 static int
 wrong_descriptor (FakeShim *shim, gsize size)
 {
-  static const struct {
-    FakeFault fault;
-    enum hostile_fd kind;
-  } kinds[] = {
-      {FAKE_POOL_PIPE, HOSTILE_FD_PIPE},
-      {FAKE_POOL_DIRECTORY, HOSTILE_FD_DIRECTORY},
-      {FAKE_POOL_UNSEALED, HOSTILE_FD_UNSEALED},
-      {FAKE_POOL_WRITABLE, HOSTILE_FD_WRITABLE},
-      {FAKE_POOL_SPARSE, HOSTILE_FD_SPARSE},
-      {FAKE_POOL_HUGE, HOSTILE_FD_HUGE},
-      {FAKE_POOL_FILE, HOSTILE_FD_FILE},
-  };
-
-  if (shim->config.fault == FAKE_POOL_SHORT)
-    return hostile_fd_open (HOSTILE_FD_GOOD, size - 4096);
-  if (shim->config.fault == FAKE_POOL_CUT_OFF) {
-    shim->cut_fd = hostile_fd_open (HOSTILE_FD_UNSEALED, size);
-    return fcntl (shim->cut_fd, F_DUPFD_CLOEXEC, 0);
+  switch (shim->config.fault) {
+    case FAKE_POOL_UNSEALED:
+      return hostile_fd_open (HOSTILE_FD_UNSEALED, size);
+    case FAKE_POOL_HUGE:
+      return hostile_fd_open (HOSTILE_FD_HUGE, size);
+    case FAKE_POOL_CUT_OFF:
+      shim->cut_fd = hostile_fd_open (HOSTILE_FD_UNSEALED, size);
+      return fcntl (shim->cut_fd, F_DUPFD_CLOEXEC, 0);
+    default:
+      return -1;
   }
-  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
-    if (kinds[i].fault == shim->config.fault)
-      return hostile_fd_open (kinds[i].kind, size);
-  return -1;
 }
 
 /* POOL with `fd`, as far as it is to be right. */
@@ -128,7 +116,7 @@ announce_pool (FakeShim *shim, struct helix_pool *pool, int fd)
 
   if (fault == FAKE_FRAME_FIRST)
     return TRUE;
-  if (fault == FAKE_POOL_CUT_OFF || fault == FAKE_POOL_FILE)
+  if (fault == FAKE_POOL_CUT_OFF)
     pool->kind = HELIX_POOL_FILE;
   if (fault == FAKE_POOL_ENDLESS) {
     pool->slot_size = G_GUINT64_CONSTANT (1) << 40;

@@ -18,16 +18,10 @@ typedef enum {
   FAKE_VERSION_ERROR,    /* ERROR version */
   FAKE_WRONG_NONCE,      /* WELCOME for somebody else */
   FAKE_POOL_WITHOUT_FD,  /* POOL comes alone */
-  FAKE_POOL_PIPE,        /* POOL comes with a pipe */
-  FAKE_POOL_SHORT,       /* POOL's memory is smaller than it says */
-  FAKE_POOL_DIRECTORY,   /* POOL comes with a directory */
   FAKE_POOL_TWO,         /* POOL comes with its descriptor twice */
   FAKE_POOL_UNSEALED,    /* POOL says sealed, the memory is not */
-  FAKE_POOL_WRITABLE,    /* sealed against shrinking, but not against holes */
-  FAKE_POOL_SPARSE,      /* sealed, without a single page */
   FAKE_POOL_HUGE,        /* sealed, in pages of hugetlbfs */
   FAKE_POOL_CUT_OFF,     /* not sealed, and cut off before a FRAME */
-  FAKE_POOL_FILE,        /* an unlinked file, as memory without seals */
   FAKE_POOL_ENDLESS,     /* POOL of more than any frame needs */
   FAKE_STRAY_FD,         /* WELCOME comes with a descriptor */
   FAKE_BAD_SLOT,         /* FRAME in slot 7 of 3 */
