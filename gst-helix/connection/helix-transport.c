@@ -408,8 +408,8 @@ tcp_listen (HelixListener *self, const HelixAddress *address, HelixAdmit admit,
   return TRUE;
 }
 
-/* Where nobody listens, the kernel may choose that very port for this end, and
- * the connection is one with ourselves. */
+/* Where no program listens, the kernel may choose that very port for this end,
+ * which then is connected to itself. */
 static gboolean
 is_itself (gint fd)
 {

@@ -25,7 +25,7 @@ G_BEGIN_DECLS
 /* Who may connect, where no secret guards a listener. A UNIX socket has its
  * file's mode 0600 for that, in any case. */
 typedef enum {
-  HELIX_ADMIT_ALL,   /* everybody: something else guards it, or nothing is to */
+  HELIX_ADMIT_ALL,   /* all: something else guards it, or nothing is to */
   HELIX_ADMIT_LOCAL, /* on loopback addresses, this user and root only */
   HELIX_ADMIT_OWN    /* likewise, and no other address is listened on */
 } HelixAdmit;
@@ -47,9 +47,9 @@ HelixListener *helix_transport_listen (const HelixAddress *address,
     HelixAdmit admit, GCancellable *cancel, GError **error);
 void helix_listener_free (HelixListener *listener);
 
-/* The next connection on fds[index], or -1: without an error when nobody
- * waits. `peer`, if wanted, is who that is, for people ("tcp:10.0.0.7:1234");
- * the caller frees it. */
+/* The next connection on fds[index], or -1: without an error when none waits.
+ * `peer`, if wanted, is who that is, for people ("tcp:10.0.0.7:1234"); the
+ * caller frees it. */
 gint helix_listener_accept (
     HelixListener *listener, guint index, gchar **peer, GError **error);
 
@@ -69,7 +69,7 @@ gint helix_transport_connect (const HelixAddress *address, GCancellable *cancel,
  * descriptor (serial lines, where the far end was not told). */
 gboolean helix_transport_outlives_session (const HelixAddress *address);
 
-/* Whether trying again may help: nobody there (yet), busy, lost. */
+/* Whether trying again may help: no server (yet), busy, lost. */
 gboolean helix_transport_error_is_temporary (const GError *error);
 
 /* As writev, without SIGPIPE. */

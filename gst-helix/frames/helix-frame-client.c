@@ -46,7 +46,7 @@ struct _HelixFrameClient {
   HelixFrameRequest granted; /* the last request that the shim granted, and */
   HelixFrameRequest own;     /* the last of those not on trial: see fall_back */
   guint shown; /* resource, by show (): goes before the request's; 0 = none */
-  gboolean show_unsent; /* SHOW of `shown` was not sent yet */
+  gboolean show_unsent;         /* SHOW of `shown` was not sent yet */
   guint64 shown_ns;             /* its capture time */
   guint64 show_sent_ns;         /* when the last SHOW was sent */
   HelixFrameConnection *frames; /* NULL between two attempts; set by the thread
@@ -594,7 +594,8 @@ introduce (HelixFrameClient *client, GError **error)
   return result;
 }
 
-/* Ends the session that was left for a pause. Returns whether it lasts. */
+/* Ends the connection that was left for a pause. Returns whether the pause
+ * lasts. */
 static gboolean
 rest (HelixFrameClient *client)
 {

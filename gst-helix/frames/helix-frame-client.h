@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frames from the shim, whatever happens to it: connects, waits, notices when
- * the peer is gone, connects again.
+ * Frames from the shim, across connections: connects, waits, notices when the
+ * shim is gone, connects again.
  *
  * One thread calls helix_frame_client_next (); the functions that say "any
  * thread" interrupt it. Frames may be let go from anywhere at any time, after

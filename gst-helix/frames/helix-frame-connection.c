@@ -247,8 +247,8 @@ helix_frame_connection_subscribe (
   self->request = *request;
   if (!self->connection->live)
     return;
-  /* Another channel: whatever is still under way on the old one cannot be
-   * mistaken for an answer. */
+  /* Another channel: messages that are still under way on the old one cannot be
+   * mistaken for answers. */
   helix_connection_send (self->connection, message,
       helix_pack_empty (message, HELIX_UNSUBSCRIBE, self->channel));
   drop_pool (self);

@@ -31,8 +31,8 @@ typedef enum {
 typedef struct {
   const gchar *address; /* for messages; the caller's */
   gboolean serial;      /* bytes of earlier sessions may be under way */
-  gboolean strangers;   /* anybody may have connected to us, so nothing that
-                           comes over it is fatal */
+  gboolean strangers;   /* the other end connected to us, and may be any
+                           program: nothing that comes over it is fatal */
   guint32 role;         /* HELIX_ROLE_STREAM or HELIX_ROLE_CONTROL */
   const gchar *name;    /* of the program, for the other end's log */
   const gchar *token;   /* that both ends prove, or NULL */

@@ -8,13 +8,14 @@
 #include "helix-test-time.h"
 
 HelixFrameClient *
-taker_new (const gchar *path, gboolean reconnect, const HelixFrameRequest *wish)
+taker_new (
+    const gchar *path, gboolean reconnect, const HelixFrameRequest *request)
 {
   HelixFrameClientConfig config = {
       .path = path, .name = "test", .auto_reconnect = reconnect};
   HelixFrameRequest plain = {.rate_den = 1};
 
-  return helix_frame_client_new (&config, wish != NULL ? wish : &plain);
+  return helix_frame_client_new (&config, request != NULL ? request : &plain);
 }
 
 HelixFrameClientResult
@@ -73,9 +74,9 @@ taker_expect_words (GError **error, const gchar *word, const gchar *other_word)
 
 void
 taker_expect_error (
-    const gchar *path, const HelixFrameRequest *wish, const gchar *word)
+    const gchar *path, const HelixFrameRequest *request, const gchar *word)
 {
-  HelixFrameClient *client = taker_new (path, TRUE, wish);
+  HelixFrameClient *client = taker_new (path, TRUE, request);
   HelixFrame frame;
   GError *error = NULL;
 

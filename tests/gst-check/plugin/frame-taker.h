@@ -6,9 +6,9 @@
 #include "fake-shim.h"
 #include "helix-frame-client.h"
 
-/* `wish` NULL = scanout 0, as it comes. */
+/* `request` NULL = scanout 0, as it comes. */
 HelixFrameClient *taker_new (
-    const gchar *path, gboolean reconnect, const HelixFrameRequest *wish);
+    const gchar *path, gboolean reconnect, const HelixFrameRequest *request);
 /* helix_frame_client_next () with 5 s of patience. */
 HelixFrameClientResult taker_next (
     HelixFrameClient *client, HelixFrame *frame, GError **error);
@@ -22,7 +22,7 @@ guint32 taker_number (const HelixFrame *frame);
 /* The one report of a connection that cannot work: final although the
  * client would reconnect, naming `word` and the path. */
 void taker_expect_error (
-    const gchar *path, const HelixFrameRequest *wish, const gchar *word);
+    const gchar *path, const HelixFrameRequest *request, const gchar *word);
 /* That `error` names both; clears it. */
 void taker_expect_words (
     GError **error, const gchar *word, const gchar *other_word);

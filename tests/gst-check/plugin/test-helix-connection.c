@@ -617,8 +617,8 @@ send_many (gpointer value)
   return NULL;
 }
 
-/* BYE is the last message, from whatever thread others come; before HELLO
- * there is nobody to say it to. */
+/* BYE is the last message, also when other threads send; before HELLO there is
+ * none. */
 GST_START_TEST (test_threads)
 {
   GThread *threads[4];

@@ -106,7 +106,7 @@ GST_START_TEST (test_newest_wins)
   fail_unless_equals_int (frame.info.rects, 3);
   for (guint i = 0; i < 3; i++)
     fail_unless (memcmp (&frame.damage[i], &rects[i], sizeof rects[i]) == 0);
-  /* The two that nobody saw are free again, this one is not. */
+  /* The two that were not given out are free again, this one is not. */
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   helix_frame_client_get_stats (client, &stats);
   fail_unless_equals_uint64 (stats.frames.superseded, 2);
@@ -171,7 +171,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_subscribe_anew)
 {
-  HelixFrameRequest wish = {.scanout = 1, .rate_num = 30, .rate_den = 1};
+  HelixFrameRequest request = {.scanout = 1, .rate_num = 30, .rate_den = 1};
   FakeConfig config = good;
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
   HelixFrame frame;
@@ -183,7 +183,7 @@ GST_START_TEST (test_subscribe_anew)
   shim = fake_shim_new (path, &config);
   taker_connect (client, shim);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  helix_frame_client_subscribe (client, &wish, FALSE);
+  helix_frame_client_subscribe (client, &request, FALSE);
   while (helix_now_ns () < end && fake_shim_subscription (shim).scanout != 1)
     if (helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error)
@@ -286,8 +286,8 @@ GST_END_TEST;
 GST_START_TEST (test_reconnect_timeout)
 {
   HelixFrameClientConfig config = {path, "test", TRUE, 300, 0};
-  HelixFrameRequest wish = {.rate_den = 1};
-  HelixFrameClient *client = helix_frame_client_new (&config, &wish);
+  HelixFrameRequest request = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&config, &request);
   guint64 begin = helix_now_ns ();
   HelixFrame frame;
   GError *error = NULL;
@@ -355,14 +355,14 @@ GST_END_TEST;
 
 GST_START_TEST (test_no_such_scanout)
 {
-  HelixFrameRequest wish = {.scanout = 99, .rate_den = 1};
+  HelixFrameRequest request = {.scanout = 99, .rate_den = 1};
   FakeConfig config = good;
   FakeShim *shim;
 
   config.scanouts = 4;
   shim = fake_shim_new (path, &config);
-  taker_expect_error (path, &wish, "There is no scanout 99");
-  taker_expect_error (path, &wish, "0 to 3");
+  taker_expect_error (path, &request, "There is no scanout 99");
+  taker_expect_error (path, &request, "0 to 3");
   fake_shim_free (shim);
 }
 GST_END_TEST;
@@ -429,7 +429,7 @@ GST_START_TEST (test_permission)
 }
 GST_END_TEST;
 
-/* ---- while nobody calls ---- */
+/* ---- while next () is not called ---- */
 
 static void
 until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
@@ -451,8 +451,8 @@ until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
 GST_START_TEST (test_reconnect_timeout_later)
 {
   HelixFrameClientConfig config = {path, "test", TRUE, 1000, 0};
-  HelixFrameRequest wish = {.rate_den = 1};
-  HelixFrameClient *client = helix_frame_client_new (&config, &wish);
+  HelixFrameRequest request = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&config, &request);
   HelixFrame frame;
   GError *error = NULL;
 
@@ -466,12 +466,12 @@ GST_START_TEST (test_reconnect_timeout_later)
 GST_END_TEST;
 
 /* A shim that gave us up because we did not read, in a pause for instance, is
- * there: nobody needs auto-reconnect to go on. Its absence is an error. */
+ * there: going on needs no auto-reconnect. Its absence is an error. */
 GST_START_TEST (test_idled)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameRequest wish = {.rate_den = 1};
-  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  HelixFrameRequest request = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &request);
   FakeConfig config = {.fault = FAKE_IDLED, .width = 640, .height = 48};
   HelixFrame frame;
   GError *error = NULL;
@@ -495,13 +495,13 @@ GST_START_TEST (test_idled)
 }
 GST_END_TEST;
 
-/* In a pause nobody calls: the shim is left with a goodbye, once. Then a new
- * picture comes, none that waited, of what was shown before. */
+/* A pause leaves the shim with BYE, once. Then a new picture comes, none that
+ * waited, of what was shown before. */
 GST_START_TEST (test_pause)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameRequest wish = {.rate_den = 1};
-  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  HelixFrameRequest request = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &request);
   FakeConfig config = {.width = 640, .height = 48};
   HelixFrameClientStats stats;
   struct helix_show show;
@@ -546,8 +546,8 @@ GST_END_TEST;
 GST_START_TEST (test_pause_any_time)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
-  HelixFrameRequest wish = {.rate_den = 1};
-  HelixFrameClient *client = helix_frame_client_new (&once, &wish);
+  HelixFrameRequest request = {.rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&once, &request);
   FakeConfig silent = {.fault = FAKE_SILENT},
              good = {.width = 640, .height = 48};
   HelixFrame frame;
@@ -804,11 +804,11 @@ setup_with (FakeFault fault)
 {
   const FakeConfig config = {
       .fault = fault, .width = 640, .height = 48, .scanouts = 2};
-  const HelixFrameRequest wish = {.rate_den = 1, .cursor = TRUE};
+  const HelixFrameRequest request = {.rate_den = 1, .cursor = TRUE};
 
   setup ();
   shim = fake_shim_new (path, &config);
-  client = taker_new (path, TRUE, &wish);
+  client = taker_new (path, TRUE, &request);
   taker_connect (client, shim);
   for (guint i = 0; i < sizeof shape; i++)
     shape[i] = (guint8) i;
@@ -908,7 +908,7 @@ GST_START_TEST (test_order)
   expect (HELIX_CLIENT_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.x, 7);
-  /* Nobody was told of the shape before. */
+  /* No cursor was given out with that shape. */
   fail_unless (cursor.info.flags & HELIX_CURSOR_SHAPE);
   helix_cursor_clear (&cursor);
   expect (HELIX_CLIENT_FRAME, &frame);
@@ -922,14 +922,14 @@ GST_START_TEST (test_switch)
 {
   struct helix_cursor sent =
       cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1);
-  HelixFrameRequest wish = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
+  HelixFrameRequest request = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
   HelixFrameClientStats stats;
   HelixCursor cursor;
   HelixFrame frame;
 
   fail_unless (fake_shim_cursor (shim, &sent, shape));
   expect (HELIX_CLIENT_CURSOR, &frame);
-  helix_frame_client_subscribe (client, &wish, FALSE);
+  helix_frame_client_subscribe (client, &request, FALSE);
   expect (HELIX_CLIENT_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.flags, 0);
@@ -943,8 +943,8 @@ GST_START_TEST (test_switch)
     g_thread_yield ();
   fail_unless (fake_shim_cursor (shim, &sent, shape));
   expect (HELIX_CLIENT_CURSOR, &frame);
-  wish.rate_num = 10;
-  helix_frame_client_subscribe (client, &wish, FALSE);
+  request.rate_num = 10;
+  helix_frame_client_subscribe (client, &request, FALSE);
   sent.flags = HELIX_CURSOR_VISIBLE;
   sent.x = 3;
   while (fake_shim_subscription (shim).rate_num != 10) {
