@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "helix-doctor.h"
-#include "helix-encoder-table.h"
+#include "helix-encoder.h"
 #include "helix-nal.h"
 #include "helix-platform.h"
 #include "helix-server.h"
@@ -348,7 +348,7 @@ judge_encoder (HelixWalk *walk)
   /* The text begins with the encoder's name. */
   g_autofree gchar *name =
       g_strndup (listing->text, strcspn (listing->text, ","));
-  const gchar *setting = helix_encoder_table_low_latency (name);
+  const gchar *setting = helix_encoder_low_latency (name);
 
   if (listing->status.encode_us >= HELD_US)
     helix_walk_found (walk, HELIX_VERDICT_NOTE,

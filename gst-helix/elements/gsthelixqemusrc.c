@@ -93,7 +93,7 @@
 #include "gsthelixuri.h"
 #include "helix-convert.h"
 #include "helix-discovery.h"
-#include "helix-encoder-table.h"
+#include "helix-encoder.h"
 #include "helix-frame-client.h"
 #include "helix-histogram.h"
 #include "helix-pixels.h"
@@ -1028,7 +1028,7 @@ warn_of_encoder (GstHelixQemuSrc *self)
   GST_OBJECT_UNLOCK (self);
   if (encoder == NULL)
     return;
-  setting = helix_encoder_table_low_latency (encoder);
+  setting = helix_encoder_low_latency (encoder);
   GST_ELEMENT_WARNING (self, STREAM, ENCODE,
       ("%s holds pictures back: %u repetitions of the newest one did not bring "
        "it out. Set %s.",

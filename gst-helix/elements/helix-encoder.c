@@ -5,13 +5,165 @@
 
 #include <gst/video/video.h>
 
-#include "helix-encoder-table.h"
 #include "helix-stream-debug.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 
 /* Pads on the way up; a chain that is longer has a loop in it. */
 #define MAX_DEPTH 64
+
+/* ---- how each encoder is told its bitrate ---- */
+
+/* When the property takes effect. */
+typedef enum {
+  LIVE,  /* while playing */
+  SINCE, /* likewise, from version `since` of its plugin on */
+  NEVER, /* only before it starts */
+} Change;
+
+typedef struct {
+  const gchar *factory;  /* names of element factories, as a glob */
+  const gchar *property; /* a number, or a GstStructure that holds `field` */
+  const gchar *field;    /* NULL: the property is the number */
+  guint unit;            /* bit/s that 1 means */
+  /* A property of the same unit that the bitrate must not exceed; 0 there is
+   * no limit. NULL, or not there: none. */
+  const gchar *ceiling;
+  /* A property that is lowered to `buffer_most` if it has its default, since
+   * with that the rate follows too slowly. NULL: none. */
+  const gchar *buffer;
+  guint buffer_most;
+  Change change;
+  guint since[3];
+  /* Properties, as gst-launch-1.0 takes them, with which it gives each picture
+   * out at once. NULL: it does so by default. */
+  const gchar *low_latency;
+} Row;
+
+#define BIT 1
+#define KBIT 1000
+
+/* Sources are files of GStreamer's repository, as of 1.22 to 1.28. The first
+ * row that fits counts. */
+static const Row rows[] = {
+    /* gst-plugins-bad sys/applemedia/vtenc.c: "in kbps". Before 1.26.1 the
+     * setter calls VTSessionSetProperty from the caller's thread, "very prone
+     * to deadlocking" (commit f7fe817c87); since then the next frame drains
+     * the session and applies it. */
+    {.factory = "vtenc_h26*",
+        .low_latency = "realtime=true allow-frame-reordering=false",
+        .property = "bitrate",
+        .unit = KBIT,
+        .change = SINCE,
+        .since = {1, 26, 1}},
+    /* gst-plugins-ugly ext/x264/gstx264enc.c: "in kbit/sec", mutable while
+     * playing; the VBV's rate follows it (gst_x264_enc_reconfig). With the
+     * default VBV of 600 ms a rate that is more than tripled is 17 % short
+     * after 3 s, with one of 200 ms 6 % (measured: x264 164, 320x240). */
+    {.factory = "x264enc",
+        .low_latency = "tune=zerolatency",
+        .property = "bitrate",
+        .unit = KBIT,
+        .buffer = "vbv-buf-capacity",
+        .buffer_most = 200},
+    /* gst-plugins-bad ext/x265/gstx265enc.c: likewise. A VBV that was given in
+     * option-string stays, and bounds it. */
+    {.factory = "x265enc",
+        .low_latency = "tune=zerolatency",
+        .property = "bitrate",
+        .unit = KBIT},
+    /* gst-plugins-bad ext/openh264/gstopenh264enc.cpp: "in bits per second",
+     * mutable while playing. Above max-bitrate the library refuses it. */
+    {.factory = "openh264enc",
+        .property = "bitrate",
+        .unit = BIT,
+        .ceiling = "max-bitrate"},
+    /* gst-plugins-bad sys/va/gstva*enc.c: "Bitrate (kbps)", mutable while
+     * playing: vah264enc, vah264lpenc, varenderD129h264enc. The vaapi*enc of
+     * gstreamer-vaapi as well. */
+    {.factory = "va*enc", .property = "bitrate", .unit = KBIT},
+    /* gst-plugins-bad sys/nvcodec/gstnv*encoder.cpp, gstnvbaseenc.c: "in
+     * kbit/sec (0 = automatic)", mutable while playing. */
+    {.factory = "nv*enc",
+        .low_latency = "zerolatency=true",
+        .property = "bitrate",
+        .unit = KBIT,
+        .ceiling = "max-bitrate"},
+    /* gst-plugins-bad sys/amfcodec/gstamf*enc.cpp: "in kbit/sec (0: USAGE
+     * default)", mutable while playing. */
+    {.factory = "amf*enc",
+        .low_latency = "usage=ultra-low-latency",
+        .property = "bitrate",
+        .unit = KBIT,
+        .ceiling = "max-bitrate"},
+    /* gst-plugins-bad sys/qsv/gstqsv*enc.cpp: "in kbit/sec", applied with the
+     * next frame. */
+    {.factory = "qsv*enc",
+        .low_latency = "low-latency=true",
+        .property = "bitrate",
+        .unit = KBIT,
+        .ceiling = "max-bitrate"},
+    /* gst-plugins-bad sys/msdk/gstmsdkenc.c: "in kbit/sec", mutable while
+     * playing. */
+    {.factory = "msdk*enc",
+        .property = "bitrate",
+        .unit = KBIT,
+        .ceiling = "max-vbv-bitrate"},
+    /* gst-plugins-good sys/v4l2/gstv4l2videoenc.c: in bit/s, since 1.30; */
+    {.factory = "v4l2*enc", .property = "bitrate", .unit = BIT},
+    /* before it the driver's control of that name, in bit/s
+     * (V4L2_CID_MPEG_VIDEO_BITRATE), which gstv4l2object.c sets at once on an
+     * open device. */
+    {.factory = "v4l2*enc",
+        .property = "extra-controls",
+        .field = "video_bitrate",
+        .unit = BIT},
+    /* gst-plugins-good ext/vpx/gstvpxenc.c: "in bits/sec", applied at once. */
+    {.factory = "vp8enc",
+        .low_latency = "deadline=1 lag-in-frames=0",
+        .property = "target-bitrate",
+        .unit = BIT},
+    {.factory = "vp9enc",
+        .low_latency = "deadline=1 lag-in-frames=0",
+        .property = "target-bitrate",
+        .unit = BIT},
+    /* gst-plugins-bad ext/aom/gstav1enc.c: "in kilobits per second", applied
+     * at once. */
+    {.factory = "av1enc", .property = "target-bitrate", .unit = KBIT},
+    /* gst-plugins-bad ext/svtav1/gstsvtav1enc.c: "in kbits/sec"; refused once
+     * it runs. */
+    {.factory = "svtav1enc",
+        .property = "target-bitrate",
+        .unit = KBIT,
+        .change = NEVER},
+    /* gst-plugins-rs video/rav1e: in bit/s, mutable up to READY. */
+    {.factory = "rav1enc",
+        .low_latency = "low-latency=true",
+        .property = "bitrate",
+        .unit = BIT,
+        .change = NEVER},
+};
+
+/* The first row of that factory. With `klass`: whose property this class has,
+ * for elements that gained another in some version. NULL: there is none. */
+static const Row *
+find_row (const gchar *factory, GObjectClass *klass)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    if (g_pattern_match_simple (rows[i].factory, factory)
+        && (klass == NULL
+            || g_object_class_find_property (klass, rows[i].property) != NULL))
+      return &rows[i];
+  return NULL;
+}
+
+const gchar *
+helix_encoder_low_latency (const gchar *factory)
+{
+  const Row *row = find_row (factory, NULL);
+
+  return row != NULL ? row->low_latency : NULL;
+}
 
 /* ---- finding it ---- */
 
@@ -68,7 +220,7 @@ search (GstPad *sink_pad, guint depth)
   parent = gst_object_get_parent (GST_OBJECT (peer));
   if (parent != NULL && GST_IS_ELEMENT (parent)
       && (GST_IS_VIDEO_ENCODER (parent)
-          || helix_encoder_table_has (factory_of (GST_ELEMENT (parent)))))
+          || find_row (factory_of (GST_ELEMENT (parent)), NULL) != NULL))
     found = GST_ELEMENT (gst_object_ref (parent));
   else if (depth > 0)
     found = search_behind (peer, depth - 1);
@@ -133,7 +285,7 @@ get_number (GstElement *encoder, const gchar *property, const gchar *field)
 }
 
 static void
-set_number (GstElement *encoder, const HelixEncoderRow *row, guint64 number)
+set_number (GstElement *encoder, const Row *row, guint64 number)
 {
   GValue value = G_VALUE_INIT;
 
@@ -143,7 +295,7 @@ set_number (GstElement *encoder, const HelixEncoderRow *row, guint64 number)
   } else {
     GstStructure *all = NULL;
 
-    /* Whatever else the application set in there stays. */
+    /* All else that the application set in there stays. */
     g_object_get (encoder, row->property, &all, NULL);
     if (all == NULL)
       all = gst_structure_new_empty ("controls");
@@ -180,12 +332,12 @@ is_since (GstElement *encoder, const guint since[3])
 }
 
 static gboolean
-bears_change (GstElement *encoder, const HelixEncoderRow *row, gchar **why)
+bears_change (GstElement *encoder, const Row *row, gchar **why)
 {
   switch (row->change) {
-    case HELIX_ENCODER_LIVE:
+    case LIVE:
       return TRUE;
-    case HELIX_ENCODER_SINCE:
+    case SINCE:
       if (is_since (encoder, row->since))
         return TRUE;
       *why = g_strdup_printf (
@@ -194,7 +346,7 @@ bears_change (GstElement *encoder, const HelixEncoderRow *row, gchar **why)
           GST_OBJECT_NAME (encoder), row->since[0], row->since[1],
           row->since[2]);
       return FALSE;
-    case HELIX_ENCODER_NEVER:
+    case NEVER:
       break;
   }
   *why = g_strdup_printf ("%s keeps its bitrate: %s takes one only before it "
@@ -203,11 +355,11 @@ bears_change (GstElement *encoder, const HelixEncoderRow *row, gchar **why)
   return FALSE;
 }
 
-/* The wish in the property's unit, within what the property and the ceiling
+/* The bitrate in the property's unit, within what the property and the ceiling
  * that the application chose allow. */
 static guint64
-bound (GstElement *encoder, const HelixEncoderRow *row, GParamSpec *pspec,
-    guint32 bitrate, gchar **why)
+bound (GstElement *encoder, const Row *row, GParamSpec *pspec, guint32 bitrate,
+    gchar **why)
 {
   guint64 wanted = ((guint64) bitrate + row->unit / 2) / row->unit;
   guint64 min = 1, max = G_MAXUINT64, number, ceiling;
@@ -236,7 +388,7 @@ bound (GstElement *encoder, const HelixEncoderRow *row, GParamSpec *pspec,
 
 /* What an application set itself stays. */
 static void
-tighten (GstElement *encoder, const HelixEncoderRow *row)
+tighten (GstElement *encoder, const Row *row)
 {
   GParamSpec *pspec = row->buffer != NULL
       ? g_object_class_find_property (G_OBJECT_GET_CLASS (encoder), row->buffer)
@@ -257,7 +409,7 @@ tighten (GstElement *encoder, const HelixEncoderRow *row)
 HelixEncoderResult
 helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
 {
-  const HelixEncoderRow *row;
+  const Row *row;
   GParamSpec *pspec;
   guint64 number, reads;
 
@@ -268,8 +420,7 @@ helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
         "Put one there, or set control-encoder=false.");
     return HELIX_ENCODER_MISSING;
   }
-  row = helix_encoder_table_find (
-      factory_of (encoder), G_OBJECT_GET_CLASS (encoder));
+  row = find_row (factory_of (encoder), G_OBJECT_GET_CLASS (encoder));
   if (row == NULL) {
     *why = g_strdup_printf (
         "A guest wants another bitrate, but how %s (%s) is told one is not "

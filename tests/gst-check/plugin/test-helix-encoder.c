@@ -265,6 +265,11 @@ GST_START_TEST (test_unknown)
   encoder = stand_in_new ("dreamenc");
   check (encoder, 500000, HELIX_ENCODER_UNKNOWN, "dreamenc");
   gst_object_unref (encoder);
+  /* The name fits, but there is no such property. */
+  register_as ("x265enc", v4l2_get_type ());
+  encoder = stand_in_new ("x265enc");
+  check (encoder, 500000, HELIX_ENCODER_UNKNOWN, "x265enc");
+  gst_object_unref (encoder);
 }
 GST_END_TEST;
 
@@ -344,6 +349,85 @@ GST_START_TEST (test_find_in_bins)
 }
 GST_END_TEST;
 
+/* ---- what is installed here ---- */
+
+/* The elements of which this machine has the plugin take 1 Mbit/s in their own
+ * property and unit. That the unit is right no program can check. */
+GST_START_TEST (test_real_elements)
+{
+  static const struct {
+    const gchar *factory, *property;
+    guint unit;
+  } cases[] = {
+      {"x264enc", "bitrate", 1000},
+      {"x265enc", "bitrate", 1000},
+      {"openh264enc", "bitrate", 1},
+      {"vp8enc", "target-bitrate", 1},
+      {"vp9enc", "target-bitrate", 1},
+      {"av1enc", "target-bitrate", 1000},
+      {"vah264enc", "bitrate", 1000},
+      {"vah264lpenc", "bitrate", 1000},
+      {"nvh264enc", "bitrate", 1000},
+      {"qsvh264enc", "bitrate", 1000},
+      {"amfh264enc", "bitrate", 1000},
+      {"msdkh264enc", "bitrate", 1000},
+      {"vaapih264enc", "bitrate", 1000},
+  };
+  guint seen = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstElement *encoder = gst_element_factory_make (cases[i].factory, NULL);
+    GValue value = G_VALUE_INIT;
+    g_autofree gchar *why = NULL, *text = NULL;
+
+    if (encoder == NULL)
+      continue;
+    seen++;
+    fail_unless_equals_int (
+        helix_encoder_set_bitrate (encoder, 1000000, &why), HELIX_ENCODER_DONE);
+    g_object_get_property (G_OBJECT (encoder), cases[i].property, &value);
+    text = gst_value_serialize (&value);
+    fail_unless_equals_uint64 (
+        g_ascii_strtoull (text, NULL, 10), 1000000 / cases[i].unit);
+    g_value_unset (&value);
+    gst_object_unref (encoder);
+  }
+  /* script/bootstrap installs one of them. */
+  fail_unless (seen > 0);
+}
+GST_END_TEST;
+
+/* What users are told to set can be set, on what is installed here. */
+GST_START_TEST (test_low_latency)
+{
+  static const gchar *const factories[] = {"vtenc_h264", "x264enc", "x265enc",
+      "openh264enc", "vah264enc", "nvh264enc", "qsvh264enc", "amfh264enc",
+      "vp8enc", "vp9enc", "rav1enc"};
+  guint seen = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (factories); i++) {
+    GstElementFactory *factory = gst_element_factory_find (factories[i]);
+    const gchar *setting = helix_encoder_low_latency (factories[i]);
+    g_autofree gchar *line = g_strconcat (factories[i], " ", setting, NULL);
+    GError *error = NULL;
+    GstElement *encoder;
+
+    if (factory == NULL || setting == NULL) {
+      gst_clear_object (&factory);
+      continue;
+    }
+    gst_object_unref (factory);
+    encoder = gst_parse_launch (line, &error);
+    fail_unless (
+        error == NULL, "%s: %s", line, error != NULL ? error->message : "");
+    gst_object_unref (encoder);
+    seen++;
+  }
+  fail_unless (seen > 0);
+  fail_unless (helix_encoder_low_latency ("jpegenc") == NULL);
+}
+GST_END_TEST;
+
 static Suite *
 helix_encoder_suite (void)
 {
@@ -360,6 +444,8 @@ helix_encoder_suite (void)
   tcase_add_test (tc, test_unknown);
   tcase_add_test (tc, test_find);
   tcase_add_test (tc, test_find_in_bins);
+  tcase_add_test (tc, test_real_elements);
+  tcase_add_test (tc, test_low_latency);
   return s;
 }
 
