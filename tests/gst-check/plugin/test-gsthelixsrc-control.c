@@ -439,17 +439,23 @@ force_key_unit (void)
  * although nothing else happens on the line. */
 GST_START_TEST (test_keyframes)
 {
+  struct helix_keyframe keyframe;
+  const gchar *why;
   guint64 begin;
 
   play ("");
   begin = helix_now_ns ();
   force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
+  fail_unless (helix_unpack_keyframe (
+      &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
+  fail_unless_equals_int (keyframe.reason, HELIX_KEYFRAME_ASKED);
   for (guint i = 0; i < 100; i++)
     force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
   fail_unless (helix_now_ns () - begin >= 200 * GST_MSECOND);
   stop ();
+  peer_expect (&peer, HELIX_BYE);
 }
 GST_END_TEST;
 

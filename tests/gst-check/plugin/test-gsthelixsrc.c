@@ -239,47 +239,6 @@ GST_START_TEST (test_eos)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_tcp)
-{
-  guint port = peer_free_port ();
-  GstElement *host, *guest;
-
-  host = pipeline_play (
-      pipeline_launch ("videotestsrc is-live=true ! video/x-raw,width=64,"
-                       "height=64 ! jpegenc ! "
-                       "helixguestsink address=tcp:127.0.0.1:%u token=t",
-          port));
-  guest = pipeline_play (
-      pipeline_launch ("helixsrc address=tcp:localhost:%u token=t ! "
-                       "appsink name=out sync=false",
-          port));
-  for (guint i = 0; i < 5; i++)
-    gst_sample_unref (pipeline_pull (guest));
-  pipeline_end (guest);
-  pipeline_end (host);
-}
-GST_END_TEST;
-
-/* The other way round: the guest listens. */
-GST_START_TEST (test_guest_listens)
-{
-  GstElement *host, *guest;
-
-  guest = pipeline_play (pipeline_launch (
-      "helixsrc address=%s mode=listen ! appsink name=out sync=false",
-      address));
-  host = pipeline_play (
-      pipeline_launch ("videotestsrc is-live=true ! video/x-raw,width=64,"
-                       "height=64 ! jpegenc ! "
-                       "helixguestsink address=%s mode=connect",
-          address));
-  for (guint i = 0; i < 5; i++)
-    gst_sample_unref (pipeline_pull (guest));
-  pipeline_end (guest);
-  pipeline_end (host);
-}
-GST_END_TEST;
-
 /* ---- conduct ---- */
 
 GST_START_TEST (test_states)
@@ -346,37 +305,6 @@ GST_START_TEST (test_latency_query)
   fail_unless_equals_uint64 (min, 0);
   fail_unless_equals_uint64 (max, GST_CLOCK_TIME_NONE);
   gst_query_unref (query);
-  gst_object_unref (src);
-}
-GST_END_TEST;
-
-/* The application wants a keyframe: the host's encoder hears of it. */
-GST_START_TEST (test_force_key_unit)
-{
-  GstElement *guest = pipeline_launch (
-      "helixsrc name=src address=%s ! appsink name=out sync=false", address);
-  GstElement *src = gst_bin_get_by_name (GST_BIN (guest), "src");
-  gint listener = peer_listen (path);
-  GstPad *pad = gst_element_get_static_pad (src, "src");
-  struct helix_keyframe keyframe;
-  const gchar *why;
-  StreamPeer peer;
-
-  pipeline_play (guest);
-  peer_accept (&peer, listener);
-  peer_welcome (&peer);
-  fail_unless (gst_pad_send_event (pad,
-      gst_video_event_new_upstream_force_key_unit (
-          GST_CLOCK_TIME_NONE, TRUE, 1)));
-  peer_expect (&peer, HELIX_KEYFRAME);
-  fail_unless (helix_unpack_keyframe (
-      &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
-  fail_unless_equals_int (keyframe.reason, HELIX_KEYFRAME_ASKED);
-  pipeline_end (guest);
-  peer_expect (&peer, HELIX_BYE);
-  peer_clear (&peer);
-  close (listener);
-  gst_object_unref (pad);
   gst_object_unref (src);
 }
 GST_END_TEST;
@@ -507,12 +435,9 @@ helixsrc_suite (void)
   tcase_add_test (tc, test_times);
   tcase_add_test (tc, test_host_restarts);
   tcase_add_test (tc, test_eos);
-  tcase_add_test (tc, test_tcp);
-  tcase_add_test (tc, test_guest_listens);
   tcase_add_loop_test (tc, test_states, 0, 2);
   tcase_add_test (tc, test_pause);
   tcase_add_test (tc, test_latency_query);
-  tcase_add_test (tc, test_force_key_unit);
   tcase_add_test (tc, test_capture_time);
   tcase_add_test (tc, test_bad_address);
   tcase_add_test (tc, test_wrong_codec);
