@@ -12,8 +12,8 @@
  * has alpha); otherwise the element converts to NV12 or I420 (BT.709, limited
  * range) itself, so encoders need no videoconvert in between. Caps name a
  * framerate, #GstHelixQemuSrc:max-framerate, because encoders want one; the
- * timestamps are real and irregular: a still screen sends nothing but
- * repetitions.
+ * timestamps are real and irregular: a screen that does not change sends
+ * nothing but repetitions.
  *
  * Repetitions are for encoders, which may hold pictures back until they get
  * more. A #helixguestsink reports what has come out (upstream event
@@ -147,8 +147,7 @@ typedef struct {
   guint64 flushed; /* of `repeated`: for an encoder that held a picture back */
   guint64 convert_ns, latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
-  guint64 sequence;
-  guint32 generation, width, height;
+  struct helix_frame last;
   struct helix_histogram readback, wait, convert, latency; /* ns */
 } Counters;
 
@@ -542,17 +541,7 @@ gst_helix_qemu_src_decide_allocation (GstBaseSrc *src, GstQuery *query)
   if (self->downstream_meta)
     gst_buffer_pool_config_add_option (
         config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-  if (!gst_buffer_pool_set_config (pool, config)) {
-    /* The pool has put something acceptable there instead. */
-    config = gst_buffer_pool_get_config (pool);
-    if (!gst_buffer_pool_config_validate_params (
-            config, caps, size, min, max)) {
-      gst_structure_free (config);
-      gst_object_unref (pool);
-      return FALSE;
-    }
-    gst_buffer_pool_set_config (pool, config);
-  }
+  gst_buffer_pool_set_config (pool, config); /* the base class looks at it */
   if (offered)
     gst_query_set_nth_allocation_pool (query, 0, pool, size, min, max);
   else
@@ -833,10 +822,7 @@ count_frame (GstHelixQemuSrc *self, const struct helix_frame *info)
   GST_OBJECT_LOCK (self);
   counters->frames++;
   counters->latency_ns = age;
-  counters->sequence = info->sequence;
-  counters->generation = info->generation;
-  counters->width = info->width;
-  counters->height = info->height;
+  counters->last = *info;
   helix_histogram_add (&counters->readback, info->readback_ns);
   helix_histogram_add (&counters->wait, info->wait_ns);
   helix_histogram_add (&counters->latency, age);
@@ -1133,33 +1119,34 @@ apply_show_cursor (GstHelixQemuSrc *self)
 
 /* ---- the guest's requests ---- */
 
-/* Properties that were changed under the lock, to be notified without it. */
-typedef struct {
-  gboolean scanout, resource_id, rate;
-} Changes;
-
+/* Notifies, without the lock, of properties that were changed under it. */
 static void
-notify (GstHelixQemuSrc *self, const Changes *changes)
+notify (GstHelixQemuSrc *self, GstHelixControlFields changes)
 {
-  if (changes->scanout)
-    g_object_notify (G_OBJECT (self), "scanout");
-  if (changes->resource_id)
-    g_object_notify (G_OBJECT (self), "resource-id");
-  if (changes->rate) {
-    g_object_notify (G_OBJECT (self), "max-framerate");
+  if (changes & GST_HELIX_CONTROL_SCANOUT)
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_SCANOUT]);
+  if (changes & GST_HELIX_CONTROL_RESOURCE)
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RESOURCE_ID]);
+  if (changes & GST_HELIX_CONTROL_RATE) {
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_FRAMERATE]);
     gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self)); /* caps announce it */
   }
 }
 
-/* Lock: the object lock. */
-static void
-set_source (
-    GstHelixQemuSrc *self, guint scanout, guint resource_id, Changes *changes)
+/* Returns: the properties that changed.
+ * Lock: the object lock. */
+static GstHelixControlFields
+set_source (GstHelixQemuSrc *self, guint scanout, guint resource_id)
 {
-  changes->scanout = self->scanout != scanout;
-  changes->resource_id = self->resource_id != resource_id;
+  GstHelixControlFields changes = 0;
+
+  if (self->scanout != scanout)
+    changes |= GST_HELIX_CONTROL_SCANOUT;
+  if (self->resource_id != resource_id)
+    changes |= GST_HELIX_CONTROL_RESOURCE;
   self->scanout = scanout;
   self->resource_id = resource_id;
+  return changes;
 }
 
 /* Whether a refusal is posted, see WARNINGS_EVERY.
@@ -1180,53 +1167,48 @@ may_warn_of_refusal (GstHelixQemuSrc *self)
 static gboolean
 apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
 {
-  guint scanout, resource_id, scanouts = 0;
-  gboolean ok, warn = FALSE;
-  Changes changes = {FALSE, FALSE, FALSE};
+  GstHelixControlFields fields = control->fields, changes = 0;
+  guint scanouts = 0;
+  gboolean ok, warn;
 
   GST_OBJECT_LOCK (self);
-  scanout = self->scanout;
-  resource_id = self->resource_id;
   if (self->client != NULL)
     scanouts = helix_frame_client_scanouts (self->client);
   if (scanouts == 0) /* not known before there is a connection */
     scanouts = HELIX_MAX_SCANOUTS;
-  if (control->fields & GST_HELIX_CONTROL_SCANOUT)
-    scanout = control->scanout;
-  if (control->fields & GST_HELIX_CONTROL_RESOURCE)
-    resource_id = control->resource_id;
-  ok = scanout < scanouts || !(control->fields & GST_HELIX_CONTROL_SCANOUT);
-  if (!ok) {
-    warn = may_warn_of_refusal (self);
+  ok = control->scanout < scanouts || !(fields & GST_HELIX_CONTROL_SCANOUT);
+  warn = !ok && may_warn_of_refusal (self);
+  if (!ok)
     goto out;
-  }
-  set_source (self, scanout, resource_id, &changes);
-  if (control->fields & GST_HELIX_CONTROL_RATE) {
-    changes.rate = gst_util_fraction_compare (self->max_num, self->max_den,
-                       control->rate_num, control->rate_den)
-        != 0;
+  changes = set_source (self,
+      fields & GST_HELIX_CONTROL_SCANOUT ? control->scanout : self->scanout,
+      fields & GST_HELIX_CONTROL_RESOURCE ? control->resource_id
+                                          : self->resource_id);
+  if (fields & GST_HELIX_CONTROL_RATE
+      && gst_util_fraction_compare (
+             self->max_num, self->max_den, control->rate_num, control->rate_den)
+          != 0) {
+    changes |= GST_HELIX_CONTROL_RATE;
     self->max_num = control->rate_num;
     self->max_den = control->rate_den;
-  }
-  if (changes.rate)
     get_limit (self, &self->rate_num, &self->rate_den);
-  if (changes.scanout || changes.resource_id || changes.rate)
+  }
+  if (changes != 0)
     subscribe (self, TRUE);
   /* Ends a SHOW, also when it names what the properties say already. */
   if (self->client != NULL
-      && control->fields
-          & (GST_HELIX_CONTROL_SCANOUT | GST_HELIX_CONTROL_RESOURCE))
+      && fields & (GST_HELIX_CONTROL_SCANOUT | GST_HELIX_CONTROL_RESOURCE))
     helix_frame_client_show (self->client, 0, 0);
 out:
   GST_OBJECT_UNLOCK (self);
   if (warn)
     GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
-        ("The guest asks for scanout %u, but there are %u (0 to %u). What was "
-         "shown before goes on. Give the VM more with max_outputs of its "
+        ("The guest asks for scanout %u, but there are %u (0 to %u). The "
+         "picture before it goes on. Give the VM more with max_outputs of its "
          "virtio-gpu device.",
             control->scanout, scanouts, scanouts - 1),
         (NULL));
-  notify (self, &changes);
+  notify (self, changes);
   return ok;
 }
 
@@ -1235,18 +1217,18 @@ out:
 static void
 take_refusal (GstHelixQemuSrc *self, const GError *error)
 {
-  Changes changes = {FALSE, FALSE, FALSE};
+  GstHelixControlFields changes;
   HelixFrameRequest request;
   gboolean warn;
 
   GST_OBJECT_LOCK (self);
   helix_frame_client_get_request (self->client, &request);
-  set_source (self, request.scanout, request.resource_id, &changes);
+  changes = set_source (self, request.scanout, request.resource_id);
   warn = may_warn_of_refusal (self);
   GST_OBJECT_UNLOCK (self);
   if (warn)
     gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);
-  notify (self, &changes);
+  notify (self, changes);
 }
 
 /* Sinks show a picture so long after its capture. A sink that waits for that
@@ -1548,12 +1530,13 @@ get_stats (GstHelixQemuSrc *self)
       G_TYPE_UINT64, own.black, "dropped", G_TYPE_UINT64,
       client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
       G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
-      G_TYPE_UINT64, own.sequence, "generation", G_TYPE_UINT, own.generation,
-      "width", G_TYPE_UINT, own.width, "height", G_TYPE_UINT, own.height,
-      "readback-time", G_TYPE_UINT64, client.frames.readback_ns, "wait-time",
-      G_TYPE_UINT64, client.frames.wait_ns, "convert-time", G_TYPE_UINT64,
-      own.convert_ns, "converted-bytes", G_TYPE_UINT64, own.converted,
-      "latency", G_TYPE_UINT64, own.latency_ns, NULL);
+      G_TYPE_UINT64, own.last.sequence, "generation", G_TYPE_UINT,
+      own.last.generation, "width", G_TYPE_UINT, own.last.width, "height",
+      G_TYPE_UINT, own.last.height, "readback-time", G_TYPE_UINT64,
+      client.frames.readback_ns, "wait-time", G_TYPE_UINT64,
+      client.frames.wait_ns, "convert-time", G_TYPE_UINT64, own.convert_ns,
+      "converted-bytes", G_TYPE_UINT64, own.converted, "latency", G_TYPE_UINT64,
+      own.latency_ns, NULL);
   helix_stats_set_times (stats, "readback", &own.readback);
   helix_stats_set_times (stats, "wait", &own.wait);
   helix_stats_set_times (stats, "convert", &own.convert);
@@ -1707,8 +1690,8 @@ install_properties (GObjectClass *object_class)
   /**
    * GstHelixQemuSrc:scanout:
    *
-   * Which of the virtual machine's scanouts (screens) to show, from 0. It is
-   * checked against what the virtual machine has when it is connected to.
+   * Index of the virtual machine's scanout (screen) to show, from 0. It is
+   * checked once there is a connection.
    *
    * Since: 0.1
    */
@@ -1730,10 +1713,10 @@ install_properties (GObjectClass *object_class)
   /**
    * GstHelixQemuSrc:max-framerate:
    *
-   * Frames a second at most. The shim keeps to it: what is beyond is not even
-   * read from the graphics card. Caps announce it, since encoders spend their
-   * bitrate on so many frames. 0/1: as often as the guest draws, which caps and
-   * the shim take as 240/1. A guest that asks for another rate changes it.
+   * Frames a second at most. The shim does not even read more from the graphics
+   * card. Caps announce it, since encoders spend their bitrate on so many
+   * frames. 0/1: as often as the guest draws, which caps and the shim take as
+   * 240/1. A guest that requests another rate changes it.
    *
    * Since: 0.1
    */
@@ -1747,11 +1730,11 @@ install_properties (GObjectClass *object_class)
    *
    * While the screen does not change, repeat its last picture after so many
    * milliseconds, over and over, so that an encoder that holds pictures back
-   * gives them out. This is for pipelines in which nobody reports what comes
-   * out of the encoder. A #helixguestsink does: then the picture is repeated
-   * at the rate of the caps until it has come out, at most 628 times, and not
-   * at all afterwards, whatever this property says. 0: without such a report a
-   * still screen sends nothing.
+   * gives them out. This is for pipelines without a #helixguestsink, which
+   * reports what comes out of the encoder: then the picture is repeated at the
+   * rate of the caps until it has come out, at most 628 times, and not at all
+   * afterwards, whatever this property says. 0: without such a report a screen
+   * that does not change sends nothing.
    *
    * Since: 0.1
    */
@@ -1800,14 +1783,14 @@ install_properties (GObjectClass *object_class)
   /**
    * GstHelixQemuSrc:when-off:
    *
-   * What to show of a screen that has been off for a second: a change of mode,
+   * The picture of a screen that has been off for a second: a change of mode,
    * which passes through that, is over by then. Off is a scanout that the
    * guest, or `helix scanout N off`, has switched off, or a resource that the
    * guest has destroyed. Black has the size of the last picture; where there
    * was none, nothing is sent. Either way a message of type INFO says so, and
-   * another one says when the screen is on again. It counts from the next time
-   * that the screen goes off. An outage (#GstHelixQemuSrc:auto-reconnect)
-   * leaves what is shown as it is.
+   * another one says when the screen is on again. A change applies from the
+   * next time that the screen goes off. An outage
+   * (#GstHelixQemuSrc:auto-reconnect) leaves the last picture.
    *
    * Since: 0.1
    */
@@ -1817,7 +1800,7 @@ install_properties (GObjectClass *object_class)
   /**
    * GstHelixQemuSrc:stats:
    *
-   * What happened since the element was started, as
+   * Counters since the element was started, as
    * `application/x-helix-qemu-src-stats`:
    *
    * * `connected` (boolean), `reconnects` (uint)
@@ -1827,8 +1810,8 @@ install_properties (GObjectClass *object_class)
    *   keep encoders awake; `flushed`: of those, because a picture had not come
    *   out of the encoder; `cursor-moves`: with nothing new but the cursor;
    *   `black`: in the place of a screen that is off;
-   *   `copied`: pictures copied, not lent, because downstream held too many
-   *   or for the cursor
+   *   `copied`: pictures copied, not passed on, because downstream held too
+   *   many or for the cursor
    * * `held-back` (uint): buffers that the encoder needed after the newest
    *   picture before it gave that out, the last time (628: so many were not
    *   enough); 0 without a helixguestsink
@@ -1853,12 +1836,6 @@ install_properties (GObjectClass *object_class)
 }
 
 /* ---- the class ---- */
-
-static gboolean
-gst_helix_qemu_src_is_seekable (GstBaseSrc *src)
-{
-  return FALSE;
-}
 
 static void
 gst_helix_qemu_src_finalize (GObject *object)
@@ -1904,7 +1881,6 @@ gst_helix_qemu_src_class_init (GstHelixQemuSrcClass *klass)
       GST_DEBUG_FUNCPTR (gst_helix_qemu_src_decide_allocation);
   base_class->event = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_event);
   base_class->query = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_query);
-  base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_is_seekable);
   push_class->create = GST_DEBUG_FUNCPTR (gst_helix_qemu_src_create);
 
   GST_DEBUG_CATEGORY_INIT (

@@ -27,7 +27,7 @@ struct _HelixConvert {
   guint64 converted_bytes;
 };
 
-/* What a scratch buffer holds. */
+/* The picture in a scratch buffer. */
 typedef struct {
   guint64 epoch, serial;
 } Content;

@@ -18,7 +18,7 @@ struct _HelixSlotPool {
   gint retired; /* atomic */
 };
 
-/* What a GstMemory keeps. */
+/* The slot that a GstMemory keeps. */
 typedef struct {
   HelixSlotPool *pool;
   guint slot;
