@@ -268,6 +268,20 @@ poke (GstHelixQemuSrc *self)
     helix_frame_client_poke (self->client);
 }
 
+/* ---- messages ---- */
+
+/* See WARNINGS_EVERY; `last` is when it was TRUE last, 0 = never. */
+static gboolean
+may_warn (guint64 *last)
+{
+  guint64 now = helix_now_ns ();
+
+  if (*last != 0 && now - *last < WARNINGS_EVERY)
+    return FALSE;
+  *last = now;
+  return TRUE;
+}
+
 /* ---- a screen without a picture: off, or of a size that does not fit ---- */
 
 static void
@@ -344,16 +358,13 @@ static void
 note_unfit (
     GstHelixQemuSrc *self, const HelixPicture *picture, gboolean refused)
 {
-  guint64 now = helix_now_ns ();
-
   if (self->unfit_ns == 0)
-    self->unfit_ns = now;
+    self->unfit_ns = helix_now_ns ();
   self->unfit_size = *picture;
   self->unfit_refused = refused;
   self->unfit = TRUE;
-  if (self->warned_ns != 0 && now - self->warned_ns < WARNINGS_EVERY)
+  if (!may_warn (&self->warned_ns))
     return;
-  self->warned_ns = now;
   GST_ELEMENT_WARNING (self, STREAM, FORMAT,
       ("The screen has %ux%u pixels, and downstream takes no picture of that "
        "size. Nothing new is shown until the guest changes its mode. Put "
@@ -1149,19 +1160,6 @@ set_source (GstHelixQemuSrc *self, guint scanout, guint resource_id)
   return changes;
 }
 
-/* Whether a refusal is posted, see WARNINGS_EVERY.
- * Lock: the object lock. */
-static gboolean
-may_warn_of_refusal (GstHelixQemuSrc *self)
-{
-  guint64 now = helix_now_ns ();
-
-  if (self->refused_ns != 0 && now - self->refused_ns < WARNINGS_EVERY)
-    return FALSE;
-  self->refused_ns = now;
-  return TRUE;
-}
-
 /* Returns: FALSE if the VM has no such scanout.
  * Thread: any. */
 static gboolean
@@ -1177,7 +1175,7 @@ apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
   if (scanouts == 0) /* not known before there is a connection */
     scanouts = HELIX_MAX_SCANOUTS;
   ok = control->scanout < scanouts || !(fields & GST_HELIX_CONTROL_SCANOUT);
-  warn = !ok && may_warn_of_refusal (self);
+  warn = !ok && may_warn (&self->refused_ns);
   if (!ok)
     goto out;
   changes = set_source (self,
@@ -1224,7 +1222,7 @@ take_refusal (GstHelixQemuSrc *self, const GError *error)
   GST_OBJECT_LOCK (self);
   helix_frame_client_get_request (self->client, &request);
   changes = set_source (self, request.scanout, request.resource_id);
-  warn = may_warn_of_refusal (self);
+  warn = may_warn (&self->refused_ns);
   GST_OBJECT_UNLOCK (self);
   if (warn)
     gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_WARNING, error);

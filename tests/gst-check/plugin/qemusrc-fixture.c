@@ -74,18 +74,38 @@ show_frame (guint32 number)
   gst_buffer_unref (qemusrc_expect (h, number));
 }
 
+static guint64
+timestamp_of (GstBuffer *buffer, const gchar *name)
+{
+  GstCaps *caps = gst_caps_new_empty_simple (name);
+  GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (buffer, caps);
+
+  gst_caps_unref (caps);
+  return meta != NULL ? meta->timestamp : 0;
+}
+
+guint64
+capture_of (GstBuffer *buffer)
+{
+  return timestamp_of (buffer, "timestamp/x-system-monotonic");
+}
+
+guint64
+pushed_of (GstBuffer *buffer)
+{
+  return timestamp_of (buffer, "timestamp/x-helix-pushed");
+}
+
 GstBuffer *
 pull_new (void)
 {
-  GstCaps *stamp = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   GstBuffer *buffer = gst_harness_pull (h);
 
-  while (buffer != NULL
-      && gst_buffer_get_reference_timestamp_meta (buffer, stamp) == NULL) {
+  while (buffer != NULL && capture_of (buffer) == 0) {
     gst_buffer_unref (buffer);
     buffer = gst_harness_pull (h);
   }
-  gst_caps_unref (stamp);
   fail_unless (buffer != NULL);
   return buffer;
 }

@@ -28,6 +28,10 @@ void finish (void);
 void send_frame (guint32 number);
 /* Sends it and takes its buffer. */
 void show_frame (guint32 number);
+/* When the picture was captured or pushed, as the buffer's metas say; 0: it has
+ * no such meta. */
+guint64 capture_of (GstBuffer *buffer);
+guint64 pushed_of (GstBuffer *buffer);
 /* The next buffer with a new picture, past repetitions. */
 GstBuffer *pull_new (void);
 guint64 stat_of (const gchar *name);
