@@ -65,6 +65,24 @@ maker_output (GstVideoInfo *info, const HelixPicture *picture,
   gst_caps_unref (peer);
 }
 
+GstBuffer *
+maker_convert (const HelixPicture *picture, const HelixCursor *cursor,
+    const GstVideoInfo *info)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
+  HelixConvert *convert = helix_convert_new ();
+  helix_region none;
+
+  helix_region_init (&none);
+  gst_buffer_memset (buffer, 0, 0, info->size);
+  fail_unless (helix_convert_configure (convert, picture, info));
+  fail_unless (
+      helix_convert_run (convert, picture, cursor, &none, buffer, FALSE));
+  helix_region_fini (&none);
+  helix_convert_free (convert);
+  return buffer;
+}
+
 void
 maker_check_same (GstBuffer *a, GstBuffer *b, const gchar *format, ...)
 {

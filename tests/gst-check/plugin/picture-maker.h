@@ -3,7 +3,7 @@
 #ifndef PICTURE_MAKER_H
 #define PICTURE_MAKER_H
 
-#include "helix-picture.h"
+#include "helix-convert.h"
 
 #define MAKER_FORMATS 8
 
@@ -24,6 +24,9 @@ struct helix_rect maker_box (GRand *rand, const HelixPicture *picture);
  * format, and this colorimetry or, if it is NULL, any. */
 void maker_output (GstVideoInfo *info, const HelixPicture *picture,
     GstVideoFormat format, const gchar *colorimetry);
+/* The picture, with the cursor (or NULL), converted from nothing. */
+GstBuffer *maker_convert (const HelixPicture *picture,
+    const HelixCursor *cursor, const GstVideoInfo *info);
 /* Fails at the first byte that differs. */
 void maker_check_same (GstBuffer *a, GstBuffer *b, const gchar *format, ...)
     G_GNUC_PRINTF (3, 4);

@@ -2,7 +2,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "gsthelixevents.h"
-#include "helix-convert.h"
+#include "picture-maker.h"
 #include "qemusrc-fixture.h"
 
 #define WIDTH 321
@@ -73,9 +73,7 @@ check_buffer (
   guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
   HelixPicture picture = {
       pixels, WIDTH, HEIGHT, WIDTH * 4, GST_VIDEO_FORMAT_BGRx};
-  HelixConvert *convert = helix_convert_new ();
   HelixCursor cursor = {0};
-  helix_region damage;
   GstVideoFrame got, want;
   GstVideoInfo info_out;
   GstBuffer *reference;
@@ -85,11 +83,7 @@ check_buffer (
   cursor.info = *info;
   cursor.image = gst_buffer_new_memdup (shape, sizeof shape);
   qemusrc_info (h, &info_out);
-  helix_region_init (&damage);
-  reference = gst_buffer_new_allocate (NULL, info_out.size, NULL);
-  fail_unless (helix_convert_configure (convert, &picture, &info_out));
-  fail_unless (helix_convert_run (
-      convert, &picture, &cursor, &damage, reference, FALSE));
+  reference = maker_convert (&picture, &cursor, &info_out);
   fail_unless (gst_video_frame_map (&got, &info_out, buffer, GST_MAP_READ));
   fail_unless (gst_video_frame_map (&want, &info_out, reference, GST_MAP_READ));
   for (guint c = 0; c < GST_VIDEO_FRAME_N_COMPONENTS (&got); c++)
@@ -109,7 +103,6 @@ check_buffer (
   gst_video_frame_unmap (&want);
   gst_buffer_unref (reference);
   helix_cursor_clear (&cursor);
-  helix_convert_free (convert);
   g_free (pixels);
 }
 

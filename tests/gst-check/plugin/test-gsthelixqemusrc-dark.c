@@ -7,7 +7,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "gsthelixevents.h"
-#include "helix-convert.h"
+#include "picture-maker.h"
 #include "qemusrc-fixture.h"
 
 #define WIDTH 641
@@ -313,12 +313,10 @@ check_luma (GstSample *sample, guint width, guint height, guint32 number)
   guint8 *pixels = g_malloc ((gsize) width * height * 4);
   HelixPicture picture = {
       pixels, width, height, width * 4, GST_VIDEO_FORMAT_BGRx};
-  HelixConvert *convert = helix_convert_new ();
   GstVideoFrame got, want;
   GstVideoInfo info, own;
   GstBuffer *reference;
   guint64 error = 0;
-  helix_region all;
 
   fail_unless (gst_video_info_from_caps (&info, gst_sample_get_caps (sample)));
   fail_unless_equals_int (GST_VIDEO_INFO_WIDTH (&info), coded (width));
@@ -328,11 +326,7 @@ check_luma (GstSample *sample, guint width, guint height, guint32 number)
   own.colorimetry.matrix = GST_VIDEO_COLOR_MATRIX_BT709;
   own.chroma_site = GST_VIDEO_CHROMA_SITE_JPEG;
   paint (pixels, width, height, width * 4, number);
-  helix_region_init (&all);
-  reference = gst_buffer_new_allocate (NULL, own.size, NULL);
-  fail_unless (helix_convert_configure (convert, &picture, &own));
-  fail_unless (
-      helix_convert_run (convert, &picture, NULL, &all, reference, FALSE));
+  reference = maker_convert (&picture, NULL, &own);
   fail_unless (gst_video_frame_map (
       &got, &info, gst_sample_get_buffer (sample), GST_MAP_READ));
   fail_unless (gst_video_frame_map (&want, &own, reference, GST_MAP_READ));
@@ -354,7 +348,6 @@ check_luma (GstSample *sample, guint width, guint height, guint32 number)
   gst_video_frame_unmap (&got);
   gst_video_frame_unmap (&want);
   gst_buffer_unref (reference);
-  helix_convert_free (convert);
   g_free (pixels);
 }
 

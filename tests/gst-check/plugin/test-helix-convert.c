@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "helix-convert.h"
 #include "picture-maker.h"
 
 /* The seed is fixed: a failure names its step and comes back. */
@@ -29,24 +28,6 @@ static const struct {
     {GST_VIDEO_FORMAT_BGRx, "1:1:5:1"},
 };
 #define DIRECT 4
-
-/* The picture converted from nothing. */
-static GstBuffer *
-from_nothing (const HelixPicture *picture, const GstVideoInfo *info)
-{
-  GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
-  HelixConvert *convert = helix_convert_new ();
-  helix_region none;
-
-  helix_region_init (&none);
-  gst_buffer_memset (buffer, 0, 0, info->size);
-  fail_unless (helix_convert_configure (convert, picture, info));
-  fail_unless (
-      helix_convert_run (convert, picture, NULL, &none, buffer, FALSE));
-  helix_region_fini (&none);
-  helix_convert_free (convert);
-  return buffer;
-}
 
 /* ---- colours ---- */
 
@@ -130,7 +111,7 @@ check_picture (HelixPicture *picture, GstVideoFormat format)
   yuv = GST_VIDEO_INFO_IS_YUV (&info);
   fail_unless_equals_int (info.width, yuv ? MAX (GST_ROUND_UP_2 (w), 16) : w);
   fail_unless_equals_int (info.height, yuv ? MAX (GST_ROUND_UP_2 (h), 16) : h);
-  buffer = from_nothing (picture, &info);
+  buffer = maker_convert (picture, NULL, &info);
   fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
   for (guint x = BAR / 2; x < w; x += BAR) {
     check_colour (&frame, x, h / 4, bars[x / BAR % G_N_ELEMENTS (bars)]);
@@ -189,7 +170,7 @@ GST_START_TEST (test_no_alpha_is_opaque)
       if (GST_VIDEO_INFO_IS_YUV (&info))
         continue;
       want = f % 2 && GST_VIDEO_INFO_HAS_ALPHA (&info) ? 0 : 255;
-      buffer = from_nothing (&picture, &info);
+      buffer = maker_convert (&picture, NULL, &info);
       fail_unless (gst_buffer_map (buffer, &map, GST_MAP_READ));
       for (gsize i = 3; i < map.size; i += 4)
         fail_unless (map.data[i] == want, "%u to %u: %u", f, k, map.data[i]);
@@ -328,7 +309,7 @@ reference_new (const HelixPicture *picture, const HelixCursor *cursor,
   GstBuffer *buffer;
 
   compose (picture, cursor, fourcc, info, &composed);
-  buffer = from_nothing (&composed, info);
+  buffer = maker_convert (&composed, NULL, info);
   g_free ((guint8 *) composed.pixels);
   return buffer;
 }
