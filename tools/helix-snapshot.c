@@ -144,16 +144,14 @@ run (const HelixOptions *options, gint n, gchar **words)
   g_autofree gchar *where =
       output != NULL ? g_steal_pointer (&output) : g_strdup ("screen.png");
   g_autofree gchar *path = NULL;
-  g_autoptr (HelixProbe) probe = NULL;
   g_autoptr (GError) error = NULL;
   HelixFrame frame;
   guint width, height;
 
   if (scanout < 0 || scanout >= (gint) HELIX_MAX_SCANOUTS)
     return helix_tool_fail (HELIX_EXIT_USAGE, "scanouts go from 0 to 15");
-  probe = helix_vms_greet_only (
-      options->socket, helix_now_ns () + FRAME_NS, &path, &error);
-  if (probe == NULL || !gst_init_check (NULL, NULL, &error)
+  path = helix_vms_only (options->socket, &error);
+  if (path == NULL || !gst_init_check (NULL, NULL, &error)
       || !get_frame (path, &frame, &error))
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
   width = frame.info.width;
