@@ -63,12 +63,12 @@ static HelixFinding *
 explain_connect (HelixWalk *walk, const GError *error)
 {
   const gchar *text = walk->where->text;
-  /* The transport's remedy is for an element's user. Where nobody serves, we
-   * know better; about names and ports it knows better. */
-  gboolean nobody = strstr (error->message, "no server") != NULL;
-  g_autofree gchar *cause = cause_of (error->message, text, nobody);
+  /* The transport's remedy is for the user of an element. Keep it for a wrong
+   * name or port; where no server listens, ours is better. */
+  gboolean no_server = strstr (error->message, "no server") != NULL;
+  g_autofree gchar *cause = cause_of (error->message, text, no_server);
 
-  if (!nobody)
+  if (!no_server)
     return helix_walk_found (walk, HELIX_VERDICT_FAIL,
         "cannot connect to %s" BECAUSE "%s", text, cause);
   if (walk->doctor->role == HELIX_HOST)
@@ -226,16 +226,8 @@ static gboolean
 ping (HelixWalk *walk)
 {
   g_autoptr (GError) error = NULL;
-  guint64 round_trip;
-  HelixFinding *f;
 
-  if (!helix_probe_ping (
-          walk->probe, helix_walk_soon (walk), &round_trip, &error))
-    return explain_answer (walk, "PONG", error);
-  f = helix_walk_found (
-      walk, HELIX_VERDICT_OK, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
-  helix_json_ms (f->facts, "round_trip_ms", round_trip);
-  return TRUE;
+  return helix_walk_ping (walk, &error) || explain_answer (walk, "PONG", error);
 }
 
 gboolean

@@ -105,6 +105,21 @@ helix_walk_soon (const HelixWalk *walk)
       helix_now_ns () + walk->doctor->answer_ns, walk->doctor->deadline);
 }
 
+gboolean
+helix_walk_ping (HelixWalk *walk, GError **error)
+{
+  guint64 round_trip;
+  HelixFinding *f;
+
+  if (!helix_probe_ping (
+          walk->probe, helix_walk_soon (walk), &round_trip, error))
+    return FALSE;
+  f = helix_walk_found (
+      walk, HELIX_VERDICT_OK, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
+  helix_json_ms (f->facts, "round_trip_ms", round_trip);
+  return TRUE;
+}
+
 const gchar *
 helix_walk_remedy (
     const HelixWalk *walk, const HelixRemedy *table, const GError *error)
@@ -339,8 +354,8 @@ diagnose (const HelixOptions *options)
   else
     print_text (report, doctor.role, why);
   if (!whole) {
-    /* A thread is still in somebody else's code, and uses what exit () would
-     * take away. */
+    /* A thread is still in a library's code, and uses what exit () would take
+     * away. */
     fflush (NULL);
     _exit ((gint) status);
   }

@@ -73,6 +73,9 @@ HelixFinding *helix_walk_found (HelixWalk *walk, HelixVerdict verdict,
 /* Until when an answer to what is asked now may come. */
 guint64 helix_walk_soon (const HelixWalk *walk);
 
+/* PING. A finding, if PONG comes; else FALSE and an error. */
+gboolean helix_walk_ping (HelixWalk *walk, GError **error);
+
 /* What to do about a probe that failed. */
 typedef struct {
   HelixLoss loss;      /* NONE ends a table, and is for all others */

@@ -93,8 +93,8 @@ helix_figures_end (HelixFigures *self, guint64 ended)
       self->per_second, (guint) ((self->ended - self->began) / NS_PER_S));
 }
 
-gdouble
-helix_figures_seconds (const HelixFigures *self)
+static gdouble
+seconds (const HelixFigures *self)
 {
   return (gdouble) (self->ended - self->began) / (gdouble) NS_PER_S;
 }
@@ -102,19 +102,17 @@ helix_figures_seconds (const HelixFigures *self)
 gdouble
 helix_figures_rate (const HelixFigures *self)
 {
-  gdouble seconds = helix_figures_seconds (self);
-
-  if (seconds <= 0 || self->units == 0)
-    return 0;
-  return (gdouble) (self->units - 1) / seconds;
+  /* The first unit starts the clock. */
+  return self->ended > self->began && self->units > 0
+      ? (gdouble) (self->units - 1) / seconds (self)
+      : 0;
 }
 
 gdouble
 helix_figures_bitrate (const HelixFigures *self)
 {
-  gdouble seconds = helix_figures_seconds (self);
-
-  return seconds > 0 ? (gdouble) self->bytes * 8 / seconds : 0;
+  return self->ended > self->began ? (gdouble) self->bytes * 8 / seconds (self)
+                                   : 0;
 }
 
 const gchar *
@@ -127,36 +125,41 @@ helix_figures_grade (gdouble rate, gdouble target)
   return grades[i].grade;
 }
 
-static gdouble
-latency_ms (const HelixFigures *self, gdouble percent)
+/* Percentiles in ms: p50, p95, p99 and the maximum; NAN = unknown. */
+static void
+get_latencies (const HelixFigures *self, gdouble ms[4])
 {
-  return (gdouble) helix_histogram_percentile (&self->latency, percent)
-      / (gdouble) NS_PER_MS;
+  static const gdouble percents[] = {50, 95, 99, 100};
+
+  for (guint i = 0; i < G_N_ELEMENTS (percents); i++)
+    ms[i] = self->latency.count == 0
+        ? NAN
+        : (gdouble) helix_histogram_percentile (&self->latency, percents[i])
+            / 1e6;
 }
 
 void
 helix_figures_print (const HelixFigures *self, gdouble target)
 {
-  gdouble rate = helix_figures_rate (self);
+  gdouble rate = helix_figures_rate (self), ms[4];
 
+  get_latencies (self, ms);
   printf ("units       %" G_GUINT64_FORMAT " in %.1f s, %" G_GUINT64_FORMAT
           " keyframes, %" G_GUINT64_FORMAT " lost on the way\n",
-      self->units, helix_figures_seconds (self), self->keyframes, self->lost);
+      self->units, seconds (self), self->keyframes, self->lost);
   printf ("a second   ");
   for (guint i = 0; i < self->per_second->len; i++)
     printf (" %u", g_array_index (self->per_second, guint, i));
   printf ("\nbitrate     %.2f Mbit/s\n", helix_figures_bitrate (self) / 1e6);
   if (self->units > 1)
-    printf ("intervals   %.1f to %.1f ms\n",
-        (gdouble) self->shortest / (gdouble) NS_PER_MS,
-        (gdouble) self->longest / (gdouble) NS_PER_MS);
+    printf ("intervals   %.1f to %.1f ms\n", (gdouble) self->shortest / 1e6,
+        (gdouble) self->longest / 1e6);
   printf ("gaps        %u above 50 ms, %u above 100 ms, %u above 200 ms\n",
       self->gaps[0], self->gaps[1], self->gaps[2]);
   if (self->latency.count > 0)
     printf ("latency     p50 %.1f, p95 %.1f, p99 %.1f, max %.1f ms "
             "(capture to receipt)\n",
-        latency_ms (self, 50), latency_ms (self, 95), latency_ms (self, 99),
-        (gdouble) self->latency.max / (gdouble) NS_PER_MS);
+        ms[0], ms[1], ms[2], ms[3]);
   else
     printf ("latency     unknown: the units do not tell their capture time\n");
   printf ("rate        %.1f a second, %.0f %% of %.0f: %s\n", rate,
@@ -166,14 +169,10 @@ helix_figures_print (const HelixFigures *self, gdouble target)
 void
 helix_figures_json (const HelixFigures *self, gdouble target, JsonBuilder *json)
 {
-  gdouble rate = helix_figures_rate (self);
-  gboolean known = self->latency.count > 0;
-  /* NaN is null. */
-  gdouble p50 = known ? latency_ms (self, 50) : NAN;
-  gdouble p95 = known ? latency_ms (self, 95) : NAN;
-  gdouble p99 = known ? latency_ms (self, 99) : NAN;
+  gdouble rate = helix_figures_rate (self), ms[4];
 
-  helix_json_double (json, "seconds", helix_figures_seconds (self));
+  get_latencies (self, ms);
+  helix_json_double (json, "seconds", seconds (self));
   helix_json_uint (json, "units", self->units);
   helix_json_uint (json, "keyframes", self->keyframes);
   helix_json_uint (json, "lost", self->lost);
@@ -190,10 +189,10 @@ helix_figures_json (const HelixFigures *self, gdouble target, JsonBuilder *json)
   helix_json_uint (json, "gaps_200_ms", self->gaps[2]);
   helix_json_object (json, "latency_ms");
   helix_json_uint (json, "count", self->latency.count);
-  helix_json_double (json, "p50", p50);
-  helix_json_double (json, "p95", p95);
-  helix_json_double (json, "p99", p99);
-  helix_json_ms (json, "max", known ? self->latency.max : HELIX_NONE64);
+  helix_json_double (json, "p50", ms[0]);
+  helix_json_double (json, "p95", ms[1]);
+  helix_json_double (json, "p99", ms[2]);
+  helix_json_double (json, "max", ms[3]);
   json_builder_end_object (json);
   helix_json_double (json, "target", target);
   helix_json_double (json, "percent", 100 * rate / target);

@@ -35,7 +35,6 @@ void helix_figures_unit (HelixFigures *self, guint64 arrived, gsize bytes,
 /* The stretch ends: what did not come until now is a gap, too. */
 void helix_figures_end (HelixFigures *self, guint64 ended);
 
-gdouble helix_figures_seconds (const HelixFigures *self);
 gdouble helix_figures_rate (const HelixFigures *self);    /* units a second */
 gdouble helix_figures_bitrate (const HelixFigures *self); /* bit/s */
 

@@ -74,8 +74,8 @@ static gboolean
 ask (HelixProbe *probe, const struct helix_set_scanout *set, GError **error)
 {
   const HelixConnection *shim = probe->connection;
-  /* What it shows says nothing about the monitor: one that nobody reacted to
-   * is to be plugged out all the same. */
+  /* The scanout's state does not tell whether a monitor is plugged in: one
+   * that the guest ignores has to be plugged out all the same. */
   gboolean already = is_as_wanted (probe, set);
   guint64 end =
       helix_now_ns () + (already ? SETTLE_NS : (guint64) timeout * NS_PER_S);

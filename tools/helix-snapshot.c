@@ -14,6 +14,7 @@
 #include "helix-tool.h"
 #include "helix-vms.h"
 
+#define ANSWER_NS (2 * GST_SECOND)
 #define FRAME_NS (5 * GST_SECOND)
 #define PNG_TIME (30 * GST_SECOND)
 
@@ -118,7 +119,11 @@ write_png (HelixFrame *frame, const gchar *where, GError **error)
 {
   g_autoptr (GstElementFactory) encoder = NULL;
   g_autoptr (GstSample) sample = make_sample (frame);
+  g_autoptr (GstSample) rgb = NULL;
   g_autoptr (GstSample) png = NULL;
+  /* Else pngenc would be given an alpha channel. */
+  g_autoptr (GstCaps) three_bytes =
+      gst_caps_from_string ("video/x-raw, format=RGB");
   g_autoptr (GstCaps) caps = gst_caps_new_empty_simple ("image/png");
   GstMapInfo map;
   gboolean good;
@@ -129,7 +134,9 @@ write_png (HelixFrame *frame, const gchar *where, GError **error)
         "GStreamer has no pngenc. Install gstreamer1.0-plugins-good");
     return FALSE;
   }
-  png = gst_video_convert_sample (sample, caps, PNG_TIME, error);
+  rgb = gst_video_convert_sample (sample, three_bytes, PNG_TIME, error);
+  if (rgb != NULL)
+    png = gst_video_convert_sample (rgb, caps, PNG_TIME, error);
   if (png == NULL)
     return FALSE;
   gst_buffer_map (gst_sample_get_buffer (png), &map, GST_MAP_READ);
@@ -145,14 +152,19 @@ run (const HelixOptions *options, gint n, gchar **words)
       output != NULL ? g_steal_pointer (&output) : g_strdup ("screen.png");
   g_autofree gchar *path = NULL;
   g_autoptr (GError) error = NULL;
+  HelixProbe *probe;
   HelixFrame frame;
   guint width, height;
 
   if (scanout < 0 || scanout >= (gint) HELIX_MAX_SCANOUTS)
     return helix_tool_fail (HELIX_EXIT_USAGE, "scanouts go from 0 to 15");
-  path = helix_vms_only (options->socket, &error);
-  if (path == NULL || !gst_init_check (NULL, NULL, &error)
-      || !get_frame (path, &frame, &error))
+  /* Which VM is meant, and whether it answers. */
+  probe = helix_vms_greet_only (
+      options->socket, helix_now_ns () + ANSWER_NS, &path, &error);
+  if (probe == NULL)
+    return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
+  helix_probe_free (probe);
+  if (!gst_init_check (NULL, NULL, &error) || !get_frame (path, &frame, &error))
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
   width = frame.info.width;
   height = frame.info.height;

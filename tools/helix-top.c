@@ -338,7 +338,7 @@ static const GOptionEntry entries[] = {
 };
 
 static void
-show (const GPtrArray *servers, const HelixOptions *options)
+print_all (const GPtrArray *servers, const HelixOptions *options)
 {
   if (options->json) {
     g_autoptr (JsonBuilder) json = json_builder_new ();
@@ -375,7 +375,7 @@ run (const HelixOptions *options, gint n, gchar **words)
     sample_all (servers, options, address);
     /* Rates need two samples: the first one alone shows none. */
     if (!once || round > 0)
-      show (servers, options);
+      print_all (servers, options);
     if (ferror (stdout) || (once && round > 0))
       break;
     next += PERIOD_NS;

@@ -113,7 +113,7 @@ GST_END_TEST;
 
 /* ---- the way there ---- */
 
-/* Nobody accepts, and the queue is full: SYNs go unanswered, as from a
+/* Nothing accepts, and the queue is full: SYNs go unanswered, as from a
  * machine that is gone. */
 GST_START_TEST (test_dead_machine)
 {
@@ -241,7 +241,7 @@ GST_START_TEST (test_token)
   tool_expect_end (wrong, 22, TOOL_DEAD_S);
   tool_expect (wrong, "FAIL", "stream", "the token is wrong");
   tool_expect (wrong, "FAIL", "stream", "Put into --token-file");
-  /* PONG came all the same: the hop is alive. */
+  /* PONG came all the same. */
   tool_expect (wrong, "OK", "answer", "PONG");
   guests = tool_run ("doctor --guest %s", guess);
   tool_expect_end (guests, 22, TOOL_DEAD_S);

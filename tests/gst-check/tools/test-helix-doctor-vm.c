@@ -16,7 +16,7 @@
 #include "tool-peer.h"
 #include "tool-run.h"
 
-/* Doctor, on the host, about `socket`. The stream is nobody's: what fails
+/* Doctor, on the host, about `socket`. There is no stream: what fails
  * before it decides the status. */
 static ToolRun *
 doctor (const gchar *socket)
@@ -211,7 +211,7 @@ static const struct {
     {"--scanouts=2", NO_PEER, "scanout 1 off", "--scanout=1", 15, "FAIL",
         "scanout", {"scanout 1 is off", "helix scanout 1 1920x1080"}},
     {"--rate=30", NO_PEER, NULL, "", 19, "OK", "vm",
-        {"one VM exports its screen"}},
+        {"one VM exports its screen", "of pid "}},
     {"--rate=30", NO_PEER, NULL, "", 19, "OK", "frames", {"frames a second"}},
     {"--rate=30", NO_PEER, NULL, "", 19, "FAIL", "pipeline",
         {"no host pipeline watches this VM"}},

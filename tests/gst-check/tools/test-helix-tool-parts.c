@@ -295,7 +295,7 @@ GST_START_TEST (test_process_of_peer)
   fail_unless (process.pid == getpid () && process.lives);
   close (fds[0]);
   close (fds[1]);
-  /* What is no socket has nobody at its other end. */
+  /* A descriptor that is no socket has no other end. */
   fds[0] = STDIN_FILENO;
   helix_process_of_peer (&process, fds[0], &uid);
   fail_unless (process.pid == 0 && uid == (uid_t) -1);

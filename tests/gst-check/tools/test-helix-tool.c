@@ -147,8 +147,7 @@ GST_START_TEST (test_scanout)
 }
 GST_END_TEST;
 
-/* A guest in which nobody cares for monitors; it is not waited for longer
- * than was said. */
+/* A guest that ignores monitors; it is not waited for longer than was said. */
 GST_START_TEST (test_scanout_ignored)
 {
   ToolPeer *peer = tool_peer_new (PEER_SHIM_OFF, tool_socket);
@@ -161,8 +160,8 @@ GST_START_TEST (test_scanout_ignored)
 }
 GST_END_TEST;
 
-/* What shows nothing may have a monitor all the same, which nobody reacted
- * to: it is plugged out, not taken for done. */
+/* A scanout that is off may have a monitor that the guest ignored: it is
+ * plugged out all the same. */
 GST_START_TEST (test_scanout_asks_always)
 {
   ToolPeer *peer = tool_peer_new (PEER_SHIM_STUBBORN, tool_socket);
@@ -254,7 +253,7 @@ GST_START_TEST (test_snapshot_into_fifo)
 }
 GST_END_TEST;
 
-/* What nobody can read is not done. */
+/* Output that is lost is a failure. */
 GST_START_TEST (test_full_disk)
 {
   g_autofree gchar *arguments = NULL;

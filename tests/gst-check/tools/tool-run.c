@@ -59,7 +59,7 @@ tool_run_as (const gchar *program, const gchar *const *environment,
       "%s: %s", line, error ? error->message : "");
   run->seconds = (gdouble) (g_get_monotonic_time () - before) / G_USEC_PER_SEC;
   run->status = WIFEXITED (status) ? WEXITSTATUS (status) : -1;
-  /* For whoever has to find out why a test failed. */
+  /* For finding out why a test failed. */
   g_test_message ("%s", line);
   GST_INFO ("%s: status %d after %.2f s\n%s%s", line, run->status, run->seconds,
       run->out, run->err);
