@@ -82,21 +82,6 @@ GST_START_TEST (test_nobody_listens)
 }
 GST_END_TEST;
 
-/* A copy in the test's folder, where another user can reach it. */
-static gchar *
-copied (const gchar *path, const gchar *name, gint mode)
-{
-  gchar *copy = g_build_filename (tool_folder, name, NULL);
-  gchar *bytes;
-  gsize size;
-
-  fail_unless (g_file_get_contents (path, &bytes, &size, NULL));
-  fail_unless (g_file_set_contents (copy, bytes, (gssize) size, NULL));
-  fail_unless (g_chmod (copy, mode) == 0);
-  g_free (bytes);
-  return copy;
-}
-
 /* Root may do everything: as root, doctor runs as another user, with what the
  * tests know of GStreamer's plugins. Else it would look at all of them in its
  * own process; if it gets to the end of that in time, LeakSanitizer judges what
@@ -108,9 +93,9 @@ run_as_stranger (void)
   const gchar *sanitizer = g_getenv ("ASAN_OPTIONS");
   g_autofree gchar *arguments =
       g_strdup_printf ("doctor --socket=%s", tool_socket);
-  g_autofree gchar *copy = copied (program, "helix", 0755);
+  g_autofree gchar *copy = tool_copy (program, "helix", 0755);
   g_autofree gchar *registry =
-      copied (g_getenv ("GST_REGISTRY_1_0"), "registry", 0644);
+      tool_copy (g_getenv ("GST_REGISTRY_1_0"), "registry", 0644);
   g_autofree gchar *named = g_strdup_printf ("GST_REGISTRY_1_0=%s", registry);
   g_autofree gchar *unjudged = g_strdup_printf (
       "ASAN_OPTIONS=%s:detect_leaks=0", sanitizer != NULL ? sanitizer : "");

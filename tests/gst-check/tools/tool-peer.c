@@ -21,7 +21,8 @@ struct _ToolPeer {
   gint wakeup[2]; /* raised: end */
   GThread *thread;
   struct helix_reader reader;
-  guint lists; /* LISTs of this connection */
+  gboolean over; /* this connection */
+  guint lists;   /* LISTs of it */
 };
 
 static const guint8 no_sps[] = {0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x10};
@@ -39,23 +40,20 @@ wait_for (ToolPeer *self, gint fd, short events)
   return poll (fds, 2, -1) > 0 && fds[1].revents == 0;
 }
 
-/* FALSE: the connection or the peer is over. */
-static gboolean
+/* Nothing, when the connection or the peer is over. */
+static void
 say (ToolPeer *self, const void *data, gsize size)
 {
-  while (size > 0) {
+  while (size > 0 && !self->over) {
     struct iovec iov = {.iov_base = (void *) data, .iov_len = size};
-    gssize n;
+    gssize n = wait_for (self, self->fd, POLLOUT)
+        ? helix_send (self->fd, &iov, 1, -1)
+        : -1;
 
-    if (!wait_for (self, self->fd, POLLOUT))
-      return FALSE;
-    n = helix_send (self->fd, &iov, 1, -1);
-    if (n < 0)
-      return FALSE;
-    data = (const guint8 *) data + n;
-    size -= (gsize) n;
+    self->over = n < 0;
+    data = (const guint8 *) data + MAX (n, 0);
+    size -= (gsize) MAX (n, 0);
   }
-  return TRUE;
 }
 
 /* ---- strangers ---- */
@@ -66,28 +64,31 @@ serve_stranger (ToolPeer *self)
   static const gchar vnc[] = "RFB 003.008\n",
                      web[] = "HTTP/1.1 400 Bad\r\n\r\n";
   guint8 buffer[512], message[HELIX_MAX_MESSAGE];
-  gssize n;
 
-  if (self->kind == PEER_VNC && !say (self, vnc, sizeof vnc - 1))
-    return;
-  if (self->kind == PEER_FLOOD)
-    while (say (self, message, helix_pack_empty (message, HELIX_PING, 0)))
-      ;
+  if (self->kind == PEER_VNC)
+    say (self, vnc, sizeof vnc - 1);
+  while (self->kind == PEER_FLOOD && !self->over)
+    say (self, message, helix_pack_empty (message, HELIX_PING, 0));
   if (self->kind == PEER_FOREIGN)
     say (self, message,
         helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0,
             "it is another user's connection"));
-  while (self->kind != PEER_CLOSES && wait_for (self, self->fd, POLLIN)) {
-    n = helix_recv (self->fd, buffer, sizeof buffer, NULL);
-    if (n <= 0 || (self->kind == PEER_ECHO && !say (self, buffer, (gsize) n))
-        || (self->kind == PEER_WEB && !say (self, web, sizeof web - 1)))
+  self->over |= self->kind == PEER_CLOSES;
+  while (!self->over && wait_for (self, self->fd, POLLIN)) {
+    gssize n = helix_recv (self->fd, buffer, sizeof buffer, NULL);
+
+    if (n <= 0)
       return;
+    if (self->kind == PEER_ECHO)
+      say (self, buffer, (gsize) n);
+    if (self->kind == PEER_WEB)
+      say (self, web, sizeof web - 1);
   }
 }
 
 /* ---- those that speak ---- */
 
-static gboolean
+static void
 say_old_error (ToolPeer *self)
 {
   struct helix_header header = {
@@ -97,11 +98,12 @@ say_old_error (ToolPeer *self)
   helix_pack_header (message, &header);
   /* error_code -1, then a text of 256 bytes */
   memset (message + HELIX_HEADER_SIZE, 0xff, 4);
-  return say (self, message, sizeof message);
+  say (self, message, sizeof message);
 }
 
-static gboolean
-say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
+/* Returns the role of the HELLO; 0: it is malformed. */
+static guint32
+say_welcome (ToolPeer *self, gboolean shim)
 {
   gchar name[HELIX_MAX_NAME + 1];
   struct helix_welcome welcome = {.version = 1, .scanouts = shim ? 2 : 0};
@@ -112,15 +114,16 @@ say_welcome (ToolPeer *self, gboolean shim, guint32 *role)
 
   if (!helix_unpack_hello (
           &hello, name, self->reader.payload, self->reader.payload_size, &why))
-    return FALSE;
+    return 0;
   welcome.nonce = hello.nonce;
-  welcome.role = *role = hello.role;
-  return say (self, message,
+  welcome.role = hello.role;
+  say (self, message,
       helix_pack_welcome (message, &welcome, "staged 0.1.0",
           self->kind == PEER_STREAM_PARROT ? challenge : NULL));
+  return hello.role;
 }
 
-static gboolean
+static void
 say_scanouts (ToolPeer *self)
 {
   guint8 message[HELIX_MAX_MESSAGE];
@@ -136,13 +139,11 @@ say_scanouts (ToolPeer *self)
       scanout.height = 96;
       scanout.fourcc = HELIX_FOURCC_BGRX;
     }
-    if (!say (self, message, helix_pack_scanout (message, 0, &scanout)))
-      return FALSE;
+    say (self, message, helix_pack_scanout (message, 0, &scanout));
   }
-  return TRUE;
 }
 
-static gboolean
+static void
 say_status (ToolPeer *self)
 {
   gboolean unheard = self->kind == PEER_STREAM_UNHEARD;
@@ -168,19 +169,18 @@ say_status (ToolPeer *self)
     status.encode_us = 760000;
     text = "x264enc, H.264 high 1920x1080";
   }
-  if (!say (self, message, helix_pack_status (message, &status, text))
-      || !say (self, message, helix_pack_client (message, &client, "you")))
-    return FALSE;
+  say (self, message, helix_pack_status (message, &status, text));
+  say (self, message, helix_pack_client (message, &client, "you"));
   client.index = 1;
   client.flags = 0;
   client.role = HELIX_ROLE_STREAM;
   client.connected_ns = 10000 * MS;
   client.frames = 90;
-  return !unheard
-      || say (self, message, helix_pack_client (message, &client, "a guest"));
+  if (unheard)
+    say (self, message, helix_pack_client (message, &client, "a guest"));
 }
 
-static gboolean
+static void
 say_units (ToolPeer *self)
 {
   struct helix_caps caps = {.caps_id = 1,
@@ -202,91 +202,86 @@ say_units (ToolPeer *self)
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (self->kind < PEER_STREAM_NO_SPS)
-    return TRUE;
-  if (self->kind != PEER_STREAM_UNKNOWN
-      && !say (self, message, helix_pack_caps (message, &caps)))
-    return FALSE;
+    return;
+  if (self->kind != PEER_STREAM_UNKNOWN)
+    say (self, message, helix_pack_caps (message, &caps));
   for (guint i = 1; i <= 3; i++) {
     unit.sequence = i;
     unit.running_time = i * 33 * MS;
-    if (!say (self, message, helix_pack_unit (message, &unit, (guint32) size))
-        || !say (self, data, size))
-      return FALSE;
+    say (self, message, helix_pack_unit (message, &unit, (guint32) size));
+    say (self, data, size);
   }
-  return TRUE;
 }
 
-static gboolean
-refuse (ToolPeer *self, guint8 type, const gchar *text)
+static void
+refuse (ToolPeer *self, guint32 code, guint8 type, const gchar *text)
 {
   guint8 message[HELIX_MAX_MESSAGE];
 
-  return say (self, message,
-      helix_pack_error (message, 0, HELIX_ERROR_UNSUPPORTED, type, text));
+  say (self, message, helix_pack_error (message, 0, code, type, text));
 }
 
-static gboolean
+static void
 answer_hello (ToolPeer *self)
 {
   gboolean shim =
       self->kind >= PEER_SHIM_OFF && self->kind < PEER_STREAM_KEYLESS;
-  guint8 message[HELIX_MAX_MESSAGE];
   guint32 role;
 
-  if (self->kind == PEER_OLD)
-    return say_old_error (self);
   if (self->kind == PEER_DEAF)
-    return TRUE;
-  if (self->kind == PEER_SHIM_BUSY) {
-    say (self, message,
-        helix_pack_error (message, 0, HELIX_ERROR_BUSY, HELIX_HELLO,
-            "16 clients are connected already"));
-    return FALSE;
+    return;
+  if (self->kind == PEER_OLD) {
+    say_old_error (self);
+    return;
   }
-  if (!say_welcome (self, shim, &role))
-    return FALSE;
+  if (self->kind == PEER_SHIM_BUSY) {
+    refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
+        "16 clients are connected already");
+    self->over = TRUE;
+    return;
+  }
+  role = say_welcome (self, shim);
   if (shim)
-    return say_scanouts (self);
-  return role != HELIX_ROLE_STREAM || say_units (self);
+    say_scanouts (self);
+  if (role == HELIX_ROLE_STREAM)
+    say_units (self);
 }
 
-static gboolean
-say_proof (ToolPeer *self)
+static void
+answer (ToolPeer *self)
 {
+  const struct helix_reader *r = &self->reader;
   guint8 message[HELIX_MAX_MESSAGE];
   struct helix_proof proof;
   const gchar *why;
 
-  return helix_unpack_proof (
-             &proof, self->reader.payload, self->reader.payload_size, &why)
-      && say (self, message, helix_pack_proof (message, &proof));
-}
-
-static gboolean
-answer (ToolPeer *self)
-{
-  const struct helix_header *header = &self->reader.header;
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  switch (header->type) {
+  switch (r->header.type) {
     case HELIX_PING:
-      return say (self, message,
-          helix_pack_pong_for (message, header, self->reader.payload,
-              helix_now_ns (), helix_now_ns ()));
+      say (self, message,
+          helix_pack_pong_for (message, &r->header, r->payload, helix_now_ns (),
+              helix_now_ns ()));
+      break;
     case HELIX_HELLO:
-      return answer_hello (self);
+      answer_hello (self);
+      break;
     case HELIX_PROOF:
-      return say_proof (self);
+      if (helix_unpack_proof (&proof, r->payload, r->payload_size, &why))
+        say (self, message, helix_pack_proof (message, &proof));
+      break;
     case HELIX_LIST:
       if (self->kind == PEER_SHIM_OLD
           || (self->kind == PEER_STREAM_FICKLE && self->lists++ > 0))
-        return refuse (self, HELIX_LIST, "what is that?");
-      return say_status (self);
+        refuse (self, HELIX_ERROR_UNSUPPORTED, HELIX_LIST, "what is that?");
+      else
+        say_status (self);
+      break;
     case HELIX_SET_SCANOUT:
-      return self->kind != PEER_SHIM_STUBBORN
-          || refuse (self, HELIX_SET_SCANOUT, "no monitors here");
+      if (self->kind == PEER_SHIM_STUBBORN)
+        refuse (self, HELIX_ERROR_UNSUPPORTED, HELIX_SET_SCANOUT,
+            "no monitors here");
+      break;
     default:
-      return TRUE;
+      break;
   }
 }
 
@@ -295,7 +290,8 @@ serve_speaker (ToolPeer *self)
 {
   helix_reader_init (&self->reader);
   self->lists = 0;
-  while (wait_for (self, self->fd, POLLIN)) {
+  while (!self->over && wait_for (self, self->fd, POLLIN)) {
+    enum helix_reader_status status;
     uint8_t *ptr;
     size_t len;
     gssize n;
@@ -304,16 +300,10 @@ serve_speaker (ToolPeer *self)
     n = helix_recv (self->fd, ptr, len, NULL);
     if (n <= 0)
       return;
-    switch (helix_reader_got (&self->reader, (size_t) n)) {
-      case HELIX_READER_MESSAGE:
-        if (!answer (self))
-          return;
-        break;
-      case HELIX_READER_ERROR:
-        return;
-      default:
-        break;
-    }
+    status = helix_reader_got (&self->reader, (size_t) n);
+    self->over = status == HELIX_READER_ERROR;
+    if (status == HELIX_READER_MESSAGE)
+      answer (self);
   }
 }
 
@@ -326,6 +316,7 @@ run (gpointer data)
     self->fd = helix_accept (self->listener);
     if (self->fd < 0)
       continue;
+    self->over = FALSE;
     if (self->kind < PEER_OLD)
       serve_stranger (self);
     else

@@ -69,6 +69,19 @@ tool_run_as (const gchar *program, const gchar *const *environment,
 }
 
 gchar *
+tool_copy (const gchar *path, const gchar *name, gint mode)
+{
+  gchar *copy = g_build_filename (tool_folder, name, NULL);
+  g_autofree gchar *bytes = NULL;
+  gsize size;
+
+  fail_unless (g_file_get_contents (path, &bytes, &size, NULL));
+  fail_unless (g_file_set_contents (copy, bytes, (gssize) size, NULL));
+  fail_unless (g_chmod (copy, mode) == 0);
+  return copy;
+}
+
+gchar *
 tool_token (const gchar *token)
 {
   g_autofree gchar *path = g_strdup_printf ("%s/token-%s", tool_folder, token);

@@ -47,6 +47,9 @@ extern gchar *tool_folder, *tool_socket, *tool_address;
 void tool_setup (void);
 void tool_teardown (void);
 
+/* A copy in tool_folder, where another user can reach it. Free its path. */
+gchar *tool_copy (const gchar *path, const gchar *name, gint mode);
+
 /* The option for a token: "--token-file=" and a file in tool_folder. */
 gchar *tool_token (const gchar *token);
 
