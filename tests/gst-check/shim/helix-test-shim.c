@@ -163,19 +163,17 @@ static struct test_shim *
 make (const struct helix_shim_config *config, const char *path,
     const struct helix_display_ops *display)
 {
-  struct helix_shim_config own = {
-      .name = "test-shim",
-      .scanouts = 4,
-      .scanout_mask = 0xffff,
-      .slots = 3,
-      .max_clients = 16,
-  };
+  const struct helix_shim_config none = {0};
+  struct helix_shim_config own = config ? *config : none;
   struct test_shim *test = g_new0 (struct test_shim, 1);
 
   test_own_runtime_dir ();
-  if (config)
-    own = *config;
   own.path = path;
+  own.name = "test-shim";
+  own.scanouts = 4;
+  own.scanout_mask = own.scanout_mask ? own.scanout_mask : 0xffff;
+  own.slots = own.slots ? own.slots : 3;
+  own.max_clients = own.max_clients ? own.max_clients : 16;
   test->path = g_strdup (path);
   test->log = g_string_new (NULL);
   pthread_mutex_init (&test->log_lock, NULL);

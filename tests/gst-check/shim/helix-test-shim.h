@@ -54,7 +54,8 @@ void test_dir_free (char *dir);
  * on $XDG_RUNTIME_DIR is this process's own. */
 void test_own_runtime_dir (void);
 
-/* `config` NULL: four scanouts, three slots, 16 clients. Does not listen. */
+/* Where `config` says nothing, or is NULL: three slots, 16 clients; four
+ * scanouts in any case. Does not listen. */
 struct test_shim *test_shim_make (
     const struct helix_shim_config *config, const char *path);
 /* Likewise, of a screen that cannot switch scanouts at all. */

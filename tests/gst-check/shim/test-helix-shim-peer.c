@@ -135,12 +135,7 @@ GST_END_TEST;
 /* All clients together have a limit, whatever each of them may have. */
 GST_START_TEST (test_memory_of_all)
 {
-  struct helix_shim_config config = {.name = "test-shim",
-      .scanouts = 1,
-      .scanout_mask = 1,
-      .slots = 2,
-      .max_clients = 4,
-      .max_memory = 5 * 64 * 64 * 4};
+  struct helix_shim_config config = {.slots = 2, .max_memory = 5 * 64 * 64 * 4};
   struct test_shim *test = test_shim_new (&config);
   struct test_client *client[3];
 

@@ -18,11 +18,7 @@
 static struct test_shim *
 new_shim_for (uint32_t max_clients)
 {
-  struct helix_shim_config config = {.name = "test-shim",
-      .scanouts = 1,
-      .scanout_mask = 1,
-      .slots = 3,
-      .max_clients = max_clients};
+  struct helix_shim_config config = {.max_clients = max_clients};
   struct test_shim *test = test_shim_new (&config);
 
   test_resource_new (test, 1, 64, 48);
@@ -113,11 +109,7 @@ GST_START_TEST (test_allowed_users)
 {
   static const uid_t users[][2] = {{65534, 65534}, {65533, 1}};
   bool nobody = __i__ == 0;
-  struct helix_shim_config config = {.name = "test-shim",
-      .scanouts = 1,
-      .scanout_mask = 1,
-      .slots = 3,
-      .max_clients = 4,
+  struct helix_shim_config config = {
       .access = {.socket = {.mode = 0666}, .allowed = 2}};
   struct test_shim *test;
 
