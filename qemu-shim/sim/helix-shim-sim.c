@@ -393,10 +393,12 @@ set_timer (GSource *timer, uint64_t deadline_ns)
       deadline_ns == HELIX_NONE64 ? -1 : (gint64) ((deadline_ns + 999) / 1000));
 }
 
+/* Takes ownership of `context`. */
 static void
-loop_init (struct loop *loop, GSourceFunc run, struct sim *sim)
+loop_init (
+    struct loop *loop, GMainContext *context, GSourceFunc run, struct sim *sim)
 {
-  loop->context = g_main_context_new ();
+  loop->context = context;
   loop->wake = add_timer (loop, run, sim);
   loop->timer = add_timer (loop, run, sim);
 }
@@ -880,16 +882,6 @@ on_end (gpointer opaque)
   return G_SOURCE_CONTINUE;
 }
 
-static void
-on_signal (struct sim *sim, int number, GSourceFunc run)
-{
-  GSource *source = g_unix_signal_source_new (number);
-
-  g_source_set_callback (source, run, sim, NULL);
-  g_source_attach (source, sim->io.context);
-  g_source_unref (source); /* the context's now */
-}
-
 static gboolean
 run_io (gpointer opaque)
 {
@@ -939,9 +931,10 @@ serve (struct sim *sim)
 
   if (!make_shim (sim))
     return EXIT_FAILURE;
-  on_signal (sim, SIGINT, on_end);
-  on_signal (sim, SIGTERM, on_end);
-  on_signal (sim, SIGUSR1, on_stats_wanted);
+  /* In the default context, which is the io thread's. */
+  g_unix_signal_add (SIGINT, on_end, sim);
+  g_unix_signal_add (SIGTERM, on_end, sim);
+  g_unix_signal_add (SIGUSR1, on_stats_wanted, sim);
   err = pthread_create (&sim->display_thread, NULL, display_main, sim);
   if (err) {
     fprintf (stderr, "helix-shim-sim: error: cannot start a thread: %s\n",
@@ -981,8 +974,9 @@ main (int argc, char **argv)
   sim->scanouts_on = (uint32_t) sim->options.scanouts_on;
   sim->resources = (uint32_t) sim->options.resources;
   sim->watches = g_hash_table_new_full (NULL, NULL, NULL, destroy_source);
-  loop_init (&sim->io, run_io, sim);
-  loop_init (&sim->display, run_display, sim);
+  loop_init (
+      &sim->io, g_main_context_ref (g_main_context_default ()), run_io, sim);
+  loop_init (&sim->display, g_main_context_new (), run_display, sim);
   sim->picture_timer = add_timer (&sim->display, on_picture, sim);
   sim->cursor_timer = add_timer (&sim->display, on_cursor, sim);
   status = serve (sim);

@@ -215,8 +215,7 @@ GST_END_TEST;
 /* The box at 4K: what is read and copied for a picture is the box. */
 GST_START_TEST (test_box_cost)
 {
-  struct sim *sim =
-      start ("--size 3840x2160 --pattern box --rate 120 --frames 200");
+  struct sim *sim = start ("--size 3840x2160 --pattern box --rate 120");
   uint64_t frames, read = 0;
 
   test_client_subscribe (sim->client, 1, 0, 0);
