@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Thread: the server's own runs run (); the element's threads enter by the
- * functions of helix-stream-server.h. All functions here but those, run () and
- * dial () are called with the lock held.
+ * functions of helix-stream-server.h.
+ * Lock: those functions and run () take it, all others are called with it held;
+ * deliver (), dial () and serve () let it go in between.
  */
 #include "helix-stream-server.h"
 
