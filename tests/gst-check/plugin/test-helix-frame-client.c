@@ -32,27 +32,6 @@ teardown (void)
 }
 
 static void
-expect_warning (const gchar *word)
-{
-  HelixFrameClient *client = taker_new (path, TRUE, NULL);
-  guint64 begin = helix_now_ns ();
-  HelixFrame frame;
-  GError *error = NULL;
-
-  fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
-  fail_unless (helix_now_ns () - begin < TEST_SOON);
-  fail_unless (strstr (error->message, word) != NULL, "%s", error->message);
-  fail_unless (strstr (error->message, path) != NULL, "%s", error->message);
-  g_clear_error (&error);
-  /* Once an outage. */
-  fail_unless_equals_int (helix_frame_client_next (client,
-                              helix_now_ns () + GST_SECOND, &frame, &error),
-      HELIX_CLIENT_TIMEOUT);
-  helix_frame_client_free (client);
-}
-
-static void
 expect_all_damaged (const HelixFrame *frame)
 {
   const struct helix_rect *rect = &frame->damage[0];
@@ -367,37 +346,20 @@ GST_START_TEST (test_no_such_scanout)
 }
 GST_END_TEST;
 
+/* A warning, once an outage. */
 GST_START_TEST (test_no_socket)
 {
-  expect_warning ("There is no socket at");
-}
-GST_END_TEST;
+  HelixFrameClient *client = taker_new (path, TRUE, NULL);
+  HelixFrame frame;
+  GError *error = NULL;
 
-GST_START_TEST (test_stale_socket)
-{
-  int fd = helix_socket (AF_UNIX);
-
-  fail_unless (helix_unix_bind (fd, path) == 0);
-  close (fd);
-  expect_warning ("Nobody listens on");
-}
-GST_END_TEST;
-
-GST_START_TEST (test_regular_file)
-{
-  fail_unless (g_file_set_contents (path, "x", 1, NULL));
-  taker_expect_error (path, NULL, "is a regular file");
-}
-GST_END_TEST;
-
-GST_START_TEST (test_long_path)
-{
-  gchar *keep = path;
-
-  path = g_strdup_printf ("%s%0200d", keep, 0);
-  taker_expect_error (path, NULL, "too long");
-  g_free (path);
-  path = keep;
+  fail_unless_equals_int (
+      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+  taker_expect_words (&error, "There is no socket at", path);
+  fail_unless_equals_int (helix_frame_client_next (client,
+                              helix_now_ns () + GST_SECOND, &frame, &error),
+      HELIX_CLIENT_TIMEOUT);
+  helix_frame_client_free (client);
 }
 GST_END_TEST;
 
@@ -1029,9 +991,6 @@ helix_frame_client_suite (void)
   tcase_add_test (tc, test_silent_peer);
   tcase_add_test (tc, test_no_such_scanout);
   tcase_add_test (tc, test_no_socket);
-  tcase_add_test (tc, test_stale_socket);
-  tcase_add_test (tc, test_regular_file);
-  tcase_add_test (tc, test_long_path);
   tcase_add_test (tc, test_permission);
   tcase_add_test (tc, test_reconnect_timeout_later);
   tcase_add_test (tc, test_idled);
