@@ -19,6 +19,7 @@ helix_stream_connection_new (
 
   self->config = *config;
   self->need_key = self->discont = TRUE;
+  self->totals.last_sequence = self->totals.latency_ns = HELIX_NONE64;
   self->connection = helix_connection_new (fd, &own, now);
   helix_connection_hello (
       self->connection, (enum helix_role) config->role, config->token);
@@ -334,9 +335,8 @@ helix_stream_connection_read (HelixStreamConnection *self)
 static guint64
 ask_step (HelixStreamConnection *self, guint64 now)
 {
-  struct helix_keyframe keyframe = {.reason = self->ask_reason,
-      .last_sequence =
-          self->totals.units > 0 ? self->totals.last_sequence : HELIX_NONE64};
+  struct helix_keyframe keyframe = {
+      .reason = self->ask_reason, .last_sequence = self->totals.last_sequence};
   guint8 message[HELIX_MAX_MESSAGE];
 
   if (!self->asking || !self->connection->live)
