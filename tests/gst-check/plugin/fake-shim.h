@@ -52,9 +52,9 @@ typedef struct {
   guint slots;           /* 0 = 3 */
   guint scanouts;        /* 0 = 1 */
   guint hidden_scanouts; /* bit i: scanout i is refused */
-  gboolean off;    /* the screen is, until fake_shim_resize () */
-  guint64 age_ns;  /* frames were captured so long before they are sent */
-  FakePaint paint; /* NULL = the marker */
+  gboolean off;          /* the screen is, until fake_shim_resize () */
+  guint64 age_ns;        /* frames were captured so long before they are sent */
+  FakePaint paint;       /* NULL = the marker */
 } FakeConfig;
 
 /* Resources from here on do not exist. */
