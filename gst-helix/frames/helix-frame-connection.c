@@ -154,7 +154,6 @@ send_subscribe (HelixFrameConnection *self)
       .resource_id = request->resource_id,
       .rate_num = (guint32) request->rate_num,
       .rate_den = (guint32) request->rate_den,
-      .slots = request->slots,
       .flags = request->cursor ? HELIX_SUBSCRIBE_CURSOR : 0,
   };
   guint8 message[HELIX_MAX_MESSAGE];

@@ -22,7 +22,6 @@ typedef struct {
   guint resource_id; /* virtio-gpu resource, 0 = the scanout */
   gint rate_num;     /* frames: at most rate_num / rate_den a second, */
   gint rate_den;     /* 0/1 = as they come */
-  guint slots;       /* 0 = the shim's choice */
   gboolean cursor;   /* the cursor plane, too */
 } HelixFrameRequest;
 
