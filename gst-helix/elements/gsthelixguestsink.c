@@ -343,10 +343,10 @@ apply_bitrate (GstHelixGuestSink *self, guint id, guint32 bitrate)
             self, signals[SIGNAL_CLIENT_CONTROL], 0, TRUE))
       return;
     warn_once (self, WARNED_IGNORED,
-        "A guest wants another bitrate, and nobody obeys it. Set "
+        "A guest asks for another bitrate, and nothing applies it. Set "
         "control-encoder=true, or handle the signal client-control.");
     tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
-        "the host's pipeline does not obey bitrate: its helixguestsink has "
+        "the host's pipeline does not apply bitrate: its helixguestsink has "
         "control-encoder=false");
     return;
   }
@@ -671,7 +671,7 @@ install_signals (GObjectClass *klass)
    * GstHelixGuestSink::client-added:
    * @self: the sink
    * @id: of the client, never used twice
-   * @peer: who that is, for people
+   * @peer: its process or address, for people
    *
    * A client has said hello. Emitted from a thread of the element; handlers
    * must not change its state.

@@ -49,7 +49,7 @@ typedef struct {
   gboolean complained; /* gst_helix_holdback_complain () */
 } GstHelixHoldback;
 
-/* Nothing was pushed, and nobody reports. */
+/* Nothing was pushed, and no sink reports. */
 void gst_helix_holdback_reset (GstHelixHoldback *self);
 
 /* A buffer of this running time leaves. `wanted`: it has to come out; else it

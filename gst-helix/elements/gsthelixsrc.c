@@ -15,7 +15,7 @@
  *
  * The guest decides what it gets: force-key-unit events from downstream reach
  * the host's encoder, and #GstHelixSrc:bitrate, #GstHelixSrc:max-framerate,
- * #GstHelixSrc:scanout and #GstHelixSrc:resource-id are obeyed there by
+ * #GstHelixSrc:scanout and #GstHelixSrc:resource-id are applied there by
  * #helixguestsink and #helixqemusrc. Of several guests the last to ask
  * decides. What the host cannot do is a warning message.
  *

@@ -424,7 +424,7 @@ helix_encoder_set_bitrate (GstElement *encoder, guint32 bitrate, gchar **why)
   if (row == NULL) {
     *why = g_strdup_printf (
         "A guest wants another bitrate, but how %s (%s) is told one is not "
-        "known. Set control-encoder=false and obey the signal client-control "
+        "known. Set control-encoder=false and handle the signal client-control "
         "in the application, or use another encoder.",
         GST_OBJECT_NAME (encoder), factory_of (encoder));
     return HELIX_ENCODER_UNKNOWN;

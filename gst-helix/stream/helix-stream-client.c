@@ -544,7 +544,7 @@ connect_step (HelixStreamClient *self)
     if (now >= until) {
       fail (self,
           g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-              "%s: nobody has connected yet. Start helixguestsink with "
+              "%s: no end has connected yet. Start helixguestsink with "
               "mode=connect and this address.",
               self->listener->text),
           FALSE, &self->told);

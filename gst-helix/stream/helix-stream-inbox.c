@@ -4,8 +4,8 @@
 #include "helix-stream-age.h"
 #include <string.h>
 
-/* The quickest unit counts for one to two of these: whatever changes a clock
- * for good (a machine that slept) costs no more. */
+/* The quickest unit counts for one to two of these. A clock that jumps for good
+ * (a machine that slept) misleads for no longer. */
 #define WINDOW_NS (2000 * G_GUINT64_CONSTANT (1000000))
 
 /* Quartz is good for 50 ppm, and there are two of them: 1 ns in so many. */
@@ -242,7 +242,7 @@ helix_stream_inbox_take (
   fall_behind (self);
   entry = g_queue_pop_head (&self->entries);
   if (entry == NULL) {
-    /* Only now: a keyframe that nobody takes would grow old as well. */
+    /* Only now: a keyframe that is not taken would grow old as well. */
     self->wants_key |= self->skipping;
     return FALSE;
   }

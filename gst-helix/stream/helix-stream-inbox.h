@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has arrived and nobody has taken yet: CAPS and units in order, bounded
+ * CAPS and units that have arrived and were not taken yet: in order, bounded
  * by age. Units that are too old are left out up to the newest keyframe, or up
  * to one that is asked for: never a part of what a decoder needs. No lock, no
  * clock of its own: `now` is helix_now_ns ().

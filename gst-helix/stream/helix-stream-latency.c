@@ -8,7 +8,7 @@
 #define HOLD_MIN_NS (2000 * MSECOND)
 #define HOLD_MAX_NS (64000 * MSECOND)
 
-/* Nobody sees a gain of less. */
+/* A smaller gain cannot be seen. */
 #define STEP_NS (5 * MSECOND)
 
 void

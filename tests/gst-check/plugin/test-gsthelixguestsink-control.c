@@ -104,11 +104,11 @@ teardown (void)
   peer_folder_free (folder);
 }
 
-/* ---- wishes ---- */
+/* ---- requests ---- */
 
 /* Scanout and resource in one event, the framerate in another; then a
  * keyframe, beyond the one for joining. */
-GST_START_TEST (test_wishes_go_upstream)
+GST_START_TEST (test_requests_go_upstream)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_RATE
           | HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE,
@@ -143,7 +143,8 @@ GST_START_TEST (test_wishes_go_upstream)
 }
 GST_END_TEST;
 
-/* Whoever asks for what is not there is told so, and stays. */
+/* A client that asks for a screen or resource that is not there gets an ERROR,
+ * and stays. */
 GST_START_TEST (test_refused)
 {
   struct helix_config config = {
@@ -190,13 +191,13 @@ GST_START_TEST (test_show)
 }
 GST_END_TEST;
 
-static GAsyncQueue *wishes;
+static GAsyncQueue *requests;
 
 static void
-take_wish (GstElement *sink, guint id, GstStructure *wish, gpointer user)
+take_request (GstElement *sink, guint id, GstStructure *request, gpointer user)
 {
   fail_unless (id > 0);
-  g_async_queue_push (wishes, gst_structure_copy (wish));
+  g_async_queue_push (requests, gst_structure_copy (request));
 }
 
 GST_START_TEST (test_signal)
@@ -208,38 +209,40 @@ GST_START_TEST (test_signal)
       .rate_den = 2};
   GstHarness *h = harness_new ();
   GstBus *bus = gst_bus_new ();
-  GstStructure *wish;
+  GstStructure *request;
   StreamPeer peer;
   guint bitrate;
   gint num, den;
 
-  wishes = g_async_queue_new ();
+  requests = g_async_queue_new ();
   gst_element_set_bus (h->element, bus);
-  g_signal_connect (h->element, "client-control", G_CALLBACK (take_wish), NULL);
+  g_signal_connect (
+      h->element, "client-control", G_CALLBACK (take_request), NULL);
   join (&peer);
   say_config (&peer, &config);
-  wish = g_async_queue_timeout_pop (
-      wishes, PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000));
-  fail_unless (wish != NULL);
-  fail_unless (gst_structure_has_name (wish, "application/x-helix-control"));
-  fail_unless_equals_int (gst_structure_n_fields (wish), 2);
-  fail_unless (gst_structure_get_uint (wish, "bitrate", &bitrate));
+  request = g_async_queue_timeout_pop (
+      requests, PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000));
+  fail_unless (request != NULL);
+  fail_unless (gst_structure_has_name (request, "application/x-helix-control"));
+  fail_unless_equals_int (gst_structure_n_fields (request), 2);
+  fail_unless (gst_structure_get_uint (request, "bitrate", &bitrate));
   fail_unless_equals_int (bitrate, 4000000);
-  fail_unless (gst_structure_get_fraction (wish, "max-framerate", &num, &den));
+  fail_unless (
+      gst_structure_get_fraction (request, "max-framerate", &num, &den));
   fail_unless (num > 0 && den > 0);
-  gst_structure_free (wish);
+  gst_structure_free (request);
   gst_event_unref (next_event ("GstHelixControl"));
   peer_clear (&peer);
   gst_harness_teardown (h);
-  /* Somebody obeys: no need to warn. */
+  /* The application handles it: no warning. */
   fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
   gst_object_unref (bus);
-  g_async_queue_unref (wishes);
+  g_async_queue_unref (requests);
 }
 GST_END_TEST;
 
-/* Nobody obeys: both ends are told, the host once. */
-GST_START_TEST (test_nobody_obeys)
+/* Nothing applies it: both ends are told, the host once. */
+GST_START_TEST (test_not_applied)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE, .bitrate = 9};
   GstHarness *h = harness_new ();
@@ -256,7 +259,7 @@ GST_START_TEST (test_nobody_obeys)
     text = peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED);
     fail_unless (strstr (text, "control-encoder") != NULL, "%s", text);
   }
-  /* There is no encoder to obey in a harness. */
+  /* There is no encoder in a harness. */
   g_object_set (h->element, "control-encoder", TRUE, NULL);
   say_config (&peer, &config);
   g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
@@ -273,7 +276,7 @@ GST_START_TEST (test_nobody_obeys)
 }
 GST_END_TEST;
 
-/* Nothing upstream limits the rate: only who wants a limit is refused. */
+/* Nothing upstream limits the rate: only a request for a limit is refused. */
 GST_START_TEST (test_no_limit)
 {
   struct helix_config config = {
@@ -425,11 +428,11 @@ helixguestsink_control_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, teardown);
-  tcase_add_test (tc, test_wishes_go_upstream);
+  tcase_add_test (tc, test_requests_go_upstream);
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_show);
   tcase_add_test (tc, test_signal);
-  tcase_add_test (tc, test_nobody_obeys);
+  tcase_add_test (tc, test_not_applied);
   tcase_add_test (tc, test_no_limit);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_bad_cursor);

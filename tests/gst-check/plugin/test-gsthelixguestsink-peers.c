@@ -325,7 +325,7 @@ GST_START_TEST (test_listening_source)
 
   if (!has_way (__i__) || !source_start (&host, ways[__i__].listen, ""))
     return;
-  expect_warning (&host, "nobody has connected yet");
+  expect_warning (&host, "no end has connected yet");
   if (test_can_be_nobody ("another user's connection to helixsrc")) {
     intrude (&host, ways[__i__].connect);
     expect_warning (&host, "uid 65534");
@@ -351,7 +351,7 @@ GST_START_TEST (test_listening_source_told)
   intrude (&host, "127.0.0.1");
   first = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
   expect_warning (&host,
-      strstr (first, "uid 65534") != NULL ? "nobody has connected yet"
+      strstr (first, "uid 65534") != NULL ? "no end has connected yet"
                                           : "uid 65534");
   host_stop (&host);
 }
@@ -364,7 +364,7 @@ GST_START_TEST (test_listening_source_token)
   Host host;
 
   fail_unless (source_start (&host, "127.0.0.1", "token=secret"));
-  expect_warning (&host, "nobody has connected yet");
+  expect_warning (&host, "no end has connected yet");
   peer_connect_tcp (&peer, geteuid (), "127.0.0.1", host.port);
   peer_welcome (&peer);
   expect_warning (&host, "token");
