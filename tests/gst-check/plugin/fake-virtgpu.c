@@ -89,7 +89,7 @@ fake_ioctl (int fd, unsigned long request, void *argument)
       fake_virtgpu.open_handles--;
       return fails (FAKE_STEP_CLOSE) ? -1 : 0;
     default:
-      fail ("an ioctl that nobody needs: %#lx", request);
+      fail ("an unexpected ioctl: %#lx", request);
       return -1;
   }
 }

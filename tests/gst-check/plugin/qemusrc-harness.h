@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A helixqemusrc to be tested, and what its buffers show. */
+/* A helixqemusrc to be tested, and the numbers in its pictures. */
 #ifndef QEMUSRC_HARNESS_H
 #define QEMUSRC_HARNESS_H
 
@@ -10,7 +10,7 @@
  * that takes `caps`. */
 GstHarness *qemusrc_harness_new (
     const gchar *path, const gchar *caps, const gchar *first, ...);
-/* What downstream was told. */
+/* From downstream's caps. */
 void qemusrc_info (GstHarness *h, GstVideoInfo *info);
 /* The number of the marker, which must be there. */
 guint32 qemusrc_number (GstVideoInfo *info, GstBuffer *buffer);

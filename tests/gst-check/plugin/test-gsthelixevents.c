@@ -145,7 +145,7 @@ GST_START_TEST (test_cursor)
 }
 GST_END_TEST;
 
-/* A field is not what it has to be, or missing. */
+/* A field has the wrong type or value, or is missing. */
 GST_START_TEST (test_bad_cursor)
 {
   GstHelixCursor cursor = {1, TRUE, 0, 0, 9, 3, 2, 1, 1, NULL}, got;

@@ -64,7 +64,7 @@ send_cursor (struct helix_cursor cursor, gboolean shape)
   fail_unless (fake_shim_cursor (shim, &cursor, shape ? pixels : NULL));
 }
 
-/* What the shim's picture and the cursor give, converted from nothing. */
+/* The buffer is the shim's picture and the cursor, converted from nothing. */
 static void
 check_buffer (
     GstBuffer *buffer, guint32 number, const struct helix_cursor *info)
@@ -171,8 +171,9 @@ GST_START_TEST (test_events)
 }
 GST_END_TEST;
 
-/* show-cursor=true: it is in the picture, and where it moves over a still
- * screen a new picture comes, with no frame from the shim and little work. */
+/* show-cursor=true: it is in the picture, and where it moves over a screen that
+ * does not change a new picture comes, without a frame from the shim and with
+ * little work. */
 GST_START_TEST (test_blended)
 {
   static const gint steps[][2] = {{5, 5}, {6, 5}, {200, 91}, {-4, -2},
@@ -204,7 +205,7 @@ GST_START_TEST (test_blended)
   }
   fail_unless_equals_uint64 (stat_of ("cursor-moves"), G_N_ELEMENTS (steps));
   fail_unless_equals_uint64 (stat_of ("frames-in"), 1);
-  /* Two places of the cursor each, and two canvases that began empty. */
+  /* Two places of the cursor each, and two scratch buffers that began empty. */
   before = stat_of ("converted-bytes") - before;
   fail_unless (
       before <= 2 * WIDTH * HEIGHT * 4 + G_N_ELEMENTS (steps) * 6 * 10 * 8 * 4,
@@ -268,7 +269,7 @@ GST_START_TEST (test_hoarding)
 GST_END_TEST;
 
 /* Turned on and off while playing: a picture with it, a picture without, and
- * downstream is told who draws it. */
+ * downstream is told whether to draw it. */
 GST_START_TEST (test_toggle)
 {
   struct helix_cursor cursor = cursor_at (40, 40, 1), hidden = cursor;

@@ -22,10 +22,10 @@ static gboolean
 control (GstHelixControlFields fields, guint scanout, guint resource_id,
     gint rate_num)
 {
-  const GstHelixControl wish = {fields, scanout, resource_id, rate_num, 1};
+  const GstHelixControl request = {fields, scanout, resource_id, rate_num, 1};
 
   return gst_harness_push_upstream_event (
-      h, gst_helix_event_new_control (&wish));
+      h, gst_helix_event_new_control (&request));
 }
 
 /* The picture goes on, by a frame that was not there yet. */
@@ -75,7 +75,7 @@ GST_START_TEST (test_scanout)
   expect_properties (1, 0);
   expect_frames (2, TRUE);
   expect_frames (3, FALSE);
-  /* What it says already is not asked for again. */
+  /* The same again is not sent to the shim. */
   fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 1, 0, 0));
   expect_frames (4, FALSE);
   fail_unless_equals_int (fake_shim_subscribes (shim), 2);
@@ -142,7 +142,7 @@ GST_START_TEST (test_no_scanout)
 }
 GST_END_TEST;
 
-/* Only the shim knows: what was shown before goes on. */
+/* Only the shim knows: the picture before it goes on. */
 GST_START_TEST (test_refused)
 {
   gint notified = 0;
@@ -303,7 +303,7 @@ static const struct {
   gint caps_num;
   const gchar *peer;
   const gchar *sim;
-  gboolean shows; /* somebody shows resources, too */
+  gboolean shows; /* a SHOW comes with each buffer */
 } rates[] = {
     {-1, 60, "video/x-raw", "--rate=240", FALSE},
     {-1, 60, "video/x-raw", "--rate=240 --cursor --cursor-rate=240", FALSE},
@@ -329,7 +329,7 @@ GST_START_TEST (test_promise)
   if (rates[__i__].max_num >= 0)
     g_object_set (h->element, "max-framerate", rates[__i__].max_num, 1, NULL);
   gst_harness_play (h);
-  /* Downstream's wish is known only with the first; some are under way. */
+  /* Downstream's rate is known only with the first; some are under way. */
   for (guint i = 0; i < 10; i++)
     gst_buffer_unref (gst_harness_pull (h));
   for (guint i = 0; i <= count; i++) {

@@ -138,7 +138,7 @@ GST_START_TEST (test_off_from_the_start)
 GST_END_TEST;
 
 /* Off, on, off and on again: each is said once, black comes and goes, and
- * nothing black is left in what is converted later. */
+ * nothing black is left in later pictures. */
 GST_START_TEST (test_goes_off)
 {
   const guint8 *black = blacks[__i__];
@@ -197,7 +197,7 @@ GST_START_TEST (test_change_of_mode)
   send_frame (2);
   expect_number (1, 2);
   expect_no_message ();
-  /* What began before it ended with it: the second counts from here. */
+  /* The second counts from here, not from the last blink. */
   fake_shim_off (shim);
   expect_black (2, blacks[0]);
   expect_message (GST_MESSAGE_INFO, "Scanout 0 is off");
@@ -283,8 +283,8 @@ GST_END_TEST;
 
 /* ---- through encoders ---- */
 
-/* Slopes: what is coded with losses is near what it was. The last column and
- * row are white, so that one that is lost or moved is seen. */
+/* Slopes: with the losses of coding they stay near their values. The last
+ * column and row are white, to show if one is lost or moved. */
 static void
 paint (guint8 *pixels, guint width, guint height, guint stride, guint32 number)
 {
@@ -454,7 +454,7 @@ GST_START_TEST (test_encoders)
 }
 GST_END_TEST;
 
-/* ---- what downstream does not take ---- */
+/* ---- sizes that downstream does not take ---- */
 
 static void
 send_size (guint width, guint height, guint32 number)
@@ -573,7 +573,7 @@ GST_START_TEST (test_refusal)
     gst_sample_unref (pull_size (pipeline, 640, 96));
     send_size (misfits[n][0], misfits[n][1], 2);
     send_size (misfits[n][0], misfits[n][1], 3); /* it has the first one */
-    for (guint i = 0; i < 3; i++)                /* what was there goes on */
+    for (guint i = 0; i < 3; i++) /* the picture before goes on */
       gst_sample_unref (pull_size (pipeline, 640, 96));
     /* The very caps that the encoder had before. */
     send_size (640, 96, 4);

@@ -11,7 +11,7 @@
 #define WIDTH 640
 #define HEIGHT 96
 
-/* What vtenc_h264 takes (GStreamer 1.22 on macOS). */
+/* The sink caps of vtenc_h264 (GStreamer 1.22 on macOS). */
 #define VTENC \
   "video/x-raw, format = { AYUV64, UYVY, NV12, I420, ARGB64_BE, RGBA64_LE }, " \
   "width = [ 1, 2147483647 ], height = [ 1, 2147483647 ], " \
@@ -129,7 +129,7 @@ GST_START_TEST (test_pass_through)
 }
 GST_END_TEST;
 
-/* What did not change is not converted again, whether downstream holds on to
+/* Unchanged pixels are not converted again, whether downstream holds on to
  * a picture for a while or not: buffers come back to be drawn over. */
 GST_START_TEST (test_only_damage_is_converted)
 {
@@ -171,7 +171,7 @@ paint_transparent (
   memset (pixels, 0, (gsize) stride * height);
 }
 
-/* What is copied is opaque; what is passed on is what the guest left there. */
+/* A copy is opaque; a picture that is passed on keeps the guest's bytes. */
 GST_START_TEST (test_fourth_byte)
 {
   const FakeConfig config = {

@@ -188,7 +188,7 @@ GST_START_TEST (test_shows)
   expect_no (HELIX_CONFIG);
   expect_quiet_bus ();
   stop ();
-  /* What nobody draws any more need not be shown any longer. */
+  /* The guest ends: the scanout is to be shown again. */
   expect_config (HELIX_CONFIG_RESOURCE, 0);
   peer_expect (&peer, HELIX_BYE);
 }
@@ -238,7 +238,7 @@ GST_START_TEST (test_capture_time)
 }
 GST_END_TEST;
 
-/* A host that starts anew is told what is on the screen now, although
+/* A host that starts anew is told of the newest buffer, although
  * nothing more is drawn. */
 GST_START_TEST (test_reconnect)
 {
@@ -318,7 +318,7 @@ GST_START_TEST (test_no_gpu)
 }
 GST_END_TEST;
 
-/* What the host refuses is told once, not for each frame. */
+/* A refusal of the host is told once, not for each frame. */
 GST_START_TEST (test_refused)
 {
   g_autofree gchar *text = NULL;
@@ -342,8 +342,8 @@ GST_START_TEST (test_refused)
 }
 GST_END_TEST;
 
-/* Nobody there: told once; with auto-reconnect=false it is over. */
-GST_START_TEST (test_nobody)
+/* No server: told once; with auto-reconnect=false it is an error. */
+GST_START_TEST (test_no_server)
 {
   g_autofree gchar *text = NULL;
 
@@ -391,7 +391,7 @@ helixresourcesink_suite (void)
   tcase_add_test (tc, test_foreign);
   tcase_add_test (tc, test_no_gpu);
   tcase_add_test (tc, test_refused);
-  tcase_add_loop_test (tc, test_nobody, 0, 2);
+  tcase_add_loop_test (tc, test_no_server, 0, 2);
   tcase_add_test (tc, test_states);
   return s;
 }

@@ -7,8 +7,8 @@ setup (void)
   g_unsetenv ("HELIX_ADDRESS");
 }
 
-/* A URI, the element's property that says where, and what get_uri () makes of
- * it (NULL = the same). */
+/* A URI, the element, its socket-path or address, and the result of get_uri ()
+ * (NULL = the same). */
 typedef struct {
   const gchar *uri, *element, *where, *back;
 } Good;
@@ -77,7 +77,7 @@ GST_START_TEST (test_good)
   fail_unless_equals_string (text, good->where);
   g_free (text);
 
-  /* What it says of itself makes the same. */
+  /* Its own URI makes the same element. */
   text = gst_uri_handler_get_uri (GST_URI_HANDLER (element));
   fail_unless_equals_string (text, good->back ? good->back : good->uri);
   again = gst_element_make_from_uri (GST_URI_SRC, text, NULL, &error);
@@ -200,8 +200,8 @@ GST_START_TEST (test_token)
 }
 GST_END_TEST;
 
-/* A URI says everything: what it leaves out is back at its default. But for
- * the token, which is nobody else's to know. */
+/* A URI sets all properties that it could name, those that it does not name to
+ * their defaults, except the token. */
 GST_START_TEST (test_whole)
 {
   GstElement *source = gst_element_factory_make ("helixsrc", NULL);

@@ -80,14 +80,14 @@ GST_START_TEST (test_fields)
       "interlace-mode=progressive");
   expect ("video/x-raw, format=BGRx", 60, 1,
       "video/x-raw, format=BGRx, framerate=60/1, colorimetry=sRGB");
-  /* What downstream insists on. */
+  /* Fields that downstream fixes. */
   expect ("video/x-raw, format=NV12, framerate=[ 1/1, 30/1 ]", 60, 1,
       "video/x-raw, framerate=30/1");
   expect ("video/x-raw, format=NV12, colorimetry=bt601, chroma-site=jpeg", 60,
       1, "video/x-raw, colorimetry=bt601, chroma-site=jpeg");
   expect ("video/x-raw, format=NV12, colorimetry={ bt601, bt709 }", 60, 1,
       "video/x-raw, colorimetry=bt709");
-  /* What max-framerate says. */
+  /* max-framerate. */
   expect (VTENC, 25, 1, "video/x-raw, framerate=25/1");
   expect (VTENC, 144, 1, "video/x-raw, framerate=144/1");
 }

@@ -129,7 +129,7 @@ GST_START_TEST (test_no_id)
 }
 GST_END_TEST;
 
-/* What was found holds although the handle could not be closed. */
+/* The result counts although the handle could not be closed. */
 GST_START_TEST (test_close_fails)
 {
   open_gpu (NULL);
