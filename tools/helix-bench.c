@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "helix-figures.h"
+#include "helix-bench-stats.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
@@ -34,8 +34,7 @@ static const GOptionEntry entries[] = {
 
 typedef struct {
   HelixProbe *probe;
-  HelixFigures *figures; /* from the first keyframe on */
-  struct helix_stats told;
+  HelixBenchStats *stats; /* from the first keyframe on */
   struct helix_caps caps;
   guint clocks;
   guint64 next_clock, next_stats;
@@ -47,6 +46,7 @@ keep_up (Bench *self)
 {
   guint64 now = helix_now_ns ();
   guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_stats told;
 
   if (now >= self->next_clock) {
     helix_probe_ask_clock (self->probe);
@@ -55,11 +55,14 @@ keep_up (Bench *self)
   }
   if (now < self->next_stats)
     return;
-  /* So that top and doctor on the host see that units arrive. */
-  if (self->told.units > 0)
-    helix_probe_send (
-        self->probe, message, helix_pack_stats (message, &self->told));
   self->next_stats = now + NS_PER_S;
+  if (self->stats == NULL)
+    return;
+  /* So that top and doctor on the host see that units arrive. */
+  told = self->stats->received;
+  if (self->stats->latency.count > 0)
+    told.latency_ns = helix_histogram_percentile (&self->stats->latency, 50);
+  helix_probe_send (self->probe, message, helix_pack_stats (message, &told));
 }
 
 /* Capture to receipt in the host's time, or NONE64. */
@@ -90,20 +93,12 @@ take_unit (Bench *self)
           &unit, r->payload, r->payload_size, r->header.size, &why))
     return;
   key = (unit.flags & HELIX_UNIT_KEY) != 0;
-  if (self->figures == NULL && key)
-    self->figures = helix_figures_new (arrived);
-  if (self->figures == NULL)
+  if (self->stats == NULL && key)
+    self->stats = helix_bench_stats_new (arrived);
+  if (self->stats == NULL)
     return;
-  helix_figures_unit (self->figures, arrived, r->bulk_size, key, unit.sequence,
-      latency_of (self, &unit));
-  self->told.units = self->figures->units;
-  self->told.bytes = self->figures->bytes;
-  self->told.keyframes = self->figures->keyframes;
-  self->told.lost = self->figures->lost;
-  self->told.last_sequence = unit.sequence;
-  self->told.latency_ns = self->figures->latency.count > 0
-      ? helix_histogram_percentile (&self->figures->latency, 50)
-      : HELIX_NONE64;
+  helix_bench_stats_unit (self->stats, arrived, r->bulk_size, key,
+      unit.sequence, latency_of (self, &unit));
 }
 
 /* Until `seconds` after the first keyframe. FALSE: it could not. */
@@ -126,17 +121,17 @@ receive (Bench *self, GError **error)
       helix_unpack_caps (&self->caps, r->payload, r->payload_size, &why);
     if (type == HELIX_UNIT)
       take_unit (self);
-    if (!begun && self->figures != NULL) {
+    if (!begun && self->stats != NULL) {
       begun = TRUE;
-      end = self->figures->began + (guint64) seconds * NS_PER_S;
+      end = self->stats->began + (guint64) seconds * NS_PER_S;
     }
   }
-  if (self->figures == NULL) {
+  if (self->stats == NULL) {
     g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_SILENT,
         "no keyframe came within 5 s");
     return FALSE;
   }
-  helix_figures_end (self->figures, end);
+  helix_bench_stats_end (self->stats, end);
   return TRUE;
 }
 
@@ -153,14 +148,14 @@ report (const Bench *self, gboolean as_json, const gchar *address)
     helix_json_text (json, "server", server);
     helix_json_uint (json, "width", self->caps.width);
     helix_json_uint (json, "height", self->caps.height);
-    helix_figures_json (self->figures, target, json);
+    helix_bench_stats_json (self->stats, target, json);
     json_builder_end_object (json);
     helix_json_print (json);
     return;
   }
   printf ("from        %s, %s, %ux%u\n", address, server, self->caps.width,
       self->caps.height);
-  helix_figures_print (self->figures, target);
+  helix_bench_stats_print (self->stats, target);
 }
 
 static gint
@@ -185,7 +180,7 @@ run (const HelixOptions *options, gint n, gchar **words)
   else
     status = helix_tool_fail (
         HELIX_EXIT_FAILED, "%s; helix doctor tells more", error->message);
-  helix_figures_free (self.figures);
+  helix_bench_stats_free (self.stats);
   return status;
 }
 

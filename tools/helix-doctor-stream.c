@@ -68,21 +68,19 @@ explain_connect (HelixWalk *walk, const GError *error)
   gboolean no_server = strstr (error->message, "no server") != NULL;
   g_autofree gchar *cause = cause_of (error->message, text, no_server);
 
+  const gchar *start = walk->doctor->role == HELIX_HOST
+      ? "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
+        "tune=zerolatency ! helixguestsink address="
+      : "Start the host's pipeline there, and see helix doctor on the host";
+
   if (!no_server)
     return helix_walk_found (walk, HELIX_VERDICT_FAIL,
         "cannot connect to %s" BECAUSE "%s", text, cause);
-  if (walk->doctor->role == HELIX_HOST)
-    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "cannot connect to %s" BECAUSE "%s" REMEDY
-        "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
-        "tune=zerolatency ! helixguestsink address=%s; or say --address if it "
-        "serves elsewhere",
-        text, cause, walk->doctor->address);
   return helix_walk_found (walk, HELIX_VERDICT_FAIL,
       "cannot connect to %s" BECAUSE "%s" REMEDY
-      "Start the host's pipeline there, and see helix doctor on the host; "
-      "or say --address if it serves elsewhere",
-      text, cause);
+      "%s%s; or say --address if it serves elsewhere",
+      text, cause, start,
+      walk->doctor->role == HELIX_HOST ? walk->doctor->address : "");
 }
 
 gboolean

@@ -298,36 +298,24 @@ take_listed (
   return TRUE;
 }
 
-static gboolean
-list (HelixProbe *self, HelixListing *listing, guint64 deadline, GError **error)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  gboolean done = FALSE;
-
-  helix_probe_send (self, message, helix_pack_empty (message, HELIX_LIST, 0));
-  while (!done) {
-    gint type = helix_probe_next (self, deadline, error);
-
-    if (type < 0)
-      return FALSE;
-    if (type == 0 || helix_now_ns () > deadline)
-      return fail_silent (self, type != 0, error);
-    if (!take_listed (self, listing, &done, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
 gboolean
 helix_probe_list (
     HelixProbe *self, HelixListing *listing, guint64 deadline, GError **error)
 {
-  HelixListing unwanted = {0};
-  gboolean good;
+  HelixListing unwanted = {0}, *list = listing != NULL ? listing : &unwanted;
+  guint8 message[HELIX_MAX_MESSAGE];
+  gboolean good = TRUE, done = FALSE;
 
-  if (listing != NULL)
-    helix_listing_clear (listing);
-  good = list (self, listing != NULL ? listing : &unwanted, deadline, error);
+  helix_listing_clear (list);
+  helix_probe_send (self, message, helix_pack_empty (message, HELIX_LIST, 0));
+  while (good && !done) {
+    gint type = helix_probe_next (self, deadline, error);
+
+    if (type > 0 && helix_now_ns () <= deadline)
+      good = take_listed (self, list, &done, error);
+    else
+      good = type >= 0 && fail_silent (self, type > 0, error);
+  }
   helix_listing_clear (&unwanted);
   return good;
 }

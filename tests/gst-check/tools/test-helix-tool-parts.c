@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the commands of `helix` are made of: reports, figures, processes, probes
+ * What the commands of `helix` are made of: reports, stats, processes, probes
  * and the role of this machine.
  */
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "helix-figures.h"
+#include "helix-bench-stats.h"
 #include "helix-platform.h"
 #include "helix-probe.h"
 #include "helix-process.h"
@@ -153,77 +153,77 @@ GST_START_TEST (test_report_json)
 }
 GST_END_TEST;
 
-/* ---- figures ---- */
+/* ---- what bench received ---- */
 
 #define BEGAN G_GUINT64_CONSTANT (5000000000)
 
 /* 60 a second for `seconds`, one more at the end. */
-static HelixFigures *
+static HelixBenchStats *
 steady (guint seconds)
 {
-  HelixFigures *figures = helix_figures_new (BEGAN);
+  HelixBenchStats *stats = helix_bench_stats_new (BEGAN);
 
   for (guint i = 0; i <= seconds * 60; i++)
-    helix_figures_unit (figures, BEGAN + i * 1000 * MS / 60, 1000, i % 60 == 0,
-        100 + i, (i + 1) * MS / 10);
-  helix_figures_end (figures, BEGAN + seconds * 1000 * MS);
-  return figures;
+    helix_bench_stats_unit (stats, BEGAN + i * 1000 * MS / 60, 1000,
+        i % 60 == 0, 100 + i, (i + 1) * MS / 10);
+  helix_bench_stats_end (stats, BEGAN + seconds * 1000 * MS);
+  return stats;
 }
 
 GST_START_TEST (test_steady_units)
 {
-  g_autoptr (HelixFigures) figures = steady (2);
+  g_autoptr (HelixBenchStats) stats = steady (2);
 
-  fail_unless_equals_uint64 (figures->units, 121);
-  fail_unless_equals_uint64 (figures->keyframes, 3);
-  fail_unless_equals_uint64 (figures->lost, 0);
-  fail_unless (ABS (helix_figures_rate (figures) - 60) < 1e-6);
-  fail_unless (ABS (helix_figures_bitrate (figures) - 484000) < 1e-6);
-  fail_unless_equals_int (figures->per_second->len, 2);
+  fail_unless_equals_uint64 (stats->received.units, 121);
+  fail_unless_equals_uint64 (stats->received.keyframes, 3);
+  fail_unless_equals_uint64 (stats->received.lost, 0);
+  fail_unless (ABS (helix_bench_stats_rate (stats) - 60) < 1e-6);
+  fail_unless (ABS (helix_bench_stats_bitrate (stats) - 484000) < 1e-6);
+  fail_unless_equals_int (stats->per_second->len, 2);
   /* The first starts the clock; the last is on the border. */
-  fail_unless_equals_int (g_array_index (figures->per_second, guint, 0), 59);
-  fail_unless_equals_int (g_array_index (figures->per_second, guint, 1), 60);
-  fail_unless_equals_int (figures->gaps[0], 0);
-  fail_unless_equals_uint64 (figures->latency.max, 121 * MS / 10);
+  fail_unless_equals_int (g_array_index (stats->per_second, guint, 0), 59);
+  fail_unless_equals_int (g_array_index (stats->per_second, guint, 1), 60);
+  fail_unless_equals_int (stats->gaps[0], 0);
+  fail_unless_equals_uint64 (stats->latency.max, 121 * MS / 10);
 }
 GST_END_TEST;
 
 GST_START_TEST (test_unit_gaps)
 {
-  g_autoptr (HelixFigures) figures = helix_figures_new (0);
+  g_autoptr (HelixBenchStats) stats = helix_bench_stats_new (0);
   static const guint at_ms[] = {0, 50, 101, 202, 403, 413};
 
   for (guint i = 0; i < G_N_ELEMENTS (at_ms); i++)
-    helix_figures_unit (
-        figures, at_ms[i] * MS, 1, i == 0, i < 4 ? i : i + 10, HELIX_NONE64);
+    helix_bench_stats_unit (
+        stats, at_ms[i] * MS, 1, i == 0, i < 4 ? i : i + 10, HELIX_NONE64);
   /* 50, 51, 101, 201, 10 */
-  fail_unless_equals_int (figures->gaps[0], 3);
-  fail_unless_equals_int (figures->gaps[1], 2);
-  fail_unless_equals_int (figures->gaps[2], 1);
-  fail_unless_equals_uint64 (figures->shortest, 10 * MS);
-  fail_unless_equals_uint64 (figures->longest, 201 * MS);
-  fail_unless_equals_uint64 (figures->lost, 10);
+  fail_unless_equals_int (stats->gaps[0], 3);
+  fail_unless_equals_int (stats->gaps[1], 2);
+  fail_unless_equals_int (stats->gaps[2], 1);
+  fail_unless_equals_uint64 (stats->shortest, 10 * MS);
+  fail_unless_equals_uint64 (stats->longest, 201 * MS);
+  fail_unless_equals_uint64 (stats->received.lost, 10);
   /* The end of the world is a gap, too. */
-  helix_figures_end (figures, 3413 * MS);
-  fail_unless_equals_int (figures->gaps[2], 2);
-  fail_unless_equals_uint64 (figures->longest, 3000 * MS);
-  fail_unless_equals_int (figures->per_second->len, 3);
-  fail_unless_equals_int (g_array_index (figures->per_second, guint, 2), 0);
+  helix_bench_stats_end (stats, 3413 * MS);
+  fail_unless_equals_int (stats->gaps[2], 2);
+  fail_unless_equals_uint64 (stats->longest, 3000 * MS);
+  fail_unless_equals_int (stats->per_second->len, 3);
+  fail_unless_equals_int (g_array_index (stats->per_second, guint, 2), 0);
 }
 GST_END_TEST;
 
 GST_START_TEST (test_no_units)
 {
-  g_autoptr (HelixFigures) figures = helix_figures_new (BEGAN);
+  g_autoptr (HelixBenchStats) stats = helix_bench_stats_new (BEGAN);
   g_autoptr (JsonBuilder) json = json_builder_new ();
   g_autoptr (JsonNode) root = NULL;
   g_autofree gchar *text = NULL;
 
-  helix_figures_end (figures, BEGAN);
-  fail_unless (helix_figures_rate (figures) == 0);
-  fail_unless (helix_figures_bitrate (figures) == 0);
+  helix_bench_stats_end (stats, BEGAN);
+  fail_unless (helix_bench_stats_rate (stats) == 0);
+  fail_unless (helix_bench_stats_bitrate (stats) == 0);
   helix_json_object (json, NULL);
-  helix_figures_json (figures, 60, json);
+  helix_bench_stats_json (stats, 60, json);
   json_builder_end_object (json);
   root = json_builder_get_root (json);
   text = json_to_string (root, FALSE);
@@ -237,14 +237,14 @@ GST_END_TEST;
 
 GST_START_TEST (test_grades)
 {
-  fail_unless_equals_string (helix_figures_grade (60, 60), "excellent");
-  fail_unless_equals_string (helix_figures_grade (57, 60), "excellent");
-  fail_unless_equals_string (helix_figures_grade (56.9, 60), "good");
-  fail_unless_equals_string (helix_figures_grade (48, 60), "good");
-  fail_unless_equals_string (helix_figures_grade (47.9, 60), "fair");
-  fail_unless_equals_string (helix_figures_grade (30, 60), "fair");
-  fail_unless_equals_string (helix_figures_grade (29.9, 60), "poor");
-  fail_unless_equals_string (helix_figures_grade (0, 60), "poor");
+  fail_unless_equals_string (helix_bench_stats_grade (60, 60), "excellent");
+  fail_unless_equals_string (helix_bench_stats_grade (57, 60), "excellent");
+  fail_unless_equals_string (helix_bench_stats_grade (56.9, 60), "good");
+  fail_unless_equals_string (helix_bench_stats_grade (48, 60), "good");
+  fail_unless_equals_string (helix_bench_stats_grade (47.9, 60), "fair");
+  fail_unless_equals_string (helix_bench_stats_grade (30, 60), "fair");
+  fail_unless_equals_string (helix_bench_stats_grade (29.9, 60), "poor");
+  fail_unless_equals_string (helix_bench_stats_grade (0, 60), "poor");
 }
 GST_END_TEST;
 

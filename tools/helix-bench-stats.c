@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-figures.h"
+#include "helix-bench-stats.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #define NS_PER_S G_GUINT64_CONSTANT (1000000000)
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 
-static const guint gap_ms[HELIX_FIGURES_GAPS] = {50, 100, 200};
+static const guint gap_ms[HELIX_BENCH_GAPS] = {50, 100, 200};
 
 static const struct {
   gdouble share;
@@ -21,20 +21,21 @@ static const struct {
     {0.00, "poor"},
 };
 
-HelixFigures *
-helix_figures_new (guint64 began)
+HelixBenchStats *
+helix_bench_stats_new (guint64 began)
 {
-  HelixFigures *self = g_new0 (HelixFigures, 1);
+  HelixBenchStats *self = g_new0 (HelixBenchStats, 1);
 
   self->began = self->ended = began;
   self->shortest = HELIX_NONE64;
-  self->last = self->last_sequence = HELIX_NONE64;
+  self->last = HELIX_NONE64;
+  self->received.last_sequence = self->received.latency_ns = HELIX_NONE64;
   self->per_second = g_array_new (FALSE, TRUE, sizeof (guint));
   return self;
 }
 
 void
-helix_figures_free (HelixFigures *self)
+helix_bench_stats_free (HelixBenchStats *self)
 {
   if (self == NULL)
     return;
@@ -43,43 +44,43 @@ helix_figures_free (HelixFigures *self)
 }
 
 static void
-add_gap (HelixFigures *self, guint64 ns)
+add_gap (HelixBenchStats *self, guint64 ns)
 {
-  for (guint i = 0; i < HELIX_FIGURES_GAPS; i++)
+  for (guint i = 0; i < HELIX_BENCH_GAPS; i++)
     self->gaps[i] += ns > gap_ms[i] * NS_PER_MS;
 }
 
 void
-helix_figures_unit (HelixFigures *self, guint64 arrived, gsize bytes,
+helix_bench_stats_unit (HelixBenchStats *self, guint64 arrived, gsize bytes,
     gboolean key, guint64 sequence, guint64 latency)
 {
   guint second = (guint) ((arrived - self->began) / NS_PER_S);
 
   /* The first one starts the clock: it is no part of a rate. */
-  if (self->units++ > 0) {
+  if (self->received.units++ > 0) {
     if (second >= self->per_second->len)
       g_array_set_size (self->per_second, second + 1);
     g_array_index (self->per_second, guint, second)++;
   }
-  self->bytes += bytes;
-  self->keyframes += key;
+  self->received.bytes += bytes;
+  self->received.keyframes += key;
   if (self->last != HELIX_NONE64) {
     guint64 gap = arrived - self->last;
 
     add_gap (self, gap);
     self->shortest = MIN (self->shortest, gap);
     self->longest = MAX (self->longest, gap);
-    if (sequence > self->last_sequence)
-      self->lost += sequence - self->last_sequence - 1;
+    if (sequence > self->received.last_sequence)
+      self->received.lost += sequence - self->received.last_sequence - 1;
   }
   self->last = arrived;
-  self->last_sequence = sequence;
+  self->received.last_sequence = sequence;
   if (latency != HELIX_NONE64)
     helix_histogram_add (&self->latency, latency);
 }
 
 void
-helix_figures_end (HelixFigures *self, guint64 ended)
+helix_bench_stats_end (HelixBenchStats *self, guint64 ended)
 {
   guint64 since = self->last != HELIX_NONE64 ? self->last : self->began;
 
@@ -94,29 +95,30 @@ helix_figures_end (HelixFigures *self, guint64 ended)
 }
 
 static gdouble
-seconds (const HelixFigures *self)
+seconds (const HelixBenchStats *self)
 {
   return (gdouble) (self->ended - self->began) / (gdouble) NS_PER_S;
 }
 
 gdouble
-helix_figures_rate (const HelixFigures *self)
+helix_bench_stats_rate (const HelixBenchStats *self)
 {
   /* The first unit starts the clock. */
-  return self->ended > self->began && self->units > 0
-      ? (gdouble) (self->units - 1) / seconds (self)
+  return self->ended > self->began && self->received.units > 0
+      ? (gdouble) (self->received.units - 1) / seconds (self)
       : 0;
 }
 
 gdouble
-helix_figures_bitrate (const HelixFigures *self)
+helix_bench_stats_bitrate (const HelixBenchStats *self)
 {
-  return self->ended > self->began ? (gdouble) self->bytes * 8 / seconds (self)
-                                   : 0;
+  return self->ended > self->began
+      ? (gdouble) self->received.bytes * 8 / seconds (self)
+      : 0;
 }
 
 const gchar *
-helix_figures_grade (gdouble rate, gdouble target)
+helix_bench_stats_grade (gdouble rate, gdouble target)
 {
   guint i = 0;
 
@@ -127,7 +129,7 @@ helix_figures_grade (gdouble rate, gdouble target)
 
 /* Percentiles in ms: p50, p95, p99 and the maximum; NAN = unknown. */
 static void
-get_latencies (const HelixFigures *self, gdouble ms[4])
+get_latencies (const HelixBenchStats *self, gdouble ms[4])
 {
   static const gdouble percents[] = {50, 95, 99, 100};
 
@@ -139,19 +141,21 @@ get_latencies (const HelixFigures *self, gdouble ms[4])
 }
 
 void
-helix_figures_print (const HelixFigures *self, gdouble target)
+helix_bench_stats_print (const HelixBenchStats *self, gdouble target)
 {
-  gdouble rate = helix_figures_rate (self), ms[4];
+  gdouble rate = helix_bench_stats_rate (self), ms[4];
 
   get_latencies (self, ms);
   printf ("units       %" G_GUINT64_FORMAT " in %.1f s, %" G_GUINT64_FORMAT
           " keyframes, %" G_GUINT64_FORMAT " lost on the way\n",
-      self->units, seconds (self), self->keyframes, self->lost);
+      self->received.units, seconds (self), self->received.keyframes,
+      self->received.lost);
   printf ("a second   ");
   for (guint i = 0; i < self->per_second->len; i++)
     printf (" %u", g_array_index (self->per_second, guint, i));
-  printf ("\nbitrate     %.2f Mbit/s\n", helix_figures_bitrate (self) / 1e6);
-  if (self->units > 1)
+  printf (
+      "\nbitrate     %.2f Mbit/s\n", helix_bench_stats_bitrate (self) / 1e6);
+  if (self->received.units > 1)
     printf ("intervals   %.1f to %.1f ms\n", (gdouble) self->shortest / 1e6,
         (gdouble) self->longest / 1e6);
   printf ("gaps        %u above 50 ms, %u above 100 ms, %u above 200 ms\n",
@@ -163,21 +167,22 @@ helix_figures_print (const HelixFigures *self, gdouble target)
   else
     printf ("latency     unknown: the units do not tell their capture time\n");
   printf ("rate        %.1f a second, %.0f %% of %.0f: %s\n", rate,
-      100 * rate / target, target, helix_figures_grade (rate, target));
+      100 * rate / target, target, helix_bench_stats_grade (rate, target));
 }
 
 void
-helix_figures_json (const HelixFigures *self, gdouble target, JsonBuilder *json)
+helix_bench_stats_json (
+    const HelixBenchStats *self, gdouble target, JsonBuilder *json)
 {
-  gdouble rate = helix_figures_rate (self), ms[4];
+  gdouble rate = helix_bench_stats_rate (self), ms[4];
 
   get_latencies (self, ms);
   helix_json_double (json, "seconds", seconds (self));
-  helix_json_uint (json, "units", self->units);
-  helix_json_uint (json, "keyframes", self->keyframes);
-  helix_json_uint (json, "lost", self->lost);
+  helix_json_uint (json, "units", self->received.units);
+  helix_json_uint (json, "keyframes", self->received.keyframes);
+  helix_json_uint (json, "lost", self->received.lost);
   helix_json_double (json, "rate", rate);
-  helix_json_double (json, "bitrate", helix_figures_bitrate (self));
+  helix_json_double (json, "bitrate", helix_bench_stats_bitrate (self));
   helix_json_array (json, "per_second");
   for (guint i = 0; i < self->per_second->len; i++)
     helix_json_uint (json, NULL, g_array_index (self->per_second, guint, i));
@@ -196,5 +201,5 @@ helix_figures_json (const HelixFigures *self, gdouble target, JsonBuilder *json)
   json_builder_end_object (json);
   helix_json_double (json, "target", target);
   helix_json_double (json, "percent", 100 * rate / target);
-  helix_json_text (json, "grade", helix_figures_grade (rate, target));
+  helix_json_text (json, "grade", helix_bench_stats_grade (rate, target));
 }
