@@ -12,7 +12,7 @@
 #include "helix-platform.h"
 
 /* Entries that one scan looks at, the newest: more are a flood, not VMs. */
-#define MOST_ENTRIES 64
+#define MOST_ENTRIES 256
 
 /* Where a sandbox of macOS lets its programs share files, under the home
  * directory; each is named after its group. UTM that is signed ad hoc has no
@@ -225,10 +225,13 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
   return fits || refuse (why, "the socket's path is too long to be listed");
 }
 
+/* Entries of VMs that were killed. One whose socket refuses stays: that may be a
+ * VM that is stopped (macOS refuses when the queue is full). */
 static void
-remove_former (void *socket_path, const char *entry, const char *target)
+remove_dead (void *socket_path, const char *entry, const char *target)
 {
-  if (strcmp (target, socket_path) == 0)
+  if (strcmp (target, socket_path) == 0
+      || (access (target, F_OK) < 0 && errno == ENOENT))
     unlink (entry);
 }
 
@@ -259,7 +262,7 @@ helix_registry_add (
   if (resolve (socket_path, target, why)
       && helix_registry_folder (folder, reason, why)
       && make_folder (folder, why)
-      && helix_registry_scan (folder, remove_former, target, why) >= 0
+      && helix_registry_scan (folder, remove_dead, target, why) >= 0
       && make_entry (folder, target, entry, why))
     return true;
   entry[0] = '\0';

@@ -25,8 +25,10 @@ bool helix_registry_folder (char folder[HELIX_REGISTRY_PATH],
     char reason[HELIX_REGISTRY_PATH], const char **why);
 
 /* Adds a socket on which the caller listens; a relative path is resolved here
- * and now. Entries that led to the same path are those of its predecessors,
- * and go. `entry` is for helix_registry_remove. false: *why = a static
+ * and now. Removes entries of VMs that were killed: those that lead to the same
+ * path, and those whose socket is gone. Only a shim does that, not a program
+ * that looks for VMs: in a sandbox with a /tmp of its own it would take the
+ * living for dead. `entry` is for helix_registry_remove. false: *why = a static
  * sentence. */
 bool helix_registry_add (
     const char *socket_path, char entry[HELIX_REGISTRY_PATH], const char **why);
@@ -34,7 +36,7 @@ bool helix_registry_add (
 void helix_registry_remove (const char *entry);
 
 /* Calls `found` for each entry of `folder`, the oldest first. Whether a process
- * still listens is not known: connect and see. Returns the number of calls;
+ * still listens, or the socket exists, is not known: connect and see. Returns the number of calls;
  * -1: there is no directory, or it cannot be trusted, *why = a static
  * sentence. */
 int helix_registry_scan (const char *folder,

@@ -25,7 +25,7 @@ print_scanouts (const HelixProbe *probe, GString *line)
   }
 }
 
-/* As the shim says, else as registered. */
+/* As the shim says, else as the kernel does. */
 static pid_t
 pid_of (const HelixVm *vm, const HelixProbe *probe)
 {

@@ -50,8 +50,8 @@ helix_vms_find (const gchar *wanted)
   }
   self->vms = helix_discovery_list (&self->looked);
   /* If there is only one, report on it even if it is stale. */
-  for (guint i = self->vms->len; i-- > 0 && self->vms->len > 1;)
-    if (is_stale (g_ptr_array_index (self->vms, i)))
+  for (guint i = self->vms->len; i-- > 0;)
+    if (is_stale (g_ptr_array_index (self->vms, i)) && self->vms->len > 1)
       g_ptr_array_remove_index (self->vms, i);
   return self;
 }

@@ -14,7 +14,7 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  GPtrArray *vms; /* HelixVm, not connected */
+  GPtrArray *vms; /* HelixVm, not connected; pid of who listens */
   gchar *looked;  /* where, for a person; NULL if a path was given */
   gboolean given; /* by an option or $HELIX_SOCKET: taken unseen */
 } HelixVms;
@@ -43,8 +43,8 @@ gboolean helix_vms_take_server_user (
 /* What it says; HELIX_SERVER_USER_NONE at first. */
 uid_t helix_vms_server_uid (void);
 
-/* The socket of the only VM, or what `wanted` or $HELIX_SOCKET names. The caller
- * frees it. NULL: *error names the choice. */
+/* The socket of the only VM, or what `wanted` or $HELIX_SOCKET names. The
+ * caller frees it. NULL: *error names the choice. */
 gchar *helix_vms_only (const gchar *wanted, GError **error);
 /* Connects to a shim and greets it. NULL and a sentence for a person. */
 HelixProbe *helix_vms_greet (

@@ -15,6 +15,9 @@
 /* ns that VMs have to say what they are in. One that is stopped does not; one
  * that runs does in well under a millisecond. */
 #define ANSWER_NS (500 * GST_MSECOND)
+/* Sockets that are connected to: only this user writes to the registry, but
+ * perhaps by a program that is out of order. */
+#define SOCKETS_MAX 64
 /* VMs that an error names. */
 #define NAMED_MAX 8
 /* Reads at one go: a peer that never stops talking must not keep others from
@@ -205,26 +208,27 @@ typedef struct {
   const gchar *where; /* the directory of links that is read, for a person */
 } List;
 
-/* Adds the socket unless it was found before, by another name. FALSE: there is
- * no such file. */
-static gboolean
+/* Adds the socket if there is one, and unless it was found before, by another
+ * name. */
+static void
 add (List *list, const gchar *path, const gchar *where)
 {
   HelixVm *vm;
   struct stat st;
 
   if (stat (path, &st) < 0)
-    return errno != ENOENT;
+    return;
   for (guint i = 0; i < list->vms->len; i++) {
     vm = g_ptr_array_index (list->vms, i);
     if (vm->device == st.st_dev && vm->inode == st.st_ino)
-      return TRUE;
+      return;
   }
+  if (list->vms->len >= SOCKETS_MAX)
+    return;
   vm = helix_vm_new (path, where);
   vm->device = st.st_dev;
   vm->inode = st.st_ino;
   g_ptr_array_add (list->vms, vm);
-  return TRUE;
 }
 
 static void
@@ -232,9 +236,7 @@ add_entry (void *opaque, const char *entry, const char *socket_path)
 {
   List *list = opaque;
 
-  /* One that is there and refuses may be a VM's whose queue is full (macOS). */
-  if (!add (list, socket_path, list->where))
-    helix_registry_remove (entry);
+  add (list, socket_path, list->where);
 }
 
 static void
@@ -511,6 +513,12 @@ dial_all (GPtrArray *vms, uid_t server_uid, GError **error)
     g_clear_error (&first);
 }
 
+static gboolean
+answers (const HelixVm *vm)
+{
+  return vm->connection->welcomed || vm->complete;
+}
+
 /* Removes those that do not answer, if there are others: a VM that is stopped
  * is one all the same, but not beside one that runs. FALSE: several are left,
  * and *error names them, or `interrupt` is readable. */
@@ -526,9 +534,9 @@ choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
   if (!helix_vm_ask (vms, interrupt))
     return FALSE;
   for (guint i = 0; i < vms->len; i++)
-    alive += ((HelixVm *) g_ptr_array_index (vms, i))->complete;
+    alive += answers (g_ptr_array_index (vms, i));
   for (guint i = vms->len; alive > 0 && i-- > 0;)
-    if (!((HelixVm *) g_ptr_array_index (vms, i))->complete)
+    if (!answers (g_ptr_array_index (vms, i)))
       g_ptr_array_remove_index (vms, i);
   if (vms->len == 1)
     return helix_vm_dial (vms->pdata[0], self->server_uid, &final, error);
