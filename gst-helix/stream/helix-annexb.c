@@ -76,16 +76,29 @@ remember (HelixAnnexb *self, const HelixNal *nal)
 
 /* ---- codec_data ---- */
 
+/* GStreamer's own function loads both bytes at once from an odd address, which
+ * UndefinedBehaviorSanitizer reports. */
+static gboolean
+get_uint16_be (GstByteReader *reader, guint *value)
+{
+  const guint8 *bytes;
+
+  if (!gst_byte_reader_get_data (reader, 2, &bytes))
+    return FALSE;
+  *value = (guint) bytes[0] << 8 | bytes[1];
+  return TRUE;
+}
+
 /* `count` times a 16-bit length and a parameter set. */
 static const gchar *
 remember_list (HelixAnnexb *self, GstByteReader *reader, guint count)
 {
   const gchar *why = NULL;
-  guint16 size;
+  guint size;
   HelixNal nal;
 
   for (guint i = 0; i < count && why == NULL; i++) {
-    if (!gst_byte_reader_get_uint16_be (reader, &size)
+    if (!get_uint16_be (reader, &size)
         || !gst_byte_reader_get_data (reader, size, &nal.data)
         || size < self->header)
       return "codec_data ends within a parameter set";
@@ -129,10 +142,9 @@ parse_hvcc (HelixAnnexb *self, GstByteReader *reader)
   head = gst_byte_reader_get_data_unchecked (reader, 23);
   self->prefix = (head[21] & 3) + 1;
   for (guint arrays = head[22]; arrays > 0 && why == NULL; arrays--) {
-    guint16 count;
+    guint count;
 
-    if (!gst_byte_reader_skip (reader, 1)
-        || !gst_byte_reader_get_uint16_be (reader, &count))
+    if (!gst_byte_reader_skip (reader, 1) || !get_uint16_be (reader, &count))
       return "codec_data ends within an array";
     why = remember_list (self, reader, count);
   }
