@@ -225,8 +225,8 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
   return fits || refuse (why, "the socket's path is too long to be listed");
 }
 
-/* Entries of VMs that were killed. One whose socket refuses stays: that may be a
- * VM that is stopped (macOS refuses when the queue is full). */
+/* Entries of VMs that were killed. One whose socket refuses stays: the VM may
+ * be stopped (macOS refuses when the queue is full). */
 static void
 remove_dead (void *socket_path, const char *entry, const char *target)
 {

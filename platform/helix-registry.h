@@ -36,9 +36,9 @@ bool helix_registry_add (
 void helix_registry_remove (const char *entry);
 
 /* Calls `found` for each entry of `folder`, the oldest first. Whether a process
- * still listens, or the socket exists, is not known: connect and see. Returns the number of calls;
- * -1: there is no directory, or it cannot be trusted, *why = a static
- * sentence. */
+ * listens, or the socket exists, is not known: connect and see. Returns the
+ * number of calls; -1: there is no directory, or it cannot be trusted, *why = a
+ * static sentence. */
 int helix_registry_scan (const char *folder,
     void (*found) (void *opaque, const char *entry, const char *socket_path),
     void *opaque, const char **why);

@@ -78,32 +78,12 @@ helix_vms_role (const gchar *wanted, const gchar *root, gchar **why)
   return HELIX_HOST;
 }
 
-gchar *
-helix_vms_only (const gchar *wanted, GError **error)
-{
-  HelixDiscovery only = {.server_uid = server_uid, .option = "--socket"};
-  const gchar *named = helix_discovery_named (wanted);
-  g_autofree gchar *path = NULL;
-  gboolean final;
-  gint fd;
-
-  if (named != NULL)
-    return g_strdup (named);
-  fd = helix_discovery_connect (&only, NULL, -1, &path, &final, error);
-  helix_discovery_clear (&only);
-  if (fd < 0)
-    return NULL;
-  close (fd);
-  return g_steal_pointer (&path);
-}
-
-HelixProbe *
-helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
+/* Takes `fd` over, which is -1 if *error is set already. */
+static HelixProbe *
+greet (gint fd, const gchar *path, guint64 deadline, GError **error)
 {
   g_autoptr (GError) mine = NULL;
   HelixProbe *probe;
-  gboolean final;
-  gint fd = helix_discovery_dial (path, server_uid, &final, error);
 
   if (fd < 0)
     return NULL;
@@ -118,9 +98,22 @@ helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 }
 
 HelixProbe *
+helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
+{
+  gboolean final;
+  gint fd = helix_discovery_dial (path, server_uid, &final, error);
+
+  return greet (fd, path, deadline, error);
+}
+
+HelixProbe *
 helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error)
 {
-  *path = helix_vms_only (wanted, error);
-  return *path != NULL ? helix_vms_greet (*path, deadline, error) : NULL;
+  HelixDiscovery only = {.server_uid = server_uid, .option = "--socket"};
+  gboolean final;
+  gint fd = helix_discovery_connect (&only, wanted, -1, path, &final, error);
+
+  helix_discovery_clear (&only);
+  return greet (fd, *path, deadline, error);
 }

@@ -43,13 +43,11 @@ gboolean helix_vms_take_server_user (
 /* What it says; HELIX_SERVER_USER_NONE at first. */
 uid_t helix_vms_server_uid (void);
 
-/* The socket of the only VM, or what `wanted` or $HELIX_SOCKET names. The
- * caller frees it. NULL: *error names the choice. */
-gchar *helix_vms_only (const gchar *wanted, GError **error);
 /* Connects to a shim and greets it. NULL and a sentence for a person. */
 HelixProbe *helix_vms_greet (
     const gchar *path, guint64 deadline, GError **error);
-/* The same for helix_vms_only (). The caller frees *path. */
+/* The same for what `wanted` or $HELIX_SOCKET names, else the only VM. The
+ * caller frees *path. */
 HelixProbe *helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error);
 

@@ -84,8 +84,9 @@ HelixVm *helix_vm_new (const gchar *path, const gchar *where);
 void helix_vm_free (HelixVm *self);
 
 /* All sockets that exist, each file once: HelixVm, not connected. $HELIX_SOCKET
- * comes first, then the registry's. *looked, unless NULL, is a list, for a person, of the places
- * that were looked at; the caller frees it and unrefs the array. */
+ * comes first, then the registry's. *looked, unless NULL, is a list, for a
+ * person, of the places that were looked at; the caller frees it and unrefs the
+ * array. */
 GPtrArray *helix_discovery_list (gchar **looked);
 
 /* As helix_discovery_dial (). */
