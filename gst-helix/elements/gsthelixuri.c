@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * GstUri does not parse the query: it takes '+' for a space, which a token in
- * base64 may contain, keeps one of two equal keys without a word, and writes
- * keys in no fixed order.
+ * GstUri does not parse the query: it keeps one of two equal keys without an
+ * error, takes a bad percent code for an empty value, and writes keys in no
+ * fixed order.
  */
 #include "gsthelixuri.h"
 

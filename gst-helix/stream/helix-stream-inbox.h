@@ -13,9 +13,36 @@
 #ifndef HELIX_STREAM_INBOX_H
 #define HELIX_STREAM_INBOX_H
 
-#include "helix-stream-client.h"
+#include <gst/gst.h>
+
+#include "helix-protocol.h"
+#include "helix-stream-age.h"
 
 G_BEGIN_DECLS
+
+typedef enum {
+  HELIX_STREAM_CAPS,     /* item.caps */
+  HELIX_STREAM_UNIT,     /* item.buffer and what follows it */
+  HELIX_STREAM_CURSOR,   /* item.cursor, item.buffer: its image, if that is
+                            another than before, or NULL */
+  HELIX_STREAM_EOS,      /* the other end said BYE, and no reconnect */
+  HELIX_STREAM_WARNING,  /* *error; call again */
+  HELIX_STREAM_ERROR,    /* *error; it is over */
+  HELIX_STREAM_FLUSHING, /* helix_stream_client_flush (TRUE) */
+} HelixStreamResult;
+
+typedef struct {
+  struct helix_caps caps;
+  struct helix_cursor cursor;
+  GstBuffer *buffer; /* the caller's */
+  struct helix_unit unit;
+  gboolean discont;
+  guint64 received_ns;  /* own CLOCK_MONOTONIC: its last byte was read */
+  gboolean waited_for;  /* it was read when it came */
+  gboolean clock_known; /* the next two are valid */
+  gint64 clock_offset;  /* ns: other end's clock - own */
+  guint64 clock_error;  /* ns: bound of the error of the offset */
+} HelixStreamItem;
 
 /* Between two requests for a keyframe. A decoder that is too slow gets no
  * faster from keyframes, which are the most work. */

@@ -2,7 +2,7 @@
 /*
  * The struct that all files of the core share, its log and its counters.
  *
- *   shim          both threads' way in: made, listening, timers, stopped
+ *   serve         both: made, listening, timers, stopped (helix-shim.h)
  *   client        io: messages, and what is pending for a client
  *   peer          io: a connection: descriptor, reader, queue, deadlines
  *   display       display: what subscriptions show, damage, readbacks
