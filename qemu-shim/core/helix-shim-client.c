@@ -401,22 +401,27 @@ take_message (struct helix_shim_client *self)
 
 /* ---- memory ---- */
 
-/* Bytes of its slots, those that get their pages included. */
+/* Bytes of its slots, and of slots that get their pages now. */
 static uint64_t
-pool_bytes (const struct helix_shim_client *self,
-    const struct helix_shim_channel *except)
+channel_bytes (const struct helix_shim_channel *channel)
+{
+  const struct helix_shim_subscription *sub = channel->subscription;
+  uint64_t bytes = 0;
+
+  if (sub && sub->memory)
+    bytes += sub->memory->total_size;
+  if (sub && channel->coming)
+    bytes += channel->coming->total_size;
+  return bytes;
+}
+
+static uint64_t
+pool_bytes (const struct helix_shim_client *self)
 {
   uint64_t bytes = 0;
 
-  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
-    const struct helix_shim_channel *channel = &self->channel[i];
-    const struct helix_shim_subscription *sub = channel->subscription;
-
-    if (channel == except || !sub)
-      continue;
-    bytes += sub->memory ? sub->memory->total_size : 0;
-    bytes += channel->coming ? channel->coming->total_size : 0;
-  }
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    bytes += channel_bytes (&self->channel[i]);
   return bytes;
 }
 
@@ -431,7 +436,7 @@ others_bytes (const struct helix_shim_client *self)
     const struct helix_shim_client *other = g_ptr_array_index (all, i);
 
     if (other != self)
-      bytes += pool_bytes (other, NULL) + other->unread_bytes;
+      bytes += pool_bytes (other) + other->unread_bytes;
   }
   return bytes;
 }
@@ -496,7 +501,7 @@ provide_memory (struct helix_shim_client *self,
 {
   struct helix_shim *shim = self->peer.shim;
   uint32_t slots = channel->subscription->slots;
-  uint64_t bytes = pool_bytes (self, channel) + wanted * slots;
+  uint64_t bytes = pool_bytes (self) - channel_bytes (channel) + wanted * slots;
   enum helix_shim_fill fill = HELIX_SHIM_FILL_FAILED;
 
   /* The guest changed modes meanwhile. */

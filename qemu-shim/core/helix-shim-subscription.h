@@ -157,11 +157,11 @@ enum helix_shim_claim helix_shim_subscription_claim (
 bool helix_shim_subscription_publish (
     struct helix_shim_subscription *subscription,
     struct helix_shim_memory *memory, uint32_t slot, bool good);
-/* Of all slots of shim->pass that show what `subscription` does, but for
- * `self`: the least stale one. Returns a new reference to its memory, or
- * NULL. */
+/* Of all slots of shim->pass that show what `self` shows, but for `slot`: the
+ * least stale one, whose index goes to *index. Returns a new reference to its
+ * memory, or NULL. */
 struct helix_shim_memory *helix_shim_subscription_find_copy (
-    struct helix_shim_subscription *subscription,
-    const struct helix_shim_slot *self, uint32_t *slot);
+    struct helix_shim_subscription *self, const struct helix_shim_slot *slot,
+    uint32_t *index);
 
 #endif /* HELIX_SHIM_SUBSCRIPTION_H */
