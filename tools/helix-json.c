@@ -71,11 +71,36 @@ helix_json_ms (JsonBuilder *json, const gchar *key, guint64 ns)
   helix_json_double (json, key, ns == HELIX_NONE64 ? NAN : (gdouble) ns / 1e6);
 }
 
+/* One word of JSON: json-glib writes 59.9 as 59.899999999999999. */
+static gboolean
+shorten (const GMatchInfo *match, GString *out, gpointer data)
+{
+  gchar number[G_ASCII_DTOSTR_BUF_SIZE];
+  g_autofree gchar *word = g_match_info_fetch (match, 0);
+
+  g_string_append (out,
+      word[0] == '"' ? word
+                     : g_ascii_formatd (number, sizeof number, "%.3f",
+                         g_ascii_strtod (word, NULL)));
+  return FALSE;
+}
+
+gchar *
+helix_json_string (JsonBuilder *json)
+{
+  g_autoptr (GRegex) words = g_regex_new (
+      "\"(?:[^\"\\\\]|\\\\.)*+\"|-?[0-9]+\\.[0-9]+(?:e[-+]?[0-9]+)?",
+      G_REGEX_OPTIMIZE, 0, NULL);
+  g_autoptr (JsonNode) root = json_builder_get_root (json);
+  g_autofree gchar *text = json_to_string (root, FALSE);
+
+  return g_regex_replace_eval (words, text, -1, 0, 0, shorten, NULL, NULL);
+}
+
 void
 helix_json_print (JsonBuilder *json)
 {
-  g_autoptr (JsonNode) root = json_builder_get_root (json);
-  g_autofree gchar *text = json_to_string (root, FALSE);
+  g_autofree gchar *text = helix_json_string (json);
 
   printf ("%s\n", text);
 }

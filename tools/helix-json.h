@@ -26,7 +26,10 @@ void helix_json_bool (JsonBuilder *json, const gchar *key, gboolean value);
  * HELIX_NONE64 becomes null. */
 void helix_json_ms (JsonBuilder *json, const gchar *key, guint64 ns);
 
-/* The complete document as one line on standard output. */
+/* The complete document, numbers with three digits behind the point. The caller
+ * frees it. */
+gchar *helix_json_string (JsonBuilder *json);
+/* The same as one line on standard output. */
 void helix_json_print (JsonBuilder *json);
 
 G_END_DECLS
