@@ -230,6 +230,31 @@ GST_START_TEST (test_stop)
 }
 GST_END_TEST;
 
+/* A client from before PROOF, which sends its token in the clear: even the
+ * right one gets it nowhere, with or without a token here. */
+GST_START_TEST (test_old_client)
+{
+  const gchar *ours = __i__ == 0 ? TOKEN : NULL;
+  struct helix_hello hello = {.version_min = 1,
+      .version_max = 1,
+      .role = HELIX_ROLE_STREAM,
+      .features = HELIX_FEATURE_PROOF};
+  gsize size = helix_pack_hello (message, &hello, NULL);
+  StreamPeer peer;
+
+  served_start_with (TRUE, ours, 4, TRUE);
+  peer_connect (&peer, served.path);
+  /* The size of the payload, and token_size; both little-endian. */
+  message[8] = (guint8) (message[8] + strlen (TOKEN));
+  message[HELIX_HEADER_SIZE + 24] = strlen (TOKEN);
+  memcpy (message + size, TOKEN, strlen (TOKEN));
+  peer_send (&peer, message, size + strlen (TOKEN));
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  expect_problem (1, "in the clear");
+  peer_clear (&peer);
+}
+GST_END_TEST;
+
 /* ---- where the stream outlives its sessions ---- */
 
 static const guint8 pad[HELIX_HELLO_PAD];
@@ -285,6 +310,23 @@ GST_START_TEST (test_connect)
 }
 GST_END_TEST;
 
+/* A host that was killed before the PROOF came: its successor says so. */
+GST_START_TEST (test_connect_orphan)
+{
+  gint listener = peer_listen (served.path);
+  StreamPeer peer;
+
+  served_start_with (FALSE, TOKEN, 4, TRUE);
+  peer_accept (&peer, listener);
+  peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
+  expect_error (&peer, HELIX_ERROR_TIMEOUT);
+  peer_join (&peer, TOKEN);
+  AWAIT (added, 1);
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
 static Suite *
 helix_stream_server_proof_suite (void)
 {
@@ -299,9 +341,11 @@ helix_stream_server_proof_suite (void)
   tcase_add_test (tc, test_wrong);
   tcase_add_test (tc, test_replay);
   tcase_add_test (tc, test_reflected);
+  tcase_add_loop_test (tc, test_old_client, 0, 2);
   tcase_add_test (tc, test_crowd);
   tcase_add_test (tc, test_stop);
   tcase_add_test (tc, test_connect);
+  tcase_add_test (tc, test_connect_orphan);
   return s;
 }
 

@@ -96,6 +96,39 @@ GST_START_TEST (test_every_fragmentation)
 
 GST_END_TEST;
 
+/* What is cut off at any byte is no message, and what the unpackers say of
+ * the part that did come is never out of bounds (AddressSanitizer looks). */
+GST_START_TEST (test_truncated_at_every_byte)
+{
+  enum helix_reader_status status;
+  struct helix_reader reader;
+  const struct vector *all;
+  gsize at, done;
+  guint i, n;
+
+  all = vectors_get (&n);
+  for (i = 0; i < n; i++) {
+    for (at = 0; at < all[i].size; at++) {
+      helix_reader_init (&reader);
+      status = HELIX_READER_MORE;
+      for (done = 0; done < at && status != HELIX_READER_ERROR;) {
+        done += vectors_feed (
+            &reader, all[i].bytes + done, at - done, G_MAXSIZE, &status);
+        expect (status != HELIX_READER_MESSAGE, "%s at %zu of %zu", all[i].file,
+            done, all[i].size);
+      }
+      if (all[i].valid) {
+        expect (status != HELIX_READER_ERROR, "%s at %zu: %s", all[i].file, at,
+            reader.why);
+        expect (helix_reader_idle (&reader) == (at == 0), "%s at %zu",
+            all[i].file, at);
+      }
+    }
+  }
+}
+
+GST_END_TEST;
+
 GST_START_TEST (test_coalesced)
 {
   GByteArray *stream = g_byte_array_new ();
@@ -232,6 +265,48 @@ GST_START_TEST (test_misuse)
   expect (helix_reader_got (&reader, 1) == HELIX_READER_ERROR, "sticky");
   helix_reader_init (&reader);
   read_whole (&reader, vectors_find ("valid/ping-bare.hex"), 0, 5);
+}
+
+GST_END_TEST;
+
+/* Vectors with bytes changed at random, in random pieces: whatever comes out,
+ * it is the same in other pieces, and no memory is touched that should not
+ * (under AddressSanitizer). */
+GST_START_TEST (test_random_damage)
+{
+  GRand *rand = g_rand_new_with_seed (0x48584652);
+  const struct vector *all;
+  guint n, round, i;
+
+  all = vectors_get (&n);
+  for (round = 0; round < 40000; round++) {
+    const struct vector *v = &all[g_rand_int_range (rand, 0, (gint32) n)];
+    enum helix_reader_status one, other;
+    struct helix_reader a, b;
+    struct decode_any any;
+    guint8 bytes[1024];
+    const char *why;
+    gsize taken;
+
+    expect (v->size <= sizeof bytes, "%s", v->file);
+    memcpy (bytes, v->bytes, v->size);
+    for (i = (guint) g_rand_int_range (rand, 1, 4); i > 0; i--)
+      bytes[g_rand_int_range (rand, 0, (gint32) v->size)] =
+          (guint8) g_rand_int (rand);
+    helix_reader_init (&a);
+    helix_reader_init (&b);
+    taken = vectors_feed (&a, bytes, v->size, G_MAXSIZE, &one);
+    vectors_feed (&b, bytes, taken, 1, &other);
+    expect (one == other && g_strcmp0 (a.why, b.why) == 0,
+        "%s, round %u: %d and %d", v->file, round, one, other);
+    if (one == HELIX_READER_HEAD || one == HELIX_READER_MESSAGE) {
+      expect (a.payload_size == b.payload_size
+              && memcmp (a.payload, b.payload, a.payload_size) == 0,
+          "%s, round %u", v->file, round);
+      decode_any (&any, &a.header, a.payload, a.payload_size, &why);
+    }
+  }
+  g_rand_free (rand);
 }
 
 GST_END_TEST;
@@ -524,10 +599,12 @@ helix_reader_suite (void)
   tcase_set_timeout (tc, 60);
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_every_fragmentation);
+  tcase_add_test (tc, test_truncated_at_every_byte);
   tcase_add_test (tc, test_coalesced);
   tcase_add_test (tc, test_malformed);
   tcase_add_test (tc, test_bulk_dropped);
   tcase_add_test (tc, test_misuse);
+  tcase_add_test (tc, test_random_damage);
   tc = tcase_create ("scan");
   tcase_set_timeout (tc, 60);
   suite_add_tcase (suite, tc);

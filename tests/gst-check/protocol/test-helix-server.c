@@ -207,7 +207,8 @@ GST_START_TEST (test_wrong_hello)
   } wrong[] = {
       {"valid/hello-stream", HELIX_ROLE_FRAMES, HELIX_ERROR_ROLE, "role 2"},
       {"valid/hello-frames", HELIX_ROLE_STREAM, HELIX_ERROR_ROLE, "helixsrc"},
-      {"valid/hello-token", HELIX_ROLE_STREAM, HELIX_ERROR_AUTH, "update it"},
+      {"valid/hello-token", HELIX_ROLE_STREAM, HELIX_ERROR_AUTH,
+          "in the clear"},
       {"invalid/hello-role", HELIX_ROLE_STREAM, HELIX_ERROR_PROTOCOL,
           "HELLO: role is 0"},
   };
