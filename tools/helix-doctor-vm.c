@@ -171,12 +171,19 @@ explain_connect (HelixWalk *walk, gint number)
         "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
         path, pid > 0 ? words : "a QEMU that is", pid > 0 ? ", which is" : "",
         path);
-  else if (number == EAGAIN)
+  else if (number == EAGAIN && pid > 0)
     f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
         "cannot connect to %s" BECAUSE
         "too many connections wait there already: its process, pid %ld, does "
         "not run" REMEDY "Continue it (kill -CONT %ld)",
         path, (long) pid, (long) pid);
+  else if (number == EAGAIN)
+    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+        "cannot connect to %s" BECAUSE
+        "too many connections wait there already: its process does not run, "
+        "and there is no %s.lock that names it" REMEDY
+        "Find that process and continue it (kill -CONT PID)",
+        path, path);
   else
     f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
         "%s %s" BECAUSE "%s" REMEDY "%s",
