@@ -80,6 +80,21 @@ complain (GError **error, const gchar *uri, const gchar *format, ...)
   return FALSE;
 }
 
+/* Returns: `text` without its percent-encoding, the caller's; or NULL and an
+ * error that names `text`. */
+static gchar *
+decode (const gchar *uri, const gchar *text, GError **error)
+{
+  gchar *decoded = g_uri_unescape_string (text, NULL);
+
+  if (decoded == NULL)
+    complain (error, uri,
+        "'%s' is not percent-encoded properly (two hexadecimal digits behind "
+        "each %%, and no %%00)",
+        text);
+  return decoded;
+}
+
 /* ---- the query ---- */
 
 static gboolean
@@ -131,9 +146,9 @@ parse_query (const gchar *uri, const gchar *query, GObjectClass *klass,
     if (equals == NULL)
       return complain (error, uri, "'%s' has no '=' and value", pairs[i]);
     *equals = '\0';
-    key = g_uri_unescape_string (pairs[i], NULL);
-    text = g_uri_unescape_string (equals + 1, NULL);
-    if (!parse_setting (uri, klass, form, key, text, values, error))
+    if ((key = decode (uri, pairs[i], error)) == NULL
+        || (text = decode (uri, equals + 1, error)) == NULL
+        || !parse_setting (uri, klass, form, key, text, values, error))
       return FALSE;
   }
   return TRUE;
@@ -214,8 +229,8 @@ parse_location (
         rest, slash != NULL ? (gsize) (slash - rest) : strlen (rest));
   if (part == NULL)
     return NULL;
-  decoded = g_uri_unescape_string (part, NULL);
-  return g_strconcat (kind->scheme, decoded, NULL);
+  decoded = decode (uri, part, error);
+  return decoded != NULL ? g_strconcat (kind->scheme, decoded, NULL) : NULL;
 }
 
 static gboolean
@@ -282,7 +297,7 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   const Kind *kind = form->kinds;
   GObjectClass *klass = G_OBJECT_GET_CLASS (handler);
   g_autofree gchar *protocol = gst_uri_get_protocol (uri), *location = NULL;
-  g_autofree gchar *decoded = g_uri_unescape_string (uri, NULL), *where = NULL;
+  g_autofree gchar *where = NULL;
   GValue values[MAX_KEYS] = {G_VALUE_INIT};
   gchar *query;
   gboolean ok;
@@ -294,10 +309,6 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   if (strchr (uri, '#') != NULL)
     return complain (
         error, uri, "it has a '#'; one that belongs to a name is %%23");
-  if (decoded == NULL)
-    return complain (error, uri,
-        "it is not percent-encoded properly (two hexadecimal digits behind "
-        "each %%, and no %%00)");
   while (kind->protocol != NULL
       && g_ascii_strcasecmp (kind->protocol, protocol) != 0)
     kind++;

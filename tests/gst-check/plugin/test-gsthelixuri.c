@@ -95,8 +95,11 @@ GST_END_TEST;
 static const gchar *const bads[][2] = {
     {"helix+unix://host/run/x", "a file has none"},
     {"helix+unix:/a#b", "'#'"},
-    {"helix+unix:/a%zz", "percent-encoded"},
-    {"helix+unix:/a%00b", "percent-encoded"},
+    {"helix+unix:/a%zz", "'/a%zz' is not percent-encoded"},
+    {"helix+unix:/a%00b", "'/a%00b' is not percent-encoded"},
+    {"helix+unix:/a?scan%=1", "'scan%' is not percent-encoded"},
+    {"helix+unix:/a?scanout=%1", "'%1' is not percent-encoded"},
+    {"helix+tcp://h%zz:1", "'h%zz:1' is not percent-encoded"},
     {"helix+unix:/a?scanout", "no '='"},
     {"helix+unix:/a?display=1", "'display' cannot be set by a URI"},
     {"helix+unix:/a?display=1", "max-framerate"},
