@@ -251,6 +251,9 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
     if (!virtio_gpu_blob_enabled(hook.export->gpu->parent_obj.conf)) {
         return;
     }
+    if (set->scanout_id >= hook.export->gpu->parent_obj.conf.max_outputs) {
+        return; /* which the device itself reports: no blob is noted for it */
+    }
     if (set->resource_id && !helix_readback_blob(hook.export, &blob) && error) {
         /* Refused with good reason: what was shown before still is. */
         return;
