@@ -344,8 +344,9 @@ static char *helix_export_name(void)
 }
 
 /*
- * After a failure (on-error=warn) nothing of the GPU is wrapped; what was made
- * for it before stays, and does nothing.
+ * After a failure here (on-error=warn) nothing of the GPU is wrapped; what was
+ * made for it before stays, and does nothing. A failure in the first turn
+ * comes later: then the GPU stays wrapped, and nothing is exported.
  */
 static bool helix_export_start(HelixExportDevice *s, Error **errp)
 {
