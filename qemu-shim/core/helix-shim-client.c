@@ -696,15 +696,19 @@ static void
 finish_turn (struct helix_shim_client *self)
 {
   struct helix_shim_peer *peer = &self->peer;
-  bool full;
+  const size_t *cursors = &peer->writer.count[HELIX_WRITER_CURSOR];
+  bool full, waited;
 
-  /* Again, if there was no room for something and now there is. */
+  /* Again, if there was no room for something and now there is; or if CURSORs
+   * that waited, and kept newer ones back, have left. */
   do {
+    waited = *cursors > 0;
     if (helix_shim_peer_is_open (peer))
       send_pending (self);
     full = helix_shim_peer_is_full (peer);
     helix_shim_peer_flush (peer);
-  } while (full && !helix_shim_peer_is_full (peer));
+  } while (
+      (full && !helix_shim_peer_is_full (peer)) || (waited && *cursors == 0));
   if (!helix_shim_peer_is_open (peer))
     close_channels (self);
 }

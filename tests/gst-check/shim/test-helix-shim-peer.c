@@ -399,6 +399,95 @@ GST_START_TEST (test_closing_is_not_read)
 
 GST_END_TEST;
 
+/* ---- CURSORs that wait ---- */
+
+/* On that many channels; all that this brings has been read. */
+static void
+subscribe_cursors (uint16_t channels)
+{
+  const struct helix_subscribe request = {
+      0, 0, 0, 1, 0, HELIX_SUBSCRIBE_CURSOR};
+  uint8_t bytes[HELIX_MAX_MESSAGE];
+
+  test_resource_new (test, 2, 64, 48);
+  test_show (test, 0, 2);
+  for (uint16_t i = 1; i <= channels; i++)
+    say (bytes, helix_pack_subscribe (bytes, i, &request));
+  take_turns ();
+  read_all ();
+}
+
+/* How much of what the shim says its socket takes. */
+static void
+set_room (int bytes)
+{
+  setsockopt (one->peer.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+/* A new shape at 10,10: 256 KiB if `size` is 256. */
+static void
+point (uint32_t size)
+{
+  static const uint8_t pixels[HELIX_MAX_CURSOR * HELIX_MAX_CURSOR * 4];
+  const struct helix_cursor_shape shape = {size, size, 0, 0, pixels};
+
+  helix_shim_display_cursor (test->shim, 0, true, 10, 10, &shape);
+  helix_shim_client_run (one, helix_now_ns ());
+}
+
+/* Reads what is there. *type and *x are those of the last message and of the
+ * last CURSOR; they stay as they are if there is none. */
+static void
+hear (struct helix_reader *reader, uint8_t *type, uint32_t *x)
+{
+  struct helix_cursor cursor;
+  const char *why;
+  uint8_t *at;
+  size_t want;
+  ssize_t n;
+
+  while (true) {
+    helix_reader_want (reader, &at, &want);
+    n = helix_recv (far, at, want, NULL);
+    if (n <= 0)
+      break;
+    if (helix_reader_got (reader, (size_t) n) != HELIX_READER_MESSAGE)
+      continue;
+    *type = reader->header.type;
+    if (*type != HELIX_CURSOR)
+      continue;
+    fail_unless (helix_unpack_cursor (&cursor, reader->payload,
+        reader->payload_size, reader->payload_size + reader->bulk_size, &why));
+    *x = cursor.x;
+  }
+}
+
+/* The cursor rests while a CURSOR waits for the socket: when that has left, the
+ * newest position follows, without another reason for a turn. */
+GST_START_TEST (test_last_move)
+{
+  struct helix_reader reader;
+  uint32_t x = 0;
+  uint8_t type;
+
+  subscribe_cursors (1);
+  set_room (1);
+  point (HELIX_MAX_CURSOR);
+  fail_unless (helix_writer_pending (&one->peer.writer));
+  helix_shim_display_cursor (test->shim, 0, true, 777, 10, NULL);
+  helix_shim_client_run (one, helix_now_ns ());
+
+  helix_reader_init (&reader);
+  while (one->peer.watching_write) {
+    hear (&reader, &type, &x);
+    helix_shim_client_turn (one);
+  }
+  hear (&reader, &type, &x);
+  fail_unless_equals_int (x, 777);
+}
+
+GST_END_TEST;
+
 static Suite *
 peer_suite (void)
 {
@@ -423,6 +512,7 @@ peer_suite (void)
   tcase_add_test (tc, test_subscribes_and_does_not_read);
   tcase_add_test (tc, test_large_pool);
   tcase_add_loop_test (tc, test_closing_is_not_read, 0, 2);
+  tcase_add_test (tc, test_last_move);
   return suite;
 }
 
