@@ -134,6 +134,14 @@ helix_shim_peer_complain (struct helix_shim_peer *self, uint16_t channel,
       self, message, helix_pack_error (message, channel, code, refers, text));
 }
 
+/* The last message that the client gets: a CURSOR would still come after it. */
+static void
+send_last (struct helix_shim_peer *self, const uint8_t *message, size_t size)
+{
+  helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR);
+  helix_shim_peer_send (self, message, size);
+}
+
 void
 helix_shim_peer_fail (struct helix_shim_peer *self, enum helix_error_code code,
     uint32_t refers, const char *format, ...)
@@ -148,8 +156,7 @@ helix_shim_peer_fail (struct helix_shim_peer *self, enum helix_error_code code,
   helix_shim_log (self->shim, HELIX_LOG_WARN, CLIENT " is disconnected: %s: %s",
       CLIENT_ARGS (self), helix_error_name (code), text);
   helix_shim_count (self->shim, refused, 1);
-  helix_shim_peer_send (
-      self, message, helix_pack_error (message, 0, code, refers, text));
+  send_last (self, message, helix_pack_error (message, 0, code, refers, text));
   if (!self->closing)
     self->closing_ns = helix_now_ns ();
   self->closing = true;
@@ -161,8 +168,7 @@ helix_shim_peer_dismiss (struct helix_shim_peer *self, const char *why)
   uint8_t message[HELIX_MAX_MESSAGE];
 
   if (helix_shim_peer_is_open (self))
-    helix_shim_peer_send (
-        self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
+    send_last (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
   helix_shim_peer_flush (self);
   die (self);
 }

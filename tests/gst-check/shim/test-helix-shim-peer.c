@@ -488,6 +488,33 @@ GST_START_TEST (test_last_move)
 
 GST_END_TEST;
 
+/* ERROR and BYE are the last that a client hears. */
+GST_START_TEST (test_nothing_after_the_end)
+{
+  bool dismiss = __i__ == 1;
+  struct helix_reader reader;
+  uint8_t type = 0;
+  uint32_t x;
+
+  subscribe_cursors (3);
+  set_room (1);
+  point (64);
+  fail_unless (one->peer.writer.count[HELIX_WRITER_CURSOR] >= 2);
+  set_room (200000);
+  if (dismiss) {
+    helix_shim_peer_dismiss (&one->peer, "the end");
+  } else {
+    helix_shim_peer_fail (&one->peer, HELIX_ERROR_PROTOCOL, 0, "the end");
+    helix_shim_client_turn (one);
+  }
+  fail_unless (one->peer.dead);
+  helix_reader_init (&reader);
+  hear (&reader, &type, &x);
+  fail_unless_equals_int (type, dismiss ? HELIX_BYE : HELIX_ERROR);
+}
+
+GST_END_TEST;
+
 static Suite *
 peer_suite (void)
 {
@@ -513,6 +540,7 @@ peer_suite (void)
   tcase_add_test (tc, test_large_pool);
   tcase_add_loop_test (tc, test_closing_is_not_read, 0, 2);
   tcase_add_test (tc, test_last_move);
+  tcase_add_loop_test (tc, test_nothing_after_the_end, 0, 2);
   return suite;
 }
 
