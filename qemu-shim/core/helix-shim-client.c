@@ -88,10 +88,20 @@ close_channels (struct helix_shim_client *self)
 
 /* ---- messages ---- */
 
+/* Of the ERROR to the message that is in the reader: SET_SCANOUT belongs to no
+ * subscription. */
+static uint16_t
+error_channel (const struct helix_shim_client *self)
+{
+  const struct helix_header *header = &self->peer.reader.header;
+
+  return header->type == HELIX_SET_SCANOUT ? 0 : header->channel;
+}
+
 /* An ERROR that ends nothing, to the message that is in the reader. */
 #define refuse(self, code, ...) \
-  helix_shim_peer_complain (&(self)->peer, (self)->peer.reader.header.channel, \
-      (code), (self)->peer.reader.header.type, __VA_ARGS__)
+  helix_shim_peer_complain (&(self)->peer, error_channel (self), (code), \
+      (self)->peer.reader.header.type, __VA_ARGS__)
 
 /* A loop of SUBSCRIBEs would be a loop of full readbacks, one of SET_SCANOUTs
  * a guest that does nothing else. */

@@ -605,6 +605,7 @@ GST_START_TEST (test_not_allowed)
   struct test_shim *test = test_shim_new (&config);
   struct test_client *client = test_client_new (test);
   const uint8_t half[16] = {0, 0, 0, 0, 1};
+  const struct helix_set_scanout off = {.scanout = 1};
 
   ask (client, 4, 640, 480);
   test_client_expect_error (
@@ -614,6 +615,9 @@ GST_START_TEST (test_not_allowed)
   ask (client, 1, 640, 480);
   test_client_expect_error (client, 0, HELIX_ERROR_NO_SCANOUT,
       "scanout 1 is not exported; the VM was told to export 0,2");
+  /* The connection's answer, whatever channel was named. */
+  test_client_send_raw (client, HELIX_SET_SCANOUT, 9, &off, sizeof off);
+  test_client_expect_error (client, 0, HELIX_ERROR_NO_SCANOUT, "0,2");
   /* A loop of them ends in ERROR, not in a guest that replugs for ever. */
   for (int i = 0; i < 100; i++)
     ask (client, 0, 640, 480);
