@@ -59,6 +59,8 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->subscriptions = g_ptr_array_new ();
   shim->clients = g_ptr_array_new ();
   shim->pass = g_ptr_array_new ();
+  shim->log_bucket =
+      (struct helix_bucket){HELIX_SHIM_LOG_BURST, helix_now_ns ()};
   shim->listener = (struct helix_unix_listener) HELIX_UNIX_LISTENER_INIT;
   shim->accept_again_ns = HELIX_NONE64;
   shim->deadline_ns = HELIX_NONE64;

@@ -515,6 +515,15 @@ GST_START_TEST (test_nothing_after_the_end)
 
 GST_END_TEST;
 
+/* The first lines are told also when the clock has just begun to run. */
+GST_START_TEST (test_log_begins_full)
+{
+  fail_unless_equals_int (test->shim->log_bucket.left, HELIX_SHIM_LOG_BURST);
+  fail_unless (test->shim->log_bucket.time_ns > 0);
+}
+
+GST_END_TEST;
+
 static Suite *
 peer_suite (void)
 {
@@ -533,6 +542,7 @@ peer_suite (void)
   tc = test_case (suite, NULL);
   tcase_add_checked_fixture (tc, setup_silent, teardown_one);
   tcase_add_test (tc, test_no_hello);
+  tcase_add_test (tc, test_log_begins_full);
   tc = test_case (suite, NULL);
   tcase_add_checked_fixture (tc, setup_open, teardown_one);
   tcase_add_test (tc, test_signs_of_life);
