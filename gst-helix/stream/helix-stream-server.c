@@ -51,6 +51,10 @@
 /* connect mode: the time for one attempt. */
 #define DIAL_TIMEOUT_MS 900
 
+/* And at least so long after a connection ended, before the next attempt: a
+ * peer may end each of its sessions at once. */
+#define DIAL_GAP_NS (HELIX_BACKOFF_MIN_NS / 2)
+
 /* Between two turns in which CONFIGs are passed on, and between two SHOWs: more
  * of these than any screen has in a second. */
 #define CONFIG_GAP_NS (1000 * MSECOND / HELIX_STREAM_SERVER_REQUESTS)
@@ -641,7 +645,7 @@ reap (HelixStreamServer *self, guint64 now)
     self->gone_dropped += peer->dropped;
     helix_stream_peer_free (peer);
     g_ptr_array_remove_index (self->peers, i);
-    self->dial_at = now + self->backoff.gap;
+    self->dial_at = now + MAX (self->backoff.gap, DIAL_GAP_NS);
   }
 }
 

@@ -302,6 +302,29 @@ GST_START_TEST (test_connect_names)
 }
 GST_END_TEST;
 
+/* What accepts, begins a session and closes at once is not asked in a hurry. */
+GST_START_TEST (test_connect_pauses)
+{
+  gint listener = peer_listen (served.path);
+  StreamPeer peer;
+
+  served_start_with (FALSE, NULL, 4, TRUE);
+  peer_accept (&peer, listener);
+  for (guint i = 0; i < 3; i++) {
+    guint64 begin;
+
+    peer_hello (&peer, NULL);
+    fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+    begin = helix_now_ns ();
+    peer_clear (&peer);
+    peer_accept (&peer, listener);
+    fail_unless (helix_now_ns () - begin >= 10 * GST_MSECOND);
+  }
+  peer_clear (&peer);
+  close (listener);
+}
+GST_END_TEST;
+
 /* No other end: told once, within a second, and tried again. */
 GST_START_TEST (test_connect_waits)
 {
@@ -350,6 +373,7 @@ helix_stream_server_connect_suite (void)
   tcase_add_test (tc, test_connect_abandons_unit);
   tcase_add_test (tc, test_connect_forgets_show);
   tcase_add_test (tc, test_connect_names);
+  tcase_add_test (tc, test_connect_pauses);
   tcase_add_test (tc, test_connect_waits);
   tcase_add_test (tc, test_connect_gives_up);
   return s;
