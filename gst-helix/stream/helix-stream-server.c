@@ -115,7 +115,7 @@ struct _HelixStreamServer {
 
   /* what peers request, and when the next of it may be passed on */
   gboolean applies;
-  GQueue configs; /* Notes; no field is in two of them */
+  GQueue configs; /* Notes, one a peer at most; no field is in two of them */
   guint64 config_at;
   struct helix_show show; /* resource_id 0: none waits */
   guint show_id;
@@ -235,35 +235,72 @@ deliver (HelixStreamServer *self)
 
 /* ---- CONFIG and SHOW ---- */
 
+/* Takes what `newer` names over into `config`. */
+static void
+merge_config (struct helix_config *config, const struct helix_config *newer)
+{
+  config->fields |= newer->fields;
+  if (newer->fields & HELIX_CONFIG_BITRATE)
+    config->bitrate = newer->bitrate;
+  if (newer->fields & HELIX_CONFIG_RATE) {
+    config->rate_num = newer->rate_num;
+    config->rate_den = newer->rate_den;
+  }
+  if (newer->fields & HELIX_CONFIG_SCANOUT)
+    config->scanout = newer->scanout;
+  if (newer->fields & HELIX_CONFIG_RESOURCE)
+    config->resource_id = newer->resource_id;
+}
+
+/* Takes these fields out of what waits, but for what peer `id` requested.
+ * Returns that peer's own, NULL = nothing of it waits. */
+static GList *
+drop_fields (HelixStreamServer *self, guint32 fields, guint id)
+{
+  GList *own = NULL;
+
+  for (GList *link = self->configs.head, *next; link != NULL; link = next) {
+    Note *older = link->data;
+
+    next = link->next;
+    if (older->id == id) {
+      own = link;
+      continue;
+    }
+    older->config.fields &= ~fields;
+    if (older->config.fields == 0) {
+      note_free (older);
+      g_queue_delete_link (&self->configs, link);
+    }
+  }
+  return own;
+}
+
 /* What waits of its fields is out of date. */
 static void
 take_config (
     HelixStreamServer *self, const struct helix_config *config, guint id)
 {
-  Note *note = note_new (NOTE_CONFIG, id, NULL);
-  GList *link = self->configs.head;
+  struct helix_config newer = *config;
+  GList *link;
 
-  note->config = *config;
-  note->config.fields &= HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | PICTURE;
-  while (link != NULL) {
-    GList *next = link->next;
-    Note *older = link->data;
-
-    older->config.fields &= ~note->config.fields;
-    if (older->config.fields == 0) {
-      note_free (older);
-      g_queue_delete_link (&self->configs, link);
-    }
-    link = next;
-  }
-  if (note->config.fields & PICTURE) {
+  newer.fields &= HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | PICTURE;
+  if (newer.fields == 0)
+    return;
+  link = drop_fields (self, newer.fields, id);
+  if (newer.fields & PICTURE) {
     self->shower_id = 0;
     self->show.resource_id = 0; /* it came before, and waited too long */
   }
-  if (note->config.fields != 0)
-    g_queue_push_tail (&self->configs, note);
-  else
-    note_free (note);
+  if (link == NULL) {
+    g_queue_push_tail (&self->configs, note_new (NOTE_CONFIG, id, NULL));
+    link = self->configs.tail;
+  } else if (newer.fields & PICTURE) {
+    /* Behind what others decided about the picture before. */
+    g_queue_unlink (&self->configs, link);
+    g_queue_push_tail_link (&self->configs, link);
+  }
+  merge_config (&((Note *) link->data)->config, &newer);
 }
 
 /* A session ends. If what it showed is still what is to be seen, the scanout

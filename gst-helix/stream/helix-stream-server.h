@@ -44,7 +44,8 @@ typedef struct {
   /* A peer requests what config->fields names. Not before
    * helix_stream_server_apply (). Each field comes at most
    * HELIX_STREAM_SERVER_REQUESTS times a second; of several requests in between
-   * only the newest is passed on, of all peers'. */
+   * only the newest is passed on, of all peers'. All that waits of one peer
+   * comes in one call. */
   void (*requested) (
       gpointer user, guint id, const struct helix_config *config);
   /* A picture is to be shown; likewise only the newest that waits. */

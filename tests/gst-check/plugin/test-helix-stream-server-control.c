@@ -127,6 +127,49 @@ GST_START_TEST (test_last_writer)
 }
 GST_END_TEST;
 
+/* All that a peer has requested meanwhile is one request, in the order of those
+ * that decide on the picture. */
+GST_START_TEST (test_config_merged)
+{
+  struct helix_config bitrate = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000};
+  struct helix_config rate = {
+      .fields = HELIX_CONFIG_RATE, .rate_num = 15, .rate_den = 2};
+  struct helix_config again = {.fields = HELIX_CONFIG_BITRATE, .bitrate = 3000};
+  struct helix_config scanout = {.fields = HELIX_CONFIG_SCANOUT, .scanout = 1};
+  struct helix_config resource = {
+      .fields = HELIX_CONFIG_RESOURCE, .resource_id = 7};
+  StreamPeer one, two;
+
+  served_start ();
+  served_join (&one);
+  served_join (&two);
+  AWAIT (added, 2);
+  say_config (&one, &bitrate);
+  say_config (&one, &rate);
+  say_config (&one, &again);
+  served_list (&one); /* so they were read */
+  say_config (&two, &scanout);
+  served_list (&two);
+  say_config (&one, &resource);
+  served_list (&one);
+  helix_stream_server_apply (served.server);
+  AWAIT (requests, 2);
+  served_list (&two); /* so whatever else was due was told */
+  fail_unless_equals_int (served_now (&served.requests), 2);
+  fail_unless_equals_int (served.first_request.fields, HELIX_CONFIG_SCANOUT);
+  fail_unless_equals_int (served.first_request.scanout, 1);
+  fail_unless_equals_int (served.last_request.fields,
+      HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_request.bitrate, 3000);
+  fail_unless_equals_int (served.last_request.rate_num, 15);
+  fail_unless_equals_int (served.last_request.rate_den, 2);
+  fail_unless_equals_int (served.last_request.resource_id, 7);
+  peer_clear (&one);
+  peer_clear (&two);
+}
+GST_END_TEST;
+
 /* A CONFIG counts although its sender leaves at once. */
 GST_START_TEST (test_config_and_leave)
 {
@@ -591,6 +634,7 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_config);
   tcase_add_test (tc, test_config_flood);
   tcase_add_test (tc, test_last_writer);
+  tcase_add_test (tc, test_config_merged);
   tcase_add_test (tc, test_config_and_leave);
   tcase_add_test (tc, test_bad_config);
   tcase_add_test (tc, test_show);
