@@ -3,13 +3,17 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-unix-listener.h"
 
 /* Entries that one scan looks at, the newest: more are a flood, not VMs. */
 #define MOST_ENTRIES 256
@@ -225,13 +229,53 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
   return fits || refuse (why, "the socket's path is too long to be listed");
 }
 
-/* Entries of VMs that were killed. One whose socket refuses stays: the VM may
- * be stopped (macOS refuses when the queue is full). */
+static bool
+refuses (const char *socket_path)
+{
+  int fd = helix_socket (AF_UNIX);
+  bool refused = false;
+
+  if (fd < 0)
+    return false;
+  if (helix_unix_connect (fd, socket_path) < 0)
+    refused = errno == ECONNREFUSED;
+  close (fd);
+  return refused;
+}
+
+/* Whether a process holds the lock file of a socket, or may do so. */
+static bool
+is_locked (const char *socket_path)
+{
+  char lock[HELIX_REGISTRY_PATH + sizeof HELIX_UNIX_LOCK_SUFFIX];
+  bool locked;
+  int fd;
+
+  snprintf (lock, sizeof lock, "%s" HELIX_UNIX_LOCK_SUFFIX, socket_path);
+  fd = open (lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0)
+    return errno != ENOENT;
+  locked = flock (fd, LOCK_SH | LOCK_NB) < 0;
+  close (fd);
+  return locked;
+}
+
+/* Entries of VMs that were killed. One whose socket refuses is dead only if its
+ * lock is free, too: the VM may be starting, or stopped (macOS refuses when the
+ * queue is full). */
 static void
 remove_dead (void *socket_path, const char *entry, const char *target)
 {
-  if (strcmp (target, socket_path) == 0
-      || (access (target, F_OK) < 0 && errno == ENOENT))
+  struct stat st;
+  bool dead;
+
+  if (strcmp (target, socket_path) == 0)
+    dead = true;
+  else if (stat (target, &st) < 0)
+    dead = errno == ENOENT;
+  else
+    dead = S_ISSOCK (st.st_mode) && refuses (target) && !is_locked (target);
+  if (dead)
     unlink (entry);
 }
 

@@ -26,7 +26,8 @@ bool helix_registry_folder (char folder[HELIX_REGISTRY_PATH],
 
 /* Adds a socket on which the caller listens; a relative path is resolved here
  * and now. Removes entries of VMs that were killed: those that lead to the same
- * path, and those whose socket is gone. Only a shim does that, not a program
+ * path, those whose socket is gone, and those whose socket refuses while no
+ * process holds its lock file. Only a shim does that, not a program
  * that looks for VMs: in a sandbox with a /tmp of its own it would take the
  * living for dead. `entry` is for helix_registry_remove. false: *why = a static
  * sentence. */

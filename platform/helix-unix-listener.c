@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,11 @@
  * to be larger than a burst of starters. */
 #define BACKLOG 16
 
-#define LOCK_SUFFIX ".lock"
+/* How often, and after how many ms each, a lock is tried again that a process
+ * holds which does not serve: helix_registry_add () looks at it for an instant,
+ * and one that closes holds it until its files are gone. */
+#define LOCK_TRIES 10
+#define LOCK_PAUSE_MS 10
 
 /* Bytes of " (pid N)", NUL included. */
 #define PID_WORDS 32
@@ -49,8 +54,8 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
   /* The caller has checked the length against sun_path. */
   snprintf (copy, sizeof copy, "%s", path);
   snprintf (self->name, sizeof self->name, "%s", name);
-  snprintf (
-      self->lock_name, sizeof self->lock_name, "%s" LOCK_SUFFIX, self->name);
+  snprintf (self->lock_name, sizeof self->lock_name,
+      "%s" HELIX_UNIX_LOCK_SUFFIX, self->name);
   if (self->name[0] == '\0')
     return fail (why, EISDIR,
         "socket '%s': the path names a directory. Append a file name", path);
@@ -103,7 +108,7 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
 {
   char who[PID_WORDS];
   struct stat file;
-  int fd, error;
+  int fd, error, tries = 0;
 
   for (;;) {
     fd = openat (self->dir_fd, self->lock_name,
@@ -111,7 +116,8 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
     if (fd < 0) {
       error = errno;
       return fail (why, error,
-          "lock file '%s" LOCK_SUFFIX "': it cannot be created: %s. Make its "
+          "lock file '%s" HELIX_UNIX_LOCK_SUFFIX
+          "': it cannot be created: %s. Make its "
           "directory writable for this user, or choose another path",
           path, strerror (error));
     }
@@ -120,13 +126,18 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
       helix_close (fd);
       if (error != EWOULDBLOCK)
         return fail (why, error,
-            "lock file '%s" LOCK_SUFFIX "': it cannot be locked: %s. Choose a "
+            "lock file '%s" HELIX_UNIX_LOCK_SUFFIX
+            "': it cannot be locked: %s. Choose a "
             "path on a local file system",
             path, strerror (error));
-      probe (path, who);
+      if (probe (path, who) != 0 && ++tries < LOCK_TRIES) {
+        poll (NULL, 0, LOCK_PAUSE_MS);
+        continue;
+      }
       return fail (why, EADDRINUSE,
           "socket '%s': it is already served by another process%s, which holds "
-          "'%s" LOCK_SUFFIX "'. Stop that process, or choose another path",
+          "'%s" HELIX_UNIX_LOCK_SUFFIX
+          "'. Stop that process, or choose another path",
           path, who, path);
     }
     /* A holder that closes removes the file: if that happened between our

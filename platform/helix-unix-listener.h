@@ -20,6 +20,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+/* The lock file of a socket is its path with this. */
+#define HELIX_UNIX_LOCK_SUFFIX ".lock"
+
 /* Bytes for the sentence of a failure, path included. */
 #define HELIX_UNIX_WHY 512
 

@@ -15,8 +15,8 @@
 /* ns that VMs have to say what they are in. One that is stopped does not; one
  * that runs does in well under a millisecond. */
 #define ANSWER_NS (500 * GST_MSECOND)
-/* Sockets that are connected to: only this user writes to the registry, but
- * perhaps by a program that is out of order. */
+/* Sockets that are listed: only this user writes to the registry, but perhaps
+ * by a program that is out of order. */
 #define SOCKETS_MAX 64
 /* VMs that an error names. */
 #define NAMED_MAX 8
@@ -223,8 +223,6 @@ add (List *list, const gchar *path, const gchar *where)
     if (vm->device == st.st_dev && vm->inode == st.st_ino)
       return;
   }
-  if (list->vms->len >= SOCKETS_MAX)
-    return;
   vm = helix_vm_new (path, where);
   vm->device = st.st_dev;
   vm->inode = st.st_ino;
@@ -272,6 +270,36 @@ look_in_utm (void *opaque, const char *folder)
   look_in_folder (opaque, folder, "UTM's folder");
 }
 
+/* A file that a killed VM left behind. On macOS one that is stopped refuses,
+ * too, while too many clients wait. */
+static gboolean
+refuses (const gchar *path)
+{
+  int fd = helix_socket (AF_UNIX);
+  gboolean refused = FALSE;
+
+  if (fd < 0)
+    return FALSE;
+  if (helix_unix_connect (fd, path) < 0)
+    refused = errno == ECONNREFUSED;
+  close (fd);
+  return refused;
+}
+
+/* Keeps SOCKETS_MAX of them. What refuses goes first, so that sockets of killed
+ * VMs do not hide one that lives. */
+static void
+limit (GPtrArray *vms)
+{
+  for (guint i = 0; i < vms->len && vms->len > SOCKETS_MAX;)
+    if (refuses (((HelixVm *) g_ptr_array_index (vms, i))->path))
+      g_ptr_array_remove_index (vms, i);
+    else
+      i++;
+  if (vms->len > SOCKETS_MAX)
+    g_ptr_array_set_size (vms, SOCKETS_MAX);
+}
+
 GPtrArray *
 helix_discovery_list (gchar **looked)
 {
@@ -295,6 +323,7 @@ helix_discovery_list (gchar **looked)
   else
     g_string_append (list.looked, ", $XDG_RUNTIME_DIR (not set)");
   helix_registry_utm (g_get_home_dir (), look_in_utm, &list);
+  limit (list.vms);
   if (looked != NULL)
     *looked = g_string_free (list.looked, FALSE);
   else

@@ -290,6 +290,30 @@ GST_START_TEST (test_only_one)
 }
 GST_END_TEST;
 
+/* However many sockets killed VMs left, before and behind it, the one that
+ * lives is found. */
+GST_START_TEST (test_many_dead)
+{
+  SimChild *sim = sim_child_new (path, SIM);
+
+  for (guint i = 0; i < 140; i++) {
+    gchar *dead = g_strdup_printf ("%s/dead-%u.sock", dir, i);
+    /* Names of entries are in order of start; that of `sim` is a time. */
+    gchar *entry = g_strdup_printf (
+        "%s/gst-helix/%c%u.vm", runtime, i < 70 ? '!' : 'z', i);
+    int fd = helix_socket (AF_UNIX);
+
+    fail_unless_equals_int (helix_unix_bind (fd, dead), 0);
+    close (fd);
+    fail_unless_equals_int (symlink (dead, entry), 0);
+    g_free (entry);
+    g_free (dead);
+  }
+  expect_found (path);
+  sim_child_end (sim);
+}
+GST_END_TEST;
+
 /* A socket in the working directory is not taken. */
 GST_START_TEST (test_not_here)
 {
@@ -720,6 +744,7 @@ helix_discovery_suite (void)
   tcase_add_test (tc, test_list);
   tcase_add_test (tc, test_none);
   tcase_add_test (tc, test_only_one);
+  tcase_add_test (tc, test_many_dead);
   tcase_add_test (tc, test_not_here);
   tcase_add_test (tc, test_several);
   tcase_add_test (tc, test_interrupt);

@@ -3,13 +3,17 @@
  * The directory of running VMs: what is in it, and when it is not used.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 
+#include "helix-platform.h"
 #include "helix-registry.h"
 #include "helix-test-folder.h"
 #include "helix-test-nobody.h"
@@ -130,6 +134,56 @@ GST_START_TEST (test_again)
   expect ("/other.sock /vm.sock ");
   add ("new.sock");
   expect ("/vm.sock /new.sock ");
+}
+
+GST_END_TEST;
+
+/* A socket that takes connections if `listens`, and its entry. Returns the
+ * descriptor. */
+static int
+add_socket (const char *name, bool listens)
+{
+  gchar *path = g_build_filename (runtime, name, NULL);
+  int fd = helix_socket (AF_UNIX);
+
+  fail_unless_equals_int (helix_unix_bind (fd, path), 0);
+  if (listens)
+    fail_unless_equals_int (listen (fd, 4), 0);
+  fail_unless (helix_registry_add (path, entry, &why), "%s", why);
+  g_free (path);
+  return fd;
+}
+
+/* The lock file of a socket, held. Returns the descriptor. */
+static int
+hold_lock (const char *name)
+{
+  gchar *path = g_build_filename (runtime, name, NULL);
+  int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+  fail_unless (fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0);
+  g_free (path);
+  return fd;
+}
+
+/* The entry of a killed VM goes though its socket stays, but one that refuses may
+ * be a VM's that is stopped, or that is starting: then its lock is held. */
+GST_START_TEST (test_left_behind)
+{
+  int listening, lock;
+
+  lock = hold_lock ("held.sock.lock");
+  listening = add_socket ("living.sock", true);
+  close (add_socket ("held.sock", false));
+  close (hold_lock ("killed.sock.lock"));
+  close (add_socket ("killed.sock", false));
+  close (add_socket ("unlocked.sock", false));
+  add ("new.sock");
+  expect ("/living.sock /held.sock /new.sock ");
+  close (lock);
+  add ("newer.sock");
+  expect ("/living.sock /new.sock /newer.sock ");
+  close (listening);
 }
 
 GST_END_TEST;
@@ -369,6 +423,7 @@ helix_registry_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_add_and_remove);
   tcase_add_test (tc, test_again);
+  tcase_add_test (tc, test_left_behind);
   tcase_add_test (tc, test_strangers);
   tcase_add_test (tc, test_flood);
   tcase_add_test (tc, test_relative_path);
