@@ -619,18 +619,11 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
 static int
 connect_again (HelixDiscovery *self, GError **error)
 {
-  GError *cause = NULL;
   gboolean final; /* it is not: the VM may come back */
-  int fd = helix_discovery_dial (self->path, self->server_uid, &final, &cause);
+  int fd = helix_discovery_dial (self->path, self->server_uid, &final, error);
 
-  if (fd < 0) {
-    g_set_error (error, cause->domain, cause->code,
-        "%s The VM that was found there is waited for. To take another one, "
-        "restart the pipeline.",
-        cause->message);
-    g_error_free (cause);
+  if (fd < 0)
     return -1;
-  }
   self->pid = pid_behind (fd);
   g_free (self->found);
   self->found = g_strdup ("it serves the socket of the VM before");

@@ -127,7 +127,9 @@ void helix_discovery_clear (HelixDiscovery *self);
 
 /* Connects to what the user names, or to the only VM that runs here. The VM
  * that was found stays the one to connect to until helix_discovery_clear (): it
- * may be restarting, and another one's screen is no replacement.
+ * may be restarting, and another one's screen is no replacement. Clear it when
+ * the connection ended before the VM answered: the kernel takes connections for
+ * one that is stopped, too.
  *
  * -1: *error names path, cause and remedy; *final tells whether trying again
  * later is of no use. Without *error: the descriptor `interrupt` (-1 = none)

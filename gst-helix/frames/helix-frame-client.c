@@ -59,6 +59,7 @@ struct _HelixFrameClient {
 
   /* of the thread of next () */
   HelixDiscovery discovery;
+  gboolean answered;     /* the VM that was found, on any connection */
   guint64 subscribed_ns; /* when the last SUBSCRIBE was sent */
   guint64 retry_ns;      /* when to connect again */
   HelixBackoff backoff;
@@ -247,6 +248,7 @@ note_progress (HelixFrameClient *client)
   const HelixFrameConnection *frames = client->frames;
   gboolean live = frames->connection->live;
 
+  client->answered |= frames->connection->welcomed;
   pthread_mutex_lock (&client->lock);
   client->channel = live ? frames->channel : 0;
   client->scanouts = live ? frames->connection->welcome.scanouts : 0;
@@ -261,7 +263,8 @@ note_progress (HelixFrameClient *client)
 
 /* ---- the connection ---- */
 
-/* Ends the connection, if there is one. */
+/* Ends the connection, if there is one. A VM that was found but never answered
+ * is not kept to. */
 static void
 disconnect (HelixFrameClient *client)
 {
@@ -278,6 +281,8 @@ disconnect (HelixFrameClient *client)
   pthread_mutex_unlock (&client->lock);
   if (frames != NULL)
     helix_frame_connection_free (frames);
+  if (!client->answered)
+    helix_discovery_clear (&client->discovery);
 }
 
 void
@@ -355,6 +360,19 @@ helix_frame_client_get_stats (
   pthread_mutex_unlock (&client->lock);
 }
 
+/* Behind a report of an outage. */
+static void
+tell_who_is_waited_for (GError *error)
+{
+  gchar *message = g_strconcat (error->message,
+      " The VM that was found there is waited for. To take another one, "
+      "restart the pipeline.",
+      NULL);
+
+  g_free (error->message);
+  error->message = message;
+}
+
 /* The connection is gone or could not be had. */
 static HelixFrameClientResult
 outage (HelixFrameClient *client, gboolean quiet, GError **error)
@@ -385,6 +403,8 @@ outage (HelixFrameClient *client, gboolean quiet, GError **error)
     return NOTHING;
   }
   client->warned = TRUE;
+  if (client->discovery.path != NULL)
+    tell_who_is_waited_for (*error);
   return HELIX_CLIENT_WARNING;
 }
 
@@ -397,6 +417,7 @@ dial (HelixFrameClient *client, GError **error)
   gchar *path = NULL;
   gint fd;
 
+  client->answered &= client->discovery.path != NULL;
   fd = helix_discovery_connect (&client->discovery, client->path,
       client->waiter.wakeup[0], &path, &final, error);
   if (fd < 0 && *error == NULL)
