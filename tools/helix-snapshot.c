@@ -42,10 +42,17 @@ get_frame (const gchar *path, HelixFrame *frame, GError **error)
   guint64 deadline = helix_now_ns () + FRAME_NS;
   HelixFrameClientResult result;
 
-  do {
-    g_clear_error (error);
+  if (client == NULL) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
+        "%s: no pipe can be made to wait with: %s. Raise the limit of open "
+        "files (ulimit -n)",
+        path, g_strerror (errno));
+    return FALSE;
+  }
+  /* A warning ends it, too: it is a readback that failed. */
+  do
     result = helix_frame_client_next (client, deadline, frame, error);
-  } while (result == HELIX_CLIENT_WARNING || result == HELIX_CLIENT_CURSOR);
+  while (result == HELIX_CLIENT_CURSOR);
   helix_frame_client_free (client);
   if (result == HELIX_CLIENT_DARK)
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,

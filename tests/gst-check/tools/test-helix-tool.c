@@ -227,6 +227,18 @@ GST_START_TEST (test_snapshot_nowhere)
 }
 GST_END_TEST;
 
+/* Why there is no picture is told, and at once. */
+GST_START_TEST (test_snapshot_refused)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_BLIND, tool_socket);
+  g_autoptr (ToolRun) run = tool_run ("snapshot --socket=%s", tool_socket);
+
+  tool_expect_end (run, 1, TOOL_HEALTHY_S);
+  expect_text (run, "refuses (readback): no GPU here");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* A FIFO stays one, and so does a device. */
 GST_START_TEST (test_snapshot_into_fifo)
 {
@@ -384,6 +396,7 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_scanout_asks_always);
   tcase_add_test (tc, test_snapshot);
   tcase_add_test (tc, test_snapshot_nowhere);
+  tcase_add_test (tc, test_snapshot_refused);
   tcase_add_test (tc, test_snapshot_into_fifo);
   tcase_add_test (tc, test_full_disk);
   tcase_add_test (tc, test_stream);

@@ -275,6 +275,10 @@ answer (ToolPeer *self)
       else
         say_status (self);
       break;
+    case HELIX_SUBSCRIBE:
+      if (self->kind == PEER_SHIM_BLIND)
+        refuse (self, HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, "no GPU here");
+      break;
     case HELIX_SET_SCANOUT:
       if (self->kind == PEER_SHIM_STUBBORN)
         refuse (self, HELIX_ERROR_UNSUPPORTED, HELIX_SET_SCANOUT,

@@ -26,6 +26,7 @@ typedef enum {
   PEER_SHIM_FRAMELESS, /* scanout 0 is on, but no FRAME comes */
   PEER_SHIM_OLD,       /* does not know LIST */
   PEER_SHIM_STUBBORN,  /* both off, and refuses SET_SCANOUT */
+  PEER_SHIM_BLIND,     /* scanout 0 is on, but cannot be read back */
   /* streams */
   PEER_STREAM_KEYLESS, /* 100 units so far, no keyframe */
   PEER_STREAM_HELD,    /* all well, but an encoder that looks ahead */
