@@ -360,6 +360,10 @@ helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
   take_step (convert, cursor, damage);
   if (!gst_video_frame_map (&out, &convert->output, buffer, GST_MAP_WRITE))
     return FALSE;
+  if (convert->convert != NULL && !helix_pixels_can_write (&out)) {
+    gst_video_frame_unmap (&out);
+    return FALSE;
+  }
   if (convert->convert == NULL || convert->padded)
     convert_whole (convert, picture, &out);
   else

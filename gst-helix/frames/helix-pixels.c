@@ -397,3 +397,11 @@ helix_pixels_find (const HelixPicture *picture, const GstVideoInfo *output)
     return convert_yuv;
   return is_rgb_output (picture, output) ? convert_rgb : NULL;
 }
+
+/* pixman makes no image of other strides. */
+gboolean
+helix_pixels_can_write (const GstVideoFrame *out)
+{
+  return GST_VIDEO_INFO_IS_YUV (&out->info)
+      || GST_VIDEO_FRAME_PLANE_STRIDE (out, 0) % 4 == 0;
+}

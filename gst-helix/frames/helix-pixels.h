@@ -26,7 +26,8 @@
 G_BEGIN_DECLS
 
 /* Converts the pixels of `box`, to NV12 and I420 the 2x2 blocks that it
- * touches, and nothing else. It must lie within the picture. */
+ * touches, and nothing else. It must lie within the picture, and
+ * helix_pixels_can_write () be true. */
 typedef void (*HelixPixelsConvert) (const HelixPicture *picture,
     GstVideoFrame *out, const struct helix_rect *box);
 
@@ -35,6 +36,9 @@ typedef void (*HelixPixelsConvert) (const HelixPicture *picture,
  * limited range, chroma-site jpeg. NULL: there is none. */
 HelixPixelsConvert helix_pixels_find (
     const HelixPicture *picture, const GstVideoInfo *output);
+
+/* Whether the rows of `out`, of one of those kinds, begin at whole pixels. */
+gboolean helix_pixels_can_write (const GstVideoFrame *out);
 
 /* To NV12 and I420 in portable C, for tests. */
 void helix_pixels_yuv_portable (const HelixPicture *picture, GstVideoFrame *out,

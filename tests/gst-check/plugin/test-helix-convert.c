@@ -152,6 +152,32 @@ GST_START_TEST (test_colours)
 }
 GST_END_TEST;
 
+/* Rows of downstream that do not begin at whole pixels cannot be written. */
+GST_START_TEST (test_odd_stride)
+{
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {4 * BAR + 2};
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 16 * (4 * BAR + 2), NULL);
+  HelixConvert *convert = helix_convert_new ();
+  HelixPicture picture;
+  guint8 *pixels = picture_new (&picture, 0, BAR, 16, 4 * BAR);
+  GstVideoInfo info;
+  helix_region all;
+
+  maker_output (&info, &picture, outputs[__i__].format, NULL);
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+      outputs[__i__].format, BAR, 16, 1, offset, stride);
+  helix_region_init (&all);
+  helix_region_fill (&all, BAR, 16);
+  fail_unless (helix_convert_configure (convert, &picture, &info));
+  fail_if (helix_convert_run (convert, &picture, NULL, &all, buffer, FALSE));
+  helix_region_fini (&all);
+  helix_convert_free (convert);
+  gst_buffer_unref (buffer);
+  g_free (pixels);
+}
+GST_END_TEST;
+
 /* A byte that means nothing, which guests leave at 0 (UEFI's screen), becomes
  * 255: videoconvert takes it for alpha. */
 GST_START_TEST (test_no_alpha_is_opaque)
@@ -485,6 +511,7 @@ helix_convert_suite (void)
   tcase_add_loop_test (tc, test_colours, 0, DIRECT);
   tcase_add_test (tc, test_no_alpha_is_opaque);
   tcase_add_test (tc, test_foreign_buffers);
+  tcase_add_loop_test (tc, test_odd_stride, 2, DIRECT);
   tcase_add_loop_test (tc, test_incremental, 0, G_N_ELEMENTS (outputs));
   tcase_add_test (tc, test_cost);
   return s;
