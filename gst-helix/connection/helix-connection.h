@@ -117,7 +117,8 @@ typedef struct {
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
   gint fd;              /* changed by the owner only */
   gboolean ended;       /* nothing more is sent */
-  gboolean deaf;        /* the other end left too much unread */
+  gboolean deaf;        /* the other end left too much unread: the cause of
+                         * CLOSED. The owner may read it after LOST. */
   struct helix_writer out;
 } HelixConnection;
 

@@ -102,8 +102,9 @@ lose (HelixStreamConnection *self)
   const HelixConnection *connection = self->connection;
   const gchar *why = connection->why;
 
-  self->loud = connection->loss != HELIX_LOSS_CLOSED
-      && connection->loss != HELIX_LOSS_BYE;
+  self->loud = connection->deaf
+      || (connection->loss != HELIX_LOSS_CLOSED
+          && connection->loss != HELIX_LOSS_BYE);
   switch (connection->loss) {
     case HELIX_LOSS_NONE:
     case HELIX_LOSS_BYE:

@@ -222,7 +222,16 @@ GST_END_TEST;
 
 /* What the other end does, and what that is to the user. Where strangers may
  * connect nothing is fatal. */
-enum { CLOSES, SAYS_BYE, IS_SSH, SENDS_FRAMES, REFUSES, IS_BUSY, ASKS_NOTHING };
+enum {
+  CLOSES,
+  READS_NOTHING,
+  SAYS_BYE,
+  IS_SSH,
+  SENDS_FRAMES,
+  REFUSES,
+  IS_BUSY,
+  ASKS_NOTHING
+};
 
 static const struct {
   guint what;
@@ -235,6 +244,8 @@ static const struct {
         GST_RESOURCE_ERROR_READ, FALSE, FALSE},
     {CLOSES, FALSE, "ended without an answer", GST_RESOURCE_ERROR_READ, FALSE,
         FALSE},
+    {READS_NOTHING, TRUE, "it leaves unread what it is sent",
+        GST_RESOURCE_ERROR_READ, FALSE, TRUE},
     {SAYS_BYE, FALSE, NULL, 0, FALSE, FALSE},
     {SAYS_BYE, TRUE, NULL, 0, FALSE, FALSE},
     {IS_SSH, FALSE, "no helixguestsink: an SSH server",
@@ -258,6 +269,11 @@ act (guint what)
   switch (what) {
     case CLOSES:
       peer_clear (&peer);
+      break;
+    case READS_NOTHING:
+      while (helix_connection_send (stream->connection, message,
+          helix_pack_empty (message, HELIX_PING, 0)))
+        continue;
       break;
     case SAYS_BYE:
       peer_send (
