@@ -130,6 +130,8 @@ wait_connected (gint fd, GCancellable *cancel, gint timeout_ms)
     number = ETIMEDOUT;
   else if (fds[2].revents != 0)
     number = ECANCELED;
+  else if (fds[1].revents == 0)
+    number = EIO; /* poll () failed: nothing is known */
   else if (getsockopt (fd, SOL_SOCKET, SO_ERROR, &number, &size) < 0)
     number = errno;
   if (fds[2].fd >= 0)
