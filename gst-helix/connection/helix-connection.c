@@ -21,8 +21,10 @@
 #define FAST_PINGS 8
 #define FAST_PING_NS (50 * MSECOND)
 
-/* ns that tick () is late by when this program was stopped. */
+/* ns that tick () is late by when this program was stopped; and after how many
+ * it wants to be called again while nothing else is due, to notice that. */
 #define STALL_NS (1000 * MSECOND)
+#define LOOK_NS (500 * MSECOND)
 
 /* Bytes that wait to be sent: the padding before HELLO, or what belongs to
  * several pools. A peer that leaves more than that unread in a full socket does
@@ -102,8 +104,9 @@ flush (HelixConnection *self)
         helix_writer_iov (&self->out, iov, G_N_ELEMENTS (iov), G_MAXSIZE, &fd));
     if (sent >= 0) {
       helix_writer_sent (&self->out, (gsize) sent);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return TRUE;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS
+        || errno == ENOMEM) {
+      return TRUE; /* the system will have room again */
     } else {
       self->ended = TRUE;
       helix_writer_clear (&self->out);
@@ -600,7 +603,7 @@ helix_connection_tick (HelixConnection *self, guint64 now)
   if (self->live && now >= ping_at (self))
     send_ping (self, now);
   self->due_ns = dead_at (self);
-  if (self->live)
-    self->due_ns = MIN (self->due_ns, ping_at (self));
+  self->due_ns =
+      MIN (self->due_ns, self->live ? ping_at (self) : now + LOOK_NS);
   return self->due_ns;
 }

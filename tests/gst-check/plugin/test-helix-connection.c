@@ -509,6 +509,21 @@ GST_START_TEST (test_stalled)
 }
 GST_END_TEST;
 
+/* ... also while the answer to HELLO is waited for. */
+GST_START_TEST (test_stalled_greeting)
+{
+  guint64 later = begin + 3500 * MS;
+
+  helix_connection_hello (connection, HELIX_ROLE_STREAM, NULL);
+  helix_connection_tick (connection, begin);
+  fail_unless (helix_connection_tick (connection, later) > later);
+  tick_until (later, later + 3000 * MS);
+  fail_unless_equals_uint64 (
+      helix_connection_tick (connection, later + 3000 * MS), 0);
+  expect_loss (HELIX_LOSS_SILENT, "it says nothing");
+}
+GST_END_TEST;
+
 GST_START_TEST (test_silent)
 {
   helix_connection_hello (connection, HELIX_ROLE_STREAM, TOKEN);
@@ -517,8 +532,7 @@ GST_START_TEST (test_silent)
     while (!connection->welcomed)
       fail_unless (helix_connection_read (connection) <= HELIX_CONNECTION_MORE);
   }
-  fail_unless_equals_uint64 (
-      helix_connection_tick (connection, begin), begin + 3000 * MS);
+  tick_until (begin, begin + 3000 * MS);
   fail_unless_equals_uint64 (
       helix_connection_tick (connection, begin + 3000 * MS), 0);
   expect_loss (HELIX_LOSS_SILENT,
@@ -664,6 +678,7 @@ helix_connection_suite (void)
   tcase_add_test (tc, test_proof_not_offered);
   tcase_add_test (tc, test_pings);
   tcase_add_test (tc, test_stalled);
+  tcase_add_test (tc, test_stalled_greeting);
   tcase_add_loop_test (tc, test_silent, 0, 2);
   tcase_add_test (tc, test_backoff);
   tcase_add_test (tc, test_queue);
