@@ -158,9 +158,14 @@ seen () {
   grep -q -s "^HELIX-EVENT $1" "$job/events"
 }
 
+# registered DIRECTORY: the links to $HELIX_SOCKET in it.
+registered () {
+  find "$1" -lname "$HELIX_SOCKET"
+}
+
 # wait_event TEXT [SECONDS]: a line of the guest's that begins so.
 wait_event () {
-  until_true "${2:-120}" "the guest's event '$1'" seen "$1"
+  until_true "${2:-240}" "the guest's event '$1'" seen "$1"
 }
 
 checked () { # file, rules...
