@@ -85,9 +85,9 @@ void helix_vm_free (HelixVm *self);
 
 /* All sockets that exist, each file once: HelixVm, not connected. $HELIX_SOCKET
  * comes first, then the registry's. Where there are more than 64, those that
- * refuse a connection are left out first. *looked, unless NULL, is a list, for a
- * person, of the places that were looked at; the caller frees it and unrefs the
- * array. */
+ * refuse a connection are left out first. *looked, unless NULL, is a list, for
+ * a person, of the places that were looked at; the caller frees it and unrefs
+ * the array. */
 GPtrArray *helix_discovery_list (gchar **looked);
 
 /* As helix_discovery_dial (). */

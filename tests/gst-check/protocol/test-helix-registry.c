@@ -166,8 +166,8 @@ hold_lock (const char *name)
   return fd;
 }
 
-/* The entry of a killed VM goes though its socket stays, but one that refuses may
- * be a VM's that is stopped, or that is starting: then its lock is held. */
+/* The entry of a killed VM goes though its socket stays, but one that refuses
+ * may be a VM's that is stopped, or that is starting: then its lock is held. */
 GST_START_TEST (test_left_behind)
 {
   int listening, lock;
