@@ -26,7 +26,7 @@ typedef struct {
       HelixAdmit admit, GCancellable *cancel, GError **error);
   gint (*connect) (const HelixAddress *address, GCancellable *cancel,
       gint timeout_ms, GError **error);
-  /* After accept: options of the socket, and who that is. */
+  /* After accept: sets options of the socket, and names the peer. */
   void (*accepted) (gint fd, gchar **peer);
 } Transport;
 

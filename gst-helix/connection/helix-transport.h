@@ -48,7 +48,7 @@ HelixListener *helix_transport_listen (const HelixAddress *address,
 void helix_listener_free (HelixListener *listener);
 
 /* The next connection on fds[index], or -1: without an error when none waits.
- * `peer`, if wanted, is who that is, for people ("tcp:10.0.0.7:1234"); the
+ * `peer`, unless NULL, names the peer for messages ("tcp:10.0.0.7:1234"); the
  * caller frees it. */
 gint helix_listener_accept (
     HelixListener *listener, guint index, gchar **peer, GError **error);

@@ -13,7 +13,6 @@
 #include "helix-stats.h"
 #include "helix-stream-connection.h"
 #include "helix-stream-debug.h"
-#include "helix-stream-inbox.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
 

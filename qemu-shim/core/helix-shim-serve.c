@@ -233,7 +233,7 @@ on_connection (void *opaque)
   }
 }
 
-/* The listener connected to itself: that one is no client. */
+/* The connection that the listener made to itself is no client. */
 static void
 skip_own_proof (struct helix_shim *shim)
 {

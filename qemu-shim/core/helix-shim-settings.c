@@ -28,7 +28,7 @@ static bool G_GNUC_PRINTF (2, 3) wrong (char **error, const char *format, ...)
   return false;
 }
 
-/* Decimal digits only; 2^32 - 1 is nobody's number: it means "none". */
+/* Decimal digits only; 2^32 - 1 is no user: it means "none". */
 static bool
 parse_id (const char *text, uint32_t *id)
 {
