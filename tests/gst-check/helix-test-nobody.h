@@ -19,8 +19,8 @@ bool test_can_be_nobody_in (const char *test, const char *what);
  * ordinary user stays what it is: that suffices where a mode of 0 refuses. */
 bool test_be_nobody (void);
 
-/* Runs `body` in a child that was told test_be_nobody (); its exit status, or
- * 99 where that failed. */
+/* Runs `body` in a child, after test_be_nobody ().
+ * Returns: what `body` returned, or 99 if test_be_nobody () failed. */
 int test_as_nobody (int (*body) (void *opaque), void *opaque);
 
 #endif /* HELIX_TEST_NOBODY_H */
