@@ -255,70 +255,48 @@ helix_unix_bind (int fd, const char *path)
 #endif
 }
 
-static int
-connect_address (int fd, const struct sockaddr *addr, socklen_t len)
-{
-  int ret;
-
-  do
-    ret = connect (fd, addr, len);
-  while (ret < 0 && errno == EINTR);
-  return ret;
-}
-
 int
 helix_unix_connect (int fd, const char *path)
 {
   struct sockaddr_un addr;
+  int ret;
 
   if (unix_address (&addr, path) < 0)
     return -1;
-  return connect_address (fd, (struct sockaddr *) &addr, sizeof addr);
+  do
+    ret = connect (fd, (struct sockaddr *) &addr, sizeof addr);
+  while (ret < 0 && errno == EINTR);
+  return ret;
 }
 
-int
-helix_vsock_domain (void)
+const char *
+helix_file_kind (mode_t mode)
 {
-#ifdef HAVE_VSOCK
-  return AF_VSOCK;
-#else
-  return -1;
-#endif
+  return S_ISREG (mode) ? "regular file"
+      : S_ISDIR (mode)  ? "directory"
+      : S_ISLNK (mode)  ? "symbolic link"
+      : S_ISFIFO (mode) ? "FIFO"
+                        : "device";
 }
 
-static int
-vsock_call (int fd, uint32_t cid, uint32_t port, bool listens)
+socklen_t
+helix_vsock_address (struct sockaddr_storage *to, uint32_t cid, uint32_t port)
 {
 #ifdef HAVE_VSOCK
-  struct sockaddr_vm addr;
+  struct sockaddr_vm *addr = (struct sockaddr_vm *) to;
 
-  memset (&addr, 0, sizeof addr);
-  addr.svm_family = AF_VSOCK;
+  memset (to, 0, sizeof *to);
+  addr->svm_family = AF_VSOCK;
 #ifdef __APPLE__
-  addr.svm_len = sizeof addr;
+  addr->svm_len = sizeof *addr;
 #endif
-  addr.svm_cid = cid;
-  addr.svm_port = port;
-  if (listens)
-    return bind (fd, (struct sockaddr *) &addr, sizeof addr);
-  return connect_address (fd, (struct sockaddr *) &addr, sizeof addr);
+  addr->svm_cid = cid;
+  addr->svm_port = port;
+  return sizeof *addr;
 #else
-  (void) fd, (void) cid, (void) port, (void) listens;
-  errno = EAFNOSUPPORT;
-  return -1;
+  (void) to, (void) cid, (void) port;
+  return 0;
 #endif
-}
-
-int
-helix_vsock_connect (int fd, uint32_t cid, uint32_t port)
-{
-  return vsock_call (fd, cid, port, false);
-}
-
-int
-helix_vsock_bind (int fd, uint32_t cid, uint32_t port)
-{
-  return vsock_call (fd, cid, port, true);
 }
 
 int

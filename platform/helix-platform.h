@@ -58,11 +58,12 @@ int helix_socketpair (int fds[2]);
 int helix_unix_bind (int fd, const char *path);
 int helix_unix_connect (int fd, const char *path);
 
-/* connect to a vsock address. EAFNOSUPPORT where the system has none. */
-int helix_vsock_connect (int fd, uint32_t cid, uint32_t port);
-int helix_vsock_bind (int fd, uint32_t cid, uint32_t port);
-/* AF_VSOCK, or -1 where the system has none. */
-int helix_vsock_domain (void);
+/* What is no socket, in words: "regular file", "directory" and so on. */
+const char *helix_file_kind (mode_t mode);
+
+/* Fills in a vsock address. Returns its size; 0: this system has no vsock. */
+socklen_t helix_vsock_address (
+    struct sockaddr_storage *to, uint32_t cid, uint32_t port);
 
 /* uid (and pid where known, else 0) of the process at the other end; of the
  * one that listens, as they were when it called listen (). */

@@ -18,12 +18,6 @@
 /* Entries that one scan looks at, the newest: more are a flood, not VMs. */
 #define MOST_ENTRIES 256
 
-/* Where a sandbox of macOS lets its programs share files, under the home
- * directory; each is named after its group. UTM that is signed ad hoc has no
- * prefix there. */
-#define GROUP_CONTAINERS "Library/Group Containers"
-#define UTM_GROUP "com.utmapp.UTM"
-
 static bool
 refuse (const char **why, const char *sentence)
 {
@@ -52,28 +46,24 @@ is_foreign (const char *name)
 /* A process that gave up being root may have root's XDG_RUNTIME_DIR still, to
  * which it has no access: then its user's own counts, where systemd has it. */
 bool
-helix_registry_folder (char folder[HELIX_REGISTRY_PATH],
-    char reason[HELIX_REGISTRY_PATH], const char **why)
+helix_registry_folder (char folder[HELIX_REGISTRY_PATH], const char **why)
 {
   const char *runtime = getenv ("XDG_RUNTIME_DIR");
   unsigned long uid = (unsigned long) geteuid ();
   char own[64];
   int size;
 
+  *why = "XDG_RUNTIME_DIR";
   if (!runtime || !*runtime) {
-    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is not set");
+    *why = "XDG_RUNTIME_DIR is not set";
     runtime = NULL;
   } else if (runtime[0] != '/') {
-    snprintf (reason, HELIX_REGISTRY_PATH,
-        "XDG_RUNTIME_DIR, %s, is not an absolute path", runtime);
+    *why = "XDG_RUNTIME_DIR is not an absolute path";
     runtime = NULL;
   } else if (is_foreign (runtime)) {
-    snprintf (reason, HELIX_REGISTRY_PATH,
-        "XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+    *why = "XDG_RUNTIME_DIR belongs to another user";
     snprintf (own, sizeof own, "/run/user/%lu", uid);
     runtime = access (own, F_OK) == 0 && !is_foreign (own) ? own : NULL;
-  } else {
-    snprintf (reason, HELIX_REGISTRY_PATH, "XDG_RUNTIME_DIR is %s", runtime);
   }
   if (runtime)
     size = snprintf (folder, HELIX_REGISTRY_PATH, "%s/gst-helix", runtime);
@@ -115,96 +105,53 @@ make_folder (const char *folder, const char **why)
 
 /* ---- reading ---- */
 
-/* Calls `visit` for the newest MOST_ENTRIES of `items`, oldest first, and frees
- * them. */
-static void
-visit_all (const char *folder, struct dirent **items, int n,
-    void (*visit) (void *opaque, const char *path), void *opaque)
-{
-  char path[HELIX_REGISTRY_PATH];
-
-  for (int i = 0; i < n; i++) {
-    if (i >= n - MOST_ENTRIES && join (path, folder, items[i]->d_name))
-      visit (opaque, path);
-    free (items[i]);
-  }
-  free (items);
-}
-
-static bool
-ends_with (const char *name, const char *suffix)
-{
-  size_t size = strlen (name), end = strlen (suffix);
-
-  return size >= end && strcmp (name + size - end, suffix) == 0;
-}
-
 static int
 is_entry (const struct dirent *item)
 {
-  return item->d_name[0] != '.' && ends_with (item->d_name, ".vm");
-}
+  size_t size = strlen (item->d_name);
 
-struct scan {
-  void (*found) (void *opaque, const char *entry, const char *socket_path);
-  void *opaque;
-  int calls;
-};
+  return size > 3 && item->d_name[0] != '.'
+      && strcmp (item->d_name + size - 3, ".vm") == 0;
+}
 
 /* What is no link to a path that could be a socket's is left alone. */
-static void
-follow (void *opaque, const char *entry)
+static bool
+follow (const char *folder, const char *name, char entry[HELIX_REGISTRY_PATH],
+    char target[HELIX_REGISTRY_PATH])
 {
-  struct scan *scan = opaque;
-  char target[HELIX_REGISTRY_PATH];
-  ssize_t size = readlink (entry, target, sizeof target);
+  ssize_t size;
 
+  if (!join (entry, folder, name))
+    return false;
+  size = readlink (entry, target, HELIX_REGISTRY_PATH);
   if (size <= 0 || size >= HELIX_REGISTRY_PATH || target[0] != '/')
-    return;
+    return false;
   target[size] = '\0';
-  scan->found (scan->opaque, entry, target);
-  scan->calls++;
+  return true;
 }
 
-int
+bool
 helix_registry_scan (const char *folder,
     void (*found) (void *opaque, const char *entry, const char *socket_path),
     void *opaque, const char **why)
 {
-  struct scan scan = {found, opaque, 0};
+  char entry[HELIX_REGISTRY_PATH], target[HELIX_REGISTRY_PATH];
   struct dirent **items;
   int n;
 
   if (!is_trusted (folder, why))
-    return -1;
+    return false;
   n = scandir (folder, &items, is_entry, alphasort);
-  if (n < 0) {
-    *why = "the folder of running VMs cannot be read";
-    return -1;
+  if (n < 0)
+    return refuse (why, "the folder of running VMs cannot be read");
+  for (int i = 0; i < n; i++) {
+    if (i >= n - MOST_ENTRIES
+        && follow (folder, items[i]->d_name, entry, target))
+      found (opaque, entry, target);
+    free (items[i]);
   }
-  visit_all (folder, items, n, follow, &scan);
-  return scan.calls;
-}
-
-static int
-is_utm (const struct dirent *item)
-{
-  return ends_with (item->d_name, UTM_GROUP);
-}
-
-void
-helix_registry_utm (const char *home,
-    void (*found) (void *opaque, const char *folder), void *opaque)
-{
-  char parent[HELIX_REGISTRY_PATH];
-  struct dirent **items;
-  int n;
-
-  if (!join (parent, home, GROUP_CONTAINERS))
-    return;
-  n = scandir (parent, &items, is_utm, alphasort);
-  if (n >= 0)
-    visit_all (parent, items, n, found, opaque);
+  free (items);
+  return true;
 }
 
 /* ---- writing ---- */
@@ -213,20 +160,17 @@ helix_registry_utm (const char *home,
 static bool
 resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
 {
-  char here[HELIX_REGISTRY_PATH];
-  bool fits;
+  char here[HELIX_REGISTRY_PATH] = "";
 
-  if (path[0] == '/') {
-    fits = snprintf (target, HELIX_REGISTRY_PATH, "%s", path)
-        < HELIX_REGISTRY_PATH;
-  } else {
-    if (!getcwd (here, sizeof here))
-      return refuse (why, "the working directory has no path, or a long one");
-    while (path[0] == '.' && path[1] == '/')
-      path += 2;
-    fits = join (target, strcmp (here, "/") == 0 ? "" : here, path);
-  }
-  return fits || refuse (why, "the socket's path is too long to be listed");
+  if (path[0] != '/' && !getcwd (here, sizeof here))
+    return refuse (why, "the working directory has no path, or a long one");
+  while (path[0] == '.' && path[1] == '/')
+    path += 2;
+  if (snprintf (target, HELIX_REGISTRY_PATH, "%s%s%s", here,
+          path[0] != '/' ? "/" : "", path)
+      < HELIX_REGISTRY_PATH)
+    return true;
+  return refuse (why, "the socket's path is too long to be listed");
 }
 
 static bool
@@ -300,13 +244,11 @@ bool
 helix_registry_add (
     const char *socket_path, char entry[HELIX_REGISTRY_PATH], const char **why)
 {
-  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
-  char target[HELIX_REGISTRY_PATH];
+  char folder[HELIX_REGISTRY_PATH], target[HELIX_REGISTRY_PATH];
 
-  if (resolve (socket_path, target, why)
-      && helix_registry_folder (folder, reason, why)
+  if (resolve (socket_path, target, why) && helix_registry_folder (folder, why)
       && make_folder (folder, why)
-      && helix_registry_scan (folder, remove_dead, target, why) >= 0
+      && helix_registry_scan (folder, remove_dead, target, why)
       && make_entry (folder, target, entry, why))
     return true;
   entry[0] = '\0';

@@ -19,10 +19,9 @@
 #define HELIX_REGISTRY_PATH 1024
 
 /* The directory of this user, which need not exist, and why it is there:
- * "XDG_RUNTIME_DIR is /run/user/1000", "… is not set", "… belongs to another
- * user", as far as that fits. false: *why = a static sentence. */
-bool helix_registry_folder (char folder[HELIX_REGISTRY_PATH],
-    char reason[HELIX_REGISTRY_PATH], const char **why);
+ * "XDG_RUNTIME_DIR", "XDG_RUNTIME_DIR is not set" and so on. false: *why says
+ * why there is none. Both are static. */
+bool helix_registry_folder (char folder[HELIX_REGISTRY_PATH], const char **why);
 
 /* Adds a socket on which the caller listens; a relative path is resolved here
  * and now. Removes entries of VMs that were killed: those that lead to the same
@@ -37,17 +36,10 @@ bool helix_registry_add (
 void helix_registry_remove (const char *entry);
 
 /* Calls `found` for each entry of `folder`, the oldest first. Whether a process
- * listens, or the socket exists, is not known: connect and see. Returns the
- * number of calls; -1: there is no directory, or it cannot be trusted, *why = a
- * static sentence. */
-int helix_registry_scan (const char *folder,
+ * listens, or the socket exists, is not known: connect and see. false: there is
+ * no directory, or it cannot be trusted, *why = a static sentence. */
+bool helix_registry_scan (const char *folder,
     void (*found) (void *opaque, const char *entry, const char *socket_path),
     void *opaque, const char **why);
-
-/* Calls `found` for each directory below `home` in which a QEMU of UTM's may
- * listen (macOS: its sandbox forbids any other). Such a QEMU has it as its
- * XDG_RUNTIME_DIR. */
-void helix_registry_utm (const char *home,
-    void (*found) (void *opaque, const char *folder), void *opaque);
 
 #endif /* HELIX_REGISTRY_H */

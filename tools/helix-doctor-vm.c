@@ -41,9 +41,7 @@
 static void
 append_vm (GString *list, const HelixVm *vm)
 {
-  gboolean final;
-  gint fd =
-      helix_discovery_dial (vm->path, helix_vms_server_uid (), &final, NULL);
+  gint fd = helix_discovery_dial (vm->path, helix_vms_server_uid (), NULL);
   g_autofree gchar *words = NULL;
   HelixProcess process;
   uid_t uid;

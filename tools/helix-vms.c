@@ -26,9 +26,8 @@ static gboolean
 is_stale (HelixVm *vm)
 {
   g_autoptr (GError) error = NULL;
-  gboolean final;
 
-  if (!helix_vm_dial (vm, server_uid, &final, &error))
+  if (!helix_vm_dial (vm, server_uid, &error))
     return g_error_matches (
         error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
   close (vm->fd);
@@ -100,8 +99,7 @@ greet (gint fd, const gchar *path, guint64 deadline, GError **error)
 HelixProbe *
 helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 {
-  gboolean final;
-  gint fd = helix_discovery_dial (path, server_uid, &final, error);
+  gint fd = helix_discovery_dial (path, server_uid, error);
 
   return greet (fd, path, deadline, error);
 }

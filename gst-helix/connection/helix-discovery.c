@@ -8,6 +8,7 @@
 
 #include "helix-platform.h"
 #include "helix-registry.h"
+#include "helix-transport.h"
 
 #define SOCKET_NAME "helix.sock"
 #define CLIENT_NAME "helixqemusrc " HELIX_PACKAGE_VERSION ", looking for its VM"
@@ -15,9 +16,9 @@
 /* ns that VMs have to say what they are in. One that is stopped does not; one
  * that runs does in well under a millisecond. */
 #define ANSWER_NS (500 * GST_MSECOND)
-/* Sockets that are listed: only this user writes to the registry, but perhaps
- * by a program that is out of order. */
-#define SOCKETS_MAX 64
+/* Sockets that are listed, those of killed VMs included: as many as a registry
+ * gives. */
+#define SOCKETS_MAX 300
 /* VMs that an error names. */
 #define NAMED_MAX 8
 /* Reads at one go: a peer that never stops talking must not keep others from
@@ -82,84 +83,31 @@ helix_discovery_trusts (
   return FALSE;
 }
 
-/* ---- why a socket cannot be reached ---- */
+/* ---- sockets ---- */
 
 #define SET_PATH \
   "Set socket-path to the path given to QEMU as -device helix-export,path=..."
+#define LET_IN \
+  "Run this as the user that runs QEMU, or start QEMU with -device " \
+  "helix-export,mode=0666,allow=USER and a path whose folders this user may " \
+  "enter"
 
-/* What connect's errno means. In `text` stand the path, the errno's own text
- * and the path again. */
-static const struct cause {
-  int number; /* 0 = any other */
-  gint code;
-  gboolean final;
-  const gchar *text;
-} causes[] = {
-    {ENOENT, GST_RESOURCE_ERROR_NOT_FOUND, FALSE,
-        "There is no socket at %s (%s). Start QEMU with -device "
-        "helix-export,path=%s, or set socket-path to where it listens."},
-    {ECONNREFUSED, GST_RESOURCE_ERROR_NOT_FOUND, FALSE,
-        "Nobody listens on %s (%s): the QEMU that made it is gone. Start QEMU "
-        "with -device helix-export,path=%s."},
-    {EAGAIN, GST_RESOURCE_ERROR_BUSY, FALSE,
-        "%s takes no connection now, too many wait already (%s). Is its QEMU "
-        "stopped? Continue it."},
-    {EACCES, GST_RESOURCE_ERROR_NOT_AUTHORIZED, TRUE,
-        "Not allowed to connect to %s (%s). Run this as the user that runs "
-        "QEMU, or start QEMU with -device helix-export,mode=0666,allow=USER "
-        "and a path whose folders this user may enter."},
-    {ENOTDIR, GST_RESOURCE_ERROR_SETTINGS, TRUE,
-        "%s cannot be a helix socket (%s). " SET_PATH},
-    {0, GST_RESOURCE_ERROR_OPEN_READ_WRITE, FALSE,
-        "Cannot connect to %s (%s). Is the QEMU that made it in order?"},
+static const HelixFailure failures[] = {
+    {ENOENT, "there is no socket",
+        "Start QEMU with -device helix-export,path=... and this path, or set "
+        "socket-path to where it listens"},
+    {ECONNREFUSED, "no process listens, the QEMU that made it is gone",
+        "Start QEMU with -device helix-export,path=... and this path"},
+    {EAGAIN, "it takes no connection now, too many wait already",
+        "Is its QEMU stopped? Continue it"},
+    {EACCES, "not allowed to connect", LET_IN},
+    {EPERM, "not allowed to connect", LET_IN},
+    {ENOTSOCK, "it is no socket", SET_PATH},
+    {ENOTDIR, "it cannot be a helix socket", SET_PATH},
+    {ELOOP, "it cannot be a helix socket", SET_PATH},
+    {EPROTOTYPE, "it cannot be a helix socket", SET_PATH},
+    {0, "cannot connect", "Is the QEMU that made it in order?"},
 };
-
-static const gchar *
-describe_file (mode_t mode)
-{
-  switch (mode & S_IFMT) {
-    case S_IFREG:
-      return "a regular file";
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    default:
-      return "a device";
-  }
-}
-
-/* Puts connect's errno into words. Returns whether it is final. */
-static gboolean
-explain (int number, const gchar *path, GError **error)
-{
-  const struct cause *cause = causes;
-  int like = number == EPERM                    ? EACCES
-      : number == ELOOP || number == EPROTOTYPE ? ENOTDIR
-                                                : number;
-  struct stat st;
-
-  if (number == ENAMETOOLONG) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "The socket path %s is too long: %zu bytes, the system takes %zu. "
-        "Use a shorter one, or a relative one from a nearer directory.",
-        path, strlen (path), helix_sun_path_max () - 1);
-    return TRUE;
-  }
-  /* connect () to a file of another kind says only "connection refused". */
-  if (stat (path, &st) == 0 && !S_ISSOCK (st.st_mode)) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "%s is %s, not a socket. " SET_PATH, path, describe_file (st.st_mode));
-    return TRUE;
-  }
-  while (cause->number != 0 && cause->number != like)
-    cause++;
-  g_set_error (error, GST_RESOURCE_ERROR, cause->code, cause->text, path,
-      g_strerror (number), path);
-  return cause->final;
-}
-
-/* ---- sockets ---- */
 
 const gchar *
 helix_discovery_named (const gchar *wanted)
@@ -170,27 +118,13 @@ helix_discovery_named (const gchar *wanted)
 }
 
 int
-helix_discovery_dial (
-    const gchar *path, uid_t server_uid, gboolean *final, GError **error)
+helix_discovery_dial (const gchar *path, uid_t server_uid, GError **error)
 {
-  int fd = helix_socket (AF_UNIX);
+  int fd = helix_transport_connect_path (path, path, failures, error);
 
-  *final = FALSE;
-  if (fd < 0) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "Cannot make a socket to connect to %s (%s). Raise the limit of open "
-        "files (ulimit -n).",
-        path, g_strerror (errno));
-    return -1;
-  }
-  if (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS)
-    *final = explain (errno, path, error);
-  else if (!helix_discovery_trusts (fd, path, server_uid, error))
-    *final = TRUE;
-  else
-    return fd;
-  close (fd);
-  return -1;
+  if (fd >= 0 && !helix_discovery_trusts (fd, path, server_uid, error))
+    fd = helix_close (fd);
+  return fd;
 }
 
 static pid_t
@@ -216,7 +150,7 @@ add (List *list, const gchar *path, const gchar *where)
   HelixVm *vm;
   struct stat st;
 
-  if (stat (path, &st) < 0)
+  if (stat (path, &st) < 0 || list->vms->len >= SOCKETS_MAX)
     return;
   for (guint i = 0; i < list->vms->len; i++) {
     vm = g_ptr_array_index (list->vms, i);
@@ -244,7 +178,7 @@ look_in_registry (List *list, const gchar *folder, const gchar *reason)
   const char *why = NULL;
 
   list->where = where;
-  if (helix_registry_scan (folder, add_entry, list, &why) < 0)
+  if (!helix_registry_scan (folder, add_entry, list, &why))
     g_string_append_printf (list->looked, ", the registry of VMs, %s (%s; %s)",
         folder, why, reason);
   else
@@ -261,73 +195,53 @@ look_in_folder (List *list, const gchar *folder, const gchar *reason)
   add (list, path, where);
 }
 
+/* UTM's sandbox lets its QEMU listen in a folder of macOS only, which is its
+ * XDG_RUNTIME_DIR there. It is named after its group; UTM that is signed ad hoc
+ * has no prefix. */
 static void
-look_in_utm (void *opaque, const char *folder)
+look_in_utm (List *list)
 {
-  g_autofree gchar *registry = g_build_filename (folder, "gst-helix", NULL);
+  g_autofree gchar *parent =
+      g_build_filename (g_get_home_dir (), "Library/Group Containers", NULL);
+  g_autoptr (GDir) dir = g_dir_open (parent, 0, NULL);
+  const gchar *name;
 
-  look_in_registry (opaque, registry, "UTM's folder");
-  look_in_folder (opaque, folder, "UTM's folder");
-}
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *folder = g_build_filename (parent, name, NULL);
+    g_autofree gchar *registry = g_build_filename (folder, "gst-helix", NULL);
 
-/* A file that a killed VM left behind. On macOS one that is stopped refuses,
- * too, while too many clients wait. */
-static gboolean
-refuses (const gchar *path)
-{
-  int fd = helix_socket (AF_UNIX);
-  gboolean refused = FALSE;
-
-  if (fd < 0)
-    return FALSE;
-  if (helix_unix_connect (fd, path) < 0)
-    refused = errno == ECONNREFUSED;
-  close (fd);
-  return refused;
-}
-
-/* Keeps SOCKETS_MAX of them. What refuses goes first, so that sockets of killed
- * VMs do not hide one that lives. */
-static void
-limit (GPtrArray *vms)
-{
-  for (guint i = 0; i < vms->len && vms->len > SOCKETS_MAX;)
-    if (refuses (((HelixVm *) g_ptr_array_index (vms, i))->path))
-      g_ptr_array_remove_index (vms, i);
-    else
-      i++;
-  if (vms->len > SOCKETS_MAX)
-    g_ptr_array_set_size (vms, SOCKETS_MAX);
+    if (!g_str_has_suffix (name, "com.utmapp.UTM"))
+      continue;
+    look_in_registry (list, registry, "UTM's folder");
+    look_in_folder (list, folder, "UTM's folder");
+  }
 }
 
 GPtrArray *
 helix_discovery_list (gchar **looked)
 {
-  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  char folder[HELIX_REGISTRY_PATH];
   const gchar *runtime = g_getenv ("XDG_RUNTIME_DIR");
   const gchar *named = helix_discovery_named (NULL);
-  List list = {0};
+  g_autoptr (GString) places = g_string_new (
+      named != NULL ? "$HELIX_SOCKET" : "$HELIX_SOCKET (not set)");
+  List list = {.looked = places};
   const char *why = NULL;
 
   list.vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
-  list.looked = g_string_new (
-      named != NULL ? "$HELIX_SOCKET" : "$HELIX_SOCKET (not set)");
   if (named != NULL)
     add (&list, named, "named by HELIX_SOCKET");
-  if (helix_registry_folder (folder, reason, &why))
-    look_in_registry (&list, folder, reason);
+  if (helix_registry_folder (folder, &why))
+    look_in_registry (&list, folder, why);
   else
     g_string_append_printf (list.looked, ", no registry of VMs (%s)", why);
   if (runtime != NULL && *runtime != '\0')
     look_in_folder (&list, runtime, "XDG_RUNTIME_DIR");
   else
     g_string_append (list.looked, ", $XDG_RUNTIME_DIR (not set)");
-  helix_registry_utm (g_get_home_dir (), look_in_utm, &list);
-  limit (list.vms);
+  look_in_utm (&list);
   if (looked != NULL)
-    *looked = g_string_free (list.looked, FALSE);
-  else
-    g_string_free (list.looked, TRUE);
+    *looked = g_strdup (places->str);
   return list.vms;
 }
 
@@ -359,9 +273,9 @@ helix_vm_free (HelixVm *self)
 }
 
 gboolean
-helix_vm_dial (HelixVm *self, uid_t server_uid, gboolean *final, GError **error)
+helix_vm_dial (HelixVm *self, uid_t server_uid, GError **error)
 {
-  self->fd = helix_discovery_dial (self->path, server_uid, final, error);
+  self->fd = helix_discovery_dial (self->path, server_uid, error);
   self->pid = self->fd >= 0 ? pid_behind (self->fd) : 0;
   return self->fd >= 0;
 }
@@ -528,10 +442,9 @@ static void
 dial_all (GPtrArray *vms, uid_t server_uid, GError **error)
 {
   GError *first = NULL;
-  gboolean final;
 
   for (guint i = 0; i < vms->len;)
-    if (helix_vm_dial (g_ptr_array_index (vms, i), server_uid, &final,
+    if (helix_vm_dial (g_ptr_array_index (vms, i), server_uid,
             first == NULL ? &first : NULL))
       i++;
     else
@@ -555,7 +468,6 @@ static gboolean
 choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
     int interrupt, GError **error)
 {
-  gboolean final;
   guint alive = 0;
 
   for (guint i = 0; i < vms->len; i++)
@@ -568,7 +480,7 @@ choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
     if (!answers (g_ptr_array_index (vms, i)))
       g_ptr_array_remove_index (vms, i);
   if (vms->len == 1)
-    return helix_vm_dial (vms->pdata[0], self->server_uid, &final, error);
+    return helix_vm_dial (vms->pdata[0], self->server_uid, error);
   name_all (vms, option, error);
   return FALSE;
 }
@@ -615,12 +527,12 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
   return fd;
 }
 
-/* Connects to the VM that was found before. */
+/* Connects to the VM that was found before. A failure is not final: the VM may
+ * come back. */
 static int
 connect_again (HelixDiscovery *self, GError **error)
 {
-  gboolean final; /* it is not: the VM may come back */
-  int fd = helix_discovery_dial (self->path, self->server_uid, &final, error);
+  int fd = helix_discovery_dial (self->path, self->server_uid, error);
 
   if (fd < 0)
     return -1;
@@ -635,13 +547,16 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
     int interrupt, gchar **path, gboolean *final, GError **error)
 {
   const gchar *named = helix_discovery_named (wanted);
+  int fd;
 
   *path = NULL;
   *final = FALSE;
   if (named != NULL) {
     helix_discovery_clear (self);
     *path = g_strdup (named);
-    return helix_discovery_dial (named, self->server_uid, final, error);
+    fd = helix_discovery_dial (named, self->server_uid, error);
+    *final = fd < 0 && !helix_transport_error_is_temporary (*error);
+    return fd;
   }
   if (self->path == NULL)
     return search (self, interrupt, path, final, error);

@@ -51,10 +51,8 @@ gboolean helix_discovery_trusts (
 const gchar *helix_discovery_named (const gchar *wanted);
 
 /* Connects to `path`, and only to a server that is trusted. No byte was sent
- * yet. -1: *error names path, cause and remedy; *final tells whether trying
- * again later is of no use. Never waits. */
-int helix_discovery_dial (
-    const gchar *path, uid_t server_uid, gboolean *final, GError **error);
+ * yet. -1: *error names path, cause and remedy. Never waits. */
+int helix_discovery_dial (const gchar *path, uid_t server_uid, GError **error);
 
 /* ---- VMs ---- */
 
@@ -84,15 +82,13 @@ HelixVm *helix_vm_new (const gchar *path, const gchar *where);
 void helix_vm_free (HelixVm *self);
 
 /* All sockets that exist, each file once: HelixVm, not connected. $HELIX_SOCKET
- * comes first, then the registry's. Where there are more than 64, those that
- * refuse a connection are left out first. *looked, unless NULL, is a list, for
+ * comes first, then the registry's. *looked, unless NULL, is a list, for
  * a person, of the places that were looked at; the caller frees it and unrefs
  * the array. */
 GPtrArray *helix_discovery_list (gchar **looked);
 
 /* As helix_discovery_dial (). */
-gboolean helix_vm_dial (
-    HelixVm *self, uid_t server_uid, gboolean *final, GError **error);
+gboolean helix_vm_dial (HelixVm *self, uid_t server_uid, GError **error);
 /* Says HELLO, as `name`, over that connection. */
 void helix_vm_hello (HelixVm *self, const gchar *name);
 

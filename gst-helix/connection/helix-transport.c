@@ -18,16 +18,29 @@
 
 #define BACKLOG 16
 
+/* Where to connect or to listen. */
+typedef struct {
+  struct sockaddr_storage to;
+  socklen_t size;
+  gboolean loopback;
+} Place;
+
 /* What a kind of address gives. */
 typedef struct {
   gboolean outlives_session;
-  /* Fills fds, n_fds, port, asks. On FALSE the caller frees the listener. */
-  gboolean (*listen) (HelixListener *listener, const HelixAddress *address,
-      HelixAdmit admit, GCancellable *cancel, GError **error);
-  gint (*connect) (const HelixAddress *address, GCancellable *cancel,
-      gint timeout_ms, GError **error);
-  /* After accept: sets options of the socket, and names the peer. */
-  void (*accepted) (gint fd, gchar **peer);
+  /* Who could connect, where HELIX_ADMIT_OWN rules the address out. */
+  const gchar *everybody;
+  const HelixFailure *failures; /* of connecting */
+  const gchar *no_listening;    /* the remedy, if nothing better is known */
+  /* Places; NULL: *error. */
+  GArray *(*find) (
+      const HelixAddress *address, GCancellable *cancel, GError **error);
+  /* NULL: those for places. */
+  gboolean (*listen) (
+      HelixListener *listener, const HelixAddress *address, GError **error);
+  gint (*connect) (const HelixAddress *address, GError **error);
+  /* The peer of an accepted connection, for messages. */
+  gchar *(*name) (gint fd);
 } Transport;
 
 /* ---- errors and waiting ---- */
@@ -47,11 +60,13 @@ resource_code (gint number)
     case ENETDOWN:
     case EADDRNOTAVAIL:
       return GST_RESOURCE_ERROR_NOT_FOUND;
+    case EADDRINUSE:
     case EBUSY:
     case EAGAIN:
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
+    case ENOMEM:
       return GST_RESOURCE_ERROR_BUSY;
     case ECONNRESET:
     case EPIPE:
@@ -62,56 +77,47 @@ resource_code (gint number)
       return GST_RESOURCE_ERROR_NOT_AUTHORIZED;
     case ENAMETOOLONG:
     case ENOTSOCK:
+    case EPROTOTYPE:
     case EINVAL:
     case EISDIR:
     case ENOTDIR:
+    case ELOOP:
       return GST_RESOURCE_ERROR_SETTINGS;
     default:
       return GST_RESOURCE_ERROR_OPEN_READ_WRITE;
   }
 }
 
-/* Sets "ADDRESS: WHAT: strerror. REMEDY." with the code that errno `number`
- * has in GST_RESOURCE_ERROR. Returns -1. */
+/* Sets "NAME: WHAT: strerror. REMEDY." with the code that errno `number` has in
+ * GST_RESOURCE_ERROR. Returns -1. */
 static gint
-fail (GError **error, const HelixAddress *address, gint number,
-    const gchar *what, const gchar *remedy)
+fail (GError **error, const gchar *name, gint number, const gchar *what,
+    const gchar *remedy)
 {
   if (number == ECANCELED)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled",
-        address->text);
+    g_set_error (
+        error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", name);
   else
     g_set_error (error, GST_RESOURCE_ERROR, resource_code (number),
-        "%s: %s: %s. %s.", address->text, what, g_strerror (number), remedy);
+        "%s: %s: %s. %s.", name, what, g_strerror (number), remedy);
   return -1;
 }
 
-/* What an errno means, and what to do. The last one of a table has 0 and is for
- * all others. */
-typedef struct {
-  gint number;
-  const gchar *what, *remedy;
-} Failure;
-
-static gint
-fail_as (GError **error, const HelixAddress *address, gint number,
-    const Failure *failure)
+static const HelixFailure *
+find_failure (const HelixFailure *failures, gint number)
 {
-  while (failure->number != 0 && failure->number != number)
-    failure++;
-  return fail (error, address, number, failure->what, failure->remedy);
+  while (failures->number != 0 && failures->number != number)
+    failures++;
+  return failures;
 }
 
-/* Sets the error of an address that HELIX_ADMIT_OWN rules out. `whom`: who
- * could connect there. */
-static void
-too_open (GError **error, const HelixAddress *address, const gchar *whom)
+static gint
+fail_as (GError **error, const gchar *name, gint number,
+    const HelixFailure *failures)
 {
-  g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-      "%s: without a token %s could watch and steer. Set the same token-file "
-      "(or token) at both ends, listen on tcp:127.0.0.1 or on a UNIX socket, "
-      "or set insecure=true.",
-      address->text, whom);
+  const HelixFailure *failure = find_failure (failures, number);
+
+  return fail (error, name, number, failure->what, failure->remedy);
 }
 
 /* Waits for a connect in progress. Returns 0, or the errno of its failure
@@ -141,97 +147,86 @@ wait_connected (gint fd, GCancellable *cancel, gint timeout_ms)
 
 /* ---- unix ---- */
 
+gint
+helix_transport_connect_path (const gchar *path, const gchar *name,
+    const HelixFailure *failures, GError **error)
+{
+  gsize size = strlen (path), most = helix_sun_path_max () - 1;
+  struct stat st;
+  gint number;
+  gint fd;
+
+  if (size > most) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s: the path has %" G_GSIZE_FORMAT " bytes, and this system allows "
+        "%" G_GSIZE_FORMAT ". Use a shorter path, or a relative one.",
+        name, size, most);
+    return -1;
+  }
+  /* connect says ECONNREFUSED for a regular file, as for a stale socket. */
+  if (stat (path, &st) == 0 && !S_ISSOCK (st.st_mode)) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s: the path is a %s, not a socket. %s.", name,
+        helix_file_kind (st.st_mode),
+        find_failure (failures, ENOTSOCK)->remedy);
+    return -1;
+  }
+  fd = helix_socket (AF_UNIX);
+  if (fd < 0)
+    return fail (error, name, errno, "cannot make a socket",
+        "Raise the limit of open files (ulimit -n)");
+  if (helix_unix_connect (fd, path) == 0 || errno == EINPROGRESS)
+    return fd;
+  number = errno;
+  close (fd);
+  return fail_as (error, name, number, failures);
+}
+
+static const HelixFailure unix_failures[] = {
+    {ENOENT, "no server", "Start the other end, or check the path"},
+    {ECONNREFUSED, "no server: the socket file is there, but its owner is gone",
+        "Start the other end again; it replaces the file"},
+    {EACCES, "this user may not connect",
+        "Run both ends as one user, or give this one access to the socket"},
+    {ENOTSOCK, "not a socket", "Give the path that the other end listens on"},
+    {0, "cannot connect", "Check that the other end runs"},
+};
+
+static gint
+unix_connect (const HelixAddress *address, GError **error)
+{
+  return helix_transport_connect_path (
+      address->path, address->text, unix_failures, error);
+}
+
 static gboolean
-unix_listen (HelixListener *self, const HelixAddress *address, HelixAdmit admit,
-    GCancellable *cancel, GError **error)
+unix_listen (HelixListener *self, const HelixAddress *address, GError **error)
 {
   gchar why[HELIX_UNIX_WHY];
 
   if (!helix_unix_listener_open (
           &self->unix_socket, address->path, NULL, why)) {
-    /* Waiting cures none of these. The sentence is complete. */
-    GstResourceError code = GST_RESOURCE_ERROR_OPEN_READ_WRITE;
-
-    if (errno == EADDRINUSE)
-      code = GST_RESOURCE_ERROR_BUSY;
-    else if (errno == EACCES || errno == EPERM)
-      code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
-    else if (errno == ENAMETOOLONG || errno == ENOTSOCK)
-      code = GST_RESOURCE_ERROR_SETTINGS;
-    g_set_error (
-        error, GST_RESOURCE_ERROR, code, "%s: %s.", address->text, why);
+    g_set_error (error, GST_RESOURCE_ERROR, resource_code (errno), "%s: %s.",
+        address->text, why);
     return FALSE;
   }
   self->fds[self->n_fds++] = self->unix_socket.fd;
   if (self->unix_socket.replaced)
     self->remark = g_strdup_printf (
-        "%s: replaced a socket file that nobody served", address->text);
+        "%s: replaced a socket file that no process served", address->text);
   return TRUE;
 }
 
-static gint
-unix_connect (const HelixAddress *address, GCancellable *cancel,
-    gint timeout_ms, GError **error)
-{
-  static const Failure failures[] = {
-      {ENOENT, "no server", "Start the other end, or check the path"},
-      {ECONNREFUSED,
-          "no server: the socket file is there, but its owner is gone",
-          "Start the other end again; it replaces the file"},
-      {EACCES, "this user may not connect",
-          "Run both ends as one user, or give this one access to the socket"},
-      {0, "cannot connect", "Check that the other end runs"},
-  };
-  struct stat st;
-  gint number;
-  gint fd;
-
-  if (strlen (address->path) >= helix_sun_path_max ()) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "%s: the path has %" G_GSIZE_FORMAT " bytes, and this system allows "
-        "%" G_GSIZE_FORMAT ". Use a shorter path, or a relative one.",
-        address->text, strlen (address->path), helix_sun_path_max () - 1);
-    return -1;
-  }
-  /* connect says ECONNREFUSED for a regular file, as for a stale socket. */
-  if (stat (address->path, &st) == 0 && !S_ISSOCK (st.st_mode)) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "%s: this is a %s, not a socket. Give the path that the other end "
-        "listens on.",
-        address->text,
-        S_ISREG (st.st_mode)       ? "regular file"
-            : S_ISDIR (st.st_mode) ? "directory"
-                                   : "special file");
-    return -1;
-  }
-
-  fd = helix_socket (AF_UNIX);
-  if (fd < 0)
-    return fail (error, address, errno, "cannot make a socket",
-        "Raise the limit of open files (ulimit -n)");
-  number = helix_unix_connect (fd, address->path) < 0 ? errno : 0;
-  if (number == EINPROGRESS)
-    number = wait_connected (fd, cancel, timeout_ms);
-  if (number == 0)
-    return fd;
-
-  close (fd);
-  return fail_as (error, address, number, failures);
-}
-
-static void
-unix_accepted (gint fd, gchar **peer)
+static gchar *
+unix_name (gint fd)
 {
   uid_t uid;
   pid_t pid;
 
-  if (peer == NULL)
-    return;
-  if (helix_peer_credentials (fd, &uid, &pid) == 0)
-    *peer = g_strdup_printf (
-        "unix:pid=%ld,uid=%lu", (long) pid, (unsigned long) uid);
-  else
-    *peer = g_strdup ("unix:");
+  if (helix_peer_credentials (fd, &uid, &pid) < 0)
+    return g_strdup ("unix:");
+  return g_strdup_printf (
+      "unix:pid=%ld,uid=%lu", (long) pid, (unsigned long) uid);
 }
 
 /* ---- tcp ---- */
@@ -240,23 +235,37 @@ unix_accepted (gint fd, gchar **peer)
  * dropped when the guest is slow, so stale video stays in our own queue. */
 #define UNSENT_BYTES (256 * 1024)
 
-/* Addresses of the host as a list of GInetAddress. Numbers are taken as they
- * are; only names go to the resolver, which the caller can cancel. */
-static GList *
-resolve (const HelixAddress *address, GCancellable *cancel, GError **error)
+static const HelixFailure tcp_failures[] = {
+    {ECONNREFUSED, "no server", "Start the other end, or check host and port"},
+    {0, "cannot connect",
+        "Check host and port, and that nothing between the two ends blocks "
+        "them"},
+};
+
+/* Those of the host: a number is taken as it is, a name goes to the resolver,
+ * which the caller can cancel. */
+static GArray *
+tcp_find (const HelixAddress *address, GCancellable *cancel, GError **error)
 {
+  g_autoptr (GSocketConnectable) host =
+      g_network_address_new (address->host, (guint16) address->port);
+  g_autoptr (GSocketAddressEnumerator) all =
+      g_socket_connectable_enumerate (host);
+  g_autoptr (GArray) places = g_array_new (FALSE, FALSE, sizeof (Place));
   g_autoptr (GError) cause = NULL;
-  g_autoptr (GResolver) resolver = NULL;
-  GInetAddress *number = g_inet_address_new_from_string (address->host);
-  GList *list;
+  GSocketAddress *next;
 
-  if (number != NULL)
-    return g_list_append (NULL, number);
+  while ((next = g_socket_address_enumerator_next (all, cancel, &cause))) {
+    Place place = {.size = g_socket_address_get_native_size (next)};
 
-  resolver = g_resolver_get_default ();
-  list = g_resolver_lookup_by_name (resolver, address->host, cancel, &cause);
-  if (list != NULL)
-    return list;
+    place.loopback = g_inet_address_get_is_loopback (
+        g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (next)));
+    if (g_socket_address_to_native (next, &place.to, sizeof place.to, NULL))
+      g_array_append_val (places, place);
+    g_object_unref (next);
+  }
+  if (cause == NULL)
+    return g_steal_pointer (&places);
   if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     g_propagate_error (error, g_steal_pointer (&cause));
   else
@@ -267,17 +276,6 @@ resolve (const HelixAddress *address, GCancellable *cancel, GError **error)
   return NULL;
 }
 
-static gboolean
-to_native (GInetAddress *inet, guint32 port, struct sockaddr_storage *native,
-    socklen_t *size)
-{
-  g_autoptr (GSocketAddress) address =
-      g_inet_socket_address_new (inet, (guint16) port);
-
-  *size = g_socket_address_get_native_size (address);
-  return g_socket_address_to_native (address, native, sizeof *native, NULL);
-}
-
 static void
 set_option (gint fd, gint level, gint option, gint value)
 {
@@ -285,6 +283,7 @@ set_option (gint fd, gint level, gint option, gint value)
   (void) setsockopt (fd, level, option, &value, sizeof value);
 }
 
+/* Sockets of other kinds refuse what is TCP's. */
 static void
 tune (gint fd)
 {
@@ -295,120 +294,69 @@ tune (gint fd)
 #endif
 }
 
-static guint32
-bound_port (gint fd)
+/* The port of a TCP address, in network order; NULL: of another kind. */
+static in_port_t *
+port_of (struct sockaddr_storage *native)
 {
-  struct sockaddr_storage local = {0};
-  socklen_t size = sizeof local;
-
-  if (getsockname (fd, (struct sockaddr *) &local, &size) < 0)
-    return 0;
-  if (local.ss_family == AF_INET6)
-    return ntohs (((struct sockaddr_in6 *) &local)->sin6_port);
-  return ntohs (((struct sockaddr_in *) &local)->sin_port);
+  if (native->ss_family == AF_INET6)
+    return &((struct sockaddr_in6 *) native)->sin6_port;
+  if (native->ss_family == AF_INET)
+    return &((struct sockaddr_in *) native)->sin_port;
+  return NULL;
 }
 
-/* A listening socket, or -1 with errno. */
-static gint
-listen_on (GInetAddress *inet, guint32 port)
+static gchar *
+tcp_name (gint fd)
 {
-  struct sockaddr_storage native;
-  socklen_t size;
-  gint fd = -1;
-  gint number;
+  struct sockaddr_storage native = {0};
+  socklen_t size = sizeof native;
+  g_autoptr (GSocketAddress) address = NULL;
+  g_autofree gchar *text = NULL;
 
-  errno = EINVAL;
-  if (!to_native (inet, port, &native, &size))
-    return -1;
-  fd = helix_socket (native.ss_family);
-  if (fd < 0)
-    return -1;
-  /* Without it a restart waits for the TIME_WAIT of old connections. */
-  set_option (fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  if (native.ss_family == AF_INET6)
-    set_option (fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  if (bind (fd, (struct sockaddr *) &native, size) == 0
-      && listen (fd, BACKLOG) == 0)
-    return fd;
-  number = errno;
-  close (fd);
-  errno = number;
-  return -1;
+  if (getpeername (fd, (struct sockaddr *) &native, &size) == 0)
+    address = g_socket_address_new_from_native (&native, size);
+  if (address != NULL)
+    text = g_socket_connectable_to_string (G_SOCKET_CONNECTABLE (address));
+  return g_strdup_printf ("tcp:%s", text != NULL ? text : "");
 }
 
-static gboolean
-tcp_listen_failed (GError **error, const HelixAddress *address, gint number)
-{
-  const gchar *format;
-  GstResourceError code = GST_RESOURCE_ERROR_OPEN_READ_WRITE;
+/* ---- vsock ---- */
 
-  if (number == EADDRINUSE) {
-    code = GST_RESOURCE_ERROR_BUSY;
-    format = "Stop the program that has the port, or choose another one";
-  } else if (number == EACCES) {
-    code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
-    format = "Choose a port from 1024 on, or one that policy allows";
-  } else if (number == EADDRNOTAVAIL) {
-    format = "Give an address of this machine, or 0.0.0.0 for all";
-  } else {
-    format = "Check the address";
+#define NO_VSOCK_REMEDY \
+  "vsock needs Linux at both ends: load vhost_vsock on the host, give the " \
+  "machine a vhost-vsock device, or use tcp: or serial:"
+
+static const HelixFailure vsock_failures[] = {
+    {ECONNREFUSED, "no server",
+        "Start the other end, or check CID (the host is 2) and port"},
+    /* How vsock says that nothing listens on the port. */
+    {ECONNRESET, "no server",
+        "Start the other end, or check CID (the host is 2) and port"},
+    {ETIMEDOUT, "no answer", "Check CID (the host is 2) and port"},
+    {0, "cannot connect", NO_VSOCK_REMEDY},
+};
+
+static GArray *
+vsock_find (const HelixAddress *address, GCancellable *cancel, GError **error)
+{
+  Place place = {0};
+
+  place.size = helix_vsock_address (&place.to, address->cid, address->port);
+  if (place.size == 0) {
+    fail (error, address->text, EAFNOSUPPORT,
+        "this system has no vsock sockets", NO_VSOCK_REMEDY);
+    return NULL;
   }
-  g_set_error (error, GST_RESOURCE_ERROR, code,
-      "%s: cannot listen on port %u: %s. %s.", address->text, address->port,
-      g_strerror (number), format);
-  return FALSE;
+  return g_array_append_val (g_array_new (FALSE, FALSE, sizeof (Place)), place);
 }
 
-/* A list of GInetAddress. */
-static gboolean
-are_loopback (GList *list)
+static gchar *
+vsock_name (gint fd)
 {
-  for (GList *l = list; l != NULL; l = l->next)
-    if (!g_inet_address_get_is_loopback (l->data))
-      return FALSE;
-  return TRUE;
+  return g_strdup ("vsock:");
 }
 
-static gboolean
-tcp_listen (HelixListener *self, const HelixAddress *address, HelixAdmit admit,
-    GCancellable *cancel, GError **error)
-{
-  GList *list = resolve (address, cancel, error);
-  gboolean loopback = are_loopback (list);
-  gint number = 0;
-
-  if (list == NULL)
-    return FALSE;
-  if (admit == HELIX_ADMIT_OWN && !loopback) {
-    too_open (error, address, "everybody who reaches this address");
-    g_resolver_free_addresses (list);
-    return FALSE;
-  }
-  self->asks = admit != HELIX_ADMIT_ALL && loopback;
-  self->port = address->port;
-  for (GList *l = list; l != NULL && self->n_fds < HELIX_LISTENER_MAX;
-       l = l->next) {
-    gint fd = listen_on (l->data, self->port);
-
-    if (fd >= 0) {
-      self->fds[self->n_fds++] = fd;
-      /* Where 0 asked for any port, all families share the first one got. */
-      self->port = bound_port (fd);
-    } else if (number == 0 || errno == EADDRINUSE) {
-      number = errno;
-    }
-  }
-  g_resolver_free_addresses (list);
-
-  /* A machine without IPv6 may still resolve a name to ::1; but a port that
-   * is taken in one family is an error, or peers would reach a stranger. */
-  if (self->n_fds == 0 || number == EADDRINUSE)
-    return tcp_listen_failed (error, address, number);
-  self->text = g_strdup_printf (
-      strchr (address->host, ':') != NULL ? "tcp:[%s]:%u" : "tcp:%s:%u",
-      address->host, self->port);
-  return TRUE;
-}
+/* ---- tcp and vsock ---- */
 
 /* Where no program listens, the kernel may choose that very port for this end,
  * which then is connected to itself. */
@@ -425,22 +373,15 @@ is_itself (gint fd)
 
 /* A connected socket, or -1 with errno. */
 static gint
-connect_to (
-    GInetAddress *inet, guint32 port, GCancellable *cancel, gint timeout_ms)
+connect_to (const Place *place, GCancellable *cancel, gint timeout_ms)
 {
-  struct sockaddr_storage native;
-  socklen_t size;
+  gint fd = helix_socket (place->to.ss_family);
   gint number = 0;
-  gint fd;
 
-  errno = EINVAL;
-  if (!to_native (inet, port, &native, &size))
-    return -1;
-  fd = helix_socket (native.ss_family);
   if (fd < 0)
     return -1;
   tune (fd);
-  if (connect (fd, (struct sockaddr *) &native, size) < 0)
+  if (connect (fd, (const struct sockaddr *) &place->to, place->size) < 0)
     number = errno;
   /* EINTR: a signal does not end a connect that has begun. */
   if (number == EINPROGRESS || number == EINTR)
@@ -449,165 +390,129 @@ connect_to (
     number = ECONNREFUSED;
   if (number == 0)
     return fd;
-  close (fd);
   errno = number;
-  return -1;
+  return helix_close (fd);
+}
+
+/* A listening socket, or -1 with errno. `port`, 0 = any, is set to what it
+ * got. */
+static gint
+listen_at (Place *place, guint32 *port)
+{
+  gint fd = helix_socket (place->to.ss_family);
+  in_port_t *own = port_of (&place->to);
+  socklen_t size = sizeof place->to;
+
+  if (fd < 0)
+    return -1;
+  if (own != NULL)
+    *own = htons ((guint16) *port);
+  /* Without it a restart waits for the TIME_WAIT of old connections. */
+  set_option (fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (place->to.ss_family == AF_INET6)
+    set_option (fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (bind (fd, (struct sockaddr *) &place->to, place->size) < 0
+      || listen (fd, BACKLOG) < 0)
+    return helix_close (fd);
+  if (own != NULL
+      && getsockname (fd, (struct sockaddr *) &place->to, &size) == 0)
+    *port = ntohs (*own);
+  return fd;
 }
 
 static gint
-tcp_connect (const HelixAddress *address, GCancellable *cancel, gint timeout_ms,
-    GError **error)
+connect_places (const HelixAddress *address, const Transport *kind,
+    GCancellable *cancel, gint timeout_ms, GError **error)
 {
-  static const Failure failures[] = {
-      {ECONNREFUSED, "no server",
-          "Start the other end, or check host and port"},
-      {0, "cannot connect",
-          "Check host and port, and that nothing between the two ends blocks "
-          "them"},
-  };
-  GList *list;
+  g_autoptr (GArray) places = NULL;
   gint number = EINVAL;
-  gint fd = -1;
 
-  if (address->port == 0) {
+  if (address->kind == HELIX_ADDRESS_TCP && address->port == 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "%s: port 0 is for listening only. Give the port that the other end "
         "listens on.",
         address->text);
     return -1;
   }
-  list = resolve (address, cancel, error);
-  if (list == NULL)
+  places = kind->find (address, cancel, error);
+  if (places == NULL)
     return -1;
-  for (GList *l = list; l != NULL && fd < 0; l = l->next) {
-    fd = connect_to (l->data, address->port, cancel, timeout_ms);
-    if (fd < 0)
-      number = errno;
-    if (fd < 0 && number == ECANCELED)
-      break;
+  for (guint i = 0; i < places->len && number != ECANCELED; i++) {
+    gint fd =
+        connect_to (&g_array_index (places, Place, i), cancel, timeout_ms);
+
+    if (fd >= 0)
+      return fd;
+    number = errno;
   }
-  g_resolver_free_addresses (list);
-  if (fd >= 0)
-    return fd;
-  return fail_as (error, address, number, failures);
-}
-
-static void
-tcp_accepted (gint fd, gchar **peer)
-{
-  struct sockaddr_storage native = {0};
-  socklen_t size = sizeof native;
-  g_autoptr (GSocketAddress) address = NULL;
-  g_autofree gchar *text = NULL;
-
-  tune (fd);
-  if (peer == NULL)
-    return;
-  if (getpeername (fd, (struct sockaddr *) &native, &size) == 0)
-    address = g_socket_address_new_from_native (&native, size);
-  if (address != NULL)
-    text = g_socket_connectable_to_string (G_SOCKET_CONNECTABLE (address));
-  *peer = g_strdup_printf ("tcp:%s", text != NULL ? text : "");
-}
-
-/* ---- vsock ---- */
-
-#define NO_VSOCK_REMEDY \
-  "vsock needs Linux at both ends: load vhost_vsock on the host, give the " \
-  "machine a vhost-vsock device, or use tcp: or serial:"
-
-static gint
-vsock_socket (const HelixAddress *address, GError **error)
-{
-  gint domain = helix_vsock_domain ();
-  gint fd = -1;
-
-  errno = EAFNOSUPPORT;
-  if (domain >= 0)
-    fd = helix_socket (domain);
-  if (fd < 0)
-    fail (error, address, errno, "this system has no vsock sockets",
-        NO_VSOCK_REMEDY);
-  return fd;
+  return fail_as (error, address->text, number, kind->failures);
 }
 
 static gboolean
-vsock_listen (HelixListener *self, const HelixAddress *address,
-    HelixAdmit admit, GCancellable *cancel, GError **error)
+listen_failed (GError **error, const HelixAddress *address, gint number,
+    const gchar *otherwise)
 {
-  gint number;
-  gint fd;
+  g_autofree gchar *what =
+      g_strdup_printf ("cannot listen on port %u", address->port);
 
-  if (admit == HELIX_ADMIT_OWN) {
-    too_open (error, address, "every virtual machine of this host");
-    return FALSE;
-  }
-  fd = vsock_socket (address, error);
-  if (fd < 0)
-    return FALSE;
-  if (helix_vsock_bind (fd, address->cid, address->port) == 0
-      && listen (fd, BACKLOG) == 0) {
-    self->fds[self->n_fds++] = fd;
-    self->port = address->port;
-    return TRUE;
-  }
-  number = errno;
-  close (fd);
   if (number == EADDRINUSE)
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_BUSY,
-        "%s: cannot listen on port %u: %s. Stop the program that has the "
-        "port, or choose another one.",
-        address->text, address->port, g_strerror (number));
-  else
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "%s: cannot listen: %s. Listen on vsock:any:PORT; " NO_VSOCK_REMEDY ".",
-        address->text, g_strerror (number));
+    otherwise = "Stop the program that has the port, or choose another one";
+  else if (number == EACCES)
+    otherwise = "Choose a port from 1024 on, or one that policy allows";
+  fail (error, address->text, number, what, otherwise);
   return FALSE;
 }
 
-static gint
-vsock_connect (const HelixAddress *address, GCancellable *cancel,
-    gint timeout_ms, GError **error)
+static gboolean
+listen_on_places (HelixListener *self, const HelixAddress *address,
+    const Transport *kind, HelixAdmit admit, GCancellable *cancel,
+    GError **error)
 {
-  static const Failure failures[] = {
-      {ECONNREFUSED, "no server",
-          "Start the other end, or check CID (the host is 2) and port"},
-      {ETIMEDOUT, "no answer", "Check CID (the host is 2) and port"},
-      {0, "cannot connect", NO_VSOCK_REMEDY},
-  };
-  gint fd = vsock_socket (address, error);
-  gint number;
+  g_autoptr (GArray) places = kind->find (address, cancel, error);
+  gboolean loopback = TRUE;
+  gint number = 0;
 
-  if (fd < 0)
-    return -1;
-  number =
-      helix_vsock_connect (fd, address->cid, address->port) < 0 ? errno : 0;
-  if (number == EINPROGRESS || number == EINTR)
-    number = wait_connected (fd, cancel, timeout_ms);
-  if (number == 0)
-    return fd;
-  close (fd);
-  /* How vsock says that nothing listens on the port. */
-  if (number == ECONNRESET)
-    number = ECONNREFUSED;
-  return fail_as (error, address, number, failures);
-}
+  if (places == NULL)
+    return FALSE;
+  for (guint i = 0; i < places->len; i++)
+    loopback &= g_array_index (places, Place, i).loopback;
+  if (admit == HELIX_ADMIT_OWN && !loopback) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s: without a token %s could watch and steer. Set the same token-file "
+        "(or token) at both ends, listen on tcp:127.0.0.1 or on a UNIX socket, "
+        "or set insecure=true.",
+        address->text, kind->everybody);
+    return FALSE;
+  }
+  self->asks = admit != HELIX_ADMIT_ALL && loopback;
+  self->port = address->port;
+  for (guint i = 0; i < places->len && self->n_fds < HELIX_LISTENER_MAX; i++) {
+    /* Where 0 asked for any port, all families share the first one got. */
+    gint fd = listen_at (&g_array_index (places, Place, i), &self->port);
 
-static void
-vsock_accepted (gint fd, gchar **peer)
-{
-  if (peer != NULL)
-    *peer = g_strdup ("vsock:");
+    if (fd >= 0)
+      self->fds[self->n_fds++] = fd;
+    else if (number == 0 || errno == EADDRINUSE)
+      number = errno;
+  }
+  /* A machine without IPv6 may still resolve a name to ::1; but a port that
+   * is taken in one family is an error, or peers would reach a stranger. */
+  if (self->n_fds == 0 || number == EADDRINUSE)
+    return listen_failed (error, address, number, kind->no_listening);
+  if (address->kind == HELIX_ADDRESS_TCP)
+    self->text = g_strdup_printf (
+        strchr (address->host, ':') != NULL ? "tcp:[%s]:%u" : "tcp:%s:%u",
+        address->host, self->port);
+  return TRUE;
 }
 
 /* ---- serial: virtio-serial ports, ttys, and ptys in the tests ---- */
 
 static gboolean
-serial_listen (HelixListener *self, const HelixAddress *address,
-    HelixAdmit admit, GCancellable *cancel, GError **error)
+serial_listen (HelixListener *self, const HelixAddress *address, GError **error)
 {
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-      "%s: nobody can listen on a serial line. Use mode=connect, which opens "
+      "%s: a serial line cannot be listened on. Use mode=connect, which opens "
       "it.",
       address->text);
   return FALSE;
@@ -628,22 +533,22 @@ make_raw (gint fd)
   return tcsetattr (fd, TCSANOW, &term);
 }
 
+static const HelixFailure serial_failures[] = {
+    {EBUSY, "another process has the port open",
+        "Stop that process: virtio-serial ports have one reader"},
+    {ENOENT, "no such port",
+        "Give the machine a virtserialport device whose name is this one"},
+    {EACCES, "this user may not open the port",
+        "Run as root, or let a udev rule give this user the device"},
+    {EPERM, "this user may not open the port",
+        "Run as root, or let a udev rule give this user the device"},
+    {EISDIR, "this is a directory", "Give the port's device file"},
+    {0, "cannot open the port", "Check the device"},
+};
+
 static gint
-serial_connect (const HelixAddress *address, GCancellable *cancel,
-    gint timeout_ms, GError **error)
+serial_connect (const HelixAddress *address, GError **error)
 {
-  static const Failure failures[] = {
-      {EBUSY, "another process has the port open",
-          "Stop that one: virtio-serial ports have one reader"},
-      {ENOENT, "no such port",
-          "Give the machine a virtserialport device whose name is this one"},
-      {EACCES, "this user may not open the port",
-          "Run as root, or let a udev rule give this user the device"},
-      {EPERM, "this user may not open the port",
-          "Run as root, or let a udev rule give this user the device"},
-      {EISDIR, "this is a directory", "Give the port's device file"},
-      {0, "cannot open the port", "Check the device"},
-  };
   struct stat st;
   gint number;
   gint fd;
@@ -665,17 +570,28 @@ serial_connect (const HelixAddress *address, GCancellable *cancel,
     close (fd);
   if (number == ENXIO || number == ENODEV) /* its device is not plugged in */
     number = ENOENT;
-  return fail_as (error, address, number, failures);
+  return fail_as (error, address->text, number, serial_failures);
 }
 
 /* ---- any kind ---- */
 
 static const Transport transports[] = {
-    [HELIX_ADDRESS_UNIX] = {FALSE, unix_listen, unix_connect, unix_accepted},
-    [HELIX_ADDRESS_TCP] = {FALSE, tcp_listen, tcp_connect, tcp_accepted},
-    [HELIX_ADDRESS_VSOCK] = {FALSE, vsock_listen, vsock_connect,
-        vsock_accepted},
-    [HELIX_ADDRESS_SERIAL] = {TRUE, serial_listen, serial_connect, NULL},
+    [HELIX_ADDRESS_UNIX] = {.listen = unix_listen,
+        .connect = unix_connect,
+        .name = unix_name},
+    [HELIX_ADDRESS_TCP] = {.everybody = "everybody who reaches this address",
+        .failures = tcp_failures,
+        .no_listening = "Give an address of this machine, or 0.0.0.0 for all",
+        .find = tcp_find,
+        .name = tcp_name},
+    [HELIX_ADDRESS_VSOCK] = {.everybody = "every virtual machine of this host",
+        .failures = vsock_failures,
+        .no_listening = "Listen on vsock:any:PORT; " NO_VSOCK_REMEDY,
+        .find = vsock_find,
+        .name = vsock_name},
+    [HELIX_ADDRESS_SERIAL] = {.outlives_session = TRUE,
+        .listen = serial_listen,
+        .connect = serial_connect},
 };
 
 HelixListener *
@@ -683,11 +599,14 @@ helix_transport_listen (const HelixAddress *address, HelixAdmit admit,
     GCancellable *cancel, GError **error)
 {
   const struct helix_unix_listener closed = HELIX_UNIX_LISTENER_INIT;
+  const Transport *kind = &transports[address->kind];
   g_autoptr (HelixListener) self = g_new0 (HelixListener, 1);
 
   self->kind = address->kind;
   self->unix_socket = closed;
-  if (!transports[self->kind].listen (self, address, admit, cancel, error))
+  if (kind->listen != NULL
+          ? !kind->listen (self, address, error)
+          : !listen_on_places (self, address, kind, admit, cancel, error))
     return NULL;
   if (self->text == NULL)
     self->text = g_strdup (address->text);
@@ -718,7 +637,9 @@ helix_listener_accept (
   if (peer != NULL)
     *peer = NULL;
   if (fd >= 0) {
-    transports[self->kind].accepted (fd, peer);
+    tune (fd);
+    if (peer != NULL)
+      *peer = transports[self->kind].name (fd);
     return fd;
   }
   /* The others are troubles of a connection that is gone already. */
@@ -758,7 +679,11 @@ gint
 helix_transport_connect (const HelixAddress *address, GCancellable *cancel,
     gint timeout_ms, GError **error)
 {
-  return transports[address->kind].connect (address, cancel, timeout_ms, error);
+  const Transport *kind = &transports[address->kind];
+
+  return kind->connect != NULL
+      ? kind->connect (address, error)
+      : connect_places (address, kind, cancel, timeout_ms, error);
 }
 
 gboolean

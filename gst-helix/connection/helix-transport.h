@@ -60,6 +60,19 @@ gint helix_listener_accept (
 gchar *helix_listener_refusal (
     const HelixListener *listener, gint fd, gchar **who);
 
+/* What an errno of connect () means, and what to do about it: two parts of a
+ * sentence. The last one of a table has 0 and is for all others. Of ENOTSOCK
+ * only the remedy is used. */
+typedef struct {
+  gint number;
+  const gchar *what, *remedy;
+} HelixFailure;
+
+/* Connects to the UNIX socket `path`, which messages call `name`. Never
+ * waits. */
+gint helix_transport_connect_path (const gchar *path, const gchar *name,
+    const HelixFailure *failures, GError **error);
+
 /* A connected descriptor, or -1. Waits up to `timeout_ms` for the peer's
  * kernel; `cancel`, which may be NULL, ends the wait. */
 gint helix_transport_connect (const HelixAddress *address, GCancellable *cancel,

@@ -176,10 +176,9 @@ look (GPtrArray *vms)
   while (found->len > 0) {
     HelixVm *vm = g_ptr_array_steal_index (found, 0);
     g_autoptr (GError) error = NULL;
-    gboolean final;
 
     if (!is_known (vms, vm->path)
-        && helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &final, &error)) {
+        && helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &error)) {
       helix_vm_hello (vm, CLIENT_NAME);
       g_ptr_array_add (vms, vm);
     } else {

@@ -21,11 +21,11 @@ note (void *opaque, const char *entry, const char *socket_path)
 unsigned
 test_registered (const char *socket_path)
 {
-  char folder[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  char folder[HELIX_REGISTRY_PATH];
   struct count count = {socket_path, 0};
   const char *why;
 
-  if (helix_registry_folder (folder, reason, &why))
+  if (helix_registry_folder (folder, &why))
     helix_registry_scan (folder, note, &count, &why);
   return count.n;
 }

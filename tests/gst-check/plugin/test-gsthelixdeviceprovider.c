@@ -297,10 +297,9 @@ GST_START_TEST (test_full)
   GPtrArray *vms = g_ptr_array_new ();
   HelixVm *only = helix_vm_new (path, "here");
   GError *error = NULL;
-  gboolean final;
   GList *devices;
 
-  fail_unless (helix_vm_dial (only, HELIX_SERVER_USER_NONE, &final, &error));
+  fail_unless (helix_vm_dial (only, HELIX_SERVER_USER_NONE, &error));
   helix_vm_hello (only, "the only client");
   g_ptr_array_add (vms, only);
   while (!only->complete)

@@ -116,7 +116,7 @@ GST_START_TEST (test_failures)
   int fd;
 
   expect_failure (
-      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "There is no socket at");
+      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "there is no socket");
   expect_word (path);
   expect_failure (dir, TRUE, GST_RESOURCE_ERROR_SETTINGS, "is a directory");
   expect_failure (overlong, TRUE, GST_RESOURCE_ERROR_SETTINGS, "201 bytes");
@@ -132,7 +132,7 @@ GST_START_TEST (test_failures)
   fail_unless (helix_unix_bind (fd, path) == 0);
   close (fd);
   expect_failure (
-      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "Nobody listens on");
+      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "no process listens");
   expect_word (path);
   g_free (overlong);
   g_free (below);
@@ -145,11 +145,11 @@ GST_START_TEST (test_named_never_searches)
   SimChild *sim = sim_child_new (other, SIM);
 
   expect_failure (
-      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "There is no socket at");
+      path, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "there is no socket");
   fail_unless (strstr (error->message, "looked at") == NULL);
   g_setenv ("HELIX_SOCKET", path, TRUE);
   expect_failure (
-      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "There is no socket at");
+      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "there is no socket");
   expect_word (path);
   g_setenv ("HELIX_SOCKET", other, TRUE);
   expect_connection (NULL, other);
@@ -202,7 +202,7 @@ GST_START_TEST (test_list)
   static const gchar container[] =
       "Library/Group Containers/ABC.com.utmapp.UTM";
   static const gchar *const where[] = {
-      "gst-helix (XDG_RUNTIME_DIR is /", "(XDG_RUNTIME_DIR)", "UTM's", "UTM's"};
+      "gst-helix (XDG_RUNTIME_DIR)", "(XDG_RUNTIME_DIR)", "UTM's", "UTM's"};
   gchar *registered = make ("some/where.sock"), *moved = make ("moved.sock");
   gchar *utm = g_build_filename (home, container, NULL);
   gchar *utm_usual = g_build_filename (utm, "helix.sock", NULL);
@@ -211,6 +211,7 @@ GST_START_TEST (test_list)
 
   expect_list ((const gchar *[]){NULL}, NULL);
   /* A QEMU of UTM's has its container as XDG_RUNTIME_DIR. */
+  g_free (make ("Library/Group Containers/com.other.UTM/helix.sock"));
   fail_unless_equals_int (g_mkdir_with_parents (utm, 0700), 0);
   g_setenv ("XDG_RUNTIME_DIR", utm, TRUE);
   fail_unless (helix_registry_add (moved, entry, &why), "%s", why);
@@ -285,7 +286,7 @@ GST_START_TEST (test_only_one)
   sim_child_end (sim);
   helix_discovery_clear (&memory);
   expect_failure (
-      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "Nobody listens on");
+      NULL, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "no process listens");
   fail_unless_equals_string (tried, usual);
 }
 GST_END_TEST;
@@ -412,75 +413,6 @@ GST_END_TEST;
 
 /* ---- what a VM says of itself ---- */
 
-static HelixVm *
-vm_at (const gchar *where)
-{
-  HelixVm *vm = helix_vm_new (where, "here");
-
-  fail_unless (helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &final, &error), "%s",
-      error != NULL ? error->message : "");
-  helix_vm_hello (vm, "test");
-  return vm;
-}
-
-/* Reads until `done`. */
-#define READ_UNTIL(vm, done) \
-  G_STMT_START \
-  { \
-    GPtrArray *vms = g_ptr_array_new (); \
-    guint64 limit = helix_now_ns () + TEST_SOON; \
-\
-    g_ptr_array_add (vms, vm); \
-    while (!(done)) { \
-      fail_unless (helix_now_ns () < limit, "no " #done); \
-      fail_unless (helix_vm_poll (vms, limit, -1)); \
-    } \
-    g_ptr_array_unref (vms); \
-  } \
-  G_STMT_END
-
-GST_START_TEST (test_vm)
-{
-  SimChild *sim = sim_child_new (
-      path, SIM " --scanouts=3 --rate=20 --resize-every=9:800x96");
-  HelixVm *vm = vm_at (path);
-
-  READ_UNTIL (vm, vm->complete);
-  fail_unless (vm->news);
-  fail_unless_equals_int (vm->pid, sim_child_pid (sim));
-  fail_unless_equals_int (vm->scanouts, 3);
-  fail_unless (g_str_has_prefix (vm->connection->name, "helix-shim-sim "));
-  /* The screens go on one by one behind the start, and change. */
-  READ_UNTIL (vm, vm->scanout[2].flags & HELIX_SCANOUT_ENABLED);
-  READ_UNTIL (vm, vm->scanout[0].width == 800);
-  READ_UNTIL (vm, vm->scanout[0].width == 640);
-  fail_unless_equals_int (vm->scanout[0].height, 96);
-  fail_if (vm->over);
-  sim_child_kill (sim);
-  READ_UNTIL (vm, vm->over);
-  fail_unless_equals_int (vm->scanouts, 3);
-  helix_vm_free (vm);
-}
-GST_END_TEST;
-
-/* One that takes no more clients is a VM all the same. */
-GST_START_TEST (test_vm_full)
-{
-  SimChild *sim = sim_child_new (path, "--max-clients=1");
-  HelixVm *first = vm_at (path), *second;
-
-  READ_UNTIL (first, first->complete);
-  second = vm_at (path);
-  READ_UNTIL (second, second->over);
-  fail_unless (second->complete);
-  fail_unless_equals_int (second->connection->loss, HELIX_LOSS_REFUSED);
-  fail_if (first->over);
-  helix_vm_free (second);
-  helix_vm_free (first);
-  sim_child_end (sim);
-}
-GST_END_TEST;
-
 static const FakeFault faults[] = {FAKE_WRONG_MAGIC, FAKE_WRONG_NONCE};
 
 /* A program that does not speak the protocol is no VM. */
@@ -488,9 +420,14 @@ GST_START_TEST (test_vm_faults)
 {
   FakeConfig config = {.width = 64, .height = 64, .fault = faults[__i__]};
   FakeShim *shim = fake_shim_new (path, &config);
-  HelixVm *vm = vm_at (path);
+  HelixVm *vm = helix_vm_new (path, "here");
+  g_autoptr (GPtrArray) vms = g_ptr_array_new ();
 
-  READ_UNTIL (vm, vm->over);
+  g_ptr_array_add (vms, vm);
+  fail_unless (helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &error));
+  helix_vm_hello (vm, "test");
+  while (!vm->over)
+    fail_unless (helix_vm_poll (vms, helix_now_ns () + TEST_SOON, -1));
   fail_if (vm->complete);
   fail_unless_equals_int (vm->scanouts, 0);
   helix_vm_free (vm);
@@ -748,8 +685,6 @@ helix_discovery_suite (void)
   tcase_add_test (tc, test_several);
   tcase_add_test (tc, test_interrupt);
   tcase_add_test (tc, test_same_again);
-  tcase_add_test (tc, test_vm);
-  tcase_add_test (tc, test_vm_full);
   tcase_add_loop_test (tc, test_vm_faults, 0, G_N_ELEMENTS (faults));
   tcase_add_test (tc, test_label);
   tcase_add_test (tc, test_find_user);

@@ -81,7 +81,7 @@ expect_found (SimChild *sim, const gchar *where)
   gchar *who = g_strdup_printf (
       "(pid %d) at %s: it is the only one, ", sim_child_pid (sim), path);
   gchar *reason = g_strdup_printf (
-      "in %s/gst-helix (XDG_RUNTIME_DIR is %s). Set socket-path", where, where);
+      "in %s/gst-helix (XDG_RUNTIME_DIR). Set socket-path", where);
   GError *error = NULL;
   HelixFrame frame;
 

@@ -75,11 +75,8 @@ static void
 expect (const gchar *paths)
 {
   GString *found = g_string_new (NULL);
-  guint n = 0;
 
-  for (const gchar *c = paths; *c; c++)
-    n += *c == ' ';
-  fail_unless_equals_int (helix_registry_scan (folder, note, found, &why), n);
+  fail_unless (helix_registry_scan (folder, note, found, &why), "%s", why);
   fail_unless_equals_string (found->str, paths);
   g_string_free (found, TRUE);
 }
@@ -99,7 +96,7 @@ GST_START_TEST (test_add_and_remove)
   char first[HELIX_REGISTRY_PATH];
   struct stat st;
 
-  fail_unless_equals_int (helix_registry_scan (folder, note, NULL, &why), -1);
+  fail_if (helix_registry_scan (folder, note, NULL, &why));
   fail_unless_equals_string (why, "there is no folder of running VMs");
   add ("b.sock");
   strcpy (first, entry);
@@ -216,6 +213,7 @@ GST_END_TEST;
 GST_START_TEST (test_flood)
 {
   GString *found = g_string_new (NULL);
+  guint n = 0;
 
   add ("vm.sock");
   for (guint i = 0; i < 300; i++) {
@@ -225,7 +223,10 @@ GST_START_TEST (test_flood)
     g_free (name);
   }
   g_free (put_entry ("z.vm", "/new.sock"));
-  fail_unless_equals_int (helix_registry_scan (folder, note, found, &why), 256);
+  fail_unless (helix_registry_scan (folder, note, found, &why));
+  for (const gchar *c = found->str; *c; c++)
+    n += *c == ' ';
+  fail_unless_equals_int (n, 256);
   fail_unless (g_str_has_suffix (found->str, "/flood.sock /new.sock "));
   g_string_free (found, TRUE);
 }
@@ -262,7 +263,7 @@ GST_END_TEST;
 static void
 expect_refused (const char *sentence)
 {
-  fail_unless_equals_int (helix_registry_scan (folder, note, NULL, &why), -1);
+  fail_if (helix_registry_scan (folder, note, NULL, &why));
   fail_unless_equals_string (why, sentence);
   fail_if (helix_registry_add ("/a.sock", entry, &why));
   fail_unless_equals_string (why, sentence);
@@ -298,47 +299,52 @@ GST_END_TEST;
 static void
 expect_place (const gchar *wanted, const gchar *wanted_reason)
 {
-  char where[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  char where[HELIX_REGISTRY_PATH];
 
-  fail_unless (helix_registry_folder (where, reason, &why), "%s", why);
+  fail_unless (helix_registry_folder (where, &why), "%s", why);
   fail_unless_equals_string (where, wanted);
-  fail_unless_equals_string (reason, wanted_reason);
+  fail_unless_equals_string (why, wanted_reason);
 }
 
 /* As QEMU with -run-with user=: the variable is still root's. */
 static int
-find_as_nobody (void *expected)
+find_as_nobody (void *opaque)
 {
-  char where[HELIX_REGISTRY_PATH], reason[HELIX_REGISTRY_PATH];
+  char where[HELIX_REGISTRY_PATH];
 
-  if (!helix_registry_folder (where, reason, &why)
-      || strcmp (reason, expected) != 0)
-    return 1;
-  return strcmp (where, "/tmp/gst-helix-65534") != 0
-      && strcmp (where, "/run/user/65534/gst-helix") != 0;
+  return !helix_registry_folder (where, &why)
+      || strcmp (why, "XDG_RUNTIME_DIR belongs to another user") != 0
+      || (strcmp (where, "/tmp/gst-helix-65534") != 0
+          && strcmp (where, "/run/user/65534/gst-helix") != 0);
 }
 
+/* Without XDG_RUNTIME_DIR it is a folder of this user's in /tmp, under the same
+ * conditions: another user may have made one there. */
 GST_START_TEST (test_place)
 {
   gchar *in_tmp = g_strdup_printf ("/tmp/gst-helix-%d", (int) geteuid ());
-  gchar *reason = g_strdup_printf ("XDG_RUNTIME_DIR is %s", runtime), *deep;
-  char where[HELIX_REGISTRY_PATH], text[HELIX_REGISTRY_PATH];
+  bool was_there = access (in_tmp, F_OK) == 0;
+  char where[HELIX_REGISTRY_PATH];
+  struct stat st;
+  gchar *deep;
 
-  expect_place (folder, reason);
-  g_free (reason);
-  reason =
-      g_strdup_printf ("XDG_RUNTIME_DIR, %s, belongs to another user", runtime);
+  expect_place (folder, "XDG_RUNTIME_DIR");
   if (test_can_be_nobody ("XDG_RUNTIME_DIR of another user"))
-    fail_unless_equals_int (test_as_nobody (find_as_nobody, reason), 0);
-  g_free (reason);
-
+    fail_unless_equals_int (test_as_nobody (find_as_nobody, NULL), 0);
   g_setenv ("XDG_RUNTIME_DIR", "not/absolute", TRUE);
-  expect_place (
-      in_tmp, "XDG_RUNTIME_DIR, not/absolute, is not an absolute path");
+  expect_place (in_tmp, "XDG_RUNTIME_DIR is not an absolute path");
   g_setenv ("XDG_RUNTIME_DIR", "", TRUE);
   expect_place (in_tmp, "XDG_RUNTIME_DIR is not set");
   g_unsetenv ("XDG_RUNTIME_DIR");
   expect_place (in_tmp, "XDG_RUNTIME_DIR is not set");
+  if (helix_registry_add ("/tmp-test.sock", entry, &why)) {
+    fail_unless (g_str_has_prefix (entry, in_tmp));
+    fail_unless (lstat (in_tmp, &st) == 0 && S_ISDIR (st.st_mode));
+    fail_unless (st.st_uid == geteuid () && !(st.st_mode & 022));
+    helix_registry_remove (entry);
+  }
+  if (!was_there)
+    g_rmdir (in_tmp); /* fails while another VM is in it */
   g_free (in_tmp);
 
   /* One that does not exist is not made. */
@@ -350,65 +356,10 @@ GST_START_TEST (test_place)
   deep = g_strnfill (2 * HELIX_REGISTRY_PATH, 'x');
   deep[0] = '/';
   g_setenv ("XDG_RUNTIME_DIR", deep, TRUE);
-  fail_if (helix_registry_folder (where, text, &why));
+  fail_if (helix_registry_folder (where, &why));
   fail_if (helix_registry_add ("/a.sock", entry, &why));
   fail_unless_equals_string (why, "the path in XDG_RUNTIME_DIR is too long");
   g_free (deep);
-}
-
-GST_END_TEST;
-
-/* Without XDG_RUNTIME_DIR it is a folder of this user's in /tmp, under the
- * same conditions: another user may have made one there. */
-GST_START_TEST (test_in_tmp)
-{
-  char reason[HELIX_REGISTRY_PATH];
-  char where[HELIX_REGISTRY_PATH] = "";
-  bool was_there;
-  struct stat st;
-
-  g_unsetenv ("XDG_RUNTIME_DIR");
-  fail_unless (helix_registry_folder (where, reason, &why));
-  was_there = access (where, F_OK) == 0;
-  if (helix_registry_add ("/tmp-test.sock", entry, &why)) {
-    fail_unless (g_str_has_prefix (entry, where));
-    fail_unless (lstat (where, &st) == 0 && S_ISDIR (st.st_mode));
-    fail_unless (st.st_uid == geteuid () && !(st.st_mode & 022));
-    helix_registry_remove (entry);
-  }
-  if (!was_there)
-    g_rmdir (where); /* fails while another VM is in it */
-}
-
-GST_END_TEST;
-
-static void
-note_folder (void *opaque, const char *name)
-{
-  g_string_append_printf (opaque, "%s ", name + strlen (runtime));
-}
-
-/* UTM's containers, with the prefix of who signed it and without. */
-GST_START_TEST (test_utm)
-{
-  static const gchar *const names[] = {
-      "ABC.com.utmapp.UTM", "com.utmapp.UTM", "com.other.UTM"};
-  GString *found = g_string_new (NULL);
-
-  helix_registry_utm (runtime, note_folder, found);
-  fail_unless_equals_string (found->str, "");
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    gchar *path = g_build_filename (
-        runtime, "Library", "Group Containers", names[i], NULL);
-
-    fail_unless_equals_int (g_mkdir_with_parents (path, 0700), 0);
-    g_free (path);
-  }
-  helix_registry_utm (runtime, note_folder, found);
-  fail_unless_equals_string (found->str,
-      "/Library/Group Containers/ABC.com.utmapp.UTM "
-      "/Library/Group Containers/com.utmapp.UTM ");
-  g_string_free (found, TRUE);
 }
 
 GST_END_TEST;
@@ -429,8 +380,6 @@ helix_registry_suite (void)
   tcase_add_test (tc, test_relative_path);
   tcase_add_test (tc, test_untrusted);
   tcase_add_test (tc, test_place);
-  tcase_add_test (tc, test_in_tmp);
-  tcase_add_test (tc, test_utm);
   return suite;
 }
 
