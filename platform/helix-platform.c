@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
@@ -118,12 +117,6 @@ helix_cond_wait_until (
 }
 
 /* ---- sockets ---- */
-
-int
-helix_random (void *bytes, size_t size)
-{
-  return getentropy (bytes, size);
-}
 
 size_t
 helix_sun_path_max (void)

@@ -33,11 +33,6 @@ void helix_cond_init (pthread_cond_t *cond);
 int helix_cond_wait_until (
     pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 
-/* Fills `bytes` with random bytes for keys and challenges. At most 256 bytes.
- * -1: the system gives none, as where a filter of system calls denies
- * it. */
-int helix_random (void *bytes, size_t size);
-
 /* Bytes of sun_path with its NUL: 108 on Linux, 104 on macOS. */
 size_t helix_sun_path_max (void);
 
@@ -94,10 +89,12 @@ ssize_t helix_recv (int fd, void *buf, size_t len, int *got);
 size_t helix_send_queue (int fd);
 
 /* A new shared memory object of `size` bytes, mapped read-write at *map.
- * *client_fd is what to hand to a client: read-only there. *sealed tells
- * whether it can no longer shrink. helix_shm_populate () all of it before the
- * client gets it: helix_shm_open () there refuses memory without its pages. */
-int helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed);
+ * *client_fd is what to hand to a client: read-only there.
+ * helix_shm_populate () all of it before the client gets it: helix_shm_open ()
+ * there refuses memory without its pages. */
+int helix_shm_create (size_t size, void **map, int *client_fd);
+/* Whether such memory can no longer shrink: on Linux. */
+bool helix_shm_is_sealed (void);
 /* Gives the first `size` bytes at `map` their pages, in such a memory or in
  * one of malloc's: when there are none left that is an error here, and no
  * SIGBUS at the first write; nor does a write wait for them. It takes about a

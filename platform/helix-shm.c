@@ -211,11 +211,10 @@ create_named (bool file, size_t size, int *client_fd)
 #endif
 
 int
-helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
+helix_shm_create (size_t size, void **map, int *client_fd)
 {
   *map = NULL;
   *client_fd = -1;
-  *sealed = false;
   if (size == 0 || size > (size_t) PTRDIFF_MAX) {
     errno = EINVAL;
     return -1;
@@ -223,7 +222,6 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
 #ifdef HELIX_SHM_SEALS
   /* No client here takes memory without seals. */
   *map = create_sealed (size, client_fd);
-  *sealed = *map != NULL;
 #else
   /* A sandbox may forbid the first: that of macOS does, for names outside the
    * application's group. */
@@ -235,6 +233,16 @@ helix_shm_create (size_t size, void **map, int *client_fd, bool *sealed)
     return 0;
   *client_fd = -1;
   return -1;
+}
+
+bool
+helix_shm_is_sealed (void)
+{
+#ifdef HELIX_SHM_SEALS
+  return true;
+#else
+  return false;
+#endif
 }
 
 /* ---- what a peer shares ---- */

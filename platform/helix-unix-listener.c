@@ -49,7 +49,6 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
   char copy[sizeof (((struct sockaddr_un *) 0)->sun_path)];
   const char *slash = strrchr (path, '/');
   const char *name = slash != NULL ? slash + 1 : path;
-  int error;
 
   /* The caller has checked the length against sun_path. */
   snprintf (copy, sizeof copy, "%s", path);
@@ -63,11 +62,10 @@ open_directory (struct helix_unix_listener *self, const char *path, char *why)
   self->dir_fd = open (dirname (copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->dir_fd >= 0)
     return true;
-  error = errno;
-  return fail (why, error,
+  return fail (why, errno,
       "socket '%s': its directory cannot be opened: %s. Create it, or choose "
       "a path in a directory of your own",
-      path, strerror (error));
+      path, strerror (errno));
 }
 
 /* Whether `name` in the directory is (still) that file. */
@@ -108,28 +106,25 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
 {
   char who[PID_WORDS];
   struct stat file;
-  int fd, error, tries = 0;
+  int fd, tries = 0;
 
   for (;;) {
     fd = openat (self->dir_fd, self->lock_name,
         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (fd < 0) {
-      error = errno;
-      return fail (why, error,
+    if (fd < 0)
+      return fail (why, errno,
           "lock file '%s" HELIX_UNIX_LOCK_SUFFIX
           "': it cannot be created: %s. Make its "
           "directory writable for this user, or choose another path",
-          path, strerror (error));
-    }
+          path, strerror (errno));
     if (flock (fd, LOCK_EX | LOCK_NB) < 0) {
-      error = errno;
       helix_close (fd);
-      if (error != EWOULDBLOCK)
-        return fail (why, error,
+      if (errno != EWOULDBLOCK)
+        return fail (why, errno,
             "lock file '%s" HELIX_UNIX_LOCK_SUFFIX
             "': it cannot be locked: %s. Choose a "
             "path on a local file system",
-            path, strerror (error));
+            path, strerror (errno));
       if (probe (path, who) != 0 && ++tries < LOCK_TRIES) {
         poll (NULL, 0, LOCK_PAUSE_MS);
         continue;
@@ -164,19 +159,14 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
   if (fstatat (self->dir_fd, self->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
     if (errno == ENOENT)
       return true;
-    error = errno;
-    return fail (why, error, "socket '%s': the path cannot be examined: %s",
-        path, strerror (error));
+    return fail (why, errno, "socket '%s': the path cannot be examined: %s",
+        path, strerror (errno));
   }
   if (!S_ISSOCK (st.st_mode))
     return fail (why, ENOTSOCK,
         "socket '%s': the path is a %s, which was left untouched. Remove it, "
         "or choose another path",
-        path,
-        S_ISREG (st.st_mode)       ? "regular file"
-            : S_ISDIR (st.st_mode) ? "directory"
-            : S_ISLNK (st.st_mode) ? "symbolic link"
-                                   : "special file");
+        path, helix_file_kind (st.st_mode));
 
   error = probe (path, who);
   if (error == 0)
@@ -190,13 +180,11 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
         "socket '%s': whether a process serves it cannot be found out: %s. "
         "Remove the file if none does, or choose another path",
         path, strerror (error));
-  if (unlinkat (self->dir_fd, self->name, 0) < 0 && errno != ENOENT) {
-    error = errno;
-    return fail (why, error,
+  if (unlinkat (self->dir_fd, self->name, 0) < 0 && errno != ENOENT)
+    return fail (why, errno,
         "socket '%s': no process serves it, but it cannot be removed: %s. "
         "Remove it by hand, or choose another path",
-        path, strerror (error));
-  }
+        path, strerror (errno));
   self->replaced = true;
   return true;
 }
@@ -220,8 +208,6 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
 {
   const char *step = "create";
   char who[PID_WORDS];
-  struct stat file;
-  int error;
 
   self->fd = helix_socket (AF_UNIX);
   if (self->fd < 0)
@@ -230,23 +216,20 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
   if (helix_unix_bind (self->fd, path) < 0)
     goto failed;
   step = "examine";
-  if (fstatat (self->dir_fd, self->name, &file, AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat (self->dir_fd, self->name, &self->file, AT_SYMLINK_NOFOLLOW) < 0)
     goto failed;
-  self->file = file;
   /* No peer can connect before listen, so the file is never open to others
    * than it shall be; the umask belongs to the whole process and stays as it
    * is. */
   if (access && access->set_group
       && fchownat (self->dir_fd, self->name, (uid_t) -1, access->group,
              AT_SYMLINK_NOFOLLOW)
-          < 0) {
-    error = errno;
-    return fail (why, error,
+          < 0)
+    return fail (why, errno,
         "socket '%s': it cannot be given to group %lu: %s. Make this user (uid "
         "%lu) a member of the group, or choose another one",
-        path, (unsigned long) access->group, strerror (error),
+        path, (unsigned long) access->group, strerror (errno),
         (unsigned long) geteuid ());
-  }
   step = "set the mode of";
   if (!set_mode (self, access && access->mode ? access->mode : 0600))
     goto failed;
@@ -260,11 +243,10 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
   return true;
 
 failed:
-  error = errno;
-  return fail (why, error,
+  return fail (why, errno,
       "socket '%s': the system cannot %s it: %s. Check that its directory "
       "exists, is writable for this user and lies on a local file system",
-      path, step, strerror (error));
+      path, step, strerror (errno));
 }
 
 bool

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
@@ -298,7 +299,7 @@ helix_connection_hello (
   guint8 message[HELIX_MAX_MESSAGE];
 
   hello.nonce = (guint64) g_random_int () << 32 | g_random_int ();
-  if (token != NULL && helix_random (&hello.nonce, sizeof hello.nonce) < 0) {
+  if (token != NULL && getentropy (&hello.nonce, sizeof hello.nonce) < 0) {
     lose (self, HELIX_LOSS_FAILED, g_strerror (errno));
     return;
   }

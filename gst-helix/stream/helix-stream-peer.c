@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -547,8 +548,7 @@ got_hello (HelixStreamPeer *self, guint64 now)
   self->role = self->server.hello.role;
   self->proof.nonce = self->server.hello.nonce;
   if (token != NULL
-      && helix_random (self->proof.challenge, sizeof self->proof.challenge)
-          < 0) {
+      && getentropy (self->proof.challenge, sizeof self->proof.challenge) < 0) {
     helix_stream_peer_refuse (self, HELIX_ERROR_AUTH, HELIX_HELLO,
         "this system gives no random bytes to prove the token with", now);
     return;

@@ -13,7 +13,6 @@ helix_shim_memory_new (
 {
   struct helix_shim_memory *memory = g_new0 (struct helix_shim_memory, 1);
   void *map = NULL;
-  bool sealed = false;
 
   memory->refs = 1;
   memory->shim = shim;
@@ -24,12 +23,12 @@ helix_shim_memory_new (
   errno = ENOMEM;
   if (memory->total_size > SIZE_MAX / 2
       || helix_shm_create (
-             (size_t) memory->total_size, &map, &memory->client_fd, &sealed)
+             (size_t) memory->total_size, &map, &memory->client_fd)
           < 0) {
     g_free (memory);
     return NULL;
   }
-  memory->kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  memory->kind = helix_shm_is_sealed () ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   memory->map = map;
   for (uint32_t i = 0; i < slots; i++)
     helix_region_init (&memory->slot[i].stale);

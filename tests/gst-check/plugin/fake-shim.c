@@ -154,7 +154,6 @@ send_scanout (FakeShim *shim)
   guint8 message[HELIX_MAX_MESSAGE];
   FakeConfig *config = &shim->config;
   struct helix_pool pool = {0};
-  bool sealed = false;
   int fd = -1, wrong;
   gboolean ok;
 
@@ -169,9 +168,9 @@ send_scanout (FakeShim *shim)
   pool.slot_size = shim->slot_size =
       ((guint64) stride_of (shim) * config->height + 4095) & ~4095ull;
   pool.total_size = shim->map_size = pool.slot_size * pool.slots;
-  g_assert (helix_shm_create (pool.total_size, &shim->map, &fd, &sealed) == 0
+  g_assert (helix_shm_create (pool.total_size, &shim->map, &fd) == 0
       && helix_shm_populate (shim->map, pool.total_size) == 0);
-  pool.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  pool.kind = helix_shm_is_sealed () ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   wrong = wrong_descriptor (shim, pool.total_size);
   if (wrong >= 0) {
     close (fd);

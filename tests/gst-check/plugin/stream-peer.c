@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -346,7 +347,7 @@ peer_welcome (StreamPeer *peer)
 void
 peer_challenge (StreamPeer *peer)
 {
-  fail_unless (helix_random (peer->proof.challenge, HELIX_CHALLENGE_SIZE) == 0);
+  fail_unless (getentropy (peer->proof.challenge, HELIX_CHALLENGE_SIZE) == 0);
   welcome_with (peer, peer->proof.challenge);
 }
 

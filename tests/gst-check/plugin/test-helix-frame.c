@@ -22,18 +22,16 @@ setup (void)
 {
   int fds[2];
   void *mapped;
-  bool sealed;
 
   fail_unless (helix_socketpair (fds) == 0);
   peer = fds[1];
   connection = helix_connection_new (fds[0], &(HelixConnectionConfig){NULL}, 0);
-  fail_unless (
-      helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd, &sealed) == 0
+  fail_unless (helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd) == 0
       && helix_shm_populate (mapped, SLOTS * SLOT_SIZE) == 0);
   map = mapped;
   memset (&info, 0, sizeof info);
   info.pool_id = 5;
-  info.kind = sealed ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
+  info.kind = helix_shm_is_sealed () ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   info.slots = SLOTS;
   info.slot_size = SLOT_SIZE;
   info.total_size = SLOTS * SLOT_SIZE;

@@ -360,24 +360,6 @@ GST_START_TEST (test_cond)
 
 GST_END_TEST;
 
-/* Each byte is filled, and each time with something else. */
-GST_START_TEST (test_random)
-{
-  guint8 bytes[2][256], seen[256] = {0}, byte;
-
-  for (guint i = 0; i < 64; i++) {
-    fail_unless_equals_int (helix_random (bytes[i % 2], 256), 0);
-    for (guint n = 0; n < 256; n++)
-      seen[n] |= bytes[i % 2][n];
-    fail_unless (i == 0 || memcmp (bytes[0], bytes[1], 256) != 0);
-  }
-  for (guint n = 0; n < 256; n++)
-    fail_unless (seen[n] != 0, "byte %u is always 0", n);
-  fail_unless_equals_int (helix_random (&byte, 1), 0);
-}
-
-GST_END_TEST;
-
 static Suite *
 helix_platform_suite (void)
 {
@@ -398,7 +380,6 @@ helix_platform_suite (void)
   tcase_add_test (tc, test_wakeup);
   tcase_add_test (tc, test_clock);
   tcase_add_test (tc, test_cond);
-  tcase_add_test (tc, test_random);
   return suite;
 }
 

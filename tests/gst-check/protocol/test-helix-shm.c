@@ -77,98 +77,129 @@ shm_open (const char *name, int flags, mode_t mode)
 }
 #endif
 
+/* The giver's memory, and the descriptor for the taker. */
+static void *map;
+static int fd;
+static struct helix_shm taker;
+static const char *why;
+static guint before; /* descriptors */
+
+static void
+setup (void)
+{
+  before = test_count_fds ();
+  map = NULL;
+  fd = -1;
+}
+
+static void
+teardown (void)
+{
+  helix_close (fd);
+  helix_shm_unmap (map, SIZE);
+  fail_unless_equals_int (test_count_fds (), before);
+}
+
+static void
+create (void)
+{
+  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd), 0);
+  fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
+}
+
+/* What an errno is that leaves nothing behind. */
+static void
+expect_no_memory (size_t size, int number)
+{
+  map = &before;
+  fd = 99;
+  errno = 0;
+  fail_unless_equals_int (helix_shm_create (size, &map, &fd), -1);
+  fail_unless (number == 0 ? errno != 0 : errno == number);
+  fail_unless (map == NULL && fd == -1);
+}
+
+static void
+expect_taken (int from, size_t size)
+{
+  fail_unless (
+      helix_shm_open (&taker, from, size, helix_shm_is_sealed (), &why), "%s",
+      why);
+  fail_unless (why == NULL);
+}
+
 GST_START_TEST (test_give_and_take)
 {
-  guint before = test_count_fds (), round;
+  guint8 *giver;
 
-  for (round = 0; round < 50; round++) {
-    const char *why = "unset";
-    struct helix_shm taker;
-    void *map = NULL;
-    guint8 *giver;
-    bool sealed;
-    int fd;
-
-    fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
+  for (guint round = 0; round < 50; round++) {
+    create ();
     fail_unless_equals_int (helix_shm_populate (map, SIZE), 0);
-    fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
     giver = map;
-    if (giver[0] != 0 || giver[SIZE - 1] != 0)
-      fail ("new memory is not zero");
+    fail_unless (giver[0] == 0 && giver[SIZE - 1] == 0, "new memory: not zero");
     giver[0] = 1;
-    fail_unless (helix_shm_open (&taker, fd, SIZE, sealed, &why), "%s", why);
-    fail_unless (why == NULL);
-    close (fd);
+    expect_taken (fd, SIZE);
+    fd = helix_close (fd);
     giver[SIZE - 1] = 2;
     fail_unless_equals_int (helix_shm_fetch (&taker, 0, SIZE), 0);
-    if (taker.bytes[0] != 1 || taker.bytes[SIZE - 1] != 2)
-      fail ("not the same memory");
+    fail_unless (taker.bytes[0] == 1 && taker.bytes[SIZE - 1] == 2);
     helix_shm_close (&taker);
-    helix_shm_unmap (giver, SIZE);
+    helix_shm_unmap (map, SIZE);
   }
-  helix_shm_unmap (NULL, SIZE);
-  fail_unless_equals_int (test_count_fds (), before);
+  map = NULL;
 }
 
 GST_END_TEST;
 
-/* The descriptor allows neither to write nor to resize, by no way. */
+/* Neither to write nor to resize. */
+static void
+expect_read_only (int to)
+{
+  fail_unless (mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, to, 0)
+      == MAP_FAILED);
+  fail_unless (write (to, "x", 1) < 0, "written");
+  fail_unless (ftruncate (to, 4096) < 0, "shrunk");
+  fail_unless (ftruncate (to, 2 * SIZE) < 0, "grown");
+}
+
+/* The descriptor allows neither, by no way. */
 GST_START_TEST (test_client_cannot_write)
 {
-  gchar *again;
-  void *map = NULL, *other;
-  bool sealed;
-  int fd, writer;
+  g_autofree gchar *again = NULL;
+  void *other;
+  int writer;
 
-  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
-  other = mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  fail_unless (other == MAP_FAILED, "mapped for writing");
+  create ();
+  expect_read_only (fd);
   other = mmap (NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
   fail_unless (other != MAP_FAILED);
   fail_unless_equals_int (mprotect (other, SIZE, PROT_READ | PROT_WRITE), -1);
   munmap (other, SIZE);
-  fail_unless (write (fd, "x", 1) < 0, "written");
-  fail_unless (ftruncate (fd, 4096) < 0, "shrunk");
-  fail_unless (ftruncate (fd, 2 * SIZE) < 0, "grown");
-
-  if (sealed) {
-    /* Opened again for writing through /proc, where that works. */
-    again = g_strdup_printf ("/proc/self/fd/%d", fd);
-    writer = open (again, O_RDWR | O_CLOEXEC);
-    if (writer >= 0) {
-      other = mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, writer, 0);
-      fail_unless (other == MAP_FAILED, "mapped for writing");
-      fail_unless (write (writer, "x", 1) < 0, "written");
-      fail_unless (ftruncate (writer, 4096) < 0, "shrunk");
-      close (writer);
-    }
-    g_free (again);
-  }
+  /* Opened again for writing through /proc, where that works. */
+  again = g_strdup_printf ("/proc/self/fd/%d", fd);
+  writer = helix_shm_is_sealed () ? open (again, O_RDWR | O_CLOEXEC) : -1;
+  if (writer >= 0)
+    expect_read_only (writer);
+  helix_close (writer);
   ((guint8 *) map)[1] = 3; /* the giver still can */
-  close (fd);
-  helix_shm_unmap (map, SIZE);
 }
 
 GST_END_TEST;
 
 static void
-expect_refused (int fd, size_t size, gboolean sealed, const gchar *word)
+expect_refused (int from, size_t size, gboolean sealed, const gchar *word)
 {
-  const char *why = NULL;
-  struct helix_shm shm;
-
   errno = 0;
-  fail_if (helix_shm_open (&shm, fd, size, sealed, &why), "%s", word);
+  fail_if (helix_shm_open (&taker, from, size, sealed, &why), "%s", word);
   fail_unless (errno != 0);
   fail_unless (why && strstr (why, word), "'%s' lacks '%s'", why, word);
-  helix_shm_close (&shm); /* which does nothing */
+  helix_shm_close (&taker); /* which does nothing */
 }
 
 GST_START_TEST (test_hostile_descriptors)
 {
   static const gchar *const names[] = {"/dev/zero", "/tmp", "/dev/ptmx"};
-  guint before = test_count_fds ();
-  int fds[2], fd = -1;
+  int fds[2];
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     fd = open (names[i], O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -176,17 +207,15 @@ GST_START_TEST (test_hostile_descriptors)
       continue; /* not in every container */
     expect_refused (fd, 1, FALSE, "not memory");
     expect_refused (fd, SIZE, TRUE, "not memory");
-    close (fd);
+    fd = helix_close (fd);
   }
   expect_refused (1000, SIZE, FALSE, "cannot be examined"); /* not open */
-
   for (int sockets = 0; sockets < 2; sockets++) {
     fail_unless_equals_int (sockets ? helix_socketpair (fds) : pipe (fds), 0);
     expect_refused (fds[0], SIZE, FALSE, "not memory");
     close (fds[0]);
     close (fds[1]);
   }
-  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -195,75 +224,57 @@ GST_END_TEST;
 /* A file is never mapped: what was cut off is an error. */
 GST_START_TEST (test_file)
 {
-  guint before = test_count_fds ();
-  gchar *name = NULL;
-  int fd = g_file_open_tmp ("helix-XXXXXX", &name, NULL), writer;
-  struct helix_shm shm;
-  const char *why;
+  g_autofree gchar *name = NULL;
+  int writer;
 
-  fail_unless (fd >= 0);
+  fd = g_file_open_tmp ("helix-XXXXXX", &name, NULL);
   fail_unless_equals_int (ftruncate (fd, SIZE), 0);
   expect_refused (fd, SIZE, TRUE, "no sealed memory");
   expect_refused (fd, 0, FALSE, "no size");
   expect_refused (fd, SIZE + 1, FALSE, "smaller");
   expect_refused (fd, G_MAXSIZE, FALSE, "no size");
-  fail_unless (helix_shm_open (&shm, fd, SIZE, FALSE, &why), "%s", why);
+  expect_taken (fd, SIZE);
   fail_unless_equals_int (pwrite (fd, "new", 3, SIZE / 2), 3);
-  fail_unless_equals_int (helix_shm_fetch (&shm, SIZE / 2, 3), 0);
-  fail_unless (memcmp (shm.bytes + SIZE / 2, "new", 3) == 0);
+  fail_unless_equals_int (helix_shm_fetch (&taker, SIZE / 2, 3), 0);
+  fail_unless (memcmp (taker.bytes + SIZE / 2, "new", 3) == 0);
   /* Cut off under it: what was read stays, the rest is an error. */
   fail_unless_equals_int (ftruncate (fd, SIZE / 2 + 1), 0);
-  expect_errno (helix_shm_fetch (&shm, SIZE / 2, 3), EPROTO);
-  fail_unless (memcmp (shm.bytes + SIZE / 2, "new", 3) == 0);
-  fail_unless_equals_int (helix_shm_fetch (&shm, 0, SIZE / 2), 0);
-  helix_shm_close (&shm);
+  expect_errno (helix_shm_fetch (&taker, SIZE / 2, 3), EPROTO);
+  fail_unless (memcmp (taker.bytes + SIZE / 2, "new", 3) == 0);
+  fail_unless_equals_int (helix_shm_fetch (&taker, 0, SIZE / 2), 0);
+  helix_shm_close (&taker);
   /* Not to be read at all. */
   writer = open (name, O_WRONLY | O_CLOEXEC);
-  fail_unless (helix_shm_open (&shm, writer, 1, FALSE, &why), "%s", why);
-  expect_errno (helix_shm_fetch (&shm, 0, 1), EBADF);
-  helix_shm_close (&shm);
+  expect_taken (writer, 1);
+  expect_errno (helix_shm_fetch (&taker, 0, 1), EBADF);
+  helix_shm_close (&taker);
   close (writer);
-  close (fd);
   g_unlink (name);
-  g_free (name);
-  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
+
 /* POSIX shared memory; where that is forbidden, a file that is unlinked
  * already. Neither is sealed, both are read-only for the client. */
 GST_START_TEST (test_fallbacks)
 {
-  gchar *dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
-  guint before = test_count_fds ();
-  struct helix_shm taker;
-  const char *why;
-  void *map;
-  bool sealed;
-  int fd;
+  g_autofree gchar *dir = g_dir_make_tmp ("helix-XXXXXX", NULL);
 
-  fail_unless (dir != NULL);
+  fail_if (helix_shm_is_sealed ());
   g_setenv ("TMPDIR", dir, TRUE);
   for (forbid_shm = FALSE; forbid_shm <= TRUE; forbid_shm++) {
-    fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
-    fail_if (sealed);
-    fail_unless (fcntl (fd, F_GETFD) & FD_CLOEXEC);
-    fail_unless (mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-        == MAP_FAILED);
-    fail_unless (write (fd, "x", 1) < 0 && ftruncate (fd, 0) < 0);
+    create ();
+    expect_read_only (fd);
     ((guint8 *) map)[SIZE - 1] = 9;
-    fail_unless (helix_shm_open (&taker, fd, SIZE, FALSE, &why), "%s", why);
+    expect_taken (fd, SIZE);
     fail_unless_equals_int (helix_shm_fetch (&taker, SIZE - 1, 1), 0);
     fail_unless_equals_int (taker.bytes[SIZE - 1], 9);
     helix_shm_close (&taker);
-    close (fd);
+    fd = helix_close (fd);
     helix_shm_unmap (map, SIZE);
   }
   fail_unless_equals_int (g_rmdir (dir), 0); /* nothing was left in it */
-  expect_errno (helix_shm_create (SIZE, &map, &fd, &sealed), ENOENT);
-  fail_unless (map == NULL && fd == -1);
-  fail_unless_equals_int (test_count_fds (), before);
-  g_free (dir);
+  expect_no_memory (SIZE, ENOENT);
 }
 
 GST_END_TEST;
@@ -273,11 +284,7 @@ GST_END_TEST;
 /* Each seal, and the pages, one after the other. */
 GST_START_TEST (test_memfd)
 {
-  int fd = memfd_create ("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  struct helix_shm shm;
-  const char *why;
-
-  fail_unless (fd >= 0);
+  fd = memfd_create ("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   fail_unless_equals_int (ftruncate (fd, SIZE), 0);
   expect_refused (fd, SIZE, FALSE, "not sealed");
   fail_unless_equals_int (errno, EPERM);
@@ -303,38 +310,51 @@ GST_START_TEST (test_memfd)
   expect_refused (fd, SIZE / 2, TRUE, "not all its pages");
   fail_unless_equals_int (posix_fallocate (fd, 0, SIZE / 2), 0);
   expect_refused (fd, SIZE + 4096, TRUE, "smaller");
-  fail_unless (helix_shm_open (&shm, fd, SIZE - 4096, TRUE, &why), "%s", why);
-  helix_shm_close (&shm);
-  close (fd);
+  expect_taken (fd, SIZE - 4096);
+  helix_shm_close (&taker);
 }
 
 GST_END_TEST;
 
+/* Before Linux 5.1 there is no seal against writing; a descriptor opened for
+ * reading does it then. */
+GST_START_TEST (test_old_kernel)
+{
+  old_kernel = TRUE;
+  create ();
+  fail_if (fcntl (fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE);
+  expect_read_only (fd);
+  fail_unless_equals_int (helix_shm_populate (map, SIZE), 0);
+  expect_taken (fd, SIZE);
+  helix_shm_close (&taker);
+}
+
+GST_END_TEST;
+
+/* Where memfd is forbidden there is no memory that a client would take. */
+GST_START_TEST (test_no_memfd)
+{
+  forbid_memfd = TRUE;
+  expect_no_memory (SIZE, EPERM);
+}
+
+GST_END_TEST;
 #endif
 
 GST_START_TEST (test_impossible_sizes)
 {
-  guint before = test_count_fds ();
   struct rlimit limit, small;
-  void *map = &limit;
-  bool sealed = true;
-  int fd = 99;
 
-  expect_errno (helix_shm_create (0, &map, &fd, &sealed), EINVAL);
-  fail_unless (map == NULL && fd == -1 && !sealed);
-  expect_errno (helix_shm_create (G_MAXSIZE, &map, &fd, &sealed), EINVAL);
-
-  /* More than may be written: an error, and no signal that nobody expects. */
+  expect_no_memory (0, EINVAL);
+  expect_no_memory (G_MAXSIZE, EINVAL);
+  /* More than may be written: an error, and no signal that no code expects. */
   signal (SIGXFSZ, SIG_IGN);
   fail_unless_equals_int (getrlimit (RLIMIT_FSIZE, &limit), 0);
   small = limit;
   small.rlim_cur = 4096;
   fail_unless_equals_int (setrlimit (RLIMIT_FSIZE, &small), 0);
-  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), -1);
-  fail_unless (errno != 0);
-  fail_unless (map == NULL && fd == -1);
+  expect_no_memory (SIZE, 0);
   fail_unless_equals_int (setrlimit (RLIMIT_FSIZE, &limit), 0);
-  fail_unless_equals_int (test_count_fds (), before);
 }
 
 GST_END_TEST;
@@ -343,79 +363,25 @@ GST_END_TEST;
 GST_START_TEST (test_out_of_descriptors)
 {
   struct rlimit limit, small;
-  guint before, room;
-  void *map = NULL;
-  bool sealed;
-  int fd;
 
   fail_unless_equals_int (getrlimit (RLIMIT_NOFILE, &limit), 0);
-  before = test_count_fds ();
-  for (room = 0; room < 2; room++) {
+  for (guint room = 0; room < 2; room++) {
     small = limit;
     small.rlim_cur = before + room;
     fail_unless_equals_int (setrlimit (RLIMIT_NOFILE, &small), 0);
-    if (helix_shm_create (SIZE, &map, &fd, &sealed) == 0) {
-      close (fd);
-      helix_shm_unmap (map, SIZE);
-    } else {
-      fail_unless (map == NULL && fd == -1);
+    if (helix_shm_create (SIZE, &map, &fd) < 0) {
       fail_unless_equals_int (errno, EMFILE);
+      fail_unless (map == NULL && fd == -1);
     }
+    fd = helix_close (fd);
+    helix_shm_unmap (map, SIZE);
     fail_unless_equals_int (setrlimit (RLIMIT_NOFILE, &limit), 0);
     fail_unless_equals_int (test_count_fds (), before);
   }
-  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
-  close (fd);
-  helix_shm_unmap (map, SIZE);
+  create ();
 }
 
 GST_END_TEST;
-
-#ifdef SEALS
-/* Before Linux 5.1 there is no seal against writing; a descriptor opened for
- * reading does it then. */
-GST_START_TEST (test_old_kernel)
-{
-  guint before = test_count_fds ();
-  const char *why;
-  struct helix_shm taker;
-  void *map;
-  bool sealed;
-  int fd;
-
-  old_kernel = TRUE;
-  fail_unless_equals_int (helix_shm_create (SIZE, &map, &fd, &sealed), 0);
-  fail_unless (sealed);
-  fail_if (fcntl (fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE);
-  fail_unless (mmap (NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-      == MAP_FAILED);
-  fail_unless (write (fd, "x", 1) < 0 && ftruncate (fd, 0) < 0);
-  fail_unless_equals_int (helix_shm_populate (map, SIZE), 0);
-  fail_unless (helix_shm_open (&taker, fd, SIZE, TRUE, &why), "%s", why);
-  close (fd);
-  helix_shm_close (&taker);
-  helix_shm_unmap (map, SIZE);
-  fail_unless_equals_int (test_count_fds (), before);
-}
-
-GST_END_TEST;
-
-/* Where memfd is forbidden there is no memory that a client would take. */
-GST_START_TEST (test_no_memfd)
-{
-  guint before = test_count_fds ();
-  void *map;
-  bool sealed;
-  int fd;
-
-  forbid_memfd = TRUE;
-  expect_errno (helix_shm_create (SIZE, &map, &fd, &sealed), EPERM);
-  fail_unless (map == NULL && fd == -1);
-  fail_unless_equals_int (test_count_fds (), before);
-}
-
-GST_END_TEST;
-#endif
 
 static Suite *
 helix_shm_suite (void)
@@ -425,6 +391,7 @@ helix_shm_suite (void)
 
   tcase_set_timeout (tc, 60);
   suite_add_tcase (suite, tc);
+  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_give_and_take);
   tcase_add_test (tc, test_client_cannot_write);
   tcase_add_test (tc, test_hostile_descriptors);

@@ -212,8 +212,7 @@ GST_START_TEST (test_other_files)
     const char *name, *remedy;
   } others[] = {{S_IFREG, "regular file", "Remove it"},
       {S_IFDIR, "directory", "another path"},
-      {S_IFLNK, "symbolic link", "Remove it"},
-      {S_IFIFO, "special file", "Remove it"}};
+      {S_IFLNK, "symbolic link", "Remove it"}, {S_IFIFO, "FIFO", "Remove it"}};
 
   for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
     gchar *text = NULL;
