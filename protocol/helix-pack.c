@@ -14,12 +14,13 @@
  * the wire's offsets. Messages differ in nothing but these strings when they
  * are turned into bytes and back, one field at a time and on a machine of any
  * byte order. No struct is ever copied as a whole. */
+#define BYTES_16 "1111111111111111"
 #define LAYOUTS(LAYOUT) \
   LAYOUT (PING, ping, 8, "8") \
   LAYOUT (PONG, pong, 24, "888") \
   LAYOUT (HELLO, hello, 32, "224448224") \
   LAYOUT (WELCOME, welcome, 32, "224448224") \
-  LAYOUT (PROOF, proof, 32, "") /* bytes */ \
+  LAYOUT (PROOF, proof, 32, BYTES_16 BYTES_16) \
   LAYOUT (BYE, bye, 4, "4") \
   LAYOUT (STATUS, status, 64, "8888884444") \
   LAYOUT (CLIENT, client, 80, "444444888888224") \
@@ -32,11 +33,13 @@
   LAYOUT (POOL, pool, 32, "444488") \
   LAYOUT (FRAME, frame, 72, "8844444444444444") \
   LAYOUT (RELEASE, release, 8, "44") \
-  LAYOUT (CAPS, caps, 112, "44444444") /* then three strings */ \
+  LAYOUT (CAPS, caps, 112, \
+      "44444444" BYTES_16 BYTES_16 BYTES_16 BYTES_16 BYTES_16) \
   LAYOUT (UNIT, unit, 56, "88888844") \
   LAYOUT (KEYFRAME, keyframe, 16, "448") \
   LAYOUT (CONFIG, config, 24, "444444") \
   LAYOUT (STATS, stats, 48, "888888")
+#define LAYOUT_HEADER "41124"
 #define LAYOUT_RECT "4444"
 
 #define ASSERT_SIZE(TYPE, name, size, widths) \
@@ -69,56 +72,24 @@ find_layout (uint32_t type)
   return NULL;
 }
 
-static uint8_t *
-put (uint8_t *dst, const void *from, const char *layout)
+/* Struct to wire or wire to struct, which is the same: each field's bytes, in
+ * the other order if this machine is big-endian. */
+static void
+convert (void *to, const void *from, const char *widths)
 {
+  const uint16_t one = 1;
+  const bool little = *(const uint8_t *) &one == 1;
   const uint8_t *src = from;
-
-  for (; *layout; layout++) {
-    unsigned i, width = (unsigned) (*layout - '0');
-    uint64_t value = 0;
-
-    if (width == 2) {
-      uint16_t v;
-      memcpy (&v, src, sizeof v);
-      value = v;
-    } else if (width == 4) {
-      uint32_t v;
-      memcpy (&v, src, sizeof v);
-      value = v;
-    } else {
-      memcpy (&value, src, sizeof value);
-    }
-    for (i = 0; i < width; i++)
-      *dst++ = (uint8_t) (value >> (8 * i));
-    src += width;
-  }
-  return dst;
-}
-
-static const uint8_t *
-get (void *to, const uint8_t *src, const char *layout)
-{
   uint8_t *dst = to;
 
-  for (; *layout; layout++) {
-    unsigned i, width = (unsigned) (*layout - '0');
-    uint64_t value = 0;
+  for (; *widths; widths++) {
+    unsigned i, width = (unsigned) (*widths - '0');
 
     for (i = 0; i < width; i++)
-      value |= (uint64_t) *src++ << (8 * i);
-    if (width == 2) {
-      uint16_t v = (uint16_t) value;
-      memcpy (dst, &v, sizeof v);
-    } else if (width == 4) {
-      uint32_t v = (uint32_t) value;
-      memcpy (dst, &v, sizeof v);
-    } else {
-      memcpy (dst, &value, sizeof value);
-    }
+      dst[i] = src[little ? i : width - 1 - i];
+    src += width;
     dst += width;
   }
-  return src;
 }
 
 static bool
@@ -142,7 +113,8 @@ take (uint32_t type, void *to, const uint8_t **payload, size_t size,
   const struct layout *layout = find_layout (type);
 
   CHECK (size >= layout->size, layout->too_short);
-  *payload = get (to, *payload, layout->widths);
+  convert (to, *payload, layout->widths);
+  *payload += layout->size;
   return true;
 }
 
@@ -156,7 +128,10 @@ take (uint32_t type, void *to, const uint8_t **payload, size_t size,
 static uint8_t *
 begin (uint8_t *dst, uint32_t type, const void *from)
 {
-  return put (dst + HELIX_HEADER_SIZE, from, find_layout (type)->widths);
+  const struct layout *layout = find_layout (type);
+
+  convert (dst + HELIX_HEADER_SIZE, from, layout->widths);
+  return dst + HELIX_HEADER_SIZE + layout->size;
 }
 
 /* Writes the header in front of a payload that ends at `end` and that `bulk`
@@ -176,11 +151,12 @@ finish (uint8_t *dst, uint32_t type, uint16_t channel, const uint8_t *end,
   return size;
 }
 
-/* A message that is its struct and nothing else. */
+/* A message that is its struct, and `bulk` bytes that the caller sends. */
 static size_t
-whole (uint8_t *dst, uint32_t type, uint16_t channel, const void *from)
+whole (uint8_t *dst, uint32_t type, uint16_t channel, const void *from,
+    uint32_t bulk)
 {
-  return finish (dst, type, channel, begin (dst, type, from), 0);
+  return finish (dst, type, channel, begin (dst, type, from), bulk);
 }
 
 /* ---- text ---- */
@@ -221,17 +197,15 @@ with_text (uint8_t *dst, uint32_t type, uint16_t channel, const void *from,
   return finish (dst, type, channel, end, 0);
 }
 
-/* A string field: NUL-padded, its last byte NUL. */
-static uint8_t *
-put_field (uint8_t *dst, const char *field, size_t room)
+/* Cuts a string field to have a NUL at its end, and nothing behind it. */
+static void
+pad_field (char *field, size_t room)
 {
   size_t size = 0;
 
   while (size + 1 < room && field[size])
     size++;
-  memcpy (dst, field, size);
-  memset (dst + size, 0, room - size);
-  return dst + room;
+  memset (field + size, 0, room - size);
 }
 
 /* Bytes of the UTF-8 character at `s`, 0 if it is none (overlong forms,
@@ -275,7 +249,7 @@ is_control (uint32_t code)
 }
 
 /* Copies text that a peer sent: NUL-terminated, valid UTF-8, one line. Never
- * longer than it was. `dst` has room for size + 1 bytes. */
+ * longer than it was. `dst` has room for size + 1 bytes, and may be `src`. */
 static void
 copy_text (char *dst, const uint8_t *src, size_t size)
 {
@@ -291,7 +265,7 @@ copy_text (char *dst, const uint8_t *src, size_t size)
       *dst++ = space ? ' ' : '?';
       done += n ? n : 1;
     } else {
-      memcpy (dst, src + done, n);
+      memmove (dst, src + done, n);
       dst += n;
       done += n;
     }
@@ -299,16 +273,17 @@ copy_text (char *dst, const uint8_t *src, size_t size)
   *dst = '\0';
 }
 
-static const uint8_t *
-get_field (char *field, const uint8_t *src, size_t room, bool *terminated)
+/* Makes a string field that a peer sent readable. false: it has no NUL. */
+static bool
+take_field (char *field, size_t room)
 {
-  const uint8_t *end = memchr (src, 0, room);
+  const char *end = memchr (field, 0, room);
 
-  *terminated = *terminated && end;
-  memset (field, 0, room);
-  if (end)
-    copy_text (field, src, (size_t) (end - src));
-  return src + room;
+  if (!end)
+    return false;
+  copy_text (field, (const uint8_t *) field, (size_t) (end - field));
+  pad_field (field, room);
+  return true;
 }
 
 /* The text that is the rest of a payload. */
@@ -325,23 +300,14 @@ void
 helix_pack_header (
     uint8_t dst[HELIX_HEADER_SIZE], const struct helix_header *header)
 {
-  dst = put (dst, &header->magic, "4");
-  *dst++ = header->type;
-  *dst++ = header->flags;
-  dst = put (dst, &header->channel, "2");
-  put (dst, &header->size, "4");
+  convert (dst, header, LAYOUT_HEADER);
 }
 
 bool
 helix_unpack_header (struct helix_header *header,
     const uint8_t src[HELIX_HEADER_SIZE], const char **why)
 {
-  src = get (&header->magic, src, "4");
-  header->type = *src++;
-  header->flags = *src++;
-  src = get (&header->channel, src, "2");
-  get (&header->size, src, "4");
-
+  convert (header, src, LAYOUT_HEADER);
   CHECK (header->magic == HELIX_MAGIC, "header: magic is not HXFR");
   switch (header->type) {
     case HELIX_CURSOR:
@@ -375,20 +341,20 @@ helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel)
 /* ---- messages that are their struct and nothing else ---- */
 
 #define WHOLE(type, name) \
-  size_t helix_pack_##name ( \
-      uint8_t *dst, uint16_t channel, const struct helix_##name *from) \
+  HELIX_PACK_ON (name) \
   { \
-    return whole (dst, type, channel, from); \
+    return whole (dst, type, channel, m, 0); \
   }
 /* On channel 0. */
 #define WHOLE_0(type, name) \
-  size_t helix_pack_##name (uint8_t *dst, const struct helix_##name *from) \
+  HELIX_PACK (name) \
   { \
-    return whole (dst, type, 0, from); \
+    return whole (dst, type, 0, m, 0); \
   }
 
 WHOLE_0 (HELIX_PING, ping)
 WHOLE (HELIX_PONG, pong)
+WHOLE_0 (HELIX_PROOF, proof)
 WHOLE (HELIX_SHOW, show)
 WHOLE_0 (HELIX_SET_SCANOUT, set_scanout)
 WHOLE (HELIX_SUBSCRIBE, subscribe)
@@ -401,26 +367,20 @@ WHOLE_0 (HELIX_STATS, stats)
 
 /* ---- both protocols ---- */
 
-bool
-helix_unpack_ping (struct helix_ping *ping, const uint8_t *payload, size_t size,
-    const char **why)
+HELIX_UNPACK (ping)
 {
-  ping->sent_ns = 0;
-  if (size == 0)
-    return true;
-  CHECK (size >= sizeof *ping, "PING: payload is neither empty nor 8 bytes");
-  return take (HELIX_PING, ping, &payload, size, why);
+  memset (m, 0, sizeof *m);
+  CHECK (size == 0 || size >= sizeof *m,
+      "PING: payload is neither empty nor 8 bytes");
+  return size == 0 || take (HELIX_PING, m, &payload, size, why);
 }
 
-bool
-helix_unpack_pong (struct helix_pong *pong, const uint8_t *payload, size_t size,
-    const char **why)
+HELIX_UNPACK (pong)
 {
-  memset (pong, 0, sizeof *pong);
-  if (size == 0)
-    return true;
-  CHECK (size >= sizeof *pong, "PONG: payload is neither empty nor 24 bytes");
-  return take (HELIX_PONG, pong, &payload, size, why);
+  memset (m, 0, sizeof *m);
+  CHECK (size == 0 || size >= sizeof *m,
+      "PONG: payload is neither empty nor 24 bytes");
+  return size == 0 || take (HELIX_PONG, m, &payload, size, why);
 }
 
 size_t
@@ -440,34 +400,29 @@ helix_pack_pong_for (uint8_t *dst, const struct helix_header *header,
   return helix_pack_pong (dst, header->channel, &pong);
 }
 
-size_t
-helix_pack_hello (
-    uint8_t *dst, const struct helix_hello *hello, const char *name)
+HELIX_PACK_TEXT (hello)
 {
-  struct helix_hello copy = *hello;
+  struct helix_hello copy = *m;
 
   copy.token_size = 0;
-  copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
+  copy.name_size = (uint16_t) text_size (text, HELIX_MAX_NAME);
   copy.reserved = 0;
-  return with_text (dst, HELIX_HELLO, 0, &copy, name, HELIX_MAX_NAME);
+  return with_text (dst, HELIX_HELLO, 0, &copy, text, HELIX_MAX_NAME);
 }
 
-bool
-helix_unpack_hello (struct helix_hello *hello, char name[HELIX_MAX_NAME + 1],
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK_TEXT (hello, HELIX_MAX_NAME)
 {
-  TAKE (HELIX_HELLO, hello);
-  CHECK (hello->version_min != 0, "HELLO: version_min is 0");
-  CHECK (hello->version_min <= hello->version_max,
+  TAKE (HELIX_HELLO, m);
+  CHECK (m->version_min != 0, "HELLO: version_min is 0");
+  CHECK (m->version_min <= m->version_max,
       "HELLO: version_min is above version_max");
-  CHECK (hello->role != 0, "HELLO: role is 0");
-  CHECK (hello->token_size <= HELIX_MAX_TOKEN,
-      "HELLO: token_size is above 128 bytes");
-  CHECK (hello->name_size <= HELIX_MAX_NAME,
-      "HELLO: name_size is above 128 bytes");
-  CHECK (sizeof *hello + hello->token_size + hello->name_size <= size,
+  CHECK (m->role != 0, "HELLO: role is 0");
+  CHECK (
+      m->token_size <= HELIX_MAX_TOKEN, "HELLO: token_size is above 128 bytes");
+  CHECK (m->name_size <= HELIX_MAX_NAME, "HELLO: name_size is above 128 bytes");
+  CHECK (sizeof *m + m->token_size + m->name_size <= size,
       "HELLO: token_size and name_size are more than the payload holds");
-  copy_text (name, payload + hello->token_size, hello->name_size);
+  copy_text (text, payload + m->token_size, m->name_size);
   return true;
 }
 
@@ -527,26 +482,13 @@ helix_pack_proof_input (uint8_t dst[HELIX_PROOF_INPUT_SIZE], const char *who,
     uint64_t nonce, const uint8_t challenge[HELIX_CHALLENGE_SIZE])
 {
   dst = put_bytes (dst, who, sizeof HELIX_PROOF_CLIENT - 1);
-  dst = put (dst, &nonce, "8");
-  put_bytes (dst, challenge, HELIX_CHALLENGE_SIZE);
+  convert (dst, &nonce, "8");
+  put_bytes (dst + 8, challenge, HELIX_CHALLENGE_SIZE);
 }
 
-size_t
-helix_pack_proof (uint8_t *dst, const struct helix_proof *proof)
+HELIX_UNPACK (proof)
 {
-  uint8_t *end =
-      put_bytes (dst + HELIX_HEADER_SIZE, proof->hmac, HELIX_PROOF_SIZE);
-
-  return finish (dst, HELIX_PROOF, 0, end, 0);
-}
-
-bool
-helix_unpack_proof (struct helix_proof *proof, const uint8_t *payload,
-    size_t size, const char **why)
-{
-  CHECK (size >= sizeof *proof, find_layout (HELIX_PROOF)->too_short);
-  memcpy (proof->hmac, payload, sizeof proof->hmac);
-  return true;
+  return take (HELIX_PROOF, m, &payload, size, why);
 }
 
 size_t
@@ -560,13 +502,11 @@ helix_pack_error (uint8_t *dst, uint16_t channel, enum helix_error_code code,
   return with_text (dst, HELIX_ERROR, channel, &error, text, HELIX_MAX_TEXT);
 }
 
-bool
-helix_unpack_error (struct helix_error *error, char text[HELIX_MAX_TEXT + 1],
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK_TEXT (error, HELIX_MAX_TEXT)
 {
-  TAKE (HELIX_ERROR, error);
-  CHECK (error->code != 0, "ERROR: code is 0");
-  return take_text (text, payload, size - sizeof *error);
+  TAKE (HELIX_ERROR, m);
+  CHECK (m->code != 0, "ERROR: code is 0");
+  return take_text (text, payload, size - sizeof *m);
 }
 
 size_t
@@ -591,51 +531,41 @@ helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text)
   return with_text (dst, HELIX_BYE, 0, &bye, text, HELIX_MAX_TEXT);
 }
 
-bool
-helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK_TEXT (bye, HELIX_MAX_TEXT)
 {
-  TAKE (HELIX_BYE, bye);
-  return take_text (text, payload, size - sizeof *bye);
+  TAKE (HELIX_BYE, m);
+  return take_text (text, payload, size - sizeof *m);
 }
 
-size_t
-helix_pack_status (
-    uint8_t *dst, const struct helix_status *status, const char *text)
+HELIX_PACK_TEXT (status)
 {
-  return with_text (dst, HELIX_STATUS, 0, status, text, HELIX_MAX_TEXT);
+  return with_text (dst, HELIX_STATUS, 0, m, text, HELIX_MAX_TEXT);
 }
 
-bool
-helix_unpack_status (struct helix_status *status, char text[HELIX_MAX_TEXT + 1],
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK_TEXT (status, HELIX_MAX_TEXT)
 {
-  TAKE (HELIX_STATUS, status);
-  return take_text (text, payload, size - sizeof *status);
+  TAKE (HELIX_STATUS, m);
+  return take_text (text, payload, size - sizeof *m);
 }
 
-size_t
-helix_pack_client (
-    uint8_t *dst, const struct helix_client *client, const char *name)
+HELIX_PACK_TEXT (client)
 {
-  struct helix_client copy = *client;
+  struct helix_client copy = *m;
 
-  copy.name_size = (uint16_t) text_size (name, HELIX_MAX_NAME);
+  copy.name_size = (uint16_t) text_size (text, HELIX_MAX_NAME);
   copy.reserved0 = 0;
   copy.reserved1 = 0;
-  return with_text (dst, HELIX_CLIENT, 0, &copy, name, HELIX_MAX_NAME);
+  return with_text (dst, HELIX_CLIENT, 0, &copy, text, HELIX_MAX_NAME);
 }
 
-bool
-helix_unpack_client (struct helix_client *client, char name[HELIX_MAX_NAME + 1],
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK_TEXT (client, HELIX_MAX_NAME)
 {
-  TAKE (HELIX_CLIENT, client);
-  CHECK (client->name_size <= HELIX_MAX_NAME,
-      "CLIENT: name_size is above 128 bytes");
-  CHECK (sizeof *client + client->name_size <= size,
+  TAKE (HELIX_CLIENT, m);
+  CHECK (
+      m->name_size <= HELIX_MAX_NAME, "CLIENT: name_size is above 128 bytes");
+  CHECK (sizeof *m + m->name_size <= size,
       "CLIENT: name_size is more than the payload holds");
-  copy_text (name, payload, client->name_size);
+  copy_text (text, payload, m->name_size);
   return true;
 }
 
@@ -643,8 +573,7 @@ size_t
 helix_pack_cursor (uint8_t *dst, uint16_t channel,
     const struct helix_cursor *cursor, uint32_t bulk)
 {
-  return finish (
-      dst, HELIX_CURSOR, channel, begin (dst, HELIX_CURSOR, cursor), bulk);
+  return whole (dst, HELIX_CURSOR, channel, cursor, bulk);
 }
 
 bool
@@ -675,12 +604,10 @@ helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
   return true;
 }
 
-bool
-helix_unpack_show (struct helix_show *show, const uint8_t *payload, size_t size,
-    const char **why)
+HELIX_UNPACK (show)
 {
-  TAKE (HELIX_SHOW, show);
-  CHECK (show->resource_id != 0, "SHOW: resource_id is 0");
+  TAKE (HELIX_SHOW, m);
+  CHECK (m->resource_id != 0, "SHOW: resource_id is 0");
   return true;
 }
 
@@ -698,67 +625,56 @@ is_scanout (uint32_t index)
   return index < HELIX_MAX_SCANOUTS || index == HELIX_NONE32;
 }
 
-bool
-helix_unpack_set_scanout (struct helix_set_scanout *set, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (set_scanout)
 {
-  TAKE (HELIX_SET_SCANOUT, set);
-  CHECK (!set->width == !set->height,
+  TAKE (HELIX_SET_SCANOUT, m);
+  CHECK (!m->width == !m->height,
       "SET_SCANOUT: only one of width and height is 0");
-  CHECK (set->width == 0
-          || (is_dimension (set->width) && is_dimension (set->height)),
+  CHECK (m->width == 0 || (is_dimension (m->width) && is_dimension (m->height)),
       "SET_SCANOUT: width or height is above 16384");
   return true;
 }
 
-bool
-helix_unpack_subscribe (struct helix_subscribe *subscribe,
-    const uint8_t *payload, size_t size, const char **why)
+HELIX_UNPACK (subscribe)
 {
-  TAKE (HELIX_SUBSCRIBE, subscribe);
-  CHECK ((subscribe->scanout == HELIX_NONE32) == (subscribe->resource_id != 0),
+  TAKE (HELIX_SUBSCRIBE, m);
+  CHECK ((m->scanout == HELIX_NONE32) == (m->resource_id != 0),
       "SUBSCRIBE: not exactly one of scanout and resource_id is given");
-  CHECK (subscribe->rate_den != 0, "SUBSCRIBE: rate_den is 0");
-  CHECK (subscribe->slots == 0
-          || (subscribe->slots >= 2 && subscribe->slots <= HELIX_MAX_SLOTS),
+  CHECK (m->rate_den != 0, "SUBSCRIBE: rate_den is 0");
+  CHECK (m->slots == 0 || (m->slots >= 2 && m->slots <= HELIX_MAX_SLOTS),
       "SUBSCRIBE: slots is neither 0 nor 2 to 8");
   return true;
 }
 
-bool
-helix_unpack_scanout (struct helix_scanout *scanout, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (scanout)
 {
-  TAKE (HELIX_SCANOUT, scanout);
-  CHECK (is_scanout (scanout->scanout), "SCANOUT: scanout is above 15");
-  if (scanout->flags & HELIX_SCANOUT_ENABLED) {
-    CHECK (is_dimension (scanout->width), "SCANOUT: width is not 1 to 16384");
-    CHECK (is_dimension (scanout->height), "SCANOUT: height is not 1 to 16384");
-    CHECK (helix_fourcc_is_known (scanout->fourcc),
-        "SCANOUT: fourcc is not known");
+  TAKE (HELIX_SCANOUT, m);
+  CHECK (is_scanout (m->scanout), "SCANOUT: scanout is above 15");
+  if (m->flags & HELIX_SCANOUT_ENABLED) {
+    CHECK (is_dimension (m->width), "SCANOUT: width is not 1 to 16384");
+    CHECK (is_dimension (m->height), "SCANOUT: height is not 1 to 16384");
+    CHECK (helix_fourcc_is_known (m->fourcc), "SCANOUT: fourcc is not known");
   } else {
-    CHECK (scanout->width == 0 && scanout->height == 0 && scanout->fourcc == 0,
+    CHECK (m->width == 0 && m->height == 0 && m->fourcc == 0,
         "SCANOUT: width, height or fourcc is not 0 though it is off");
   }
   return true;
 }
 
-bool
-helix_unpack_pool (struct helix_pool *pool, const uint8_t *payload, size_t size,
-    const char **why)
+HELIX_UNPACK (pool)
 {
-  TAKE (HELIX_POOL, pool);
-  CHECK (pool->pool_id != 0, "POOL: pool_id is 0");
-  CHECK (pool->kind == HELIX_POOL_SEALED || pool->kind == HELIX_POOL_FILE,
+  TAKE (HELIX_POOL, m);
+  CHECK (m->pool_id != 0, "POOL: pool_id is 0");
+  CHECK (m->kind == HELIX_POOL_SEALED || m->kind == HELIX_POOL_FILE,
       "POOL: kind is not known");
-  CHECK (pool->slots >= 2 && pool->slots <= HELIX_MAX_SLOTS,
+  CHECK (m->slots >= 2 && m->slots <= HELIX_MAX_SLOTS,
       "POOL: slots is not 2 to 8");
-  CHECK (pool->slot_size > 0, "POOL: slot_size is 0");
-  CHECK (pool->slot_size <= HELIX_MAX_FRAME_BYTES,
+  CHECK (m->slot_size > 0, "POOL: slot_size is 0");
+  CHECK (m->slot_size <= HELIX_MAX_FRAME_BYTES,
       "POOL: slot_size is above 256 MiB");
-  CHECK (pool->slot_size % 4096 == 0,
+  CHECK (m->slot_size % 4096 == 0,
       "POOL: slot_size is not a multiple of 4096 bytes");
-  CHECK (pool->total_size == pool->slots * pool->slot_size,
+  CHECK (m->total_size == m->slots * m->slot_size,
       "POOL: total_size is not slots * slot_size");
   return true;
 }
@@ -774,8 +690,8 @@ helix_pack_frame (uint8_t *dst, uint16_t channel,
   if (!rects || copy.rects > HELIX_MAX_RECTS)
     copy.rects = 0; /* everything changed: never wrong */
   end = begin (dst, HELIX_FRAME, &copy);
-  for (i = 0; i < copy.rects; i++)
-    end = put (end, &rects[i], LAYOUT_RECT);
+  for (i = 0; i < copy.rects; i++, end += sizeof *rects)
+    convert (end, &rects[i], LAYOUT_RECT);
   return finish (dst, HELIX_FRAME, channel, end, 0);
 }
 
@@ -785,8 +701,8 @@ unpack_rects (struct helix_rect *rects, const struct helix_frame *frame,
 {
   uint32_t i;
 
-  for (i = 0; i < frame->rects; i++) {
-    payload = get (&rects[i], payload, LAYOUT_RECT);
+  for (i = 0; i < frame->rects; i++, payload += sizeof *rects) {
+    convert (&rects[i], payload, LAYOUT_RECT);
     CHECK (rects[i].width > 0 && rects[i].height > 0,
         "FRAME: width or height of a rectangle is 0");
     CHECK ((uint64_t) rects[i].x + rects[i].width <= frame->width
@@ -820,57 +736,47 @@ helix_unpack_frame (struct helix_frame *frame,
   return unpack_rects (rects, frame, payload, why);
 }
 
-bool
-helix_unpack_release (struct helix_release *release, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (release)
 {
-  TAKE (HELIX_RELEASE, release);
-  CHECK (release->pool_id != 0, "RELEASE: pool_id is 0");
-  CHECK (release->slot < HELIX_MAX_SLOTS, "RELEASE: slot is above 7");
+  TAKE (HELIX_RELEASE, m);
+  CHECK (m->pool_id != 0, "RELEASE: pool_id is 0");
+  CHECK (m->slot < HELIX_MAX_SLOTS, "RELEASE: slot is above 7");
   return true;
 }
 
 /* ---- stream protocol ---- */
 
-size_t
-helix_pack_caps (uint8_t *dst, const struct helix_caps *caps)
+HELIX_PACK (caps)
 {
-  uint8_t *end = begin (dst, HELIX_CAPS, caps);
+  struct helix_caps copy = *m;
 
-  end = put_field (end, caps->profile, sizeof caps->profile);
-  end = put_field (end, caps->level, sizeof caps->level);
-  end = put_field (end, caps->colorimetry, sizeof caps->colorimetry);
-  return finish (dst, HELIX_CAPS, 0, end, 0);
+  pad_field (copy.profile, sizeof copy.profile);
+  pad_field (copy.level, sizeof copy.level);
+  pad_field (copy.colorimetry, sizeof copy.colorimetry);
+  return whole (dst, HELIX_CAPS, 0, &copy, 0);
 }
 
-bool
-helix_unpack_caps (struct helix_caps *caps, const uint8_t *payload, size_t size,
-    const char **why)
+HELIX_UNPACK (caps)
 {
-  bool terminated = true;
-
-  TAKE (HELIX_CAPS, caps);
-  CHECK (caps->caps_id != 0, "CAPS: caps_id is 0");
-  CHECK (caps->codec >= HELIX_CODEC_H264 && caps->codec <= HELIX_CODEC_JPEG,
+  TAKE (HELIX_CAPS, m);
+  CHECK (m->caps_id != 0, "CAPS: caps_id is 0");
+  CHECK (m->codec >= HELIX_CODEC_H264 && m->codec <= HELIX_CODEC_JPEG,
       "CAPS: codec is not known");
-  CHECK (is_dimension (caps->width), "CAPS: width is not 1 to 16384");
-  CHECK (is_dimension (caps->height), "CAPS: height is not 1 to 16384");
-  CHECK (caps->rate_den != 0, "CAPS: rate_den is 0");
-  CHECK (caps->par_num != 0 && caps->par_den != 0,
-      "CAPS: par_num or par_den is 0");
-  payload =
-      get_field (caps->profile, payload, sizeof caps->profile, &terminated);
-  payload = get_field (caps->level, payload, sizeof caps->level, &terminated);
-  get_field (caps->colorimetry, payload, sizeof caps->colorimetry, &terminated);
-  CHECK (
-      terminated, "CAPS: profile, level or colorimetry has no NUL at its end");
+  CHECK (is_dimension (m->width), "CAPS: width is not 1 to 16384");
+  CHECK (is_dimension (m->height), "CAPS: height is not 1 to 16384");
+  CHECK (m->rate_den != 0, "CAPS: rate_den is 0");
+  CHECK (m->par_num != 0 && m->par_den != 0, "CAPS: par_num or par_den is 0");
+  CHECK (take_field (m->profile, sizeof m->profile)
+          && take_field (m->level, sizeof m->level)
+          && take_field (m->colorimetry, sizeof m->colorimetry),
+      "CAPS: profile, level or colorimetry has no NUL at its end");
   return true;
 }
 
 size_t
 helix_pack_unit (uint8_t *dst, const struct helix_unit *unit, uint32_t bulk)
 {
-  return finish (dst, HELIX_UNIT, 0, begin (dst, HELIX_UNIT, unit), bulk);
+  return whole (dst, HELIX_UNIT, 0, unit, bulk);
 }
 
 bool
@@ -887,30 +793,24 @@ helix_unpack_unit (struct helix_unit *unit, const uint8_t *payload, size_t size,
   return true;
 }
 
-bool
-helix_unpack_keyframe (struct helix_keyframe *keyframe, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (keyframe)
 {
-  return take (HELIX_KEYFRAME, keyframe, &payload, size, why);
+  return take (HELIX_KEYFRAME, m, &payload, size, why);
 }
 
-bool
-helix_unpack_config (struct helix_config *config, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (config)
 {
-  TAKE (HELIX_CONFIG, config);
-  CHECK (!(config->fields & HELIX_CONFIG_BITRATE) || config->bitrate != 0,
+  TAKE (HELIX_CONFIG, m);
+  CHECK (!(m->fields & HELIX_CONFIG_BITRATE) || m->bitrate != 0,
       "CONFIG: bitrate is 0");
-  CHECK (!(config->fields & HELIX_CONFIG_RATE) || config->rate_den != 0,
+  CHECK (!(m->fields & HELIX_CONFIG_RATE) || m->rate_den != 0,
       "CONFIG: rate_den is 0");
   return true;
 }
 
-bool
-helix_unpack_stats (struct helix_stats *stats, const uint8_t *payload,
-    size_t size, const char **why)
+HELIX_UNPACK (stats)
 {
-  return take (HELIX_STATS, stats, &payload, size, why);
+  return take (HELIX_STATS, m, &payload, size, why);
 }
 
 /* ---- names ---- */

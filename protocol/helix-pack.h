@@ -37,27 +37,38 @@ bool helix_unpack_header (struct helix_header *header,
 /* A message with no payload: bare PING, bare PONG, UNSUBSCRIBE, LIST. */
 size_t helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel);
 
+/* helix_pack_NAME and helix_unpack_NAME of most messages are declared by these,
+ * as a table. Without ON it is on channel 0. `text` is what follows the struct;
+ * packing takes NULL for none, sets sizes in the struct from it and cuts it. */
+#define HELIX_PACK(name) \
+  size_t helix_pack_##name (uint8_t *dst, const struct helix_##name *m)
+#define HELIX_PACK_ON(name) \
+  size_t helix_pack_##name ( \
+      uint8_t *dst, uint16_t channel, const struct helix_##name *m)
+#define HELIX_PACK_TEXT(name) \
+  size_t helix_pack_##name ( \
+      uint8_t *dst, const struct helix_##name *m, const char *text)
+#define HELIX_UNPACK(name) \
+  bool helix_unpack_##name (struct helix_##name *m, const uint8_t *payload, \
+      size_t size, const char **why)
+#define HELIX_UNPACK_TEXT(name, most) \
+  bool helix_unpack_##name (struct helix_##name *m, char text[(most) + 1], \
+      const uint8_t *payload, size_t size, const char **why)
+
 /* Unpacking an empty PING or PONG is good and gives zeros: a time is there
  * only if `size` is that of the struct. */
-size_t helix_pack_ping (uint8_t *dst, const struct helix_ping *ping);
-bool helix_unpack_ping (struct helix_ping *ping, const uint8_t *payload,
-    size_t size, const char **why);
-size_t helix_pack_pong (
-    uint8_t *dst, uint16_t channel, const struct helix_pong *pong);
-bool helix_unpack_pong (struct helix_pong *pong, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK (ping);
+HELIX_UNPACK (ping);
+HELIX_PACK_ON (pong);
+HELIX_UNPACK (pong);
 /* The answer to any valid PING: bare to bare, stamped to stamped. */
 size_t helix_pack_pong_for (uint8_t *dst, const struct helix_header *header,
     const uint8_t *payload, uint64_t received_ns, uint64_t sent_ns);
 
-/* `name` may be NULL; sizes in the struct are set from it, token_size to 0. */
-size_t helix_pack_hello (
-    uint8_t *dst, const struct helix_hello *hello, const char *name);
-/* `name` receives a NUL-terminated copy, controls replaced. A token that an
- * older client sent is skipped: token_size tells that it was there. */
-bool helix_unpack_hello (struct helix_hello *hello,
-    char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
-    const char **why);
+/* A token that an older client sent is skipped: token_size tells that it was
+ * there. Packing sets it to 0. */
+HELIX_PACK_TEXT (hello);
+HELIX_UNPACK_TEXT (hello, HELIX_MAX_NAME);
 /* `challenge` may be NULL: HELIX_FEATURE_PROOF is set, or cleared, by it. */
 size_t helix_pack_welcome (uint8_t *dst, const struct helix_welcome *welcome,
     const char *name, const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
@@ -71,15 +82,12 @@ bool helix_unpack_welcome (struct helix_welcome *welcome,
 void helix_pack_proof_input (uint8_t dst[HELIX_PROOF_INPUT_SIZE],
     const char *who, uint64_t nonce,
     const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
-size_t helix_pack_proof (uint8_t *dst, const struct helix_proof *proof);
-bool helix_unpack_proof (struct helix_proof *proof, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK (proof);
+HELIX_UNPACK (proof);
 
 size_t helix_pack_error (uint8_t *dst, uint16_t channel,
     enum helix_error_code code, uint32_t refers, const char *text);
-bool helix_unpack_error (struct helix_error *error,
-    char text[HELIX_MAX_TEXT + 1], const uint8_t *payload, size_t size,
-    const char **why);
+HELIX_UNPACK_TEXT (error, HELIX_MAX_TEXT);
 /* The answer to a message of a type that this end does not know: ERROR
  * unsupported, once for each type, else 0 bytes. A later version may say
  * something with each frame, and need not hear of it each time. `told` is all
@@ -87,75 +95,51 @@ bool helix_unpack_error (struct helix_error *error,
 size_t helix_pack_unsupported (
     uint8_t *dst, const struct helix_header *header, uint32_t told[8]);
 size_t helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text);
-bool helix_unpack_bye (struct helix_bye *bye, char text[HELIX_MAX_TEXT + 1],
-    const uint8_t *payload, size_t size, const char **why);
+HELIX_UNPACK_TEXT (bye, HELIX_MAX_TEXT);
 
-/* `text` and `name` may be NULL; name_size is set from the name. */
-size_t helix_pack_status (
-    uint8_t *dst, const struct helix_status *status, const char *text);
-bool helix_unpack_status (struct helix_status *status,
-    char text[HELIX_MAX_TEXT + 1], const uint8_t *payload, size_t size,
-    const char **why);
-size_t helix_pack_client (
-    uint8_t *dst, const struct helix_client *client, const char *name);
-bool helix_unpack_client (struct helix_client *client,
-    char name[HELIX_MAX_NAME + 1], const uint8_t *payload, size_t size,
-    const char **why);
+HELIX_PACK_TEXT (status);
+HELIX_UNPACK_TEXT (status, HELIX_MAX_TEXT);
+HELIX_PACK_TEXT (client);
+HELIX_UNPACK_TEXT (client, HELIX_MAX_NAME);
 /* `bulk` = bytes of pixels that will follow: with HELIX_CURSOR_SHAPE exactly
  * width * height * 4, else 0. `total` = the whole payload's bytes. */
 size_t helix_pack_cursor (uint8_t *dst, uint16_t channel,
     const struct helix_cursor *cursor, uint32_t bulk);
 bool helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
     size_t size, uint32_t total, const char **why);
-size_t helix_pack_show (
-    uint8_t *dst, uint16_t channel, const struct helix_show *show);
-bool helix_unpack_show (struct helix_show *show, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK_ON (show);
+HELIX_UNPACK (show);
 
-size_t helix_pack_set_scanout (
-    uint8_t *dst, const struct helix_set_scanout *set);
-bool helix_unpack_set_scanout (struct helix_set_scanout *set,
-    const uint8_t *payload, size_t size, const char **why);
-size_t helix_pack_subscribe (
-    uint8_t *dst, uint16_t channel, const struct helix_subscribe *subscribe);
-bool helix_unpack_subscribe (struct helix_subscribe *subscribe,
-    const uint8_t *payload, size_t size, const char **why);
-size_t helix_pack_scanout (
-    uint8_t *dst, uint16_t channel, const struct helix_scanout *scanout);
-bool helix_unpack_scanout (struct helix_scanout *scanout,
-    const uint8_t *payload, size_t size, const char **why);
-size_t helix_pack_pool (
-    uint8_t *dst, uint16_t channel, const struct helix_pool *pool);
-bool helix_unpack_pool (struct helix_pool *pool, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK (set_scanout);
+HELIX_UNPACK (set_scanout);
+HELIX_PACK_ON (subscribe);
+HELIX_UNPACK (subscribe);
+HELIX_PACK_ON (scanout);
+HELIX_UNPACK (scanout);
+HELIX_PACK_ON (pool);
+HELIX_UNPACK (pool);
 /* Without `rects`, or with too many of them, everything changed. */
 size_t helix_pack_frame (uint8_t *dst, uint16_t channel,
     const struct helix_frame *frame, const struct helix_rect *rects);
 bool helix_unpack_frame (struct helix_frame *frame,
     struct helix_rect rects[HELIX_MAX_RECTS], const uint8_t *payload,
     size_t size, const char **why);
-size_t helix_pack_release (
-    uint8_t *dst, uint16_t channel, const struct helix_release *release);
-bool helix_unpack_release (struct helix_release *release,
-    const uint8_t *payload, size_t size, const char **why);
+HELIX_PACK_ON (release);
+HELIX_UNPACK (release);
 
-size_t helix_pack_caps (uint8_t *dst, const struct helix_caps *caps);
-bool helix_unpack_caps (struct helix_caps *caps, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK (caps);
+HELIX_UNPACK (caps);
+/* `bulk` and `total` as with CURSOR. */
 size_t helix_pack_unit (
     uint8_t *dst, const struct helix_unit *unit, uint32_t bulk);
 bool helix_unpack_unit (struct helix_unit *unit, const uint8_t *payload,
     size_t size, uint32_t total, const char **why);
-size_t helix_pack_keyframe (
-    uint8_t *dst, const struct helix_keyframe *keyframe);
-bool helix_unpack_keyframe (struct helix_keyframe *keyframe,
-    const uint8_t *payload, size_t size, const char **why);
-size_t helix_pack_config (uint8_t *dst, const struct helix_config *config);
-bool helix_unpack_config (struct helix_config *config, const uint8_t *payload,
-    size_t size, const char **why);
-size_t helix_pack_stats (uint8_t *dst, const struct helix_stats *stats);
-bool helix_unpack_stats (struct helix_stats *stats, const uint8_t *payload,
-    size_t size, const char **why);
+HELIX_PACK (keyframe);
+HELIX_UNPACK (keyframe);
+HELIX_PACK (config);
+HELIX_UNPACK (config);
+HELIX_PACK (stats);
+HELIX_UNPACK (stats);
 
 /* Name of a type ("SUBSCRIBE"), of an error ("no-scanout"); "unknown" else. */
 const char *helix_type_name (uint32_t type);
