@@ -3,8 +3,7 @@
  * The struct that all files of the core share, its log and its counters.
  *
  *   serve         both: made, listening, timers, stopped (helix-shim.h)
- *   client        io: messages, and what is pending for a client
- *   peer          io: a connection: descriptor, reader, queue, deadlines
+ *   client        io: a connection, its messages, and what is pending for it
  *   display       display: what subscriptions show, damage, readbacks
  *   subscription  both: slots and credit of one client's channel
  *   screen        both: scanouts, cursors, requests of clients for scanouts

@@ -3,6 +3,7 @@
 #include "helix-shim-client.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,23 +14,153 @@
 #define READS_AT_ONCE 64
 /* CLIENTs of one answer to LIST: 28 KiB at most, so that it fits the queue. */
 #define MOST_LISTED 128u
+/* Pieces of messages that go by one system call. */
+#define PIECES_AT_ONCE 16
+
+#define CLIENT "client %" G_GUINT64_FORMAT " (pid %ld)"
+#define CLIENT_ARGS(client) (client)->number, (long) (client)->pid
+
+/* ---- the connection ---- */
+
+bool
+helix_shim_client_is_open (const struct helix_shim_client *self)
+{
+  return self->server.state == HELIX_SERVER_OPEN && !self->closing
+      && !self->dead;
+}
+
+bool
+helix_shim_client_is_full (const struct helix_shim_client *self)
+{
+  return self->writer.bytes[HELIX_WRITER_CONTROL] >= HELIX_SHIM_QUEUE_LIMIT;
+}
+
+/* Nothing that comes after the end counts. And reading stops while the client
+ * does not take its answers: what it still says waits in its own socket. */
+static bool
+may_read (const struct helix_shim_client *self)
+{
+  return !self->closing && !self->dead && !helix_shim_client_is_full (self);
+}
+
+static void
+on_ready (void *client)
+{
+  helix_shim_client_turn (client);
+}
+
+static void
+update_watch (struct helix_shim_client *self)
+{
+  bool reading = may_read (self);
+  bool writing = helix_writer_pending (&self->writer) && !self->dead;
+
+  if (reading == self->watching_read && writing == self->watching_write)
+    return;
+  self->watching_read = reading;
+  self->watching_write = writing;
+  self->shim->loop.watch (self->shim->loop_opaque, self->fd,
+      reading ? on_ready : NULL, writing ? on_ready : NULL, self);
+}
+
+/* Its callers up the stack still hold it: helix_shim_io_run frees it. */
+static void
+die (struct helix_shim_client *self)
+{
+  if (self->dead)
+    return;
+  self->dead = true;
+  helix_shim_wake_io (self->shim);
+}
+
+/* Ends every turn: writes, and goes on with an end that has begun. */
+static void
+flush (struct helix_shim_client *self)
+{
+  while (!self->dead && helix_writer_pending (&self->writer)) {
+    struct iovec iov[PIECES_AT_ONCE];
+    int pass = -1;
+    int n =
+        helix_writer_iov (&self->writer, iov, PIECES_AT_ONCE, SIZE_MAX, &pass);
+    ssize_t sent = helix_send (self->fd, iov, n, pass);
+
+    if (sent >= 0) {
+      helix_writer_sent (&self->writer, (size_t) sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      break;
+    } else if (errno != EINTR) {
+      helix_shim_count (self->shim, lost, 1);
+      die (self);
+    }
+  }
+  if (self->closing && !helix_writer_pending (&self->writer))
+    die (self);
+  update_watch (self);
+}
+
+static void
+send_message (
+    struct helix_shim_client *self, const uint8_t *message, size_t size)
+{
+  helix_writer_add (&self->writer, HELIX_WRITER_CONTROL, message, size, NULL);
+}
+
+/* The last message that the client gets: a CURSOR would still come after it. */
+static void
+send_last (struct helix_shim_client *self, const uint8_t *message, size_t size)
+{
+  helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR);
+  send_message (self, message, size);
+}
+
+void
+helix_shim_client_error (struct helix_shim_client *self, uint16_t channel,
+    enum helix_error_code code, uint32_t refers, const char *format, ...)
+{
+  bool fatal = helix_error_is_fatal (code);
+  uint8_t message[HELIX_MAX_MESSAGE];
+  char text[HELIX_MAX_TEXT + 1];
+  size_t size;
+  va_list args;
+
+  va_start (args, format);
+  vsnprintf (text, sizeof text, format, args);
+  va_end (args);
+  size = helix_pack_error (message, fatal ? 0 : channel, code, refers, text);
+  if (!fatal) {
+    helix_shim_log (self->shim, HELIX_LOG_INFO, CLIENT ", channel %u: %s: %s",
+        CLIENT_ARGS (self), channel, helix_error_name (code), text);
+    send_message (self, message, size);
+    return;
+  }
+  helix_shim_log (self->shim, HELIX_LOG_WARN, CLIENT " is disconnected: %s: %s",
+      CLIENT_ARGS (self), helix_error_name (code), text);
+  helix_shim_count (self->shim, refused, 1);
+  send_last (self, message, size);
+  if (!self->closing)
+    self->closing_ns = helix_now_ns ();
+  self->closing = true;
+}
+
+void
+helix_shim_client_dismiss (struct helix_shim_client *self, const char *why)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  if (helix_shim_client_is_open (self))
+    send_last (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
+  flush (self);
+  die (self);
+}
 
 /* ---- channels ---- */
 
+/* Number 0: one that is not in use. */
 static struct helix_shim_channel *
 find_channel (struct helix_shim_client *self, uint16_t number)
 {
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    if (self->channel[i].subscription && self->channel[i].number == number)
-      return &self->channel[i];
-  return NULL;
-}
-
-static struct helix_shim_channel *
-unused_channel (struct helix_shim_client *self)
-{
-  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    if (!self->channel[i].subscription)
+    if (self->channel[i].number == number)
       return &self->channel[i];
   return NULL;
 }
@@ -59,7 +190,7 @@ leave_pool (
 static void
 drop_cursors (struct helix_shim_client *self)
 {
-  if (helix_writer_drop (&self->peer.writer, HELIX_WRITER_CURSOR) == 0)
+  if (helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR) == 0)
     return;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
     memset (&self->channel[i].cursor, 0, sizeof self->channel[i].cursor);
@@ -93,15 +224,15 @@ close_channels (struct helix_shim_client *self)
 static uint16_t
 error_channel (const struct helix_shim_client *self)
 {
-  const struct helix_header *header = &self->peer.reader.header;
+  const struct helix_header *header = &self->reader.header;
 
   return header->type == HELIX_SET_SCANOUT ? 0 : header->channel;
 }
 
-/* An ERROR that ends nothing, to the message that is in the reader. */
+/* An ERROR to the message that is in the reader. */
 #define refuse(self, code, ...) \
-  helix_shim_peer_complain (&(self)->peer, error_channel (self), (code), \
-      (self)->peer.reader.header.type, __VA_ARGS__)
+  helix_shim_client_error ((self), error_channel (self), (code), \
+      (self)->reader.header.type, __VA_ARGS__)
 
 /* A loop of SUBSCRIBEs would be a loop of full readbacks, one of SET_SCANOUTs
  * a guest that does nothing else. */
@@ -112,7 +243,7 @@ spend_token (struct helix_shim_client *self)
           HELIX_SHIM_SUBSCRIBE_EVERY_NS, helix_now_ns ()))
     return true;
   refuse (self, HELIX_ERROR_LIMIT, "too many %ss; wait a second",
-      helix_type_name (self->peer.reader.header.type));
+      helix_type_name (self->reader.header.type));
   return false;
 }
 
@@ -139,11 +270,11 @@ scanout_list (uint16_t mask, char text[64])
 static bool
 check_scanout (struct helix_shim_client *self, uint32_t scanout)
 {
-  const struct helix_shim_config *config = &self->peer.shim->config;
+  const struct helix_shim_config *config = &self->shim->config;
   uint16_t known = (uint16_t) ((1u << config->scanouts) - 1);
   char list[64];
 
-  if (helix_shim_screen_exports (self->peer.shim, scanout))
+  if (helix_shim_screen_exports (self->shim, scanout))
     return true;
   if (scanout >= config->scanouts)
     refuse (self, HELIX_ERROR_NO_SCANOUT,
@@ -157,10 +288,10 @@ check_scanout (struct helix_shim_client *self, uint32_t scanout)
 }
 
 static void
-on_subscribe (struct helix_shim_client *self, uint16_t number,
-    const struct helix_subscribe *subscribe)
+on_subscribe (struct helix_shim_client *self,
+    struct helix_shim_channel *channel, const struct helix_subscribe *subscribe)
 {
-  struct helix_shim_channel *channel = find_channel (self, number);
+  uint16_t number = self->reader.header.channel;
 
   if (number == 0) {
     refuse (self, HELIX_ERROR_LIMIT,
@@ -168,7 +299,7 @@ on_subscribe (struct helix_shim_client *self, uint16_t number,
     return;
   }
   if (subscribe->flags & HELIX_SUBSCRIBE_INLINE
-      || !(self->peer.server.hello.features & HELIX_FEATURE_SHM)) {
+      || !(self->server.hello.features & HELIX_FEATURE_SHM)) {
     refuse (self, HELIX_ERROR_UNSUPPORTED,
         "frames come in shared memory only; update the client");
     return;
@@ -180,7 +311,7 @@ on_subscribe (struct helix_shim_client *self, uint16_t number,
   if (channel)
     close_channel (self, channel);
   else
-    channel = unused_channel (self);
+    channel = find_channel (self, 0);
   if (!channel) {
     refuse (self, HELIX_ERROR_LIMIT,
         "%u subscriptions on one connection are the limit",
@@ -188,8 +319,7 @@ on_subscribe (struct helix_shim_client *self, uint16_t number,
     return;
   }
   channel->number = number;
-  channel->subscription =
-      helix_shim_subscription_new (self->peer.shim, subscribe);
+  channel->subscription = helix_shim_subscription_new (self->shim, subscribe);
 }
 
 static void
@@ -197,11 +327,11 @@ on_release (struct helix_shim_client *self, struct helix_shim_channel *channel,
     const struct helix_release *release)
 {
   if (release->pool_id == 0 || release->pool_id > self->last_pool)
-    helix_shim_peer_fail (&self->peer, HELIX_ERROR_PROTOCOL, HELIX_RELEASE,
+    refuse (self, HELIX_ERROR_PROTOCOL,
         "RELEASE names pool %u, which was never announced", release->pool_id);
   else if (channel
       && !helix_shim_subscription_release (channel->subscription, release))
-    helix_shim_peer_fail (&self->peer, HELIX_ERROR_PROTOCOL, HELIX_RELEASE,
+    refuse (self, HELIX_ERROR_PROTOCOL,
         "RELEASE names slot %u of pool %u, which the client does not hold",
         release->slot, release->pool_id);
 }
@@ -210,7 +340,7 @@ static void
 on_set_scanout (
     struct helix_shim_client *self, const struct helix_set_scanout *set)
 {
-  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim *shim = self->shim;
   char size[32] = "off";
 
   if (!check_scanout (self, set->scanout) || !spend_token (self))
@@ -225,8 +355,8 @@ on_set_scanout (
     snprintf (size, sizeof size, "at %ux%u", set->width, set->height);
   helix_shim_log (shim, HELIX_LOG_INFO,
       "client %" G_GUINT64_FORMAT " (pid %ld) asks for scanout %u %s",
-      self->peer.number, (long) self->peer.pid, set->scanout, size);
-  helix_shim_screen_request (shim, set, self->peer.number);
+      self->number, (long) self->pid, set->scanout, size);
+  helix_shim_screen_request (shim, set, self->number);
 }
 
 static void
@@ -239,7 +369,7 @@ on_show (struct helix_shim_client *self, struct helix_shim_channel *channel,
     refuse (self, HELIX_ERROR_NO_RESOURCE,
         "resource %u: channel %u has no subscription that could show it; "
         "SUBSCRIBE first",
-        show->resource_id, self->peer.reader.header.channel);
+        show->resource_id, self->reader.header.channel);
 }
 
 /* ---- LIST ---- */
@@ -271,7 +401,7 @@ describe_scanouts (struct helix_shim *shim)
 static GPtrArray *
 open_clients (struct helix_shim_client *self)
 {
-  const GPtrArray *all = self->peer.shim->clients;
+  const GPtrArray *all = self->shim->clients;
   GPtrArray *open = g_ptr_array_new ();
   guint most = MOST_LISTED - 1;
 
@@ -280,7 +410,7 @@ open_clients (struct helix_shim_client *self)
 
     most += client == self;
     if (client == self
-        || (helix_shim_peer_is_open (&client->peer) && open->len < most))
+        || (helix_shim_client_is_open (client) && open->len < most))
       g_ptr_array_add (open, client);
   }
   return open;
@@ -295,7 +425,7 @@ age (uint64_t now, uint64_t then)
 static void
 send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
 {
-  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim *shim = self->shim;
   const struct helix_shim_stats *stats = &shim->stats;
   uint8_t message[HELIX_MAX_MESSAGE];
   char *text = describe_scanouts (shim);
@@ -307,8 +437,7 @@ send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
   status.dropped = __atomic_load_n (&stats->no_credit, __ATOMIC_RELAXED);
   status.last_ns = age (now, shim->last_frame_ns);
   status.clients = clients;
-  helix_shim_peer_send (
-      &self->peer, message, helix_pack_status (message, &status, text));
+  send_message (self, message, helix_pack_status (message, &status, text));
   g_free (text);
 }
 
@@ -316,18 +445,17 @@ static void
 send_client (struct helix_shim_client *self,
     const struct helix_shim_client *other, uint64_t now, uint32_t index)
 {
-  const struct helix_server *server = &other->peer.server;
+  const struct helix_server *server = &other->server;
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_client client = {0};
   bool first = true;
 
   client.index = index;
   client.flags = other == self ? HELIX_CLIENT_YOU : 0;
-  client.pid =
-      other->peer.pid > 0 ? (uint32_t) other->peer.pid : server->hello.pid;
+  client.pid = other->pid > 0 ? (uint32_t) other->pid : server->hello.pid;
   client.role = HELIX_ROLE_FRAMES;
   client.scanout = HELIX_NONE32;
-  client.connected_ns = now - other->peer.born_ns;
+  client.connected_ns = now - other->born_ns;
   client.frames = other->frames;
   client.dropped = other->dropped;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
@@ -347,8 +475,8 @@ send_client (struct helix_shim_client *self,
   client.received = HELIX_NONE64;
   client.latency_ns = HELIX_NONE64;
   client.last_ns = age (now, other->last_frame_ns);
-  helix_shim_peer_send (
-      &self->peer, message, helix_pack_client (message, &client, server->name));
+  send_message (
+      self, message, helix_pack_client (message, &client, server->name));
 }
 
 static void
@@ -366,11 +494,12 @@ on_list (struct helix_shim_client *self)
 static void
 take_message (struct helix_shim_client *self)
 {
-  const struct helix_reader *reader = &self->peer.reader;
+  const struct helix_reader *reader = &self->reader;
   const uint8_t *payload = reader->payload;
   size_t size = reader->payload_size;
   uint16_t number = reader->header.channel;
-  struct helix_shim_channel *channel = find_channel (self, number);
+  struct helix_shim_channel *channel =
+      number ? find_channel (self, number) : NULL;
   union {
     struct helix_subscribe subscribe;
     struct helix_release release;
@@ -382,7 +511,7 @@ take_message (struct helix_shim_client *self)
   switch (reader->header.type) {
     case HELIX_SUBSCRIBE:
       if (helix_unpack_subscribe (&m.subscribe, payload, size, &why))
-        on_subscribe (self, number, &m.subscribe);
+        on_subscribe (self, channel, &m.subscribe);
       break;
     case HELIX_UNSUBSCRIBE:
       if (channel)
@@ -405,8 +534,150 @@ take_message (struct helix_shim_client *self)
       break;
   }
   if (why)
-    helix_shim_peer_fail (
-        &self->peer, HELIX_ERROR_PROTOCOL, reader->header.type, "%s", why);
+    refuse (self, HELIX_ERROR_PROTOCOL, "%s", why);
+}
+
+/* ---- what all servers understand, and reading ---- */
+
+static void
+welcome (struct helix_shim_client *self)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  send_message (self, message,
+      helix_server_welcome (&self->server, message, self->shim->config.scanouts,
+          (uint32_t) getpid (), self->shim->config.name, NULL));
+  helix_shim_log (self->shim, HELIX_LOG_INFO, CLIENT " connected: \"%s\"",
+      CLIENT_ARGS (self), self->server.name);
+}
+
+/* The message that is in the reader. */
+static void
+converse (struct helix_shim_client *self)
+{
+  struct helix_shim *shim = self->shim;
+  struct helix_server_said said;
+
+  switch (helix_server_take (
+      &self->server, &self->reader, self->heard_ns, helix_now_ns (), &said)) {
+    case HELIX_SERVER_ANSWER:
+      send_message (self, said.answer, said.size);
+      break;
+    case HELIX_SERVER_REFUSE:
+      helix_shim_client_error (
+          self, said.channel, said.code, said.refers, "%s", said.text);
+      break;
+    case HELIX_SERVER_HELLO:
+      welcome (self);
+      break;
+    case HELIX_SERVER_BYE:
+      helix_shim_log (
+          shim, HELIX_LOG_INFO, CLIENT " said good-bye", CLIENT_ARGS (self));
+      die (self);
+      break;
+    case HELIX_SERVER_ERROR:
+      helix_shim_log (shim, HELIX_LOG_WARN, CLIENT " reports: %s: %s",
+          CLIENT_ARGS (self), helix_error_name (said.code), said.text);
+      if (helix_error_is_fatal (said.code))
+        die (self);
+      break;
+    case HELIX_SERVER_MESSAGE:
+      take_message (self);
+      break;
+    case HELIX_SERVER_NOTHING:
+    case HELIX_SERVER_PROOF:
+    case HELIX_SERVER_PONG:
+      break;
+  }
+}
+
+/* Bytes for the reader. 0 = none now, or ever. */
+static size_t
+receive (struct helix_shim_client *self)
+{
+  uint8_t *at;
+  size_t want;
+  ssize_t n;
+
+  helix_reader_want (&self->reader, &at, &want);
+  do
+    n = helix_recv (self->fd, at, want, NULL);
+  while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    self->heard_ns = helix_now_ns ();
+    return (size_t) n;
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    return 0;
+  if (n < 0 && errno == EPROTO) {
+    helix_shim_client_error (self, 0, HELIX_ERROR_PROTOCOL, 0,
+        "a descriptor came along, and none is due from a client");
+    return 0;
+  }
+  /* Without BYE. A peer that never said a word does not count. */
+  helix_shim_count (self->shim, lost, self->server.state == HELIX_SERVER_OPEN);
+  die (self);
+  return 0;
+}
+
+static void
+read_messages (struct helix_shim_client *self)
+{
+  for (unsigned reads = 0; reads < READS_AT_ONCE && may_read (self); reads++) {
+    size_t n = receive (self);
+
+    if (n == 0)
+      return;
+    switch (helix_reader_got (&self->reader, n)) {
+      case HELIX_READER_MORE:
+      case HELIX_READER_HEAD: /* its bulk is dropped on the way */
+        break;
+      case HELIX_READER_MESSAGE:
+        converse (self);
+        break;
+      case HELIX_READER_ERROR:
+        helix_shim_client_error (self, 0, HELIX_ERROR_PROTOCOL,
+            helix_reader_type (&self->reader), "%s", self->reader.why);
+        break;
+    }
+  }
+}
+
+/* ---- deadlines ---- */
+
+/* PING, or the end. */
+static void
+keep_deadlines (struct helix_shim_client *self, uint64_t now)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+  struct helix_ping ping = {now};
+
+  if (self->dead || now < helix_shim_client_deadline (self))
+    return;
+  if (self->closing) {
+    die (self);
+  } else if (self->server.state == HELIX_SERVER_NEW) {
+    helix_shim_client_error (self, 0, HELIX_ERROR_TIMEOUT, 0,
+        "no HELLO within %u s", (unsigned) (HELIX_SHIM_HELLO_NS / 1000000000u));
+  } else if (now >= self->heard_ns + HELIX_SHIM_DEAD_NS) {
+    helix_shim_client_error (self, 0, HELIX_ERROR_TIMEOUT, 0,
+        "not a byte in %u s, though it was asked (PING)",
+        (unsigned) (HELIX_SHIM_DEAD_NS / 1000000000u));
+  } else {
+    self->pinged_ns = now;
+    send_message (self, message, helix_pack_ping (message, &ping));
+  }
+}
+
+uint64_t
+helix_shim_client_deadline (const struct helix_shim_client *self)
+{
+  if (self->closing)
+    return self->closing_ns + HELIX_SHIM_LINGER_NS;
+  if (self->server.state == HELIX_SERVER_NEW)
+    return self->born_ns + HELIX_SHIM_HELLO_NS;
+  return MIN (self->heard_ns + HELIX_SHIM_DEAD_NS,
+      MAX (self->heard_ns, self->pinged_ns) + HELIX_SHIM_IDLE_NS);
 }
 
 /* ---- memory ---- */
@@ -439,7 +710,7 @@ pool_bytes (const struct helix_shim_client *self)
 static uint64_t
 others_bytes (const struct helix_shim_client *self)
 {
-  const GPtrArray *all = self->peer.shim->clients;
+  const GPtrArray *all = self->shim->clients;
   uint64_t bytes = 0;
 
   for (guint i = 0; i < all->len; i++) {
@@ -465,8 +736,8 @@ must_read_first (const struct helix_shim_client *self, uint64_t bytes)
 static void
 note_read (struct helix_shim_client *self)
 {
-  if (self->unread_pools && !helix_writer_pending (&self->peer.writer)
-      && helix_send_queue (self->peer.fd) == 0) {
+  if (self->unread_pools && !helix_writer_pending (&self->writer)
+      && helix_send_queue (self->fd) == 0) {
     self->unread_pools = 0;
     self->unread_bytes = 0;
   }
@@ -497,7 +768,7 @@ send_pool (struct helix_shim_client *self, struct helix_shim_channel *channel)
   pool.slots = memory->slots;
   pool.slot_size = memory->slot_size;
   pool.total_size = memory->total_size;
-  helix_writer_add (&self->peer.writer, HELIX_WRITER_CONTROL, message,
+  helix_writer_add (&self->writer, HELIX_WRITER_CONTROL, message,
       helix_pack_pool (message, channel->number, &pool), &extra);
   leave_pool (self, channel);
   helix_shim_subscription_attach (channel->subscription, memory);
@@ -509,7 +780,7 @@ static bool
 provide_memory (struct helix_shim_client *self,
     struct helix_shim_channel *channel, uint64_t wanted)
 {
-  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim *shim = self->shim;
   uint32_t slots = channel->subscription->slots;
   uint64_t bytes = pool_bytes (self) - channel_bytes (channel) + wanted * slots;
   enum helix_shim_fill fill = HELIX_SHIM_FILL_FAILED;
@@ -536,7 +807,7 @@ provide_memory (struct helix_shim_client *self,
     helix_shim_wake_io (shim);
     return false;
   }
-  helix_shim_peer_complain (&self->peer, channel->number, HELIX_ERROR_NO_MEMORY,
+  helix_shim_client_error (self, channel->number, HELIX_ERROR_NO_MEMORY,
       HELIX_SUBSCRIBE,
       "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
       "until the mode changes",
@@ -552,7 +823,7 @@ provide_memory (struct helix_shim_client *self,
 static void
 send_scanouts (struct helix_shim_client *self)
 {
-  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim *shim = self->shim;
   struct helix_shim_scanout now[HELIX_MAX_SCANOUTS];
   uint8_t message[HELIX_MAX_MESSAGE];
 
@@ -564,8 +835,7 @@ send_scanouts (struct helix_shim_client *self)
       continue;
     self->seen[i] = now[i].serial;
     helix_shim_surface_describe (&now[i].surface, i, now[i].generation, &state);
-    helix_shim_peer_send (
-        &self->peer, message, helix_pack_scanout (message, 0, &state));
+    send_message (self, message, helix_pack_scanout (message, 0, &state));
   }
   self->seen_any = true;
 }
@@ -577,9 +847,9 @@ send_refusals (struct helix_shim_client *self)
   const char *why;
   uint32_t scanout;
 
-  while (helix_shim_screen_take_refusal (
-      self->peer.shim, self->peer.number, &scanout, &why))
-    helix_shim_peer_complain (&self->peer, 0, HELIX_ERROR_UNSUPPORTED,
+  while (
+      helix_shim_screen_take_refusal (self->shim, self->number, &scanout, &why))
+    helix_shim_client_error (self, 0, HELIX_ERROR_UNSUPPORTED,
         HELIX_SET_SCANOUT, "scanout %u cannot be switched: %s", scanout, why);
 }
 
@@ -593,8 +863,8 @@ send_fault (struct helix_shim_client *self, struct helix_shim_channel *channel,
 
   if (fault->resource)
     snprintf (about, sizeof about, "resource %u: ", fault->resource);
-  helix_shim_peer_complain (&self->peer, channel->number, fault->code,
-      fault->refers, "%s%s", about, fault->why);
+  helix_shim_client_error (self, channel->number, fault->code, fault->refers,
+      "%s%s", about, fault->why);
   if (item->over)
     close_channel (self, channel);
 }
@@ -608,12 +878,12 @@ send_frame (struct helix_shim_client *self, struct helix_shim_channel *channel,
   uint8_t message[HELIX_MAX_MESSAGE];
 
   slot->frame.sequence = ++channel->sequence;
-  helix_shim_peer_send (&self->peer, message,
+  send_message (self, message,
       helix_pack_frame (message, channel->number, &slot->frame, slot->rects));
   helix_shim_memory_unref (item->memory);
   self->frames++;
-  self->last_frame_ns = self->peer.shim->last_frame_ns = helix_now_ns ();
-  helix_shim_count (self->peer.shim, frames, 1);
+  self->last_frame_ns = self->shim->last_frame_ns = helix_now_ns ();
+  helix_shim_count (self->shim, frames, 1);
 }
 
 static void
@@ -625,7 +895,7 @@ drop_shape (void *opaque, void *data, bool sent)
 static void
 send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
 {
-  struct helix_shim *shim = self->peer.shim;
+  struct helix_shim *shim = self->shim;
   struct helix_writer_extra extra = {.done = drop_shape};
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_shim_shape *shape;
@@ -640,7 +910,7 @@ send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
     extra.bulk_size = (size_t) shape->width * shape->height * 4;
     extra.data = shape;
   }
-  helix_writer_add (&self->peer.writer, HELIX_WRITER_CURSOR, message,
+  helix_writer_add (&self->writer, HELIX_WRITER_CURSOR, message,
       helix_pack_cursor (
           message, channel->number, &cursor, (uint32_t) extra.bulk_size),
       &extra);
@@ -654,12 +924,12 @@ send_one (struct helix_shim_client *self, struct helix_shim_channel *channel)
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_shim_item item;
 
-  if (!channel->subscription || helix_shim_peer_is_full (&self->peer))
+  if (!channel->subscription || helix_shim_client_is_full (self))
     return false;
   switch (helix_shim_subscription_take (channel->subscription, &item)) {
     case HELIX_SHIM_PENDING_SCANOUT:
       channel->answered = true;
-      helix_shim_peer_send (&self->peer, message,
+      send_message (self, message,
           helix_pack_scanout (message, channel->number, &item.state));
       return true;
     case HELIX_SHIM_PENDING_FAULT:
@@ -680,12 +950,11 @@ send_one (struct helix_shim_client *self, struct helix_shim_channel *channel)
 static void
 send_pending (struct helix_shim_client *self)
 {
-  struct helix_shim_peer *peer = &self->peer;
   /* Moves are not queued: when the last CURSORs have left, the newest state is
    * sent. */
-  bool cursors = peer->writer.count[HELIX_WRITER_CURSOR] == 0;
+  bool cursors = self->writer.count[HELIX_WRITER_CURSOR] == 0;
 
-  if (!helix_shim_peer_is_full (peer)) {
+  if (!helix_shim_client_is_full (self)) {
     send_scanouts (self);
     send_refusals (self);
   }
@@ -705,34 +974,30 @@ send_pending (struct helix_shim_client *self)
 static void
 finish_turn (struct helix_shim_client *self)
 {
-  struct helix_shim_peer *peer = &self->peer;
-  const size_t *cursors = &peer->writer.count[HELIX_WRITER_CURSOR];
+  const size_t *cursors = &self->writer.count[HELIX_WRITER_CURSOR];
   bool full, waited;
 
   /* Again, if there was no room for something and now there is; or if CURSORs
    * that waited, and kept newer ones back, have left. */
   do {
     waited = *cursors > 0;
-    if (helix_shim_peer_is_open (peer))
+    if (helix_shim_client_is_open (self))
       send_pending (self);
-    full = helix_shim_peer_is_full (peer);
-    helix_shim_peer_flush (peer);
+    full = helix_shim_client_is_full (self);
+    flush (self);
   } while (
-      (full && !helix_shim_peer_is_full (peer)) || (waited && *cursors == 0));
-  if (!helix_shim_peer_is_open (peer))
+      (full && !helix_shim_client_is_full (self)) || (waited && *cursors == 0));
+  if (!helix_shim_client_is_open (self))
     close_channels (self);
 }
 
 void
 helix_shim_client_turn (struct helix_shim_client *self)
 {
-  unsigned reads = READS_AT_ONCE;
-
   note_read (self);
-  while (helix_shim_peer_next (&self->peer, &reads))
-    take_message (self);
+  read_messages (self);
   finish_turn (self);
-  helix_shim_run_at (self->peer.shim, helix_shim_peer_deadline (&self->peer));
+  helix_shim_run_at (self->shim, helix_shim_client_deadline (self));
 }
 
 void
@@ -740,26 +1005,28 @@ helix_shim_client_run (struct helix_shim_client *self, uint64_t now)
 {
   self->fill_budget = HELIX_SHIM_FILL_AT_ONCE;
   note_read (self);
-  helix_shim_peer_keep_deadlines (&self->peer, now);
+  keep_deadlines (self, now);
   finish_turn (self);
 }
 
 /* ---- life ---- */
-
-static void
-on_ready (void *peer)
-{
-  helix_shim_client_turn (peer);
-}
 
 struct helix_shim_client *
 helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
 {
   struct helix_shim_client *self = g_new0 (struct helix_shim_client, 1);
 
-  helix_shim_peer_init (&self->peer, shim, fd, pid, on_ready);
+  self->shim = shim;
+  self->fd = fd;
+  self->number = ++shim->last_number;
+  self->pid = pid;
+  self->born_ns = self->heard_ns = helix_now_ns ();
   self->subscribes =
-      (struct helix_bucket){HELIX_SHIM_SUBSCRIBE_BURST, self->peer.born_ns};
+      (struct helix_bucket){HELIX_SHIM_SUBSCRIBE_BURST, self->born_ns};
+  helix_server_init (&self->server, HELIX_ROLE_FRAMES, self->born_ns);
+  helix_reader_init (&self->reader);
+  helix_writer_init (&self->writer);
+  helix_shim_count (shim, clients, 1);
   return self;
 }
 
@@ -767,6 +1034,10 @@ void
 helix_shim_client_free (struct helix_shim_client *self)
 {
   close_channels (self);
-  helix_shim_peer_fini (&self->peer);
+  self->dead = true;
+  update_watch (self);
+  helix_writer_clear (&self->writer);
+  close (self->fd);
+  helix_shim_count (self->shim, clients, -1);
   g_free (self);
 }

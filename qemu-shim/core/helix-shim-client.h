@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client: its messages, its subscriptions, and what is pending for it. Io
- * thread only.
+ * A client: its connection, messages and subscriptions, and what is pending
+ * for it. Io thread only.
  */
 #ifndef HELIX_SHIM_CLIENT_H
 #define HELIX_SHIM_CLIENT_H
 
-#include "helix-shim-peer.h"
+#include "helix-shim-base.h"
 #include "helix-shim-screen.h"
 #include "helix-shim-subscription.h"
+#include "helix-writer.h"
 
 #define HELIX_SHIM_MAX_CHANNELS 16u             /* subscriptions of a client */
 #define HELIX_SHIM_MAX_POOL_BYTES (2ull << 30)  /* memory of a client */
@@ -16,9 +17,19 @@
 #define HELIX_SHIM_SUBSCRIBE_BURST 64u          /* SUBSCRIBEs at once, */
 #define HELIX_SHIM_SUBSCRIBE_EVERY_NS 31250000u /* then 32 a second */
 
+/* All times in ns. */
+#define HELIX_SHIM_HELLO_NS 5000000000u  /* for HELLO to come */
+#define HELIX_SHIM_IDLE_NS 2000000000u   /* without a byte: PING */
+#define HELIX_SHIM_DEAD_NS 6000000000u   /* without a byte: gone */
+#define HELIX_SHIM_LINGER_NS 1000000000u /* for the last ERROR to go out */
+
+/* Bytes of control messages that wait. Beyond, nothing is read from the client
+ * and nothing that is pending is queued. */
+#define HELIX_SHIM_QUEUE_LIMIT (64u << 10)
+
 struct helix_shim_channel {
-  struct helix_shim_subscription *subscription; /* NULL = not in use */
-  uint16_t number;
+  uint16_t number; /* 0 = not in use: the rest is zeros */
+  struct helix_shim_subscription *subscription;
   struct helix_shim_memory *coming; /* gets its pages; NULL = none */
   uint64_t sequence;                /* of the last frame */
   bool answered;                    /* the first SCANOUT is queued */
@@ -26,7 +37,20 @@ struct helix_shim_channel {
 };
 
 struct helix_shim_client {
-  struct helix_shim_peer peer;       /* the first: on_ready () gets it */
+  /* its connection */
+  struct helix_shim *shim;
+  int fd;
+  uint64_t number; /* for log lines */
+  pid_t pid;       /* 0 = unknown */
+  struct helix_server server;
+  bool closing; /* reads no more, writes what is left */
+  bool dead;    /* to be freed */
+  bool watching_read, watching_write;
+  struct helix_reader reader;
+  struct helix_writer writer;
+  uint64_t born_ns, heard_ns, pinged_ns, closing_ns;
+
+  /* what it watches */
   uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT sent */
   bool seen_any;
   struct helix_shim_channel channel[HELIX_SHIM_MAX_CHANNELS];
@@ -51,5 +75,19 @@ void helix_shim_client_turn (struct helix_shim_client *client);
 /* A turn of the io thread: keeps the deadlines instead of reading, and gives
  * the client up to HELIX_SHIM_FILL_AT_ONCE bytes of memory. */
 void helix_shim_client_run (struct helix_shim_client *client, uint64_t now);
+/* When the next run is due. */
+uint64_t helix_shim_client_deadline (const struct helix_shim_client *client);
+/* HELLO was answered, and the end has not begun. */
+bool helix_shim_client_is_open (const struct helix_shim_client *client);
+/* HELIX_SHIM_QUEUE_LIMIT is reached. */
+bool helix_shim_client_is_full (const struct helix_shim_client *client);
+/* An ERROR; if its code is fatal, on channel 0, and the end behind it.
+ * `refers`: type at fault. */
+void helix_shim_client_error (struct helix_shim_client *client,
+    uint16_t channel, enum helix_error_code code, uint32_t refers,
+    const char *format, ...) G_GNUC_PRINTF (5, 6);
+/* BYE, as far as the socket takes it at once, and the end. */
+void helix_shim_client_dismiss (
+    struct helix_shim_client *client, const char *why);
 
 #endif /* HELIX_SHIM_CLIENT_H */

@@ -94,7 +94,7 @@ sweep (struct helix_shim *shim)
   for (guint i = shim->clients->len; i-- > 0;) {
     struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
-    if (client->peer.dead) {
+    if (client->dead) {
       g_ptr_array_remove_index (shim->clients, i);
       helix_shim_client_free (client);
     }
@@ -330,7 +330,7 @@ leave (struct helix_shim *shim, const char *why)
   for (guint i = 0; i < shim->clients->len; i++) {
     struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
-    helix_shim_peer_dismiss (&client->peer, why);
+    helix_shim_client_dismiss (client, why);
   }
   sweep (shim);
   helix_shim_memory_free_unused (shim);
@@ -400,7 +400,7 @@ next_deadline (struct helix_shim *shim)
   for (guint i = 0; i < shim->clients->len; i++) {
     struct helix_shim_client *client = g_ptr_array_index (shim->clients, i);
 
-    deadline = MIN (deadline, helix_shim_peer_deadline (&client->peer));
+    deadline = MIN (deadline, helix_shim_client_deadline (client));
   }
   return deadline;
 }

@@ -233,7 +233,7 @@ setup_open (void)
   setup_silent ();
   say (bytes, helix_pack_hello (bytes, &hello, "one"));
   helix_shim_client_turn (one);
-  fail_unless (helix_shim_peer_is_open (&one->peer));
+  fail_unless (helix_shim_client_is_open (one));
 }
 
 static void
@@ -259,17 +259,17 @@ take_turns (void)
 GST_START_TEST (test_no_hello)
 {
   uint8_t bytes[HELIX_MAX_MESSAGE];
-  uint64_t end = one->peer.born_ns + HELIX_SHIM_HELLO_NS;
+  uint64_t end = one->born_ns + HELIX_SHIM_HELLO_NS;
 
   say (bytes, helix_pack_empty (bytes, HELIX_PING, 0));
   say ((const uint8_t *) "HXFR", 4);
   helix_shim_client_turn (one);
   helix_shim_client_run (one, end - 1);
   fail_unless_equals_int (read_all (), HELIX_PONG);
-  fail_unless_equals_uint64 (helix_shim_peer_deadline (&one->peer), end);
+  fail_unless_equals_uint64 (helix_shim_client_deadline (one), end);
   helix_shim_client_run (one, end);
   fail_unless_equals_int (read_all (), HELIX_ERROR);
-  fail_unless (one->peer.dead);
+  fail_unless (one->dead);
   fail_unless (test_logged (test, "no HELLO within 5 s"));
 }
 
@@ -279,7 +279,7 @@ GST_END_TEST;
  * of life. */
 GST_START_TEST (test_signs_of_life)
 {
-  uint64_t heard = one->peer.heard_ns;
+  uint64_t heard = one->heard_ns;
 
   read_all ();
   for (uint64_t s = 2; s <= 4; s += 2) {
@@ -290,12 +290,12 @@ GST_START_TEST (test_signs_of_life)
   }
   say ((const uint8_t *) "H", 1);
   helix_shim_client_turn (one);
-  fail_unless (one->peer.heard_ns > heard);
-  heard = one->peer.heard_ns;
+  fail_unless (one->heard_ns > heard);
+  heard = one->heard_ns;
   helix_shim_client_run (one, heard + HELIX_SHIM_DEAD_NS - 1);
-  fail_if (one->peer.dead);
+  fail_if (one->dead);
   helix_shim_client_run (one, heard + HELIX_SHIM_DEAD_NS);
-  fail_unless (one->peer.dead);
+  fail_unless (one->dead);
   fail_unless (test_logged (test, "not a byte in 6 s"));
 }
 
@@ -313,7 +313,7 @@ GST_START_TEST (test_subscribes_and_does_not_read)
   test_resource_new (test, 2, 64, 48);
   test_show (test, 0, 2);
   take_turns ();
-  tells = helix_send_queue (one->peer.fd) > 0;
+  tells = helix_send_queue (one->fd) > 0;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_UNREAD_POOLS + 10; i++) {
     say_subscribe (0);
     take_turns ();
@@ -376,24 +376,23 @@ GST_START_TEST (test_closing_is_not_read)
   int small = 1;
 
   /* What the shim says stays in its queue. */
-  setsockopt (one->peer.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  setsockopt (one->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   do {
-    helix_shim_peer_complain (
-        &one->peer, 0, HELIX_ERROR_LIMIT, 0, "much to read");
+    helix_shim_client_error (one, 0, HELIX_ERROR_LIMIT, 0, "much to read");
     helix_shim_client_run (one, helix_now_ns ());
-  } while (full ? !helix_shim_peer_is_full (&one->peer)
-                : !helix_writer_pending (&one->peer.writer));
+  } while (full ? !helix_shim_client_is_full (one)
+                : !helix_writer_pending (&one->writer));
   if (!full)
-    helix_shim_peer_fail (&one->peer, HELIX_ERROR_PROTOCOL, 0, "the end");
-  fail_if (one->peer.dead);
+    helix_shim_client_error (one, 0, HELIX_ERROR_PROTOCOL, 0, "the end");
+  fail_if (one->dead);
   say_subscribe (0);
   helix_shim_client_turn (one);
   fail_unless_equals_uint64 (test_stats (test).subscriptions, 0);
-  fail_if (one->peer.dead);
+  fail_if (one->dead);
   /* That the client is gone is seen all the same. */
   close (far);
   helix_shim_client_turn (one);
-  fail_unless (one->peer.dead);
+  fail_unless (one->dead);
   far = -1;
 }
 
@@ -421,7 +420,7 @@ subscribe_cursors (uint16_t channels)
 static void
 set_room (int bytes)
 {
-  setsockopt (one->peer.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  setsockopt (one->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 /* A new shape at 10,10: 256 KiB if `size` is 256. */
@@ -473,12 +472,12 @@ GST_START_TEST (test_last_move)
   subscribe_cursors (1);
   set_room (1);
   point (HELIX_MAX_CURSOR);
-  fail_unless (helix_writer_pending (&one->peer.writer));
+  fail_unless (helix_writer_pending (&one->writer));
   helix_shim_display_cursor (test->shim, 0, true, 777, 10, NULL);
   helix_shim_client_run (one, helix_now_ns ());
 
   helix_reader_init (&reader);
-  while (one->peer.watching_write) {
+  while (one->watching_write) {
     hear (&reader, &type, &x);
     helix_shim_client_turn (one);
   }
@@ -499,15 +498,15 @@ GST_START_TEST (test_nothing_after_the_end)
   subscribe_cursors (3);
   set_room (1);
   point (64);
-  fail_unless (one->peer.writer.count[HELIX_WRITER_CURSOR] >= 2);
+  fail_unless (one->writer.count[HELIX_WRITER_CURSOR] >= 2);
   set_room (200000);
   if (dismiss) {
-    helix_shim_peer_dismiss (&one->peer, "the end");
+    helix_shim_client_dismiss (one, "the end");
   } else {
-    helix_shim_peer_fail (&one->peer, HELIX_ERROR_PROTOCOL, 0, "the end");
+    helix_shim_client_error (one, 0, HELIX_ERROR_PROTOCOL, 0, "the end");
     helix_shim_client_turn (one);
   }
-  fail_unless (one->peer.dead);
+  fail_unless (one->dead);
   helix_reader_init (&reader);
   hear (&reader, &type, &x);
   fail_unless_equals_int (type, dismiss ? HELIX_BYE : HELIX_ERROR);
