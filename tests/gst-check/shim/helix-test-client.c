@@ -25,6 +25,17 @@ pool_free (gpointer data)
   g_free (pool);
 }
 
+static void
+free_message (struct test_message *message)
+{
+  if (!message)
+    return;
+  if (message->fd >= 0)
+    close (message->fd);
+  g_free (message->bulk);
+  g_free (message);
+}
+
 struct test_client *
 test_client_connect (struct test_shim *test)
 {
@@ -48,14 +59,11 @@ test_client_connect (struct test_shim *test)
 void
 test_client_free (struct test_client *client)
 {
-  struct test_message *message;
-
   client->test->clients = g_slist_remove (client->test->clients, client);
   test_client_pause (client, true);
   close (client->fd);
-  while ((message = g_queue_pop_head (client->queue)))
-    test_message_free (message);
-  g_queue_free (client->queue);
+  g_queue_free_full (client->queue, (GDestroyNotify) free_message);
+  free_message (client->now);
   g_free (client->bulk);
   g_ptr_array_free (client->pools, TRUE);
   if (client->pass >= 0)
@@ -129,20 +137,13 @@ struct test_client *
 test_client_new (struct test_shim *test)
 {
   struct test_client *client = test_client_connect (test);
-  struct helix_welcome welcome;
-  struct test_message *message;
-  char name[HELIX_MAX_NAME + 1];
-  const char *why = NULL;
+  const struct helix_welcome *welcome;
 
   test_client_hello (client, 1, 1, HELIX_ROLE_FRAMES, HELIX_FEATURE_SHM);
-  message = test_client_expect (client, HELIX_WELCOME, 0);
-  fail_unless (helix_unpack_welcome (
-                   &welcome, name, NULL, message->payload, message->size, &why),
-      "%s", why);
-  fail_unless_equals_uint64 (welcome.nonce, 0x1122334455667788u);
-  fail_unless_equals_int (welcome.version, 1);
-  fail_unless_equals_int (welcome.features, HELIX_FEATURE_SHM);
-  test_message_free (message);
+  welcome = &test_client_expect (client, HELIX_WELCOME, 0)->any.as.welcome;
+  fail_unless_equals_uint64 (welcome->nonce, 0x1122334455667788u);
+  fail_unless_equals_int (welcome->version, 1);
+  fail_unless_equals_int (welcome->features, HELIX_FEATURE_SHM);
   return client;
 }
 
@@ -186,37 +187,39 @@ test_client_release (struct test_client *client, uint16_t channel,
 
 /* ---- listening ---- */
 
+/* The message in the reader, which must be a good one. */
 static struct test_message *
 new_message (struct test_client *client)
 {
   struct test_message *message = g_new0 (struct test_message, 1);
   struct helix_reader *reader = &client->reader;
+  const char *why = NULL;
 
-  message->header = reader->header;
-  memcpy (message->payload, reader->payload, reader->payload_size);
-  message->size = reader->payload_size;
+  fail_unless (decode_any (&message->any, &reader->header, reader->payload,
+                   reader->payload_size, &why),
+      "%s", why);
+  message->type = reader->header.type;
+  message->channel = reader->header.channel;
   message->bulk = g_steal_pointer (&client->bulk);
-  message->bulk_size = reader->bulk_size;
   message->fd = client->pass;
   client->pass = -1;
   return message;
 }
 
+/* A PING is answered, unless the test wants it. */
 static void
-take (struct test_client *client, struct test_message *message)
+take_message (struct test_client *client)
 {
-  if (message->header.type == HELIX_PING && !client->keep_pings) {
-    uint8_t answer[HELIX_MAX_MESSAGE];
-    uint64_t now = helix_now_ns ();
+  struct helix_reader *reader = &client->reader;
+  uint8_t answer[HELIX_MAX_MESSAGE];
+  uint64_t now = helix_now_ns ();
 
-    if (!client->mute)
-      test_client_send (client, answer,
-          helix_pack_pong_for (
-              answer, &message->header, message->payload, now, now));
-    test_message_free (message);
-    return;
-  }
-  g_queue_push_tail (client->queue, message);
+  if (reader->header.type != HELIX_PING || client->keep_pings)
+    g_queue_push_tail (client->queue, new_message (client));
+  else
+    test_client_send (client, answer,
+        helix_pack_pong_for (
+            answer, &reader->header, reader->payload, now, now));
 }
 
 static void
@@ -248,7 +251,7 @@ on_readable (void *opaque)
         helix_reader_bulk (&client->reader, client->bulk);
         break;
       case HELIX_READER_MESSAGE:
-        take (client, new_message (client));
+        take_message (client);
         break;
       case HELIX_READER_ERROR:
         ck_abort_msg ("the shim talks nonsense: %s", client->reader.why);
@@ -259,15 +262,6 @@ on_readable (void *opaque)
   }
 }
 
-void
-test_message_free (struct test_message *message)
-{
-  if (message->fd >= 0)
-    close (message->fd);
-  g_free (message->bulk);
-  g_free (message);
-}
-
 static bool
 has_news (void *opaque)
 {
@@ -276,40 +270,13 @@ has_news (void *opaque)
   return client->closed || !g_queue_is_empty (client->queue);
 }
 
-struct test_message *
-test_client_next (struct test_client *client)
-{
-  struct test_message *message;
-
-  test_until (client->test, has_news, client, "a message");
-  message = g_queue_pop_head (client->queue);
-  fail_unless (message != NULL, "the shim closed the connection; log:\n%s",
-      test_log (client->test));
-  return message;
-}
-
 static void
-note_scanout (struct test_client *client, struct test_message *message)
-{
-  const char *why = NULL;
-
-  fail_unless (helix_unpack_scanout (
-                   &client->scanout, message->payload, message->size, &why),
-      "%s", why);
-  if (message->header.channel == 1)
-    client->generation = client->scanout.generation;
-}
-
-static void
-note_pool (struct test_client *client, struct test_message *message)
+note_pool (struct test_client *client, const struct test_message *message)
 {
   struct test_pool *pool = g_new0 (struct test_pool, 1);
   const char *why = NULL;
 
-  pool->shm.fd = -1;
-  fail_unless (
-      helix_unpack_pool (&pool->pool, message->payload, message->size, &why),
-      "%s", why);
+  pool->pool = message->any.as.pool;
   fail_unless (message->fd >= 0, "POOL without its descriptor");
   fail_unless (
       helix_shm_open (&pool->shm, message->fd, (size_t) pool->pool.total_size,
@@ -318,44 +285,45 @@ note_pool (struct test_client *client, struct test_message *message)
   g_ptr_array_add (client->pools, pool);
 }
 
-static void
-must_be_no_error (
-    const struct test_message *message, enum helix_type type, uint16_t channel)
+const struct test_message *
+test_client_next (struct test_client *client)
 {
-  char text[HELIX_MAX_TEXT + 1] = "";
-  struct helix_error error = {0};
-  const char *why;
+  const struct test_message *message;
 
-  if (message->header.type != HELIX_ERROR)
-    return;
-  helix_unpack_error (&error, text, message->payload, message->size, &why);
-  ck_abort_msg ("%s on channel %u was due, not ERROR %s: %s",
-      helix_type_name (type), channel, helix_error_name (error.code), text);
+  test_until (client->test, has_news, client, "a message");
+  free_message (client->now);
+  message = client->now = g_queue_pop_head (client->queue);
+  fail_unless (message != NULL, "the shim closed the connection; log:\n%s",
+      test_log (client->test));
+  if (message->type == HELIX_SCANOUT) {
+    client->scanout = message->any.as.scanout;
+    if (message->channel == 1)
+      client->generation = client->scanout.generation;
+  }
+  if (message->type == HELIX_POOL)
+    note_pool (client, message);
+  return message;
 }
 
 /* What comes before it is left out, but for frames of other channels: which
- * of two channels is served first is nobody's business. */
-struct test_message *
+ * of two channels is served first is of no concern. */
+const struct test_message *
 test_client_expect (
     struct test_client *client, enum helix_type type, uint16_t channel)
 {
   GQueue others = G_QUEUE_INIT;
-  struct test_message *message;
+  const struct test_message *message;
 
-  for (;;) {
+  while (true) {
     message = test_client_next (client);
-    if (message->header.type == HELIX_SCANOUT)
-      note_scanout (client, message);
-    if (message->header.type == HELIX_POOL)
-      note_pool (client, message);
-    if (message->header.type == type && message->header.channel == channel)
+    if (message->type == type && message->channel == channel)
       break;
-    must_be_no_error (message, type, channel);
-    if (message->header.type == HELIX_FRAME
-        && message->header.channel != channel)
-      g_queue_push_tail (&others, message);
-    else
-      test_message_free (message);
+    fail_if (message->type == HELIX_ERROR,
+        "%s on channel %u was due, not ERROR %s: %s", helix_type_name (type),
+        channel, helix_error_name (message->any.as.error.code),
+        message->any.text);
+    if (message->type == HELIX_FRAME && message->channel != channel)
+      g_queue_push_tail (&others, g_steal_pointer (&client->now));
   }
   while (!g_queue_is_empty (&others))
     g_queue_push_head (client->queue, g_queue_pop_tail (&others));
@@ -366,20 +334,14 @@ void
 test_client_expect_error (struct test_client *client, uint16_t channel,
     enum helix_error_code code, const char *text)
 {
-  struct test_message *message =
-      test_client_expect (client, HELIX_ERROR, channel);
-  char said[HELIX_MAX_TEXT + 1];
-  struct helix_error error;
-  const char *why = NULL;
+  const struct decode_any *said =
+      &test_client_expect (client, HELIX_ERROR, channel)->any;
 
-  fail_unless (
-      helix_unpack_error (&error, said, message->payload, message->size, &why),
-      "%s", why);
-  fail_unless (error.code == code, "ERROR %s: %s; %s was due",
-      helix_error_name (error.code), said, helix_error_name (code));
-  fail_unless (
-      strstr (said, text) != NULL, "\"%s\" is not in \"%s\"", text, said);
-  test_message_free (message);
+  fail_unless (said->as.error.code == code, "ERROR %s: %s; %s was due",
+      helix_error_name (said->as.error.code), said->text,
+      helix_error_name (code));
+  fail_unless (strstr (said->text, text) != NULL, "\"%s\" is not in \"%s\"",
+      text, said->text);
 }
 
 static bool
@@ -412,26 +374,20 @@ find_pool (struct test_client *client, uint32_t id)
 struct test_frame
 test_client_frame (struct test_client *client, uint16_t channel)
 {
-  struct test_message *message =
-      test_client_expect (client, HELIX_FRAME, channel);
-  struct test_frame frame;
-  struct test_pool *pool;
-  const char *why = NULL;
-  size_t offset;
+  const struct decode_any *any =
+      &test_client_expect (client, HELIX_FRAME, channel)->any;
+  struct test_frame frame = {.frame = any->as.frame};
+  struct test_pool *pool = find_pool (client, frame.frame.pool_id);
+  size_t offset = frame.frame.slot * (size_t) pool->pool.slot_size;
 
-  fail_unless (helix_unpack_frame (&frame.frame, frame.rects, message->payload,
-                   message->size, &why),
-      "%s", why);
-  pool = find_pool (client, frame.frame.pool_id);
+  memcpy (frame.rects, any->rects, sizeof frame.rects);
   fail_unless (frame.frame.slot < pool->pool.slots);
   if (channel == 1)
     fail_unless_equals_int (frame.frame.generation, client->generation);
-  offset = frame.frame.slot * (size_t) pool->pool.slot_size;
   fail_unless_equals_int (helix_shm_fetch (&pool->shm, offset,
                               (size_t) frame.frame.stride * frame.frame.height),
       0);
   frame.pixels = pool->shm.bytes + offset;
-  test_message_free (message);
   return frame;
 }
 
@@ -439,16 +395,10 @@ struct helix_cursor
 test_client_cursor (
     struct test_client *client, uint16_t channel, uint8_t **pixels)
 {
-  struct test_message *message =
-      test_client_expect (client, HELIX_CURSOR, channel);
-  struct helix_cursor cursor;
-  const char *why = NULL;
+  struct helix_cursor cursor =
+      test_client_expect (client, HELIX_CURSOR, channel)->any.as.cursor;
 
-  fail_unless (helix_unpack_cursor (&cursor, message->payload, message->size,
-                   message->size + message->bulk_size, &why),
-      "%s", why);
-  *pixels = g_steal_pointer (&message->bulk);
-  test_message_free (message);
+  *pixels = g_steal_pointer (&client->now->bulk);
   return cursor;
 }
 
@@ -481,31 +431,18 @@ test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
 static guint
 drain_to_pong (struct test_client *client, uint16_t mark)
 {
+  const struct test_message *message;
   guint frames = 0;
 
-  for (;;) {
-    struct test_message *message = test_client_next (client);
-    struct helix_frame frame;
-    struct helix_rect rects[HELIX_MAX_RECTS];
-    const char *why = NULL;
-    bool last =
-        message->header.type == HELIX_PONG && message->header.channel == mark;
-
-    if (message->header.type == HELIX_SCANOUT)
-      note_scanout (client, message);
-    if (message->header.type == HELIX_POOL)
-      note_pool (client, message);
-    if (message->header.type == HELIX_FRAME) {
-      fail_unless (helix_unpack_frame (
-          &frame, rects, message->payload, message->size, &why));
-      test_client_release_slot (
-          client, message->header.channel, frame.pool_id, frame.slot);
+  do {
+    message = test_client_next (client);
+    if (message->type == HELIX_FRAME) {
+      test_client_release_slot (client, message->channel,
+          message->any.as.frame.pool_id, message->any.as.frame.slot);
       frames++;
     }
-    test_message_free (message);
-    if (last)
-      return frames;
-  }
+  } while (message->type != HELIX_PONG || message->channel != mark);
+  return frames;
 }
 
 guint

@@ -8,17 +8,15 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-pack.h"
-#include "helix-reader.h"
+#include "decode-any.h"
 #include "helix-test-shim.h"
 
 struct test_message {
-  struct helix_header header;
-  uint8_t payload[HELIX_MAX_CONTROL];
-  uint32_t size; /* bytes of payload */
+  uint8_t type; /* enum helix_type */
+  uint16_t channel;
+  struct decode_any any;
   uint8_t *bulk; /* pixels of a CURSOR, or NULL */
-  uint32_t bulk_size;
-  int fd; /* that came along, or -1 */
+  int fd;        /* that came along, or -1 */
 };
 
 struct test_pool {
@@ -30,12 +28,12 @@ struct test_client {
   struct test_shim *test;
   int fd;
   bool closed; /* by the shim */
-  bool mute;   /* does not answer PING */
   bool keep_pings;
   struct helix_reader reader;
-  int pass;      /* descriptor waiting for its message */
-  uint8_t *bulk; /* of the message that is being read */
-  GQueue *queue; /* struct test_message */
+  int pass;                 /* descriptor waiting for its message */
+  uint8_t *bulk;            /* of the message that is being read */
+  GQueue *queue;            /* struct test_message */
+  struct test_message *now; /* what test_client_next returned last */
   GPtrArray *pools;
   uint32_t generation; /* of the last SCANOUT on channel 1 */
   struct helix_scanout scanout;
@@ -72,11 +70,11 @@ void test_client_release_slot (struct test_client *client, uint16_t channel,
 /* Stop and go on reading. */
 void test_client_pause (struct test_client *client, bool pause);
 
-/* The next message, whatever it is; fails when the connection ends. Free. */
-struct test_message *test_client_next (struct test_client *client);
-void test_message_free (struct test_message *message);
+/* The next message, whatever it is; fails when it is malformed, or when the
+ * connection ends. Valid until the next call. */
+const struct test_message *test_client_next (struct test_client *client);
 /* The next one of `type` on `channel`; others before it are dropped. */
-struct test_message *test_client_expect (
+const struct test_message *test_client_expect (
     struct test_client *client, enum helix_type type, uint16_t channel);
 /* Its ERROR must have this code and this text in it. */
 void test_client_expect_error (struct test_client *client, uint16_t channel,

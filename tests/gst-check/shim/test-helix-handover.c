@@ -51,7 +51,7 @@ watch (struct test_shim *test)
 static void
 expect_bye (struct test_client *client)
 {
-  test_message_free (test_client_expect (client, HELIX_BYE, 0));
+  test_client_expect (client, HELIX_BYE, 0);
   test_client_expect_closed (client);
   test_client_free (client);
 }

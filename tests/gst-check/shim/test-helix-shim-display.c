@@ -249,7 +249,7 @@ GST_START_TEST (test_off_and_on)
   test_client_subscribe (client, 1, 0, 0);
   test_client_take (client, 1, 1);
   helix_shim_display_scanout (test->shim, 0, NULL);
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  test_client_expect (client, HELIX_SCANOUT, 1);
   fail_unless_equals_int (client->scanout.flags, 0);
   fail_unless_equals_int (client->scanout.width, 0);
   reads = test->reads;
@@ -283,7 +283,7 @@ GST_START_TEST (test_unref)
   for (int i = 0; i < 3; i++) {
     test_client_release (client, 1, &frame[i]);
   }
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  test_client_expect (client, HELIX_SCANOUT, 1);
   fail_unless_equals_int (client->scanout.flags, 0);
   test_client_expect_error (client, 2, HELIX_ERROR_NO_RESOURCE, "destroyed");
   helix_shim_display_flush (test->shim, 1, &(struct helix_rect){0, 0, W, H});
@@ -305,7 +305,7 @@ GST_START_TEST (test_reset)
   test_client_take (client, 2, 1);
   helix_shim_display_reset (test->shim);
   g_clear_pointer (&test->resource[1].pixels, g_free);
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
+  test_client_expect (client, HELIX_SCANOUT, 2);
   fail_unless_equals_int (client->scanout.flags, 0);
   fail_unless_equals_int (test_client_settle (client), 0);
   /* The guest boots again, by the same client. */
@@ -535,7 +535,7 @@ GST_START_TEST (test_impossible_surfaces)
   test_client_take (client, 1, 1);
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     test_show_part (test, 0, 1, sizes[i]);
-    test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+    test_client_expect (client, HELIX_SCANOUT, 1);
     fail_unless_equals_int (client->scanout.flags, 0);
     if (sizes[i].width > 0 && sizes[i].height > 0)
       test_client_expect_error (client, 1, HELIX_ERROR_READBACK, "max-size");
@@ -546,7 +546,7 @@ GST_START_TEST (test_impossible_surfaces)
   helix_shim_display_scanout (test->shim, 0,
       &(struct helix_surface){
           .resource_id = 1, .rect = {0, 0, W, H}, .fourcc = 0x3231564e});
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 1));
+  test_client_expect (client, HELIX_SCANOUT, 1);
   fail_unless_equals_int (client->scanout.flags, 0);
   test_client_expect_error (client, 1, HELIX_ERROR_READBACK, "format");
   fail_unless (test_logged (test, "0x3231564e"));
@@ -598,7 +598,7 @@ GST_START_TEST (test_max_size)
   test_show (test, 3, 2);
   helix_shim_display_unref (test->shim, 2);
   test_client_subscribe (client, 3, 3, 0);
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 3));
+  test_client_expect (client, HELIX_SCANOUT, 3);
   fail_unless_equals_int (test_client_settle (client), 0);
   fail_unless_equals_int (client->pools->len, pools);
   test_shim_free (test);

@@ -394,7 +394,7 @@ expect_scanout (struct test_client *client, uint16_t channel, uint32_t scanout,
     uint32_t width)
 {
   do {
-    test_message_free (test_client_expect (client, HELIX_SCANOUT, channel));
+    test_client_expect (client, HELIX_SCANOUT, channel);
   } while (
       client->scanout.scanout != scanout || client->scanout.width != width);
 }

@@ -291,7 +291,7 @@ GST_START_TEST (test_memory_limit)
   test_client_subscribe (client, 1, 0, 0);
   test_client_frame (client, 1);
   test_client_subscribe_with (client, 2, &request);
-  test_message_free (test_client_expect (client, HELIX_SCANOUT, 2));
+  test_client_expect (client, HELIX_SCANOUT, 2);
   test_show_part (test, 1, 2, (struct helix_rect){0, 0, 16384, 4096});
   test_client_expect_error (client, 2, HELIX_ERROR_NO_MEMORY, "8 slots");
   /* A smaller mode is served again. */
