@@ -575,13 +575,17 @@ helix_shim_display_scanout (
   if (!helix_shim_screen_exports (shim, index))
     return;
   surface = usable (shim, wanted, &why);
+  news = why != shim->unusable[index].why ? why : NULL;
+  shim->unusable[index].resource_id = why ? wanted->resource_id : 0;
+  shim->unusable[index].why = why;
+  /* Guests set what they have. */
+  if (!news
+      && memcmp (&surface, &shim->scanout[index].surface, sizeof surface) == 0)
+    return;
   /* Subscriptions that are new learn of the state before, so that they see
    * this change as what it is. */
   pass_begin (shim);
   helix_shim_screen_set (shim, index, &surface);
-  news = why != shim->unusable[index].why ? why : NULL;
-  shim->unusable[index].resource_id = why ? wanted->resource_id : 0;
-  shim->unusable[index].why = why;
   for (guint i = 0; i < shim->pass->len; i++)
     note_scanout (g_ptr_array_index (shim->pass, i), index, news);
   /* Nothing is read here: the guest flushes next, or the wake-up reads. */

@@ -3,8 +3,7 @@
  * What the files of -device helix-export share. Each calls only those below
  * it:
  *   helix-export.c       the device: properties, start, when it serves
- *   helix-hook.c         the guest's control queue
- *   helix-hook-cursor.c  the guest's cursor queue
+ *   helix-hook.c         the guest's commands
  *   helix-readback.c     finds and copies pixels
  *   helix-loop.c         the io thread and the main loop, for the core
  *
@@ -27,17 +26,15 @@
 /* Memory of a guest blob, by the guest's addresses. */
 typedef struct HelixPages HelixPages;
 
-/* How a guest lays out a framebuffer in a blob: SET_SCANOUT_BLOB only says. */
-typedef struct HelixBlob {
-    uint32_t resource_id; /* 0 = unused */
-    uint32_t fourcc;
+/*
+ * How a guest lays out a framebuffer in a blob: only SET_SCANOUT_BLOB says so.
+ */
+typedef struct HelixLayout {
+    uint32_t fourcc; /* 0 = it was not said */
     uint32_t width, height; /* pixels, of the whole framebuffer */
     uint32_t stride; /* bytes */
     uint32_t offset; /* bytes to the framebuffer's first pixel */
-} HelixBlob;
-
-/* Two flipped framebuffers for each of 16 scanouts. */
-#define HELIX_BLOBS 32
+} HelixLayout;
 
 /*
  * The exported GPU and what exports it. One a QEMU, and never freed: the
@@ -58,10 +55,8 @@ struct HelixExport {
     /* helix-readback.c's */
     bool gl; /* gpu is a VirtIOGPUGL */
     void *ctx0; /* the renderer's GL context, as far as it is known */
-    HelixBlob blob[HELIX_BLOBS];
-    unsigned next_blob; /* round robin */
-    GHashTable *pages; /* of guest blobs in GL mode: id -> HelixPages */
-    uint64_t page_count; /* entries in all of them */
+    GHashTable *blobs; /* what the guest said of them: id -> HelixBlob */
+    uint64_t page_count; /* entries of all their pages */
 };
 
 /* ---- helix-loop.c ---- */
@@ -103,10 +98,11 @@ void helix_readback_init(HelixExport *export);
 /* DRM fourcc of an enum virtio_gpu_formats, 0 = not a 32-bit RGB format. */
 uint32_t helix_readback_fourcc(uint32_t format);
 /*
- * Remembers a blob's layout. Returns false if it does not lie within the blob,
- * or there is no such resource, or not of that kind.
+ * Remembers a blob's layout; the newest counts. Returns false if it does not
+ * lie within the blob, or there is no such resource, or not of that kind.
  */
-bool helix_readback_blob(HelixExport *export, const HelixBlob *blob);
+bool helix_readback_layout(HelixExport *export, uint32_t resource_id,
+                           const HelixLayout *layout);
 bool helix_readback_is_blob(HelixExport *export, uint32_t resource_id);
 /*
  * The `count` pages that follow `offset` bytes of a command. Returns NULL if
@@ -143,16 +139,5 @@ VirtIOGPU *helix_hook_find_gpu(const char *id, Error **errp);
 void helix_hook_install(HelixExport *export);
 /* Tells what changed since, and could not be told there. Thread: main loop. */
 void helix_hook_catch_up(void);
-
-/* ---- helix-hook-cursor.c ---- */
-
-/* From here on export->shim is told of the cursors of export->gpu. Once. */
-void helix_hook_cursor_install(HelixExport *export);
-/* The cursors may have changed by another way than the cursor queue. */
-void helix_hook_cursor_changed(void);
-/* Tells what changed since. Free if nothing did. Thread: main loop. */
-void helix_hook_cursor_catch_up(void);
-/* Device reset: no scanout has a cursor. */
-void helix_hook_cursor_reset(void);
 
 #endif /* HELIX_GLUE_H */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Listens to a virtio-gpu's commands, by wrapping two functions of its class:
- * VirtIOGPUClass::process_cmd and VirtioDeviceClass::reset.
+ * Listens to a virtio-gpu's commands, by wrapping functions of its class:
+ * VirtIOGPUClass::process_cmd, ::update_cursor_data and
+ * VirtioDeviceClass::reset; and its bottom half cursor_bh.
  *
  * Not a DisplayChangeListener: a second one cannot be registered beside SPICE
  * gl=on, SDL, GTK or D-Bus with OpenGL, and none sees resource ids.
@@ -22,6 +23,7 @@
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-gpu.h"
 #include "hw/virtio/virtio-gpu-bswap.h"
+#include "qemu/main-loop.h"
 #include "ui/console.h"
 #include "helix-glue.h"
 #include "trace.h"
@@ -30,30 +32,20 @@ static struct {
     HelixExport *export;
     void (*process_cmd)(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd);
     void (*reset)(VirtIODevice *vdev);
-    struct helix_surface scanout[HELIX_MAX_SCANOUTS]; /* as the core has it */
+    void (*update_cursor)(VirtIOGPU *g, struct virtio_gpu_scanout *s,
+                          uint32_t resource_id);
+    QEMUBH *cursor_bh; /* the device's own */
     bool warned_format;
     bool loaded; /* perhaps a snapshot was loaded since the VM ran last */
     bool resync; /* the VM runs, and the core does not know what was loaded */
+    /* Bit i: UPDATE_CURSOR of scanout i came, the core lacks the shape. */
+    uint16_t cursor_updated;
+    /* Bit i: a reset took the cursor, which the device does not note. */
+    uint16_t cursor_gone;
+    bool cursor_behind; /* something may have changed that the core lacks */
 } hook;
 
 /* ---- what the core is told ---- */
-
-static void helix_hook_set_surface(uint32_t scanout,
-                                   const struct helix_surface *surface)
-{
-    struct helix_surface *now = &hook.scanout[scanout];
-
-    if (now->resource_id == surface->resource_id &&
-        now->fourcc == surface->fourcc &&
-        !memcmp(&now->rect, &surface->rect, sizeof(now->rect))) {
-        return;
-    }
-    *now = *surface;
-    trace_helix_export_scanout(scanout, surface->resource_id, surface->rect.x,
-                               surface->rect.y, surface->rect.width,
-                               surface->rect.height, surface->fourcc);
-    helix_shim_display_scanout(hook.export->shim, scanout, surface);
-}
 
 static void helix_hook_set_resource(uint32_t scanout, uint32_t resource_id,
                                     const struct virtio_gpu_rect *r)
@@ -81,29 +73,25 @@ static void helix_hook_set_resource(uint32_t scanout, uint32_t resource_id,
     } else {
         surface.rect = (struct helix_rect){r->x, r->y, r->width, r->height};
     }
-    helix_hook_set_surface(scanout, &surface);
+    trace_helix_export_scanout(scanout, surface.resource_id, surface.rect.x,
+                               surface.rect.y, surface.rect.width,
+                               surface.rect.height, surface.fourcc);
+    helix_shim_display_scanout(hook.export->shim, scanout, &surface);
 }
 
 static void helix_hook_unref(uint32_t resource_id)
 {
-    unsigned i;
-
     trace_helix_export_unref(resource_id);
     helix_readback_forget(hook.export, resource_id);
     helix_shim_display_unref(hook.export->shim, resource_id);
-    for (i = 0; i < HELIX_MAX_SCANOUTS; i++) {
-        if (hook.scanout[i].resource_id == resource_id) {
-            memset(&hook.scanout[i], 0, sizeof(hook.scanout[i]));
-        }
-    }
 }
 
 static void helix_hook_forget_all(void)
 {
     trace_helix_export_reset();
-    helix_hook_cursor_reset();
+    hook.cursor_updated = 0;
+    hook.cursor_gone = UINT16_MAX;
     helix_readback_forget(hook.export, 0);
-    memset(hook.scanout, 0, sizeof(hook.scanout));
     helix_shim_display_reset(hook.export->shim);
 }
 
@@ -239,8 +227,7 @@ static void
 helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
                             uint32_t error)
 {
-    HelixBlob blob = {
-        .resource_id = set->resource_id,
+    HelixLayout layout = {
         .fourcc = helix_readback_fourcc(set->format),
         .width = set->width,
         .height = set->height,
@@ -254,7 +241,9 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
     if (set->scanout_id >= hook.export->gpu->parent_obj.conf.max_outputs) {
         return; /* which the device itself reports: no blob is noted for it */
     }
-    if (set->resource_id && !helix_readback_blob(hook.export, &blob) && error) {
+    if (set->resource_id &&
+        !helix_readback_layout(hook.export, set->resource_id, &layout) &&
+        error) {
         /* Refused with good reason: what was shown before still is. */
         return;
     }
@@ -265,7 +254,6 @@ helix_hook_set_scanout_blob(const struct virtio_gpu_set_scanout_blob *set,
 static void helix_hook_after(const HelixCommand *command, uint32_t error,
                              HelixPages *pages)
 {
-
     if (error) {
         g_clear_pointer(&pages, g_free);
     }
@@ -311,6 +299,182 @@ static void helix_hook_process_cmd(VirtIOGPU *g,
     pages = helix_hook_pages(&command, cmd);
     hook.process_cmd(g, cmd);
     helix_hook_after(&command, cmd->error, pages);
+}
+
+/* ---- the cursor queue ---- */
+
+/*
+ * Cursor commands have a queue of their own, which does not pass through
+ * process_cmd. Behind the device's cursor_bh all that came has been applied to
+ * scanout[].cursor; without update_cursor_data an UPDATE_CURSOR with the same
+ * resource as before would look like a MOVE_CURSOR.
+ *
+ * Nothing is compared or read without a subscription: the first wake-up of the
+ * display after a client subscribed catches up.
+ *
+ * The position is the image's top left, as Linux sends it, not the hot spot.
+ */
+
+/*
+ * The byte that an x stands for is alpha all the same: Linux makes dumb
+ * buffers, its usual cursors, without knowing what they are for.
+ */
+static void helix_hook_cursor_to_bgra(uint8_t *pixels, size_t count,
+                                      uint32_t fourcc)
+{
+    /* Where B, G, R and A are in a pixel's four bytes. */
+    static const struct {
+        uint32_t opaque, alpha; /* fourcc */
+        uint8_t at[HELIX_BYTES_PP];
+    } orders[] = {
+        {HELIX_FOURCC_RGBX, HELIX_FOURCC_RGBA, {2, 1, 0, 3}},
+        {HELIX_FOURCC_XRGB, HELIX_FOURCC_ARGB, {3, 2, 1, 0}},
+        {HELIX_FOURCC_XBGR, HELIX_FOURCC_ABGR, {1, 2, 3, 0}},
+    };
+    const uint8_t *at = NULL;
+    uint8_t was[HELIX_BYTES_PP];
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(orders); i++) {
+        if (fourcc == orders[i].opaque || fourcc == orders[i].alpha) {
+            at = orders[i].at;
+        }
+    }
+    for (i = 0; at && i < count; i++, pixels += HELIX_BYTES_PP) {
+        memcpy(was, pixels, HELIX_BYTES_PP);
+        pixels[0] = was[at[0]];
+        pixels[1] = was[at[1]];
+        pixels[2] = was[at[2]];
+        pixels[3] = was[at[3]];
+    }
+}
+
+static bool helix_hook_cursor_fits(uint32_t width, uint32_t height)
+{
+    return width && width <= HELIX_MAX_CURSOR && height &&
+           height <= HELIX_MAX_CURSOR;
+}
+
+/*
+ * The resource's own pixels, by the way that frames take. Returns NULL where
+ * they cannot be had.
+ */
+static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
+                                       struct helix_cursor_shape *shape)
+{
+    struct helix_surface surface;
+    const char *why;
+    uint8_t *pixels;
+
+    if (!helix_readback_resource(hook.export, resource_id, &surface) ||
+        !helix_hook_cursor_fits(surface.rect.width, surface.rect.height)) {
+        return NULL;
+    }
+    shape->width = surface.rect.width;
+    shape->height = surface.rect.height;
+    pixels = g_malloc((size_t)shape->width * shape->height * HELIX_BYTES_PP);
+    if (!helix_readback_read(hook.export, &surface, &surface.rect, pixels,
+                             shape->width * HELIX_BYTES_PP, &why)) {
+        g_free(pixels);
+        return NULL;
+    }
+    helix_hook_cursor_to_bgra(pixels, (size_t)shape->width * shape->height,
+                              surface.fourcc);
+    return pixels;
+}
+
+/*
+ * Returns false if there are no pixels. Else the caller frees shape->pixels.
+ */
+static bool helix_hook_cursor_shape(const struct virtio_gpu_scanout *s,
+                                    struct helix_cursor_shape *shape)
+{
+    uint8_t *pixels = helix_hook_cursor_read(s->cursor.resource_id, shape);
+    const QEMUCursor *c = s->current_cursor;
+
+    if (!pixels && c && helix_hook_cursor_fits(c->width, c->height)) {
+        /*
+         * The device's copy: where the resource went away before a client
+         * subscribed, or is a blob, whose layout only a scanout would tell.
+         */
+        shape->width = c->width;
+        shape->height = c->height;
+        pixels = g_memdup2(c->data, (size_t)shape->width * shape->height *
+                                        HELIX_BYTES_PP);
+    }
+    if (!pixels) {
+        return false;
+    }
+    /* The guest's numbers: what points must lie within the image. */
+    shape->hot_x = MIN(s->cursor.hot_x, shape->width - 1);
+    shape->hot_y = MIN(s->cursor.hot_y, shape->height - 1);
+    shape->pixels = pixels;
+    return true;
+}
+
+static void helix_hook_cursor_update(unsigned scanout)
+{
+    const struct virtio_gpu_scanout *s =
+        &hook.export->gpu->parent_obj.scanout[scanout];
+    int32_t x = (int32_t)s->cursor.pos.x, y = (int32_t)s->cursor.pos.y;
+    struct helix_cursor_shape shape = {};
+    uint16_t bit = 1u << scanout;
+    bool visible = s->cursor.resource_id && !(hook.cursor_gone & bit);
+
+    /* A shape that cannot be had is tried again at the cursor's next event. */
+    if (visible && hook.cursor_updated & bit &&
+        helix_hook_cursor_shape(s, &shape)) {
+        hook.cursor_updated &= ~bit;
+    }
+    trace_helix_export_cursor(scanout, visible, x, y, shape.width,
+                              shape.height);
+    /* Guests repeat what they have: the core compares. */
+    helix_shim_display_cursor(hook.export->shim, scanout, visible, x, y,
+                              shape.pixels ? &shape : NULL);
+    g_free((void *)shape.pixels);
+}
+
+static void helix_hook_cursor_catch_up(void)
+{
+    unsigned i, outputs = MIN(hook.export->gpu->parent_obj.conf.max_outputs,
+                              HELIX_MAX_SCANOUTS);
+
+    if (!hook.cursor_behind || helix_shim_idle(hook.export->shim)) {
+        return;
+    }
+    hook.cursor_behind = false;
+    for (i = 0; i < outputs; i++) {
+        helix_hook_cursor_update(i);
+    }
+}
+
+static void helix_hook_cursor_changed(void)
+{
+    hook.cursor_behind = true;
+    if (helix_loop_may_read(hook.export)) {
+        helix_hook_cursor_catch_up();
+    } else if (!helix_shim_idle(hook.export->shim)) {
+        helix_loop_wake_display(hook.export);
+    }
+}
+
+static void helix_hook_update_cursor(VirtIOGPU *g, struct virtio_gpu_scanout *s,
+                                     uint32_t resource_id)
+{
+    uint16_t bit;
+
+    hook.update_cursor(g, s, resource_id);
+    if (g == hook.export->gpu) {
+        bit = 1u << (s - g->parent_obj.scanout);
+        hook.cursor_updated |= bit;
+        hook.cursor_gone &= ~bit;
+    }
+}
+
+static void helix_hook_cursor_bh(void *opaque)
+{
+    aio_bh_call(hook.cursor_bh);
+    helix_hook_cursor_changed();
 }
 
 /* ---- reset, snapshots ---- */
@@ -444,5 +608,10 @@ void helix_hook_install(HelixExport *export)
     vgc->process_cmd = helix_hook_process_cmd;
     vdc->reset = helix_hook_reset;
     qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
-    helix_hook_cursor_install(export);
+    hook.cursor_bh = export->gpu->cursor_bh;
+    hook.update_cursor = vgc->update_cursor_data;
+    /* Not run by nested polling of the block layer's, as the device's own. */
+    export->gpu->cursor_bh =
+        aio_bh_new(iohandler_get_aio_context(), helix_hook_cursor_bh, NULL);
+    vgc->update_cursor_data = helix_hook_update_cursor;
 }

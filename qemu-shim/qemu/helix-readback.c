@@ -45,6 +45,12 @@ struct HelixPages {
     struct virtio_gpu_mem_entry entry[]; /* in the host's byte order */
 };
 
+/* What the guest's commands said of a blob; gone with the resource. */
+typedef struct HelixBlob {
+    HelixLayout layout;
+    HelixPages *pages; /* in GL mode only; NULL = none, or taken back */
+} HelixBlob;
+
 uint32_t helix_readback_fourcc(uint32_t format)
 {
     static const struct {
@@ -76,10 +82,18 @@ uint32_t helix_readback_fourcc(uint32_t format)
     return 0;
 }
 
+static void helix_blob_free(gpointer data)
+{
+    HelixBlob *blob = data;
+
+    g_free(blob->pages);
+    g_free(blob);
+}
+
 void helix_readback_init(HelixExport *export)
 {
     export->gl = object_dynamic_cast(OBJECT(export->gpu), TYPE_VIRTIO_GPU_GL);
-    export->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    export->blobs = g_hash_table_new_full(NULL, NULL, NULL, helix_blob_free);
 }
 
 /* virtio_gpu_find_resource() is not exported before 10.0. */
@@ -311,69 +325,45 @@ static bool helix_read_virgl(HelixExport *export, uint32_t resource_id,
 
 /* ---- blobs: their layout, their pages ---- */
 
-/*
- * The layout that a surface with `fourcc` was made from: two scanouts may show
- * different parts of one blob, so its format counts too. Else any of its
- * layouts.
- */
-static const HelixBlob *helix_blob_find(HelixExport *export,
-                                        uint32_t resource_id, uint32_t fourcc)
+/* Returns NULL if the guest has said nothing of such a blob. */
+static HelixBlob *helix_blob_find(HelixExport *export, uint32_t resource_id)
 {
-    const HelixBlob *found = NULL;
-    unsigned i;
+    return g_hash_table_lookup(export->blobs, GUINT_TO_POINTER(resource_id));
+}
 
-    for (i = 0; i < HELIX_BLOBS; i++) {
-        const HelixBlob *blob = &export->blob[i];
+static HelixBlob *helix_blob_note(HelixExport *export, uint32_t resource_id)
+{
+    HelixBlob *blob = helix_blob_find(export, resource_id);
 
-        if (blob->resource_id == resource_id) {
-            found = blob;
-            if (blob->fourcc == fourcc) {
-                break;
-            }
-        }
+    if (!blob) {
+        blob = g_new0(HelixBlob, 1);
+        g_hash_table_insert(export->blobs, GUINT_TO_POINTER(resource_id), blob);
     }
-    return found;
+    return blob;
 }
 
 /* Bytes of a blob that are framebuffer, from its first byte on. */
-static uint64_t helix_blob_end(const HelixBlob *blob)
+static uint64_t helix_layout_end(const HelixLayout *layout)
 {
-    const struct helix_rect all = {0, 0, blob->width, blob->height};
+    const struct helix_rect all = {0, 0, layout->width, layout->height};
 
-    return blob->offset + helix_box_span(&all, blob->stride);
+    return layout->offset + helix_box_span(&all, layout->stride);
 }
 
-bool helix_readback_blob(HelixExport *export, const HelixBlob *blob)
+bool helix_readback_layout(HelixExport *export, uint32_t resource_id,
+                           const HelixLayout *layout)
 {
     struct virtio_gpu_simple_resource *res =
-        helix_readback_find(export, blob->resource_id);
-    HelixBlob *place = NULL;
-    unsigned i;
+        helix_readback_find(export, resource_id);
 
-    if (!res || !res->blob_size || !blob->fourcc || !blob->width ||
-        !blob->height || blob->width > HELIX_MAX_DIMENSION ||
-        blob->height > HELIX_MAX_DIMENSION ||
-        blob->stride < (uint64_t)blob->width * HELIX_BYTES_PP ||
-        helix_blob_end(blob) > res->blob_size) {
+    if (!res || !res->blob_size || !layout->fourcc || !layout->width ||
+        !layout->height || layout->width > HELIX_MAX_DIMENSION ||
+        layout->height > HELIX_MAX_DIMENSION ||
+        layout->stride < (uint64_t)layout->width * HELIX_BYTES_PP ||
+        helix_layout_end(layout) > res->blob_size) {
         return false;
     }
-    /* The place of the same layout, else a free one, else the oldest. */
-    for (i = 0; i < HELIX_BLOBS; i++) {
-        HelixBlob *known = &export->blob[i];
-
-        if (known->resource_id == blob->resource_id &&
-            known->fourcc == blob->fourcc) {
-            place = known;
-            break;
-        }
-        if (!known->resource_id && !place) {
-            place = known;
-        }
-    }
-    if (!place) {
-        place = &export->blob[export->next_blob++ % HELIX_BLOBS];
-    }
-    *place = *blob;
+    helix_blob_note(export, resource_id)->layout = *layout;
     return true;
 }
 
@@ -401,48 +391,38 @@ HelixPages *helix_pages_fetch(const struct virtio_gpu_ctrl_command *cmd,
     return pages;
 }
 
-static HelixPages *helix_pages_find(HelixExport *export, uint32_t resource_id)
-{
-    return g_hash_table_lookup(export->pages, GUINT_TO_POINTER(resource_id));
-}
-
 void helix_readback_attach(HelixExport *export, uint32_t resource_id,
                            HelixPages *pages)
 {
-    if (helix_pages_find(export, resource_id) ||
-        export->page_count + pages->count > HELIX_MAX_PAGES) {
+    HelixBlob *blob = helix_blob_note(export, resource_id);
+
+    if (blob->pages || export->page_count + pages->count > HELIX_MAX_PAGES) {
         g_free(pages);
         return;
     }
     export->page_count += pages->count;
-    g_hash_table_insert(export->pages, GUINT_TO_POINTER(resource_id), pages);
+    blob->pages = pages;
 }
 
 void helix_readback_detach(HelixExport *export, uint32_t resource_id)
 {
-    HelixPages *pages = helix_pages_find(export, resource_id);
+    HelixBlob *blob = helix_blob_find(export, resource_id);
 
-    if (pages) {
-        export->page_count -= pages->count;
-        g_hash_table_remove(export->pages, GUINT_TO_POINTER(resource_id));
+    if (blob && blob->pages) {
+        export->page_count -= blob->pages->count;
+        g_clear_pointer(&blob->pages, g_free);
     }
 }
 
 void helix_readback_forget(HelixExport *export, uint32_t resource_id)
 {
-    unsigned i;
-
     if (resource_id) {
         helix_readback_detach(export, resource_id);
+        g_hash_table_remove(export->blobs, GUINT_TO_POINTER(resource_id));
     } else {
-        g_hash_table_remove_all(export->pages);
+        g_hash_table_remove_all(export->blobs);
         export->page_count = 0;
         export->ctx0 = NULL;
-    }
-    for (i = 0; i < HELIX_BLOBS; i++) {
-        if (!resource_id || export->blob[i].resource_id == resource_id) {
-            export->blob[i].resource_id = 0;
-        }
     }
 }
 
@@ -476,19 +456,20 @@ static bool helix_guest_read(const HelixGuestMemory *memory, uint32_t i,
 }
 
 static bool helix_read_guest_blob(const HelixGuestMemory *memory,
-                                  const HelixBlob *blob,
+                                  const HelixLayout *layout,
                                   const struct helix_rect *box, uint8_t *dst,
                                   uint32_t stride, const char **why)
 {
     uint32_t end = memory->pages ? memory->pages->count : memory->res->iov_cnt;
     size_t row = (size_t)box->width * HELIX_BYTES_PP, got, part;
-    uint64_t offset = (uint64_t)blob->offset + (uint64_t)box->y * blob->stride +
+    uint64_t offset = (uint64_t)layout->offset +
+                      (uint64_t)box->y * layout->stride +
                       (uint64_t)box->x * HELIX_BYTES_PP;
     uint64_t in;
     uint32_t i = 0, at, y;
 
     *why = "the guest's pages end before the framebuffer does, or are not RAM";
-    for (y = 0; y < box->height; y++, offset += blob->stride, dst += stride) {
+    for (y = 0; y < box->height; y++, offset += layout->stride, dst += stride) {
         /* A row begins behind the one before: one pass over the pages. */
         for (; i < end && offset >= helix_guest_length(memory, i); i++) {
             offset -= helix_guest_length(memory, i);
@@ -526,28 +507,28 @@ static void *helix_host_blob_mapping(HelixExport *export, uint32_t resource_id,
     return memory_region_get_ram_ptr(MEMORY_REGION(mr));
 }
 
-static bool helix_read_host_blob(HelixExport *export, const HelixBlob *blob,
+static bool helix_read_host_blob(HelixExport *export, uint32_t resource_id,
+                                 const HelixLayout *layout,
                                  const struct helix_rect *box, uint8_t *dst,
                                  uint32_t stride, const char **why)
 {
     uint64_t size = 0;
-    void *data = helix_host_blob_mapping(export, blob->resource_id, &size);
+    void *data = helix_host_blob_mapping(export, resource_id, &size);
     bool mapped = !data, fits;
 
-    if (mapped &&
-        virgl_renderer_resource_map(blob->resource_id, &data, &size)) {
+    if (mapped && virgl_renderer_resource_map(resource_id, &data, &size)) {
         *why = "the renderer cannot map this blob";
         return false;
     }
-    fits = helix_blob_end(blob) <= size;
+    fits = helix_layout_end(layout) <= size;
     if (fits) {
-        helix_box_copy(box, dst, stride, (const uint8_t *)data + blob->offset,
-                       blob->stride);
+        helix_box_copy(box, dst, stride, (const uint8_t *)data + layout->offset,
+                       layout->stride);
     } else {
         *why = "the renderer's mapping ends before the framebuffer does";
     }
     if (mapped) {
-        virgl_renderer_resource_unmap(blob->resource_id);
+        virgl_renderer_resource_unmap(resource_id);
     }
     return fits;
 }
@@ -555,30 +536,29 @@ static bool helix_read_host_blob(HelixExport *export, const HelixBlob *blob,
 
 static bool helix_read_blob(HelixExport *export,
                             struct virtio_gpu_simple_resource *res,
-                            const HelixPages *pages,
-                            const struct helix_surface *surface,
-                            const struct helix_rect *box, uint8_t *dst,
-                            uint32_t stride, const char **why)
+                            const HelixBlob *blob, const struct helix_rect *box,
+                            uint8_t *dst, uint32_t stride, const char **why)
 {
-    const HelixBlob *blob =
-        helix_blob_find(export, res->resource_id, surface->fourcc);
-    HelixGuestMemory memory = {VIRTIO_DEVICE(export->gpu)->dma_as, pages, res};
+    HelixGuestMemory memory = {VIRTIO_DEVICE(export->gpu)->dma_as,
+                               blob ? blob->pages : NULL, res};
 
-    if (!blob) {
+    if (!blob || !blob->layout.fourcc) {
         *why = "the blob was on no scanout yet, so its layout is unknown";
         return false;
     }
-    if (!helix_box_within(box, blob->width, blob->height) ||
-        helix_blob_end(blob) > res->blob_size) {
+    if (!helix_box_within(box, blob->layout.width, blob->layout.height) ||
+        helix_layout_end(&blob->layout) > res->blob_size) {
         *why = "the box is outside of the blob's framebuffer";
         return false;
     }
-    if (pages || (!export->gl && res->iov_cnt)) {
-        return helix_read_guest_blob(&memory, blob, box, dst, stride, why);
+    if (blob->pages || (!export->gl && res->iov_cnt)) {
+        return helix_read_guest_blob(&memory, &blob->layout, box, dst, stride,
+                                     why);
     }
 #ifdef HELIX_HAVE_HOST_BLOB
     if (helix_virgl_ready(export)) {
-        return helix_read_host_blob(export, blob, box, dst, stride, why);
+        return helix_read_host_blob(export, res->resource_id, &blob->layout,
+                                    box, dst, stride, why);
     }
 #endif
     *why = "the blob has no memory that the host can read";
@@ -602,11 +582,11 @@ bool helix_readback_resource(void *opaque, uint32_t resource_id,
         surface->rect.height = res->height;
         surface->fourcc = helix_readback_fourcc(res->format);
     } else if (res && res->blob_size) {
-        blob = helix_blob_find(export, resource_id, 0);
+        blob = helix_blob_find(export, resource_id);
         if (blob) {
-            surface->rect.width = blob->width;
-            surface->rect.height = blob->height;
-            surface->fourcc = blob->fourcc;
+            surface->rect.width = blob->layout.width;
+            surface->rect.height = blob->layout.height;
+            surface->fourcc = blob->layout.fourcc;
         }
     }
     return surface->fourcc ||
@@ -621,7 +601,7 @@ static bool helix_readback_dispatch(HelixExport *export,
 {
     uint32_t id = surface->resource_id;
     struct virtio_gpu_simple_resource *res = helix_readback_find(export, id);
-    const HelixPages *pages = helix_pages_find(export, id);
+    const HelixBlob *blob = helix_blob_find(export, id);
     bool is_blob = res && res->blob_size;
 
     g_assert(helix_loop_may_read(export));
@@ -632,12 +612,11 @@ static bool helix_readback_dispatch(HelixExport *export,
     if (res && res->image) {
         return helix_read_2d(res->image, box, dst, stride, why);
     }
-    if ((!is_blob || (export->gl && !pages)) &&
+    if ((!is_blob || (export->gl && !(blob && blob->pages))) &&
         helix_read_virgl(export, id, box, dst, stride, why)) {
         return true;
     }
-    return is_blob &&
-           helix_read_blob(export, res, pages, surface, box, dst, stride, why);
+    return is_blob && helix_read_blob(export, res, blob, box, dst, stride, why);
 }
 
 bool helix_readback_read(void *export, const struct helix_surface *surface,

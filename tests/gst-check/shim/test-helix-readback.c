@@ -220,7 +220,7 @@ begin (bool gl)
 static void
 teardown (void)
 {
-  g_clear_pointer (&t.export.pages, g_hash_table_destroy);
+  g_clear_pointer (&t.export.blobs, g_hash_table_destroy);
   g_free (t.blob.iov);
 }
 
@@ -240,7 +240,7 @@ fetch (const struct virtio_gpu_mem_entry *entries, guint there, guint said)
 static void
 create_blob (const struct virtio_gpu_mem_entry *entries, guint count)
 {
-  HelixBlob layout = {ID, HELIX_FOURCC_BGRX, W, H, W * 4, 0};
+  HelixLayout layout = {HELIX_FOURCC_BGRX, W, H, W * 4, 0};
 
   t.blob = (struct virtio_gpu_simple_resource){
       .resource_id = ID, .blob_size = SIZE, .iov_cnt = count};
@@ -252,7 +252,7 @@ create_blob (const struct virtio_gpu_mem_entry *entries, guint count)
   TAILQ_INSERT_HEAD (&t.gl.parent_obj.reslist, &t.blob, next);
   if (t.is_gl)
     helix_readback_attach (&t.export, ID, fetch (entries, count, count));
-  fail_unless (helix_readback_blob (&t.export, &layout));
+  fail_unless (helix_readback_layout (&t.export, ID, &layout));
 }
 
 static bool
