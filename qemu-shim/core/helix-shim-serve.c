@@ -447,3 +447,43 @@ helix_shim_get_stats (struct helix_shim *shim, struct helix_shim_stats *stats)
   for (size_t i = 0; i < sizeof *stats / sizeof *to; i++)
     to[i] = __atomic_load_n (&from[i], __ATOMIC_RELAXED);
 }
+
+char *
+helix_shim_stats_text (struct helix_shim *shim, bool json)
+{
+  struct helix_shim_stats st;
+  const struct {
+    const char *name;
+    const uint64_t *value;
+  } fields[] = {{"clients", &st.clients}, {"subscriptions", &st.subscriptions},
+      {"accepted", &st.accepted}, {"refused", &st.refused}, {"lost", &st.lost},
+      {"flushes", &st.flushes}, {"readbacks", &st.readbacks},
+      {"readback_bytes", &st.readback_bytes}, {"readback_ns", &st.readback_ns},
+      {"readback_max_ns", &st.readback_max_ns}, {"copies", &st.copies},
+      {"copy_bytes", &st.copy_bytes}, {"frames", &st.frames},
+      {"no_credit", &st.no_credit}, {"paced", &st.paced},
+      {"read_errors", &st.read_errors}, {"cursors", &st.cursors},
+      {"shows", &st.shows}, {"set_scanouts", &st.set_scanouts},
+      {"holds", &st.stalls.count}, {"hold_ns", &st.stalls.sum},
+      {"hold_max_ns", &st.stalls.max}};
+  const char *format =
+      json ? "\"%s\": %" G_GUINT64_FORMAT ", " : "%s=%" G_GUINT64_FORMAT " ";
+  GString *text = g_string_new (NULL);
+  char *buckets;
+
+  helix_shim_get_stats (shim, &st);
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    g_string_append_printf (text, format, fields[i].name, *fields[i].value);
+  g_string_append_printf (
+      text, format, "hold_p50_ns", helix_histogram_percentile (&st.stalls, 50));
+  g_string_append_printf (
+      text, format, "hold_p99_ns", helix_histogram_percentile (&st.stalls, 99));
+  buckets = helix_histogram_text (&st.stalls);
+  g_string_append_printf (text,
+      json ? "\"hold_buckets\": \"%s\"" : "hold_buckets=%s",
+      buckets ? buckets : "");
+  free (buckets);
+  if (!json)
+    g_strdelimit (text->str, "_", '-');
+  return g_string_free (text, FALSE);
+}

@@ -200,6 +200,10 @@ void helix_shim_display_reset (struct helix_shim *shim);
 /* Any thread. */
 void helix_shim_get_stats (
     struct helix_shim *shim, struct helix_shim_stats *stats);
+/* The counters, "name=value name-of-two=value ...", or with `json` the members
+ * of an object: "name": value, "name_of_two": value. Times in ns. Returns:
+ * free with g_free. */
+char *helix_shim_stats_text (struct helix_shim *shim, bool json);
 /* True when there is no subscription: one relaxed load, so that a flush costs
  * nothing then. */
 bool helix_shim_idle (struct helix_shim *shim);

@@ -24,7 +24,6 @@
 #include "qom/object.h"
 #include "ui/console.h"
 #include "helix-glue.h"
-#include "helix-platform.h"
 #include "helix-shim-settings.h"
 #include "helix-version.h"
 #include "trace.h"
@@ -43,16 +42,12 @@ struct HelixExportDevice {
     char *scanouts;
     char *gpu;
     char *on_error;
-    uint32_t slots;
-    uint32_t max_clients;
     char *max_size;
     char *group;
     char *mode;
     char *allow;
 
-    uint16_t scanout_mask;
-    uint32_t max_width, max_height;
-    struct helix_access access;
+    struct helix_shim_config config; /* slots, max_clients: properties, too */
     bool warn_only;
     Location location; /* of our -device, for messages that come later */
     HelixExport export;
@@ -351,24 +346,17 @@ static char *helix_export_name(void)
 static bool helix_export_start(HelixExportDevice *s, Error **errp)
 {
     g_autofree char *name = helix_export_name();
-    struct helix_shim_config config = {
-        .path = s->path,
-        .name = name,
-        .scanout_mask = s->scanout_mask,
-        .slots = s->slots,
-        .max_clients = s->max_clients,
-        .max_width = s->max_width,
-        .max_height = s->max_height,
-        .access = s->access,
-    };
+    struct helix_shim_config config = s->config;
     VirtIOGPU *gpu = helix_hook_find_gpu(s->gpu, errp);
     bool root = geteuid() == 0;
 
     if (!gpu) {
         return false;
     }
+    config.path = s->path;
+    config.name = name;
     config.scanouts = MIN(gpu->parent_obj.conf.max_outputs, HELIX_MAX_SCANOUTS);
-    if (!(s->scanout_mask & MAKE_64BIT_MASK(0, config.scanouts))) {
+    if (!(config.scanout_mask & MAKE_64BIT_MASK(0, config.scanouts))) {
         error_setg(errp,
                    "scanouts=%s: the GPU has %" PRIu32 " (0-%" PRIu32
                    "), none of them is in that list",
@@ -461,39 +449,22 @@ static bool helix_export_parse_scanouts(const char *list, uint16_t *mask)
     }
 }
 
-static bool helix_export_check_path(HelixExportDevice *s, Error **errp)
+static void helix_export_complete_path(HelixExportDevice *s)
 {
-    size_t max = helix_sun_path_max() - 1;
+    g_autofree char *path = s->path ?: g_strdup("helix.sock");
+    g_autofree char *here = g_get_current_dir();
 
-    if (!s->path) {
-        s->path = g_strdup("helix.sock");
-    }
-    if (!*s->path) {
-        error_setg(errp, "path is empty");
-        return false;
-    }
     /* Daemonizing changes to "/", and we unlink the socket at exit. */
-    if (is_daemonized() && !g_path_is_absolute(s->path)) {
-        g_autofree char *here = g_get_current_dir();
-        char *absolute = g_build_filename(here, s->path, NULL);
-
-        g_free(s->path);
-        s->path = absolute;
+    if (is_daemonized() && *path && !g_path_is_absolute(path)) {
+        s->path = g_build_filename(here, path, NULL);
+    } else {
+        s->path = g_steal_pointer(&path);
     }
-    if (strlen(s->path) > max) {
-        error_setg(errp,
-                   "path=%s is too long for a UNIX socket: %zu bytes, "
-                   "at most %zu fit",
-                   s->path, strlen(s->path), max);
-        error_append_hint(errp, "Use a path relative to QEMU's working "
-                                "directory, like path=helix.sock.\n");
-        return false;
-    }
-    return true;
 }
 
 static bool helix_export_check(HelixExportDevice *s, Error **errp)
 {
+    struct helix_shim_config *config = &s->config;
     char *error = NULL;
 
     if (helix_export) {
@@ -501,7 +472,8 @@ static bool helix_export_check(HelixExportDevice *s, Error **errp)
                          "serves all scanouts to several clients");
         return false;
     }
-    if (!helix_export_parse_scanouts(s->scanouts ?: "0-15", &s->scanout_mask)) {
+    if (!helix_export_parse_scanouts(s->scanouts ?: "0-15",
+                                     &config->scanout_mask)) {
         error_setg(errp,
                    "scanouts=%s is not a list of scanouts between 0 "
                    "and %u",
@@ -509,23 +481,25 @@ static bool helix_export_check(HelixExportDevice *s, Error **errp)
         error_append_hint(errp, "Write 0-15, or 0:2 or 0:4-7.\n");
         return false;
     }
-    if (s->slots < 2 || s->slots > HELIX_MAX_SLOTS) {
-        error_setg(errp, "slots=%" PRIu32 " is not between 2 and %u", s->slots,
-                   HELIX_MAX_SLOTS);
+    if (config->slots < 2 || config->slots > HELIX_MAX_SLOTS) {
+        error_setg(errp, "slots=%" PRIu32 " is not between 2 and %u",
+                   config->slots, HELIX_MAX_SLOTS);
         return false;
     }
-    if (s->max_clients < 1 || s->max_clients > 1024) {
+    if (config->max_clients < 1 || config->max_clients > 1024) {
         error_setg(errp, "max-clients=%" PRIu32 " is not between 1 and 1024",
-                   s->max_clients);
+                   config->max_clients);
         return false;
     }
-    if ((s->max_size && !helix_shim_settings_size(s->max_size, &s->max_width,
-                                                  &s->max_height, &error)) ||
-        !helix_shim_settings_access(&s->access, s->group, s->mode, s->allow,
-                                    &error)) {
+    if ((s->max_size &&
+         !helix_shim_settings_size(s->max_size, &config->max_width,
+                                   &config->max_height, &error)) ||
+        !helix_shim_settings_access(&config->access, s->group, s->mode,
+                                    s->allow, &error)) {
         return helix_export_fail(errp, error);
     }
-    return helix_export_check_path(s, errp);
+    helix_export_complete_path(s);
+    return true;
 }
 
 static void helix_export_realize(DeviceState *dev, Error **errp)
@@ -556,34 +530,9 @@ static void helix_export_realize(DeviceState *dev, Error **errp)
 static char *helix_export_get_stats(Object *obj, Error **errp)
 {
     HelixExportDevice *s = HELIX_EXPORT(obj);
-    struct helix_shim_stats st = {};
-    char *buckets, *text;
 
-    if (!s->serves) {
-        return g_strdup("not running");
-    }
-    helix_shim_get_stats(s->export.shim, &st);
-    buckets = helix_histogram_text(&st.stalls);
-    text = g_strdup_printf(
-        "clients=%" PRIu64 " subscriptions=%" PRIu64 " accepted=%" PRIu64
-        " refused=%" PRIu64 " lost=%" PRIu64 " flushes=%" PRIu64
-        " readbacks=%" PRIu64 " readback-bytes=%" PRIu64 " readback-ns=%" PRIu64
-        " readback-max-ns=%" PRIu64 " copies=%" PRIu64 " copy-bytes=%" PRIu64
-        " frames=%" PRIu64 " no-credit=%" PRIu64 " paced=%" PRIu64
-        " read-errors=%" PRIu64 " cursors=%" PRIu64 " shows=%" PRIu64
-        " set-scanouts=%" PRIu64 " holds=%" PRIu64 " hold-ns=%" PRIu64
-        " hold-p50-ns=%" PRIu64 " hold-p99-ns=%" PRIu64 " hold-max-ns=%" PRIu64
-        " hold-buckets=%s",
-        st.clients, st.subscriptions, st.accepted, st.refused, st.lost,
-        st.flushes, st.readbacks, st.readback_bytes, st.readback_ns,
-        st.readback_max_ns, st.copies, st.copy_bytes, st.frames, st.no_credit,
-        st.paced, st.read_errors, st.cursors, st.shows, st.set_scanouts,
-        st.stalls.count, st.stalls.sum,
-        helix_histogram_percentile(&st.stalls, 50),
-        helix_histogram_percentile(&st.stalls, 99), st.stalls.max,
-        buckets ?: "");
-    free(buckets);
-    return text;
+    return s->serves ? helix_shim_stats_text(s->export.shim, false)
+                     : g_strdup("not running");
 }
 
 HELIX_PROPERTIES helix_export_properties[] = {
@@ -591,8 +540,9 @@ HELIX_PROPERTIES helix_export_properties[] = {
     DEFINE_PROP_STRING("scanouts", HelixExportDevice, scanouts),
     DEFINE_PROP_STRING("gpu", HelixExportDevice, gpu),
     DEFINE_PROP_STRING("on-error", HelixExportDevice, on_error),
-    DEFINE_PROP_UINT32("slots", HelixExportDevice, slots, 3),
-    DEFINE_PROP_UINT32("max-clients", HelixExportDevice, max_clients, 16),
+    DEFINE_PROP_UINT32("slots", HelixExportDevice, config.slots, 3),
+    DEFINE_PROP_UINT32("max-clients", HelixExportDevice, config.max_clients,
+                       16),
     DEFINE_PROP_STRING("max-size", HelixExportDevice, max_size),
     DEFINE_PROP_STRING("group", HelixExportDevice, group),
     DEFINE_PROP_STRING("mode", HelixExportDevice, mode),

@@ -4,7 +4,6 @@
  * the core, this is in small: the main thread owns the sockets, a second one
  * draws, flushes and is read back.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +25,8 @@
 #define FIRST_RESOURCE 1001u
 #define RESOURCE_NUMBERS 1000000u
 
-struct options {
+/* The command line. */
+static struct {
   char *socket;           /* path */
   uint32_t width, height; /* pixels */
   gint scanouts;          /* 1..HELIX_MAX_SCANOUTS */
@@ -45,11 +45,17 @@ struct options {
   gint slots;          /* 2..HELIX_MAX_SLOTS */
   gint max_clients;
   char *max_size, *group, *mode, *allow; /* helix-shim-settings.h */
-  uint32_t max_width, max_height;        /* of an exported picture */
-  struct helix_access access;
-  char *stats_path; /* NULL = none, "-" = stdout */
+  struct helix_shim_config config;       /* what they and others say */
+  char *stats_path;                      /* NULL = none, "-" = stdout */
   gboolean quiet;
-};
+} options = {.width = 1920,
+    .height = 1080,
+    .scanouts = 1,
+    .scanouts_on = -1,
+    .rate = 60,
+    .cursor_rate = 60,
+    .slots = 3,
+    .max_clients = 16};
 
 /* ---- the command line ---- */
 
@@ -86,9 +92,7 @@ static gboolean
 take_size (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
-  struct options *options = opaque;
-
-  return parse_size (option, text, &options->width, &options->height, error);
+  return parse_size (option, text, &options.width, &options.height, error);
 }
 
 /* --rate and --cursor-rate; the cursor may stand still. */
@@ -96,9 +100,8 @@ static gboolean
 take_rate (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
-  struct options *options = opaque;
   gboolean cursor = strcmp (option, "--cursor-rate") == 0;
-  double *rate = cursor ? &options->cursor_rate : &options->rate;
+  double *rate = cursor ? &options.cursor_rate : &options.rate;
   double num = 0, den = 1;
   char rest;
 
@@ -116,9 +119,7 @@ static gboolean
 take_pattern (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
-  struct options *options = opaque;
-
-  return helix_sim_pattern_find (text, &options->pattern)
+  return helix_sim_pattern_find (text, &options.pattern)
       || wrong (error, option, text,
           "there are marker, static, noise, box, full, typing and scroll");
 }
@@ -127,7 +128,6 @@ static gboolean
 take_resize (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
-  struct options *options = opaque;
   const char *colon = strchr (text, ':');
   unsigned long long every = 0;
   char rest;
@@ -136,16 +136,15 @@ take_resize (
       || every == 0)
     return wrong (error, option, text,
         "give pictures and the other size, e.g. 100:1280x720");
-  options->resize_every = every;
-  return parse_size (option, colon + 1, &options->resize_width,
-      &options->resize_height, error);
+  options.resize_every = every;
+  return parse_size (
+      option, colon + 1, &options.resize_width, &options.resize_height, error);
 }
 
 static gboolean
 take_burst (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
-  struct options *options = opaque;
   unsigned long long burst = 0;
   double period = 0;
   char rest;
@@ -154,8 +153,8 @@ take_burst (
       || !(period > 0 && period < 86400))
     return wrong (error, option, text,
         "give pictures and the period in seconds, e.g. 10@0.5");
-  options->burst = burst;
-  options->burst_period = period;
+  options.burst = burst;
+  options.burst_period = period;
   return TRUE;
 }
 
@@ -168,24 +167,22 @@ print_version (
 }
 
 static gboolean
-check_ranges (const struct options *options, GError **error)
+check_ranges (GError **error)
 {
   const struct {
     const char *option;
     gint64 value, low, high;
     const char *want;
   } ranges[] = {
-      {"--frames", options->frames, 0, G_MAXINT64,
-          "it is a number of pictures"},
-      {"--scanouts", options->scanouts, 1, HELIX_MAX_SCANOUTS,
+      {"--frames", options.frames, 0, G_MAXINT64, "it is a number of pictures"},
+      {"--scanouts", options.scanouts, 1, HELIX_MAX_SCANOUTS,
           "a VM has 1 to 16 scanouts"},
-      {"--scanouts-on", options->scanouts_on, -1, options->scanouts,
+      {"--scanouts-on", options.scanouts_on, -1, options.scanouts,
           "no more can be on than there are (--scanouts)"},
-      {"--resources", options->resources, 0, MAX_RESOURCES,
+      {"--resources", options.resources, 0, MAX_RESOURCES,
           "0 to 16 pictures may be kept off the screen"},
-      {"--slots", options->slots, 2, HELIX_MAX_SLOTS,
-          "a pool has 2 to 8 slots"},
-      {"--max-clients", options->max_clients, 1, 1024,
+      {"--slots", options.slots, 2, HELIX_MAX_SLOTS, "a pool has 2 to 8 slots"},
+      {"--max-clients", options.max_clients, 1, 1024,
           "1 to 1024 clients may be allowed"},
   };
 
@@ -200,8 +197,9 @@ check_ranges (const struct options *options, GError **error)
 }
 
 static gboolean
-check (struct options *options, int argc, char **argv, GError **error)
+check (int argc, char **argv, GError **error)
 {
+  struct helix_shim_config *config = &options.config;
   char *why = NULL;
 
   if (argc > 1) {
@@ -209,22 +207,28 @@ check (struct options *options, int argc, char **argv, GError **error)
         "\"%s\" is no option", argv[1]);
     return FALSE;
   }
-  if (!options->socket) {
+  if (!options.socket) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
         "no --socket given. Name the UNIX socket to serve, e.g. --socket "
         "helix.sock");
     return FALSE;
   }
-  if (!check_ranges (options, error))
+  if (!check_ranges (error))
     return FALSE;
-  if (options->scanouts_on < 0)
-    options->scanouts_on = options->scanouts;
+  if (options.scanouts_on < 0)
+    options.scanouts_on = options.scanouts;
+  config->path = options.socket;
+  config->name = "helix-shim-sim " HELIX_PACKAGE_VERSION;
+  config->scanouts = (uint32_t) options.scanouts;
+  config->scanout_mask = 0xffff;
+  config->slots = (uint32_t) options.slots;
+  config->max_clients = (uint32_t) options.max_clients;
   /* What QEMU's -device helix-export takes as well. */
-  if ((!options->max_size
-          || helix_shim_settings_size (options->max_size, &options->max_width,
-              &options->max_height, &why))
-      && helix_shim_settings_access (&options->access, options->group,
-          options->mode, options->allow, &why))
+  if ((!options.max_size
+          || helix_shim_settings_size (
+              options.max_size, &config->max_width, &config->max_height, &why))
+      && helix_shim_settings_access (
+          &config->access, options.group, options.mode, options.allow, &why))
     return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s", why);
   free (why);
@@ -233,24 +237,24 @@ check (struct options *options, int argc, char **argv, GError **error)
 
 /* false: told on stderr what is wrong. --help and --version do not return. */
 static gboolean
-parse_options (struct options *options, int argc, char **argv)
+parse_options (int argc, char **argv)
 {
   const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket,
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
           "UNIX socket to serve; relative paths are fine (needed)", "PATH"},
       {"size", 0, 0, G_OPTION_ARG_CALLBACK, take_size,
           "Pixels of each scanout, at least 640x96 (default 1920x1080)", "WxH"},
-      {"scanouts", 0, 0, G_OPTION_ARG_INT, &options->scanouts,
+      {"scanouts", 0, 0, G_OPTION_ARG_INT, &options.scanouts,
           "Scanouts, 1 to 16 (default 1)", "N"},
-      {"scanouts-on", 0, 0, G_OPTION_ARG_INT, &options->scanouts_on,
+      {"scanouts-on", 0, 0, G_OPTION_ARG_INT, &options.scanouts_on,
           "How many of them are on from the start, the first ones; clients "
           "may switch each on and off (default: all)",
           "N"},
-      {"resources", 0, 0, G_OPTION_ARG_INT, &options->resources,
+      {"resources", 0, 0, G_OPTION_ARG_INT, &options.resources,
           "Pictures that no scanout shows and no flush announces, resources "
           "1001 to 1000+N; resource 1000+I counts from I million (default 0)",
           "N"},
-      {"cursor", 0, 0, G_OPTION_ARG_NONE, &options->cursor,
+      {"cursor", 0, 0, G_OPTION_ARG_NONE, &options.cursor,
           "Give each scanout a cursor of 32x32 pixels that moves", NULL},
       {"cursor-rate", 0, 0, G_OPTION_ARG_CALLBACK, take_rate,
           "Moves of the cursor a second, N or N/D; 0: it stands still (default "
@@ -264,11 +268,11 @@ parse_options (struct options *options, int argc, char **argv)
           "pixels; typing: a few rows of glyphs; scroll: half of the screen "
           "(default marker)",
           "NAME"},
-      {"frames", 0, 0, G_OPTION_ARG_INT64, &options->frames,
+      {"frames", 0, 0, G_OPTION_ARG_INT64, &options.frames,
           "Pictures to draw before the screen stands still; serving goes on "
           "(default 0: never ends)",
           "N"},
-      {"exit", 0, 0, G_OPTION_ARG_NONE, &options->exit,
+      {"exit", 0, 0, G_OPTION_ARG_NONE, &options.exit,
           "Exit after the last of --frames pictures", NULL},
       {"resize-every", 0, 0, G_OPTION_ARG_CALLBACK, take_resize,
           "Alternate between --size and this size, each N pictures (default: "
@@ -278,35 +282,34 @@ parse_options (struct options *options, int argc, char **argv)
           "Draw N pictures at --rate, then rest until the next multiple of "
           "SECONDS (default: no rest)",
           "N@SECONDS"},
-      {"slots", 0, 0, G_OPTION_ARG_INT, &options->slots,
+      {"slots", 0, 0, G_OPTION_ARG_INT, &options.slots,
           "Slots of a subscription that wants no number, 2 to 8 (default 3)",
           "N"},
-      {"max-clients", 0, 0, G_OPTION_ARG_INT, &options->max_clients,
+      {"max-clients", 0, 0, G_OPTION_ARG_INT, &options.max_clients,
           "Connections at a time, 1 to 1024 (default 16)", "N"},
-      {"max-size", 0, 0, G_OPTION_ARG_STRING, &options->max_size,
+      {"max-size", 0, 0, G_OPTION_ARG_STRING, &options.max_size,
           "Export no picture of more pixels than this one (default 8192x4320)",
           "WxH"},
-      {"mode", 0, 0, G_OPTION_ARG_STRING, &options->mode,
+      {"mode", 0, 0, G_OPTION_ARG_STRING, &options.mode,
           "Mode of the socket, in octal digits (default 0600, with --group "
           "0660)",
           "MODE"},
-      {"group", 0, 0, G_OPTION_ARG_STRING, &options->group,
+      {"group", 0, 0, G_OPTION_ARG_STRING, &options.group,
           "Group of the socket, by name or number (default: as it is)",
           "GROUP"},
-      {"allow", 0, 0, G_OPTION_ARG_STRING, &options->allow,
+      {"allow", 0, 0, G_OPTION_ARG_STRING, &options.allow,
           "Users who may watch besides this one and root, by name or number",
           "USER:USER"},
-      {"json-stats", 0, 0, G_OPTION_ARG_FILENAME, &options->stats_path,
+      {"json-stats", 0, 0, G_OPTION_ARG_FILENAME, &options.stats_path,
           "Write counters as JSON at exit and on SIGUSR1; - is standard output",
           "FILE"},
-      {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet,
+      {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options.quiet,
           "Tell only warnings and errors", NULL},
       {"version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, print_version,
           "Tell the version and exit", NULL},
       {NULL, 0, 0, 0, NULL, NULL, NULL},
   };
   GOptionContext *context = g_option_context_new (NULL);
-  GOptionGroup *group = g_option_group_new (NULL, NULL, NULL, options, NULL);
   GError *error = NULL;
   gboolean good;
 
@@ -314,10 +317,9 @@ parse_options (struct options *options, int argc, char **argv)
       "Serves a synthetic screen over the helix frame protocol, as a VM with "
       "the helix shim\nserves its own. Runs until SIGINT or SIGTERM; prints "
       "\"listening on PATH\" when ready.");
-  g_option_group_add_entries (group, entries);
-  g_option_context_set_main_group (context, group);
+  g_option_context_add_main_entries (context, entries, NULL);
   good = g_option_context_parse (context, &argc, &argv, &error)
-      && check (options, argc, argv, &error);
+      && check (argc, argv, &error);
   g_option_context_free (context);
   if (!good) {
     fprintf (stderr, "helix-shim-sim: error: %s (--help tells more)\n",
@@ -327,17 +329,6 @@ parse_options (struct options *options, int argc, char **argv)
   return good;
 }
 
-static void
-clear_options (struct options *options)
-{
-  g_free (options->socket);
-  g_free (options->stats_path);
-  g_free (options->max_size);
-  g_free (options->group);
-  g_free (options->mode);
-  g_free (options->allow);
-}
-
 /* A thread's loop. Another thread may set `wake`'s ready time, and quit (). */
 struct loop {
   GMainContext *context;
@@ -345,41 +336,39 @@ struct loop {
   gint quit;             /* atomic */
 };
 
-struct sim {
-  struct options options;
-  uint32_t scanouts, scanouts_on, resources; /* of the options */
+static struct {
   struct helix_shim *shim;
   struct loop io, display;
   pthread_t display_thread;
   /* io thread */
   GHashTable *watches; /* descriptor -> GSource */
   /* display thread */
-  struct helix_sim_screen screen[HELIX_MAX_SCANOUTS]; /* resource 0 = off */
-  struct helix_sim_screen resource[MAX_RESOURCES];
+  /* Of the scanouts, then what none of them shows. resource_id 0 = off. */
+  struct helix_sim_screen screen[HELIX_MAX_SCANOUTS + MAX_RESOURCES];
   uint32_t next_resource;
   GSource *picture_timer, *cursor_timer;
   uint64_t start_ns; /* when picture 1 was there, less what was too slow */
   uint64_t pictures; /* drawn since the first */
   uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next */
-};
+} sim;
 
 /* ---- loops ---- */
 
 static gboolean
-dispatch (GSource *source, GSourceFunc run, gpointer sim)
+dispatch (GSource *source, GSourceFunc run, gpointer nothing)
 {
   g_source_set_ready_time (source, -1);
-  return run (sim);
+  return run (nothing);
 }
 
 /* A source that is ready at the time that set_timer () says. */
 static GSource *
-add_timer (struct loop *loop, GSourceFunc run, struct sim *sim)
+add_timer (struct loop *loop, GSourceFunc run)
 {
   static GSourceFuncs funcs = {.dispatch = dispatch};
   GSource *source = g_source_new (&funcs, sizeof *source);
 
-  g_source_set_callback (source, run, sim, NULL);
+  g_source_set_callback (source, run, NULL, NULL);
   g_source_attach (source, loop->context);
   return source;
 }
@@ -393,14 +382,12 @@ set_timer (GSource *timer, uint64_t deadline_ns)
       deadline_ns == HELIX_NONE64 ? -1 : (gint64) ((deadline_ns + 999) / 1000));
 }
 
-/* Takes ownership of `context`. */
 static void
-loop_init (
-    struct loop *loop, GMainContext *context, GSourceFunc run, struct sim *sim)
+loop_init (struct loop *loop, GMainContext *context, GSourceFunc run)
 {
   loop->context = context;
-  loop->wake = add_timer (loop, run, sim);
-  loop->timer = add_timer (loop, run, sim);
+  loop->wake = add_timer (loop, run);
+  loop->timer = add_timer (loop, run);
 }
 
 static void
@@ -422,14 +409,6 @@ destroy_source (gpointer source)
 {
   g_source_destroy (source);
   g_source_unref (source);
-}
-
-static void
-loop_clear (struct loop *loop)
-{
-  destroy_source (loop->wake);
-  destroy_source (loop->timer);
-  g_main_context_unref (loop->context);
 }
 
 /* ---- helix_loop_ops ---- */
@@ -458,11 +437,10 @@ static void
 watch_descriptor (void *opaque, int fd, void (*readable) (void *opaque),
     void (*writable) (void *opaque), void *watch_opaque)
 {
-  struct sim *sim = opaque;
   struct watch *watch;
   GSource *source;
 
-  g_hash_table_remove (sim->watches, GINT_TO_POINTER (fd));
+  g_hash_table_remove (sim.watches, GINT_TO_POINTER (fd));
   if (!readable && !writable)
     return;
   watch = g_new (struct watch, 1);
@@ -470,53 +448,42 @@ watch_descriptor (void *opaque, int fd, void (*readable) (void *opaque),
   source = g_unix_fd_source_new (
       fd, (readable ? G_IO_IN : 0) | (writable ? G_IO_OUT : 0));
   g_source_set_callback (source, G_SOURCE_FUNC (on_descriptor), watch, g_free);
-  g_source_attach (source, sim->io.context);
-  g_hash_table_insert (sim->watches, GINT_TO_POINTER (fd), source);
+  g_source_attach (source, sim.io.context);
+  g_hash_table_insert (sim.watches, GINT_TO_POINTER (fd), source);
 }
 
 static void
 set_io_timer (void *opaque, uint64_t deadline_ns)
 {
-  struct sim *sim = opaque;
-
-  set_timer (sim->io.timer, deadline_ns);
+  set_timer (sim.io.timer, deadline_ns);
 }
 
 static void
 set_display_timer (void *opaque, uint64_t deadline_ns)
 {
-  struct sim *sim = opaque;
-
-  set_timer (sim->display.timer, deadline_ns);
+  set_timer (sim.display.timer, deadline_ns);
 }
 
 static void
 wake_io (void *opaque)
 {
-  struct sim *sim = opaque;
-
-  set_timer (sim->io.wake, 0);
+  set_timer (sim.io.wake, 0);
 }
 
 static void
 wake_display (void *opaque)
 {
-  struct sim *sim = opaque;
-
-  set_timer (sim->display.wake, 0);
+  set_timer (sim.display.wake, 0);
 }
 
 /* ---- helix_display_ops ---- */
 
 static struct helix_sim_screen *
-find_screen (struct sim *sim, uint32_t resource_id)
+find_screen (uint32_t resource_id)
 {
-  for (uint32_t i = 0; i < sim->scanouts; i++)
-    if (sim->screen[i].resource_id == resource_id)
-      return &sim->screen[i];
-  for (uint32_t i = 0; i < sim->resources; i++)
-    if (sim->resource[i].resource_id == resource_id)
-      return &sim->resource[i];
+  for (guint i = 0; i < G_N_ELEMENTS (sim.screen); i++)
+    if (resource_id && sim.screen[i].resource_id == resource_id)
+      return &sim.screen[i];
   return NULL;
 }
 
@@ -524,7 +491,7 @@ static bool
 read_screen (void *opaque, const struct helix_surface *surface,
     const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
 {
-  struct helix_sim_screen *screen = find_screen (opaque, surface->resource_id);
+  struct helix_sim_screen *screen = find_screen (surface->resource_id);
 
   if (!screen) {
     *why = "the resource is gone";
@@ -547,7 +514,7 @@ describe (const struct helix_sim_screen *screen, struct helix_surface *surface)
 static bool
 get_resource (void *opaque, uint32_t resource_id, struct helix_surface *surface)
 {
-  struct helix_sim_screen *screen = find_screen (opaque, resource_id);
+  struct helix_sim_screen *screen = find_screen (resource_id);
 
   if (screen)
     describe (screen, surface);
@@ -563,9 +530,8 @@ write_log (void *opaque, enum helix_log_level level, const char *line)
       [HELIX_LOG_NOTICE] = "notice",
       [HELIX_LOG_INFO] = "info",
   };
-  struct sim *sim = opaque;
 
-  if (level == HELIX_LOG_INFO && sim->options.quiet)
+  if (level == HELIX_LOG_INFO && options.quiet)
     return;
   fprintf (stderr, "helix-shim-sim: %s: %s\n", names[level], line);
 }
@@ -574,71 +540,67 @@ write_log (void *opaque, enum helix_log_level level, const char *line)
 
 /* The cursor's place on every scanout; the shape only at first. */
 static void
-place_cursor (struct sim *sim)
+place_cursor (void)
 {
   static uint8_t pixels[HELIX_SIM_CURSOR_SIZE * HELIX_SIM_CURSOR_SIZE * 4];
   const struct helix_cursor_shape shape = {HELIX_SIM_CURSOR_SIZE,
       HELIX_SIM_CURSOR_SIZE, HELIX_SIM_CURSOR_HOT_X, HELIX_SIM_CURSOR_HOT_Y,
       pixels};
 
-  if (!sim->options.cursor)
+  if (!options.cursor)
     return;
-  if (sim->cursor_moves == 0)
+  if (sim.cursor_moves == 0)
     helix_sim_cursor_draw (pixels);
-  for (uint32_t i = 0; i < sim->scanouts; i++) {
-    const struct helix_sim_screen *screen = &sim->screen[i];
+  for (uint32_t i = 0; i < options.config.scanouts; i++) {
+    const struct helix_sim_screen *screen = &sim.screen[i];
     int32_t x, y;
 
-    helix_sim_cursor_place (
-        screen->resource_id ? screen->width : sim->options.width,
-        screen->resource_id ? screen->height : sim->options.height,
-        sim->cursor_moves, &x, &y);
-    helix_shim_display_cursor (sim->shim, i, screen->resource_id != 0, x, y,
-        sim->cursor_moves == 0 ? &shape : NULL);
+    helix_sim_cursor_place (screen->resource_id ? screen->width : options.width,
+        screen->resource_id ? screen->height : options.height, sim.cursor_moves,
+        &x, &y);
+    helix_shim_display_cursor (sim.shim, i, screen->resource_id != 0, x, y,
+        sim.cursor_moves == 0 ? &shape : NULL);
   }
 }
 
 static void
-show_screen (struct sim *sim, uint32_t index, uint32_t width, uint32_t height,
-    uint32_t number)
+show_screen (uint32_t index, uint32_t width, uint32_t height, uint32_t number)
 {
-  struct helix_sim_screen *screen = &sim->screen[index];
+  struct helix_sim_screen *screen = &sim.screen[index];
   uint32_t old = screen->resource_id;
   struct helix_surface surface;
   struct helix_rect all = {0, 0, width, height};
 
   helix_sim_screen_clear (screen);
-  helix_sim_screen_init (screen, index, ++sim->next_resource, width, height,
-      sim->options.pattern, number);
+  helix_sim_screen_init (screen, index, ++sim.next_resource, width, height,
+      options.pattern, number);
   describe (screen, &surface);
-  helix_shim_display_scanout (sim->shim, index, &surface);
-  helix_shim_display_flush (sim->shim, screen->resource_id, &all);
+  helix_shim_display_scanout (sim.shim, index, &surface);
+  helix_shim_display_flush (sim.shim, screen->resource_id, &all);
   if (old)
-    helix_shim_display_unref (sim->shim, old);
-  place_cursor (sim);
+    helix_shim_display_unref (sim.shim, old);
+  place_cursor ();
 }
 
 static void
-hide_screen (struct sim *sim, uint32_t index)
+hide_screen (uint32_t index)
 {
-  uint32_t old = sim->screen[index].resource_id;
+  uint32_t old = sim.screen[index].resource_id;
 
   if (!old)
     return;
-  helix_shim_display_scanout (sim->shim, index, NULL);
-  helix_shim_display_unref (sim->shim, old);
-  helix_sim_screen_clear (&sim->screen[index]);
-  place_cursor (sim);
+  helix_shim_display_scanout (sim.shim, index, NULL);
+  helix_shim_display_unref (sim.shim, old);
+  helix_sim_screen_clear (&sim.screen[index]);
+  place_cursor ();
 }
 
 static bool
 set_scanout (
     void *opaque, const struct helix_set_scanout *set, const char **why)
 {
-  struct sim *sim = opaque;
-
   if (set->width == 0) {
-    hide_screen (sim, set->scanout);
+    hide_screen (set->scanout);
     return true;
   }
   if (set->width < HELIX_SIM_MIN_WIDTH || set->height < HELIX_SIM_MIN_HEIGHT
@@ -648,251 +610,191 @@ set_scanout (
     return false;
   }
   show_screen (
-      sim, set->scanout, set->width, set->height, (uint32_t) sim->pictures + 1);
+      set->scanout, set->width, set->height, (uint32_t) sim.pictures + 1);
   return true;
 }
 
 static void
-make_resources (struct sim *sim)
+make_resources (void)
 {
-  const struct options *options = &sim->options;
-
-  for (uint32_t i = 0; i < sim->resources; i++)
-    helix_sim_screen_init (&sim->resource[i], i + 1, FIRST_RESOURCE + i,
-        options->width, options->height, options->pattern,
+  for (uint32_t i = 0; i < (uint32_t) options.resources; i++)
+    helix_sim_screen_init (&sim.screen[HELIX_MAX_SCANOUTS + i], i + 1,
+        FIRST_RESOURCE + i, options.width, options.height, options.pattern,
         (i + 1) * RESOURCE_NUMBERS + 1);
 }
 
 static void
-plan_cursor (struct sim *sim)
+plan_cursor (void)
 {
-  if (!sim->options.cursor || sim->options.cursor_rate <= 0)
+  if (!options.cursor || options.cursor_rate <= 0)
     return;
-  sim->cursor_ns =
-      MAX (sim->cursor_ns + (uint64_t) (NS_PER_S / sim->options.cursor_rate),
+  sim.cursor_ns =
+      MAX (sim.cursor_ns + (uint64_t) (NS_PER_S / options.cursor_rate),
           helix_now_ns ());
-  set_timer (sim->cursor_timer, sim->cursor_ns);
+  set_timer (sim.cursor_timer, sim.cursor_ns);
 }
 
 static gboolean
 on_cursor (gpointer opaque)
 {
-  struct sim *sim = opaque;
-
-  sim->cursor_moves++;
-  place_cursor (sim);
-  plan_cursor (sim);
+  sim.cursor_moves++;
+  place_cursor ();
+  plan_cursor ();
   return G_SOURCE_CONTINUE;
 }
 
 /* With --resize-every N:WxH the size alternates each N pictures. */
 static bool
-resize_due (struct sim *sim, uint32_t *width, uint32_t *height)
+resize_due (uint32_t *width, uint32_t *height)
 {
-  const struct options *options = &sim->options;
   bool other;
 
-  if (!options->resize_every || sim->pictures % options->resize_every)
+  if (!options.resize_every || sim.pictures % options.resize_every)
     return false;
-  other = sim->pictures / options->resize_every % 2;
-  *width = other ? options->resize_width : options->width;
-  *height = other ? options->resize_height : options->height;
+  other = sim.pictures / options.resize_every % 2;
+  *width = other ? options.resize_width : options.width;
+  *height = other ? options.resize_height : options.height;
   return true;
 }
 
 static void
-draw_next (struct sim *sim)
+draw_next (void)
 {
   uint32_t width, height;
   bool resize;
 
-  sim->pictures++;
-  resize = resize_due (sim, &width, &height);
-  for (uint32_t i = 0; i < sim->scanouts; i++) {
-    struct helix_sim_screen *screen = &sim->screen[i];
+  sim.pictures++;
+  resize = resize_due (&width, &height);
+  for (uint32_t i = 0; i < G_N_ELEMENTS (sim.screen); i++) {
+    struct helix_sim_screen *screen = &sim.screen[i];
+    bool shown = i < HELIX_MAX_SCANOUTS;
     struct helix_rect damage;
 
     if (!screen->resource_id)
       continue;
-    if (resize)
-      show_screen (sim, i, width, height, screen->number + 1);
-    else if (helix_sim_screen_next (screen, &damage))
-      helix_shim_display_flush (sim->shim, screen->resource_id, &damage);
-  }
-  for (uint32_t i = 0; i < sim->resources; i++) {
-    struct helix_rect damage;
-
-    helix_sim_screen_next (&sim->resource[i], &damage);
+    if (resize && shown)
+      show_screen (i, width, height, screen->number + 1);
+    else if (helix_sim_screen_next (screen, &damage) && shown)
+      helix_shim_display_flush (sim.shim, screen->resource_id, &damage);
   }
 }
 
 /* When picture number `index` (from 1) is due after the start. In bursts,
  * each burst begins at a multiple of the period. */
 static uint64_t
-due_of (const struct sim *sim, uint64_t index)
+due_of (uint64_t index)
 {
-  const struct options *options = &sim->options;
-  double seconds = (double) index / options->rate;
+  double seconds = (double) index / options.rate;
 
-  if (options->burst)
-    seconds = (double) ((index - 1) / options->burst) * options->burst_period
-        + (double) ((index - 1) % options->burst + 1) / options->rate;
-  return sim->start_ns + (uint64_t) (seconds * NS_PER_S);
+  if (options.burst)
+    seconds = (double) ((index - 1) / options.burst) * options.burst_period
+        + (double) ((index - 1) % options.burst + 1) / options.rate;
+  return sim.start_ns + (uint64_t) (seconds * NS_PER_S);
 }
 
 /* --frames counts picture 1, which is there from the start. */
 static void
-plan_picture (struct sim *sim)
+plan_picture (void)
 {
-  const struct options *options = &sim->options;
   uint64_t now = helix_now_ns (), next;
 
-  if ((options->frames && sim->pictures + 1 >= (uint64_t) options->frames)
-      || options->pattern == HELIX_SIM_STATIC) {
-    if (options->exit)
-      loop_quit (&sim->io);
+  if ((options.frames && sim.pictures + 1 >= (uint64_t) options.frames)
+      || options.pattern == HELIX_SIM_STATIC) {
+    if (options.exit)
+      loop_quit (&sim.io);
     return;
   }
-  next = due_of (sim, sim->pictures + 1);
+  next = due_of (sim.pictures + 1);
   /* Too slow, or stopped for a while: goes on from here, without a rush. */
-  if (next + (uint64_t) (NS_PER_S / options->rate) < now) {
-    sim->start_ns += now - next;
+  if (next + (uint64_t) (NS_PER_S / options.rate) < now) {
+    sim.start_ns += now - next;
     next = now;
   }
-  set_timer (sim->picture_timer, next);
+  set_timer (sim.picture_timer, next);
 }
 
 static gboolean
 on_picture (gpointer opaque)
 {
-  draw_next (opaque);
-  plan_picture (opaque);
+  draw_next ();
+  plan_picture ();
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean
 run_display (gpointer opaque)
 {
-  struct sim *sim = opaque;
-
-  helix_shim_display_run (sim->shim);
+  helix_shim_display_run (sim.shim);
   return G_SOURCE_CONTINUE;
 }
 
 static void *
 display_main (void *opaque)
 {
-  struct sim *sim = opaque;
-
   helix_thread_name ("helix-display");
-  for (uint32_t i = 0; i < sim->scanouts_on; i++)
-    show_screen (sim, i, sim->options.width, sim->options.height, 1);
-  make_resources (sim);
-  place_cursor (sim);
-  sim->start_ns = sim->cursor_ns = helix_now_ns ();
-  plan_cursor (sim);
-  plan_picture (sim);
-  loop_run (&sim->display);
+  for (uint32_t i = 0; i < (uint32_t) options.scanouts_on; i++)
+    show_screen (i, options.width, options.height, 1);
+  make_resources ();
+  place_cursor ();
+  sim.start_ns = sim.cursor_ns = helix_now_ns ();
+  plan_cursor ();
+  plan_picture ();
+  loop_run (&sim.display);
   return NULL;
 }
 
 /* ---- the main thread ---- */
 
-static void
-print_stats (struct sim *sim, FILE *out)
-{
-#define FIELD(name) \
-  { \
-#name, offsetof(struct helix_shim_stats, name) \
-  }
-  static const struct {
-    const char *name;
-    size_t offset; /* of a uint64_t */
-  } fields[] = {FIELD (clients), FIELD (subscriptions), FIELD (accepted),
-      FIELD (refused), FIELD (lost), FIELD (flushes), FIELD (readbacks),
-      FIELD (readback_bytes), FIELD (readback_ns), FIELD (readback_max_ns),
-      FIELD (copies), FIELD (copy_bytes), FIELD (frames), FIELD (no_credit),
-      FIELD (paced), FIELD (read_errors), FIELD (cursors), FIELD (shows),
-      FIELD (set_scanouts),
-      {"holds", offsetof (struct helix_shim_stats, stalls.count)},
-      {"hold_ns", offsetof (struct helix_shim_stats, stalls.sum)},
-      {"hold_max_ns", offsetof (struct helix_shim_stats, stalls.max)}};
-#undef FIELD
-  struct helix_shim_stats stats;
-  char *buckets;
-
-  helix_shim_get_stats (sim->shim, &stats);
-  buckets = helix_histogram_text (&stats.stalls);
-  fprintf (out, "{\"pictures\": %" G_GUINT64_FORMAT, sim->pictures + 1);
-  for (unsigned i = 0; i < G_N_ELEMENTS (fields); i++)
-    fprintf (out, ", \"%s\": %" G_GUINT64_FORMAT, fields[i].name,
-        *(const uint64_t *) (const void *) ((const char *) &stats
-            + fields[i].offset));
-  fprintf (out, ", \"hold_buckets\": \"%s\"}\n", buckets ? buckets : "");
-  free (buckets);
-}
-
-/* The file appears whole: a script may wait for it to be there. */
 static bool
-replace_stats (struct sim *sim, const char *path)
+write_stats (void)
 {
-  char *fresh = g_strdup_printf ("%s.new", path);
-  FILE *out = fopen (fresh, "we");
-  bool good = out != NULL;
+  const char *path = options.stats_path;
+  char *stats = helix_shim_stats_text (sim.shim, true);
+  char *text = g_strdup_printf (
+      "{\"pictures\": %" G_GUINT64_FORMAT ", %s}\n", sim.pictures + 1, stats);
+  GError *error = NULL;
 
-  if (good) {
-    print_stats (sim, out);
-    good = fclose (out) == 0 && rename (fresh, path) == 0;
-  }
-  if (!good)
+  if (path && strcmp (path, "-") == 0) {
+    fputs (text, stdout);
+    fflush (stdout);
+  } else if (path && !g_file_set_contents (path, text, -1, &error)) {
+    /* It replaces the file: a script may wait for it to be there. */
     fprintf (stderr,
-        "helix-shim-sim: cannot write statistics to %s: %s. Choose another "
-        "file with --json-stats\n",
-        path, strerror (errno));
-  g_free (fresh);
-  return good;
-}
-
-static bool
-write_stats (struct sim *sim)
-{
-  const char *path = sim->options.stats_path;
-
-  if (!path)
+        "helix-shim-sim: cannot write statistics: %s. Choose another file with "
+        "--json-stats\n",
+        error->message);
+  }
+  g_free (stats);
+  g_free (text);
+  if (!error)
     return true;
-  if (strcmp (path, "-") != 0)
-    return replace_stats (sim, path);
-  print_stats (sim, stdout);
-  return fflush (stdout) == 0;
+  g_error_free (error);
+  return false;
 }
 
 static gboolean
 on_stats_wanted (gpointer opaque)
 {
-  write_stats (opaque);
+  write_stats ();
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean
 on_end (gpointer opaque)
 {
-  struct sim *sim = opaque;
-
-  loop_quit (&sim->io);
+  loop_quit (&sim.io);
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean
 run_io (gpointer opaque)
 {
-  struct sim *sim = opaque;
-
-  helix_shim_io_run (sim->shim);
+  helix_shim_io_run (sim.shim);
   return G_SOURCE_CONTINUE;
 }
 
 static bool
-make_shim (struct sim *sim)
+make_shim (void)
 {
   static const struct helix_display_ops display_ops = {.read = read_screen,
       .resource = get_resource,
@@ -903,21 +805,11 @@ make_shim (struct sim *sim)
       .wake_io = wake_io,
       .wake_display = wake_display,
       .display_timer = set_display_timer};
-  const struct helix_shim_config config = {
-      .path = sim->options.socket,
-      .name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
-      .scanouts = sim->scanouts,
-      .scanout_mask = 0xffff,
-      .slots = (uint32_t) sim->options.slots,
-      .max_clients = (uint32_t) sim->options.max_clients,
-      .max_width = sim->options.max_width,
-      .max_height = sim->options.max_height,
-      .access = sim->options.access,
-  };
   char *error = NULL;
 
-  sim->shim = helix_shim_new (&config, &display_ops, sim, &loop_ops, sim);
-  if (helix_shim_listen (sim->shim, &error))
+  sim.shim =
+      helix_shim_new (&options.config, &display_ops, NULL, &loop_ops, NULL);
+  if (helix_shim_listen (sim.shim, &error))
     return true;
   fprintf (stderr, "helix-shim-sim: error: %s\n", error);
   free (error);
@@ -925,73 +817,45 @@ make_shim (struct sim *sim)
 }
 
 static int
-serve (struct sim *sim)
+serve (void)
 {
   int err;
 
-  if (!make_shim (sim))
+  if (!make_shim ())
     return EXIT_FAILURE;
   /* In the default context, which is the io thread's. */
-  g_unix_signal_add (SIGINT, on_end, sim);
-  g_unix_signal_add (SIGTERM, on_end, sim);
-  g_unix_signal_add (SIGUSR1, on_stats_wanted, sim);
-  err = pthread_create (&sim->display_thread, NULL, display_main, sim);
+  g_unix_signal_add (SIGINT, on_end, NULL);
+  g_unix_signal_add (SIGTERM, on_end, NULL);
+  g_unix_signal_add (SIGUSR1, on_stats_wanted, NULL);
+  err = pthread_create (&sim.display_thread, NULL, display_main, NULL);
   if (err) {
     fprintf (stderr, "helix-shim-sim: error: cannot start a thread: %s\n",
-        strerror (err));
+        g_strerror (err));
     return EXIT_FAILURE;
   }
-  printf ("listening on %s\n", sim->options.socket);
+  printf ("listening on %s\n", options.socket);
   fflush (stdout);
-  loop_run (&sim->io);
+  loop_run (&sim.io);
 
-  loop_quit (&sim->display);
-  pthread_join (sim->display_thread, NULL);
-  helix_shim_io_stop (sim->shim);
-  return write_stats (sim) ? EXIT_SUCCESS : EXIT_FAILURE;
+  loop_quit (&sim.display);
+  pthread_join (sim.display_thread, NULL);
+  helix_shim_io_stop (sim.shim);
+  return write_stats () ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
 main (int argc, char **argv)
 {
-  struct sim *sim = g_new0 (struct sim, 1);
   int status;
 
-  sim->options = (struct options){.width = 1920,
-      .height = 1080,
-      .scanouts = 1,
-      .scanouts_on = -1,
-      .rate = 60,
-      .cursor_rate = 60,
-      .slots = 3,
-      .max_clients = 16};
-  if (!parse_options (&sim->options, argc, argv)) {
-    clear_options (&sim->options);
-    g_free (sim);
+  if (!parse_options (argc, argv))
     return 2;
-  }
-  sim->scanouts = (uint32_t) sim->options.scanouts;
-  sim->scanouts_on = (uint32_t) sim->options.scanouts_on;
-  sim->resources = (uint32_t) sim->options.resources;
-  sim->watches = g_hash_table_new_full (NULL, NULL, NULL, destroy_source);
-  loop_init (
-      &sim->io, g_main_context_ref (g_main_context_default ()), run_io, sim);
-  loop_init (&sim->display, g_main_context_new (), run_display, sim);
-  sim->picture_timer = add_timer (&sim->display, on_picture, sim);
-  sim->cursor_timer = add_timer (&sim->display, on_cursor, sim);
-  status = serve (sim);
-  if (sim->shim)
-    helix_shim_free (sim->shim);
-  for (uint32_t i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    helix_sim_screen_clear (&sim->screen[i]);
-  for (uint32_t i = 0; i < MAX_RESOURCES; i++)
-    helix_sim_screen_clear (&sim->resource[i]);
-  destroy_source (sim->picture_timer);
-  destroy_source (sim->cursor_timer);
-  g_hash_table_destroy (sim->watches);
-  loop_clear (&sim->io);
-  loop_clear (&sim->display);
-  clear_options (&sim->options);
-  g_free (sim);
+  sim.watches = g_hash_table_new_full (NULL, NULL, NULL, destroy_source);
+  loop_init (&sim.io, g_main_context_default (), run_io);
+  loop_init (&sim.display, g_main_context_new (), run_display);
+  sim.picture_timer = add_timer (&sim.display, on_picture);
+  sim.cursor_timer = add_timer (&sim.display, on_cursor);
+  status = serve ();
+  helix_shim_free (sim.shim);
   return status;
 }
