@@ -42,6 +42,13 @@ paint_all (struct helix_sim_screen *screen, uint32_t word)
   paint (screen, &all, word);
 }
 
+/* A number that has little to do with `number`. */
+static uint32_t
+scatter (uint32_t number)
+{
+  return number * 2654435761u;
+}
+
 static struct helix_rect
 join (const struct helix_rect *a, const struct helix_rect *b)
 {
@@ -95,7 +102,7 @@ marker_box_place (uint32_t number)
 }
 
 static void
-first_static (struct helix_sim_screen *screen)
+begin_bars (struct helix_sim_screen *screen)
 {
   paint_all (screen, HELIX_SIM_GREY);
   for (uint32_t i = 0; i < 8; i++) {
@@ -105,15 +112,6 @@ first_static (struct helix_sim_screen *screen)
 
     paint (screen, &bar, helix_sim_bar (i + screen->scanout));
   }
-}
-
-static void
-first_marker (struct helix_sim_screen *screen)
-{
-  struct helix_rect box = marker_box_place (screen->number);
-
-  first_static (screen);
-  paint (screen, &box, HELIX_SIM_BOX);
 }
 
 static void
@@ -131,21 +129,9 @@ next_marker (struct helix_sim_screen *screen, struct helix_rect *damage)
 }
 
 static void
-draw_badged_box (struct helix_sim_screen *screen, const struct helix_rect *box)
+begin_black (struct helix_sim_screen *screen)
 {
-  paint (screen, box, HELIX_SIM_BOX);
-  helix_badge_draw (screen->pixels + (size_t) box->y * screen->width + box->x,
-      screen->stride, screen->number);
-}
-
-static void
-first_box (struct helix_sim_screen *screen)
-{
-  struct helix_rect box =
-      helix_sim_box_place (screen->width, screen->height, screen->number);
-
   paint_all (screen, BLACK);
-  draw_badged_box (screen, &box);
 }
 
 static void
@@ -157,41 +143,47 @@ next_box (struct helix_sim_screen *screen, struct helix_rect *damage)
       helix_sim_box_place (screen->width, screen->height, screen->number);
 
   paint (screen, &before, BLACK);
-  draw_badged_box (screen, &box);
+  paint (screen, &box, HELIX_SIM_BOX);
+  helix_badge_draw (screen->pixels + (size_t) box.y * screen->width + box.x,
+      screen->stride, screen->number);
   *damage = join (&before, &box);
 }
 
-/* ---- noise ---- */
+/* ---- noise, full, typing, scroll: copied from a texture ---- */
 
-static uint64_t
-random_word (struct helix_sim_screen *screen)
+/* Row `y`, as wide as the screen at most, begins `from` words into it. */
+static void
+copy_row (
+    struct helix_sim_screen *screen, uint32_t y, uint32_t width, uint64_t from)
 {
-  screen->seed ^= screen->seed << 13;
-  screen->seed ^= screen->seed >> 7;
-  screen->seed ^= screen->seed << 17;
-  return screen->seed;
+  memcpy (screen->pixels + (size_t) y * screen->width, screen->texture + from,
+      width * sizeof (uint32_t));
+}
+
+/* The texture is random words, a little more than a picture. */
+static void
+begin_noise (struct helix_sim_screen *screen)
+{
+  size_t words = (size_t) screen->width * screen->height + NOISE_SLACK;
+  uint64_t seed = 0x9e3779b97f4a7c15u + screen->scanout;
+
+  screen->texture = g_new (uint32_t, words);
+  for (size_t i = 0; i < words; i++) {
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    screen->texture[i] = (uint32_t) seed | BLACK;
+  }
 }
 
 static void
 next_noise (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
-  memcpy (screen->pixels, screen->texture + random_word (screen) % NOISE_SLACK,
-      (size_t) screen->stride * screen->height);
+  uint64_t start = scatter (screen->number) % NOISE_SLACK;
+
+  for (uint32_t y = 0; y < screen->height; y++)
+    copy_row (screen, y, screen->width, start + (uint64_t) y * screen->width);
 }
-
-/* The texture is random words, a little more than a picture. */
-static void
-first_noise (struct helix_sim_screen *screen)
-{
-  size_t words = (size_t) screen->width * screen->height + NOISE_SLACK;
-
-  screen->texture = g_new (uint32_t, words);
-  for (size_t i = 0; i < words; i++)
-    screen->texture[i] = (uint32_t) random_word (screen) | BLACK;
-  next_noise (screen, NULL);
-}
-
-/* ---- full ---- */
 
 /* All different, and neighbours differ by one step of one colour. */
 static uint32_t
@@ -205,34 +197,27 @@ wheel_colour (uint32_t index)
 }
 
 static void
-next_full (struct helix_sim_screen *screen, struct helix_rect *damage)
-{
-  for (uint32_t y = 0; y < screen->height; y++) {
-    uint32_t from = (uint32_t) (((uint64_t) screen->number * WHEEL_STEP
-                                    + (uint64_t) y * WHEEL_SLANT)
-        % WHEEL);
-
-    memcpy (screen->pixels + (size_t) y * screen->width, screen->texture + from,
-        screen->stride);
-  }
-}
-
-static void
-first_full (struct helix_sim_screen *screen)
+begin_full (struct helix_sim_screen *screen)
 {
   screen->texture = g_new (uint32_t, screen->width + WHEEL);
   for (uint32_t i = 0; i < screen->width + WHEEL; i++)
     screen->texture[i] = wheel_colour (i % WHEEL);
-  next_full (screen, NULL);
 }
 
-/* ---- typing, scroll ---- */
+static void
+next_full (struct helix_sim_screen *screen, struct helix_rect *damage)
+{
+  for (uint32_t y = 0; y < screen->height; y++)
+    copy_row (screen, y, screen->width,
+        ((uint64_t) screen->number * WHEEL_STEP + (uint64_t) y * WHEEL_SLANT)
+            % WHEEL);
+}
 
 /* Something like a letter: the same for the same index. */
 static bool
 ink_at (uint32_t glyph, uint32_t x, uint32_t y)
 {
-  uint32_t bits = (glyph + 1) * 2654435761u;
+  uint32_t bits = scatter (glyph + 1);
 
   if (x < 1 || x > 6 || y < 3 || y > 12)
     return false;
@@ -258,75 +243,70 @@ text_texture (uint32_t width, uint32_t height)
   return pixels;
 }
 
+/* The texture has twice the columns: the text moves by one glyph a picture. */
+static void
+begin_typing (struct helix_sim_screen *screen)
+{
+  paint_all (screen, PAPER);
+  screen->texture =
+      text_texture (TEXT_PITCH, TYPING_HEIGHT - HELIX_MARKER_HEIGHT);
+}
+
 static void
 next_typing (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
   uint32_t from = screen->number % TEXT_COLUMNS * GLYPH_WIDTH;
 
   for (uint32_t y = HELIX_MARKER_HEIGHT; y < TYPING_HEIGHT; y++)
-    memcpy (screen->pixels + (size_t) y * screen->width,
-        screen->texture + (size_t) (y - HELIX_MARKER_HEIGHT) * TEXT_PITCH
-            + from,
-        HELIX_MARKER_WIDTH * sizeof (uint32_t));
+    copy_row (screen, y, HELIX_MARKER_WIDTH,
+        (y - HELIX_MARKER_HEIGHT) * TEXT_PITCH + from);
   damage->width = HELIX_MARKER_WIDTH;
   damage->height = TYPING_HEIGHT;
 }
 
-/* The texture has twice the columns: the text moves by one glyph a picture. */
+/* Rows up to `end` of the page as it stands in this picture. */
 static void
-first_typing (struct helix_sim_screen *screen)
+draw_page (struct helix_sim_screen *screen, uint32_t end)
 {
-  struct helix_rect damage;
-
-  paint_all (screen, PAPER);
-  screen->texture =
-      text_texture (TEXT_PITCH, TYPING_HEIGHT - HELIX_MARKER_HEIGHT);
-  next_typing (screen, &damage);
-}
-
-/* Rows from `first` to `end` of the page as it stands in this picture. */
-static void
-draw_page (struct helix_sim_screen *screen, uint32_t first, uint32_t end)
-{
-  for (uint32_t y = first; y < end; y++) {
+  for (uint32_t y = HELIX_MARKER_HEIGHT; y < end; y++) {
     uint64_t row = (uint64_t) screen->number * SCROLL_STEP + y;
 
-    memcpy (screen->pixels + (size_t) y * screen->width,
-        screen->texture + row % screen->height * screen->width, screen->stride);
+    copy_row (screen, y, screen->width, row % screen->height * screen->width);
   }
 }
 
 static void
-first_scroll (struct helix_sim_screen *screen)
+begin_scroll (struct helix_sim_screen *screen)
 {
+  paint_all (screen, PAPER);
   screen->texture = text_texture (screen->width, screen->height);
-  draw_page (screen, 0, screen->height);
+  draw_page (screen, screen->height);
 }
 
 static void
 next_scroll (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
   damage->height = screen->height / 2;
-  draw_page (screen, HELIX_MARKER_HEIGHT, damage->height);
+  draw_page (screen, damage->height);
 }
 
 /* ---- all of them ---- */
 
 static const struct {
   const char *name;
-  /* Draws the first picture, but for the marker. */
-  void (*first) (struct helix_sim_screen *screen);
+  /* Draws what next () does not. */
+  void (*begin) (struct helix_sim_screen *screen);
   /* Draws picture screen->number over the one before, but for the marker.
    * *damage is the whole screen before. NULL = pictures do not differ. */
   void (*next) (struct helix_sim_screen *screen, struct helix_rect *damage);
 } patterns[] = {
-    [HELIX_SIM_MARKER] = {"marker", first_marker, next_marker},
-    [HELIX_SIM_STATIC] = {"static", first_static, NULL},
-    [HELIX_SIM_NOISE] = {"noise", first_noise, next_noise},
-    [HELIX_SIM_BOX_ONLY] = {"box", first_box, next_box},
-    [HELIX_SIM_FULL] = {"full", first_full, next_full},
-    [HELIX_SIM_TYPING] = {"typing", first_typing, next_typing},
-    [HELIX_SIM_SCROLL] = {"scroll", first_scroll, next_scroll},
+    [HELIX_SIM_MARKER] = {"marker", begin_bars, next_marker},
+    [HELIX_SIM_STATIC] = {"static", begin_bars, NULL},
+    [HELIX_SIM_NOISE] = {"noise", begin_noise, next_noise},
+    [HELIX_SIM_BOX_ONLY] = {"box", begin_black, next_box},
+    [HELIX_SIM_FULL] = {"full", begin_full, next_full},
+    [HELIX_SIM_TYPING] = {"typing", begin_typing, next_typing},
+    [HELIX_SIM_SCROLL] = {"scroll", begin_scroll, next_scroll},
 };
 
 bool
@@ -340,9 +320,13 @@ helix_sim_pattern_find (const char *name, enum helix_sim_pattern *pattern)
   return false;
 }
 
+/* Draws picture screen->number. */
 static void
-draw_marker (struct helix_sim_screen *screen)
+draw (struct helix_sim_screen *screen, struct helix_rect *damage)
 {
+  *damage = (struct helix_rect){0, 0, screen->width, screen->height};
+  if (patterns[screen->pattern].next)
+    patterns[screen->pattern].next (screen, damage);
   if (screen->pattern != HELIX_SIM_BOX_ONLY)
     helix_marker_draw (screen->pixels, screen->stride, screen->number);
 }
@@ -352,6 +336,8 @@ helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
     uint32_t resource_id, uint32_t width, uint32_t height,
     enum helix_sim_pattern pattern, uint32_t number)
 {
+  struct helix_rect damage;
+
   *screen = (struct helix_sim_screen){
       .scanout = scanout,
       .resource_id = resource_id,
@@ -361,10 +347,9 @@ helix_sim_screen_init (struct helix_sim_screen *screen, uint32_t scanout,
       .number = number,
       .pattern = pattern,
       .pixels = g_new (uint32_t, (size_t) width * height),
-      .seed = 0x9e3779b97f4a7c15u + scanout,
   };
-  patterns[pattern].first (screen);
-  draw_marker (screen);
+  patterns[pattern].begin (screen);
+  draw (screen, &damage);
 }
 
 void
@@ -382,9 +367,7 @@ helix_sim_screen_next (
   if (!patterns[screen->pattern].next)
     return false;
   screen->number++;
-  *damage = (struct helix_rect){0, 0, screen->width, screen->height};
-  patterns[screen->pattern].next (screen, damage);
-  draw_marker (screen);
+  draw (screen, damage);
   return true;
 }
 

@@ -52,7 +52,6 @@ struct helix_sim_screen {
   enum helix_sim_pattern pattern;
   uint32_t *pixels;
   uint32_t *texture; /* what pictures of the pattern are copied from */
-  uint64_t seed;
 };
 
 /* false: there is none of that name. */
