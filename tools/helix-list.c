@@ -83,8 +83,6 @@ run (const HelixOptions *options, gint n, gchar **words)
     g_autoptr (GError) error = NULL;
     g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
 
-    if (probe != NULL)
-      helix_probe_list (probe, NULL, deadline, NULL);
     if (probe == NULL)
       status = HELIX_EXIT_FAILED;
     if (options->json)

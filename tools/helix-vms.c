@@ -87,7 +87,8 @@ greet (gint fd, const gchar *path, guint64 deadline, GError **error)
   if (fd < 0)
     return NULL;
   probe = helix_probe_new (fd, FALSE);
-  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine))
+  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine)
+      && helix_probe_list (probe, NULL, deadline, &mine))
     return probe;
   g_set_error (error, mine->domain, mine->code,
       "%s: %s. helix doctor --socket %s tells more.", path, mine->message,
