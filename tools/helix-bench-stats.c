@@ -177,29 +177,27 @@ helix_bench_stats_json (
   gdouble rate = helix_bench_stats_rate (self), ms[4];
 
   get_latencies (self, ms);
-  helix_json_double (json, "seconds", seconds (self));
-  helix_json_uint (json, "units", self->received.units);
-  helix_json_uint (json, "keyframes", self->received.keyframes);
-  helix_json_uint (json, "lost", self->received.lost);
-  helix_json_double (json, "rate", rate);
-  helix_json_double (json, "bitrate", helix_bench_stats_bitrate (self));
+  helix_json_add (json, JSON_DOUBLE ("seconds", seconds (self)),
+      JSON_UINT ("units", self->received.units),
+      JSON_UINT ("keyframes", self->received.keyframes),
+      JSON_UINT ("lost", self->received.lost), JSON_DOUBLE ("rate", rate),
+      JSON_DOUBLE ("bitrate", helix_bench_stats_bitrate (self)));
   helix_json_array (json, "per_second");
   for (guint i = 0; i < self->per_second->len; i++)
-    helix_json_uint (json, NULL, g_array_index (self->per_second, guint, i));
+    helix_json_add (
+        json, JSON_UINT (NULL, g_array_index (self->per_second, guint, i)));
   json_builder_end_array (json);
-  helix_json_ms (json, "interval_min_ms", self->shortest);
-  helix_json_ms (json, "interval_max_ms", self->longest);
-  helix_json_uint (json, "gaps_50_ms", self->gaps[0]);
-  helix_json_uint (json, "gaps_100_ms", self->gaps[1]);
-  helix_json_uint (json, "gaps_200_ms", self->gaps[2]);
+  helix_json_add (json, JSON_MS ("interval_min_ms", self->shortest),
+      JSON_MS ("interval_max_ms", self->longest),
+      JSON_UINT ("gaps_50_ms", self->gaps[0]),
+      JSON_UINT ("gaps_100_ms", self->gaps[1]),
+      JSON_UINT ("gaps_200_ms", self->gaps[2]));
   helix_json_object (json, "latency_ms");
-  helix_json_uint (json, "count", self->latency.count);
-  helix_json_double (json, "p50", ms[0]);
-  helix_json_double (json, "p95", ms[1]);
-  helix_json_double (json, "p99", ms[2]);
-  helix_json_double (json, "max", ms[3]);
+  helix_json_add (json, JSON_UINT ("count", self->latency.count),
+      JSON_DOUBLE ("p50", ms[0]), JSON_DOUBLE ("p95", ms[1]),
+      JSON_DOUBLE ("p99", ms[2]), JSON_DOUBLE ("max", ms[3]));
   json_builder_end_object (json);
-  helix_json_double (json, "target", target);
-  helix_json_double (json, "percent", 100 * rate / target);
-  helix_json_text (json, "grade", helix_bench_stats_grade (rate, target));
+  helix_json_add (json, JSON_DOUBLE ("target", target),
+      JSON_DOUBLE ("percent", 100 * rate / target),
+      JSON_TEXT ("grade", helix_bench_stats_grade (rate, target)));
 }

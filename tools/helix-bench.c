@@ -2,6 +2,7 @@
 /*
  * helix bench: receives as helixsrc does, and counts.
  */
+#include <gst/gst.h>
 #include <stdio.h>
 
 #include "helix-bench-stats.h"
@@ -9,17 +10,14 @@
 #include "helix-tool.h"
 #include "helix-vms.h"
 
-#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
-#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
-
 #define ANSWER_MS 3000
-#define FIRST_UNIT_NS (5 * NS_PER_S)
+#define FIRST_UNIT_NS (5 * GST_SECOND)
 #define MAX_SECONDS 86400
 
 /* As helixsrc asks for the time: quickly at first, then once a second. */
 #define FAST_CLOCKS 8
-#define FAST_CLOCK_NS (50 * NS_PER_MS)
-#define CLOCK_NS NS_PER_S
+#define FAST_CLOCK_NS (50 * GST_MSECOND)
+#define CLOCK_NS GST_SECOND
 
 static gint seconds = 10;
 static gdouble target = 60;
@@ -55,14 +53,15 @@ keep_up (Bench *self)
   }
   if (now < self->next_stats)
     return;
-  self->next_stats = now + NS_PER_S;
+  self->next_stats = now + GST_SECOND;
   if (self->stats == NULL)
     return;
   /* So that top and doctor on the host see that units arrive. */
   told = self->stats->received;
   if (self->stats->latency.count > 0)
     told.latency_ns = helix_histogram_percentile (&self->stats->latency, 50);
-  helix_probe_send (self->probe, message, helix_pack_stats (message, &told));
+  helix_connection_send (
+      self->probe->connection, message, helix_pack_stats (message, &told));
 }
 
 /* Capture to receipt in the host's time, or NONE64. */
@@ -123,7 +122,7 @@ receive (Bench *self, GError **error)
       take_unit (self);
     if (!begun && self->stats != NULL) {
       begun = TRUE;
-      end = self->stats->began + (guint64) seconds * NS_PER_S;
+      end = self->stats->began + (guint64) seconds * GST_SECOND;
     }
   }
   if (self->stats == NULL) {
@@ -144,10 +143,9 @@ report (const Bench *self, gboolean as_json, const gchar *address)
     g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
-    helix_json_text (json, "address", address);
-    helix_json_text (json, "server", server);
-    helix_json_uint (json, "width", self->caps.width);
-    helix_json_uint (json, "height", self->caps.height);
+    helix_json_add (json, JSON_TEXT ("address", address),
+        JSON_TEXT ("server", server), JSON_UINT ("width", self->caps.width),
+        JSON_UINT ("height", self->caps.height));
     helix_bench_stats_json (self->stats, target, json);
     json_builder_end_object (json);
     helix_json_print (json);
@@ -162,8 +160,8 @@ static gint
 run (const HelixOptions *options, gint n, gchar **words)
 {
   g_autofree gchar *why = NULL;
-  HelixRole role = helix_vms_role (NULL, "/", &why);
-  g_autofree gchar *address = helix_role_address (role, options->address);
+  const gchar *address = helix_role_address (
+      helix_role_detect (NULL, "/", &why), options->address);
   g_autoptr (GError) error = NULL;
   g_autoptr (HelixProbe) probe = NULL;
   Bench self = {0};

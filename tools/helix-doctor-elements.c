@@ -31,7 +31,7 @@ helix_check_plugin (HelixWalk *walk)
   g_autoptr (GError) error = NULL;
 
   if (!gst_init_check (NULL, NULL, &error)) {
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "GStreamer does not start" BECAUSE "%s" REMEDY
         "Repair its installation",
         error->message);
@@ -42,7 +42,7 @@ helix_check_plugin (HelixWalk *walk)
 
     if (factory != NULL)
       continue;
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "GStreamer does not find %s" BECAUSE
         "its plugin, libgsthelix, is not where it looks, or does not load "
         "(GST_PLUGIN_PATH is %s)" REMEDY
@@ -51,8 +51,8 @@ helix_check_plugin (HelixWalk *walk)
         names[i], path != NULL ? path : "not set");
     return TRUE;
   }
-  helix_walk_found (walk, HELIX_VERDICT_OK, "GStreamer %u.%u finds %s",
-      GST_VERSION_MAJOR, GST_VERSION_MINOR, all);
+  helix_walk_ok (walk, "GStreamer %u.%u finds %s", GST_VERSION_MAJOR,
+      GST_VERSION_MINOR, all);
   return TRUE;
 }
 
@@ -81,28 +81,27 @@ helix_check_encoder (HelixWalk *walk)
   g_autoptr (GPtrArray) any = encoders_for (HELIX_STREAM_SRC_CAPS);
   g_autofree gchar *for_h264 = g_strjoinv (", ", (gchar **) h264->pdata);
   g_autofree gchar *for_any = g_strjoinv (", ", (gchar **) any->pdata);
-  HelixFinding *f;
 
   if (*for_h264 != '\0')
-    f = helix_walk_found (walk, HELIX_VERDICT_OK, "for H.264: %s", for_h264);
+    helix_walk_ok (walk, "for H.264: %s", for_h264);
   else if (*for_any != '\0')
-    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+    helix_walk_note (walk,
         "no H.264 encoder, but %s" BECAUSE
         "guests that want H.264 (browsers) get nothing from these" REMEDY
         "Install one: gstreamer1.0-plugins-ugly has x264enc, "
         "gstreamer1.0-plugins-bad openh264enc and those of GPUs",
         for_any);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no encoder that helixguestsink could serve from" BECAUSE
         "GStreamer knows none for H.264, H.265, AV1, VP8, VP9 or JPEG" REMEDY
         "Install one: gstreamer1.0-plugins-ugly has x264enc, "
         "gstreamer1.0-plugins-bad openh264enc and those of GPUs; on a Mac "
         "gst-plugins-bad has vtenc_h264");
-  helix_json_array (f->facts, "encoders");
+  helix_json_array (walk->facts, "encoders");
   for (guint i = 0; i + 1 < any->len; i++)
-    helix_json_text (f->facts, NULL, g_ptr_array_index (any, i));
-  json_builder_end_array (f->facts);
+    helix_json_add (walk->facts, JSON_TEXT (NULL, g_ptr_array_index (any, i)));
+  json_builder_end_array (walk->facts);
   return TRUE;
 }
 
@@ -214,30 +213,27 @@ static void
 report_decode (HelixWalk *walk, const GstCaps *caps, const gchar *decoder,
     Outcome outcome, const gchar *why)
 {
-  HelixFinding *f;
-
   if (decoder == NULL)
     /* The program in the guest may well want the encoded units only. */
-    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+    helix_walk_note (walk,
         "no decoder for %s is installed, so none was tried" REMEDY
         "If pictures are wanted here, install one, e.g. gstreamer1.0-libav; "
         "passing units on needs none",
         gst_structure_get_name (gst_caps_get_structure (caps, 0)));
   else if (outcome == DECODED)
-    f = helix_walk_found (
-        walk, HELIX_VERDICT_OK, "%s makes pictures of it", decoder);
+    helix_walk_ok (walk, "%s makes pictures of it", decoder);
   else if (outcome == NOT_IN_TIME)
-    f = helix_walk_found (walk, HELIX_VERDICT_NOTE,
+    helix_walk_note (walk,
         "%s made no picture in time" BECAUSE
         "this machine is slow, or was busy" REMEDY "Run this again",
         decoder);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no picture came out of %s" BECAUSE "%s" REMEDY
         "Try another encoder on the host, or profile=constrained-baseline "
         "behind it",
         decoder, why);
-  helix_json_text (f->facts, "decoder", decoder);
+  helix_json_add (walk->facts, JSON_TEXT ("decoder", decoder));
 }
 
 gboolean

@@ -3,6 +3,7 @@
  * From the connection to helixguestsink to the guest, as the host sees it (by
  * LIST) and as the guest does (by joining the stream as helixsrc does).
  */
+#include <gst/gst.h>
 #include <string.h>
 
 #include "helix-doctor.h"
@@ -12,17 +13,15 @@
 #include "helix-server.h"
 #include "helix-transport.h"
 
-#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
-
 /* A unit this young shows that they flow. Older than that, a keyframe is asked
  * for, which a still screen answers, too. */
-#define FRESH_NS (700 * NS_PER_MS)
+#define FRESH_NS (700 * GST_MSECOND)
 /* For the answer to that. */
-#define KEYFRAME_NS (1500 * NS_PER_MS)
+#define KEYFRAME_NS (1500 * GST_MSECOND)
 /* Between two listings, to see what moves. */
-#define GAP_NS (600 * NS_PER_MS)
+#define GAP_NS (600 * GST_MSECOND)
 /* A guest that is connected longer than that has told what it received. */
-#define TOLD_NS (3000 * NS_PER_MS)
+#define TOLD_NS (3000 * GST_MSECOND)
 /* A stream that has so many units and no keyframe never makes one. */
 #define MANY_UNITS 30
 /* us: an encoder that is set up for low latency takes a tenth of it even where
@@ -30,7 +29,7 @@
 #define HELD_US 200000
 
 /* In the guest, after the first keyframe, to see that units go on. */
-#define MORE_NS (700 * NS_PER_MS)
+#define MORE_NS (700 * GST_MSECOND)
 /* Units and bytes that are kept for the decoder. */
 #define MAX_UNITS 64
 #define MAX_BYTES (64u << 20)
@@ -59,28 +58,28 @@ cause_of (const gchar *message, const gchar *address, gboolean cut)
   return cause;
 }
 
-static HelixFinding *
+/* Returns FALSE. */
+static gboolean
 explain_connect (HelixWalk *walk, const GError *error)
 {
   const gchar *text = walk->where->text;
+  gboolean host = walk->doctor->role == HELIX_HOST;
   /* The transport's remedy is for the user of an element. Keep it for a wrong
    * name or port; where no server listens, ours is better. */
   gboolean no_server = strstr (error->message, "no server") != NULL;
   g_autofree gchar *cause = cause_of (error->message, text, no_server);
 
-  const gchar *start = walk->doctor->role == HELIX_HOST
-      ? "Start the host's pipeline: gst-launch-1.0 helixqemusrc ! x264enc "
-        "tune=zerolatency ! helixguestsink address="
-      : "Start the host's pipeline there, and see helix doctor on the host";
-
   if (!no_server)
-    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "cannot connect to %s" BECAUSE "%s", text, cause);
-  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    return helix_walk_fail (
+        walk, "cannot connect to %s" BECAUSE "%s", text, cause);
+  return helix_walk_fail (walk,
       "cannot connect to %s" BECAUSE "%s" REMEDY
-      "%s%s; or say --address if it serves elsewhere",
-      text, cause, start,
-      walk->doctor->role == HELIX_HOST ? walk->doctor->address : "");
+      "Start the host's pipeline%s%s; or say --address if it serves elsewhere",
+      text, cause,
+      host ? ": gst-launch-1.0 helixqemusrc ! x264enc tune=zerolatency ! "
+             "helixguestsink address="
+           : " there, and see helix doctor on the host",
+      host ? walk->doctor->address : "");
 }
 
 gboolean
@@ -88,27 +87,23 @@ helix_check_connect (HelixWalk *walk)
 {
   guint64 now = helix_now_ns (), until = helix_walk_soon (walk);
   g_autoptr (GError) error = NULL;
-  HelixFinding *f;
   gint fd;
 
   walk->where = helix_address_parse (walk->doctor->address, &error);
-  if (walk->where == NULL) {
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (walk->where == NULL)
+    return helix_walk_fail (walk,
         "%s is no address" REMEDY "Addresses are " HELIX_ADDRESS_FORMS,
         walk->doctor->address);
-    return FALSE;
-  }
   fd = helix_transport_connect (walk->where, walk->doctor->cancel,
-      until > now ? (gint) ((until - now) / NS_PER_MS) : 1, &error);
-  if (fd < 0) {
-    f = explain_connect (walk, error);
-  } else {
-    f = helix_walk_found (
-        walk, HELIX_VERDICT_OK, "%s takes connections", walk->where->text);
+      until > now ? (gint) ((until - now) / GST_MSECOND) : 1, &error);
+  if (fd < 0)
+    explain_connect (walk, error);
+  else
+    helix_walk_ok (walk, "%s takes connections", walk->where->text);
+  helix_json_add (walk->facts, JSON_TEXT ("address", walk->where->text));
+  if (fd >= 0)
     walk->probe =
         helix_probe_new (fd, helix_transport_outlives_session (walk->where));
-  }
-  helix_json_text (f->facts, "address", walk->where->text);
   return fd >= 0;
 }
 
@@ -119,10 +114,9 @@ static void
 look_at_server (HelixWalk *walk)
 {
   const HelixAddress *where = walk->where;
-  uid_t uid;
 
   if (where->kind == HELIX_ADDRESS_UNIX)
-    helix_process_of_peer (&walk->server, walk->probe->connection->fd, &uid);
+    helix_process_of_peer (&walk->server, walk->probe->connection->fd);
   else if (where->kind == HELIX_ADDRESS_TCP
       && (g_str_has_prefix (where->host, "127.")
           || g_str_equal (where->host, "localhost")
@@ -194,29 +188,24 @@ static gboolean
 explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
 {
   guint32 code = walk->probe->connection->error.code;
-  g_autofree gchar *words = NULL;
   g_autofree gchar *whom = NULL;
-  HelixFinding *f;
 
   look_at_server (walk);
-  words = helix_process_words (&walk->server);
-  whom = g_strdup_printf ("%s%s%s", walk->doctor->address,
-      walk->server.pid > 0 ? ", which is " : "",
-      walk->server.pid > 0 ? words : "");
+  whom = g_strconcat (walk->doctor->address,
+      walk->server.pid > 0 ? ", which is " : NULL, walk->server.words, NULL);
   if (error->code == HELIX_LOSS_SILENT && !walk->server.stopped
       && g_str_has_prefix (walk->server.name, "qemu")
       && walk->doctor->role == HELIX_HOST)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no %s from %s" BECAUSE
         "QEMU serves that socket itself: it is the host's end of a virtio "
         "port, where helixguestsink mode=connect belongs" REMEDY
         "Run helix doctor in the guest; from here that leg cannot be seen",
         what, whom);
   else
-    f = helix_walk_unanswered (
-        walk, what, whom, error, remedy_for (walk, error));
-  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
-  helix_json_text (f->facts, "error", code ? helix_error_name (code) : NULL);
+    helix_walk_unanswered (walk, what, whom, error, remedy_for (walk, error));
+  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
+      JSON_TEXT ("error", code ? helix_error_name (code) : NULL));
   return FALSE;
 }
 
@@ -232,8 +221,14 @@ gboolean
 helix_check_answer (HelixWalk *walk)
 {
   /* On a virtio port a PING may fall into half a message of the client before
-   * us; only HELLO gets through, and the PING follows it. */
+   * us; only HELLO gets through. */
   return helix_transport_outlives_session (walk->where) || ping (walk);
+}
+
+gboolean
+helix_check_answer_late (HelixWalk *walk)
+{
+  return !helix_transport_outlives_session (walk->where) || ping (walk);
 }
 
 gboolean
@@ -243,8 +238,7 @@ helix_check_stream (HelixWalk *walk)
   enum helix_role role =
       walk->doctor->role == HELIX_HOST ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM;
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *words = NULL;
-  HelixFinding *f;
+  gboolean known;
 
   if (!helix_probe_hello (walk->probe, role, walk->doctor->token,
           helix_walk_soon (walk), &error))
@@ -252,67 +246,58 @@ helix_check_stream (HelixWalk *walk)
   /* The server does not say which process it is; on its own machine, the
    * system does. */
   look_at_server (walk);
-  words = helix_process_words (&walk->server);
-  f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s%s%s, protocol version %u",
-      *sink->name ? sink->name : "a nameless server",
-      walk->server.pid > 0 ? ", " : "", walk->server.pid > 0 ? words : "",
-      sink->welcome.version);
-  helix_json_text (f->facts, "name", sink->name);
-  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
-  helix_json_uint (f->facts, "version", sink->welcome.version);
-  if (!helix_transport_outlives_session (walk->where))
-    return TRUE;
-  walk->check = HELIX_CHECK_ANSWER;
-  return ping (walk);
+  known = walk->server.pid > 0;
+  helix_walk_ok (walk, "%s%s%s, protocol version %u",
+      *sink->name ? sink->name : "a nameless server", known ? ", " : "",
+      known ? walk->server.words : "", sink->welcome.version);
+  helix_json_add (walk->facts, JSON_TEXT ("name", sink->name),
+      JSON_UINT ("pid", (guint64) walk->server.pid),
+      JSON_UINT ("version", sink->welcome.version));
+  return TRUE;
 }
 
 /* ---- the host: do units come to helixguestsink? ---- */
 
-/* Answers PINGs until `until`. FALSE: the connection is lost. */
+/* LIST into `now`, until a unit came since `before`, the last one is fresh, or,
+ * since a still screen makes none, a keyframe request brought none in time.
+ * *took: from that request to the unit in ns, NONE64 = none came or none was
+ * made. FALSE: the connection is lost, or of no use any more. */
 static gboolean
-pause_until (HelixWalk *walk, guint64 until, GError **error)
-{
-  while (helix_now_ns () < until)
-    if (helix_probe_next (walk->probe, until, error) < 0)
-      return FALSE;
-  return TRUE;
-}
-
-/* LIST once more. FALSE: the connection is lost, or of no use any more. */
-static gboolean
-look (HelixWalk *walk, GError **error)
-{
-  if (!helix_probe_list (
-          walk->probe, &walk->now, helix_walk_soon (walk), error))
-    return FALSE;
-  if (walk->now.clients != NULL)
-    return TRUE;
-  g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
-      "it answered LIST once, and now refuses");
-  return FALSE;
-}
-
-/* Asks for a keyframe and waits for a unit. *took in ns, NONE64 = none came.
- * FALSE: the connection is lost. */
-static gboolean
-provoke (HelixWalk *walk, guint64 *took, GError **error)
+watch_units (HelixWalk *walk, guint64 *took, GError **error)
 {
   const struct helix_keyframe keyframe = {
       .reason = HELIX_KEYFRAME_ASKED, .last_sequence = HELIX_NONE64};
-  guint64 before = walk->now.status.frames, began = helix_now_ns ();
-  guint64 end = MIN (began + KEYFRAME_NS, walk->doctor->deadline);
+  guint64 pause = MIN (walk->before.taken_ns + GAP_NS, walk->doctor->deadline);
+  guint64 asked = 0, now;
   guint8 message[HELIX_MAX_MESSAGE];
 
-  helix_probe_send (
-      walk->probe, message, helix_pack_keyframe (message, &keyframe));
-  while (*took == HELIX_NONE64 && helix_now_ns () < end) {
-    if (!pause_until (walk, helix_now_ns () + HELIX_LIST_EVERY_NS, error)
-        || !look (walk, error))
+  for (;;) {
+    while ((now = helix_now_ns ()) < pause)
+      if (helix_probe_next (walk->probe, pause, error) < 0)
+        return FALSE;
+    if (!helix_probe_list (
+            walk->probe, &walk->now, helix_walk_soon (walk), error))
       return FALSE;
-    if (walk->now.status.frames > before)
-      *took = helix_now_ns () - began;
+    if (walk->now.clients == NULL) {
+      g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
+          "it answered LIST once, and now refuses");
+      return FALSE;
+    }
+    if (walk->now.status.frames > walk->before.status.frames) {
+      *took = asked != 0 ? helix_now_ns () - asked : HELIX_NONE64;
+      return TRUE;
+    }
+    if (asked == 0 && walk->now.status.last_ns <= FRESH_NS)
+      return TRUE;
+    if (asked == 0) {
+      asked = now;
+      helix_connection_send (walk->probe->connection, message,
+          helix_pack_keyframe (message, &keyframe));
+    }
+    if (now >= MIN (asked + KEYFRAME_NS, walk->doctor->deadline))
+      return TRUE;
+    pause = now + HELIX_LIST_EVERY_NS;
   }
-  return TRUE;
 }
 
 static void
@@ -320,14 +305,12 @@ status_json (const HelixListing *listing, gdouble rate, JsonBuilder *json)
 {
   const struct helix_status *s = &listing->status;
 
-  helix_json_text (json, "serves", listing->text);
-  helix_json_uint (json, "units", s->frames);
-  helix_json_uint (json, "keyframes", s->keyframes);
-  helix_json_uint (json, "dropped", s->dropped);
-  helix_json_ms (json, "age_ms", s->last_ns);
-  helix_json_double (json, "rate", rate);
+  helix_json_add (json, JSON_TEXT ("serves", listing->text),
+      JSON_UINT ("units", s->frames), JSON_UINT ("keyframes", s->keyframes),
+      JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns),
+      JSON_DOUBLE ("rate", rate));
   if (s->encode_us != 0)
-    helix_json_ms (json, "encode_ms", s->encode_us * 1000ull);
+    helix_json_add (json, JSON_MS ("encode_ms", s->encode_us * 1000ull));
 }
 
 /* Pictures come out late, though all goes well. */
@@ -341,7 +324,7 @@ judge_encoder (HelixWalk *walk)
   const gchar *setting = helix_encoder_low_latency (name);
 
   if (listing->status.encode_us >= HELD_US)
-    helix_walk_found (walk, HELIX_VERDICT_NOTE,
+    helix_walk_note (walk,
         "%s holds each picture back for %u ms" BECAUSE
         "it looks ahead (helixqemusrc's stats say held-back), or this machine "
         "is too slow for it" REMEDY "Set %s%s%s",
@@ -351,27 +334,23 @@ judge_encoder (HelixWalk *walk)
         setting != NULL ? name : "");
 }
 
-static HelixFinding *
+static void
 explain_no_units (HelixWalk *walk)
 {
   const struct helix_status *s = &walk->now.status;
 
-  if (s->frames == 0)
-    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "no encoded units come to helixguestsink" BECAUSE
-        "none has come since it started %.1f s ago, not even for a keyframe "
-        "request: helixqemusrc has no picture, or the encoder waits or "
-        "fails" REMEDY
-        "Set the host's pipeline to PLAYING, and look at its messages "
-        "(GST_DEBUG=helix*:4)",
-        (gdouble) s->uptime_ns / 1e9);
-  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  helix_walk_fail (walk,
       "no encoded units come to helixguestsink" BECAUSE
-      "the last one came %.1f s ago, and a keyframe request brought none: the "
-      "host's pipeline is paused, or stuck before the sink" REMEDY
+      "%s %.1f s ago, %s" REMEDY
       "Set the host's pipeline to PLAYING, and look at its messages "
       "(GST_DEBUG=helix*:4)",
-      (gdouble) s->last_ns / 1e9);
+      s->frames == 0 ? "none has come since it started" : "the last one came",
+      (gdouble) (s->frames == 0 ? s->uptime_ns : s->last_ns) / 1e9,
+      s->frames == 0
+          ? "not even for a keyframe request: helixqemusrc has no picture, or "
+            "the encoder waits or fails"
+          : "and a keyframe request brought none: the host's pipeline is "
+            "paused, or stuck before the sink");
 }
 
 /* What the listings say, the request for a keyframe having taken so long. */
@@ -382,14 +361,14 @@ judge_units (HelixWalk *walk, guint64 took)
   const struct helix_status *s = &last->status;
   gdouble rate = (gdouble) (s->frames - first->status.frames) * 1e9
       / (gdouble) MAX (1, last->taken_ns - first->taken_ns);
-  HelixFinding *f;
 
   if (s->last_ns > FRESH_NS && took == HELIX_NONE64) {
-    status_json (last, 0, explain_no_units (walk)->facts);
+    explain_no_units (walk);
+    status_json (last, 0, walk->facts);
     return;
   }
   if (s->keyframes == 0 && s->frames >= MANY_UNITS)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "units come, but no keyframe is among them" BECAUSE "%" G_GUINT64_FORMAT
         " units so far, none that decoding can start at: "
         "the encoder ignores force-key-unit, or SPS and PPS are missing" REMEDY
@@ -397,14 +376,13 @@ judge_units (HelixWalk *walk, guint64 took)
         "gop-size), and put h264parse config-interval=-1 behind it",
         s->frames);
   else if (took != HELIX_NONE64)
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+    helix_walk_ok (walk,
         "%s: the screen is still; a keyframe request brought a unit within "
         "%.0f ms",
         last->text, (gdouble) took / 1e6);
   else
-    f = helix_walk_found (
-        walk, HELIX_VERDICT_OK, "%s: %.1f units a second", last->text, rate);
-  status_json (last, rate, f->facts);
+    helix_walk_ok (walk, "%s: %.1f units a second", last->text, rate);
+  status_json (last, rate, walk->facts);
   judge_encoder (walk);
 }
 
@@ -418,23 +396,16 @@ helix_check_sent (HelixWalk *walk)
           walk->probe, &walk->before, helix_walk_soon (walk), &error))
     goto lost;
   if (walk->before.clients == NULL) {
-    helix_walk_found (walk, HELIX_VERDICT_NOTE,
-        "helixguestsink is too old to tell what it gets");
+    helix_walk_note (walk, "helixguestsink is too old to tell what it gets");
     return FALSE;
   }
-  if (!pause_until (walk,
-          MIN (walk->before.taken_ns + GAP_NS, walk->doctor->deadline), &error)
-      || !look (walk, &error))
-    goto lost;
-  if (walk->now.status.last_ns > FRESH_NS
-      && walk->now.status.frames == walk->before.status.frames
-      && !provoke (walk, &took, &error))
+  if (!watch_units (walk, &took, &error))
     goto lost;
   judge_units (walk, took);
   return TRUE;
 
 lost:
-  helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  helix_walk_fail (walk,
       "helixguestsink does not tell how it does" BECAUSE "%s" REMEDY
       "Look at the messages of the host's pipeline, and start it again",
       error->message);
@@ -454,52 +425,56 @@ judge_guest (HelixWalk *walk, const HelixListed *client)
       ? g_strdup ("")
       : g_strdup_printf (
           ", %.1f ms after their capture", (gdouble) info->latency_ns / 1e6);
-  HelixFinding *f;
 
   if (info->frames == 0 && info->connected_ns > KEYFRAME_NS)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%s is connected, but has been sent nothing for %.1f s" BECAUSE
         "no keyframe came that it could have started with" REMEDY
         "See the line about units",
         who, age);
   else if (info->connected_ns > TOLD_NS && (!told || info->received == 0)
       && info->frames > 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%s receives nothing" BECAUSE "%" G_GUINT64_FORMAT
         " units were sent to it, and it %s" REMEDY
         "In the guest, see helix doctor, and whether its program still runs",
         who, info->frames,
         told ? "says that none arrived" : "never said that one arrived");
   else if (!told)
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+    helix_walk_ok (walk,
         "%s, connected for %.1f s, was sent %" G_GUINT64_FORMAT " units", who,
         age, info->frames);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+    helix_walk_ok (walk,
         "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units%s",
         who, info->received, info->frames, late);
-  helix_json_text (f->facts, "name", client->name[0] ? client->name : NULL);
-  helix_json_uint (f->facts, "sent", info->frames);
-  helix_json_known (f->facts, "received", info->received, HELIX_NONE64);
-  helix_json_known (f->facts, "dropped", info->dropped, HELIX_NONE64);
-  helix_json_ms (f->facts, "latency_ms", info->latency_ns);
-  helix_json_ms (f->facts, "connected_ms", info->connected_ns);
+  helix_json_add (walk->facts,
+      JSON_TEXT ("name", client->name[0] ? client->name : NULL),
+      JSON_UINT ("sent", info->frames),
+      JSON_KNOWN ("received", info->received, HELIX_NONE64),
+      JSON_KNOWN ("dropped", info->dropped, HELIX_NONE64),
+      JSON_MS ("latency_ms", info->latency_ns),
+      JSON_MS ("connected_ms", info->connected_ns));
 }
 
 gboolean
 helix_check_guest (HelixWalk *walk)
 {
+  guint guests = 0;
+
   for (guint i = 0; i < walk->now.clients->len; i++) {
     const HelixListed *client =
         &g_array_index (walk->now.clients, HelixListed, i);
 
-    if (client->info.role == HELIX_ROLE_STREAM)
-      judge_guest (walk, client);
+    if (client->info.role != HELIX_ROLE_STREAM)
+      continue;
+    judge_guest (walk, client);
+    guests++;
   }
-  if (!helix_report_knows (walk->report, walk->check))
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (guests == 0)
+    helix_walk_fail (walk,
         "no guest is connected" BECAUSE
-        "nobody receives what helixguestsink serves" REMEDY
+        "no program receives what helixguestsink serves" REMEDY
         "In the guest, start helixsrc (gst-launch-1.0 helixsrc ! h264parse ! "
         "fakesink), or see helix doctor there");
   return TRUE;
@@ -592,15 +567,14 @@ helix_check_received (HelixWalk *walk)
   g_autoptr (GError) error = NULL;
   g_autofree gchar *why = NULL;
   guint64 first_key_ns = HELIX_NONE64;
-  HelixFinding *f;
 
   if (!receive (walk, &first_key_ns, &error))
     why = g_strdup (error->message);
   if (walk->units->len > 0) {
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+    helix_walk_ok (walk,
         "the first keyframe came after %.0f ms, %u units in all",
         (gdouble) first_key_ns / 1e6, walk->came);
-    helix_json_ms (f->facts, "first_keyframe_ms", first_key_ns);
+    helix_json_add (walk->facts, JSON_MS ("first_keyframe_ms", first_key_ns));
   } else {
     g_autofree gchar *text = walk->came == 0
         ? g_strdup ("no units come")
@@ -608,11 +582,10 @@ helix_check_received (HelixWalk *walk)
 
     if (why == NULL)
       why = why_no_units (walk, &remedy);
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "%s" BECAUSE "%s" REMEDY "%s", text, why, remedy);
+    helix_walk_fail (walk, "%s" BECAUSE "%s" REMEDY "%s", text, why, remedy);
   }
-  helix_json_uint (f->facts, "units", walk->came);
-  helix_json_uint (f->facts, "keyframes", walk->keyframes);
+  helix_json_add (walk->facts, JSON_UINT ("units", walk->came),
+      JSON_UINT ("keyframes", walk->keyframes));
   return walk->units->len > 0;
 }
 
@@ -625,7 +598,6 @@ check_nals (HelixWalk *walk)
   const struct helix_caps *caps = &walk->caps;
   gboolean h265 = caps->codec == HELIX_CODEC_H265;
   guint kinds[HELIX_NAL_SEI + 1] = {0}, slices;
-  HelixFinding *f;
   HelixNal nal;
   gsize size;
   const guint8 *data =
@@ -635,19 +607,18 @@ check_nals (HelixWalk *walk)
     kinds[helix_nal_kind (&nal, h265)]++;
   slices = kinds[HELIX_NAL_KEY] + kinds[HELIX_NAL_SLICE];
   if (kinds[HELIX_NAL_SPS] > 0 && kinds[HELIX_NAL_PPS] > 0 && slices > 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
-        "%s %ux%u, %s%sparameter sets in band", h265 ? "H.265" : "H.264",
-        caps->width, caps->height, caps->profile, *caps->profile ? ", " : "");
+    helix_walk_ok (walk, "%s %ux%u, %s%sparameter sets in band",
+        h265 ? "H.265" : "H.264", caps->width, caps->height, caps->profile,
+        *caps->profile ? ", " : "");
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "what comes as a keyframe cannot be decoded" BECAUSE
         "it has %u SPS, %u PPS and %u slices" REMEDY
         "On the host, put h264parse config-interval=-1 between encoder and "
         "helixguestsink",
         kinds[HELIX_NAL_SPS], kinds[HELIX_NAL_PPS], slices);
-  helix_json_uint (f->facts, "width", caps->width);
-  helix_json_uint (f->facts, "height", caps->height);
-  helix_json_text (f->facts, "profile", caps->profile);
+  helix_json_add (walk->facts, JSON_UINT ("width", caps->width),
+      JSON_UINT ("height", caps->height), JSON_TEXT ("profile", caps->profile));
 }
 
 gboolean
@@ -658,13 +629,13 @@ helix_check_parse (HelixWalk *walk)
   const struct helix_caps *caps = &walk->caps;
 
   if (caps->caps_id == 0)
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "units come, but nothing said of what kind they are" REMEDY
             SAME_RELEASE);
   else if (caps->codec == HELIX_CODEC_H264 || caps->codec == HELIX_CODEC_H265)
     check_nals (walk);
   else
-    helix_walk_found (walk, HELIX_VERDICT_OK, "%s %ux%u",
+    helix_walk_ok (walk, "%s %ux%u",
         codecs[MIN (caps->codec, G_N_ELEMENTS (codecs) - 1)], caps->width,
         caps->height);
   return TRUE;

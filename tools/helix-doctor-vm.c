@@ -3,6 +3,7 @@
  * From the VM to the host's pipeline.
  */
 #include <errno.h>
+#include <gst/gst.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,24 +12,25 @@
 #include "helix-platform.h"
 #include "helix-discovery.h"
 
-#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
-
 /* For how long frames are counted; and how much longer a first one may take
  * to come, from a VM that is busy. */
-#define COUNT_NS (1000 * NS_PER_MS)
-#define FIRST_NS (2000 * NS_PER_MS)
+#define COUNT_NS (1000 * GST_MSECOND)
+#define FIRST_NS (2000 * GST_MSECOND)
 
 /* The fewest that do: one is shown while the other is filled. */
 #define SLOTS 2
 
 /* A client that connected this recently may not have had its first frame. */
-#define SETTLED_NS (2000 * NS_PER_MS)
+#define SETTLED_NS (2000 * GST_MSECOND)
 
 /* With so many frames seen by us, a watcher that got none does not take
  * them. Fewer may be a matter of when each of us looked. */
 #define MOVING_FRAMES 5
 
 #define QEMU_OPTION "-device helix-export,path="
+#define TOO_MANY \
+  "cannot connect to %s" BECAUSE \
+  "too many connections wait there already: its process "
 #define AS_GIVEN "Say the path given to QEMU as " QEMU_OPTION "..."
 
 /* What lets this user connect: docs/QEMU.md, "Other users". */
@@ -38,53 +40,40 @@
 
 /* ---- is there a VM, and a socket? ---- */
 
-static void
-append_vm (GString *list, const HelixVm *vm)
-{
-  gint fd = helix_discovery_dial (vm->path, helix_vms_server_uid (), NULL);
-  g_autofree gchar *words = NULL;
-  HelixProcess process;
-  uid_t uid;
-
-  g_string_append_printf (list, "%s%s", list->len ? ", " : "", vm->path);
-  if (fd < 0)
-    return;
-  helix_process_of_peer (&process, fd, &uid);
-  close (fd);
-  words = helix_process_words (&process);
-  if (process.pid > 0)
-    g_string_append_printf (list, " of %s", words);
-}
-
 gboolean
 helix_check_vm (HelixWalk *walk)
 {
   g_autoptr (GString) list = g_string_new (NULL);
   HelixVms *found = helix_vms_find (walk->doctor->socket);
-  HelixFinding *f;
 
   walk->vms = found;
-  for (guint i = 0; i < found->vms->len; i++)
-    append_vm (list, g_ptr_array_index (found->vms, i));
+  for (guint i = 0; i < found->vms->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (found->vms, i);
+    HelixProcess process;
+
+    helix_process_look (&process, vm->pid);
+    g_string_append_printf (list, "%s%s%s%s", i > 0 ? ", " : "", vm->path,
+        vm->pid > 0 ? " of " : "", vm->pid > 0 ? process.words : "");
+  }
   if (found->vms->len == 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no VM that exports its screen was found" BECAUSE "looked at %s" REMEDY
         "Start QEMU with " QEMU_OPTION
         "helix.sock, or say --socket PATH if it listens elsewhere",
         found->looked);
   else if (found->vms->len > 1)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%u VMs export their screens, and none was chosen" BECAUSE
         "there are %s" REMEDY
         "Say --socket PATH here, and socket-path=PATH to helixqemusrc",
         found->vms->len, list->str);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s %s",
+    helix_walk_ok (walk, "%s %s",
         found->given ? "the socket to look at is"
                      : "one VM exports its screen:",
         list->str);
-  helix_json_uint (f->facts, "vms", found->vms->len);
-  return f->verdict == HELIX_VERDICT_OK;
+  helix_json_add (walk->facts, JSON_UINT ("vms", found->vms->len));
+  return found->vms->len == 1;
 }
 
 static const HelixVm *
@@ -97,36 +86,33 @@ gboolean
 helix_check_socket (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
-  HelixFinding *f;
   struct stat st;
 
   if (strlen (path) >= helix_sun_path_max ())
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    return helix_walk_fail (walk,
         "the path %s is too long for a socket" BECAUSE
         "it has %zu bytes, this system takes %zu" REMEDY
         "Choose a shorter one, or a relative one from a nearer directory",
         path, strlen (path), helix_sun_path_max () - 1);
-  else if (stat (path, &st) < 0 && errno == EACCES)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (stat (path, &st) < 0 && errno == EACCES)
+    return helix_walk_fail (walk,
         "there is no socket at %s" BECAUSE
         "its directory is closed to this user (%s)" REMEDY AS_USER
         "; its folders have to let it pass",
         path, g_strerror (EACCES));
-  else if (stat (path, &st) < 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (stat (path, &st) < 0)
+    return helix_walk_fail (walk,
         "there is no socket at %s" BECAUSE "%s" REMEDY
         "Start QEMU with " QEMU_OPTION
         "%s, or say where it listens with --socket",
         path, g_strerror (errno), path);
-  else if (!S_ISSOCK (st.st_mode))
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (!S_ISSOCK (st.st_mode))
+    return helix_walk_fail (walk,
         "%s is not a socket" BECAUSE "it is %s" REMEDY AS_GIVEN, path,
         S_ISDIR (st.st_mode)       ? "a directory"
             : S_ISREG (st.st_mode) ? "a regular file"
                                    : "a device or a FIFO");
-  else
-    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s is a socket", path);
-  return f->verdict == HELIX_VERDICT_OK;
+  return helix_walk_ok (walk, "%s is a socket", path);
 }
 
 /* ---- does something listen? ---- */
@@ -148,98 +134,87 @@ static void
 explain_connect (HelixWalk *walk, gint number)
 {
   const gchar *path = vm_of (walk)->path;
+  gboolean forbidden = number == EACCES || number == EPERM;
   pid_t pid = read_lock (path);
-  g_autofree gchar *words = NULL;
   HelixProcess maker;
-  HelixFinding *f;
 
   helix_process_look (&maker, pid);
-  words = helix_process_words (&maker);
   if (number == ECONNREFUSED && maker.lives)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "nobody listens on %s" BECAUSE
+    helix_walk_fail (walk,
+        "no process listens on %s" BECAUSE
         "its maker, %s, lives but has stopped listening, or that number is "
         "another process's now" REMEDY
         "End that VM if it is one, and start it again",
-        path, words);
+        path, maker.words);
   else if (number == ECONNREFUSED)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "nobody listens on %s" BECAUSE
+    helix_walk_fail (walk,
+        "no process listens on %s" BECAUSE
         "the file was left behind by %s%s gone" REMEDY
         "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
-        path, pid > 0 ? words : "a QEMU that is", pid > 0 ? ", which is" : "",
-        path);
+        path, pid > 0 ? maker.words : "a QEMU that is",
+        pid > 0 ? ", which is" : "", path);
   else if (number == EAGAIN && pid > 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "cannot connect to %s" BECAUSE
-        "too many connections wait there already: its process, pid %ld, does "
-        "not run" REMEDY "Continue it (kill -CONT %ld)",
+    helix_walk_fail (walk,
+        TOO_MANY "(pid %ld) does not run" REMEDY "Continue it (kill -CONT %ld)",
         path, (long) pid, (long) pid);
   else if (number == EAGAIN)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "cannot connect to %s" BECAUSE
-        "too many connections wait there already: its process does not run, "
-        "and there is no %s.lock that names it" REMEDY
-        "Find that process and continue it (kill -CONT PID)",
+    helix_walk_fail (walk,
+        TOO_MANY "does not run, and there is no %s.lock that names it" REMEDY
+                 "Find that process and continue it (kill -CONT PID)",
         path, path);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
-        "%s %s" BECAUSE "%s" REMEDY "%s",
-        number == EACCES || number == EPERM ? "no permission to connect to"
-                                            : "cannot connect to",
-        path, g_strerror (number),
-        number == EACCES || number == EPERM ? AS_USER : AS_GIVEN);
-  helix_json_uint (f->facts, "pid", (guint64) pid);
+    helix_walk_fail (walk, "%s %s" BECAUSE "%s" REMEDY "%s",
+        forbidden ? "no permission to connect to" : "cannot connect to", path,
+        g_strerror (number), forbidden ? AS_USER : AS_GIVEN);
+  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) pid));
 }
 
 /* Another user's: it has not been spoken to. */
 static void
-explain_stranger (HelixWalk *walk, const gchar *words, uid_t uid)
+explain_stranger (HelixWalk *walk)
 {
+  long uid = (long) walk->server.uid;
   char name[HELIX_USER_NAME] = "?";
-  HelixFinding *f;
 
-  helix_user_name (uid, name);
-  f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  helix_user_name (walk->server.uid, name);
+  helix_walk_fail (walk,
       "another user listens on %s" BECAUSE
       "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
       "nothing was said to it" REMEDY
       "If that user runs the VM on purpose, say --server-user %ld here, and "
       "server-user=%ld to helixqemusrc; else choose a path in a folder of "
       "your own",
-      vm_of (walk)->path, words, name, (long) uid, (long) uid, (long) uid);
-  helix_json_uint (f->facts, "uid", uid);
+      vm_of (walk)->path, walk->server.words, name, uid, uid, uid);
+  helix_json_add (walk->facts, JSON_UINT ("uid", walk->server.uid));
 }
 
 gboolean
 helix_check_listen (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
-  g_autofree gchar *words = NULL;
-  HelixFinding *f;
-  uid_t uid;
   gint fd = helix_socket (AF_UNIX);
 
   if (fd < 0 || (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS)) {
     explain_connect (walk, errno);
-    if (fd >= 0)
-      close (fd);
-    return FALSE;
+    goto fail;
   }
-  helix_process_of_peer (&walk->server, fd, &uid);
-  words = helix_process_words (&walk->server);
+  helix_process_of_peer (&walk->server, fd);
   if (!helix_discovery_trusts (fd, path, helix_vms_server_uid (), NULL)) {
-    explain_stranger (walk, words, uid);
-    close (fd);
-    return FALSE;
+    explain_stranger (walk);
+    goto fail;
   }
-  f = helix_walk_found (
-      walk, HELIX_VERDICT_OK, "%s listens, user %ld", words, (long) uid);
-  helix_json_uint (f->facts, "pid", (guint64) walk->server.pid);
-  helix_json_text (f->facts, "command", walk->server.name);
-  helix_json_uint (f->facts, "uid", uid);
+  helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
+      (long) walk->server.uid);
+  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
+      JSON_TEXT ("command", walk->server.name),
+      JSON_UINT ("uid", walk->server.uid));
   walk->probe = helix_probe_new (fd, FALSE);
   return TRUE;
+
+fail:
+  if (fd >= 0)
+    close (fd);
+  return FALSE;
 }
 
 /* ---- is it a shim? ---- */
@@ -269,14 +244,10 @@ static const HelixRemedy remedies[] = {
 static gboolean
 explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
 {
-  g_autofree gchar *words = NULL;
-  HelixFinding *f;
-
   helix_process_look (&walk->server, walk->server.pid);
-  words = helix_process_words (&walk->server);
-  f = helix_walk_unanswered (
-      walk, what, words, error, helix_walk_remedy (walk, remedies, error));
-  helix_json_bool (f->facts, "stopped", walk->server.stopped);
+  helix_walk_unanswered (walk, what, walk->server.words, error,
+      helix_walk_remedy (walk, remedies, error));
+  helix_json_add (walk->facts, JSON_BOOL ("stopped", walk->server.stopped));
   return FALSE;
 }
 
@@ -293,16 +264,15 @@ helix_check_shim (HelixWalk *walk)
 {
   const HelixConnection *shim = walk->probe->connection;
   g_autoptr (GError) error = NULL;
-  HelixFinding *f;
 
   if (!helix_probe_hello (
           walk->probe, HELIX_ROLE_FRAMES, NULL, helix_walk_soon (walk), &error))
     return explain_answer (walk, "WELCOME", error);
-  f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s, protocol version %u",
+  helix_walk_ok (walk, "%s, protocol version %u",
       *shim->name ? shim->name : "a nameless shim", shim->welcome.version);
-  helix_json_text (f->facts, "name", shim->name);
-  helix_json_uint (f->facts, "version", shim->welcome.version);
-  helix_json_uint (f->facts, "scanouts", shim->welcome.scanouts);
+  helix_json_add (walk->facts, JSON_TEXT ("name", shim->name),
+      JSON_UINT ("version", shim->welcome.version),
+      JSON_UINT ("scanouts", shim->welcome.scanouts));
   return TRUE;
 }
 
@@ -335,9 +305,9 @@ helix_check_scanout (HelixWalk *walk)
 {
   gint meant = walk->doctor->scanout;
   guint all = walk->probe->connection->welcome.scanouts, on;
+  gboolean good = FALSE;
   g_autoptr (GError) error = NULL;
   g_autofree gchar *words = NULL;
-  HelixFinding *f;
 
   /* Its answer comes behind the state of every scanout. */
   if (!helix_probe_list (
@@ -345,18 +315,18 @@ helix_check_scanout (HelixWalk *walk)
     return explain_answer (walk, "list of scanouts", error);
   words = scanouts_words (walk->probe, &on);
   if (meant >= (gint) all)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "there is no scanout %d" BECAUSE "the VM has %u: %s" REMEDY
         "Choose one of them, or give the VM more with max_outputs=N of its "
         "virtio-gpu device",
         meant, all, words);
   else if (meant >= 0 && !helix_probe_scanout_on (walk->probe, (guint) meant))
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "scanout %d is off" BECAUSE "the VM's are: %s" REMEDY
         "Choose one that is on, or switch it on: helix scanout %d 1920x1080",
         meant, words, meant);
   else if (on == 0)
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "the guest shows nothing" BECAUSE
         "every scanout is off (%s): it has not booted so far, is in VGA mode "
         "(firmware or boot loader on virtio-vga), which is not exported, has "
@@ -366,13 +336,11 @@ helix_check_scanout (HelixWalk *walk)
         "virtio-gpu-pci with UEFI",
         words);
   else
-    f = helix_walk_found (
-        walk, HELIX_VERDICT_OK, "%u of %u on: %s", on, all, words);
-  helix_probe_scanouts_json (walk->probe, f->facts);
+    good = helix_walk_ok (walk, "%u of %u on: %s", on, all, words);
+  helix_probe_scanouts_json (walk->probe, walk->facts);
   /* Without a picture, helix_check_pipeline () is still of use. */
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    walk->watched[i].asked = f->verdict == HELIX_VERDICT_OK
-        && helix_probe_scanout_on (walk->probe, i)
+    walk->watched[i].asked = good && helix_probe_scanout_on (walk->probe, i)
         && (meant < 0 || (guint) meant == i);
   return TRUE;
 }
@@ -396,7 +364,7 @@ take_frame (HelixWalk *walk, HelixWatched *w, guint64 began, GError **error)
     w->first_ns = w->last_ns;
   release.pool_id = frame.pool_id;
   release.slot = frame.slot;
-  helix_probe_send (walk->probe, message,
+  helix_connection_send (walk->probe->connection, message,
       helix_pack_release (message, r->header.channel, &release));
   return TRUE;
 }
@@ -427,7 +395,7 @@ subscribe (HelixWalk *walk, gboolean on)
 
     subscribe.scanout = i;
     if (walk->watched[i].asked)
-      helix_probe_send (walk->probe, message,
+      helix_connection_send (walk->probe->connection, message,
           on ? helix_pack_subscribe (message, channel, &subscribe)
              : helix_pack_empty (message, HELIX_UNSUBSCRIBE, channel));
   }
@@ -465,6 +433,15 @@ watch (HelixWalk *walk, GError **error)
   return TRUE;
 }
 
+/* After the first frame; 0 while the screen stands still. */
+static gdouble
+fps_of (const HelixWatched *w)
+{
+  return w->last_ns > w->first_ns
+      ? (w->frames - 1) * 1e9 / (gdouble) (w->last_ns - w->first_ns)
+      : 0;
+}
+
 static void
 watched_json (const HelixWalk *walk, JsonBuilder *json)
 {
@@ -475,11 +452,9 @@ watched_json (const HelixWalk *walk, JsonBuilder *json)
     if (!w->asked)
       continue;
     helix_json_object (json, NULL);
-    helix_json_uint (json, "scanout", i);
-    helix_json_uint (json, "frames", w->frames);
-    helix_json_double (json, "fps", w->fps);
-    helix_json_ms (
-        json, "first_ms", w->frames > 0 ? w->first_ns : HELIX_NONE64);
+    helix_json_add (json, JSON_UINT ("scanout", i),
+        JSON_UINT ("frames", w->frames), JSON_DOUBLE ("fps", fps_of (w)),
+        JSON_MS ("first_ms", w->frames > 0 ? w->first_ns : HELIX_NONE64));
     json_builder_end_object (json);
   }
   json_builder_end_array (json);
@@ -491,7 +466,6 @@ helix_check_frames (HelixWalk *walk)
   g_autoptr (GString) list = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
   const HelixWatched *failed = NULL;
-  HelixFinding *f;
 
   if (!any_awaited (walk))
     return TRUE;
@@ -503,19 +477,17 @@ helix_check_frames (HelixWalk *walk)
       failed = w;
     if (w->frames == 0)
       continue;
-    if (w->frames > 1 && w->last_ns > w->first_ns)
-      w->fps = (w->frames - 1) * 1e9 / (gdouble) (w->last_ns - w->first_ns);
     g_string_append_printf (list, "%sscanout %u: ", list->len ? "; " : "", i);
     if (w->frames == 1)
       g_string_append_printf (list, "a picture after %.0f ms, then still",
           (gdouble) w->first_ns / 1e6);
     else
-      g_string_append_printf (list, "%.1f frames a second", w->fps);
+      g_string_append_printf (list, "%.1f frames a second", fps_of (w));
   }
   if (failed == NULL)
-    f = helix_walk_found (walk, HELIX_VERDICT_OK, "%s", list->str);
+    helix_walk_ok (walk, "%s", list->str);
   else
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no picture of scanout %u" BECAUSE "%s" REMEDY
         "Look at QEMU's messages, and for a guest that hangs in its graphics "
         "driver",
@@ -524,7 +496,7 @@ helix_check_frames (HelixWalk *walk)
             : error != NULL ? error->message
                             : "the shim took the subscription, but nothing "
                               "came: QEMU's main loop is busy or stopped");
-  watched_json (walk, f->facts);
+  watched_json (walk, walk->facts);
   return TRUE;
 }
 
@@ -540,16 +512,13 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
   gboolean by_scanout = info->scanout != HELIX_NONE32;
   gboolean moves = info->scanout < HELIX_MAX_SCANOUTS
       && walk->watched[info->scanout].frames >= MOVING_FRAMES;
-  g_autofree gchar *words = NULL;
   g_autofree gchar *who = NULL;
   HelixProcess process;
-  HelixFinding *f;
 
   helix_process_look (&process, (pid_t) info->pid);
-  words = helix_process_words (&process);
-  who = g_strdup_printf ("%s, %s,", client->name, words);
+  who = g_strdup_printf ("%s, %s,", client->name, process.words);
   if (process.stopped) {
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%s is stopped" BECAUSE "SIGSTOP, or a debugger" REMEDY
         "Continue it (kill -CONT %u)",
         who, info->pid);
@@ -558,43 +527,41 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
     guint on;
     g_autofree gchar *list = scanouts_words (walk->probe, &on);
 
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%s watches scanout %u, which is off" BECAUSE
         "the VM's scanouts are: %s" REMEDY
-        "Set scanout of helixqemusrc to one that is on, or switch that one on: "
+        "Set scanout of helixqemusrc to one that is on, or switch it on: "
         "helix scanout %u 1920x1080",
         who, info->scanout, list, info->scanout);
   } else if (moves && before != NULL && info->frames == before->info.frames
       && info->connected_ns > SETTLED_NS) {
-    f = helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "%s takes no frames while the screen changes" BECAUSE
         "its pipeline is paused, or something behind helixqemusrc "
         "blocks" REMEDY
         "Set it to PLAYING, and look at the encoder and the sink",
         who);
   } else {
-    f = helix_walk_found (walk, HELIX_VERDICT_OK,
+    helix_walk_ok (walk,
         "%s watches %s %u, %" G_GUINT64_FORMAT " frames so far", who,
         by_scanout ? "scanout" : "resource",
         by_scanout ? info->scanout : info->resource_id, info->frames);
   }
-  helix_json_text (f->facts, "name", client->name);
-  helix_json_uint (f->facts, "pid", info->pid);
-  helix_json_uint (f->facts, "scanout", info->scanout);
-  helix_json_uint (f->facts, "frames", info->frames);
+  helix_json_add (walk->facts, JSON_TEXT ("name", client->name),
+      JSON_UINT ("pid", info->pid), JSON_UINT ("scanout", info->scanout),
+      JSON_UINT ("frames", info->frames));
 }
 
 gboolean
 helix_check_pipeline (HelixWalk *walk)
 {
   gint meant = walk->doctor->scanout;
-  guint idle = 0, on_it = 0;
+  guint watchers = 0, idle = 0, on_it = 0;
 
   if (!helix_probe_list (walk->probe, &walk->now, helix_walk_soon (walk), NULL))
     return FALSE;
   if (walk->now.clients == NULL) {
-    helix_walk_found (
-        walk, HELIX_VERDICT_NOTE, "the shim is too old to tell who watches it");
+    helix_walk_note (walk, "the shim is too old to tell who watches it");
     return TRUE;
   }
   for (guint i = 0; i < walk->now.clients->len; i++) {
@@ -604,27 +571,29 @@ helix_check_pipeline (HelixWalk *walk)
 
     if (client->info.flags & HELIX_CLIENT_YOU)
       continue;
-    if (by_scanout || client->info.resource_id != 0)
+    if (by_scanout || client->info.resource_id != 0) {
       judge_watcher (walk, client);
-    else
+      watchers++;
+    } else {
       idle++;
+    }
     /* What a resource is shown on, its owner knows. */
     if (by_scanout ? client->info.scanout == (guint32) meant
                    : client->info.resource_id != 0)
       on_it++;
   }
-  if (!helix_report_knows (walk->report, walk->check))
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+  if (watchers == 0)
+    helix_walk_fail (walk,
         "no host pipeline watches this VM" BECAUSE
-        "nobody but this program has subscribed to a scanout%s" REMEDY
+        "no program but this one has subscribed to a scanout%s" REMEDY
         "Start one: gst-launch-1.0 helixqemusrc ! x264enc tune=zerolatency ! "
         "helixguestsink; or set it to PLAYING: one that is paused is not "
         "connected",
         idle ? ", though others are connected" : "");
   else if (meant >= 0 && on_it == 0)
-    helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    helix_walk_fail (walk,
         "no host pipeline watches scanout %d" BECAUSE
-        "those that there are watch another one" REMEDY
+        "the pipelines that there are watch another one" REMEDY
         "Set scanout=%d of helixqemusrc, or of helixsrc in the guest",
         meant, meant);
   return TRUE;

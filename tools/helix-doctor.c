@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-doctor.h"
 
+#include <gst/gst.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-tool.h"
-
-#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
 
 /* Of all the time that there is, what one answer may take: several checks in a
  * row may be late, but not all of them. */
@@ -15,88 +15,145 @@
 /* What is not back so long after the time is over is reported as such: a look
  * at all of GStreamer's plugins for the first time can take long, and so can
  * a name server. */
-#define GIVE_UP_NS (NS_PER_S / 2)
-
-typedef enum {
-  WALK_ELEMENTS, /* over what GStreamer has */
-  WALK_STREAM,   /* from the connection to helixguestsink to the guest */
-  WALK_FRAMES,   /* from the VM to the host's pipeline */
-  WALKS,
-  WALK_STREAM_END = WALKS, /* WALK_STREAM goes on, when the others are back */
-} WalkKind;
+#define GIVE_UP_NS (GST_SECOND / 2)
 
 /* Causes come before their effects. The number of the first check that fails
  * is the exit status, so the numbers stay (tools/helix.1 lists them). */
-static const struct {
-  const gchar *name;
-  guint number;
-  guint roles;
-  WalkKind walk;
-  gboolean (*run) (HelixWalk *walk);
-} checks[] = {
-    {"vm", 10, HELIX_HOST, WALK_FRAMES, helix_check_vm},
-    {"socket", 11, HELIX_HOST, WALK_FRAMES, helix_check_socket},
-    {"listen", 12, HELIX_HOST, WALK_FRAMES, helix_check_listen},
-    {"ping", 13, HELIX_HOST, WALK_FRAMES, helix_check_ping},
-    {"shim", 14, HELIX_HOST, WALK_FRAMES, helix_check_shim},
-    {"scanout", 15, HELIX_HOST, WALK_FRAMES, helix_check_scanout},
-    {"frames", 16, HELIX_HOST, WALK_FRAMES, helix_check_frames},
-    {"plugin", 17, HELIX_BOTH, WALK_ELEMENTS, helix_check_plugin},
-    {"encoder", 18, HELIX_HOST, WALK_ELEMENTS, helix_check_encoder},
-    {"pipeline", 19, HELIX_HOST, WALK_FRAMES, helix_check_pipeline},
-    {"connect", 20, HELIX_BOTH, WALK_STREAM, helix_check_connect},
-    {"answer", HELIX_CHECK_ANSWER, HELIX_BOTH, WALK_STREAM, helix_check_answer},
-    {"stream", 22, HELIX_BOTH, WALK_STREAM, helix_check_stream},
-    {"units", 23, HELIX_HOST, WALK_STREAM, helix_check_sent},
-    {"units", 23, HELIX_GUEST, WALK_STREAM, helix_check_received},
-    {"guest", 24, HELIX_HOST, WALK_STREAM, helix_check_guest},
-    {"parse", 25, HELIX_GUEST, WALK_STREAM, helix_check_parse},
-    {"decode", 26, HELIX_GUEST, WALK_STREAM_END, helix_check_decode},
+static const HelixCheck checks[] = {
+    {"vm", 10, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_vm},
+    {"socket", 11, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_socket},
+    {"listen", 12, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_listen},
+    {"ping", 13, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_ping},
+    {"shim", 14, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_shim},
+    {"scanout", 15, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_scanout},
+    {"frames", 16, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_frames},
+    {"plugin", 17, HELIX_BOTH, HELIX_WALK_ELEMENTS, helix_check_plugin},
+    {"encoder", 18, HELIX_HOST, HELIX_WALK_ELEMENTS, helix_check_encoder},
+    {"pipeline", 19, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_pipeline},
+    {"connect", 20, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_connect},
+    {"answer", 21, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_answer},
+    {"stream", 22, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_stream},
+    {"answer", 21, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_answer_late},
+    {"units", 23, HELIX_HOST, HELIX_WALK_STREAM, helix_check_sent},
+    {"units", 23, HELIX_GUEST, HELIX_WALK_STREAM, helix_check_received},
+    {"guest", 24, HELIX_HOST, HELIX_WALK_STREAM, helix_check_guest},
+    {"parse", 25, HELIX_GUEST, HELIX_WALK_STREAM, helix_check_parse},
+    {"decode", 26, HELIX_GUEST, HELIX_WALK_STREAM_END, helix_check_decode},
 };
 
 /* A walk that is not back in time hangs in something outside of this program:
  * what is said of its first check. */
 static const struct {
-  guint number;
   HelixVerdict verdict;
   const gchar *says;
-} hangs[WALKS] = {
-    [WALK_ELEMENTS] = {17, HELIX_VERDICT_NOTE,
+} hangs[HELIX_WALKS] = {
+    [HELIX_WALK_ELEMENTS] = {HELIX_VERDICT_NOTE,
         "GStreamer still looks at its plugins" BECAUSE
         "it does so once after something was installed" REMEDY
         "Run gst-inspect-1.0, which lets it finish, then this again"},
-    [WALK_STREAM] = {20, HELIX_VERDICT_FAIL,
+    [HELIX_WALK_STREAM] = {HELIX_VERDICT_FAIL,
         "the address of the stream cannot be found out in time" BECAUSE
         "the name server does not answer" REMEDY
         "Give a number in place of the name"},
-    [WALK_FRAMES] = {10, HELIX_VERDICT_FAIL,
+    [HELIX_WALK_FRAMES] = {HELIX_VERDICT_FAIL,
         "the VM's socket cannot be looked at in time" BECAUSE
         "the file system that it lies on hangs" REMEDY
         "Choose a path on a local file system"},
 };
 
-typedef struct {
-  HelixWalk walk;
-  WalkKind kind;
-  GThread *thread;   /* NULL: this role has no such walk */
-  GAsyncQueue *back; /* where it goes when it is done */
-  gboolean done;     /* it was taken from there */
-} WalkThread;
+/* ---- what is found ---- */
 
-/* ---- what the checks share ---- */
+static void
+finding_free (gpointer data)
+{
+  HelixFinding *self = data;
 
-HelixFinding *
+  g_free (self->text);
+  g_free (self->cause);
+  g_free (self->remedy);
+  g_object_unref (self->facts);
+  g_free (self);
+}
+
+/* Cuts `text` at `mark`. Returns a copy of what is behind it, or NULL. */
+static gchar *
+cut_off (gchar *text, const gchar *mark)
+{
+  gchar *found = strstr (text, mark);
+
+  if (found == NULL)
+    return NULL;
+  *found = '\0';
+  return g_strdup (found + strlen (mark));
+}
+
+gboolean
 helix_walk_found (
     HelixWalk *walk, HelixVerdict verdict, const gchar *format, ...)
 {
-  g_autofree gchar *text = NULL;
+  HelixFinding *finding = g_new0 (HelixFinding, 1);
   va_list args;
 
   va_start (args, format);
-  text = g_strdup_vprintf (format, args);
+  finding->text = g_strdup_vprintf (format, args);
   va_end (args);
-  return helix_report_add (walk->report, walk->check, verdict, "%s", text);
+  finding->remedy = cut_off (finding->text, REMEDY);
+  finding->cause = cut_off (finding->text, BECAUSE);
+  finding->check = walk->check;
+  finding->verdict = verdict;
+  finding->facts = json_builder_new ();
+  helix_json_object (finding->facts, NULL);
+  if (walk->report == NULL)
+    walk->report = g_ptr_array_new_with_free_func (finding_free);
+  g_ptr_array_add (walk->report, finding);
+  walk->facts = finding->facts;
+  return verdict != HELIX_VERDICT_FAIL;
 }
+
+static const struct {
+  const gchar *word, *colour, *key;
+} verdicts[] = {
+    [HELIX_VERDICT_OK] = {"OK", "32", "ok"},
+    [HELIX_VERDICT_NOTE] = {"NOTE", "33", "note"},
+    [HELIX_VERDICT_FAIL] = {"FAIL", "1;31", "fail"},
+    [HELIX_VERDICT_SKIP] = {"-", "2", "skip"},
+};
+
+void
+helix_finding_print (const HelixFinding *self, FILE *out, gboolean colours)
+{
+  g_autoptr (GString) line = g_string_new (self->text);
+  g_autofree gchar *clean = NULL;
+
+  if (self->cause != NULL)
+    g_string_append_printf (line, ": %s", self->cause);
+  if (self->cause != NULL || self->remedy != NULL)
+    g_string_append_c (line, '.');
+  if (self->remedy != NULL)
+    g_string_append_printf (line, " %s.", self->remedy);
+  clean = helix_printable (line->str);
+  fprintf (out, "%s%s%s%-4s%s %-10s %s\n", colours ? "\033[" : "",
+      colours ? verdicts[self->verdict].colour : "", colours ? "m" : "",
+      verdicts[self->verdict].word, colours ? "\033[0m" : "", self->check->name,
+      clean);
+}
+
+void
+helix_finding_json (const HelixFinding *self, JsonBuilder *json)
+{
+  helix_json_object (json, NULL);
+  helix_json_add (json, JSON_TEXT ("hop", self->check->name),
+      JSON_UINT ("code", self->check->number),
+      JSON_TEXT ("verdict", verdicts[self->verdict].key),
+      JSON_TEXT ("text", self->text), JSON_TEXT ("cause", self->cause),
+      JSON_TEXT ("remedy", self->remedy));
+  json_builder_end_object (self->facts);
+  json_builder_set_member_name (json, "facts");
+  json_builder_add_value (json, json_builder_get_root (self->facts));
+  json_builder_end_object (json);
+}
+
+/* ---- what the checks share ---- */
 
 guint64
 helix_walk_soon (const HelixWalk *walk)
@@ -109,14 +166,12 @@ gboolean
 helix_walk_ping (HelixWalk *walk, GError **error)
 {
   guint64 round_trip;
-  HelixFinding *f;
 
   if (!helix_probe_ping (
           walk->probe, helix_walk_soon (walk), &round_trip, error))
     return FALSE;
-  f = helix_walk_found (
-      walk, HELIX_VERDICT_OK, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
-  helix_json_ms (f->facts, "round_trip_ms", round_trip);
+  helix_walk_ok (walk, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
+  helix_json_add (walk->facts, JSON_MS ("round_trip_ms", round_trip));
   return TRUE;
 }
 
@@ -133,35 +188,30 @@ helix_walk_remedy (
   return table->remedy;
 }
 
-HelixFinding *
+gboolean
 helix_walk_unanswered (HelixWalk *walk, const gchar *what, const gchar *whom,
     const GError *error, const gchar *remedy)
 {
   if (walk->server.stopped)
-    return helix_walk_found (walk, HELIX_VERDICT_FAIL,
+    return helix_walk_fail (walk,
         "no %s from %s" BECAUSE "that process is stopped (SIGSTOP)" REMEDY
         "Continue it (kill -CONT %ld)",
         what, whom, (long) walk->server.pid);
-  return helix_walk_found (walk, HELIX_VERDICT_FAIL,
-      "no %s from %s" BECAUSE "%s" REMEDY "%s", what, whom, error->message,
-      remedy);
+  return helix_walk_fail (walk, "no %s from %s" BECAUSE "%s" REMEDY "%s", what,
+      whom, error->message, remedy);
 }
 
 /* ---- the walks ---- */
 
-static void
-walk_init (HelixWalk *walk, const HelixDoctor *doctor)
-{
-  walk->doctor = doctor;
-  walk->report = helix_report_new ();
-  walk->units = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
-}
+/* Static, because a thread that hangs outlives helix_doctor's run (). */
+static HelixWalk walks[HELIX_WALKS];
+static GAsyncQueue *back; /* walks that are done */
 
 static void
 walk_clear (HelixWalk *walk)
 {
-  g_ptr_array_unref (walk->report);
-  g_ptr_array_unref (walk->units);
+  g_clear_pointer (&walk->report, g_ptr_array_unref);
+  g_clear_pointer (&walk->units, g_ptr_array_unref);
   helix_probe_free (walk->probe);
   helix_listing_clear (&walk->before);
   helix_listing_clear (&walk->now);
@@ -170,12 +220,12 @@ walk_clear (HelixWalk *walk)
 }
 
 static void
-run_checks (HelixWalk *walk, WalkKind kind)
+run_checks (HelixWalk *walk, HelixWalkKind kind)
 {
   for (guint i = 0; i < G_N_ELEMENTS (checks); i++) {
     if (checks[i].walk != kind || !(checks[i].roles & walk->doctor->role))
       continue;
-    walk->check = checks[i].number;
+    walk->check = &checks[i];
     if (!checks[i].run (walk))
       break;
   }
@@ -184,20 +234,20 @@ run_checks (HelixWalk *walk, WalkKind kind)
 static gpointer
 run_walk (gpointer data)
 {
-  WalkThread *self = data;
+  HelixWalk *walk = data;
 
-  run_checks (&self->walk, self->kind);
-  g_async_queue_push (self->back, self);
+  run_checks (walk, (HelixWalkKind) (walk - walks));
+  g_async_queue_push (back, walk);
   return NULL;
 }
 
 /* Waits until all walks are back, or `until`. Returns how many are not. */
 static guint
-await_walks (GAsyncQueue *back, guint missing, guint64 until)
+await_walks (guint missing, guint64 until)
 {
   for (; missing > 0; missing--) {
     guint64 now = helix_now_ns ();
-    WalkThread *walk = g_async_queue_timeout_pop (
+    HelixWalk *walk = g_async_queue_timeout_pop (
         back, now < until ? (until - now) / 1000 + 1 : 0);
 
     if (walk == NULL)
@@ -207,49 +257,106 @@ await_walks (GAsyncQueue *back, guint missing, guint64 until)
   return missing;
 }
 
-/* Runs all walks. FALSE: one of them hangs, its thread is still there. */
-static gboolean
-walk_all (const HelixDoctor *doctor, GPtrArray *report)
+static void
+report_hang (HelixWalk *report, guint kind)
 {
-  static WalkThread walks[WALKS];
-  HelixWalk *stream = &walks[WALK_STREAM].walk;
-  GAsyncQueue *back = g_async_queue_new ();
+  guint i = 0;
+
+  while (checks[i].walk != kind)
+    i++;
+  report->check = &checks[i];
+  helix_walk_found (report, hangs[kind].verdict, "%s", hangs[kind].says);
+}
+
+static void
+take_report (HelixWalk *report, HelixWalk *walk)
+{
+  if (walk->report != NULL)
+    g_ptr_array_extend_and_steal (
+        report->report, g_steal_pointer (&walk->report));
+}
+
+static const HelixFinding *
+find_failure (const HelixWalk *report)
+{
+  for (guint i = 0; i < report->report->len; i++) {
+    const HelixFinding *finding = g_ptr_array_index (report->report, i);
+
+    if (finding->verdict == HELIX_VERDICT_FAIL)
+      return finding;
+  }
+  return NULL;
+}
+
+/* Runs all walks. `report`: what they found, in no order. FALSE: one of them
+ * hangs, its thread is still there. */
+static gboolean
+walk_all (const HelixDoctor *doctor, HelixWalk *report)
+{
+  HelixWalk *stream = &walks[HELIX_WALK_STREAM];
   guint missing = 0;
 
-  for (guint i = 0; i < WALKS; i++) {
-    if (i == WALK_FRAMES && doctor->role == HELIX_GUEST)
+  back = g_async_queue_new ();
+  for (guint i = 0; i < HELIX_WALKS; i++) {
+    if (i == HELIX_WALK_FRAMES && doctor->role == HELIX_GUEST)
       continue;
-    walk_init (&walks[i].walk, doctor);
-    walks[i].kind = i;
-    walks[i].back = back;
+    walks[i].doctor = doctor;
+    walks[i].units =
+        g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
     walks[i].thread = g_thread_new ("helix-walk", run_walk, &walks[i]);
     missing++;
   }
-  missing = await_walks (back, missing, doctor->deadline);
+  missing = await_walks (missing, doctor->deadline);
   g_cancellable_cancel (doctor->cancel);
-  missing = await_walks (back, missing, doctor->deadline + GIVE_UP_NS);
-
-  for (guint i = 0; i < WALKS; i++)
+  missing = await_walks (missing, doctor->deadline + GIVE_UP_NS);
+  for (guint i = 0; i < HELIX_WALKS; i++)
     if (walks[i].done)
-      g_ptr_array_extend_and_steal (
-          report, g_ptr_array_ref (walks[i].walk.report));
+      take_report (report, &walks[i]);
     else if (walks[i].thread != NULL)
-      helix_report_add (
-          report, hangs[i].number, hangs[i].verdict, "%s", hangs[i].says);
+      report_hang (report, i);
   if (missing > 0)
     return FALSE;
 
-  if (stream->units->len > 0 && helix_report_failure (report) == NULL) {
-    run_checks (stream, WALK_STREAM_END);
-    g_ptr_array_extend_and_steal (report, g_ptr_array_ref (stream->report));
+  if (stream->units->len > 0 && find_failure (report) == NULL) {
+    run_checks (stream, HELIX_WALK_STREAM_END);
+    take_report (report, stream);
   }
-  for (guint i = 0; i < WALKS; i++)
+  for (guint i = 0; i < HELIX_WALKS; i++)
     if (walks[i].thread != NULL) {
       g_thread_join (walks[i].thread);
-      walk_clear (&walks[i].walk);
+      walk_clear (&walks[i]);
     }
   g_async_queue_unref (back);
   return TRUE;
+}
+
+static gint
+by_number (gconstpointer a, gconstpointer b)
+{
+  const HelixFinding *x = *(const HelixFinding *const *) a;
+  const HelixFinding *y = *(const HelixFinding *const *) b;
+
+  return (gint) x->check->number - (gint) y->check->number;
+}
+
+/* Adds the checks that were not made, and sorts all by their numbers. */
+static void
+complete (HelixWalk *report, HelixRole role)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (checks); i++) {
+    gboolean known = FALSE;
+
+    for (guint k = 0; k < report->report->len; k++) {
+      const HelixFinding *f = g_ptr_array_index (report->report, k);
+
+      known |= f->check->number == checks[i].number;
+    }
+    report->check = &checks[i];
+    if (!known && checks[i].roles & role)
+      helix_walk_found (report, HELIX_VERDICT_SKIP, "not looked at");
+  }
+  /* A merge sort: equal ones keep their order. */
+  g_ptr_array_sort (report->report, by_number);
 }
 
 /* ---- the command ---- */
@@ -270,47 +377,31 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-static const gchar *
-name_of (const HelixFinding *finding)
-{
-  guint i = 0;
-
-  while (checks[i].number != finding->check)
-    i++;
-  return checks[i].name;
-}
-
 static void
-print_text (const GPtrArray *report, HelixRole role, const gchar *why)
+print_text (const HelixWalk *report, HelixRole role, const gchar *why)
 {
   gboolean colours = helix_colours_wanted (stdout);
 
   printf ("This is the %s: %s.\n", role == HELIX_HOST ? "host" : "guest", why);
-  for (guint i = 0; i < report->len; i++) {
-    const HelixFinding *f = g_ptr_array_index (report, i);
-
-    helix_finding_print (f, name_of (f), stdout, colours);
-  }
+  for (guint i = 0; i < report->report->len; i++)
+    helix_finding_print (
+        g_ptr_array_index (report->report, i), stdout, colours);
 }
 
 static void
-print_json (const GPtrArray *report, HelixRole role, const gchar *why,
+print_json (const HelixWalk *report, HelixRole role, const gchar *why,
     guint status, guint64 took)
 {
   g_autoptr (JsonBuilder) json = json_builder_new ();
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "side", role == HELIX_HOST ? "host" : "guest");
-  helix_json_text (json, "why", why);
-  helix_json_bool (json, "healthy", status == HELIX_EXIT_GOOD);
-  helix_json_uint (json, "exit_code", status);
-  helix_json_ms (json, "took_ms", took);
+  helix_json_add (json,
+      JSON_TEXT ("side", role == HELIX_HOST ? "host" : "guest"),
+      JSON_TEXT ("why", why), JSON_BOOL ("healthy", status == HELIX_EXIT_GOOD),
+      JSON_UINT ("exit_code", status), JSON_MS ("took_ms", took));
   helix_json_array (json, "hops");
-  for (guint i = 0; i < report->len; i++) {
-    const HelixFinding *f = g_ptr_array_index (report, i);
-
-    helix_finding_json (f, name_of (f), json);
-  }
+  for (guint i = 0; i < report->report->len; i++)
+    helix_finding_json (g_ptr_array_index (report->report, i), json);
   json_builder_end_array (json);
   json_builder_end_object (json);
   helix_json_print (json);
@@ -320,45 +411,40 @@ static gint
 diagnose (const HelixOptions *options)
 {
   g_autofree gchar *why = NULL;
-  g_autofree gchar *address = NULL;
-  g_autoptr (GPtrArray) report = helix_report_new ();
   g_autoptr (GCancellable) cancel = g_cancellable_new ();
-  guint64 began = helix_now_ns (), all = (guint64) timeout * NS_PER_S;
+  guint64 began = helix_now_ns (), all = (guint64) timeout * GST_SECOND;
   HelixDoctor doctor = {.role = is_host ? HELIX_HOST
           : is_guest                    ? HELIX_GUEST
-                     : helix_vms_role (options->socket, "/", &why),
+                     : helix_role_detect (options->socket, "/", &why),
       .socket = options->socket,
       .token = options->token,
       .scanout = meant,
       .answer_ns = all / 100 * ANSWER_PERCENT,
       .deadline = began + all,
       .cancel = cancel};
+  HelixWalk report = {.report = g_ptr_array_new_with_free_func (finding_free)};
   const HelixFinding *failure;
   gboolean whole;
   guint status;
 
   if (why == NULL)
     why = g_strdup ("as told");
-  doctor.address = address = helix_role_address (doctor.role, options->address);
-  whole = walk_all (&doctor, report);
-  for (guint i = 0; i < G_N_ELEMENTS (checks); i++)
-    if (checks[i].roles & doctor.role
-        && !helix_report_knows (report, checks[i].number))
-      helix_report_add (
-          report, checks[i].number, HELIX_VERDICT_SKIP, "not looked at");
-  helix_report_sort (report);
-  failure = helix_report_failure (report);
-  status = failure != NULL ? failure->check : HELIX_EXIT_GOOD;
+  doctor.address = helix_role_address (doctor.role, options->address);
+  whole = walk_all (&doctor, &report);
+  complete (&report, doctor.role);
+  failure = find_failure (&report);
+  status = failure != NULL ? failure->check->number : HELIX_EXIT_GOOD;
   if (options->json)
-    print_json (report, doctor.role, why, status, helix_now_ns () - began);
+    print_json (&report, doctor.role, why, status, helix_now_ns () - began);
   else
-    print_text (report, doctor.role, why);
+    print_text (&report, doctor.role, why);
   if (!whole) {
     /* A thread is still in a library's code, and uses what exit () would take
      * away. */
     fflush (NULL);
     _exit ((gint) status);
   }
+  walk_clear (&report);
   return (gint) status;
 }
 

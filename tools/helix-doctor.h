@@ -8,12 +8,11 @@
 #define HELIX_DOCTOR_H
 
 #include <gio/gio.h>
+#include <stdio.h>
 
 #include "helix-address.h"
 #include "helix-probe.h"
 #include "helix-process.h"
-#include "helix-report.h"
-#include "helix-role.h"
 #include "helix-vms.h"
 
 G_BEGIN_DECLS
@@ -30,23 +29,70 @@ typedef struct {
   GCancellable *cancel; /* of name look-ups, raised at the deadline */
 } HelixDoctor;
 
+typedef struct _HelixWalk HelixWalk;
+
+typedef enum {
+  HELIX_WALK_ELEMENTS, /* over what GStreamer has */
+  HELIX_WALK_STREAM,   /* from the connection to helixguestsink to the guest */
+  HELIX_WALK_FRAMES,   /* from the VM to the host's pipeline */
+  HELIX_WALKS,
+  /* HELIX_WALK_STREAM goes on, when the others are back */
+  HELIX_WALK_STREAM_END = HELIX_WALKS,
+} HelixWalkKind;
+
+typedef struct {
+  const gchar *name;
+  guint number; /* a check that is made in two ways has one number */
+  guint roles;  /* HelixRole bits */
+  HelixWalkKind walk;
+  /* FALSE: the checks behind it in its walk cannot be made. */
+  gboolean (*run) (HelixWalk *walk);
+} HelixCheck;
+
+/* ---- what is found ---- */
+
+typedef enum {
+  HELIX_VERDICT_OK,
+  HELIX_VERDICT_NOTE, /* works, but not as it might be meant */
+  HELIX_VERDICT_FAIL,
+  HELIX_VERDICT_SKIP, /* not looked at, since something before it failed */
+} HelixVerdict;
+
+/* Texts have no full stop. */
+typedef struct {
+  const HelixCheck *check;
+  HelixVerdict verdict;
+  gchar *text;
+  gchar *cause;       /* or NULL */
+  gchar *remedy;      /* what to do, or NULL */
+  JsonBuilder *facts; /* an object that was begun */
+} HelixFinding;
+
+/* One line: verdict, name of the check, text, cause, remedy. */
+void helix_finding_print (
+    const HelixFinding *self, FILE *out, gboolean colours);
+/* Once only: it ends the object of facts. */
+void helix_finding_json (const HelixFinding *self, JsonBuilder *json);
+
+/* ---- walks ---- */
+
 /* What is seen of a scanout while it is watched. */
 typedef struct {
   gboolean asked;
   guint frames;
   guint64 first_ns; /* from the subscription to the first frame */
   guint64 last_ns;  /* likewise, to the last */
-  gdouble fps;      /* after the first; 0 when it stands still */
   gchar refused[HELIX_MAX_TEXT + 1]; /* why it cannot be watched, or "" */
 } HelixWatched;
 
-/* A walk: what its checks found out for those after them. */
-typedef struct {
+/* What its checks found out for those after them. */
+struct _HelixWalk {
   const HelixDoctor *doctor;
-  guint check;         /* the number of the one that runs */
-  GPtrArray *report;   /* HelixFinding */
-  HelixProbe *probe;   /* to the shim, or to helixguestsink; or NULL */
-  HelixProcess server; /* who serves it, as far as that is known */
+  const HelixCheck *check; /* that runs */
+  GPtrArray *report;       /* HelixFinding, owned */
+  JsonBuilder *facts;      /* of the last one */
+  HelixProbe *probe;       /* to the shim, or to helixguestsink; or NULL */
+  HelixProcess server;     /* that serves it, as far as that is known */
   HelixListing before, now;
 
   /* to the shim */
@@ -61,15 +107,27 @@ typedef struct {
   GPtrArray *units;       /* GBytes, from the first keyframe on */
   gsize kept;             /* bytes in them */
   guint came, keyframes;  /* all that came */
-} HelixWalk;
 
-/* The number of the check that follows HELLO on a serial line, else it is the
- * other way round. */
-#define HELIX_CHECK_ANSWER 21
+  /* helix-doctor.c's */
+  GThread *thread; /* NULL: this role has no such walk */
+  gboolean done;
+};
 
-/* A finding of the check that runs; the format is helix_report_add ()'s. */
-HelixFinding *helix_walk_found (HelixWalk *walk, HelixVerdict verdict,
+/* In a format: text [BECAUSE cause] [REMEDY remedy]. They are control
+ * characters, which no text of a peer contains. */
+#define BECAUSE "\036"
+#define REMEDY "\037"
+
+/* Adds a finding of the check that runs. Returns whether it is no failure. */
+gboolean helix_walk_found (HelixWalk *walk, HelixVerdict verdict,
     const gchar *format, ...) G_GNUC_PRINTF (3, 4);
+#define helix_walk_ok(walk, ...) \
+  helix_walk_found (walk, HELIX_VERDICT_OK, __VA_ARGS__)
+#define helix_walk_note(walk, ...) \
+  helix_walk_found (walk, HELIX_VERDICT_NOTE, __VA_ARGS__)
+#define helix_walk_fail(walk, ...) \
+  helix_walk_found (walk, HELIX_VERDICT_FAIL, __VA_ARGS__)
+
 /* Until when an answer to what is asked now may come. */
 guint64 helix_walk_soon (const HelixWalk *walk);
 
@@ -84,11 +142,10 @@ typedef struct {
 } HelixRemedy;
 const gchar *helix_walk_remedy (
     const HelixWalk *walk, const HelixRemedy *table, const GError *error);
-/* "no WHAT from WHOM": the probe failed by `error`. */
-HelixFinding *helix_walk_unanswered (HelixWalk *walk, const gchar *what,
+/* "no WHAT from WHOM": the probe failed by `error`. Returns FALSE. */
+gboolean helix_walk_unanswered (HelixWalk *walk, const gchar *what,
     const gchar *whom, const GError *error, const gchar *remedy);
 
-/* The checks. FALSE: those behind it in its walk cannot be made. */
 gboolean helix_check_vm (HelixWalk *walk);
 gboolean helix_check_socket (HelixWalk *walk);
 gboolean helix_check_listen (HelixWalk *walk);
@@ -102,8 +159,10 @@ gboolean helix_check_plugin (HelixWalk *walk);
 gboolean helix_check_encoder (HelixWalk *walk);
 
 gboolean helix_check_connect (HelixWalk *walk);
+/* Before HELLO; behind it on a serial line. */
 gboolean helix_check_answer (HelixWalk *walk);
 gboolean helix_check_stream (HelixWalk *walk);
+gboolean helix_check_answer_late (HelixWalk *walk);
 gboolean helix_check_sent (HelixWalk *walk); /* units, as the host sees */
 gboolean helix_check_guest (HelixWalk *walk);
 gboolean helix_check_received (HelixWalk *walk); /* units, as a guest does */

@@ -24,51 +24,41 @@ helix_json_array (JsonBuilder *json, const gchar *key)
   json_builder_begin_array (name (json, key));
 }
 
-void
-helix_json_text (JsonBuilder *json, const gchar *key, const gchar *value)
+static void
+add (JsonBuilder *json, const HelixJson *member)
 {
-  g_autofree gchar *valid = value ? g_utf8_make_valid (value, -1) : NULL;
+  g_autofree gchar *valid = NULL;
 
-  /* json-glib makes null of NULL. */
-  json_builder_add_string_value (name (json, key), valid);
+  name (json, member->key);
+  if (!member->known
+      || (member->type == HELIX_JSON_DOUBLE && !isfinite (member->number * 1e3))
+      || (member->type == HELIX_JSON_TEXT && member->text == NULL)) {
+    json_builder_add_null_value (json);
+    return;
+  }
+  switch (member->type) {
+    case HELIX_JSON_TEXT:
+      valid = g_utf8_make_valid (member->text, -1);
+      json_builder_add_string_value (json, valid);
+      break;
+    case HELIX_JSON_UINT:
+      json_builder_add_int_value (
+          json, (gint64) MIN (member->uint, G_MAXINT64));
+      break;
+    case HELIX_JSON_DOUBLE:
+      json_builder_add_double_value (json, rint (member->number * 1e3) / 1e3);
+      break;
+    case HELIX_JSON_BOOL:
+      json_builder_add_boolean_value (json, member->uint != 0);
+      break;
+  }
 }
 
 void
-helix_json_uint (JsonBuilder *json, const gchar *key, guint64 value)
+helix_json_add_all (JsonBuilder *json, const HelixJson *members, gsize n)
 {
-  json_builder_add_int_value (
-      name (json, key), (gint64) MIN (value, G_MAXINT64));
-}
-
-void
-helix_json_known (
-    JsonBuilder *json, const gchar *key, guint64 value, guint64 unknown)
-{
-  if (value == unknown)
-    json_builder_add_null_value (name (json, key));
-  else
-    helix_json_uint (json, key, value);
-}
-
-void
-helix_json_double (JsonBuilder *json, const gchar *key, gdouble value)
-{
-  if (isfinite (value * 1e3))
-    json_builder_add_double_value (name (json, key), rint (value * 1e3) / 1e3);
-  else
-    json_builder_add_null_value (name (json, key));
-}
-
-void
-helix_json_bool (JsonBuilder *json, const gchar *key, gboolean value)
-{
-  json_builder_add_boolean_value (name (json, key), value);
-}
-
-void
-helix_json_ms (JsonBuilder *json, const gchar *key, guint64 ns)
-{
-  helix_json_double (json, key, ns == HELIX_NONE64 ? NAN : (gdouble) ns / 1e6);
+  for (gsize i = 0; i < n; i++)
+    add (json, &members[i]);
 }
 
 /* One word of JSON: json-glib writes 59.9 as 59.899999999999999. */

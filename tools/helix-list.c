@@ -2,16 +2,16 @@
 /*
  * helix list: the VMs that run here.
  */
+#include <gst/gst.h>
 #include <stdio.h>
 
 #include "helix-platform.h"
 #include "helix-process.h"
-#include "helix-report.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
 
 /* One VM that hangs must not keep the others from being shown. */
-#define ANSWER_NS (G_GUINT64_CONSTANT (1000) * 1000000)
+#define ANSWER_NS GST_SECOND
 
 static void
 print_scanouts (const HelixProbe *probe, GString *line)
@@ -38,13 +38,11 @@ static void
 list_text (const HelixVm *vm, const HelixProbe *probe, const GError *error)
 {
   g_autoptr (GString) line = g_string_new (NULL);
-  g_autofree gchar *words = NULL;
   g_autofree gchar *clean = NULL;
   HelixProcess process;
 
   helix_process_look (&process, pid_of (vm, probe));
-  words = helix_process_words (&process);
-  g_string_append_printf (line, "%s  %s", vm->path, words);
+  g_string_append_printf (line, "%s  %s", vm->path, process.words);
   if (probe != NULL) {
     g_string_append_printf (line, "  %s ", probe->connection->name);
     print_scanouts (probe, line);
@@ -60,11 +58,10 @@ list_json (const HelixVm *vm, const HelixProbe *probe, const GError *error,
     JsonBuilder *json)
 {
   helix_json_object (json, NULL);
-  helix_json_text (json, "socket", vm->path);
-  helix_json_known (json, "pid", (guint64) pid_of (vm, probe), 0);
-  helix_json_text (
-      json, "name", probe != NULL ? probe->connection->name : NULL);
-  helix_json_text (json, "error", probe != NULL ? NULL : error->message);
+  helix_json_add (json, JSON_TEXT ("socket", vm->path),
+      JSON_KNOWN ("pid", (guint64) pid_of (vm, probe), 0),
+      JSON_TEXT ("name", probe != NULL ? probe->connection->name : NULL),
+      JSON_TEXT ("error", probe != NULL ? NULL : error->message));
   helix_probe_scanouts_json (probe, json);
   json_builder_end_object (json);
 }

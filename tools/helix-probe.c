@@ -62,12 +62,6 @@ helix_probe_free (HelixProbe *self)
   g_free (self);
 }
 
-gboolean
-helix_probe_send (HelixProbe *self, const guint8 *message, gsize size)
-{
-  return helix_connection_send (self->connection, message, size);
-}
-
 /* ---- waiting ---- */
 
 static gboolean
@@ -211,7 +205,8 @@ helix_probe_ping (
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 before = helix_now_ns ();
 
-  helix_probe_send (self, message, helix_pack_empty (message, HELIX_PING, 0));
+  helix_connection_send (
+      self->connection, message, helix_pack_empty (message, HELIX_PING, 0));
   if (!await (self, HELIX_PONG, deadline, error))
     return FALSE;
   *round_trip = self->connection->heard_ns - before;
@@ -232,7 +227,8 @@ helix_probe_ask_clock (HelixProbe *self)
   const struct helix_ping ping = {.sent_ns = helix_now_ns ()};
   guint8 message[HELIX_MAX_MESSAGE];
 
-  helix_probe_send (self, message, helix_pack_ping (message, &ping));
+  helix_connection_send (
+      self->connection, message, helix_pack_ping (message, &ping));
 }
 
 gboolean
@@ -250,10 +246,10 @@ helix_probe_scanouts_json (const HelixProbe *self, JsonBuilder *json)
   helix_json_array (json, "scanouts");
   for (guint i = 0; i < n; i++) {
     helix_json_object (json, NULL);
-    helix_json_uint (json, "scanout", i);
-    helix_json_bool (json, "on", helix_probe_scanout_on (self, i));
-    helix_json_uint (json, "width", self->scanouts[i].width);
-    helix_json_uint (json, "height", self->scanouts[i].height);
+    helix_json_add (json, JSON_UINT ("scanout", i),
+        JSON_BOOL ("on", helix_probe_scanout_on (self, i)),
+        JSON_UINT ("width", self->scanouts[i].width),
+        JSON_UINT ("height", self->scanouts[i].height));
     json_builder_end_object (json);
   }
   json_builder_end_array (json);
@@ -307,7 +303,8 @@ helix_probe_list (
   gboolean good = TRUE, done = FALSE;
 
   helix_listing_clear (list);
-  helix_probe_send (self, message, helix_pack_empty (message, HELIX_LIST, 0));
+  helix_connection_send (
+      self->connection, message, helix_pack_empty (message, HELIX_LIST, 0));
   while (good && !done) {
     gint type = helix_probe_next (self, deadline, error);
 

@@ -39,8 +39,6 @@ HelixProbe *helix_probe_connect (const gchar *address, enum helix_role role,
 /* Says BYE. */
 void helix_probe_free (HelixProbe *self);
 
-/* FALSE: the connection is over; next () tells why. */
-gboolean helix_probe_send (HelixProbe *self, const guint8 *message, gsize size);
 /* Reads the next message. Answers PING and notes the stamps of PONG and the
  * scanouts of channel 0. Returns its type; 0: none came until the deadline;
  * -1 and an error: the connection is over, e.g. by a fatal ERROR. */

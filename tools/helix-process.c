@@ -38,23 +38,18 @@ look_in_proc (HelixProcess *self)
 static void
 look_by_ps (HelixProcess *self)
 {
-  g_autofree gchar *pid = g_strdup_printf ("%ld", (long) self->pid);
-  const gchar *argv[] = {"ps", "-o", "state=,comm=", "-p", pid, NULL};
+  g_autofree gchar *line =
+      g_strdup_printf ("ps -o state=,comm= -p %ld", (long) self->pid);
   g_autofree gchar *text = NULL;
+  g_autofree gchar *unused = NULL;
   g_autofree gchar *name = NULL;
-  gchar *space;
+  gchar state[8], path[256];
 
-  if (!g_spawn_sync (NULL, (gchar **) argv, NULL,
-          G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &text,
-          NULL, NULL, NULL)
-      || text == NULL)
+  if (!g_spawn_command_line_sync (line, &text, &unused, NULL, NULL)
+      || sscanf (text, " %7s %255[^\n]", state, path) != 2)
     return;
-  g_strstrip (text);
-  space = strchr (text, ' ');
-  if (space == NULL)
-    return;
-  self->stopped = text[0] == 'T';
-  name = g_path_get_basename (g_strstrip (space));
+  self->stopped = state[0] == 'T';
+  name = g_path_get_basename (path);
   g_strlcpy (self->name, name, sizeof self->name);
 }
 
@@ -63,37 +58,30 @@ helix_process_look (HelixProcess *self, pid_t pid)
 {
   memset (self, 0, sizeof *self);
   self->pid = pid;
-  if (pid <= 0)
-    return;
-  self->lives = kill (pid, 0) == 0 || errno == EPERM;
+  self->uid = (uid_t) -1;
+  self->lives = pid > 0 && (kill (pid, 0) == 0 || errno == EPERM);
   if (self->lives && !look_in_proc (self))
     look_by_ps (self);
   /* A process chooses its name. */
   for (gchar *c = self->name; *c != '\0'; c++)
     if (g_ascii_iscntrl (*c))
       *c = '?';
-}
-
-gchar *
-helix_process_words (const HelixProcess *self)
-{
-  if (self->pid <= 0)
-    return g_strdup ("an unknown process");
-  if (self->name[0] == '\0')
-    return g_strdup_printf ("pid %ld", (long) self->pid);
-  return g_strdup_printf ("pid %ld (%s)", (long) self->pid, self->name);
+  if (pid <= 0)
+    g_strlcpy (self->words, "an unknown process", sizeof self->words);
+  else
+    g_snprintf (self->words, sizeof self->words, "pid %ld%s%s%s", (long) pid,
+        *self->name ? " (" : "", self->name, *self->name ? ")" : "");
 }
 
 void
-helix_process_of_peer (HelixProcess *self, int fd, uid_t *uid)
+helix_process_of_peer (HelixProcess *self, int fd)
 {
+  uid_t uid = (uid_t) -1;
   pid_t pid = 0;
+  gboolean known = helix_peer_credentials (fd, &uid, &pid) == 0;
 
-  if (helix_peer_credentials (fd, uid, &pid) < 0) {
-    *uid = (uid_t) -1;
-    pid = 0;
-  }
-  helix_process_look (self, pid);
+  helix_process_look (self, known ? pid : 0);
+  self->uid = known ? uid : (uid_t) -1;
 }
 
 /* The inode of the listening socket on `port` in /proc/net/tcp or tcp6. */
@@ -101,16 +89,14 @@ static gulong
 listening_inode (const gchar *path, guint port)
 {
   g_autofree gchar *text = NULL;
-  g_auto (GStrv) lines = NULL;
 
-  if (!g_file_get_contents (path, &text, NULL, NULL))
-    return 0;
-  lines = g_strsplit (text, "\n", -1);
-  for (guint i = 1; lines[0] != NULL && lines[i] != NULL; i++) {
+  g_file_get_contents (path, &text, NULL, NULL);
+  /* The first line has headings. */
+  for (gchar *line = text; line != NULL && (line = strchr (line, '\n'));) {
     guint local, state;
     gulong inode;
 
-    if (sscanf (lines[i],
+    if (sscanf (++line,
             "%*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x "
             "%*u %*u %lu",
             &local, &state, &inode)

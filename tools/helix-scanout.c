@@ -3,22 +3,21 @@
  * helix scanout: plugs a monitor in, or out, and waits for what the guest
  * makes of it.
  */
+#include <gst/gst.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "helix-platform.h"
-#include "helix-report.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
 
-#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
-#define ANSWER_NS (2 * NS_PER_S)
+#define ANSWER_NS (2 * GST_SECOND)
 #define MAX_HZ 1000
 
 /* After a first change, for the guest's last word: compositors set another
  * mode first, or none for a moment. Also for a refusal, where nothing has to
  * change. */
-#define SETTLE_NS (NS_PER_S / 2)
+#define SETTLE_NS (GST_SECOND / 2)
 
 static gint timeout = 5, refresh;
 
@@ -78,11 +77,12 @@ ask (HelixProbe *probe, const struct helix_set_scanout *set, GError **error)
    * that the guest ignores has to be plugged out all the same. */
   gboolean already = is_as_wanted (probe, set);
   guint64 end =
-      helix_now_ns () + (already ? SETTLE_NS : (guint64) timeout * NS_PER_S);
+      helix_now_ns () + (already ? SETTLE_NS : (guint64) timeout * GST_SECOND);
   struct helix_scanout before = probe->scanouts[set->scanout];
   guint8 message[HELIX_MAX_MESSAGE];
 
-  helix_probe_send (probe, message, helix_pack_set_scanout (message, set));
+  helix_connection_send (
+      probe->connection, message, helix_pack_set_scanout (message, set));
   while ((already || !is_as_wanted (probe, set)) && helix_now_ns () < end) {
     gint type = helix_probe_next (probe, end, error);
 
@@ -114,11 +114,9 @@ report (const HelixProbe *probe, const struct helix_set_scanout *set,
     g_autoptr (JsonBuilder) json = json_builder_new ();
 
     helix_json_object (json, NULL);
-    helix_json_uint (json, "scanout", set->scanout);
-    helix_json_bool (json, "done", done);
-    helix_json_bool (json, "on", on);
-    helix_json_uint (json, "width", now->width);
-    helix_json_uint (json, "height", now->height);
+    helix_json_add (json, JSON_UINT ("scanout", set->scanout),
+        JSON_BOOL ("done", done), JSON_BOOL ("on", on),
+        JSON_UINT ("width", now->width), JSON_UINT ("height", now->height));
     json_builder_end_object (json);
     helix_json_print (json);
   } else if (done && on) {

@@ -6,6 +6,7 @@
 #define HELIX_TOOL_H
 
 #include <glib.h>
+#include <stdio.h>
 
 G_BEGIN_DECLS
 
@@ -46,6 +47,13 @@ extern const HelixCommand helix_bench, helix_doctor, helix_list, helix_scanout,
 /* Says "helix COMMAND: TEXT" on standard error. Returns `status`. */
 gint helix_tool_fail (gint status, const gchar *format, ...)
     G_GNUC_PRINTF (2, 3);
+
+/* Whether what goes to `out` may be coloured: it is a terminal that can, and
+ * $NO_COLOR (https://no-color.org) is not set. */
+gboolean helix_colours_wanted (FILE *out);
+
+/* A copy without control characters and invalid UTF-8, for terminals. */
+gchar *helix_printable (const gchar *text);
 
 G_END_DECLS
 

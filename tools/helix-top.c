@@ -2,22 +2,19 @@
 /*
  * helix top: who serves what to whom, and how fast, once a second.
  */
+#include <gst/gst.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-report.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
 
-#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
-#define NS_PER_MS G_GUINT64_CONSTANT (1000000)
-
-#define PERIOD_NS NS_PER_S
+#define PERIOD_NS GST_SECOND
 /* One server that hangs must not keep the others from being shown. */
-#define ANSWER_NS (500 * NS_PER_MS)
+#define ANSWER_NS (500 * GST_MSECOND)
 
 /* Home and clear to the end of the screen (ECMA-48). */
 #define CLEAR "\033[H\033[J"
@@ -79,7 +76,7 @@ sample (Server *self, const gchar *token)
   if (self->probe == NULL)
     self->probe = self->stream
         ? helix_probe_connect (self->where, HELIX_ROLE_CONTROL, token,
-            ANSWER_NS / NS_PER_MS, &error)
+            ANSWER_NS / GST_MSECOND, &error)
         : helix_vms_greet (self->where, deadline, &error);
   if (self->probe != NULL
       && helix_probe_list (self->probe, &self->now, deadline, &error)) {
@@ -167,7 +164,7 @@ put_time (guint64 ns)
 {
   if (ns == HELIX_NONE64)
     printf (" %9s", "-");
-  else if (ns < 10 * NS_PER_S)
+  else if (ns < 10 * GST_SECOND)
     printf (" %6.1f ms", (gdouble) ns / 1e6);
   else
     printf (" %7.0f s", (gdouble) ns / 1e9);
@@ -273,21 +270,22 @@ json_client (const Server *self, const HelixListed *client, JsonBuilder *json)
   const struct helix_client *info = &client->info;
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "name", client->name[0] ? client->name : NULL);
-  helix_json_known (json, "pid", info->pid, 0);
-  helix_json_text (json, "role",
-      info->role == HELIX_ROLE_CONTROL      ? "control"
-          : info->role == HELIX_ROLE_STREAM ? "stream"
-                                            : "frames");
-  helix_json_known (json, "scanout", info->scanout, HELIX_NONE32);
-  helix_json_uint (json, "resource", info->resource_id);
-  helix_json_uint (json, "sent", info->frames);
-  helix_json_double (json, "rate", client_rate (self, client));
-  helix_json_known (json, "dropped", info->dropped, HELIX_NONE64);
-  helix_json_known (json, "received", info->received, HELIX_NONE64);
-  helix_json_ms (json, "latency_ms", info->latency_ns);
-  helix_json_ms (json, "age_ms", info->last_ns);
-  helix_json_ms (json, "connected_ms", info->connected_ns);
+  helix_json_add (json,
+      JSON_TEXT ("name", client->name[0] ? client->name : NULL),
+      JSON_KNOWN ("pid", info->pid, 0),
+      JSON_TEXT ("role",
+          info->role == HELIX_ROLE_CONTROL      ? "control"
+              : info->role == HELIX_ROLE_STREAM ? "stream"
+                                                : "frames"),
+      JSON_KNOWN ("scanout", info->scanout, HELIX_NONE32),
+      JSON_UINT ("resource", info->resource_id),
+      JSON_UINT ("sent", info->frames),
+      JSON_DOUBLE ("rate", client_rate (self, client)),
+      JSON_KNOWN ("dropped", info->dropped, HELIX_NONE64),
+      JSON_KNOWN ("received", info->received, HELIX_NONE64),
+      JSON_MS ("latency_ms", info->latency_ns),
+      JSON_MS ("age_ms", info->last_ns),
+      JSON_MS ("connected_ms", info->connected_ns));
   json_builder_end_object (json);
 }
 
@@ -297,21 +295,17 @@ server_json (const Server *self, JsonBuilder *json)
   const struct helix_status *s = &self->now.status;
 
   helix_json_object (json, NULL);
-  helix_json_text (json, "kind", self->stream ? "stream" : "vm");
-  helix_json_text (json, "where", self->where);
-  helix_json_text (json, "problem", self->problem);
+  helix_json_add (json, JSON_TEXT ("kind", self->stream ? "stream" : "vm"),
+      JSON_TEXT ("where", self->where), JSON_TEXT ("problem", self->problem));
   if (self->problem == NULL) {
-    helix_json_text (json, "name", self->probe->connection->name);
-    helix_json_known (json, "pid", self->probe->connection->welcome.pid, 0);
-    helix_json_text (json, "serves", self->now.text);
-    helix_json_ms (json, "uptime_ms", s->uptime_ns);
-    helix_json_uint (json, "sent", s->frames);
-    helix_json_double (
-        json, "rate", rate_of (self, self->before.status.frames, s->frames));
-    helix_json_uint (json, "bytes", s->bytes);
-    helix_json_uint (json, "keyframes", s->keyframes);
-    helix_json_uint (json, "dropped", s->dropped);
-    helix_json_ms (json, "age_ms", s->last_ns);
+    helix_json_add (json, JSON_TEXT ("name", self->probe->connection->name),
+        JSON_KNOWN ("pid", self->probe->connection->welcome.pid, 0),
+        JSON_TEXT ("serves", self->now.text),
+        JSON_MS ("uptime_ms", s->uptime_ns), JSON_UINT ("sent", s->frames),
+        JSON_DOUBLE (
+            "rate", rate_of (self, self->before.status.frames, s->frames)),
+        JSON_UINT ("bytes", s->bytes), JSON_UINT ("keyframes", s->keyframes),
+        JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns));
     if (!self->stream)
       helix_probe_scanouts_json (self->probe, json);
     helix_json_array (json, "clients");
@@ -364,8 +358,8 @@ static gint
 run (const HelixOptions *options, gint n, gchar **words)
 {
   g_autofree gchar *why = NULL;
-  HelixRole role = helix_vms_role (options->socket, "/", &why);
-  g_autofree gchar *address = helix_role_address (role, options->address);
+  const gchar *address = helix_role_address (
+      helix_role_detect (options->socket, "/", &why), options->address);
   g_autoptr (GPtrArray) servers = g_ptr_array_new_with_free_func (server_free);
   guint64 next = helix_now_ns ();
 

@@ -2,7 +2,17 @@
 #include "helix-vms.h"
 
 #include <gst/gst.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "helix-address.h"
+
+#define VIRTIO_DEVICES "sys/bus/virtio/devices"
+#define VIRTIO_PORTS "dev/virtio-ports"
+#define FIRMWARE "sys/class/dmi/id/sys_vendor"
+
+/* virtio specification, section 5: device ids. */
+#define VIRTIO_ID_GPU 16
 
 /* Set while options are read, before there is a second thread. */
 static uid_t server_uid = HELIX_SERVER_USER_NONE;
@@ -42,9 +52,12 @@ helix_vms_find (const gchar *wanted)
   const gchar *named = helix_discovery_named (wanted);
 
   if (named != NULL) {
+    HelixVm *vm = helix_vm_new (named, "named");
+
+    is_stale (vm);
     self->given = TRUE;
     self->vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
-    g_ptr_array_add (self->vms, helix_vm_new (named, "named"));
+    g_ptr_array_add (self->vms, vm);
     return self;
   }
   self->vms = helix_discovery_list (&self->looked);
@@ -63,18 +76,6 @@ helix_vms_free (HelixVms *self)
   g_ptr_array_unref (self->vms);
   g_free (self->looked);
   g_free (self);
-}
-
-HelixRole
-helix_vms_role (const gchar *wanted, const gchar *root, gchar **why)
-{
-  g_autoptr (HelixVms) vms = helix_vms_find (wanted);
-
-  if (vms->vms->len == 0)
-    return helix_role_detect (root, why);
-  *why = g_strdup (
-      vms->given ? "a VM's socket was named" : "there is a VM's socket");
-  return HELIX_HOST;
 }
 
 /* Takes `fd` over, which is -1 if *error is set already. */
@@ -115,4 +116,76 @@ helix_vms_greet_only (
 
   helix_discovery_clear (&only);
   return greet (fd, *path, deadline, error);
+}
+
+/* ---- which end of the stream this is ---- */
+
+/* The name of the first entry of a folder that `is` likes, or NULL. */
+static gchar *
+find_entry (const gchar *root, const gchar *folder,
+    gboolean (*is) (const gchar *folder, const gchar *name))
+{
+  g_autofree gchar *path = g_build_filename (root, folder, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (is (path, name))
+      return g_strdup (name);
+  return NULL;
+}
+
+static gboolean
+is_virtio_gpu (const gchar *folder, const gchar *name)
+{
+  g_autofree gchar *path = g_build_filename (folder, name, "device", NULL);
+  g_autofree gchar *text = NULL;
+
+  /* "0x0010\n" */
+  return g_file_get_contents (path, &text, NULL, NULL)
+      && g_ascii_strtoull (text, NULL, 0) == VIRTIO_ID_GPU;
+}
+
+static gboolean
+is_helix_port (const gchar *folder, const gchar *name)
+{
+  return strstr (name, "helix") != NULL;
+}
+
+HelixRole
+helix_role_detect (const gchar *wanted, const gchar *root, gchar **why)
+{
+  g_autoptr (HelixVms) vms = helix_vms_find (wanted);
+  g_autofree gchar *gpu = find_entry (root, VIRTIO_DEVICES, is_virtio_gpu);
+  g_autofree gchar *port = find_entry (root, VIRTIO_PORTS, is_helix_port);
+  g_autofree gchar *path = g_build_filename (root, FIRMWARE, NULL);
+  g_autofree gchar *vendor = NULL;
+
+  if (vms->vms->len > 0)
+    *why = g_strdup (
+        vms->given ? "a VM's socket was named" : "there is a VM's socket");
+  else if (port != NULL)
+    *why = g_strdup_printf ("there is a virtio port %s", port);
+  else if (gpu != NULL)
+    *why = g_strdup_printf ("there is a virtio GPU (%s)", gpu);
+  else if (g_file_get_contents (path, &vendor, NULL, NULL)
+      && strstr (vendor, "QEMU") != NULL)
+    *why = g_strdup ("a virtual machine, but without a virtio GPU");
+  else
+    *why = g_strdup ("there is no virtio GPU");
+  return vms->vms->len == 0 && (port != NULL || gpu != NULL) ? HELIX_GUEST
+                                                             : HELIX_HOST;
+}
+
+const gchar *
+helix_role_address (HelixRole role, const gchar *given)
+{
+  const gchar *named = g_getenv ("HELIX_ADDRESS");
+
+  if (given != NULL)
+    return given;
+  if (named != NULL && *named != '\0')
+    return named;
+  return role == HELIX_HOST ? HELIX_ADDRESS_DEFAULT_HOST
+                            : HELIX_ADDRESS_DEFAULT_GUEST;
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The VMs of this machine whose screens can be had: sockets of shims.
+ * The VMs of this machine whose screens can be had (sockets of shims), and
+ * which end of the stream this machine is.
  */
 #ifndef HELIX_VMS_H
 #define HELIX_VMS_H
 
-#include <glib.h>
-
 #include "helix-discovery.h"
 #include "helix-probe.h"
-#include "helix-role.h"
 
 G_BEGIN_DECLS
 
@@ -21,13 +19,9 @@ typedef struct {
 
 /* `wanted`, or $HELIX_SOCKET, unseen; else all that helixqemusrc would find
  * (helix-discovery.h), but for sockets that no process serves, unless there is
- * only that. */
+ * only one socket. */
 HelixVms *helix_vms_find (const gchar *wanted);
 void helix_vms_free (HelixVms *self);
-
-/* Where this runs, as all commands see it: a VM's socket makes a host, else
- * helix_role_detect () decides. */
-HelixRole helix_vms_role (const gchar *wanted, const gchar *root, gchar **why);
 
 /* The entry of an option --server-user, for commands that have --socket: who
  * else may serve a VM's socket, see helix-discovery.h. It goes for all
@@ -43,13 +37,32 @@ gboolean helix_vms_take_server_user (
 /* What it says; HELIX_SERVER_USER_NONE at first. */
 uid_t helix_vms_server_uid (void);
 
-/* Connects to a shim and greets it. NULL and a sentence for a person. */
+/* Connects to a shim, greets it and learns its scanouts. NULL and a sentence
+ * for a person. */
 HelixProbe *helix_vms_greet (
     const gchar *path, guint64 deadline, GError **error);
 /* The same for what `wanted` or $HELIX_SOCKET names, else the only VM. The
  * caller frees *path. */
 HelixProbe *helix_vms_greet_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error);
+
+typedef enum {
+  HELIX_HOST = 1 << 0,
+  HELIX_GUEST = 1 << 1,
+  HELIX_BOTH = HELIX_HOST | HELIX_GUEST,
+} HelixRole;
+
+/* Where this runs. A VM's socket (`wanted`, as above) makes a host. Else the
+ * hardware below `root` ("/"; tests have others) decides: a guest of ours has a
+ * virtio GPU, or a virtio port named after helix. A host may be a virtual
+ * machine itself, so other virtio devices and what the firmware calls itself
+ * are not enough. *why = a phrase for a person; free it. */
+HelixRole helix_role_detect (
+    const gchar *wanted, const gchar *root, gchar **why);
+
+/* The address of the stream: `given`, if it is not NULL, else $HELIX_ADDRESS,
+ * else where the elements of that role look by default. */
+const gchar *helix_role_address (HelixRole role, const gchar *given);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixVms, helix_vms_free)
 

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helix-report.h"
 #include "helix-token.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
@@ -29,21 +28,6 @@ print_help (FILE *out)
   fprintf (out,
       "\nhelix COMMAND --help tells a command's options, man helix the "
       "rest.\n");
-}
-
-gint
-helix_tool_fail (gint status, const gchar *format, ...)
-{
-  g_autofree gchar *text = NULL;
-  g_autofree gchar *clean = NULL;
-  va_list args;
-
-  va_start (args, format);
-  text = g_strdup_vprintf (format, args);
-  va_end (args);
-  clean = helix_printable (text);
-  fprintf (stderr, "%s: %s\n", g_get_prgname (), clean);
-  return status;
 }
 
 static GOptionContext *

@@ -62,7 +62,7 @@ GST_START_TEST (test_stale_socket)
   run = doctor (tool_socket);
   tool_expect_end (run, 12, TOOL_DEAD_S);
   tool_expect (run, "OK", "socket", "is a socket");
-  tool_expect (run, "FAIL", "listen", "nobody listens");
+  tool_expect (run, "FAIL", "listen", "no process listens");
   tool_expect (run, "FAIL", "listen", left);
   tool_expect (run, "FAIL", "listen", "it replaces the file by itself");
 }

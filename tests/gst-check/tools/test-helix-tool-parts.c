@@ -13,10 +13,11 @@
 #include <unistd.h>
 
 #include "helix-bench-stats.h"
+#include "helix-doctor.h"
 #include "helix-platform.h"
 #include "helix-probe.h"
 #include "helix-process.h"
-#include "helix-report.h"
+#include "helix-tool.h"
 #include "helix-vms.h"
 #include "stream-peer.h"
 #include "tool-peer.h"
@@ -24,54 +25,54 @@
 
 #define MS G_GUINT64_CONSTANT (1000000)
 
-/* ---- reports ---- */
+/* ---- findings ---- */
+
+static const HelixCheck listen_check = {.name = "listen", .number = 12};
 
 static gchar *
-printed (const HelixFinding *finding, gboolean colours)
+printed (const HelixWalk *walk, gboolean colours)
 {
   gchar *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream (&text, &size);
   gchar *copy;
 
-  helix_finding_print (finding, "listen", out, colours);
+  helix_finding_print (g_ptr_array_index (walk->report, 0), out, colours);
   fclose (out);
   copy = g_strdup (text);
   free (text);
   return copy;
 }
 
-GST_START_TEST (test_report_lines)
-{
-  g_autoptr (GPtrArray) report = helix_report_new ();
-  HelixFinding *f =
-      helix_report_add (report, 12, HELIX_VERDICT_OK, "%s listens", "QEMU");
-  g_autofree gchar *good = printed (f, FALSE);
-  g_autofree gchar *bad = NULL;
-
-  fail_unless_equals_string (good, "OK   listen     QEMU listens\n");
-  f = helix_report_add (report, 12, HELIX_VERDICT_FAIL,
-      "nobody listens" BECAUSE "it is %s" REMEDY "Start %s", "gone", "it");
-  bad = printed (f, FALSE);
-  fail_unless_equals_string (
-      bad, "FAIL listen     nobody listens: it is gone. Start it.\n");
-}
-GST_END_TEST;
-
 /* What a peer says cannot steer the terminal, colours or not. */
-GST_START_TEST (test_report_colours)
+GST_START_TEST (test_finding)
 {
-  g_autoptr (GPtrArray) report = helix_report_new ();
-  HelixFinding *f = helix_report_add (report, 12, HELIX_VERDICT_FAIL,
-      "evil \033[2J \xc2\x9b"
-      "2J\n\xff");
-  g_autofree gchar *plain = printed (f, FALSE);
-  g_autofree gchar *coloured = printed (f, TRUE);
+  static const struct {
+    HelixVerdict verdict;
+    const gchar *text, *plain, *coloured;
+  } cases[] = {
+      {HELIX_VERDICT_OK, "QEMU listens", "OK   listen     QEMU listens\n",
+          "\033[32mOK  \033[0m listen     QEMU listens\n"},
+      {HELIX_VERDICT_FAIL, "it is deaf" BECAUSE "it is gone" REMEDY "Start it",
+          "FAIL listen     it is deaf: it is gone. Start it.\n",
+          "\033[1;31mFAIL\033[0m listen     it is deaf: it is gone. Start "
+          "it.\n"},
+      {HELIX_VERDICT_FAIL,
+          "evil \033[2J \xc2\x9b"
+          "2J\n\xff",
+          "FAIL listen     evil ?[2J ??2J?\xef\xbf\xbd\n",
+          "\033[1;31mFAIL\033[0m listen     evil ?[2J ??2J?\xef\xbf\xbd\n"},
+  };
+  HelixWalk walk = {.check = &listen_check};
+  g_autofree gchar *plain = NULL;
+  g_autofree gchar *coloured = NULL;
 
-  fail_unless_equals_string (
-      plain, "FAIL listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
-  fail_unless_equals_string (coloured,
-      "\033[1;31mFAIL\033[0m listen     evil ?[2J ??2J?\xef\xbf\xbd\n");
+  helix_walk_found (&walk, cases[__i__].verdict, "%s", cases[__i__].text);
+  plain = printed (&walk, FALSE);
+  coloured = printed (&walk, TRUE);
+  fail_unless_equals_string (plain, cases[__i__].plain);
+  fail_unless_equals_string (coloured, cases[__i__].coloured);
+  g_ptr_array_unref (walk.report);
 }
 GST_END_TEST;
 
@@ -101,47 +102,21 @@ GST_START_TEST (test_colours_wanted)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_report_order)
-{
-  g_autoptr (GPtrArray) report = helix_report_new ();
-  g_autoptr (GPtrArray) other = helix_report_new ();
-
-  helix_report_add (report, 24, HELIX_VERDICT_FAIL, "first guest");
-  helix_report_add (report, 24, HELIX_VERDICT_OK, "second guest");
-  helix_report_add (other, 19, HELIX_VERDICT_FAIL, "pipeline");
-  helix_report_add (other, 10, HELIX_VERDICT_NOTE, "vm");
-  g_ptr_array_extend_and_steal (report, g_steal_pointer (&other));
-  helix_report_sort (report);
-  fail_unless_equals_int (
-      ((HelixFinding *) g_ptr_array_index (report, 0))->check, 10);
-  fail_unless_equals_string (
-      ((HelixFinding *) g_ptr_array_index (report, 2))->text, "first guest");
-  fail_unless_equals_string (helix_report_failure (report)->text, "pipeline");
-  fail_unless (helix_report_knows (report, 24));
-  fail_if (helix_report_knows (report, 11));
-}
-GST_END_TEST;
-
 /* Texts and numbers of all kinds; what is not known is null. */
-GST_START_TEST (test_report_json)
+GST_START_TEST (test_finding_json)
 {
-  g_autoptr (GPtrArray) report = helix_report_new ();
+  HelixWalk walk = {.check = &listen_check};
   g_autoptr (JsonBuilder) json = json_builder_new ();
   g_autofree gchar *text = NULL;
-  HelixFinding *f =
-      helix_report_add (report, 12, HELIX_VERDICT_SKIP, "not \"seen\"\n\xff");
 
-  helix_json_uint (f->facts, "most", G_MAXUINT64);
-  helix_json_known (f->facts, "pid", 7, 0);
-  helix_json_known (f->facts, "none", 0, 0);
-  helix_json_double (f->facts, "rate", 59.9);
-  helix_json_text (f->facts, "words", "0.1234567 \\\"0.1234567");
-  helix_json_double (f->facts, "nan", NAN);
-  helix_json_double (f->facts, "much", 1e307);
-  helix_json_ms (f->facts, "ms", 1500000);
-  helix_json_ms (f->facts, "never", HELIX_NONE64);
-  helix_json_bool (f->facts, "no", FALSE);
-  helix_finding_json (f, "listen", json);
+  helix_walk_found (&walk, HELIX_VERDICT_SKIP, "not \"seen\"\n\xff");
+  helix_json_add (walk.facts, JSON_UINT ("most", G_MAXUINT64),
+      JSON_KNOWN ("pid", 7, 0), JSON_KNOWN ("none", 0, 0),
+      JSON_DOUBLE ("rate", 59.9),
+      JSON_TEXT ("words", "0.1234567 \\\"0.1234567"), JSON_DOUBLE ("nan", NAN),
+      JSON_DOUBLE ("much", 1e307), JSON_MS ("ms", 1500000),
+      JSON_MS ("never", HELIX_NONE64), JSON_BOOL ("no", FALSE));
+  helix_finding_json (g_ptr_array_index (walk.report, 0), json);
   text = helix_json_string (json);
   fail_unless_equals_string (text,
       "{\"hop\":\"listen\",\"code\":12,\"verdict\":\"skip\","
@@ -150,6 +125,7 @@ GST_START_TEST (test_report_json)
       "\"none\":null,\"rate\":59.900,"
       "\"words\":\"0.1234567 \\\\\\\"0.1234567\","
       "\"nan\":null,\"much\":null,\"ms\":1.500,\"never\":null,\"no\":false}}");
+  g_ptr_array_unref (walk.report);
 }
 GST_END_TEST;
 
@@ -248,14 +224,6 @@ GST_END_TEST;
 
 /* ---- processes ---- */
 
-static void
-expect_words (const HelixProcess *process, const gchar *wanted)
-{
-  g_autofree gchar *words = helix_process_words (process);
-
-  fail_unless_equals_string (words, wanted);
-}
-
 GST_START_TEST (test_process)
 {
   ToolChild *sim = tool_sim_new (tool_socket, "");
@@ -268,7 +236,7 @@ GST_START_TEST (test_process)
 
   helix_process_look (&process, pid);
   fail_unless (process.lives && !process.stopped);
-  expect_words (&process, named);
+  fail_unless_equals_string (process.words, named);
   kill (pid, SIGSTOP);
   fail_unless (waitpid (pid, &status, WUNTRACED) == pid && WIFSTOPPED (status));
   helix_process_look (&process, pid);
@@ -276,29 +244,28 @@ GST_START_TEST (test_process)
   tool_child_end (sim, SIGKILL);
   helix_process_look (&process, pid);
   fail_if (process.lives);
-  expect_words (&process, bare);
+  fail_unless_equals_string (process.words, bare);
   helix_process_look (&process, 0);
   fail_if (process.lives);
-  expect_words (&process, "an unknown process");
+  fail_unless_equals_string (process.words, "an unknown process");
 }
 GST_END_TEST;
 
 GST_START_TEST (test_process_of_peer)
 {
   HelixProcess process;
-  uid_t uid = (uid_t) -1;
   int fds[2];
 
   fail_unless (helix_socketpair (fds) == 0);
-  helix_process_of_peer (&process, fds[0], &uid);
-  fail_unless (uid == geteuid ());
+  helix_process_of_peer (&process, fds[0]);
+  fail_unless (process.uid == geteuid ());
   fail_unless (process.pid == getpid () && process.lives);
   close (fds[0]);
   close (fds[1]);
   /* A descriptor that is no socket has no other end. */
   fds[0] = STDIN_FILENO;
-  helix_process_of_peer (&process, fds[0], &uid);
-  fail_unless (process.pid == 0 && uid == (uid_t) -1);
+  helix_process_of_peer (&process, fds[0]);
+  fail_unless (process.pid == 0 && process.uid == (uid_t) -1);
 }
 GST_END_TEST;
 
@@ -508,7 +475,7 @@ GST_START_TEST (test_role)
   for (guint i = 0; i < 4 && machines[__i__].files[i][0] != NULL; i++)
     put (machines[__i__].files[i][0], machines[__i__].files[i][1]);
   fail_unless_equals_int (
-      helix_role_detect (tool_folder, &why), machines[__i__].role);
+      helix_role_detect (NULL, tool_folder, &why), machines[__i__].role);
   fail_unless (strstr (why, machines[__i__].why) != NULL, "%s", why);
 }
 GST_END_TEST;
@@ -522,9 +489,10 @@ GST_START_TEST (test_role_vm_in_guest)
 
   put ("dev/virtio-ports/org.helix.stream", "");
   fail_unless_equals_int (
-      helix_vms_role (NULL, tool_folder, &why_guest), HELIX_GUEST);
+      helix_role_detect (NULL, tool_folder, &why_guest), HELIX_GUEST);
   sim = tool_sim_new (tool_socket, "");
-  fail_unless_equals_int (helix_vms_role (NULL, tool_folder, &why), HELIX_HOST);
+  fail_unless_equals_int (
+      helix_role_detect (NULL, tool_folder, &why), HELIX_HOST);
   fail_unless_equals_string (why, "there is a VM's socket");
   tool_child_end (sim, SIGTERM);
 }
@@ -532,18 +500,15 @@ GST_END_TEST;
 
 GST_START_TEST (test_role_address)
 {
-  g_autofree gchar *given = helix_role_address (HELIX_GUEST, "unix:x");
-  g_autofree gchar *set = helix_role_address (HELIX_GUEST, NULL);
-  g_autofree gchar *host = NULL;
-  g_autofree gchar *guest = NULL;
-
-  fail_unless_equals_string (given, "unix:x");
-  fail_unless_equals_string (set, tool_address);
+  fail_unless_equals_string (
+      helix_role_address (HELIX_GUEST, "unix:x"), "unix:x");
+  fail_unless_equals_string (
+      helix_role_address (HELIX_GUEST, NULL), tool_address);
   g_unsetenv ("HELIX_ADDRESS");
-  host = helix_role_address (HELIX_HOST, NULL);
-  guest = helix_role_address (HELIX_GUEST, NULL);
-  fail_unless_equals_string (host, "tcp:127.0.0.1:14359");
-  fail_unless_equals_string (guest, "tcp:10.0.2.2:14359");
+  fail_unless_equals_string (
+      helix_role_address (HELIX_HOST, NULL), "tcp:127.0.0.1:14359");
+  fail_unless_equals_string (
+      helix_role_address (HELIX_GUEST, NULL), "tcp:10.0.2.2:14359");
 }
 GST_END_TEST;
 
@@ -555,11 +520,9 @@ helix_tool_parts_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
-  tcase_add_test (tc, test_report_lines);
-  tcase_add_test (tc, test_report_colours);
+  tcase_add_loop_test (tc, test_finding, 0, 3);
   tcase_add_test (tc, test_colours_wanted);
-  tcase_add_test (tc, test_report_order);
-  tcase_add_test (tc, test_report_json);
+  tcase_add_test (tc, test_finding_json);
   tcase_add_test (tc, test_steady_units);
   tcase_add_test (tc, test_unit_gaps);
   tcase_add_test (tc, test_no_units);
