@@ -138,7 +138,7 @@ static const GstHelixEndpointTexts endpoint_texts = {
         "Secret of up to 128 bytes that clients must have (NULL: none needed)",
 };
 
-/* ---- clients: called from the server's thread ---- */
+/* ---- clients: events of the server ---- */
 
 static void
 client_added (gpointer user, guint id, const gchar *peer)
@@ -158,13 +158,6 @@ client_removed (gpointer user, guint id, const gchar *reason)
   GST_INFO_OBJECT (self, "client %u is gone: %s", id, reason);
   g_signal_emit (self, signals[SIGNAL_CLIENT_REMOVED], 0, id, reason);
   g_object_notify (G_OBJECT (self), "num-clients");
-}
-
-static void
-problem (gpointer user, const GError *error, gboolean fatal)
-{
-  gst_helix_post (GST_ELEMENT (user),
-      fatal ? GST_MESSAGE_ERROR : GST_MESSAGE_WARNING, error);
 }
 
 static void
@@ -397,14 +390,34 @@ show (gpointer user, guint id, const struct helix_show *show)
   tell (self, id, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, text);
 }
 
-static const HelixStreamServerCallbacks callbacks = {
-    .client_added = client_added,
-    .client_removed = client_removed,
-    .keyframe_wanted = keyframe_wanted,
-    .requested = requested,
-    .show = show,
-    .problem = problem,
-};
+/* Thread: the server's. */
+static void
+on_event (gpointer user, const HelixStreamServerEvent *event)
+{
+  switch (event->type) {
+    case HELIX_STREAM_SERVER_ADDED:
+      client_added (user, event->id, event->text);
+      break;
+    case HELIX_STREAM_SERVER_REMOVED:
+      client_removed (user, event->id, event->text);
+      break;
+    case HELIX_STREAM_SERVER_KEYFRAME:
+      keyframe_wanted (user);
+      break;
+    case HELIX_STREAM_SERVER_CONFIG:
+      requested (user, event->id, &event->config);
+      break;
+    case HELIX_STREAM_SERVER_SHOW:
+      show (user, event->id, &event->show);
+      break;
+    case HELIX_STREAM_SERVER_PROBLEM:
+      gst_helix_post (user, GST_MESSAGE_WARNING, event->error);
+      break;
+    case HELIX_STREAM_SERVER_FATAL:
+      gst_helix_post (user, GST_MESSAGE_ERROR, event->error);
+      break;
+  }
+}
 
 /* ---- what upstream tells clients beside the stream ---- */
 
@@ -745,7 +758,7 @@ start_server (GstHelixGuestSink *self)
   self->show_refused_ns = 0;
   self->cursor_warned = FALSE;
   if (address != NULL)
-    server = helix_stream_server_new (&config, &callbacks, self, &error);
+    server = helix_stream_server_new (&config, on_event, self, &error);
   if (server == NULL) {
     gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
     return FALSE;

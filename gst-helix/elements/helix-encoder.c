@@ -5,7 +5,7 @@
 
 #include <gst/video/video.h>
 
-#include "helix-stream-debug.h"
+#include "helix-stream-common.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 

@@ -12,7 +12,6 @@
 #include "helix-platform.h"
 #include "helix-stats.h"
 #include "helix-stream-connection.h"
-#include "helix-stream-debug.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
 
@@ -125,25 +124,6 @@ struct _HelixStreamClient {
 };
 
 /* ---- requests; under the lock ---- */
-
-static void
-set_config (Requests *self, const struct helix_config *request)
-{
-  struct helix_config *wanted = &self->wanted;
-
-  if (request->fields & HELIX_CONFIG_BITRATE)
-    wanted->bitrate = request->bitrate;
-  if (request->fields & HELIX_CONFIG_RATE) {
-    wanted->rate_num = request->rate_num;
-    wanted->rate_den = request->rate_den;
-  }
-  if (request->fields & HELIX_CONFIG_SCANOUT)
-    wanted->scanout = request->scanout;
-  if (request->fields & HELIX_CONFIG_RESOURCE)
-    wanted->resource_id = request->resource_id;
-  wanted->fields |= request->fields;
-  self->unsent |= request->fields;
-}
 
 /* A new session has been sent nothing. */
 static void
@@ -486,11 +466,7 @@ static void
 turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
     const gchar *why, const gchar *who)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct iovec iov = {.iov_base = message,
-      .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, why)};
-
-  (void) helix_transport_write (fd, &iov, 1);
+  helix_stream_turn_away (fd, why);
   close (fd);
   if (who == NULL || self->refusal_told)
     return;
@@ -943,7 +919,8 @@ helix_stream_client_configure (HelixStreamClient *self,
   pthread_mutex_lock (&self->lock);
   self->requests.wanted.fields &= ~dropped;
   self->requests.unsent &= ~dropped;
-  set_config (&self->requests, request);
+  helix_stream_merge_config (&self->requests.wanted, request);
+  self->requests.unsent |= request->fields;
   pthread_mutex_unlock (&self->lock);
   helix_waiter_wake (&self->waiter);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-stream-connection.h"
 
-#include "helix-stream-debug.h"
+#include "helix-stream-common.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-stream-inbox.h"
 
-#include "helix-stream-age.h"
 #include <string.h>
 
 /* The quickest unit counts for one to two of these. A clock that jumps for good

@@ -16,7 +16,7 @@
 #include <gst/gst.h>
 
 #include "helix-protocol.h"
-#include "helix-stream-age.h"
+#include "helix-stream-common.h"
 
 G_BEGIN_DECLS
 

@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-stream-age.h"
-#include "helix-stream-debug.h"
+#include "helix-stream-common.h"
 #include "helix-transport.h"
 
 #define GST_CAT_DEFAULT helix_stream_debug
@@ -56,6 +55,13 @@ helix_stream_unit_unref (HelixStreamUnit *unit)
 }
 
 static void
+count_dropped (HelixStreamPeer *self)
+{
+  self->dropped++;
+  self->host->dropped++;
+}
+
+static void
 unit_done (void *opaque, void *data, bool sent)
 {
   HelixStreamPeer *self = opaque;
@@ -65,10 +71,12 @@ unit_done (void *opaque, void *data, bool sent)
   if (sent) {
     self->sent_units++;
     self->sent_bytes += unit->map.size;
+    self->host->sent_units++;
+    self->host->sent_bytes += unit->map.size;
     self->last_unit = helix_now_ns ();
     helix_histogram_add (&self->host->send, self->last_unit - unit->arrived_ns);
   } else {
-    self->dropped++;
+    count_dropped (self);
   }
   helix_stream_unit_unref (unit);
 }
@@ -154,6 +162,14 @@ helix_stream_peer_free (HelixStreamPeer *self)
 }
 
 static void
+end_session (HelixStreamPeer *self, HelixStreamPeerEvent event)
+{
+  self->host->n_live[self->role]--;
+  self->server.state = HELIX_SERVER_NEW;
+  emit (self, event, NULL);
+}
+
+static void
 leave (HelixStreamPeer *self, HelixStreamPeerLife life, const gchar *reason)
 {
   gboolean live = helix_stream_peer_is_live (self);
@@ -163,9 +179,9 @@ leave (HelixStreamPeer *self, HelixStreamPeerLife life, const gchar *reason)
     self->reason = g_strdup (reason);
   }
   self->life = life;
-  self->server.state = HELIX_SERVER_NEW;
   if (live)
-    emit (self, HELIX_STREAM_PEER_ENDED, NULL);
+    end_session (self, HELIX_STREAM_PEER_ENDED);
+  self->server.state = HELIX_SERVER_NEW;
 }
 
 void
@@ -377,7 +393,7 @@ helix_stream_peer_flush (HelixStreamPeer *self, gsize limit, guint64 now)
   if (helix_stream_peer_is_live (self) && self->waits_key && self->owes_key
       && has_caught_up (self)) {
     self->owes_key = FALSE;
-    emit (self, HELIX_STREAM_PEER_KEY, NULL);
+    self->host->key_wanted = TRUE;
   }
 }
 
@@ -454,7 +470,7 @@ helix_stream_peer_push (HelixStreamPeer *self, HelixStreamUnit *unit,
   /* A peer that is stuck could not take the key unit either. */
   if (!helix_stream_peer_is_live (self)
       || (self->waits_key && (!key || self->units > 0 || self->owes_key))) {
-    self->dropped++;
+    count_dropped (self);
     return;
   }
   if (self->waits_key)
@@ -484,8 +500,7 @@ forget_session (HelixStreamPeer *self, guint64 now)
 {
   if (helix_stream_peer_is_live (self)) {
     self->opened = now;
-    self->server.state = HELIX_SERVER_NEW;
-    emit (self, HELIX_STREAM_PEER_RESTARTED, NULL);
+    end_session (self, HELIX_STREAM_PEER_RESTARTED);
   }
   self->owes_key = self->asks_again = FALSE;
   self->lists = 0;
@@ -503,6 +518,7 @@ go_live (HelixStreamPeer *self, guint64 now)
   gboolean streams = self->role == HELIX_ROLE_STREAM;
 
   self->server.state = HELIX_SERVER_OPEN;
+  self->host->n_live[self->role]++;
   self->live_since = now;
   g_clear_pointer (&self->reason, g_free);
   self->waits_key = streams;
@@ -512,9 +528,8 @@ go_live (HelixStreamPeer *self, guint64 now)
   self->best_trip = HELIX_NONE64;
   self->slow = FALSE;
   memset (&self->told, 0, sizeof self->told);
+  self->host->key_wanted |= streams;
   emit (self, HELIX_STREAM_PEER_BEGAN, NULL);
-  if (streams)
-    emit (self, HELIX_STREAM_PEER_KEY, NULL);
 }
 
 static gboolean
@@ -522,7 +537,7 @@ check_room (HelixStreamPeer *self, guint32 role, guint64 now)
 {
   /* A peer that begins anew keeps its place. */
   if ((helix_stream_peer_is_live (self) && self->role == role)
-      || self->host->has_room (self->host->user, role))
+      || self->host->n_live[role] < self->host->max_live[role])
     return TRUE;
   helix_stream_peer_refuse (self, HELIX_ERROR_BUSY, HELIX_HELLO,
       role == HELIX_ROLE_STREAM
@@ -588,7 +603,7 @@ got_keyframe (HelixStreamPeer *self, guint64 now)
   }
   self->last_asked = now;
   self->asks_again = FALSE;
-  emit (self, HELIX_STREAM_PEER_KEY, NULL);
+  self->host->key_wanted = TRUE;
 }
 
 static void
@@ -632,8 +647,8 @@ got_own (HelixStreamPeer *self, guint64 now)
       if (helix_unpack_show (&show, r->payload, r->payload_size, &why))
         emit (self, HELIX_STREAM_PEER_SHOW, &show);
       break;
-    default:
-      emit (self, HELIX_STREAM_PEER_LIST, NULL);
+    default: /* LIST */
+      self->lists++;
   }
   if (why != NULL)
     helix_stream_peer_refuse (
@@ -780,12 +795,8 @@ tick_live (HelixStreamPeer *self, guint64 now)
     if (self->out.bytes[HELIX_WRITER_CONTROL] == 0)
       ping (self, now);
   }
-  if (self->asks_again
-      && now - self->last_asked >= HELIX_STREAM_PEER_KEYFRAME_NS) {
-    self->asks_again = FALSE;
-    self->last_asked = now;
-    emit (self, HELIX_STREAM_PEER_KEY, NULL);
-  }
+  if (self->asks_again)
+    got_keyframe (self, now);
   return MIN (MIN (alive + HELIX_STREAM_PEER_DEAD_NS,
                   self->last_ping + HELIX_STREAM_PEER_PING_NS),
       self->asks_again ? self->last_asked + HELIX_STREAM_PEER_KEYFRAME_NS

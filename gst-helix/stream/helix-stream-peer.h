@@ -43,7 +43,6 @@ typedef struct {
   GstBuffer *buffer;
   GstMapInfo map;
   guint64 arrived_ns; /* unit: helix_now_ns () when the server got it */
-  guint32 serial;     /* shape: the cursor's */
 } HelixStreamUnit;
 
 /* Takes a reference to the buffer. Returns NULL if it cannot be mapped. */
@@ -62,29 +61,33 @@ typedef enum {
   HELIX_STREAM_PEER_BEGAN,     /* a session; peer->role says which kind */
   HELIX_STREAM_PEER_ENDED,     /* peer->reason says why, or is NULL */
   HELIX_STREAM_PEER_RESTARTED, /* ended by a HELLO: the next one begins */
-  HELIX_STREAM_PEER_KEY,       /* a keyframe is needed soon */
   HELIX_STREAM_PEER_CONFIG,    /* data: struct helix_config */
   HELIX_STREAM_PEER_SHOW,      /* data: struct helix_show */
-  HELIX_STREAM_PEER_LIST,      /* is to be answered */
   HELIX_STREAM_PEER_REFUSED,   /* data: GError for a warning */
   HELIX_STREAM_PEER_SLOW,      /* too far behind again and again; told once */
 } HelixStreamPeerEvent;
 
 typedef struct _HelixStreamPeer HelixStreamPeer;
 
-/* The server, as its peers see it. */
+/* What all peers of a server share. */
 typedef struct {
   const gchar *token; /* that clients must prove, or NULL */
   gboolean recover;   /* slow peers skip to a keyframe; else they are closed */
   guint64 max_age;    /* ns that a unit may wait for a peer */
+  guint max_live[HELIX_ROLE_CONTROL + 1]; /* sessions, by role */
   HelixStreamCursor cursor;
+
+  /* kept by the peers */
+  guint n_live[HELIX_ROLE_CONTROL + 1]; /* sessions, by role */
+  gboolean key_wanted;                  /* a keyframe is needed soon */
+  guint64 sent_units, sent_bytes;       /* whole units, ever */
+  guint64 dropped;                      /* units that a peer did not get */
   /* unit in -> last byte taken by a socket, ns */
   struct helix_histogram send;
 
-  gpointer user; /* for these */
-  gboolean (*has_room) (gpointer user, guint32 role);
   void (*event) (gpointer user, HelixStreamPeer *peer,
       HelixStreamPeerEvent event, gconstpointer data);
+  gpointer user; /* for event () */
 } HelixStreamHost;
 
 typedef enum {
@@ -103,9 +106,9 @@ struct _HelixStreamPeer {
   guint32 role;       /* of the session: HELIX_ROLE_STREAM, or _CONTROL */
   gchar *reason;      /* why it ended, or NULL */
   gboolean waits_key; /* gets no unit before a key one */
-  gboolean owes_key;  /* a KEY event follows when the backlog is out */
+  gboolean owes_key;  /* asks for a keyframe when the backlog is out */
   guint64 live_since; /* ns; 0: never */
-  guint lists;        /* LISTs that wait for their answers; the server's */
+  guint lists;        /* LISTs that wait for the server's answers */
   /* A process of the server's user or root's on this machine, by a UNIX socket
    * that was listened on: not a guest. Set by the server. */
   gboolean is_local;
@@ -129,7 +132,7 @@ struct _HelixStreamPeer {
   guint64 opened, last_read, last_write, last_ping, last_asked, closing;
   guint32 caps_id;       /* announced, 0 = none */
   guint32 cursor_serial; /* of the last shape that it has, 0 = none */
-  gboolean asks_again;   /* a KEY event follows when KEYFRAME_NS are over */
+  gboolean asks_again;   /* asks for a keyframe when KEYFRAME_NS are over */
 
   /* PINGs whose PONG is awaited, in order: it tells that the peer has read all
    * before the PING, wherever that lay: in two kernels, a virtio-serial port */

@@ -14,7 +14,6 @@
 #include "helix-backoff.h"
 #include "helix-platform.h"
 #include "helix-stats.h"
-#include "helix-stream-debug.h"
 #include "helix-stream-peer.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
@@ -67,34 +66,13 @@
  * less than the 64 KiB of control messages that may wait for a peer. */
 #define MAX_LISTED 256
 
-typedef enum {
-  NOTE_ADDED,
-  NOTE_REMOVED,
-  NOTE_KEYFRAME,
-  NOTE_CONFIG,
-  NOTE_SHOW,
-  NOTE_PROBLEM,
-  NOTE_FATAL,
-} NoteKind;
-
-/* A callback to make once the lock is free. */
-typedef struct {
-  NoteKind kind;
-  guint id;
-  gchar *text;
-  GError *error;
-  struct helix_config config;
-  struct helix_show show;
-} Note;
-
 struct _HelixStreamServer {
-  HelixStreamServerCallbacks callbacks;
+  HelixStreamServerFunc on_event;
   gpointer user;
   HelixAddress *address;
   HelixListener *listener; /* NULL: connect mode */
   GCancellable *cancel;
   gchar *token;
-  guint max_clients;
   pthread_t thread;
   HelixWaiter waiter;
 
@@ -104,21 +82,23 @@ struct _HelixStreamServer {
   gboolean stop, interrupted;
   HelixStreamHost host;
   GPtrArray *peers; /* in the order of their coming */
-  GQueue notes;
+  GQueue events;    /* to deliver once the lock is free */
   guint32 next_id;
 
   struct helix_caps caps; /* caps_id 0: none yet */
   guint64 sequence;
-  gboolean key_wanted, key_asked;
+  gboolean key_asked;
   guint64 key_asked_at;
   guint units_since_asked;
 
   /* what peers request, and when the next of it may be passed on */
   gboolean applies;
-  GQueue configs; /* Notes, one a peer at most; no field is in two of them */
+  struct helix_config wanted; /* `fields`: wait */
+  guint wanted_by
+      [HELIX_STREAM_N_FIELDS]; /* ids of peers, by the bit of HELIX_CONFIG_* */
+  guint picture_by;            /* the last one that wanted a PICTURE */
   guint64 config_at;
   struct helix_show show; /* resource_id 0: none waits */
-  guint show_id;
   guint shower_id; /* whose SHOW had the last word on the picture, 0 = none */
   guint64 show_at;
 
@@ -133,7 +113,6 @@ struct _HelixStreamServer {
   guint64 started, last_unit; /* ns; last_unit 0: none yet */
   guint32 encode_us; /* of the newest unit of a new picture, 0 = not known */
   guint64 units, bytes, keyframes, asked, joined, rejected, rejoined;
-  guint64 gone_units, gone_bytes, gone_dropped; /* of peers that went */
   /* raw picture out -> unit in; captured -> unit in */
   struct helix_histogram encode, latency;
 };
@@ -144,163 +123,56 @@ peer_at (const HelixStreamServer *self, guint i)
   return self->peers->pdata[i];
 }
 
-/* Peers that have a session of that role. */
-static guint
-count_live (const HelixStreamServer *self, guint32 role)
+/* ---- events ---- */
+
+static HelixStreamServerEvent *
+add_event (HelixStreamServer *self, HelixStreamServerEventType type, guint id)
 {
-  guint n = 0;
+  HelixStreamServerEvent *event = g_new0 (HelixStreamServerEvent, 1);
 
-  for (guint i = 0; i < self->peers->len; i++)
-    n += helix_stream_peer_is_live (peer_at (self, i))
-        && peer_at (self, i)->role == role;
-  return n;
-}
-
-/* ---- callbacks to make ---- */
-
-static Note *
-note_new (NoteKind kind, guint id, const gchar *text)
-{
-  Note *note = g_new0 (Note, 1);
-
-  note->kind = kind;
-  note->id = id;
-  note->text = g_strdup (text);
-  return note;
+  event->type = type;
+  event->id = id;
+  g_queue_push_tail (&self->events, event);
+  return event;
 }
 
 static void
-note_free (Note *note)
+event_free (HelixStreamServerEvent *event)
 {
-  g_clear_error (&note->error);
-  g_free (note->text);
-  g_free (note);
-}
-
-static Note *
-add_note (HelixStreamServer *self, NoteKind kind, guint id, const gchar *text)
-{
-  Note *note = note_new (kind, id, text);
-
-  g_queue_push_tail (&self->notes, note);
-  return note;
-}
-
-static void
-note_error (HelixStreamServer *self, NoteKind kind, GError *error)
-{
-  add_note (self, kind, 0, NULL)->error = error;
-}
-
-static void
-call_back (HelixStreamServer *self, const Note *note)
-{
-  const HelixStreamServerCallbacks *callbacks = &self->callbacks;
-
-  switch (note->kind) {
-    case NOTE_ADDED:
-      callbacks->client_added (self->user, note->id, note->text);
-      break;
-    case NOTE_REMOVED:
-      callbacks->client_removed (self->user, note->id, note->text);
-      break;
-    case NOTE_KEYFRAME:
-      callbacks->keyframe_wanted (self->user);
-      break;
-    case NOTE_CONFIG:
-      callbacks->requested (self->user, note->id, &note->config);
-      break;
-    case NOTE_SHOW:
-      callbacks->show (self->user, note->id, &note->show);
-      break;
-    case NOTE_PROBLEM:
-    case NOTE_FATAL:
-      callbacks->problem (self->user, note->error, note->kind == NOTE_FATAL);
-      break;
-  }
+  g_clear_error (&event->error);
+  g_free (event->text);
+  g_free (event);
 }
 
 static void
 deliver (HelixStreamServer *self)
 {
-  Note *note;
+  HelixStreamServerEvent *event;
 
-  while ((note = g_queue_pop_head (&self->notes)) != NULL) {
+  while ((event = g_queue_pop_head (&self->events)) != NULL) {
     pthread_mutex_unlock (&self->lock);
-    call_back (self, note);
-    note_free (note);
+    self->on_event (self->user, event);
+    event_free (event);
     pthread_mutex_lock (&self->lock);
   }
 }
 
 /* ---- CONFIG and SHOW ---- */
 
-/* Takes what `newer` names over into `config`. */
-static void
-merge_config (struct helix_config *config, const struct helix_config *newer)
-{
-  config->fields |= newer->fields;
-  if (newer->fields & HELIX_CONFIG_BITRATE)
-    config->bitrate = newer->bitrate;
-  if (newer->fields & HELIX_CONFIG_RATE) {
-    config->rate_num = newer->rate_num;
-    config->rate_den = newer->rate_den;
-  }
-  if (newer->fields & HELIX_CONFIG_SCANOUT)
-    config->scanout = newer->scanout;
-  if (newer->fields & HELIX_CONFIG_RESOURCE)
-    config->resource_id = newer->resource_id;
-}
-
-/* Takes these fields out of what waits, but for what peer `id` requested.
- * Returns that peer's own, NULL = nothing of it waits. */
-static GList *
-drop_fields (HelixStreamServer *self, guint32 fields, guint id)
-{
-  GList *own = NULL;
-
-  for (GList *link = self->configs.head, *next; link != NULL; link = next) {
-    Note *older = link->data;
-
-    next = link->next;
-    if (older->id == id) {
-      own = link;
-      continue;
-    }
-    older->config.fields &= ~fields;
-    if (older->config.fields == 0) {
-      note_free (older);
-      g_queue_delete_link (&self->configs, link);
-    }
-  }
-  return own;
-}
-
 /* What waits of its fields is out of date. */
 static void
 take_config (
     HelixStreamServer *self, const struct helix_config *config, guint id)
 {
-  struct helix_config newer = *config;
-  GList *link;
-
-  newer.fields &= HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | PICTURE;
-  if (newer.fields == 0)
-    return;
-  link = drop_fields (self, newer.fields, id);
-  if (newer.fields & PICTURE) {
+  for (guint i = 0; i < HELIX_STREAM_N_FIELDS; i++)
+    if (config->fields & (1u << i))
+      self->wanted_by[i] = id;
+  if (config->fields & PICTURE) {
+    self->picture_by = id;
     self->shower_id = 0;
     self->show.resource_id = 0; /* it came before, and waited too long */
   }
-  if (link == NULL) {
-    g_queue_push_tail (&self->configs, note_new (NOTE_CONFIG, id, NULL));
-    link = self->configs.tail;
-  } else if (newer.fields & PICTURE) {
-    /* Behind what others decided about the picture before. */
-    g_queue_unlink (&self->configs, link);
-    g_queue_push_tail_link (&self->configs, link);
-  }
-  merge_config (&((Note *) link->data)->config, &newer);
+  helix_stream_merge_config (&self->wanted, config);
 }
 
 /* A session ends. If what it showed is still what is to be seen, the scanout
@@ -314,13 +186,34 @@ forget_show (HelixStreamServer *self, guint id)
     take_config (self, &scanout, id);
 }
 
-static gboolean
-picture_waits (const HelixStreamServer *self)
+/* What waits, and peer `id` was the last to request. */
+static guint32
+fields_of (const HelixStreamServer *self, guint id)
 {
-  for (const GList *link = self->configs.head; link != NULL; link = link->next)
-    if (((const Note *) link->data)->config.fields & PICTURE)
-      return TRUE;
-  return FALSE;
+  guint32 fields = 0;
+
+  for (guint i = 0; i < HELIX_STREAM_N_FIELDS; i++)
+    if (self->wanted_by[i] == id)
+      fields |= 1u << i;
+  return fields & self->wanted.fields;
+}
+
+static void
+pass_on_config (HelixStreamServer *self)
+{
+  while (self->wanted.fields != 0) {
+    HelixStreamServerEvent *event;
+    guint id = self->picture_by;
+
+    for (guint i = 0; i < HELIX_STREAM_N_FIELDS; i++)
+      if (self->wanted.fields & (1u << i)
+          && self->wanted_by[i] != self->picture_by)
+        id = self->wanted_by[i];
+    event = add_event (self, HELIX_STREAM_SERVER_CONFIG, id);
+    event->config = self->wanted;
+    event->config.fields = fields_of (self, id);
+    self->wanted.fields &= ~event->config.fields;
+  }
 }
 
 /* Passes on what is due. Returns when the next is. */
@@ -328,25 +221,24 @@ static guint64
 tick_requests (HelixStreamServer *self, guint64 now)
 {
   guint64 next = G_MAXUINT64;
-  Note *note;
 
   if (!self->applies)
     return G_MAXUINT64;
-  if (self->configs.length > 0 && now < self->config_at)
+  if (self->wanted.fields != 0 && now < self->config_at) {
     next = self->config_at;
-  else if (self->configs.length > 0)
+  } else if (self->wanted.fields != 0) {
     self->config_at = now + CONFIG_GAP_NS;
-  while (
-      next == G_MAXUINT64 && (note = g_queue_pop_head (&self->configs)) != NULL)
-    g_queue_push_tail (&self->notes, note);
+    pass_on_config (self);
+  }
   /* A CONFIG that waits is older than a SHOW that waits (take_config), and must
    * not undo it later. */
-  if (self->show.resource_id == 0 || picture_waits (self))
+  if (self->show.resource_id == 0 || self->wanted.fields & PICTURE)
     return next;
   if (now < self->show_at)
     return MIN (next, self->show_at);
   self->show_at = now + SHOW_GAP_NS;
-  add_note (self, NOTE_SHOW, self->show_id, NULL)->show = self->show;
+  add_event (self, HELIX_STREAM_SERVER_SHOW, self->shower_id)->show =
+      self->show;
   self->show.resource_id = 0;
   return next;
 }
@@ -362,17 +254,6 @@ age (guint64 then, guint64 now)
   return now > then ? now - then : 0;
 }
 
-/* Units that were meant for peers and did not go, ever. */
-static guint64
-count_dropped (const HelixStreamServer *self)
-{
-  guint64 dropped = self->gone_dropped;
-
-  for (guint i = 0; i < self->peers->len; i++)
-    dropped += peer_at (self, i)->dropped;
-  return dropped;
-}
-
 static void
 say_status (
     HelixStreamServer *self, HelixStreamPeer *asker, guint clients, guint64 now)
@@ -381,7 +262,7 @@ say_status (
       .uptime_ns = now - self->started,
       .frames = self->units,
       .bytes = self->bytes,
-      .dropped = count_dropped (self),
+      .dropped = self->host.dropped,
       .keyframes = self->keyframes,
       .last_ns = age (self->last_unit, now),
       .clients = clients,
@@ -436,8 +317,8 @@ say_client (HelixStreamPeer *asker, const HelixStreamPeer *peer, guint index,
 static void
 answer_list (HelixStreamServer *self, HelixStreamPeer *asker, guint64 now)
 {
-  guint live = count_live (self, HELIX_ROLE_STREAM)
-      + count_live (self, HELIX_ROLE_CONTROL);
+  guint live = self->host.n_live[HELIX_ROLE_STREAM]
+      + self->host.n_live[HELIX_ROLE_CONTROL];
   guint places = MIN (live, MAX_LISTED), index = 0;
   gboolean named = FALSE;
 
@@ -466,16 +347,6 @@ answer_lists (HelixStreamServer *self, HelixStreamPeer *peer, guint64 now)
 
 /* ---- what becomes of peers ---- */
 
-static gboolean
-has_room (gpointer user, guint32 role)
-{
-  const HelixStreamServer *self = user;
-  guint most = role == HELIX_ROLE_STREAM ? self->max_clients
-                                         : HELIX_STREAM_SERVER_MAX_CONTROL;
-
-  return count_live (self, role) < most;
-}
-
 static void
 note_problem (HelixStreamServer *self, const GError *error)
 {
@@ -485,18 +356,19 @@ note_problem (HelixStreamServer *self, const GError *error)
   if (now - self->problem_at < PROBLEM_GAP_NS)
     return;
   self->problem_at = now;
-  note_error (self, NOTE_PROBLEM, g_error_copy (error));
+  add_event (self, HELIX_STREAM_SERVER_PROBLEM, 0)->error =
+      g_error_copy (error);
 }
 
 static void
 note_slow (HelixStreamServer *self, const HelixStreamPeer *peer)
 {
-  note_error (self, NOTE_PROBLEM,
+  add_event (self, HELIX_STREAM_SERVER_PROBLEM, 0)->error =
       g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE,
           "Client %s takes less than the encoder makes: what was not with it "
           "within %u ms was dropped, up to a keyframe. Lower the encoder's "
           "bitrate or the framerate, or raise max-age.",
-          peer->address, (guint) (self->host.max_age / MSECOND)));
+          peer->address, (guint) (self->host.max_age / MSECOND));
 }
 
 static void
@@ -507,7 +379,8 @@ session_began (HelixStreamServer *self, HelixStreamPeer *peer)
     return;
   self->joined++;
   self->outage_told = FALSE;
-  add_note (self, NOTE_ADDED, peer->id, peer->address);
+  add_event (self, HELIX_STREAM_SERVER_ADDED, peer->id)->text =
+      g_strdup (peer->address);
 }
 
 static void
@@ -515,10 +388,10 @@ session_ended (HelixStreamServer *self, HelixStreamPeer *peer, gboolean anew)
 {
   forget_show (self, peer->id);
   if (peer->role == HELIX_ROLE_STREAM)
-    add_note (self, NOTE_REMOVED, peer->id,
-        anew                       ? "it started a new session"
-            : peer->reason != NULL ? peer->reason
-                                   : "it is gone");
+    add_event (self, HELIX_STREAM_SERVER_REMOVED, peer->id)->text =
+        g_strdup (anew                 ? "it started a new session"
+                : peer->reason != NULL ? peer->reason
+                                       : "it is gone");
   if (anew) {
     peer->id = self->next_id++;
     self->rejoined += peer->role == HELIX_ROLE_STREAM;
@@ -526,7 +399,7 @@ session_ended (HelixStreamServer *self, HelixStreamPeer *peer, gboolean anew)
 }
 
 static void
-on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
+on_peer_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
     gconstpointer data)
 {
   HelixStreamServer *self = user;
@@ -539,18 +412,12 @@ on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
     case HELIX_STREAM_PEER_RESTARTED:
       session_ended (self, peer, event == HELIX_STREAM_PEER_RESTARTED);
       break;
-    case HELIX_STREAM_PEER_KEY:
-      self->key_wanted = TRUE;
-      break;
     case HELIX_STREAM_PEER_CONFIG:
       take_config (self, data, peer->id);
       break;
     case HELIX_STREAM_PEER_SHOW:
       self->show = *(const struct helix_show *) data;
-      self->show_id = self->shower_id = peer->id;
-      break;
-    case HELIX_STREAM_PEER_LIST:
-      peer->lists++;
+      self->shower_id = peer->id;
       break;
     case HELIX_STREAM_PEER_REFUSED:
       self->rejected++;
@@ -595,19 +462,6 @@ make_room (
   helix_stream_peer_die (oldest, NULL);
 }
 
-/* Says ERROR to a connection that is not served, without waiting, and reads
- * what it sent: a close with unread bytes makes TCP throw our word away. */
-static void
-turn_away (gint fd, const gchar *text)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  struct iovec iov = {.iov_base = message,
-      .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, text)};
-
-  helix_transport_write (fd, &iov, 1);
-  helix_transport_read (fd, message, sizeof message);
-}
-
 /* Whether the connection may be served at all; else it is answered, and takes
  * no place. */
 static gboolean
@@ -620,8 +474,10 @@ admit (HelixStreamServer *self, gint fd, const gchar *address, guint64 now)
 
   if (why == NULL) {
     make_room (self, FALSE, HELIX_STREAM_SERVER_MAX_STRANGERS, now);
-    make_room (
-        self, TRUE, self->max_clients + HELIX_STREAM_SERVER_MAX_CONTROL, now);
+    make_room (self, TRUE,
+        self->host.max_live[HELIX_ROLE_STREAM]
+            + HELIX_STREAM_SERVER_MAX_CONTROL,
+        now);
     return TRUE;
   }
   if (who == NULL) {
@@ -633,7 +489,7 @@ admit (HelixStreamServer *self, gint fd, const gchar *address, guint64 now)
       "Client %s of %s refused: %s.", address, who, text);
   self->rejected++;
   note_problem (self, error);
-  turn_away (fd, text);
+  helix_stream_turn_away (fd, text);
   return FALSE;
 }
 
@@ -677,9 +533,6 @@ reap (HelixStreamServer *self, guint64 now)
       continue;
     GST_DEBUG ("client %u ends: %s", peer->id,
         peer->reason != NULL ? peer->reason : "closed");
-    self->gone_units += peer->sent_units;
-    self->gone_bytes += peer->sent_bytes;
-    self->gone_dropped += peer->dropped;
     helix_stream_peer_free (peer);
     g_ptr_array_remove_index (self->peers, i);
     self->dial_at = now + MAX (self->backoff.gap, DIAL_GAP_NS);
@@ -735,10 +588,10 @@ dial (HelixStreamServer *self)
     g_clear_error (&error);
   } else if (!helix_transport_error_is_temporary (error)) {
     self->dial_failed = TRUE;
-    note_error (self, NOTE_FATAL, error);
+    add_event (self, HELIX_STREAM_SERVER_FATAL, 0)->error = error;
   } else if (!self->outage_told) {
     self->outage_told = TRUE;
-    note_error (self, NOTE_PROBLEM, error);
+    add_event (self, HELIX_STREAM_SERVER_PROBLEM, 0)->error = error;
   } else {
     g_clear_error (&error);
   }
@@ -766,8 +619,8 @@ tick_key (HelixStreamServer *self, guint64 now)
 
   /* A peer still waits although units came: the request was lost. */
   if (self->key_asked && self->units_since_asked > 0 && waits_for_key (self))
-    self->key_wanted = TRUE;
-  if (!self->key_wanted)
+    self->host.key_wanted = TRUE;
+  if (!self->host.key_wanted)
     return G_MAXUINT64;
   /* The encoder has the request and nothing to make a keyframe of. */
   if (self->key_asked && self->units_since_asked == 0)
@@ -777,12 +630,12 @@ tick_key (HelixStreamServer *self, guint64 now)
                                 : self->key_asked_at + KEY_GAP_NS;
   if (now < due)
     return due;
-  self->key_wanted = FALSE;
+  self->host.key_wanted = FALSE;
   self->key_asked = TRUE;
   self->key_asked_at = now;
   self->units_since_asked = 0;
   self->asked++;
-  add_note (self, NOTE_KEYFRAME, 0, NULL);
+  add_event (self, HELIX_STREAM_SERVER_KEYFRAME, 0);
   return G_MAXUINT64;
 }
 
@@ -893,7 +746,7 @@ run (void *data)
 
     if (is_drained (self))
       pthread_cond_broadcast (&self->drained);
-    if (!g_queue_is_empty (&self->notes))
+    if (self->events.length > 0)
       deliver (self);
     else if (wants_to_dial (self) && now >= self->dial_at)
       dial (self);
@@ -921,8 +774,7 @@ dispose (HelixStreamServer *self)
   for (guint i = 0; i < self->peers->len; i++)
     helix_stream_peer_free (peer_at (self, i));
   g_ptr_array_unref (self->peers);
-  g_queue_clear_full (&self->notes, (GDestroyNotify) note_free);
-  g_queue_clear_full (&self->configs, (GDestroyNotify) note_free);
+  g_queue_clear_full (&self->events, (GDestroyNotify) event_free);
   helix_stream_unit_unref (self->host.cursor.shape);
   g_free (self->description);
   helix_listener_free (self->listener);
@@ -936,7 +788,7 @@ dispose (HelixStreamServer *self)
 
 HelixStreamServer *
 helix_stream_server_new (const HelixStreamServerConfig *config,
-    const HelixStreamServerCallbacks *callbacks, gpointer user, GError **error)
+    HelixStreamServerFunc on_event, gpointer user, GError **error)
 {
   g_autoptr (HelixListener) listener = NULL;
   HelixStreamServer *self;
@@ -954,19 +806,19 @@ helix_stream_server_new (const HelixStreamServerConfig *config,
       GST_WARNING ("%s", listener->remark);
   }
   self = g_new0 (HelixStreamServer, 1);
-  self->callbacks = *callbacks;
+  self->on_event = on_event;
   self->user = user;
   self->address = helix_address_parse (config->address->text, NULL);
   self->listener = g_steal_pointer (&listener);
   self->cancel = g_cancellable_new ();
   self->token = g_strdup (config->token);
-  self->max_clients = config->max_clients;
+  self->host.max_live[HELIX_ROLE_STREAM] = config->max_clients;
+  self->host.max_live[HELIX_ROLE_CONTROL] = HELIX_STREAM_SERVER_MAX_CONTROL;
   self->host.token = self->token;
   self->host.recover = config->recover;
   self->host.max_age = config->max_age_ms * MSECOND;
   self->host.user = self;
-  self->host.has_room = has_room;
-  self->host.event = on_event;
+  self->host.event = on_peer_event;
   self->peers = g_ptr_array_new ();
   self->next_id = 1;
   self->started = helix_now_ns ();
@@ -1043,7 +895,7 @@ void
 helix_stream_server_want_key (HelixStreamServer *self)
 {
   pthread_mutex_lock (&self->lock);
-  self->key_wanted = TRUE;
+  self->host.key_wanted = TRUE;
   unlock_and_wake (self);
 }
 
@@ -1143,7 +995,7 @@ helix_stream_server_cursor (HelixStreamServer *self,
     if (helix_stream_peer_watches (peer))
       work |= send_now (peer, waited, now);
   }
-  work |= self->key_wanted || self->notes.length > 0;
+  work |= self->host.key_wanted || self->events.length > 0;
   pthread_mutex_unlock (&self->lock);
   if (work)
     helix_waiter_wake (&self->waiter);
@@ -1167,7 +1019,7 @@ count_unit (HelixStreamServer *self, const struct helix_unit *head, gsize size,
     helix_histogram_add (&self->latency, head->sent_ns - head->capture_ns);
   if (head->flags & HELIX_UNIT_KEY) {
     self->keyframes++;
-    self->key_asked = self->key_wanted = FALSE;
+    self->key_asked = self->host.key_wanted = FALSE;
   }
 }
 
@@ -1199,7 +1051,7 @@ helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
     /* A request that was held back for want of units is due now. */
     work |= helix_stream_peer_is_live (peer) && peer->waits_key;
   }
-  work |= self->key_wanted || self->notes.length > 0;
+  work |= self->host.key_wanted || self->events.length > 0;
 
 done:
   pthread_mutex_unlock (&self->lock);
@@ -1255,7 +1107,7 @@ helix_stream_server_clients (HelixStreamServer *self)
   guint n;
 
   pthread_mutex_lock (&self->lock);
-  n = count_live (self, HELIX_ROLE_STREAM);
+  n = self->host.n_live[HELIX_ROLE_STREAM];
   pthread_mutex_unlock (&self->lock);
   return n;
 }
@@ -1296,27 +1148,20 @@ GstStructure *
 helix_stream_server_stats (HelixStreamServer *self, const gchar *name)
 {
   GValue list = G_VALUE_INIT;
-  guint64 units, bytes;
   GstStructure *stats;
 
   pthread_mutex_lock (&self->lock);
-  units = self->gone_units;
-  bytes = self->gone_bytes;
-  for (guint i = 0; i < self->peers->len; i++) {
-    units += peer_at (self, i)->sent_units;
-    bytes += peer_at (self, i)->sent_bytes;
-  }
   stats = gst_structure_new (name, "address", G_TYPE_STRING,
       self->listener != NULL ? self->listener->text : self->address->text,
-      "num-clients", G_TYPE_UINT, count_live (self, HELIX_ROLE_STREAM),
-      "num-controllers", G_TYPE_UINT, count_live (self, HELIX_ROLE_CONTROL),
+      "num-clients", G_TYPE_UINT, self->host.n_live[HELIX_ROLE_STREAM],
+      "num-controllers", G_TYPE_UINT, self->host.n_live[HELIX_ROLE_CONTROL],
       "clients-total", G_TYPE_UINT64, self->joined, "reconnects", G_TYPE_UINT64,
       self->rejoined, "rejected", G_TYPE_UINT64, self->rejected, "units",
       G_TYPE_UINT64, self->units, "bytes", G_TYPE_UINT64, self->bytes,
       "keyframes", G_TYPE_UINT64, self->keyframes, "keyframes-requested",
-      G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64, units,
-      "bytes-sent", G_TYPE_UINT64, bytes, "units-dropped", G_TYPE_UINT64,
-      count_dropped (self), NULL);
+      G_TYPE_UINT64, self->asked, "units-sent", G_TYPE_UINT64,
+      self->host.sent_units, "bytes-sent", G_TYPE_UINT64, self->host.sent_bytes,
+      "units-dropped", G_TYPE_UINT64, self->host.dropped, NULL);
   helix_stats_set_times (stats, "encode", &self->encode);
   helix_stats_set_times (stats, "send", &self->host.send);
   helix_stats_set_times (stats, "latency", &self->latency);

@@ -16,7 +16,7 @@
 
 #include "helix-address.h"
 #include "helix-protocol.h"
-#include "helix-stream-age.h"
+#include "helix-stream-common.h"
 
 G_BEGIN_DECLS
 
@@ -34,26 +34,36 @@ typedef struct _HelixStreamServer HelixStreamServer;
  * while others connect again and again. */
 #define HELIX_STREAM_SERVER_MAX_STRANGERS 64
 
-/* All called from the server's thread, with no lock held, so that they may
- * take their time and call the server. */
-typedef struct {
-  void (*client_added) (gpointer user, guint id, const gchar *peer);
-  void (*client_removed) (gpointer user, guint id, const gchar *reason);
-  /* A key unit is needed soon. Already rate-limited. */
-  void (*keyframe_wanted) (gpointer user);
-  /* A peer requests what config->fields names. Not before
+typedef enum {
+  HELIX_STREAM_SERVER_ADDED,    /* client `id`; text: where it comes from */
+  HELIX_STREAM_SERVER_REMOVED,  /* client `id`; text: why */
+  HELIX_STREAM_SERVER_KEYFRAME, /* one is needed soon; rate-limited */
+  /* Client `id` requests what config.fields names. Not before
    * helix_stream_server_apply (). Each field comes at most
    * HELIX_STREAM_SERVER_REQUESTS times a second; of several requests in between
-   * only the newest is passed on, of all peers'. All that waits of one peer
-   * comes in one call. */
-  void (*requested) (
-      gpointer user, guint id, const struct helix_config *config);
-  /* A picture is to be shown; likewise only the newest that waits. */
-  void (*show) (gpointer user, guint id, const struct helix_show *show);
-  /* fatal: the server does nothing any more. Else a warning, at most one a
-   * second, once per outage. */
-  void (*problem) (gpointer user, const GError *error, gboolean fatal);
-} HelixStreamServerCallbacks;
+   * only the newest is passed on, of all clients'. All that waits of one client
+   * comes in one event, the last one that decides on the picture last. */
+  HELIX_STREAM_SERVER_CONFIG,
+  /* Client `id` has a picture shown; likewise only the newest that waits. */
+  HELIX_STREAM_SERVER_SHOW,
+  HELIX_STREAM_SERVER_PROBLEM, /* error: a warning, at most one a second, once
+                                  per outage */
+  HELIX_STREAM_SERVER_FATAL,   /* error: the server does nothing any more */
+} HelixStreamServerEventType;
+
+typedef struct {
+  HelixStreamServerEventType type;
+  guint id;
+  gchar *text;
+  GError *error;
+  struct helix_config config;
+  struct helix_show show;
+} HelixStreamServerEvent;
+
+/* Thread: the server's. Lock: none, so that it may take its time and call the
+ * server. The event is the server's. */
+typedef void (*HelixStreamServerFunc) (
+    gpointer user, const HelixStreamServerEvent *event);
 
 typedef struct {
   const HelixAddress *address;
@@ -69,10 +79,10 @@ typedef struct {
 
 /* Listens and starts the thread. NULL and an error for GST_ELEMENT_ERROR. */
 HelixStreamServer *helix_stream_server_new (
-    const HelixStreamServerConfig *config,
-    const HelixStreamServerCallbacks *callbacks, gpointer user, GError **error);
+    const HelixStreamServerConfig *config, HelixStreamServerFunc on_event,
+    gpointer user, GError **error);
 
-/* Says BYE, ends the thread. No callback comes after that. */
+/* Says BYE, ends the thread. No event comes after that. */
 void helix_stream_server_free (HelixStreamServer *self);
 
 /* What the units from here on are; caps_id is chosen here. */
@@ -85,7 +95,7 @@ void helix_stream_server_describe (HelixStreamServer *self, const gchar *text);
 /* From now on passes on what peers request; what came before as well. */
 void helix_stream_server_apply (HelixStreamServer *self);
 
-/* Says ERROR to a peer that is still there; from callbacks. Not fatal ones. */
+/* Says ERROR to a peer that is still there. Not fatal ones. */
 void helix_stream_server_tell (HelixStreamServer *self, guint id,
     enum helix_error_code code, enum helix_type refers, const gchar *text);
 

@@ -140,13 +140,6 @@ move_cursor (HelixStreamPeer *peer, guint8 how)
   peer->cursor_due = TRUE;
 }
 
-/* The server: `user` says for which roles there is room. */
-static gboolean
-has_room (gpointer user, guint32 role)
-{
-  return !(GPOINTER_TO_UINT (user) & (role == HELIX_ROLE_STREAM ? 8 : 16));
-}
-
 static void
 on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
     gconstpointer data)
@@ -180,6 +173,9 @@ look_at (const HelixStreamPeer *peer)
   gboolean live = helix_stream_peer_is_live (peer);
 
   MUST (live == (in_session == 1));
+  MUST (peer->host->n_live[HELIX_ROLE_STREAM]
+          + peer->host->n_live[HELIX_ROLE_CONTROL]
+      == in_session);
   MUST (!live || peer->host->token == NULL || right_proofs > 0);
   /* A HELLO in an open session leaves the unit that is partly sent. */
   MUST (peer->server.state != HELIX_SERVER_PROVING || peer->units <= 1);
@@ -252,8 +248,8 @@ deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
   HelixStreamHost host = {.max_age = 4 * STEP_NS,
       .token = how & 4 ? TOKEN : NULL,
       .recover = (how & 32) != 0,
-      .user = GUINT_TO_POINTER (how),
-      .has_room = has_room,
+      .max_live = {[HELIX_ROLE_STREAM] = !(how & 8),
+          [HELIX_ROLE_CONTROL] = !(how & 16)},
       .event = on_event};
   HelixStreamPeer *peer =
       helix_stream_peer_new (&host, 1, pair[0], NULL, serial, now);

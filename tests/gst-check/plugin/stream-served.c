@@ -10,66 +10,50 @@ struct served served = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
-#define NOTE(statement) \
-  G_STMT_START \
-  { \
-    pthread_mutex_lock (&served.lock); \
-    statement; \
-    pthread_cond_broadcast (&served.changed); \
-    pthread_mutex_unlock (&served.lock); \
-  } \
-  G_STMT_END
-
 static void
-client_added (gpointer user, guint id, const gchar *peer)
+on_event (gpointer user, const HelixStreamServerEvent *event)
 {
-  NOTE (served.added++);
-}
-
-static void
-client_removed (gpointer user, guint id, const gchar *reason)
-{
-  NOTE (served.removed++; g_free (served.last_reason);
-        served.last_reason = g_strdup (reason));
-}
-
-static void
-keyframe_wanted (gpointer user)
-{
-  NOTE (served.keyframes++);
-}
-
-static void
-problem (gpointer user, const GError *error, gboolean fatal)
-{
-  NOTE (served.problems++; served.fatal_problem = fatal;
-        g_free (served.last_problem);
-        served.last_problem = g_strdup (error->message));
-}
-
-static void
-requested (gpointer user, guint id, const struct helix_config *config)
-{
-  NOTE (if (served.requests++ == 0) {
-    served.first_requester = id;
-    served.first_request = *config;
-  } served.last_requester = id;
-        served.last_request = *config);
-}
-
-static void
-show (gpointer user, guint id, const struct helix_show *show)
-{
-  NOTE (served.shows++; served.last_show = *show;
-        served.requests_before_show = served.requests);
+  pthread_mutex_lock (&served.lock);
+  switch (event->type) {
+    case HELIX_STREAM_SERVER_ADDED:
+      served.added++;
+      break;
+    case HELIX_STREAM_SERVER_REMOVED:
+      served.removed++;
+      g_free (served.last_reason);
+      served.last_reason = g_strdup (event->text);
+      break;
+    case HELIX_STREAM_SERVER_KEYFRAME:
+      served.keyframes++;
+      break;
+    case HELIX_STREAM_SERVER_CONFIG:
+      if (served.requests++ == 0) {
+        served.first_requester = event->id;
+        served.first_request = event->config;
+      }
+      served.last_requester = event->id;
+      served.last_request = event->config;
+      break;
+    case HELIX_STREAM_SERVER_SHOW:
+      served.shows++;
+      served.last_show = event->show;
+      served.requests_before_show = served.requests;
+      break;
+    case HELIX_STREAM_SERVER_PROBLEM:
+    case HELIX_STREAM_SERVER_FATAL:
+      served.problems++;
+      served.fatal_problem = event->type == HELIX_STREAM_SERVER_FATAL;
+      g_free (served.last_problem);
+      served.last_problem = g_strdup (event->error->message);
+      break;
+  }
+  pthread_cond_broadcast (&served.changed);
+  pthread_mutex_unlock (&served.lock);
   /* What a test wants to be refused. */
-  if (show->resource_id == SERVED_NO_RESOURCE)
-    helix_stream_server_tell (served.server, id, HELIX_ERROR_NO_RESOURCE,
+  if (event->show.resource_id == SERVED_NO_RESOURCE)
+    helix_stream_server_tell (served.server, event->id, HELIX_ERROR_NO_RESOURCE,
         HELIX_SHOW, "there is no such resource");
 }
-
-static const HelixStreamServerCallbacks callbacks = {
-    client_added, client_removed, keyframe_wanted, requested, show, problem};
 
 /* Waits until `*value` is `wanted`, or, if `more`, above it. */
 static void
@@ -126,7 +110,7 @@ served_start_with (
       address, listen, token, max, recover, HELIX_STREAM_MAX_AGE_MS, FALSE};
   g_autoptr (GError) error = NULL;
 
-  served.server = helix_stream_server_new (&config, &callbacks, NULL, &error);
+  served.server = helix_stream_server_new (&config, on_event, NULL, &error);
   fail_unless (
       served.server != NULL, "%s", error != NULL ? error->message : "");
 }

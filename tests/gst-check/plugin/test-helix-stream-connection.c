@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "helix-platform.h"
-#include "helix-stream-debug.h"
+#include "helix-stream-common.h"
 #include "helix-stream-connection.h"
 #include "stream-peer.h"
 

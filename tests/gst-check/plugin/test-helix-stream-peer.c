@@ -20,7 +20,7 @@
 
 static HelixStreamPeer *served;
 static StreamPeer peer;
-static gboolean needs_key, slow_told;
+static gboolean slow_told;
 static guint64 now;
 
 /* What the line does: bytes a second that the guest reads, how long an answer
@@ -45,26 +45,16 @@ static struct {
 } answers[64];
 static guint n_answers;
 
-static gboolean
-has_room (gpointer user, guint32 role)
-{
-  fail_unless (user == NULL && role == HELIX_ROLE_STREAM);
-  return TRUE;
-}
-
 static void
 on_event (gpointer user, HelixStreamPeer *of, HelixStreamPeerEvent event,
     gconstpointer data)
 {
-  needs_key |= event == HELIX_STREAM_PEER_KEY;
   slow_told |= event == HELIX_STREAM_PEER_SLOW;
-  if (event == HELIX_STREAM_PEER_LIST)
-    of->lists++;
 }
 
 static HelixStreamHost host = {.recover = TRUE,
     .max_age = MAX_AGE,
-    .has_room = has_room,
+    .max_live = {[HELIX_ROLE_STREAM] = 1},
     .event = on_event};
 static const struct helix_caps caps = {.caps_id = 1,
     .codec = HELIX_CODEC_H264,
@@ -82,8 +72,9 @@ begin (const gchar *token)
   fail_unless (helix_socketpair (fds) == 0);
   now = START;
   n_answers = 0;
-  needs_key = slow_told = FALSE;
+  host.key_wanted = slow_told = FALSE;
   host.token = token;
+  host.n_live[HELIX_ROLE_STREAM] = 0;
   served = helix_stream_peer_new (&host, 1, fds[0], NULL, FALSE, now);
   peer_init (&peer, fds[1]);
 }
@@ -215,8 +206,8 @@ play (const Line *line, Seen *seen)
       served->last_read = now; /* it says other things */
     helix_stream_peer_tick (served, now);
     helix_stream_peer_flush (served, G_MAXSIZE, now);
-    if (needs_key) {
-      needs_key = FALSE;
+    if (host.key_wanted) {
+      host.key_wanted = FALSE;
       seen->asked++;
       key = TRUE;
     }
@@ -386,17 +377,17 @@ GST_START_TEST (test_proof_forgets)
   want_token ();
   helix_stream_peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
-  needs_key = FALSE;
+  host.key_wanted = FALSE;
   peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
   ask_for_proof (now + GST_SECOND);
-  fail_if (served->lists > 0 || needs_key);
+  fail_if (served->lists > 0 || host.key_wanted);
   push (0, TRUE);
   fail_if (helix_stream_peer_pending (served));
   fail_unless_equals_int (served->units, 0);
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
   helix_stream_peer_read (served, now);
   fail_unless (helix_stream_peer_is_live (served));
-  fail_unless (needs_key);
+  fail_unless (host.key_wanted);
 }
 GST_END_TEST;
 

@@ -117,10 +117,10 @@ GST_START_TEST (test_last_writer)
   served_list (&two);
   helix_stream_server_apply (served.server);
   AWAIT (requests, 2);
-  fail_unless_equals_int (served.first_request.fields, HELIX_CONFIG_RESOURCE);
-  fail_unless_equals_int (served.first_request.resource_id, 7);
-  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_BITRATE);
-  fail_unless_equals_int (served.last_request.bitrate, 2000);
+  fail_unless_equals_int (served.first_request.fields, HELIX_CONFIG_BITRATE);
+  fail_unless_equals_int (served.first_request.bitrate, 2000);
+  fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (served.last_request.resource_id, 7);
   fail_unless (served.last_requester != served.first_requester);
   peer_clear (&one);
   peer_clear (&two);

@@ -311,7 +311,6 @@ GST_START_TEST (test_out_of_descriptors)
       helix_address_parse ("tcp:127.0.0.1:0", NULL);
   HelixStreamServerConfig config = {
       address, TRUE, NULL, 4, TRUE, HELIX_STREAM_MAX_AGE_MS, FALSE};
-  static const HelixStreamServerCallbacks none;
   gint lowest = peer_next_descriptor ();
   guint failures = 0;
 
@@ -319,7 +318,7 @@ GST_START_TEST (test_out_of_descriptors)
     g_autoptr (GError) error = NULL;
 
     peer_limit_descriptors ((guint) n);
-    served.server = helix_stream_server_new (&config, &none, NULL, &error);
+    served.server = helix_stream_server_new (&config, NULL, NULL, &error);
     peer_limit_descriptors (0);
     if (served.server != NULL)
       break;
