@@ -47,7 +47,6 @@
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
 #include "helix-stream-client.h"
-#include "helix-stream-latency.h"
 #include "helix-stream-timing.h"
 
 GST_DEBUG_CATEGORY (gst_helix_src_debug);

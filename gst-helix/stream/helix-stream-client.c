@@ -30,10 +30,6 @@
 /* Warnings that were not taken yet: further ones are only logged. */
 #define MAX_WARNINGS 16
 
-/* Cursor shapes of a session that are kept: a pointer goes back and forth
- * between few of them. */
-#define MAX_SHAPES 8
-
 /* Latencies whose median goes into STATS: about a second of them. */
 #define RECENT 64
 
@@ -56,11 +52,8 @@ typedef struct {
 typedef struct {
   struct helix_cursor state;
   gboolean due, last; /* it is to be taken; it was taken last */
-  struct {
-    guint32 serial; /* 0: empty */
-    GstBuffer *image;
-  } shapes[MAX_SHAPES];
-  guint oldest;
+  GstBuffer *image;   /* the last one that came, or NULL */
+  guint32 image_serial;
   guint32 given; /* serial of the image that was taken last, 0: none */
 } Cursor;
 
@@ -182,48 +175,28 @@ is_news (Requests *self, const struct helix_error *error)
 static void
 clear_cursor (Cursor *self)
 {
-  for (guint i = 0; i < MAX_SHAPES; i++)
-    gst_clear_buffer (&self->shapes[i].image);
+  gst_clear_buffer (&self->image);
   memset (self, 0, sizeof *self);
 }
 
-/* The place of a shape; MAX_SHAPES: it is not kept. */
-static guint
-find_shape (const Cursor *self, guint32 serial)
-{
-  guint i = 0;
-
-  while (i < MAX_SHAPES && self->shapes[i].serial != serial)
-    i++;
-  return i;
-}
-
-/* Takes `image`, which may be NULL: the shape of that serial came before. */
+/* Takes `image`, which may be NULL: the shape came before, or there is none. */
 static void
 set_cursor (Cursor *self, const struct helix_cursor *state, GstBuffer *image)
 {
   self->state = *state;
   self->due = TRUE;
-  if (image != NULL) {
-    guint i = find_shape (self, state->serial);
-
-    if (i == MAX_SHAPES) {
-      i = self->oldest;
-      self->oldest = (i + 1) % MAX_SHAPES;
-    }
-    gst_clear_buffer (&self->shapes[i].image);
-    self->shapes[i].serial = state->serial;
-    self->shapes[i].image = image;
-    if (state->serial == self->given)
-      self->given = 0; /* perhaps another image */
-  }
+  if (image == NULL)
+    return;
+  gst_clear_buffer (&self->image);
+  self->image = image;
+  self->image_serial = state->serial;
+  self->given = 0; /* another image, whatever its serial */
 }
 
 static gboolean
 take_cursor (Cursor *self, HelixStreamItem *item)
 {
   guint32 serial = self->state.serial;
-  guint i;
 
   if (!self->due)
     return FALSE;
@@ -231,9 +204,8 @@ take_cursor (Cursor *self, HelixStreamItem *item)
   item->cursor = self->state;
   if (serial == self->given)
     return TRUE;
-  i = serial != 0 ? find_shape (self, serial) : MAX_SHAPES;
-  if (i < MAX_SHAPES)
-    item->buffer = gst_buffer_ref (self->shapes[i].image);
+  if (self->image != NULL && serial == self->image_serial)
+    item->buffer = gst_buffer_ref (self->image);
   self->given = item->buffer != NULL ? serial : 0;
   return TRUE;
 }

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-stream-timing.h"
 
+#include <string.h>
+
 /* No encoder holds a frame for so long: the stamps are of another boot. */
 #define MAX_AGE (60 * GST_SECOND)
 
 /* A sender that claims to run for longer, 73 years, claims what it likes: with
  * less than that no sum or difference below overflows. */
 #define MAX_RUNNING_TIME (G_GUINT64_CONSTANT (1) << 61)
+
+/* How long no late unit must come before the announced latency shrinks. */
+#define HOLD_MIN_NS (2000 * GST_MSECOND)
+#define HOLD_MAX_NS (64000 * GST_MSECOND)
+
+/* A smaller gain cannot be seen. */
+#define STEP_NS (5 * GST_MSECOND)
+
+/* ---- time stamps ---- */
 
 void
 helix_stream_timing_clear (HelixStreamTiming *self)
@@ -73,4 +84,58 @@ helix_stream_timing_map (HelixStreamTiming *self, const struct helix_unit *unit,
     *dts = self->last_dts + 1;
   self->last_dts = *dts;
   *pts = MAX (*pts, *dts);
+}
+
+/* ---- latency ---- */
+
+void
+helix_stream_latency_clear (HelixStreamLatency *self)
+{
+  memset (self, 0, sizeof *self);
+  self->hold = HOLD_MIN_NS;
+}
+
+/* A quarter more, in whole ms. */
+static guint64
+enough_for (guint64 late)
+{
+  guint64 wanted =
+      (late + late / 4 + GST_MSECOND - 1) / GST_MSECOND * GST_MSECOND;
+
+  return MIN (wanted, HELIX_STREAM_LATENCY_MAX);
+}
+
+static void
+begin (HelixStreamLatency *self, guint64 now)
+{
+  self->worst = 0;
+  self->since = now;
+}
+
+gboolean
+helix_stream_latency_add (HelixStreamLatency *self, guint64 late, guint64 now)
+{
+  guint64 wanted;
+
+  late = MIN (late, HELIX_STREAM_LATENCY_MAX);
+  if (late > self->announced) {
+    if (self->shrunk_at != 0 && now - self->shrunk_at < 4 * self->hold)
+      self->hold = MIN (2 * self->hold, HOLD_MAX_NS);
+    else
+      self->hold = HOLD_MIN_NS;
+    self->announced = enough_for (late);
+    begin (self, now);
+    return TRUE;
+  }
+  self->worst = MAX (self->worst, late);
+  if (now - self->since < self->hold)
+    return FALSE;
+  wanted = enough_for (self->worst);
+  begin (self, now);
+  if (wanted + STEP_NS > self->announced
+      || wanted > self->announced - self->announced / 4)
+    return FALSE;
+  self->announced = wanted;
+  self->shrunk_at = now;
+  return TRUE;
 }

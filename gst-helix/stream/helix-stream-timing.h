@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Time stamps for units that come from another machine's clock.
+ * When units of another machine are due: their time stamps, and the latency to
+ * announce. No clock of its own.
  *
- * When the clocks' offset is known, PTS is the capture time on the receiving
- * pipeline's clock. Otherwise the sender's running time is shifted so that
- * the first unit is due when it arrives. One of the two holds from one
+ * Time stamps: when the clocks' offset is known, PTS is the capture time on the
+ * receiving pipeline's clock. Otherwise the sender's running time is shifted so
+ * that the first unit is due when it arrives. One of the two holds from one
  * discontinuity to the next, so that PTS does not jump in between. DTS always
  * grows, and so does PTS unless the encoder reorders.
+ *
+ * Latency: each change makes a pipeline distribute its latency anew. It grows by
+ * a quarter more than a late unit needs, and shrinks in steps after a time
+ * without one; where that proves to have been too soon, the time doubles.
  */
 #ifndef HELIX_STREAM_TIMING_H
 #define HELIX_STREAM_TIMING_H
@@ -35,6 +40,26 @@ void helix_stream_timing_clear (HelixStreamTiming *self);
 void helix_stream_timing_map (HelixStreamTiming *self,
     const struct helix_unit *unit, const HelixStreamArrival *arrival,
     GstClockTime *pts, GstClockTime *dts);
+
+/* The most that is announced, in ns: sinks would wait that long. */
+#define HELIX_STREAM_LATENCY_MAX (10 * G_GUINT64_CONSTANT (1000000000))
+
+typedef struct {
+  guint64 announced; /* ns */
+
+  /* private, in ns */
+  guint64 worst; /* since `since` */
+  guint64 since;
+  guint64 hold;      /* how long that must be before the latency shrinks */
+  guint64 shrunk_at; /* 0: never */
+} HelixStreamLatency;
+
+void helix_stream_latency_clear (HelixStreamLatency *self);
+
+/* A unit arrived `late` after it was captured; `now` is helix_now_ns () then.
+ * TRUE: `announced` is another. */
+gboolean helix_stream_latency_add (
+    HelixStreamLatency *self, guint64 late, guint64 now);
 
 G_END_DECLS
 

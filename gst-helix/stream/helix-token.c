@@ -18,13 +18,9 @@
  * is longer does not need to be read. */
 #define MAX_READ (HELIX_MAX_TOKEN + 3)
 
-static gboolean refuse (GError **error, GstResourceError code,
-    const gchar *thing, const gchar *format, ...) G_GNUC_PRINTF (4, 5);
-
 /* Sets the error. Returns FALSE, as the checks do that call it. */
-static gboolean
-refuse (GError **error, GstResourceError code, const gchar *thing,
-    const gchar *format, ...)
+static gboolean G_GNUC_PRINTF (4, 5) refuse (GError **error,
+    GstResourceError code, const gchar *thing, const gchar *format, ...)
 {
   g_autofree gchar *text = NULL;
   va_list args;
@@ -81,30 +77,6 @@ check_file (gint fd, const gchar *path, GError **error)
   return TRUE;
 }
 
-/* Up to MAX_READ bytes; -1: an error is set. */
-static gssize
-read_start (gint fd, gchar *bytes, const gchar *path, GError **error)
-{
-  gsize size = 0;
-
-  while (size < MAX_READ) {
-    gssize n = read (fd, bytes + size, MAX_READ - size);
-
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0) {
-      refuse (error, GST_RESOURCE_ERROR_READ, path,
-          "the file with the token cannot be read: %s. Name another file",
-          g_strerror (errno));
-      return -1;
-    }
-    if (n == 0)
-      break;
-    size += (gsize) n;
-  }
-  return (gssize) size;
-}
-
 static gboolean
 check_size (gsize size, const gchar *thing, GError **error)
 {
@@ -135,9 +107,13 @@ read_file (const gchar *path, GError **error)
     return NULL;
   if (!check_file (fd, path, error))
     goto done;
-  n = read_start (fd, bytes, path, error);
-  if (n < 0)
+  n = read (fd, bytes, sizeof bytes); /* a regular file gives all at once */
+  if (n < 0) {
+    refuse (error, GST_RESOURCE_ERROR_READ, path,
+        "the file with the token cannot be read: %s. Name another file",
+        g_strerror (errno));
     goto done;
+  }
   end = memchr (bytes, '\n', (gsize) n);
   size = end != NULL ? (gsize) (end - bytes) : (gsize) n;
   if (size > 0 && bytes[size - 1] == '\r')
