@@ -79,7 +79,7 @@ struct _HelixStreamClient {
   HelixAddress *address;
   HelixListener *listener; /* NULL: connect mode */
   gchar *token, *name;
-  guint32 role;
+  HelixStreamConnectionConfig session; /* of each connection */
   gboolean reconnect;
   guint64 reconnect_timeout; /* ns, 0 = for ever */
   GCancellable *cancel;
@@ -221,16 +221,15 @@ update_stats (Stats *self, const HelixStreamConnection *connection, guint64 now)
       &connection->clock, now, &self->clock_offset, &self->clock_error);
 }
 
-/* Behind update_stats (), of the unit that has just arrived. */
 static void
-add_transit (Stats *self, const HelixStreamConnection *connection)
+add_transit (Stats *self, const HelixStreamItem *item)
 {
-  guint64 sent = connection->unit.sent_ns - (guint64) self->clock_offset;
+  guint64 sent = item->unit.sent_ns - (guint64) item->clock_offset;
 
   /* The offset is known up to an error: sent in the future is just sent. */
-  if (self->clock_known)
+  if (item->clock_known)
     helix_histogram_add (&self->transit,
-        connection->received_ns > sent ? connection->received_ns - sent : 0);
+        item->received_ns > sent ? item->received_ns - sent : 0);
 }
 
 /* The session is over: its counts join those of its predecessors. */
@@ -382,16 +381,8 @@ lose (HelixStreamClient *self)
 static void
 start_connection (HelixStreamClient *self, gint fd)
 {
-  HelixStreamConnectionConfig config = {
-      .address = self->address->text,
-      .serial = helix_transport_outlives_session (self->address),
-      .strangers = self->listener != NULL,
-      .role = self->role,
-      .name = self->name,
-      .token = self->token,
-  };
-
-  self->connection = helix_stream_connection_new (fd, &config, helix_now_ns ());
+  self->connection =
+      helix_stream_connection_new (fd, &self->session, helix_now_ns ());
 }
 
 static void
@@ -522,37 +513,15 @@ went_live (HelixStreamClient *self)
   self->told = self->refusal_told = FALSE;
 }
 
+/* Under the lock. Takes the buffer. */
 static void
-got_caps (HelixStreamClient *self)
+got_unit (HelixStreamClient *self, HelixStreamItem *item)
 {
-  HelixStreamItem item = {.caps = self->connection->caps};
-
-  pthread_mutex_lock (&self->lock);
-  helix_stream_inbox_caps (&self->inbox, &item);
-  unlock_and_signal (self);
-}
-
-static void
-got_unit (HelixStreamClient *self)
-{
-  HelixStreamConnection *connection = self->connection;
-  HelixStreamItem item = {
-      .unit = connection->unit,
-      .buffer = g_steal_pointer (&connection->buffer),
-      .discont = connection->discont,
-      .received_ns = connection->received_ns,
-      .waited_for = connection->waited_for,
-  };
-
-  connection->discont = FALSE;
   helix_backoff_reset (&self->backoff);
-  pthread_mutex_lock (&self->lock);
-  update_stats (&self->stats, connection, connection->received_ns);
-  add_transit (&self->stats, connection);
-  item.clock_known = self->stats.clock_known;
-  item.clock_offset = self->stats.clock_offset;
-  item.clock_error = self->stats.clock_error;
-  helix_stream_inbox_unit (&self->inbox, &item);
+  update_stats (&self->stats, self->connection, item->received_ns);
+  add_transit (&self->stats, item);
+  helix_stream_inbox_unit (&self->inbox, item);
+  item->discont = FALSE;
   /* Units come or are taken too slowly, again and again: told once. */
   if (self->inbox.slow && !self->slow_told) {
     self->slow_told = TRUE;
@@ -563,30 +532,36 @@ got_unit (HelixStreamClient *self)
             "decoder or network, lower max-framerate, or raise max-age.",
             self->address->text, (guint) (self->inbox.max_age / MSECOND)));
   }
-  unlock_and_signal (self);
 }
 
+/* Under the lock. */
 static void
-got_cursor (HelixStreamClient *self)
+got_refusal (HelixStreamClient *self, const HelixConnection *connection)
 {
-  pthread_mutex_lock (&self->lock);
-  set_cursor (&self->cursor, &self->connection->cursor,
-      g_steal_pointer (&self->connection->buffer));
-  unlock_and_signal (self);
-}
-
-static void
-got_refusal (HelixStreamClient *self)
-{
-  const HelixConnection *connection = self->connection->connection;
-
-  pthread_mutex_lock (&self->lock);
   if (is_news (&self->requests, &connection->error))
     queue_warning (self,
         g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
             "%s: the other end refuses what was asked of it (%s): %s",
             self->address->text, helix_error_name (connection->error.code),
             connection->text));
+}
+
+/* Something for the thread that takes it. */
+static void
+hand_over (HelixStreamClient *self, HelixStreamConnectionEvent event)
+{
+  HelixStreamItem *item = &self->connection->item;
+
+  pthread_mutex_lock (&self->lock);
+  if (event == HELIX_STREAM_CONNECTION_CAPS)
+    helix_stream_inbox_caps (&self->inbox, item);
+  else if (event == HELIX_STREAM_CONNECTION_UNIT)
+    got_unit (self, item);
+  else if (event == HELIX_STREAM_CONNECTION_CURSOR)
+    set_cursor (&self->cursor, &item->cursor, item->buffer);
+  else
+    got_refusal (self, self->connection->connection);
+  item->buffer = NULL;
   unlock_and_signal (self);
 }
 
@@ -600,7 +575,7 @@ idle (HelixStreamClient *self)
 
   if (live) {
     /* Without units, that the other end answers is all there is to go by. */
-    if (connection->clock.count > 0 && self->role != HELIX_ROLE_STREAM)
+    if (connection->clock.count > 0 && self->session.role != HELIX_ROLE_STREAM)
       helix_backoff_reset (&self->backoff);
     pthread_mutex_lock (&self->lock);
     update_stats (&self->stats, connection, now);
@@ -631,34 +606,27 @@ idle (HelixStreamClient *self)
 static void
 read_step (HelixStreamClient *self)
 {
-  switch (helix_stream_connection_read (self->connection)) {
+  HelixStreamConnectionEvent event =
+      helix_stream_connection_read (self->connection);
+
+  switch (event) {
     case HELIX_STREAM_CONNECTION_MORE:
-      return;
+      break;
     case HELIX_STREAM_CONNECTION_LIVE:
       went_live (self);
-      return;
+      break;
     case HELIX_STREAM_CONNECTION_LOST:
       lose (self);
-      return;
+      break;
     case HELIX_STREAM_CONNECTION_IDLE:
       idle (self);
-      return;
-    case HELIX_STREAM_CONNECTION_CAPS:
-      got_caps (self);
       break;
-    case HELIX_STREAM_CONNECTION_UNIT:
-      got_unit (self);
-      break;
-    case HELIX_STREAM_CONNECTION_CURSOR:
-      got_cursor (self);
-      break;
-    case HELIX_STREAM_CONNECTION_REFUSED:
-      got_refusal (self);
-      break;
+    default:
+      hand_over (self, event);
+      /* Also when there is always something to read, PING and STATS go out. */
+      if (helix_stream_connection_tick (self->connection, helix_now_ns ()) == 0)
+        lose (self);
   }
-  /* Also when there is always something to read, PING and STATS go out. */
-  if (helix_stream_connection_tick (self->connection, helix_now_ns ()) == 0)
-    lose (self);
 }
 
 /* Sends what the other threads asked for. TRUE: to stop. Thread: the reader,
@@ -733,7 +701,12 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   self->token = g_strdup (config->token);
   self->name = g_strdup_printf (
       "%s " HELIX_PACKAGE_VERSION, config->name ? config->name : "helixsrc");
-  self->role = config->role != 0 ? config->role : HELIX_ROLE_STREAM;
+  self->session = (HelixStreamConnectionConfig){.address = self->address->text,
+      .serial = helix_transport_outlives_session (self->address),
+      .strangers = listener != NULL,
+      .role = config->role != 0 ? config->role : HELIX_ROLE_STREAM,
+      .name = self->name,
+      .token = self->token};
   self->requests.wanted.rate_den = 1;
   self->requests.show_ns = HELIX_NONE64;
   self->requests.told_scanout = self->requests.told_resource = HELIX_NONE64;
@@ -956,7 +929,7 @@ helix_stream_client_stats (HelixStreamClient *self, const gchar *name)
     gst_structure_set (structure, "clock-offset", G_TYPE_INT64,
         stats->clock_offset, "clock-offset-error", G_TYPE_UINT64,
         stats->clock_error, NULL);
-  if (self->role == HELIX_ROLE_STREAM)
+  if (self->session.role == HELIX_ROLE_STREAM)
     set_unit_stats (self, structure);
   pthread_mutex_unlock (&self->lock);
   return structure;

@@ -18,7 +18,7 @@ helix_stream_connection_new (
   HelixStreamConnection *self = g_new0 (HelixStreamConnection, 1);
 
   self->config = *config;
-  self->need_key = self->discont = TRUE;
+  self->need_key = self->item.discont = TRUE;
   self->totals.last_sequence = self->totals.latency_ns = HELIX_NONE64;
   self->connection = helix_connection_new (fd, &own, now);
   helix_connection_hello (
@@ -30,9 +30,9 @@ static void
 drop_bulk (HelixStreamConnection *self)
 {
   if (self->mapped)
-    gst_buffer_unmap (self->buffer, &self->map);
+    gst_buffer_unmap (self->item.buffer, &self->map);
   self->mapped = FALSE;
-  gst_clear_buffer (&self->buffer);
+  gst_clear_buffer (&self->item.buffer);
 }
 
 void
@@ -174,10 +174,10 @@ take_bulk (HelixStreamConnection *self)
 {
   guint32 size = self->connection->reader.bulk_size;
 
-  self->buffer = gst_buffer_new_allocate (NULL, size, NULL);
-  if (self->buffer == NULL
-      || !gst_buffer_map (self->buffer, &self->map, GST_MAP_WRITE)) {
-    gst_clear_buffer (&self->buffer);
+  self->item.buffer = gst_buffer_new_allocate (NULL, size, NULL);
+  if (self->item.buffer == NULL
+      || !gst_buffer_map (self->item.buffer, &self->map, GST_MAP_WRITE)) {
+    gst_clear_buffer (&self->item.buffer);
     self->loud = TRUE;
     return lose_with (self, TRUE, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
         "no memory for a unit of %u bytes. Lower the bitrate, or give this "
@@ -194,25 +194,26 @@ static HelixStreamConnectionEvent
 got_unit_head (HelixStreamConnection *self)
 {
   const struct helix_reader *r = &self->connection->reader;
-  guint64 last = self->unit.sequence;
+  guint64 last = self->item.unit.sequence;
   const gchar *why;
 
   if (!helix_unpack_unit (
-          &self->unit, r->payload, r->payload_size, r->header.size, &why))
+          &self->item.unit, r->payload, r->payload_size, r->header.size, &why))
     return violation (self, why);
-  if (self->caps.caps_id == 0 || self->unit.caps_id != self->caps.caps_id)
+  if (self->item.caps.caps_id == 0
+      || self->item.unit.caps_id != self->item.caps.caps_id)
     return violation (self, "UNIT: caps_id was not announced");
-  if (self->have_last && self->unit.sequence <= last)
+  if (self->have_last && self->item.unit.sequence <= last)
     return violation (self, "UNIT: sequence does not grow");
 
-  if (self->have_last && self->unit.sequence != last + 1) {
-    self->totals.lost += self->unit.sequence - last - 1;
-    self->need_key = self->discont = TRUE;
+  if (self->have_last && self->item.unit.sequence != last + 1) {
+    self->totals.lost += self->item.unit.sequence - last - 1;
+    self->need_key = self->item.discont = TRUE;
   }
-  if (self->unit.flags & HELIX_UNIT_DISCONT)
-    self->discont = TRUE;
+  if (self->item.unit.flags & HELIX_UNIT_DISCONT)
+    self->item.discont = TRUE;
   self->have_last = TRUE;
-  if (!self->need_key || (self->unit.flags & HELIX_UNIT_KEY))
+  if (!self->need_key || (self->item.unit.flags & HELIX_UNIT_KEY))
     return take_bulk (self);
   self->skipped++;
   helix_stream_connection_ask (self,
@@ -229,8 +230,8 @@ got_head (HelixStreamConnection *self)
 
   if (r->header.type == HELIX_UNIT)
     return got_unit_head (self);
-  if (!helix_unpack_cursor (
-          &self->cursor, r->payload, r->payload_size, r->header.size, &why))
+  if (!helix_unpack_cursor (&self->item.cursor, r->payload, r->payload_size,
+          r->header.size, &why))
     return violation (self, why);
   return take_bulk (self);
 }
@@ -240,16 +241,19 @@ got_unit (HelixStreamConnection *self)
 {
   if (!self->mapped)
     return HELIX_STREAM_CONNECTION_MORE; /* it was skipped */
-  gst_buffer_unmap (self->buffer, &self->map);
+  gst_buffer_unmap (self->item.buffer, &self->map);
   self->mapped = FALSE;
   self->need_key = FALSE;
-  self->received_ns = self->connection->heard_ns;
-  self->waited_for = self->waiting;
+  self->item.received_ns = self->connection->heard_ns;
+  self->item.waited_for = self->waiting;
+  self->item.clock_known =
+      helix_clock_offset_get (&self->clock, self->connection->heard_ns,
+          &self->item.clock_offset, &self->item.clock_error);
   self->waiting = FALSE;
   self->totals.units++;
   self->totals.bytes += self->map.size;
-  self->totals.last_sequence = self->unit.sequence;
-  if (self->unit.flags & HELIX_UNIT_KEY) {
+  self->totals.last_sequence = self->item.unit.sequence;
+  if (self->item.unit.flags & HELIX_UNIT_KEY) {
     self->totals.keyframes++;
     if (self->ask_reason != HELIX_KEYFRAME_ASKED)
       self->asking = FALSE; /* here it is */
@@ -265,9 +269,9 @@ got_cursor (HelixStreamConnection *self)
   const gchar *why;
 
   if (self->mapped)
-    gst_buffer_unmap (self->buffer, &self->map);
-  else if (!helix_unpack_cursor (&self->cursor, r->payload, r->payload_size,
-               r->header.size, &why))
+    gst_buffer_unmap (self->item.buffer, &self->map);
+  else if (!helix_unpack_cursor (&self->item.cursor, r->payload,
+               r->payload_size, r->header.size, &why))
     return violation (self, why);
   self->mapped = FALSE;
   return HELIX_STREAM_CONNECTION_CURSOR;
@@ -294,7 +298,8 @@ got_message (HelixStreamConnection *self)
           helix_error_name (connection->error.code), connection->text);
       return HELIX_STREAM_CONNECTION_REFUSED;
     case HELIX_CAPS:
-      if (!helix_unpack_caps (&self->caps, r->payload, r->payload_size, &why))
+      if (!helix_unpack_caps (
+              &self->item.caps, r->payload, r->payload_size, &why))
         return violation (self, why);
       return HELIX_STREAM_CONNECTION_CAPS;
     case HELIX_CURSOR:

@@ -13,16 +13,17 @@
 
 #include "helix-clock-offset.h"
 #include "helix-connection.h"
+#include "helix-stream-inbox.h"
 
 G_BEGIN_DECLS
 
 typedef enum {
-  HELIX_STREAM_CONNECTION_IDLE,   /* nothing more to read now */
-  HELIX_STREAM_CONNECTION_MORE,   /* something was read: call again */
-  HELIX_STREAM_CONNECTION_LIVE,   /* WELCOME came, and PROOF if need be */
-  HELIX_STREAM_CONNECTION_CAPS,   /* `caps` changed */
-  HELIX_STREAM_CONNECTION_UNIT,   /* `buffer` and `unit` */
-  HELIX_STREAM_CONNECTION_CURSOR, /* `cursor`, and `buffer` if it has a shape */
+  HELIX_STREAM_CONNECTION_IDLE,    /* nothing more to read now */
+  HELIX_STREAM_CONNECTION_MORE,    /* something was read: call again */
+  HELIX_STREAM_CONNECTION_LIVE,    /* WELCOME came, and PROOF if need be */
+  HELIX_STREAM_CONNECTION_CAPS,    /* item.caps changed */
+  HELIX_STREAM_CONNECTION_UNIT,    /* all of `item` but the cursor */
+  HELIX_STREAM_CONNECTION_CURSOR,  /* item.cursor, and .buffer: its shape */
   HELIX_STREAM_CONNECTION_REFUSED, /* connection->error and text: the other end
                                     * does not do what we requested */
   HELIX_STREAM_CONNECTION_LOST,    /* `error` says why */
@@ -41,16 +42,9 @@ typedef struct {
 typedef struct {
   HelixConnection *connection;
 
-  /* with CAPS and after */
-  struct helix_caps caps; /* caps_id 0: none yet */
-
-  /* with UNIT, CURSOR */
-  struct helix_unit unit;
-  struct helix_cursor cursor;
-  GstBuffer *buffer;   /* the caller takes it */
-  gboolean discont;    /* does not continue what was given before */
-  guint64 received_ns; /* own CLOCK_MONOTONIC */
-  gboolean waited_for; /* nothing else had come before that was not read yet */
+  /* With CAPS, UNIT, CURSOR. caps.caps_id is 0 before CAPS. The caller takes
+   * `buffer`, and clears `discont` with it. */
+  HelixStreamItem item;
 
   /* with LOST */
   GError *error;  /* NULL: an orderly BYE */

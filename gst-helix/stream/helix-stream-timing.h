@@ -9,8 +9,8 @@
  * discontinuity to the next, so that PTS does not jump in between. DTS always
  * grows, and so does PTS unless the encoder reorders.
  *
- * Latency: each change makes a pipeline distribute its latency anew. It grows by
- * a quarter more than a late unit needs, and shrinks in steps after a time
+ * Latency: each change makes a pipeline distribute its latency anew. It grows
+ * by a quarter more than a late unit needs, and shrinks in steps after a time
  * without one; where that proves to have been too soon, the time doubles.
  */
 #ifndef HELIX_STREAM_TIMING_H

@@ -329,20 +329,21 @@ read_client (HelixStreamConnection *client)
     case HELIX_STREAM_CONNECTION_LOST:
       return FALSE;
     case HELIX_STREAM_CONNECTION_UNIT:
-      MUST (client->buffer != NULL && client->connection->live);
-      MUST (client->unit.caps_id == client->caps.caps_id);
-      gst_clear_buffer (&client->buffer);
-      client->discont = FALSE;
+      MUST (client->item.buffer != NULL && client->connection->live);
+      MUST (client->item.unit.caps_id == client->item.caps.caps_id);
+      gst_clear_buffer (&client->item.buffer);
+      client->item.discont = FALSE;
       break;
     case HELIX_STREAM_CONNECTION_CURSOR:
-      MUST (client->cursor.scanout < HELIX_MAX_SCANOUTS);
-      MUST (client->buffer == NULL
-          || gst_buffer_get_size (client->buffer)
-              == (gsize) client->cursor.width * client->cursor.height * 4);
-      gst_clear_buffer (&client->buffer);
+      MUST (client->item.cursor.scanout < HELIX_MAX_SCANOUTS);
+      MUST (client->item.buffer == NULL
+          || gst_buffer_get_size (client->item.buffer)
+              == (gsize) client->item.cursor.width * client->item.cursor.height
+                  * 4);
+      gst_clear_buffer (&client->item.buffer);
       break;
     case HELIX_STREAM_CONNECTION_CAPS:
-      MUST (client->caps.caps_id != 0);
+      MUST (client->item.caps.caps_id != 0);
       break;
     case HELIX_STREAM_CONNECTION_REFUSED:
       MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);

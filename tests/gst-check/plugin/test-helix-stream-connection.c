@@ -112,7 +112,7 @@ GST_START_TEST (test_ask_in_vain)
   fail_unless (stream->asking);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
   fail_unless_equals_int (next_event (), HELIX_STREAM_CONNECTION_UNIT);
-  gst_clear_buffer (&stream->buffer);
+  gst_clear_buffer (&stream->item.buffer);
   fail_if (stream->asking);
 }
 GST_END_TEST;
@@ -176,8 +176,8 @@ GST_START_TEST (test_cursor)
   send_cursor (0, 0, 0); /* 34 bytes of these are pixels of the first */
   peer_send (&peer, "", 0);
   fail_unless_equals_int (next_event (), HELIX_STREAM_CONNECTION_CURSOR);
-  fail_unless_equals_int (gst_buffer_get_size (stream->buffer), 64);
-  gst_clear_buffer (&stream->buffer);
+  fail_unless_equals_int (gst_buffer_get_size (stream->item.buffer), 64);
+  gst_clear_buffer (&stream->item.buffer);
 }
 GST_END_TEST;
 
@@ -207,11 +207,11 @@ GST_START_TEST (test_cursor_between_units)
     peer_send_unit (&peer, i, i == 0 ? HELIX_UNIT_KEY : 0, "abc", 3);
     send_cursor (HELIX_CURSOR_SHAPE, 64, 64);
     fail_unless_equals_int (next_event (), HELIX_STREAM_CONNECTION_UNIT);
-    gst_check_buffer_data (stream->buffer, "abc", 3);
-    gst_clear_buffer (&stream->buffer);
+    gst_check_buffer_data (stream->item.buffer, "abc", 3);
+    gst_clear_buffer (&stream->item.buffer);
     fail_unless_equals_int (next_event (), HELIX_STREAM_CONNECTION_CURSOR);
-    fail_unless_equals_int (gst_buffer_get_size (stream->buffer), 64);
-    gst_clear_buffer (&stream->buffer);
+    fail_unless_equals_int (gst_buffer_get_size (stream->item.buffer), 64);
+    gst_clear_buffer (&stream->item.buffer);
   }
   fail_unless_equals_uint64 (stream->totals.units, 3);
   fail_unless_equals_uint64 (stream->totals.lost, 0);
