@@ -12,12 +12,14 @@ met_setup (void)
   met.folder = peer_folder_new ();
   met.path = g_build_filename (met.folder, "s", NULL);
   met.listener = -1;
+  peer_init (&peer, -1);
   met.token = NULL;
 }
 
 void
 met_teardown (void)
 {
+  peer_clear (&peer);
   g_clear_pointer (&met.client, helix_stream_client_free);
   g_clear_error (&met.error);
   if (met.listener >= 0)

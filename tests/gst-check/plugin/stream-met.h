@@ -22,6 +22,9 @@ struct met {
 
 extern struct met met;
 
+/* The other end; the fixture clears it. */
+extern StreamPeer peer;
+
 /* Checked fixtures: no client yet, none left. */
 void met_setup (void);
 void met_teardown (void);

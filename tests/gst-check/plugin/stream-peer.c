@@ -96,6 +96,9 @@ peer_free_port (void)
   return port;
 }
 
+/* Declared by the fixtures that clear it: stream-met.h, stream-served.h. */
+StreamPeer peer;
+
 void
 peer_init (StreamPeer *peer, gint fd)
 {

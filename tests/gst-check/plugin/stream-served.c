@@ -3,6 +3,7 @@
 
 #include <gst/check/gstcheck.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "helix-platform.h"
 
@@ -122,6 +123,15 @@ served_start (void)
 }
 
 void
+served_connect (const gchar *token, guint max)
+{
+  served.listener = peer_listen (served.path);
+  served_start_with (FALSE, token, max, TRUE);
+  served_set_caps ();
+  peer_accept (&peer, served.listener);
+}
+
+void
 served_stop (void)
 {
   g_clear_pointer (&served.server, helix_stream_server_free);
@@ -131,6 +141,8 @@ void
 served_setup (void)
 {
   helix_cond_init (&served.changed);
+  peer_init (&peer, -1);
+  served.listener = -1;
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
@@ -142,6 +154,9 @@ served_setup (void)
 void
 served_teardown (void)
 {
+  peer_clear (&peer);
+  if (served.listener >= 0)
+    close (served.listener);
   served_stop ();
   pthread_cond_destroy (&served.changed);
   g_clear_pointer (&served.last_reason, g_free);
@@ -191,11 +206,17 @@ served_number_of (const StreamPeer *peer)
 }
 
 void
+served_hello (StreamPeer *peer)
+{
+  peer_hello (peer, NULL);
+  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+}
+
+void
 served_join (StreamPeer *peer)
 {
   peer_connect (peer, served.path);
-  peer_hello (peer, NULL);
-  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+  served_hello (peer);
 }
 
 void

@@ -32,10 +32,14 @@ struct served {
   struct helix_show last_show;
   guint requests_before_show; /* the last one */
   gchar *folder, *path;       /* of the socket that it serves or connects to */
+  gint listener;              /* of served_connect () */
   HelixStreamServer *server;
 };
 
 extern struct served served;
+
+/* The peer that most tests have; the fixture clears it. */
+extern StreamPeer peer;
 
 /* Checked fixtures: no server yet, none left. */
 void served_setup (void);
@@ -45,11 +49,15 @@ void served_start_with (
     gboolean listen, const gchar *token, guint max, gboolean recover);
 /* Listens, takes four clients, recovers slow ones by keyframes. */
 void served_start (void);
+/* Connects to `peer`, and takes `max` clients. */
+void served_connect (const gchar *token, guint max);
 void served_stop (void);
 void served_set_caps (void);
 /* A unit of `size` bytes, the first four of which are its number. */
 void served_push (guint32 number, gboolean key, gsize size);
 guint32 served_number_of (const StreamPeer *peer);
+/* HELLO, and WELCOME is next. */
+void served_hello (StreamPeer *peer);
 /* A new client, welcomed. */
 void served_join (StreamPeer *peer);
 /* Asks for a LIST and takes the answer: what the peer said before was read. */

@@ -14,13 +14,9 @@ GST_START_TEST (test_connect_resyncs)
   struct helix_stats stats = {.last_sequence = HELIX_NONE64};
   guint8 message[HELIX_MAX_MESSAGE];
   static const guint8 zeros[HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE];
-  StreamPeer peer;
-  gint listener = peer_listen (served.path);
   gsize size;
 
-  served_start_with (FALSE, NULL, 4, TRUE);
-  served_set_caps ();
-  peer_accept (&peer, listener);
+  served_connect (NULL, 4);
   /* Half a message of a guest that was killed, then the next guest. */
   size = helix_pack_stats (message, &stats);
   peer_send (&peer, message, size - 3);
@@ -34,8 +30,7 @@ GST_START_TEST (test_connect_resyncs)
   peer_expect (&peer, HELIX_UNIT);
   /* That one is killed as well, without a word. */
   peer_send (&peer, zeros, sizeof zeros);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  served_hello (&peer);
   AWAIT (added, 2);
   AWAIT (removed, 1);
   served_push (1, FALSE, 100);
@@ -46,11 +41,8 @@ GST_START_TEST (test_connect_resyncs)
   fail_unless_equals_int (served_now (&served.problems), 0);
   peer_clear (&peer);
   /* The other side of the stream starts anew: so does the connection. */
-  peer_accept (&peer, listener);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  peer_clear (&peer);
-  close (listener);
+  peer_accept (&peer, served.listener);
+  served_hello (&peer);
 }
 GST_END_TEST;
 
@@ -142,17 +134,13 @@ GST_START_TEST (test_connect_stays_open)
   const LastWords *words = &last_words[__i__];
   static const guint8 zeros[HELIX_HELLO_PAD];
   guint8 message[HELIX_MAX_MESSAGE];
-  gint listener = peer_listen (served.path);
-  struct pollfd again = {.fd = listener, .events = POLLIN};
+  struct pollfd again = {.events = POLLIN};
   struct helix_error error;
   gchar text[HELIX_MAX_TEXT + 1];
   const gchar *why;
-  StreamPeer peer;
   gsize size;
 
-  served_start_with (FALSE, NULL, 1, TRUE);
-  served_set_caps ();
-  peer_accept (&peer, listener);
+  served_connect (NULL, 1);
   peer_hello (&peer, NULL);
   peer_expect (&peer, HELIX_WELCOME);
   AWAIT (added, 1);
@@ -172,9 +160,8 @@ GST_START_TEST (test_connect_stays_open)
   served_push (1, TRUE, 100);
   peer_expect (&peer, HELIX_UNIT);
   /* There was no second connection. */
+  again.fd = served.listener;
   fail_unless_equals_int (poll (&again, 1, 0), 0);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
@@ -185,8 +172,7 @@ begin_session (StreamPeer *peer, const gchar *token)
     peer_join (peer, token);
     return;
   }
-  peer_hello (peer, NULL);
-  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+  served_hello (peer);
 }
 
 /* What is no message is not of the session's owner: the session is over, also
@@ -194,13 +180,9 @@ begin_session (StreamPeer *peer, const gchar *token)
 GST_START_TEST (test_connect_garbage)
 {
   const gchar *token = __i__ == 0 ? NULL : "secret";
-  gint listener = peer_listen (served.path);
   guint8 message[HELIX_MAX_MESSAGE];
-  StreamPeer peer;
 
-  served_start_with (FALSE, token, 4, TRUE);
-  served_set_caps ();
-  peer_accept (&peer, listener);
+  served_connect (token, 4);
   begin_session (&peer, token);
   AWAIT (added, 1);
   peer_send (&peer, message, say_garbage (message));
@@ -216,8 +198,6 @@ GST_START_TEST (test_connect_garbage)
   peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_int (served_number_of (&peer), 1);
   fail_unless_equals_int (served_now (&served.problems), 0);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
@@ -226,14 +206,9 @@ GST_END_TEST;
 GST_START_TEST (test_connect_abandons_unit)
 {
   static const guint8 zeros[HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE];
-  gint listener = peer_listen (served.path);
-  StreamPeer peer;
 
-  served_start_with (FALSE, NULL, 4, TRUE);
-  served_set_caps ();
-  peer_accept (&peer, listener);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  served_connect (NULL, 4);
+  served_hello (&peer);
   AWAIT (added, 1);
   served_push (0, TRUE, 4 << 20);
   fail_unless (served_client_stat (0, "queued-units") == 1);
@@ -248,8 +223,6 @@ GST_START_TEST (test_connect_abandons_unit)
   fail_unless_equals_int (peer_next (&peer), HELIX_CAPS);
   fail_unless_equals_int (peer_next (&peer), HELIX_UNIT);
   fail_unless_equals_int (served_number_of (&peer), 1);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
@@ -259,14 +232,11 @@ GST_START_TEST (test_connect_forgets_show)
 {
   struct helix_show show = {.resource_id = 12, .capture_ns = 5};
   static const guint8 zeros[HELIX_MAX_MESSAGE + HELIX_HEADER_SIZE];
-  gint listener = peer_listen (served.path);
   guint8 message[HELIX_MAX_MESSAGE];
   gsize size = helix_pack_show (message, 0, &show);
-  StreamPeer peer;
 
-  served_start_with (FALSE, NULL, 4, TRUE);
+  served_connect (NULL, 4);
   helix_stream_server_apply (served.server);
-  peer_accept (&peer, listener);
   for (guint i = 1; i <= 2; i++) {
     peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
     peer_expect (&peer, HELIX_WELCOME);
@@ -279,49 +249,34 @@ GST_START_TEST (test_connect_forgets_show)
   fail_unless_equals_int (served.last_request.fields, HELIX_CONFIG_RESOURCE);
   fail_unless_equals_int (served.last_request.resource_id, 0);
   fail_unless_equals_int (served_now (&served.shows), 2);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
 /* A guest is told what it is called, not what the host calls the port. */
 GST_START_TEST (test_connect_names)
 {
-  gint listener = peer_listen (served.path);
   g_autofree gchar *names = NULL;
-  StreamPeer peer;
 
-  served_start_with (FALSE, NULL, 4, TRUE);
-  peer_accept (&peer, listener);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  served_connect (NULL, 4);
+  served_hello (&peer);
   names = peer_list_names (&peer);
   fail_unless_equals_string (names, "[test]");
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
 /* What accepts, begins a session and closes at once is not asked in a hurry. */
 GST_START_TEST (test_connect_pauses)
 {
-  gint listener = peer_listen (served.path);
-  StreamPeer peer;
-
-  served_start_with (FALSE, NULL, 4, TRUE);
-  peer_accept (&peer, listener);
+  served_connect (NULL, 4);
   for (guint i = 0; i < 3; i++) {
     guint64 begin;
 
-    peer_hello (&peer, NULL);
-    fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+    served_hello (&peer);
     begin = helix_now_ns ();
     peer_clear (&peer);
-    peer_accept (&peer, listener);
+    peer_accept (&peer, served.listener);
     fail_unless (helix_now_ns () - begin >= 10 * GST_MSECOND);
   }
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
@@ -329,7 +284,6 @@ GST_END_TEST;
 GST_START_TEST (test_connect_waits)
 {
   guint64 begin = helix_now_ns ();
-  StreamPeer peer;
   gint listener;
 
   served_start_with (FALSE, NULL, 4, TRUE);
@@ -340,10 +294,8 @@ GST_START_TEST (test_connect_waits)
   fail_unless (strstr (served.last_problem, "no server") != NULL);
   listener = peer_listen (served.path);
   peer_accept (&peer, listener);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  served_hello (&peer);
   fail_unless_equals_int (served_now (&served.problems), 1);
-  peer_clear (&peer);
   close (listener);
 }
 GST_END_TEST;

@@ -55,7 +55,6 @@ GST_START_TEST (test_config)
       .fields = HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT,
       .bitrate = 3000000,
       .scanout = 2};
-  StreamPeer peer;
 
   served_start ();
   served_join (&peer);
@@ -69,7 +68,6 @@ GST_START_TEST (test_config)
   fail_unless_equals_int (served.last_request.fields, config.fields);
   fail_unless_equals_int (served.last_request.bitrate, 3000000);
   fail_unless_equals_int (served.last_request.scanout, 2);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -78,7 +76,6 @@ GST_START_TEST (test_config_flood)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
   guint64 begin = helix_now_ns (), took;
-  StreamPeer peer;
   guint most;
 
   served_start ();
@@ -93,7 +90,6 @@ GST_START_TEST (test_config_flood)
   most = 2 + (guint) (took * HELIX_STREAM_SERVER_REQUESTS / GST_SECOND);
   fail_unless (served_now (&served.requests) <= most, "%u requests in %u ms",
       served.requests, (guint) (took / GST_MSECOND));
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -176,7 +172,6 @@ GST_START_TEST (test_config_and_leave)
   struct helix_config config = {
       .fields = HELIX_CONFIG_RATE, .rate_num = 15, .rate_den = 2};
   guint8 all[2 * HELIX_MAX_MESSAGE];
-  StreamPeer peer;
   gsize size;
 
   served_start ();
@@ -195,7 +190,6 @@ GST_END_TEST;
 GST_START_TEST (test_bad_config)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE};
-  StreamPeer peer;
 
   served_start ();
   helix_stream_server_apply (served.server);
@@ -204,7 +198,6 @@ GST_START_TEST (test_bad_config)
   peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
   AWAIT (removed, 1);
   fail_unless_equals_int (served_now (&served.requests), 0);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -212,8 +205,6 @@ GST_END_TEST;
 
 GST_START_TEST (test_show)
 {
-  StreamPeer peer;
-
   served_start ();
   helix_stream_server_apply (served.server);
   control (&peer);
@@ -223,15 +214,12 @@ GST_START_TEST (test_show)
   fail_unless_equals_uint64 (served.last_show.capture_ns, 5);
   say_show (&peer, SERVED_NO_RESOURCE);
   expect_error (&peer, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
 /* Who was killed cannot ask for the scanout again: it comes back by itself. */
 GST_START_TEST (test_show_and_die)
 {
-  StreamPeer peer;
-
   served_start ();
   helix_stream_server_apply (served.server);
   control (&peer);
@@ -251,7 +239,7 @@ GST_START_TEST (test_show_and_die_late)
   struct helix_config other = {.fields = HELIX_CONFIG_SCANOUT, .scanout = 1};
   struct helix_config rate = {
       .fields = HELIX_CONFIG_RATE, .rate_num = 10, .rate_den = 1};
-  StreamPeer peer, two;
+  StreamPeer two;
 
   served_start ();
   helix_stream_server_apply (served.server);
@@ -280,7 +268,6 @@ GST_START_TEST (test_show_after_config)
       .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, .scanout = 1};
   struct helix_show picture = {.resource_id = 12, .capture_ns = 5};
   guint8 all[2 * HELIX_MAX_MESSAGE];
-  StreamPeer peer;
   gsize size;
 
   served_start ();
@@ -293,7 +280,6 @@ GST_START_TEST (test_show_after_config)
   peer_send (&peer, all, size);
   AWAIT (shows, 1);
   fail_unless_equals_int (served_now (&served.requests_before_show), 2);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -304,7 +290,6 @@ GST_START_TEST (test_config_after_show)
       .fields = HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, .scanout = 1};
   struct helix_show picture = {.resource_id = 12, .capture_ns = 5};
   guint8 all[2 * HELIX_MAX_MESSAGE];
-  StreamPeer peer;
   gsize size;
 
   served_start ();
@@ -316,14 +301,12 @@ GST_START_TEST (test_config_after_show)
   AWAIT (requests, 1);
   served_list (&peer); /* so whatever belonged to it was told as well */
   fail_unless_equals_int (served_now (&served.requests_before_show), 0);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
 GST_START_TEST (test_show_flood)
 {
   guint64 begin = helix_now_ns (), took;
-  StreamPeer peer;
 
   served_start ();
   helix_stream_server_apply (served.server);
@@ -333,7 +316,6 @@ GST_START_TEST (test_show_flood)
   served_await_value (&served.last_show.resource_id, 6000, "last picture");
   took = helix_now_ns () - begin;
   fail_unless (served_now (&served.shows) <= 2 + took / (4 * GST_MSECOND));
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -376,8 +358,6 @@ GST_END_TEST;
 /* One that watched and now only steers is one viewer less. */
 GST_START_TEST (test_change_of_role)
 {
-  StreamPeer peer;
-
   served_start ();
   served_set_caps ();
   served_join (&peer);
@@ -393,7 +373,6 @@ GST_START_TEST (test_change_of_role)
   served_push (1, TRUE, 100);
   peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_int (served_number_of (&peer), 1);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -426,18 +405,26 @@ push_aged (guint64 captured, guint64 pushed)
   gst_buffer_unref (buffer);
 }
 
+/* Says LIST: STATUS is next. */
+static void
+ask_status (StreamPeer *asking, struct helix_status *status, gchar *text)
+{
+  const gchar *why;
+
+  peer_send (asking, message, helix_pack_empty (message, HELIX_LIST, 0));
+  fail_unless_equals_int (peer_next (asking), HELIX_STATUS);
+  fail_unless (helix_unpack_status (
+      status, text, asking->reader.payload, asking->reader.payload_size, &why));
+}
+
 static guint32
 ask_encode_us (StreamPeer *asking)
 {
   gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
   struct helix_status status;
   struct helix_client client;
-  const gchar *why;
 
-  peer_send (asking, message, helix_pack_empty (message, HELIX_LIST, 0));
-  fail_unless_equals_int (peer_next (asking), HELIX_STATUS);
-  fail_unless (helix_unpack_status (&status, text, asking->reader.payload,
-      asking->reader.payload_size, &why));
+  ask_status (asking, &status, text);
   next_client (asking, &client, name);
   return status.encode_us;
 }
@@ -445,19 +432,16 @@ ask_encode_us (StreamPeer *asking)
 /* How long the encoder has a picture, which repetitions do not change. */
 GST_START_TEST (test_list_encode)
 {
-  StreamPeer asking;
-
   served_start ();
   served_set_caps ();
-  control (&asking);
-  fail_unless_equals_int (ask_encode_us (&asking), 0);
+  control (&peer);
+  fail_unless_equals_int (ask_encode_us (&peer), 0);
   push_aged (900 * GST_MSECOND, 760 * GST_MSECOND);
-  fail_unless_equals_int (ask_encode_us (&asking), 760000);
+  fail_unless_equals_int (ask_encode_us (&peer), 760000);
   push_aged (HELIX_NONE64, 800 * GST_MSECOND);
-  fail_unless_equals_int (ask_encode_us (&asking), 760000);
+  fail_unless_equals_int (ask_encode_us (&peer), 760000);
   push_aged (20 * GST_MSECOND, 3 * GST_MSECOND);
-  fail_unless_equals_int (ask_encode_us (&asking), 3000);
-  peer_clear (&asking);
+  fail_unless_equals_int (ask_encode_us (&peer), 3000);
 }
 GST_END_TEST;
 
@@ -468,25 +452,21 @@ GST_START_TEST (test_list)
   gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
   struct helix_status status;
   struct helix_client client;
-  StreamPeer watching, asking;
-  const gchar *why;
+  StreamPeer watching;
 
   served_start ();
   served_set_caps ();
   helix_stream_server_describe (served.server, "x264enc, H.264 640x480");
   served_join (&watching);
   AWAIT (added, 1);
-  control (&asking);
-  peer_send (&asking, message, helix_pack_empty (message, HELIX_LIST, 0));
-  fail_unless_equals_int (peer_next (&asking), HELIX_STATUS);
-  fail_unless (helix_unpack_status (
-      &status, text, asking.reader.payload, asking.reader.payload_size, &why));
+  control (&peer);
+  ask_status (&peer, &status, text);
   fail_unless_equals_uint64 (status.last_ns, HELIX_NONE64);
-  next_client (&asking, &client, name);
+  next_client (&peer, &client, name);
   fail_unless_equals_uint64 (client.received, HELIX_NONE64);
   fail_unless_equals_uint64 (client.latency_ns, HELIX_NONE64);
   fail_unless_equals_uint64 (client.last_ns, HELIX_NONE64);
-  next_client (&asking, &client, name);
+  next_client (&peer, &client, name);
 
   served_push (0, TRUE, 100);
   served_push (1, FALSE, 50);
@@ -494,10 +474,7 @@ GST_START_TEST (test_list)
   peer_expect (&watching, HELIX_UNIT);
   peer_send (&watching, message, helix_pack_stats (message, &stats));
   served_list (&watching);
-  peer_send (&asking, message, helix_pack_empty (message, HELIX_LIST, 0));
-  fail_unless_equals_int (peer_next (&asking), HELIX_STATUS);
-  fail_unless (helix_unpack_status (
-      &status, text, asking.reader.payload, asking.reader.payload_size, &why));
+  ask_status (&peer, &status, text);
   fail_unless_equals_string (text, "x264enc, H.264 640x480");
   fail_unless (status.uptime_ns > 0 && status.uptime_ns < 600 * GST_SECOND);
   fail_unless_equals_uint64 (status.frames, 2);
@@ -509,7 +486,7 @@ GST_START_TEST (test_list)
   fail_unless_equals_int (status.width, 640);
   fail_unless_equals_int (status.height, 480);
 
-  next_client (&asking, &client, name);
+  next_client (&peer, &client, name);
   fail_unless_equals_int (client.index, 0);
   fail_unless_equals_int (client.flags, 0);
   fail_unless_equals_int (client.pid, 0);
@@ -519,13 +496,12 @@ GST_START_TEST (test_list)
   fail_unless_equals_uint64 (client.received, 1);
   fail_unless_equals_uint64 (client.latency_ns, 12345);
   fail_unless (client.last_ns < client.connected_ns);
-  next_client (&asking, &client, name);
+  next_client (&peer, &client, name);
   fail_unless_equals_int (client.index, 1);
   fail_unless_equals_int (client.flags, HELIX_CLIENT_YOU);
   fail_unless_equals_int (client.role, HELIX_ROLE_CONTROL);
   fail_unless_equals_int (client.pid, 0);
   peer_clear (&watching);
-  peer_clear (&asking);
 }
 GST_END_TEST;
 
@@ -549,7 +525,6 @@ GST_START_TEST (test_lists_together)
   struct helix_error error;
   gchar text[HELIX_MAX_TEXT + 1];
   const gchar *why;
-  StreamPeer peer;
 
   served_start ();
   control (&peer);
@@ -574,13 +549,12 @@ GST_START_TEST (test_lists_together)
   fail_unless (answered >= MIN (asked, HELIX_LIST_BURST));
   peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
   peer_expect (&peer, HELIX_PONG);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
 GST_START_TEST (test_list_flood)
 {
-  StreamPeer peer, other;
+  StreamPeer other;
 
   served_start ();
   served_join (&other);
@@ -592,7 +566,6 @@ GST_START_TEST (test_list_flood)
     continue;
   served_list (&other);
   fail_unless_equals_int (served_now (&served.problems), 0);
-  peer_clear (&peer);
   peer_clear (&other);
 }
 GST_END_TEST;
@@ -603,7 +576,6 @@ GST_END_TEST;
 GST_START_TEST (test_keyframe_kept)
 {
   struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
-  StreamPeer peer;
   guint n = 0;
 
   served_start ();
@@ -619,7 +591,6 @@ GST_START_TEST (test_keyframe_kept)
     served_push (n++, TRUE, 100);
     peer_expect (&peer, HELIX_UNIT);
   }
-  peer_clear (&peer);
 }
 GST_END_TEST;
 

@@ -41,8 +41,6 @@ expect_problem (guint n, const gchar *words)
 /* Before the proof a client is none: it gets nothing, and costs no keyframe. */
 GST_START_TEST (test_right)
 {
-  StreamPeer peer;
-
   start (4);
   come (&peer, TOKEN, HELIX_ROLE_STREAM);
   served_push (0, TRUE, 100);
@@ -60,7 +58,6 @@ GST_START_TEST (test_right)
   peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_int (served_number_of (&peer), 1);
   fail_unless_equals_int (served_now (&served.problems), 0);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -68,7 +65,6 @@ GST_END_TEST;
 GST_START_TEST (test_hello_again)
 {
   HelixProofRound first;
-  StreamPeer peer;
 
   start (4);
   come (&peer, TOKEN, HELIX_ROLE_STREAM);
@@ -98,7 +94,6 @@ GST_START_TEST (test_hello_again)
   peer.proof = first;
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -130,8 +125,6 @@ GST_END_TEST;
 
 GST_START_TEST (test_wrong)
 {
-  StreamPeer peer;
-
   start (4);
   for (guint role = HELIX_ROLE_STREAM; role <= HELIX_ROLE_CONTROL; role++) {
     come (&peer, "guess", role);
@@ -151,7 +144,6 @@ GST_END_TEST;
 GST_START_TEST (test_replay)
 {
   HelixProofRound heard;
-  StreamPeer peer;
 
   start (4);
   peer_connect (&peer, served.path);
@@ -163,20 +155,16 @@ GST_START_TEST (test_replay)
   peer.proof = heard;
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
 /* The server's own proof, sent back to it. */
 GST_START_TEST (test_reflected)
 {
-  StreamPeer peer;
-
   start (4);
   come (&peer, TOKEN, HELIX_ROLE_STREAM);
   peer_prove (&peer, HELIX_PROOF_SERVER, TOKEN);
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -240,7 +228,6 @@ GST_START_TEST (test_old_client)
       .role = HELIX_ROLE_STREAM,
       .features = HELIX_FEATURE_PROOF};
   gsize size = helix_pack_hello (message, &hello, NULL);
-  StreamPeer peer;
 
   served_start_with (TRUE, ours, 4, TRUE);
   peer_connect (&peer, served.path);
@@ -251,7 +238,6 @@ GST_START_TEST (test_old_client)
   peer_send (&peer, message, size + strlen (TOKEN));
   peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
   expect_problem (1, "in the clear");
-  peer_clear (&peer);
 }
 GST_END_TEST;
 
@@ -268,13 +254,9 @@ expect_error (StreamPeer *peer, guint code)
 
 GST_START_TEST (test_connect)
 {
-  gint listener = peer_listen (served.path);
-  StreamPeer peer;
   gsize size;
 
-  served_start_with (FALSE, TOKEN, 4, TRUE);
-  served_set_caps ();
-  peer_accept (&peer, listener);
+  served_connect (TOKEN, 4);
   /* A wrong proof, and right behind it another try at the same challenge. */
   peer_hello (&peer, "guess");
   peer_expect_challenge (&peer);
@@ -305,25 +287,17 @@ GST_START_TEST (test_connect)
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
   peer_expect_proof (&peer, HELIX_PROOF_SERVER, TOKEN);
   AWAIT (added, 2);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
 /* A host that was killed before the PROOF came: its successor says so. */
 GST_START_TEST (test_connect_orphan)
 {
-  gint listener = peer_listen (served.path);
-  StreamPeer peer;
-
-  served_start_with (FALSE, TOKEN, 4, TRUE);
-  peer_accept (&peer, listener);
+  served_connect (TOKEN, 4);
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
   expect_error (&peer, HELIX_ERROR_TIMEOUT);
   peer_join (&peer, TOKEN);
   AWAIT (added, 1);
-  peer_clear (&peer);
-  close (listener);
 }
 GST_END_TEST;
 
