@@ -667,7 +667,7 @@ keep_pixels (GstHelixQemuSrc *self, HelixFrame *frame, gboolean always)
   guint8 *copy;
 
   if (helix_slot_pool_free_slots (frame->pool) > 0)
-    return helix_frame_steal_memory (frame);
+    return g_steal_pointer (&frame->memory);
   if (!always)
     return NULL;
   copy = g_malloc (size);

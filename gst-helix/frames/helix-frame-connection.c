@@ -167,9 +167,7 @@ send_subscribe (HelixFrameConnection *self)
 static void
 drop_pool (HelixFrameConnection *self)
 {
-  if (self->pool != NULL)
-    helix_slot_pool_retire (self->pool);
-  g_clear_pointer (&self->pool, helix_slot_pool_unref);
+  g_clear_pointer (&self->pool, helix_slot_pool_free);
 }
 
 /* n = 0: everything, as in FRAME, whatever the size of the picture. */
@@ -185,9 +183,7 @@ add_damage (HelixFrameConnection *self, const struct helix_rect *rects, guint n)
 static void
 drop_newest (HelixFrameConnection *self)
 {
-  if (self->newest_held)
-    helix_frame_clear (&self->newest);
-  self->newest_held = FALSE;
+  helix_frame_clear (&self->newest);
   self->settle_ns = 0;
   add_damage (self, NULL, 0);
 }
@@ -397,7 +393,7 @@ take_pool (HelixFrameConnection *self, GError **error)
 
 /* ---- frames ---- */
 
-/* Judges a FRAME against the conversation so far and takes its slot. */
+/* Judges a FRAME against the conversation so far. */
 static const char *
 admit_frame (HelixFrameConnection *self, const struct helix_frame *info)
 {
@@ -414,8 +410,6 @@ admit_frame (HelixFrameConnection *self, const struct helix_frame *info)
     return "FRAME: sequence does not grow";
   if ((guint64) info->stride * info->height > pool->slot_size)
     return "FRAME: stride * height is beyond the slot's memory";
-  if (!helix_slot_pool_take (self->pool, info->slot))
-    return "FRAME: its slot was not given back yet";
   return NULL;
 }
 
@@ -427,7 +421,7 @@ supersede (HelixFrameConnection *self, HelixFrame *frame)
   HelixFrameStats *stats = &self->stats;
 
   stats->received++;
-  stats->superseded += self->newest_held;
+  stats->superseded += self->newest.memory != NULL;
   stats->readback_bytes += frame->info.read_bytes;
   stats->readback_ns += frame->info.readback_ns;
   stats->wait_ns += frame->info.wait_ns;
@@ -436,7 +430,6 @@ supersede (HelixFrameConnection *self, HelixFrame *frame)
   add_damage (self, frame->damage, frame->info.rects);
   helix_frame_clear (&self->newest);
   self->newest = *frame;
-  self->newest_held = TRUE;
 }
 
 static HelixFramesResult
@@ -454,14 +447,16 @@ take_frame (HelixFrameConnection *self, GError **error)
   why = admit_frame (self, &frame.info);
   if (why != NULL)
     return violation (self, why, error);
-  frame.pool = helix_slot_pool_ref (self->pool);
-  if (!helix_slot_pool_fetch (frame.pool, frame.info.slot,
-          (gsize) frame.info.stride * frame.info.height)) {
+  frame.pool = self->pool;
+  frame.memory = helix_slot_pool_take (self->pool, frame.info.slot,
+      (gsize) frame.info.stride * frame.info.height, &frame.pixels);
+  if (frame.memory == NULL && errno == EBUSY)
+    return violation (self, "FRAME: its slot was not given back yet", error);
+  if (frame.memory == NULL) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "The frame memory of the shim at %s was cut off while it was in use "
         "(%s). Is QEMU in order? Start it again.",
         self->path, g_strerror (errno));
-    helix_frame_clear (&frame);
     return HELIX_FRAMES_LOST;
   }
   self->sequence = frame.info.sequence;
@@ -621,14 +616,14 @@ is_settled (HelixFrameConnection *self)
 static gboolean
 is_in_time (const HelixFrameConnection *self, guint64 in_time)
 {
-  return self->newest_held
+  return self->newest.memory != NULL
       && helix_now_ns () - self->newest.info.capture_ns <= MIN (in_time, OLD);
 }
 
 gboolean
 helix_frame_connection_settling (const HelixFrameConnection *self)
 {
-  return self->newest_held && self->settle_ns != 0;
+  return self->newest.memory != NULL && self->settle_ns != 0;
 }
 
 static void
@@ -638,8 +633,7 @@ give_newest (HelixFrameConnection *self, HelixFrame *frame)
   self->cursor_told = FALSE;
   *frame = self->newest;
   frame->info.rects = helix_region_rects (&self->damage, frame->damage);
-  self->newest.pool = NULL;
-  self->newest_held = FALSE;
+  self->newest.memory = NULL;
   helix_region_clear (&self->damage);
 }
 
@@ -659,7 +653,7 @@ helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
   }
   /* A connection that ended behind a frame: the frame first. The end shows
    * again at the next read. */
-  last = self->newest_held
+  last = self->newest.memory != NULL
       && (result == HELIX_FRAMES_CLOSED || result == HELIX_FRAMES_LOST)
       && self->connection->loss != HELIX_LOSS_NONE;
   if (last)
@@ -668,17 +662,18 @@ helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
     return result;
   /* The cursor first, for the frame to be shown with it; but not twice, or a
    * restless one would keep frames from being seen. */
-  if (self->cursor_news && !(self->newest_held && self->cursor_told)) {
+  if (self->cursor_news
+      && (self->newest.memory == NULL || !self->cursor_told)) {
     self->cursor_news = FALSE;
     self->cursor_told = TRUE;
     return HELIX_FRAMES_CURSOR;
   }
-  if (self->newest_held && (last || is_settled (self))) {
+  if (self->newest.memory != NULL && (last || is_settled (self))) {
     give_newest (self, frame);
     return HELIX_FRAMES_FRAME;
   }
   /* The screen went off behind the last frame. */
-  if (self->dark_news && !self->newest_held) {
+  if (self->dark_news && self->newest.memory == NULL) {
     self->dark_news = FALSE;
     return HELIX_FRAMES_DARK;
   }

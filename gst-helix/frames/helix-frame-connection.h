@@ -58,12 +58,11 @@ typedef struct {
 
   /* private */
   gchar *path;
-  HelixSlotPool *pool; /* of the subscription, or NULL */
-  guint64 sequence;    /* of the last frame, 0 = none */
-  gboolean dark_news;  /* read () has not told of it */
-  guint64 warned_ns;   /* of a SHOW that came to nothing, 0 = never */
-  HelixFrame newest;   /* its info counts when `newest_held` is not set, too */
-  gboolean newest_held;
+  HelixSlotPool *pool;  /* of the subscription, or NULL */
+  guint64 sequence;     /* of the last frame, 0 = none */
+  gboolean dark_news;   /* read () has not told of it */
+  guint64 warned_ns;    /* of a SHOW that came to nothing, 0 = never */
+  HelixFrame newest;    /* its info counts also when it was given out */
   helix_region damage;  /* since the frame that read () gave last */
   guint64 settle_ns;    /* until when `newest`, which is old, waits for a newer
                          * one; 0 = it does not */

@@ -6,10 +6,8 @@
 #include "helix-pack.h"
 #include "helix-platform.h"
 
-/* ---- the pool ---- */
-
 struct _HelixSlotPool {
-  gatomicrefcount refs;
+  gatomicrefcount refs; /* the owner's, and one for each slot that is held */
   HelixConnection *connection; /* may be over */
   guint16 channel;
   struct helix_pool info;
@@ -20,7 +18,7 @@ struct _HelixSlotPool {
 
 /* The slot that a GstMemory keeps. */
 typedef struct {
-  HelixSlotPool *pool;
+  HelixSlotPool *pool; /* a reference */
   guint slot;
 } Lease;
 
@@ -53,15 +51,8 @@ helix_slot_pool_new (HelixConnection *connection, guint16 channel,
   return pool;
 }
 
-HelixSlotPool *
-helix_slot_pool_ref (HelixSlotPool *pool)
-{
-  g_atomic_ref_count_inc (&pool->refs);
-  return pool;
-}
-
-void
-helix_slot_pool_unref (HelixSlotPool *pool)
+static void
+pool_unref (HelixSlotPool *pool)
 {
   if (!g_atomic_ref_count_dec (&pool->refs))
     return;
@@ -70,110 +61,75 @@ helix_slot_pool_unref (HelixSlotPool *pool)
   g_free (pool);
 }
 
+void
+helix_slot_pool_free (HelixSlotPool *pool)
+{
+  g_atomic_int_set (&pool->retired, TRUE);
+  pool_unref (pool);
+}
+
 const struct helix_pool *
 helix_slot_pool_info (HelixSlotPool *pool)
 {
   return &pool->info;
 }
 
-gboolean
-helix_slot_pool_fetch (HelixSlotPool *pool, guint slot, gsize size)
-{
-  g_assert (slot < pool->info.slots);
-  return helix_shm_fetch (&pool->shm, slot * (gsize) pool->info.slot_size, size)
-      == 0;
-}
-
-guint8 *
-helix_slot_pool_pixels (HelixSlotPool *pool, guint slot)
-{
-  g_assert (slot < pool->info.slots);
-  return pool->shm.bytes + slot * (gsize) pool->info.slot_size;
-}
-
-void
-helix_slot_pool_retire (HelixSlotPool *pool)
-{
-  g_atomic_int_set (&pool->retired, TRUE);
-}
-
-gboolean
-helix_slot_pool_take (HelixSlotPool *pool, guint slot)
-{
-  guint bit = 1u << slot;
-
-  g_assert (slot < pool->info.slots);
-  return !(g_atomic_int_or ((guint *) &pool->held, bit) & bit);
-}
-
-void
-helix_slot_pool_release (HelixSlotPool *pool, guint slot)
-{
-  struct helix_release release = {pool->info.pool_id, slot};
-  guint8 message[HELIX_MAX_MESSAGE];
-  guint bit = 1u << slot;
-  gsize size;
-
-  /* Before the shim knows, for it may hand the slot over again at once. */
-  if (!(g_atomic_int_and ((guint *) &pool->held, ~bit) & bit)) {
-    g_critical ("slot %u was given back twice", slot);
-    return;
-  }
-  if (g_atomic_int_get (&pool->retired))
-    return;
-  size = helix_pack_release (message, pool->channel, &release);
-  helix_connection_send (pool->connection, message, size);
-}
-
 guint
 helix_slot_pool_free_slots (HelixSlotPool *pool)
 {
   guint held = (guint) g_atomic_int_get (&pool->held);
-  guint free_slots = 0;
 
-  for (guint slot = 0; slot < pool->info.slots; slot++)
-    free_slots += !(held >> slot & 1);
-  return free_slots;
+  return pool->info.slots - (guint) __builtin_popcount (held);
 }
 
-/* ---- frames ---- */
-
-const guint8 *
-helix_frame_pixels (const HelixFrame *frame)
+/* Thread: any. */
+static void
+lease_end (gpointer data)
 {
-  return helix_slot_pool_pixels (frame->pool, frame->info.slot);
+  Lease *lease = data;
+  HelixSlotPool *pool = lease->pool;
+  struct helix_release release = {pool->info.pool_id, lease->slot};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  /* Before the shim knows, for it may hand the slot over again at once. */
+  g_atomic_int_and ((guint *) &pool->held, ~(1u << lease->slot));
+  if (!g_atomic_int_get (&pool->retired))
+    helix_connection_send (pool->connection, message,
+        helix_pack_release (message, pool->channel, &release));
+  pool_unref (pool);
+  g_free (lease);
+}
+
+GstMemory *
+helix_slot_pool_take (
+    HelixSlotPool *pool, guint slot, gsize size, const guint8 **pixels)
+{
+  gsize offset = slot * (gsize) pool->info.slot_size;
+  guint8 *bytes = pool->shm.bytes + offset;
+  guint bit = 1u << slot;
+  Lease *lease;
+
+  g_assert (slot < pool->info.slots && size <= pool->info.slot_size);
+  if (g_atomic_int_or ((guint *) &pool->held, bit) & bit) {
+    errno = EBUSY;
+    return NULL;
+  }
+  if (helix_shm_fetch (&pool->shm, offset, size) != 0) {
+    g_atomic_int_and ((guint *) &pool->held, ~bit);
+    return NULL;
+  }
+  lease = g_new (Lease, 1);
+  g_atomic_ref_count_inc (&pool->refs);
+  *lease = (Lease){pool, slot};
+  *pixels = bytes;
+  return gst_memory_new_wrapped (
+      GST_MEMORY_FLAG_READONLY, bytes, size, 0, size, lease, lease_end);
 }
 
 void
 helix_frame_clear (HelixFrame *frame)
 {
-  if (frame->pool == NULL)
-    return;
-  helix_slot_pool_release (frame->pool, frame->info.slot);
-  g_clear_pointer (&frame->pool, helix_slot_pool_unref);
-}
-
-static void
-lease_end (gpointer data)
-{
-  Lease *lease = data;
-
-  helix_slot_pool_release (lease->pool, lease->slot);
-  helix_slot_pool_unref (lease->pool);
-  g_free (lease);
-}
-
-GstMemory *
-helix_frame_steal_memory (HelixFrame *frame)
-{
-  gsize size = (gsize) frame->info.stride * frame->info.height;
-  Lease *lease = g_new (Lease, 1);
-
-  lease->pool = g_steal_pointer (&frame->pool);
-  lease->slot = frame->info.slot;
-  return gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY,
-      helix_slot_pool_pixels (lease->pool, lease->slot), size, 0, size, lease,
-      lease_end);
+  g_clear_pointer (&frame->memory, gst_memory_unref);
 }
 
 void

@@ -54,7 +54,7 @@ helix_picture_image (GstVideoFormat format, gboolean opaque, guint width,
 void
 helix_picture_from_frame (HelixPicture *picture, const HelixFrame *frame)
 {
-  picture->pixels = helix_frame_pixels (frame);
+  picture->pixels = frame->pixels;
   picture->width = frame->info.width;
   picture->height = frame->info.height;
   picture->stride = frame->info.stride;

@@ -27,10 +27,7 @@ GST_DEBUG_CATEGORY_EXTERN (helix_frames_debug);
 /* ns between two looks at the signs of life: 0 to 6.4 s a deed. */
 #define STEP_NS (25 * GST_MSECOND)
 
-static struct {
-  HelixFrame frame;
-  GstMemory *memory; /* in its place */
-} held[HELD];
+static GstMemory *held[HELD];
 
 static HelixWaiter waiter;
 static HelixFrameConnection *client;
@@ -262,17 +259,14 @@ connect_client (void)
 static void
 let_go (guint i)
 {
-  helix_frame_clear (&held[i].frame);
-  if (held[i].memory != NULL)
-    gst_memory_unref (held[i].memory);
-  held[i].memory = NULL;
+  g_clear_pointer (&held[i], gst_memory_unref);
 }
 
 /* Reads every byte of the picture, which cannot be cut off. */
 static void
 look_at (const HelixFrame *frame)
 {
-  const volatile guint8 *pixels = helix_frame_pixels (frame);
+  const volatile guint8 *pixels = frame->pixels;
   gsize size = (gsize) frame->info.stride * frame->info.height;
 
   MUST (size <= HELIX_MAX_FRAME_BYTES);
@@ -288,12 +282,9 @@ take_frame (HelixFrame *frame, uint8_t how)
 
   look_at (frame);
   let_go (i);
-  if (how & 0x40)
-    held[i].frame = *frame;
-  else if (how & 0x80)
-    held[i].memory = helix_frame_steal_memory (frame);
-  else
-    helix_frame_clear (frame);
+  if (how & 0xc0)
+    held[i] = g_steal_pointer (&frame->memory);
+  helix_frame_clear (frame);
 }
 
 static void
@@ -409,7 +400,8 @@ static void
 look_at_slots (void)
 {
   if (client->pool != NULL)
-    MUST (helix_slot_pool_free_slots (client->pool) + client->newest_held
+    MUST (helix_slot_pool_free_slots (client->pool)
+            + (client->newest.memory != NULL)
         >= helix_slot_pool_info (client->pool)->slots);
 }
 

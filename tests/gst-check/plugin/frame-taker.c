@@ -45,8 +45,8 @@ taker_number (const HelixFrame *frame)
 {
   guint32 number = 0;
 
-  fail_unless (helix_marker_read (
-      helix_frame_pixels (frame), frame->info.stride, 4, &number));
+  fail_unless (
+      helix_marker_read (frame->pixels, frame->info.stride, 4, &number));
   return number;
 }
 

@@ -652,7 +652,7 @@ static const struct {
 GST_START_TEST (test_bad_frame)
 {
   FakeConfig config = good;
-  HelixFrame frame, held = {.pool = NULL};
+  HelixFrame frame, held = {.memory = NULL};
   HelixFrameClient *client;
   GError *error = NULL;
   FakeShim *shim;

@@ -57,15 +57,13 @@ pool_new (void)
   return pool;
 }
 
-/* Takes the reference over. */
 static GstMemory *
-memory_new (HelixSlotPool *pool, guint slot, guint size)
+take (HelixSlotPool *pool, guint slot, gsize size)
 {
-  HelixFrame frame = {
-      .info = {.slot = slot, .stride = size, .height = 1}, .pool = pool};
-  GstMemory *memory = helix_frame_steal_memory (&frame);
+  const guint8 *pixels;
+  GstMemory *memory = helix_slot_pool_take (pool, slot, size, &pixels);
 
-  fail_unless (frame.pool == NULL);
+  fail_unless (memory != NULL);
   return memory;
 }
 
@@ -99,15 +97,16 @@ GST_START_TEST (test_memory)
 {
   HelixSlotPool *pool = pool_new ();
   GstMemory *memory, *part;
+  const guint8 *pixels;
   GstMapInfo mapped;
 
   memcpy (map + SLOT_SIZE, "the screen", 10);
   fail_unless_equals_int (helix_slot_pool_free_slots (pool), SLOTS);
-  fail_unless (helix_slot_pool_take (pool, 1));
-  fail_if (helix_slot_pool_take (pool, 1));
+  memory = helix_slot_pool_take (pool, 1, 4096, &pixels);
+  fail_unless (memcmp (pixels, "the screen", 10) == 0);
+  fail_unless (helix_slot_pool_take (pool, 1, 4096, &pixels) == NULL);
+  fail_unless_equals_int (errno, EBUSY);
   fail_unless_equals_int (helix_slot_pool_free_slots (pool), SLOTS - 1);
-  memory = memory_new (helix_slot_pool_ref (pool), 1, 4096);
-  helix_slot_pool_unref (pool); /* the memory has one of its own */
   fail_unless (gst_memory_is_type (memory, GST_ALLOCATOR_SYSMEM));
   fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
   fail_unless_equals_int (mapped.size, 4096);
@@ -122,6 +121,7 @@ GST_START_TEST (test_memory)
   gst_memory_unmap (part, &mapped);
   gst_memory_unref (part);
   fail_unless_equals_int (released (), 1u << 1);
+  helix_slot_pool_free (pool);
 }
 GST_END_TEST;
 
@@ -136,31 +136,32 @@ GST_START_TEST (test_release_from_threads)
 {
   HelixSlotPool *pool = pool_new ();
   GThread *threads[SLOTS];
-  GstMemory *memory;
 
   for (guint round = 0; round < 100; round++) {
-    for (guint i = 0; i < SLOTS; i++) {
-      fail_unless (helix_slot_pool_take (pool, i));
-      memory = memory_new (helix_slot_pool_ref (pool), i, 64);
-      threads[i] = g_thread_new ("let-go", let_go, memory);
-    }
+    for (guint i = 0; i < SLOTS; i++)
+      threads[i] = g_thread_new ("let-go", let_go, take (pool, i, 64));
     for (guint i = 0; i < SLOTS; i++)
       g_thread_join (threads[i]);
     fail_unless_equals_int (released (), (1u << SLOTS) - 1);
   }
-  helix_slot_pool_unref (pool);
+  helix_slot_pool_free (pool);
 }
 GST_END_TEST;
 
+/* The memory outlives the pool, and then goes without a message. */
 GST_START_TEST (test_retired)
 {
   HelixSlotPool *pool = pool_new ();
+  GstMemory *memory;
+  GstMapInfo mapped;
 
-  fail_unless (helix_slot_pool_take (pool, 0));
-  helix_slot_pool_retire (pool);
-  helix_slot_pool_release (pool, 0);
+  memory = take (pool, 0, 64);
+  helix_slot_pool_free (pool);
+  fail_unless (gst_memory_map (memory, &mapped, GST_MAP_READ));
+  fail_unless_equals_int (mapped.data[63], 0);
+  gst_memory_unmap (memory, &mapped);
+  gst_memory_unref (memory);
   fail_unless_equals_int (released (), 0);
-  helix_slot_pool_unref (pool);
 }
 GST_END_TEST;
 
