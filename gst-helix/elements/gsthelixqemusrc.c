@@ -259,6 +259,16 @@ request_picture (GstHelixQemuSrc *self)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* Thread: any, from start () to stop (). */
+static HelixFrameClientState
+get_state (GstHelixQemuSrc *self)
+{
+  HelixFrameClientState state;
+
+  helix_frame_client_get_state (self->client, &state);
+  return state;
+}
+
 /* Makes the streaming thread look at its deadlines again.
  * Lock: the object lock. */
 static void
@@ -297,20 +307,19 @@ inform (GstHelixQemuSrc *self, gchar *text)
 
 /* "Scanout 0", "Resource 17". */
 static gchar *
-name_screen (GstHelixQemuSrc *self, guint resource_id)
+name_screen (guint scanout, guint resource_id)
 {
-  HelixFrameRequest request;
-
-  helix_frame_client_get_request (self->client, &request);
   return resource_id != 0 ? g_strdup_printf ("Resource %u", resource_id)
-                          : g_strdup_printf ("Scanout %u", request.scanout);
+                          : g_strdup_printf ("Scanout %u", scanout);
 }
 
 static void
-tell_off (GstHelixQemuSrc *self, guint resource_id, gboolean black)
+tell_off (
+    GstHelixQemuSrc *self, const HelixFrameClientState *state, gboolean black)
 {
-  g_autofree gchar *name = name_screen (self, resource_id);
-  const gchar *why = resource_id != 0
+  g_autofree gchar *name =
+      name_screen (state->request.scanout, state->resource_id);
+  const gchar *why = state->resource_id != 0
       ? "the guest has destroyed it"
       : "the guest shows nothing there, or has no driver for it yet";
   const gchar *shown = !self->shaped ? "No picture comes until it is on"
@@ -325,7 +334,7 @@ static void
 tell_on (GstHelixQemuSrc *self, const struct helix_frame *frame)
 {
   g_autofree gchar *name = name_screen (
-      self, frame->scanout == HELIX_NONE32 ? frame->resource_id : 0);
+      frame->scanout, frame->scanout == HELIX_NONE32 ? frame->resource_id : 0);
 
   inform (self,
       g_strdup_printf ("%s is on: %ux%u.", name, frame->width, frame->height));
@@ -344,10 +353,8 @@ reset_dark (GstHelixQemuSrc *self)
 static guint64
 dark_due (GstHelixQemuSrc *self)
 {
-  guint resource_id;
-  guint64 since = self->unfit_ns != 0
-      ? self->unfit_ns
-      : helix_frame_client_dark_since (self->client, &resource_id);
+  guint64 since =
+      self->unfit_ns != 0 ? self->unfit_ns : get_state (self).dark_ns;
 
   return since == 0 || self->dark ? HELIX_NONE64 : since + DARK_AFTER;
 }
@@ -811,11 +818,9 @@ finish_picture (GstHelixQemuSrc *self, GstBuffer *buffer, guint64 capture_ns,
 static gboolean
 is_discont (GstHelixQemuSrc *self)
 {
-  HelixFrameClientStats stats;
-  guint breaks;
+  HelixFrameClientState state = get_state (self);
+  guint breaks = state.reconnects + state.switches;
 
-  helix_frame_client_get_stats (self->client, &stats);
-  breaks = stats.reconnects + stats.switches;
   if (breaks == self->breaks)
     return FALSE;
   self->breaks = breaks;
@@ -957,9 +962,7 @@ blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
 static GstFlowReturn
 go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
 {
-  guint resource_id;
-  gboolean off =
-      helix_frame_client_dark_since (self->client, &resource_id) != 0;
+  HelixFrameClientState state = get_state (self);
   GstFlowReturn flow;
   gboolean black;
 
@@ -967,8 +970,8 @@ go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
   black = self->when_off == GST_HELIX_WHEN_OFF_BLACK;
   GST_OBJECT_UNLOCK (self);
   self->dark = TRUE;
-  if (off && !self->told_off)
-    tell_off (self, resource_id, black);
+  if (state.dark_ns != 0 && !self->told_off)
+    tell_off (self, &state, black);
   if (!self->shaped || !black)
     return GST_FLOW_CUSTOM_SUCCESS;
   flow = blacken (self, buffer);
@@ -1171,7 +1174,7 @@ apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
 
   GST_OBJECT_LOCK (self);
   if (self->client != NULL)
-    scanouts = helix_frame_client_scanouts (self->client);
+    scanouts = get_state (self).scanouts;
   if (scanouts == 0) /* not known before there is a connection */
     scanouts = HELIX_MAX_SCANOUTS;
   ok = control->scanout < scanouts || !(fields & GST_HELIX_CONTROL_SCANOUT);
@@ -1220,7 +1223,7 @@ take_refusal (GstHelixQemuSrc *self, const GError *error)
   gboolean warn;
 
   GST_OBJECT_LOCK (self);
-  helix_frame_client_get_request (self->client, &request);
+  request = get_state (self).request;
   changes = set_source (self, request.scanout, request.resource_id);
   warn = may_warn (&self->refused_ns);
   GST_OBJECT_UNLOCK (self);
@@ -1347,35 +1350,35 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
     apply_show_cursor (self);
     switch (helix_frame_client_next (
         self->client, next_deadline (self), &frame, &error)) {
-      case HELIX_CLIENT_FRAME:
+      case HELIX_FRAMES_FRAME:
         flow = take_frame (self, &frame, buffer);
         break;
-      case HELIX_CLIENT_CURSOR:
+      case HELIX_FRAMES_CURSOR:
         take_cursor (self);
         break;
-      case HELIX_CLIENT_DARK:
+      case HELIX_FRAMES_DARK:
         reset_dark (self);
         break;
-      case HELIX_CLIENT_TIMEOUT:
+      case HELIX_FRAMES_TIMEOUT:
         flow = take_timeout (self, buffer);
         break;
-      case HELIX_CLIENT_FLUSHING:
+      case HELIX_FRAMES_FLUSHING:
         flow = GST_FLOW_FLUSHING;
         break;
-      case HELIX_CLIENT_REFUSED:
+      case HELIX_FRAMES_REFUSED:
         take_refusal (self, error);
         break;
-      case HELIX_CLIENT_FOUND:
+      case HELIX_FRAMES_FOUND:
         gst_helix_inform (element, error);
         break;
-      case HELIX_CLIENT_WARNING:
+      case HELIX_FRAMES_WARNING:
         gst_helix_post (element, GST_MESSAGE_WARNING, error);
         break;
-      case HELIX_CLIENT_EOS:
+      case HELIX_FRAMES_CLOSED:
         GST_INFO_OBJECT (self, "%s", error->message);
         flow = GST_FLOW_EOS;
         break;
-      case HELIX_CLIENT_ERROR:
+      default: /* HELIX_FRAMES_FAILED */
         gst_helix_post (element, GST_MESSAGE_ERROR, error);
         flow = GST_FLOW_ERROR;
         break;
@@ -1476,28 +1479,19 @@ gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
   return TRUE;
 }
 
-/* In PAUSED the streaming thread does not read what the shim sends. */
-static void
-set_paused (GstHelixQemuSrc *self, gboolean paused)
-{
-  GST_OBJECT_LOCK (self);
-  if (self->client != NULL)
-    helix_frame_client_set_paused (self->client, paused);
-  GST_OBJECT_UNLOCK (self);
-}
-
 static GstStateChangeReturn
 gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (element);
   GstStateChangeReturn ret;
 
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
-    set_paused (self, FALSE);
   ret = GST_ELEMENT_CLASS (gst_helix_qemu_src_parent_class)
             ->change_state (element, transition);
-  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
-    set_paused (self, TRUE);
+  /* In PAUSED the base class does not call create (). */
+  GST_OBJECT_LOCK (self);
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED && self->client != NULL)
+    helix_frame_client_leave (self->client);
+  GST_OBJECT_UNLOCK (self);
   return ret;
 }
 
@@ -1506,7 +1500,7 @@ gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
 static GstStructure *
 get_stats (GstHelixQemuSrc *self)
 {
-  HelixFrameClientStats client = {0};
+  HelixFrameClientState client = {0};
   GstStructure *stats;
   guint held_back;
   Counters own;
@@ -1515,7 +1509,7 @@ get_stats (GstHelixQemuSrc *self)
   own = self->counters;
   held_back = self->holdback.held_back;
   if (self->client != NULL)
-    helix_frame_client_get_stats (self->client, &client);
+    client = get_state (self);
   GST_OBJECT_UNLOCK (self);
   stats = gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
       G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,

@@ -26,21 +26,15 @@ GST_DEBUG_CATEGORY (helix_frames_debug);
  * socket has to hold 3 s worth until that is noticed. */
 #define SHOW_EVERY (2 * GST_MSECOND)
 
-/* Of the functions below: there is nothing to report, go on. */
-#define NOTHING ((HelixFrameClientResult) -1)
-
 struct _HelixFrameClient {
-  gchar *path; /* as configured, or NULL */
-  gchar *name;
-  gboolean auto_reconnect;
-  guint64 reconnect_timeout; /* ns, 0 = none */
+  HelixFrameClientConfig config; /* owns its strings */
   HelixWaiter waiter;
   gint flushing; /* atomic */
   gint poked;    /* atomic */
   gint in_time;  /* atomic: us, for helix_frame_connection_read () */
 
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
-  HelixFrameRequest request;
+  HelixFrameClientState state;
   gboolean on_trial;         /* the request */
   gboolean unsent;           /* the shim has not been asked for that yet */
   HelixFrameRequest granted; /* the last request that the shim granted, and */
@@ -52,10 +46,7 @@ struct _HelixFrameClient {
   HelixFrameConnection *frames; /* NULL between two attempts; set by the thread
                                  * of next () only */
   guint16 channel; /* to send SHOW on, 0 = the connection is not live */
-  guint scanouts;  /* of the VM, 0 likewise */
-  gboolean paused;
-  gboolean left; /* BYE was sent on this connection, for a pause */
-  HelixFrameClientStats stats;
+  gboolean left;   /* by leave (); what was shown before is shown again */
 
   /* of the thread of next () */
   HelixDiscovery discovery;
@@ -88,13 +79,12 @@ helix_frame_client_new (
   if (!helix_waiter_init (&waiter))
     return NULL;
   client = g_new0 (HelixFrameClient, 1);
-  client->path = g_strdup (config->path);
-  client->name = g_strdup (config->name);
-  client->auto_reconnect = config->auto_reconnect;
-  client->reconnect_timeout = config->reconnect_timeout * GST_MSECOND;
+  client->config = *config;
+  client->config.path = g_strdup (config->path);
+  client->config.name = g_strdup (config->name);
   client->discovery.server_uid = config->server_uid;
   client->waiter = waiter;
-  client->request = client->granted = client->own = *request;
+  client->state.request = client->granted = client->own = *request;
   pthread_mutex_init (&client->lock, NULL);
   return client;
 }
@@ -119,22 +109,22 @@ helix_frame_client_subscribe (HelixFrameClient *client,
     const HelixFrameRequest *request, gboolean on_trial)
 {
   pthread_mutex_lock (&client->lock);
-  if (!same_source (request, &client->request)) {
+  if (!same_source (request, &client->state.request)) {
     client->shown = 0;
     client->on_trial = on_trial;
   }
-  client->request = *request;
+  client->state.request = *request;
   client->unsent = TRUE;
   pthread_mutex_unlock (&client->lock);
   helix_waiter_wake (&client->waiter);
 }
 
 void
-helix_frame_client_get_request (
-    HelixFrameClient *client, HelixFrameRequest *request)
+helix_frame_client_get_state (
+    HelixFrameClient *client, HelixFrameClientState *state)
 {
   pthread_mutex_lock (&client->lock);
-  *request = client->request;
+  *state = client->state;
   pthread_mutex_unlock (&client->lock);
 }
 
@@ -182,7 +172,7 @@ helix_frame_client_show (
 static HelixFrameRequest
 take_request (HelixFrameClient *client, gboolean with_shown)
 {
-  HelixFrameRequest request = client->request;
+  HelixFrameRequest request = client->state.request;
 
   if (with_shown && client->shown != 0)
     request.resource_id = client->shown;
@@ -203,7 +193,7 @@ apply_request (HelixFrameClient *client, guint64 *due)
   next = client->subscribed_ns + SUBSCRIBE_EVERY;
   if (client->unsent && helix_now_ns () >= next) {
     request = take_request (client, TRUE);
-    client->stats.switches += !same_source (&frames->request, &request);
+    client->state.switches += !same_source (&frames->request, &request);
     helix_frame_connection_subscribe (frames, &request);
     if (client->channel != 0)
       client->channel = frames->channel;
@@ -227,10 +217,10 @@ fall_back (HelixFrameClient *client)
     goto out; /* that */
   if (client->shown != 0)
     client->shown = 0;
-  else if (!same_source (&client->request, &client->granted))
-    set_source (&client->request, &client->granted);
-  else if (!same_source (&client->request, &client->own))
-    set_source (&client->request, &client->own);
+  else if (!same_source (&client->state.request, &client->granted))
+    set_source (&client->state.request, &client->granted);
+  else if (!same_source (&client->state.request, &client->own))
+    set_source (&client->state.request, &client->own);
   else
     ok = FALSE;
   /* Once each: neither is tried again before it is granted again. */
@@ -246,18 +236,22 @@ static void
 note_progress (HelixFrameClient *client)
 {
   const HelixFrameConnection *frames = client->frames;
+  HelixFrameClientState *state = &client->state;
   gboolean live = frames->connection->live;
 
   client->answered |= frames->connection->welcomed;
   pthread_mutex_lock (&client->lock);
   client->channel = live ? frames->channel : 0;
-  client->scanouts = live ? frames->connection->welcome.scanouts : 0;
+  state->scanouts = live ? frames->connection->welcome.scanouts : 0;
+  state->dark_ns = frames->dark_ns;
+  state->resource_id =
+      client->shown != 0 ? client->shown : frames->request.resource_id;
   if (frames->confirmed && !client->unsent && client->shown == 0) {
-    client->granted = client->request;
+    client->granted = client->state.request;
     if (!client->on_trial)
-      client->own = client->request;
+      client->own = client->state.request;
   }
-  client->stats.frames = frames->stats;
+  state->frames = frames->stats;
   pthread_mutex_unlock (&client->lock);
 }
 
@@ -276,8 +270,9 @@ disconnect (HelixFrameClient *client)
   if (client->channel != 0 && !client->left)
     client->shown = 0;
   client->channel = 0;
-  client->scanouts = 0;
-  client->stats.connected = FALSE;
+  client->state.scanouts = 0;
+  client->state.dark_ns = 0;
+  client->state.connected = FALSE;
   pthread_mutex_unlock (&client->lock);
   if (frames != NULL)
     helix_frame_connection_free (frames);
@@ -293,20 +288,9 @@ helix_frame_client_free (HelixFrameClient *client)
   pthread_mutex_destroy (&client->lock);
   helix_discovery_clear (&client->discovery);
   g_free (client->told_label);
-  g_free (client->path);
-  g_free (client->name);
+  g_free ((gchar *) client->config.path);
+  g_free ((gchar *) client->config.name);
   g_free (client);
-}
-
-guint
-helix_frame_client_scanouts (HelixFrameClient *client)
-{
-  guint scanouts;
-
-  pthread_mutex_lock (&client->lock);
-  scanouts = client->scanouts;
-  pthread_mutex_unlock (&client->lock);
-  return scanouts;
 }
 
 void
@@ -316,24 +300,16 @@ helix_frame_client_poke (HelixFrameClient *client)
   helix_waiter_wake (&client->waiter);
 }
 
-/* Under the lock: says goodbye. The thread that calls next () does the rest. */
-static void
-leave (HelixFrameClient *client)
-{
-  helix_connection_bye (client->frames->connection, NULL);
-  client->left = TRUE;
-  client->stats.connected = FALSE;
-}
-
 void
-helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused)
+helix_frame_client_leave (HelixFrameClient *client)
 {
   pthread_mutex_lock (&client->lock);
-  client->paused = paused;
-  if (paused && client->stats.connected)
-    leave (client);
+  if (client->state.connected) {
+    helix_connection_bye (client->frames->connection, NULL);
+    client->left = TRUE; /* next () does the rest */
+    client->state.connected = FALSE;
+  }
   pthread_mutex_unlock (&client->lock);
-  helix_waiter_wake (&client->waiter);
 }
 
 void
@@ -351,15 +327,6 @@ helix_frame_client_set_flushing (HelixFrameClient *client, gboolean flushing)
     helix_waiter_wake (&client->waiter);
 }
 
-void
-helix_frame_client_get_stats (
-    HelixFrameClient *client, HelixFrameClientStats *stats)
-{
-  pthread_mutex_lock (&client->lock);
-  *stats = client->stats;
-  pthread_mutex_unlock (&client->lock);
-}
-
 /* Behind a report of an outage. */
 static void
 tell_who_is_waited_for (GError *error)
@@ -374,56 +341,54 @@ tell_who_is_waited_for (GError *error)
 }
 
 /* The connection is gone or could not be had. */
-static HelixFrameClientResult
+static HelixFramesResult
 outage (HelixFrameClient *client, gboolean quiet, GError **error)
 {
-  guint64 now = helix_now_ns ();
+  guint64 now = helix_now_ns (), end = HELIX_NONE64;
 
   disconnect (client);
   pthread_mutex_lock (&client->lock);
   client->left = FALSE; /* the VM may be another one */
   pthread_mutex_unlock (&client->lock);
-  if (!client->auto_reconnect)
-    return HELIX_CLIENT_ERROR;
+  if (!client->config.auto_reconnect)
+    return HELIX_FRAMES_FAILED;
   if (client->outage_ns == 0)
     client->outage_ns = now;
-  if (client->reconnect_timeout != 0
-      && now - client->outage_ns >= client->reconnect_timeout) {
-    g_prefix_error (error, "Gave up after %" G_GUINT64_FORMAT " ms: ",
-        client->reconnect_timeout / GST_MSECOND);
-    return HELIX_CLIENT_ERROR;
+  if (client->config.reconnect_timeout != 0)
+    end = client->outage_ns + client->config.reconnect_timeout * GST_MSECOND;
+  if (now >= end) {
+    g_prefix_error (
+        error, "Gave up after %u ms: ", client->config.reconnect_timeout);
+    return HELIX_FRAMES_FAILED;
   }
-  client->retry_ns = helix_backoff_next (&client->backoff, now);
-  if (client->reconnect_timeout != 0)
-    client->retry_ns =
-        MIN (client->retry_ns, client->outage_ns + client->reconnect_timeout);
+  client->retry_ns = MIN (helix_backoff_next (&client->backoff, now), end);
   if (quiet || client->warned) {
     GST_DEBUG ("%s", (*error)->message);
     g_clear_error (error);
-    return NOTHING;
+    return HELIX_FRAMES_AGAIN;
   }
   client->warned = TRUE;
   if (client->discovery.path != NULL)
     tell_who_is_waited_for (*error);
-  return HELIX_CLIENT_WARNING;
+  return HELIX_FRAMES_WARNING;
 }
 
-static HelixFrameClientResult
+static HelixFramesResult
 dial (HelixFrameClient *client, GError **error)
 {
-  HelixFrameClientResult result = NOTHING;
+  HelixFramesResult result = HELIX_FRAMES_AGAIN;
   HelixFrameRequest request;
   gboolean final;
   gchar *path = NULL;
   gint fd;
 
   client->answered &= client->discovery.path != NULL;
-  fd = helix_discovery_connect (&client->discovery, client->path,
+  fd = helix_discovery_connect (&client->discovery, client->config.path,
       client->waiter.wakeup[0], &path, &final, error);
   if (fd < 0 && *error == NULL)
     goto out; /* woken up: look first what for */
   if (fd < 0) {
-    result = final ? HELIX_CLIENT_ERROR : outage (client, FALSE, error);
+    result = final ? HELIX_FRAMES_FAILED : outage (client, FALSE, error);
     goto out;
   }
   pthread_mutex_lock (&client->lock);
@@ -433,13 +398,11 @@ dial (HelixFrameClient *client, GError **error)
   if (!client->left && !client->show_unsent)
     client->shown = 0;
   client->frames = helix_frame_connection_new (
-      fd, path, client->name, &request, &client->waiter);
-  client->frames->stats = client->stats.frames; /* goes on counting */
+      fd, path, client->config.name, &request, &client->waiter);
+  client->frames->stats = client->state.frames; /* goes on counting */
   client->introduced = FALSE;
   client->left = FALSE;
-  client->stats.connected = TRUE;
-  if (client->paused)
-    leave (client);
+  client->state.connected = TRUE;
   pthread_mutex_unlock (&client->lock);
 out:
   g_free (path);
@@ -452,7 +415,7 @@ end_outage (HelixFrameClient *client)
 {
   if (client->outage_ns != 0) {
     pthread_mutex_lock (&client->lock);
-    client->stats.reconnects += client->had_frames;
+    client->state.reconnects += client->had_frames;
     pthread_mutex_unlock (&client->lock);
   }
   client->outage_ns = client->woken_ns = 0;
@@ -472,55 +435,41 @@ all_is_well (HelixFrameClient *client)
 /* The shim gave this client up because nothing was read, in a pause for
  * instance. The shim is there: so even without auto-reconnect the client
  * connects again, once. */
-static HelixFrameClientResult
+static HelixFramesResult
 come_back (HelixFrameClient *client, GError **error)
 {
-  if (client->auto_reconnect || client->outage_ns != 0)
+  if (client->config.auto_reconnect || client->outage_ns != 0)
     return outage (client, TRUE, error);
   GST_DEBUG ("%s", (*error)->message);
   g_clear_error (error);
   disconnect (client);
   client->outage_ns = helix_now_ns ();
-  return NOTHING;
+  return HELIX_FRAMES_AGAIN;
 }
 
-static HelixFrameClientResult
+static HelixFramesResult
 judge (HelixFrameClient *client, HelixFramesResult result, GError **error)
 {
-  switch (result) {
-    case HELIX_FRAMES_FRAME:
-      all_is_well (client);
-      return HELIX_CLIENT_FRAME;
-    case HELIX_FRAMES_CURSOR:
-      return HELIX_CLIENT_CURSOR;
-    case HELIX_FRAMES_DARK:
-      end_outage (client);
-      return HELIX_CLIENT_DARK;
-    case HELIX_FRAMES_WARNING:
-      return HELIX_CLIENT_WARNING;
-    case HELIX_FRAMES_CLOSED:
-      if (client->auto_reconnect)
-        return outage (client, FALSE, error);
-      disconnect (client);
-      return HELIX_CLIENT_EOS;
-    case HELIX_FRAMES_LOST:
-    case HELIX_FRAMES_FAILED:
-      if (client->frames->refused && fall_back (client))
-        return HELIX_CLIENT_REFUSED;
-      if (result == HELIX_FRAMES_LOST)
-        return outage (client, FALSE, error);
-      disconnect (client);
-      return HELIX_CLIENT_ERROR;
-    case HELIX_FRAMES_IDLED:
-      return come_back (client, error);
-    case HELIX_FRAMES_AGAIN:
-      break;
-  }
-  return NOTHING;
+  gboolean lost = result == HELIX_FRAMES_LOST;
+
+  if ((lost || result == HELIX_FRAMES_FAILED) && client->frames->refused
+      && fall_back (client))
+    return HELIX_FRAMES_REFUSED;
+  if (lost || (result == HELIX_FRAMES_CLOSED && client->config.auto_reconnect))
+    return outage (client, FALSE, error);
+  if (result == HELIX_FRAMES_IDLED)
+    return come_back (client, error);
+  if (result == HELIX_FRAMES_FRAME)
+    all_is_well (client);
+  if (result == HELIX_FRAMES_DARK)
+    end_outage (client);
+  if (result == HELIX_FRAMES_CLOSED || result == HELIX_FRAMES_FAILED)
+    disconnect (client);
+  return result;
 }
 
 /* Lowers *deadline to when to look again. */
-static HelixFrameClientResult
+static HelixFramesResult
 use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
@@ -537,7 +486,7 @@ use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
           client->frames, helix_now_ns (), &due, error))
     return outage (client, FALSE, error);
   *deadline = MIN (*deadline, due);
-  return NOTHING;
+  return HELIX_FRAMES_AGAIN;
 }
 
 static void
@@ -551,17 +500,24 @@ wait_until (HelixFrameClient *client, guint64 deadline)
   helix_waiter_wait (&client->waiter, fds, n, deadline);
 }
 
+/* What became of the connection while next () was not called. */
 static void
 catch_up (HelixFrameClient *client)
 {
   guint64 now = helix_now_ns ();
+  gboolean left, stalled;
 
-  if (client->frames != NULL && now - client->looked_ns > STALL) {
-    pthread_mutex_lock (&client->lock);
-    client->unsent = TRUE;
-    pthread_mutex_unlock (&client->lock);
-    client->woken_ns = now;
+  pthread_mutex_lock (&client->lock);
+  left = client->left && client->frames != NULL;
+  stalled = client->frames != NULL && now - client->looked_ns > STALL;
+  client->unsent |= stalled;
+  pthread_mutex_unlock (&client->lock);
+  if (left) {
+    disconnect (client);
+    client->retry_ns = 0;
   }
+  if (left || stalled)
+    client->woken_ns = now;
   if (client->looked_ns == 0) /* there is nothing yet, but only now it counts */
     client->outage_ns = now;
   client->looked_ns = now;
@@ -583,27 +539,27 @@ repeat_at (HelixFrameClient *client, guint64 deadline)
 
 /* The VM was looked for, not named: tells which it is and why, as soon as it
  * has said its name, unless that was told before. */
-static HelixFrameClientResult
+static HelixFramesResult
 introduce (HelixFrameClient *client, GError **error)
 {
   const HelixDiscovery *found = &client->discovery;
   const gchar *name = client->frames != NULL && client->frames->connection->live
       ? client->frames->connection->name
       : NULL;
-  HelixFrameClientResult result = NOTHING;
+  HelixFramesResult result = HELIX_FRAMES_AGAIN;
   gchar *label;
 
   if (client->introduced || name == NULL || found->found == NULL)
-    return NOTHING;
+    return HELIX_FRAMES_AGAIN;
   client->introduced = TRUE;
   label = helix_vm_label (name, found->path);
   if (client->told_label == NULL) {
-    result = HELIX_CLIENT_FOUND;
+    result = HELIX_FRAMES_FOUND;
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "Took VM '%s' (pid %ld) at %s: %s. Set socket-path to take another.",
         label, (glong) found->pid, found->path, found->found);
   } else if (!g_str_equal (client->told_label, label)) {
-    result = HELIX_CLIENT_WARNING;
+    result = HELIX_FRAMES_WARNING;
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "Took another VM than before, '%s' (pid %ld) at %s in the place of "
         "'%s': %s. Give each VM a socket of its own to keep to one.",
@@ -615,45 +571,22 @@ introduce (HelixFrameClient *client, GError **error)
   return result;
 }
 
-/* Ends the connection that was left for a pause. Returns whether the pause
- * lasts. */
-static gboolean
-rest (HelixFrameClient *client)
-{
-  gboolean left, paused;
-
-  pthread_mutex_lock (&client->lock);
-  left = client->left;
-  paused = client->paused;
-  pthread_mutex_unlock (&client->lock);
-  if (left && client->frames != NULL) {
-    disconnect (client);
-    client->retry_ns = 0;
-    client->woken_ns = helix_now_ns ();
-  }
-  return paused;
-}
-
-HelixFrameClientResult
+HelixFramesResult
 helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     HelixFrame *frame, GError **error)
 {
   while (!g_atomic_int_get (&client->flushing)) {
-    HelixFrameClientResult result = NOTHING;
+    HelixFramesResult result = HELIX_FRAMES_AGAIN;
     guint64 until = HELIX_NONE64, repeat;
 
-    if (rest (client)) {
-      wait_until (client, until);
-      continue;
-    }
     catch_up (client);
     if (client->frames == NULL && helix_now_ns () >= client->retry_ns)
       result = dial (client, error);
     if (client->frames != NULL)
       result = use_connection (client, frame, &until, error);
-    if (result == NOTHING)
+    if (result == HELIX_FRAMES_AGAIN)
       result = introduce (client, error);
-    if (result != NOTHING)
+    if (result != HELIX_FRAMES_AGAIN)
       return result;
     repeat = repeat_at (client, deadline);
     /* The frame that is about to come is newer than the last picture. */
@@ -662,14 +595,14 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
       repeat = HELIX_NONE64;
     if (helix_now_ns () >= repeat) {
       g_atomic_int_set (&client->poked, FALSE);
-      return HELIX_CLIENT_TIMEOUT;
+      return HELIX_FRAMES_TIMEOUT;
     }
     until = MIN (until, repeat);
     if (client->frames == NULL)
       until = MIN (until, client->retry_ns);
     wait_until (client, until);
   }
-  return HELIX_CLIENT_FLUSHING;
+  return HELIX_FRAMES_FLUSHING;
 }
 
 void
@@ -678,16 +611,4 @@ helix_frame_client_get_cursor (HelixFrameClient *client, HelixCursor *cursor)
   memset (cursor, 0, sizeof *cursor);
   if (client->frames != NULL)
     helix_frame_connection_get_cursor (client->frames, cursor);
-}
-
-guint64
-helix_frame_client_dark_since (HelixFrameClient *client, guint *resource_id)
-{
-  if (client->frames == NULL)
-    return 0;
-  pthread_mutex_lock (&client->lock);
-  *resource_id =
-      client->shown != 0 ? client->shown : client->frames->request.resource_id;
-  pthread_mutex_unlock (&client->lock);
-  return client->frames->dark_ns;
 }

@@ -24,27 +24,18 @@ typedef struct {
   uid_t server_uid;        /* who else may serve: helix-discovery.h */
 } HelixFrameClientConfig;
 
-typedef enum {
-  HELIX_CLIENT_FRAME,    /* *frame; helix_frame_clear () it */
-  HELIX_CLIENT_CURSOR,   /* helix_frame_client_get_cursor () */
-  HELIX_CLIENT_DARK,     /* helix_frame_client_dark_since () */
-  HELIX_CLIENT_REFUSED,  /* *error: what was requested; the request before it
-                          * goes on, helix_frame_client_get_request () */
-  HELIX_CLIENT_TIMEOUT,  /* the deadline has passed */
-  HELIX_CLIENT_FLUSHING, /* helix_frame_client_set_flushing () */
-  HELIX_CLIENT_FOUND,    /* *error: which VM was taken, where no path was
-                          * given, and why; call again */
-  HELIX_CLIENT_WARNING,  /* *error; call again, it keeps trying */
-  HELIX_CLIENT_EOS,      /* the shim said goodbye, and that is final */
-  HELIX_CLIENT_ERROR,    /* *error; final */
-} HelixFrameClientResult;
-
+/* What there is to know at any time. */
 typedef struct {
   HelixFrameStats frames; /* of all connections */
   guint reconnects;       /* frames came again after an outage */
   guint switches;         /* to another scanout or resource, by request */
   gboolean connected;
-} HelixFrameClientStats;
+  guint scanouts;            /* of the VM, 0 while there is no connection */
+  HelixFrameRequest request; /* the last that was not refused */
+  guint resource_id; /* that is shown, by request or show (); 0 = the scanout */
+  guint64 dark_ns;   /* since when the shim has nothing to show, 0 = it has, or
+                      * there is no connection */
+} HelixFrameClientState;
 
 /* NULL when the system is out of descriptors; errno. */
 HelixFrameClient *helix_frame_client_new (
@@ -56,45 +47,35 @@ void helix_frame_client_free (HelixFrameClient *client);
  * parameters and is not an error. */
 void helix_frame_client_subscribe (HelixFrameClient *client,
     const HelixFrameRequest *request, gboolean on_trial);
-/* Any thread: the last request that was not refused. */
-void helix_frame_client_get_request (
-    HelixFrameClient *client, HelixFrameRequest *request);
 /* Any thread: show this resource now, as HELIX_SHOW says, and until the next
  * request. Of several in a hurry the last one counts. 0: what was requested. */
 void helix_frame_client_show (
     HelixFrameClient *client, guint resource_id, guint64 capture_ns);
-/* Any thread: scanouts of the VM, 0 while there is no connection. */
-guint helix_frame_client_scanouts (HelixFrameClient *client);
 /* Any thread: make next () return at once, until it is turned off again.
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
-/* Any thread: next () will not be called for a while. Leaves the shim, which
- * would take this client for dead otherwise. The first next () after the pause
- * connects again, for a new picture of what was shown before. */
-void helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused);
+/* Any thread, while next () does not run: it will not for a while. Leaves the
+ * shim, which would take this client for dead otherwise. The first next ()
+ * after that connects again, for a new picture of what was shown before. */
+void helix_frame_client_leave (HelixFrameClient *client);
 /* Any thread: frames that were captured at most so long ago, in ns, are given
  * one after the other; of those that are older the newest only. At first 0. */
 void helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time);
 /* Any thread: make next () say TIMEOUT once, as soon as it has nothing new. */
 void helix_frame_client_poke (HelixFrameClient *client);
 /* Any thread. */
-void helix_frame_client_get_stats (
-    HelixFrameClient *client, HelixFrameClientStats *stats);
+void helix_frame_client_get_state (
+    HelixFrameClient *client, HelixFrameClientState *state);
 
-/* The newest frame, or what came instead. `deadline` is a helix_now_ns ()
- * time or HELIX_NONE64. */
-HelixFrameClientResult helix_frame_client_next (HelixFrameClient *client,
+/* The newest frame, or what came instead. `deadline` is a helix_now_ns () time
+ * or HELIX_NONE64. */
+HelixFramesResult helix_frame_client_next (HelixFrameClient *client,
     guint64 deadline, HelixFrame *frame, GError **error);
 
 /* The thread that calls next (): the cursor as it is now; clear it. */
 void helix_frame_client_get_cursor (
     HelixFrameClient *client, HelixCursor *cursor);
-/* The same thread: since when the shim has nothing to show, 0 = it has, or
- * there is no connection. *resource_id is what does not show anything, 0 = the
- * scanout. */
-guint64 helix_frame_client_dark_since (
-    HelixFrameClient *client, guint *resource_id);
 
 G_END_DECLS
 

@@ -25,16 +25,24 @@ typedef struct {
   gboolean cursor;   /* the cursor plane, too */
 } HelixFrameRequest;
 
+/* Of a connection, or of a HelixFrameClient, to which it is final when nothing
+ * else is said. */
 typedef enum {
-  HELIX_FRAMES_AGAIN,   /* nothing more now: poll */
-  HELIX_FRAMES_FRAME,   /* *frame */
-  HELIX_FRAMES_CURSOR,  /* helix_frame_connection_get_cursor () */
-  HELIX_FRAMES_DARK,    /* `dark_ns` */
-  HELIX_FRAMES_WARNING, /* *error; the connection goes on */
-  HELIX_FRAMES_LOST,    /* *error; a new connection may cure it */
-  HELIX_FRAMES_IDLED,   /* *error; dropped for our own long silence */
-  HELIX_FRAMES_CLOSED,  /* *error; the shim said goodbye */
-  HELIX_FRAMES_FAILED,  /* *error; a new connection would not cure it */
+  HELIX_FRAMES_AGAIN,    /* connection: nothing more now, poll */
+  HELIX_FRAMES_FRAME,    /* *frame; helix_frame_clear () it */
+  HELIX_FRAMES_CURSOR,   /* get_cursor () */
+  HELIX_FRAMES_DARK,     /* `dark_ns` */
+  HELIX_FRAMES_TIMEOUT,  /* client: the deadline has passed */
+  HELIX_FRAMES_FLUSHING, /* client: helix_frame_client_set_flushing () */
+  HELIX_FRAMES_REFUSED,  /* client: *error: what was requested; the request
+                          * before it goes on */
+  HELIX_FRAMES_FOUND,    /* client: *error: which VM was taken, where no path
+                          * was given, and why; call again */
+  HELIX_FRAMES_WARNING,  /* *error; it goes on */
+  HELIX_FRAMES_LOST,     /* connection: *error; a new one may cure it */
+  HELIX_FRAMES_IDLED,    /* connection: *error; dropped for our own silence */
+  HELIX_FRAMES_CLOSED,   /* *error; the shim said goodbye */
+  HELIX_FRAMES_FAILED,   /* *error; a new connection would not cure it */
 } HelixFramesResult;
 
 typedef struct {

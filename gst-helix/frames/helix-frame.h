@@ -4,7 +4,8 @@
  * subscription's slots.
  *
  * A slot that the shim handed over is a GstMemory, which may be anywhere in a
- * pipeline and outlives the pool. Its end sends the shim a RELEASE. Thread: any.
+ * pipeline and outlives the pool. Its end sends the shim a RELEASE. Thread:
+ * any.
  */
 #ifndef HELIX_FRAME_H
 #define HELIX_FRAME_H

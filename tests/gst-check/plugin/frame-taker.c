@@ -18,7 +18,7 @@ taker_new (
   return helix_frame_client_new (&config, request != NULL ? request : &plain);
 }
 
-HelixFrameClientResult
+HelixFramesResult
 taker_next (HelixFrameClient *client, HelixFrame *frame, GError **error)
 {
   return helix_frame_client_next (
@@ -36,7 +36,7 @@ taker_connect (HelixFrameClient *client, FakeShim *shim)
     fail_unless_equals_int (
         helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
-        HELIX_CLIENT_TIMEOUT);
+        HELIX_FRAMES_TIMEOUT);
   fail_unless (fake_shim_wait_subscribed (shim));
 }
 
@@ -56,7 +56,7 @@ taker_expect_frame (HelixFrameClient *client, HelixFrame *frame, guint32 number)
   GError *error = NULL;
 
   fail_unless_equals_int (
-      taker_next (client, frame, &error), HELIX_CLIENT_FRAME);
+      taker_next (client, frame, &error), HELIX_FRAMES_FRAME);
   fail_unless_equals_int (taker_number (frame), number);
 }
 
@@ -81,7 +81,7 @@ taker_expect_error (
   GError *error = NULL;
 
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+      taker_next (client, &frame, &error), HELIX_FRAMES_FAILED);
   taker_expect_words (&error, word, path);
   helix_frame_client_free (client);
 }

@@ -10,7 +10,7 @@
 HelixFrameClient *taker_new (
     const gchar *path, gboolean reconnect, const HelixFrameRequest *request);
 /* helix_frame_client_next () with 5 s of patience. */
-HelixFrameClientResult taker_next (
+HelixFramesResult taker_next (
     HelixFrameClient *client, HelixFrame *frame, GError **error);
 /* The client runs in this thread, the shim waits for it in another: returns
  * when it has subscribed. */

@@ -47,7 +47,7 @@ GST_START_TEST (test_cut_off)
   taker_connect (client, shim);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   taker_expect_words (&error, "was cut off", path);
   fake_shim_free (shim);
 

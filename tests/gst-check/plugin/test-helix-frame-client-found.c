@@ -50,25 +50,25 @@ teardown (void)
 }
 
 /* The next result but DARK: the screen may go on behind the connection. */
-static HelixFrameClientResult
+static HelixFramesResult
 next (HelixFrame *frame, GError **error)
 {
-  HelixFrameClientResult result;
+  HelixFramesResult result;
 
   do
     result = taker_next (client, frame, error);
-  while (result == HELIX_CLIENT_DARK);
+  while (result == HELIX_FRAMES_DARK);
   return result;
 }
 
 static void
-expect (HelixFrameClientResult result, const gchar *word, const gchar *other)
+expect (HelixFramesResult result, const gchar *word, const gchar *other)
 {
   GError *error = NULL;
   HelixFrame frame;
 
   fail_unless_equals_int (next (&frame, &error), result);
-  if (result == HELIX_CLIENT_FRAME)
+  if (result == HELIX_FRAMES_FRAME)
     helix_frame_clear (&frame);
   else
     taker_expect_words (&error, word, other);
@@ -85,7 +85,7 @@ expect_found (SimChild *sim, const gchar *where)
   GError *error = NULL;
   HelixFrame frame;
 
-  fail_unless_equals_int (next (&frame, &error), HELIX_CLIENT_FOUND);
+  fail_unless_equals_int (next (&frame, &error), HELIX_FRAMES_FOUND);
   fail_unless (g_str_has_prefix (error->message, "Took VM 'helix-shim-sim "),
       "%s", error->message);
   taker_expect_words (&error, who, reason);
@@ -98,23 +98,23 @@ expect_found (SimChild *sim, const gchar *where)
 GST_START_TEST (test_told)
 {
   SimChild *sim = sim_child_new (path, SIM);
-  HelixFrameClientResult result;
+  HelixFramesResult result;
   HelixFrame frame;
   GError *error = NULL;
 
   expect_found (sim, runtime);
-  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  expect (HELIX_FRAMES_FRAME, NULL, NULL);
   sim_child_kill (sim);
   do {
     result = next (&frame, &error);
-    if (result == HELIX_CLIENT_FRAME)
+    if (result == HELIX_FRAMES_FRAME)
       helix_frame_clear (&frame);
-  } while (result == HELIX_CLIENT_FRAME);
-  fail_unless_equals_int (result, HELIX_CLIENT_WARNING);
+  } while (result == HELIX_FRAMES_FRAME);
+  fail_unless_equals_int (result, HELIX_FRAMES_WARNING);
   taker_expect_words (&error, path,
       "is waited for. To take another one, restart the pipeline.");
   sim = sim_child_new (path, SIM);
-  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  expect (HELIX_FRAMES_FRAME, NULL, NULL);
   sim_child_end (sim);
 }
 GST_END_TEST;
@@ -131,12 +131,12 @@ GST_START_TEST (test_silent)
 
   fail_unless_equals_int (helix_unix_bind (fd, usual), 0);
   fail_unless_equals_int (listen (fd, 8), 0);
-  fail_unless_equals_int (next (&frame, &error), HELIX_CLIENT_WARNING);
+  fail_unless_equals_int (next (&frame, &error), HELIX_FRAMES_WARNING);
   fail_unless (strstr (error->message, "is waited for") == NULL);
   taker_expect_words (&error, usual, "no WELCOME");
   sim = sim_child_new (path, SIM);
-  expect (HELIX_CLIENT_FOUND, "Took VM", path);
-  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  expect (HELIX_FRAMES_FOUND, "Took VM", path);
+  expect (HELIX_FRAMES_FRAME, NULL, NULL);
   sim_child_end (sim);
   close (fd);
   g_unlink (usual);
@@ -165,7 +165,7 @@ GST_START_TEST (test_named)
   SimChild *sim = sim_child_new (path, SIM);
 
   g_setenv ("HELIX_SOCKET", path, TRUE);
-  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  expect (HELIX_FRAMES_FRAME, NULL, NULL);
   sim_child_end (sim);
 }
 GST_END_TEST;
@@ -180,17 +180,17 @@ GST_START_TEST (test_another)
   GError *error = NULL;
   HelixFrame frame;
 
-  expect (HELIX_CLIENT_FOUND, "Took VM", usual);
-  expect (HELIX_CLIENT_FRAME, NULL, NULL);
+  expect (HELIX_FRAMES_FOUND, "Took VM", usual);
+  expect (HELIX_FRAMES_FRAME, NULL, NULL);
   sim_child_end (sim);
   shim = fake_shim_new (usual, &config);
   do {
-    HelixFrameClientResult result = next (&frame, &error);
+    HelixFramesResult result = next (&frame, &error);
 
-    if (result == HELIX_CLIENT_FRAME)
+    if (result == HELIX_FRAMES_FRAME)
       helix_frame_clear (&frame);
     fail_unless (
-        result == HELIX_CLIENT_FRAME || result == HELIX_CLIENT_WARNING);
+        result == HELIX_FRAMES_FRAME || result == HELIX_FRAMES_WARNING);
     if (error != NULL && strstr (error->message, "Took another VM") != NULL)
       break;
     g_clear_error (&error);

@@ -45,7 +45,7 @@ GST_START_TEST (test_frames)
 {
   FakeShim *shim = fake_shim_new (path, &good);
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
-  HelixFrameClientStats stats;
+  HelixFrameClientState stats;
   HelixFrame frame;
 
   taker_connect (client, shim);
@@ -57,7 +57,7 @@ GST_START_TEST (test_frames)
     helix_frame_clear (&frame);
   }
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
-  helix_frame_client_get_stats (client, &stats);
+  helix_frame_client_get_state (client, &stats);
   fail_unless_equals_uint64 (stats.frames.received, 20);
   fail_unless_equals_uint64 (stats.frames.superseded, 0);
   fail_unless (stats.connected);
@@ -72,7 +72,7 @@ GST_START_TEST (test_newest_wins)
       {0, 0, 8, 8}, {32, 8, 2, 2}, {16, 16, 4, 4}};
   FakeShim *shim = fake_shim_new (path, &good);
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
-  HelixFrameClientStats stats;
+  HelixFrameClientState stats;
   HelixFrame frame;
 
   taker_connect (client, shim);
@@ -87,7 +87,7 @@ GST_START_TEST (test_newest_wins)
     fail_unless (memcmp (&frame.damage[i], &rects[i], sizeof rects[i]) == 0);
   /* The two that were not given out are free again, this one is not. */
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
-  helix_frame_client_get_stats (client, &stats);
+  helix_frame_client_get_state (client, &stats);
   fail_unless_equals_uint64 (stats.frames.superseded, 2);
   helix_frame_clear (&frame);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
@@ -166,7 +166,7 @@ GST_START_TEST (test_subscribe_anew)
   while (helix_now_ns () < end && fake_shim_subscription (shim).scanout != 1)
     if (helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error)
-        == HELIX_CLIENT_FRAME)
+        == HELIX_FRAMES_FRAME)
       helix_frame_clear (&frame);
   fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 30);
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
@@ -213,10 +213,10 @@ GST_START_TEST (test_flushing)
   for (guint32 i = 1; i <= 50; i++) {
     thread = g_thread_new ("flush", flush_soon, client);
     fail_unless_equals_int (
-        taker_next (client, &frame, &error), HELIX_CLIENT_FLUSHING);
+        taker_next (client, &frame, &error), HELIX_FRAMES_FLUSHING);
     g_thread_join (thread);
     fail_unless_equals_int (
-        taker_next (client, &frame, &error), HELIX_CLIENT_FLUSHING);
+        taker_next (client, &frame, &error), HELIX_FRAMES_FLUSHING);
     helix_frame_client_set_flushing (client, FALSE);
     fail_unless (fake_shim_send (shim, i, NULL, 0));
     taker_expect_frame (client, &frame, i);
@@ -230,14 +230,14 @@ GST_END_TEST;
 GST_START_TEST (test_reconnect)
 {
   HelixFrameClient *client = taker_new (path, TRUE, NULL);
-  HelixFrameClientStats stats;
+  HelixFrameClientState stats;
   HelixFrame frame;
   GError *error = NULL;
   FakeShim *shim;
   guint64 begin;
 
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   g_clear_error (&error);
   for (guint32 i = 1; i <= 3; i++) {
     shim = fake_shim_new (path, &good);
@@ -248,13 +248,13 @@ GST_START_TEST (test_reconnect)
     fail_unless (helix_now_ns () - begin < TEST_SOON);
     fake_shim_free (shim);
     fail_unless_equals_int (
-        taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+        taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
     fail_unless (strstr (error->message, path) != NULL);
     g_clear_error (&error);
     /* Of a connection that is no more. */
     helix_frame_clear (&frame);
   }
-  helix_frame_client_get_stats (client, &stats);
+  helix_frame_client_get_state (client, &stats);
   fail_unless_equals_int (stats.reconnects, 2);
   fail_unless_equals_uint64 (stats.frames.received, 3);
   fail_unless (!stats.connected);
@@ -272,10 +272,10 @@ GST_START_TEST (test_reconnect_timeout)
   GError *error = NULL;
 
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   g_clear_error (&error);
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+      taker_next (client, &frame, &error), HELIX_FRAMES_FAILED);
   fail_unless (helix_now_ns () - begin >= 300 * GST_MSECOND);
   fail_unless (strstr (error->message, "Gave up after 300 ms") != NULL);
   g_clear_error (&error);
@@ -301,7 +301,7 @@ GST_START_TEST (test_bye)
     taker_expect_frame (client, &frame, 1);
     helix_frame_clear (&frame);
     fail_unless_equals_int (taker_next (client, &frame, &error),
-        reconnect ? HELIX_CLIENT_WARNING : HELIX_CLIENT_EOS);
+        reconnect ? HELIX_FRAMES_WARNING : HELIX_FRAMES_CLOSED);
     fail_unless (strstr (error->message, "the VM is off") != NULL);
     g_clear_error (&error);
     helix_frame_client_free (client);
@@ -324,7 +324,7 @@ GST_START_TEST (test_silent_peer)
   config.fault = FAKE_SILENT;
   shim = fake_shim_new (path, &config);
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   fail_unless (helix_now_ns () - begin >= 2900 * GST_MSECOND);
   taker_expect_words (&error, "no sign of life", path);
   helix_frame_client_free (client);
@@ -354,11 +354,11 @@ GST_START_TEST (test_no_socket)
   GError *error = NULL;
 
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   taker_expect_words (&error, "there is no socket", path);
   fail_unless_equals_int (helix_frame_client_next (client,
                               helix_now_ns () + GST_SECOND, &frame, &error),
-      HELIX_CLIENT_TIMEOUT);
+      HELIX_FRAMES_TIMEOUT);
   helix_frame_client_free (client);
 }
 GST_END_TEST;
@@ -371,7 +371,7 @@ connect_forbidden (void *opaque)
   GError *error = NULL;
 
   (void) opaque;
-  if (taker_next (client, &frame, &error) != HELIX_CLIENT_ERROR)
+  if (taker_next (client, &frame, &error) != HELIX_FRAMES_FAILED)
     return 3;
   return strstr (error->message, "not allowed to connect") == NULL
       || strstr (error->message, "allow=USER") == NULL;
@@ -404,7 +404,7 @@ until_subscribed (HelixFrameClient *client, FakeShim *shim, guint times)
     fail_unless_equals_int (
         helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
-        HELIX_CLIENT_TIMEOUT);
+        HELIX_FRAMES_TIMEOUT);
   fail_unless_equals_int (fake_shim_subscribes (shim), times);
   fail_unless (fake_shim_wait_subscribed (shim));
 }
@@ -421,7 +421,7 @@ GST_START_TEST (test_reconnect_timeout_later)
   /* Longer than the timeout, so that one that has begun shows. */
   g_usleep (1100 * 1000);
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_WARNING);
+      taker_next (client, &frame, &error), HELIX_FRAMES_WARNING);
   g_clear_error (&error);
   helix_frame_client_free (client);
 }
@@ -444,14 +444,14 @@ GST_START_TEST (test_idled)
     until_subscribed (client, shim, i + 1);
     fail_unless (fake_shim_send (shim, 1, NULL, 0));
     fail_unless_equals_int (
-        taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+        taker_next (client, &frame, &error), HELIX_FRAMES_FRAME);
     helix_frame_clear (&frame);
     fail_unless (fake_shim_send (shim, 2, NULL, 0));
   }
   until_subscribed (client, shim, 4);
   fake_shim_free (shim);
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+      taker_next (client, &frame, &error), HELIX_FRAMES_FAILED);
   g_clear_error (&error);
   helix_frame_client_free (client);
 }
@@ -465,7 +465,7 @@ GST_START_TEST (test_pause)
   HelixFrameRequest request = {.rate_den = 1};
   HelixFrameClient *client = helix_frame_client_new (&once, &request);
   FakeConfig config = {.width = 640, .height = 48};
-  HelixFrameClientStats stats;
+  HelixFrameClientState stats;
   struct helix_show show;
   HelixFrame frame;
   GError *error = NULL;
@@ -480,20 +480,19 @@ GST_START_TEST (test_pause)
     fail_unless (fake_shim_send (shim, 10 * i, NULL, 0));
     if (i > 1) {
       fail_unless_equals_int (
-          taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+          taker_next (client, &frame, &error), HELIX_FRAMES_FRAME);
       helix_frame_clear (&frame);
     }
-    helix_frame_client_set_paused (client, TRUE);
-    helix_frame_client_set_paused (client, TRUE);
+    helix_frame_client_leave (client);
+    helix_frame_client_leave (client);
     fail_unless (fake_shim_wait_byes (shim, ++byes));
-    helix_frame_client_get_stats (client, &stats);
+    helix_frame_client_get_state (client, &stats);
     fail_unless (!stats.connected);
-    helix_frame_client_set_paused (client, FALSE);
     until_subscribed (client, shim, i + 1);
     fail_unless_equals_int (fake_shim_accepted (shim), i + 1);
     fail_unless_equals_int (fake_shim_subscription (shim).resource_id, 55);
   }
-  helix_frame_client_get_stats (client, &stats);
+  helix_frame_client_get_state (client, &stats);
   fail_unless (stats.connected);
   fail_unless_equals_int (stats.reconnects, 0);
   fail_unless_equals_int (stats.switches, 0);
@@ -503,8 +502,7 @@ GST_START_TEST (test_pause)
 }
 GST_END_TEST;
 
-/* Next () waits as long as the pause lasts, whatever its deadline, and can be
- * interrupted; a pause that begins between the two ends' first words counts. */
+/* A pause that begins between the two ends' first words counts. */
 GST_START_TEST (test_pause_any_time)
 {
   HelixFrameClientConfig once = {path, "test", FALSE, 0, 0};
@@ -516,25 +514,18 @@ GST_START_TEST (test_pause_any_time)
   GError *error = NULL;
   FakeShim *shim;
 
-  helix_frame_client_set_paused (client, TRUE);
-  helix_frame_client_set_flushing (client, TRUE);
-  fail_unless_equals_int (helix_frame_client_next (client, 0, &frame, &error),
-      HELIX_CLIENT_FLUSHING);
-  helix_frame_client_set_flushing (client, FALSE);
-  helix_frame_client_set_paused (client, FALSE);
   shim = fake_shim_new (path, &silent);
   fail_unless_equals_int (
       helix_frame_client_next (
           client, helix_now_ns () + 50 * GST_MSECOND, &frame, &error),
-      HELIX_CLIENT_TIMEOUT);
-  helix_frame_client_set_paused (client, TRUE);
+      HELIX_FRAMES_TIMEOUT);
+  helix_frame_client_leave (client);
   fake_shim_free (shim); /* the loss of it is not noticed */
   shim = fake_shim_new (path, &good);
-  helix_frame_client_set_paused (client, FALSE);
   until_subscribed (client, shim, 1);
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_FRAME);
+      taker_next (client, &frame, &error), HELIX_FRAMES_FRAME);
   helix_frame_clear (&frame);
   helix_frame_client_free (client);
   fake_shim_free (shim);
@@ -576,22 +567,22 @@ teardown_hostile (void)
 /* What a peer can do wrong before it sends a frame. */
 static const struct {
   FakeFault fault;
-  HelixFrameClientResult result;
+  HelixFramesResult result;
   const gchar *word;
 } bad_starts[] = {
-    {FAKE_WRONG_MAGIC, HELIX_CLIENT_ERROR,
+    {FAKE_WRONG_MAGIC, HELIX_FRAMES_FAILED,
         "does not speak the helix frame protocol"},
-    {FAKE_VERSION_WELCOME, HELIX_CLIENT_ERROR, "chose version 77"},
-    {FAKE_VERSION_ERROR, HELIX_CLIENT_ERROR, "version 77 only"},
-    {FAKE_WRONG_NONCE, HELIX_CLIENT_ERROR, "nonce"},
-    {FAKE_POOL_WITHOUT_FD, HELIX_CLIENT_ERROR,
+    {FAKE_VERSION_WELCOME, HELIX_FRAMES_FAILED, "chose version 77"},
+    {FAKE_VERSION_ERROR, HELIX_FRAMES_FAILED, "version 77 only"},
+    {FAKE_WRONG_NONCE, HELIX_FRAMES_FAILED, "nonce"},
+    {FAKE_POOL_WITHOUT_FD, HELIX_FRAMES_FAILED,
         "file descriptor did not come along"},
-    {FAKE_POOL_TWO, HELIX_CLIENT_WARNING, "broke"},
-    {FAKE_POOL_UNSEALED, HELIX_CLIENT_ERROR, "F_SEAL_SHRINK"},
-    {FAKE_POOL_HUGE, HELIX_CLIENT_ERROR, "hugetlbfs"},
-    {FAKE_POOL_CUT_OFF, HELIX_CLIENT_ERROR, "not sealed"},
-    {FAKE_POOL_ENDLESS, HELIX_CLIENT_ERROR, "POOL: "},
-    {FAKE_NO_SCANOUT, HELIX_CLIENT_ERROR, "not exported"},
+    {FAKE_POOL_TWO, HELIX_FRAMES_WARNING, "broke"},
+    {FAKE_POOL_UNSEALED, HELIX_FRAMES_FAILED, "F_SEAL_SHRINK"},
+    {FAKE_POOL_HUGE, HELIX_FRAMES_FAILED, "hugetlbfs"},
+    {FAKE_POOL_CUT_OFF, HELIX_FRAMES_FAILED, "not sealed"},
+    {FAKE_POOL_ENDLESS, HELIX_FRAMES_FAILED, "POOL: "},
+    {FAKE_NO_SCANOUT, HELIX_FRAMES_FAILED, "not exported"},
 };
 
 GST_START_TEST (test_bad_start)
@@ -635,18 +626,18 @@ GST_END_TEST;
 static const struct {
   FakeFault fault;
   guint frames; /* the last one is bad */
-  HelixFrameClientResult result;
+  HelixFramesResult result;
   const gchar *word;
 } bad_frames[] = {
-    {FAKE_BAD_SLOT, 1, HELIX_CLIENT_ERROR, "slot"},
-    {FAKE_BAD_POOL, 1, HELIX_CLIENT_ERROR, "pool_id"},
-    {FAKE_SAME_SLOT, 2, HELIX_CLIENT_ERROR, "not given back"},
-    {FAKE_OLD_SEQUENCE, 2, HELIX_CLIENT_ERROR, "sequence"},
-    {FAKE_LYING_SIZE, 1, HELIX_CLIENT_ERROR, "beyond"},
-    {FAKE_FRAME_FIRST, 1, HELIX_CLIENT_ERROR, "no pool"},
-    {FAKE_SHORT_PING, 1, HELIX_CLIENT_ERROR, "PING"},
-    {FAKE_SHORT_PONG, 1, HELIX_CLIENT_ERROR, "PONG"},
-    {FAKE_VANISH_MID_FRAME, 1, HELIX_CLIENT_WARNING, "middle"},
+    {FAKE_BAD_SLOT, 1, HELIX_FRAMES_FAILED, "slot"},
+    {FAKE_BAD_POOL, 1, HELIX_FRAMES_FAILED, "pool_id"},
+    {FAKE_SAME_SLOT, 2, HELIX_FRAMES_FAILED, "not given back"},
+    {FAKE_OLD_SEQUENCE, 2, HELIX_FRAMES_FAILED, "sequence"},
+    {FAKE_LYING_SIZE, 1, HELIX_FRAMES_FAILED, "beyond"},
+    {FAKE_FRAME_FIRST, 1, HELIX_FRAMES_FAILED, "no pool"},
+    {FAKE_SHORT_PING, 1, HELIX_FRAMES_FAILED, "PING"},
+    {FAKE_SHORT_PONG, 1, HELIX_FRAMES_FAILED, "PONG"},
+    {FAKE_VANISH_MID_FRAME, 1, HELIX_FRAMES_WARNING, "middle"},
 };
 
 GST_START_TEST (test_bad_frame)
@@ -815,7 +806,7 @@ cursor_with (guint32 flags, guint32 serial)
 }
 
 static void
-expect (HelixFrameClientResult result, HelixFrame *frame)
+expect (HelixFramesResult result, HelixFrame *frame)
 {
   GError *error = NULL;
 
@@ -831,7 +822,7 @@ GST_START_TEST (test_shape_and_moves)
   HelixFrame frame;
 
   fail_unless (fake_shim_cursor (shim, &sent, shape));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless (memcmp (&cursor.info, &sent, sizeof sent) == 0);
   fail_unless_equals_int (gst_buffer_get_size (cursor.image), sizeof shape);
@@ -842,7 +833,7 @@ GST_START_TEST (test_shape_and_moves)
   sent.x = (guint32) -40;
   sent.width = sent.height = sent.hot_x = sent.hot_y = 0;
   fail_unless (fake_shim_cursor (shim, &sent, NULL));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.flags, HELIX_CURSOR_VISIBLE);
   fail_unless_equals_int ((gint32) cursor.info.x, -40);
@@ -867,13 +858,13 @@ GST_START_TEST (test_order)
   sent.x = 7;
   fail_unless (fake_shim_cursor (shim, &sent, NULL));
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.x, 7);
   /* No cursor was given out with that shape. */
   fail_unless (cursor.info.flags & HELIX_CURSOR_SHAPE);
   helix_cursor_clear (&cursor);
-  expect (HELIX_CLIENT_FRAME, &frame);
+  expect (HELIX_FRAMES_FRAME, &frame);
   fail_unless_equals_uint64 (frame.info.sequence, 2);
   helix_frame_clear (&frame);
 }
@@ -885,26 +876,26 @@ GST_START_TEST (test_switch)
   struct helix_cursor sent =
       cursor_with (HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE, 1);
   HelixFrameRequest request = {.scanout = 1, .rate_den = 1, .cursor = TRUE};
-  HelixFrameClientStats stats;
+  HelixFrameClientState stats;
   HelixCursor cursor;
   HelixFrame frame;
 
   fail_unless (fake_shim_cursor (shim, &sent, shape));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_subscribe (client, &request, FALSE);
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.flags, 0);
   fail_unless_equals_int (cursor.info.scanout, 1);
   fail_unless (cursor.image == NULL);
-  helix_frame_client_get_stats (client, &stats);
+  helix_frame_client_get_state (client, &stats);
   fail_unless_equals_int (stats.switches, 1);
   /* On the same scanout it stays. */
   sent.scanout = 1;
   while (fake_shim_subscription (shim).scanout != 1)
     g_thread_yield ();
   fail_unless (fake_shim_cursor (shim, &sent, shape));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   request.rate_num = 10;
   helix_frame_client_subscribe (client, &request, FALSE);
   sent.flags = HELIX_CURSOR_VISIBLE;
@@ -915,10 +906,10 @@ GST_START_TEST (test_switch)
     fail_unless_equals_int (
         helix_frame_client_next (
             client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
-        HELIX_CLIENT_TIMEOUT);
+        HELIX_FRAMES_TIMEOUT);
   }
   fail_unless (fake_shim_cursor (shim, &sent, NULL));
-  expect (HELIX_CLIENT_CURSOR, &frame);
+  expect (HELIX_FRAMES_CURSOR, &frame);
   helix_frame_client_get_cursor (client, &cursor);
   fail_unless_equals_int (cursor.info.x, 3);
   fail_unless (cursor.image != NULL);
@@ -946,7 +937,7 @@ GST_START_TEST (test_lies)
   sent.hot_x = lies[__i__].hot_x;
   fail_unless (fake_shim_cursor (shim, &sent, shape));
   fail_unless_equals_int (
-      taker_next (client, &frame, &error), HELIX_CLIENT_ERROR);
+      taker_next (client, &frame, &error), HELIX_FRAMES_FAILED);
   fail_unless (
       strstr (error->message, lies[__i__].word) != NULL, "%s", error->message);
   g_error_free (error);
@@ -960,7 +951,7 @@ GST_START_TEST (test_unknown_types)
 
   for (guint32 i = 1; i <= 3; i++) {
     fail_unless (fake_shim_send (shim, i, NULL, 0));
-    expect (HELIX_CLIENT_FRAME, &frame);
+    expect (HELIX_FRAMES_FRAME, &frame);
     helix_frame_clear (&frame);
   }
   /* The last RELEASE comes behind every ERROR. */
