@@ -8,12 +8,10 @@
 #define HISTORY 16
 
 struct _HelixConvert {
-  HelixPixelsConvert convert;   /* NULL: by the converter */
-  gboolean padded;              /* `convert` takes a picture of output's size */
-  GstVideoConverter *converter; /* or NULL */
-  GstVideoInfo input, output;   /* input: of the converter */
-  HelixPicture shape;           /* of the pictures; no pixels */
-  gboolean configured;
+  GstVideoInfo output;
+  gboolean whole; /* a picture has to be made of output's size first, */
+  GstVideoConverter *converter; /* and only this can convert it, or NULL */
+  GstVideoInfo input;           /* of the converter */
   /* `epoch` tells this configuration from every other of the process,
    * `serial` counts its pictures; steps[n % HISTORY] are the pixels in which
    * picture n differs from the one before: where the screen changed, where the
@@ -70,10 +68,11 @@ make_converter (HelixConvert *convert, const HelixPicture *picture)
   GstStructure *options;
 
   g_clear_pointer (&convert->converter, gst_video_converter_free);
-  helix_picture_info (picture, input);
   /* Of the output's size, so that it does not scale: make_patch () pads. */
-  input->width = convert->output.width;
-  input->height = convert->output.height;
+  gst_video_info_set_format (input, picture->format,
+      (guint) convert->output.width, (guint) convert->output.height);
+  gst_video_colorimetry_from_string (
+      &input->colorimetry, GST_VIDEO_COLORIMETRY_SRGB);
   /* Only pixels are converted: the converter insists on equal rates. */
   input->fps_n = convert->output.fps_n;
   input->fps_d = convert->output.fps_d;
@@ -97,18 +96,12 @@ helix_convert_configure (HelixConvert *convert, const HelixPicture *picture,
   convert->epoch = __atomic_add_fetch (&epochs, 1, __ATOMIC_RELAXED);
   convert->serial = 0;
   helix_cursor_clear (&convert->drawn);
-  convert->shape = *picture;
   convert->output = *output;
-  convert->convert = helix_pixels_find (picture, output);
-  convert->padded = convert->convert == NULL;
-  if (convert->padded) {
-    padded.width = (guint) GST_VIDEO_INFO_WIDTH (output);
-    padded.height = (guint) GST_VIDEO_INFO_HEIGHT (output);
-    convert->convert = helix_pixels_find (&padded, output);
-  }
-  convert->configured =
-      convert->convert != NULL || make_converter (convert, picture);
-  return convert->configured;
+  padded.width = (guint) GST_VIDEO_INFO_WIDTH (output);
+  padded.height = (guint) GST_VIDEO_INFO_HEIGHT (output);
+  convert->whole = !helix_pixels_can_convert (picture, output);
+  return !convert->whole || helix_pixels_can_convert (&padded, output)
+      || make_converter (convert, picture);
 }
 
 /* ---- the cursor ---- */
@@ -123,15 +116,14 @@ unite (pixman_region32_t *region, const struct helix_rect *rect)
 /* Takes over the cursor, and adds to `step` where pixels differ because of
  * it. */
 static void
-follow_cursor (
-    HelixConvert *convert, const HelixCursor *cursor, pixman_region32_t *step)
+follow_cursor (HelixConvert *convert, const HelixPicture *picture,
+    const HelixCursor *cursor, pixman_region32_t *step)
 {
   HelixCursor *drawn = &convert->drawn;
   struct helix_rect box = {0};
   GstBuffer *image = NULL;
 
-  if (cursor != NULL
-      && helix_picture_cursor_box (&convert->shape, cursor, &box))
+  if (cursor != NULL && helix_picture_cursor_box (picture, cursor, &box))
     image = cursor->image;
   if (image == drawn->image
       && (image == NULL
@@ -203,7 +195,7 @@ draw_cursor (HelixConvert *convert, const HelixPicture *picture,
         + y * (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (frame, p)
         + x * (gsize) GST_VIDEO_FORMAT_INFO_PSTRIDE (info, p);
   }
-  convert->convert (&patch, &part, &all);
+  helix_pixels_convert (&patch, &part, &all);
   convert->converted_bytes += (guint64) box->width * box->height * 4;
 }
 
@@ -226,8 +218,8 @@ convert_whole (
     picture = &composed;
   }
   convert->converted_bytes += (guint64) width * height * 4;
-  if (convert->convert != NULL) {
-    convert->convert (picture, out, &whole);
+  if (convert->converter == NULL) {
+    helix_pixels_convert (picture, out, &whole);
     return;
   }
   /* GstVideoConverter (1.22) keeps the lines that it read last, and takes
@@ -323,7 +315,7 @@ update (HelixConvert *convert, const HelixPicture *picture,
         .height = (guint32) (box[i].y2 - box[i].y1),
     };
 
-    convert->convert (picture, frame, &rect);
+    helix_pixels_convert (picture, frame, &rect);
     convert->converted_bytes += (guint64) rect.width * rect.height * 4;
   }
   pixman_region32_fini (&missing);
@@ -334,19 +326,19 @@ update (HelixConvert *convert, const HelixPicture *picture,
 }
 
 static void
-take_step (HelixConvert *convert, const HelixCursor *cursor,
-    const helix_region *damage)
+take_step (HelixConvert *convert, const HelixPicture *picture,
+    const HelixCursor *cursor, const helix_region *damage)
 {
   pixman_region32_t *step = &convert->steps[++convert->serial % HISTORY];
 
   pixman_region32_copy (step, (pixman_region32_t *) damage);
-  follow_cursor (convert, cursor, step);
+  follow_cursor (convert, picture, cursor, step);
 }
 
 void
 helix_convert_skip (HelixConvert *convert, const helix_region *damage)
 {
-  take_step (convert, NULL, damage);
+  take_step (convert, NULL, NULL, damage);
 }
 
 gboolean
@@ -356,15 +348,14 @@ helix_convert_run (HelixConvert *convert, const HelixPicture *picture,
 {
   GstVideoFrame out;
 
-  g_return_val_if_fail (convert->configured, FALSE);
-  take_step (convert, cursor, damage);
+  take_step (convert, picture, cursor, damage);
   if (!gst_video_frame_map (&out, &convert->output, buffer, GST_MAP_WRITE))
     return FALSE;
-  if (convert->convert != NULL && !helix_pixels_can_write (&out)) {
+  if (convert->converter == NULL && !helix_pixels_can_write (&out)) {
     gst_video_frame_unmap (&out);
     return FALSE;
   }
-  if (convert->convert == NULL || convert->padded)
+  if (convert->whole)
     convert_whole (convert, picture, &out);
   else
     update (convert, picture, &out, scratch);

@@ -68,16 +68,6 @@ helix_picture_same_shape (const HelixPicture *a, const HelixPicture *b)
       && a->format == b->format;
 }
 
-void
-helix_picture_info (const HelixPicture *picture, GstVideoInfo *info)
-{
-  gst_video_info_set_format (
-      info, picture->format, picture->width, picture->height);
-  gst_video_colorimetry_from_string (
-      &info->colorimetry, GST_VIDEO_COLORIMETRY_SRGB);
-  info->stride[0] = (gint) picture->stride;
-}
-
 gboolean
 helix_picture_is_native (const HelixPicture *picture, const GstVideoInfo *info)
 {
@@ -92,12 +82,6 @@ helix_picture_is_native (const HelixPicture *picture, const GstVideoInfo *info)
           && picture->format == GST_VIDEO_FORMAT_BGRA);
 }
 
-static gboolean
-is_yuv (GstVideoFormat format)
-{
-  return format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420;
-}
-
 /* Pixels that width and height of 4:2:0 have at least: a macroblock. With
  * fewer, openh264enc ends the pipeline at the first picture. */
 #define LEAST 16u
@@ -110,7 +94,7 @@ offer (const HelixPicture *picture, GstVideoFormat format)
 {
   guint width = picture->width, height = picture->height;
 
-  if (is_yuv (format)) {
+  if (helix_picture_is_yuv (format)) {
     width = MAX (GST_ROUND_UP_2 (width), LEAST);
     height = MAX (GST_ROUND_UP_2 (height), LEAST);
   }
@@ -124,7 +108,7 @@ offer (const HelixPicture *picture, GstVideoFormat format)
 static GstCaps *
 settle (GstCaps *caps, GstVideoFormat format, gint max_num, gint max_den)
 {
-  gboolean yuv = is_yuv (format);
+  gboolean yuv = helix_picture_is_yuv (format);
   const gchar *colorimetry =
       yuv ? GST_VIDEO_COLORIMETRY_BT709 : GST_VIDEO_COLORIMETRY_SRGB;
   GstStructure *structure;

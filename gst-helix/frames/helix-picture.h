@@ -44,15 +44,19 @@ void helix_picture_from_frame (HelixPicture *picture, const HelixFrame *frame);
 gboolean helix_picture_same_shape (
     const HelixPicture *a, const HelixPicture *b);
 
+/* Whether a format of downstream is 4:2:0: NV12 or I420. */
+static inline gboolean
+helix_picture_is_yuv (GstVideoFormat format)
+{
+  return format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420;
+}
+
 /* Where row `y` from the top begins. */
 static inline const guint8 *
 helix_picture_row (const HelixPicture *picture, guint y)
 {
   return picture->pixels + (gsize) y * picture->stride;
 }
-
-/* Its description as the input of a conversion. */
-void helix_picture_info (const HelixPicture *picture, GstVideoInfo *info);
 
 /* Fixed caps for this picture out of what downstream takes (`peer`), by cost:
  * untouched, else NV12, else I420, else another order of bytes. Width and

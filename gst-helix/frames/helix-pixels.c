@@ -276,7 +276,7 @@ convert_avx2 (const Weights *w, const Rows *rows, guint x, guint end)
 #define FETCH_ROWS 4
 
 static void
-convert_yuv_by (const HelixPicture *picture, GstVideoFrame *out,
+convert_yuv (const HelixPicture *picture, GstVideoFrame *out,
     const struct helix_rect *box, gboolean portable)
 {
   guint left = box->x & ~1u, top = box->y & ~1u;
@@ -314,48 +314,14 @@ convert_yuv_by (const HelixPicture *picture, GstVideoFrame *out,
   }
 }
 
-static void
-convert_yuv (const HelixPicture *picture, GstVideoFrame *out,
-    const struct helix_rect *box)
-{
-  convert_yuv_by (picture, out, box, FALSE);
-}
-
 void
 helix_pixels_yuv_portable (const HelixPicture *picture, GstVideoFrame *out,
     const struct helix_rect *box)
 {
-  convert_yuv_by (picture, out, box, TRUE);
-}
-
-static gboolean
-is_yuv_output (const HelixPicture *picture, const GstVideoInfo *output)
-{
-  GstVideoFormat format = GST_VIDEO_INFO_FORMAT (output);
-  GstVideoColorimetry colours = output->colorimetry;
-
-  return (format == GST_VIDEO_FORMAT_NV12 || format == GST_VIDEO_FORMAT_I420)
-      && GST_VIDEO_INFO_WIDTH (output) == (gint) GST_ROUND_UP_2 (picture->width)
-      && GST_VIDEO_INFO_HEIGHT (output)
-      == (gint) GST_ROUND_UP_2 (picture->height)
-      && colours.range == GST_VIDEO_COLOR_RANGE_16_235
-      && colours.matrix == GST_VIDEO_COLOR_MATRIX_BT709
-      && output->chroma_site == GST_VIDEO_CHROMA_SITE_JPEG;
+  convert_yuv (picture, out, box, TRUE);
 }
 
 /* ---- RGB ---- */
-
-static gboolean
-is_rgb_output (const HelixPicture *picture, const GstVideoInfo *output)
-{
-  GstVideoFormat format = GST_VIDEO_INFO_FORMAT (output);
-
-  return (format == GST_VIDEO_FORMAT_BGRx || format == GST_VIDEO_FORMAT_BGRA)
-      && GST_VIDEO_INFO_WIDTH (output) == (gint) picture->width
-      && GST_VIDEO_INFO_HEIGHT (output) == (gint) picture->height
-      && gst_video_colorimetry_matches (
-          &output->colorimetry, GST_VIDEO_COLORIMETRY_SRGB);
-}
 
 static void
 convert_rgb (const HelixPicture *picture, GstVideoFrame *out,
@@ -390,12 +356,35 @@ helix_pixels_make_opaque (
 
 /* ---- the choice ---- */
 
-HelixPixelsConvert
-helix_pixels_find (const HelixPicture *picture, const GstVideoInfo *output)
+gboolean
+helix_pixels_can_convert (
+    const HelixPicture *picture, const GstVideoInfo *output)
 {
-  if (is_yuv_output (picture, output))
-    return convert_yuv;
-  return is_rgb_output (picture, output) ? convert_rgb : NULL;
+  GstVideoFormat format = GST_VIDEO_INFO_FORMAT (output);
+  const GstVideoColorimetry *colours = &output->colorimetry;
+  gboolean yuv = helix_picture_is_yuv (format);
+  guint width = yuv ? GST_ROUND_UP_2 (picture->width) : picture->width;
+  guint height = yuv ? GST_ROUND_UP_2 (picture->height) : picture->height;
+
+  if (GST_VIDEO_INFO_WIDTH (output) != (gint) width
+      || GST_VIDEO_INFO_HEIGHT (output) != (gint) height)
+    return FALSE;
+  if (yuv)
+    return colours->range == GST_VIDEO_COLOR_RANGE_16_235
+        && colours->matrix == GST_VIDEO_COLOR_MATRIX_BT709
+        && output->chroma_site == GST_VIDEO_CHROMA_SITE_JPEG;
+  return (format == GST_VIDEO_FORMAT_BGRx || format == GST_VIDEO_FORMAT_BGRA)
+      && gst_video_colorimetry_matches (colours, GST_VIDEO_COLORIMETRY_SRGB);
+}
+
+void
+helix_pixels_convert (const HelixPicture *picture, GstVideoFrame *out,
+    const struct helix_rect *box)
+{
+  if (helix_picture_is_yuv (GST_VIDEO_FRAME_FORMAT (out)))
+    convert_yuv (picture, out, box, FALSE);
+  else
+    convert_rgb (picture, out, box);
 }
 
 /* pixman makes no image of other strides. */

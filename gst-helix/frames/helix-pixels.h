@@ -25,20 +25,19 @@
 
 G_BEGIN_DECLS
 
-/* Converts the pixels of `box`, to NV12 and I420 the 2x2 blocks that it
- * touches, and nothing else. It must lie within the picture, and
- * helix_pixels_can_write () be true. */
-typedef void (*HelixPixelsConvert) (const HelixPicture *picture,
-    GstVideoFrame *out, const struct helix_rect *box);
-
-/* For pictures of this shape into frames of this kind: BGRx or BGRA of the same
- * size in sRGB; NV12 or I420 of the same size, rounded up to even, in BT.709,
- * limited range, chroma-site jpeg. NULL: there is none. */
-HelixPixelsConvert helix_pixels_find (
+/* Whether pictures of this shape can become frames of this kind: BGRx or BGRA
+ * of the same size in sRGB; NV12 or I420 of the same size, rounded up to even,
+ * in BT.709, limited range, chroma-site jpeg. */
+gboolean helix_pixels_can_convert (
     const HelixPicture *picture, const GstVideoInfo *output);
-
 /* Whether the rows of `out`, of one of those kinds, begin at whole pixels. */
 gboolean helix_pixels_can_write (const GstVideoFrame *out);
+
+/* Converts the pixels of `box`, to NV12 and I420 the 2x2 blocks that it
+ * touches, and nothing else. It must lie within the picture, and both functions
+ * above be true. */
+void helix_pixels_convert (const HelixPicture *picture, GstVideoFrame *out,
+    const struct helix_rect *box);
 
 /* To NV12 and I420 in portable C, for tests. */
 void helix_pixels_yuv_portable (const HelixPicture *picture, GstVideoFrame *out,
