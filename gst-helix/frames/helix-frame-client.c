@@ -474,7 +474,7 @@ use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
     GError **error)
 {
   HelixFramesResult read;
-  guint64 due = HELIX_NONE64;
+  guint64 due;
 
   apply_request (client, deadline);
   read = helix_frame_connection_read (client->frames,
@@ -482,9 +482,7 @@ use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
   note_progress (client);
   if (read != HELIX_FRAMES_AGAIN)
     return judge (client, read, error);
-  if (!helix_frame_connection_tick (
-          client->frames, helix_now_ns (), &due, error))
-    return outage (client, FALSE, error);
+  due = helix_frame_connection_tick (client->frames, helix_now_ns ());
   *deadline = MIN (*deadline, due);
   return HELIX_FRAMES_AGAIN;
 }

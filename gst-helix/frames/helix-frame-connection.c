@@ -471,36 +471,19 @@ static HelixFramesResult
 take_cursor_head (HelixFrameConnection *self, GError **error)
 {
   struct helix_reader *reader = &self->connection->reader;
+  struct helix_cursor cursor;
   const char *why;
 
   if (reader->header.type != HELIX_CURSOR)
     return violation (self, "it sends units, not frames", error);
-  if (!helix_unpack_cursor (&self->incoming_cursor, reader->payload,
-          reader->payload_size, reader->header.size, &why))
+  if (!helix_unpack_cursor (&cursor, reader->payload, reader->payload_size,
+          reader->header.size, &why))
     return violation (self, why, error);
-  if (reader->header.channel != self->channel)
-    return HELIX_FRAMES_AGAIN;
-  self->incoming_shape = g_malloc (reader->bulk_size);
-  helix_reader_bulk (reader, self->incoming_shape);
-  return HELIX_FRAMES_AGAIN;
-}
-
-/* A shape that is whole. */
-static void
-take_shape (HelixFrameConnection *self)
-{
-  const struct helix_reader *reader = &self->connection->reader;
-  guint8 *shape = g_steal_pointer (&self->incoming_shape);
-
-  /* The subscription may have ended while it was on its way. */
-  if (reader->header.channel != self->channel) {
-    g_free (shape);
-    return;
+  if (reader->header.channel == self->channel) {
+    self->incoming_shape = g_malloc (reader->bulk_size);
+    helix_reader_bulk (reader, self->incoming_shape);
   }
-  helix_cursor_clear (&self->cursor);
-  self->cursor.info = self->incoming_cursor;
-  self->cursor.image = gst_buffer_new_wrapped (shape, reader->bulk_size);
-  self->cursor_news = TRUE;
+  return HELIX_FRAMES_AGAIN;
 }
 
 static HelixFramesResult
@@ -508,22 +491,21 @@ take_cursor (HelixFrameConnection *self, GError **error)
 {
   const struct helix_reader *reader = &self->connection->reader;
   const struct helix_cursor *known = &self->cursor.info;
+  guint8 *shape = g_steal_pointer (&self->incoming_shape);
+  g_autoptr (GstBuffer) image =
+      shape != NULL ? gst_buffer_new_wrapped (shape, reader->bulk_size) : NULL;
   struct helix_cursor cursor;
   const char *why;
 
-  if (self->incoming_shape != NULL) {
-    take_shape (self);
-    return HELIX_FRAMES_AGAIN;
-  }
-  if (reader->bulk_size > 0) /* of a subscription that is over */
-    return HELIX_FRAMES_AGAIN;
   if (!helix_unpack_cursor (&cursor, reader->payload, reader->payload_size,
           reader->header.size, &why))
     return violation (self, why, error);
-  if (reader->header.channel != self->channel)
+  /* The subscription may have ended before its shape began, or since then. */
+  if (reader->header.channel != self->channel
+      || (image == NULL && reader->bulk_size > 0))
     return HELIX_FRAMES_AGAIN;
-  if (cursor.serial == 0) {
-    helix_cursor_clear (&self->cursor);
+  if (image != NULL || cursor.serial == 0) {
+    gst_buffer_replace (&self->cursor.image, image);
   } else {
     if (self->cursor.image == NULL || cursor.serial != known->serial)
       return violation (
@@ -680,16 +662,11 @@ helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
   return HELIX_FRAMES_AGAIN;
 }
 
-gboolean
-helix_frame_connection_tick (
-    HelixFrameConnection *self, guint64 now, guint64 *deadline, GError **error)
+guint64
+helix_frame_connection_tick (HelixFrameConnection *self, guint64 now)
 {
-  *deadline = helix_connection_tick (self->connection, now);
-  if (*deadline == 0) {
-    lose (self, error);
-    return FALSE;
-  }
-  if (helix_frame_connection_settling (self))
-    *deadline = MIN (*deadline, self->settle_ns);
-  return TRUE;
+  guint64 due = helix_connection_tick (self->connection, now);
+
+  return helix_frame_connection_settling (self) ? MIN (due, self->settle_ns)
+                                                : due;
 }

@@ -77,7 +77,6 @@ typedef struct {
   HelixCursor cursor;   /* of this subscription, or of the one before */
   gboolean cursor_news; /* read () has not told of it */
   gboolean cursor_told; /* it has, and of no frame since */
-  struct helix_cursor incoming_cursor;
   guint8 *incoming_shape; /* its pixels are on their way, or NULL */
 } HelixFrameConnection;
 
@@ -97,10 +96,9 @@ void helix_frame_connection_subscribe (
  * the others is added to its own. */
 HelixFramesResult helix_frame_connection_read (HelixFrameConnection *self,
     guint64 in_time, HelixFrame *frame, GError **error);
-/* Sees to signs of life. FALSE when the shim gave none for 3 s; else *deadline
- * is when to call again at the latest. */
-gboolean helix_frame_connection_tick (
-    HelixFrameConnection *self, guint64 now, guint64 *deadline, GError **error);
+/* Sees to signs of life. Returns when to call again at the latest, 0: the shim
+ * gave none for 3 s, and read () tells. */
+guint64 helix_frame_connection_tick (HelixFrameConnection *self, guint64 now);
 
 /* Whether there is a frame that is old already, and that read () gives only
  * once no newer one has come for a moment. No picture is older than it. */

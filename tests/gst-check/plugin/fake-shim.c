@@ -420,11 +420,10 @@ take_message (FakeShim *shim)
       return take_show (shim);
     case HELIX_PING:
       shim->pings++;
-      return shim->config.fault == FAKE_DEAF
-          || send_all (shim, message,
-              helix_pack_pong_for (
-                  message, &shim->reader.header, shim->reader.payload, 0, 0),
-              -1);
+      return send_all (shim, message,
+          helix_pack_pong_for (
+              message, &shim->reader.header, shim->reader.payload, 0, 0),
+          -1);
     case HELIX_ERROR:
       shim->errors++;
       return TRUE;
@@ -543,17 +542,16 @@ keep (FakeShim *shim, gboolean ok)
   return FALSE;
 }
 
-/* Waits, with the lock, until `condition` or for WAIT_S. */
+/* Waits, with the lock, until `condition` or for WAIT_S. Returns the former. */
 #define AWAIT(shim, condition) \
-  G_STMT_START \
-  { \
+  ({ \
     guint64 end = helix_now_ns () + WAIT_S * G_GUINT64_CONSTANT (1000000000); \
 \
     while (!(condition) \
         && helix_cond_wait_until (&(shim)->cond, &(shim)->lock, end) == 0) \
       continue; \
-  } \
-  G_STMT_END
+    (condition); \
+  })
 
 gboolean
 fake_shim_wait_subscribed (FakeShim *shim)
@@ -561,8 +559,7 @@ fake_shim_wait_subscribed (FakeShim *shim)
   gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  AWAIT (shim, shim->subscribed);
-  ok = shim->subscribed;
+  ok = AWAIT (shim, shim->subscribed);
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -573,8 +570,7 @@ fake_shim_wait_byes (FakeShim *shim, guint count)
   gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  AWAIT (shim, shim->byes >= count);
-  ok = shim->byes >= count;
+  ok = AWAIT (shim, shim->byes >= count);
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
@@ -587,8 +583,7 @@ fake_shim_send (
   gint slot;
 
   pthread_mutex_lock (&shim->lock);
-  AWAIT (shim, shim->subscribed && shim->free_slots != 0);
-  ok = shim->subscribed && shim->free_slots != 0;
+  ok = AWAIT (shim, shim->subscribed && shim->free_slots != 0);
   if (ok) {
     slot = g_bit_nth_lsf (shim->free_slots, -1);
     shim->free_slots &= ~(1u << slot);
@@ -609,8 +604,7 @@ fake_shim_cursor (
   gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  AWAIT (shim, shim->subscribed);
-  ok = shim->subscribed;
+  ok = AWAIT (shim, shim->subscribed);
   if (ok)
     keep (shim,
         send_all (shim, message,
@@ -626,8 +620,7 @@ fake_shim_wait_show (FakeShim *shim, guint count, struct helix_show *show)
   gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  AWAIT (shim, shim->shows >= count);
-  ok = shim->shows >= count;
+  ok = AWAIT (shim, shim->shows >= count);
   *show = shim->show;
   pthread_mutex_unlock (&shim->lock);
   return ok;
@@ -638,8 +631,7 @@ fake_shim_wait_pings (FakeShim *shim, guint more)
 {
   pthread_mutex_lock (&shim->lock);
   more += shim->pings;
-  AWAIT (shim, shim->pings >= more);
-  g_assert (shim->pings >= more);
+  g_assert (AWAIT (shim, shim->pings >= more));
   pthread_mutex_unlock (&shim->lock);
 }
 

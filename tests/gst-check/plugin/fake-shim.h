@@ -37,7 +37,6 @@ typedef enum {
   FAKE_SHORT_PING,       /* one byte in it, in place of the first frame */
   FAKE_SHORT_PONG,       /* likewise */
   FAKE_IDLED,            /* says ERROR timeout in its place, then is good */
-  FAKE_DEAF,             /* answers no PING */
   FAKE_NO_SCANOUT,       /* ERROR no-scanout */
 } FakeFault;
 
