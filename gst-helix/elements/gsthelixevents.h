@@ -9,35 +9,9 @@
 
 #include <gst/gst.h>
 
+#include "helix-protocol.h"
+
 G_BEGIN_DECLS
-
-/* The fields of a GstHelixControl that count. */
-typedef enum {
-  GST_HELIX_CONTROL_SCANOUT = 1 << 0,
-  GST_HELIX_CONTROL_RESOURCE = 1 << 1,
-  GST_HELIX_CONTROL_RATE = 1 << 2,
-} GstHelixControlFields;
-
-/* A request to helixqemusrc: its source, and the rate. */
-typedef struct {
-  GstHelixControlFields fields;
-  guint scanout;           /* index */
-  guint resource_id;       /* virtio-gpu resource, 0 = the scanout again */
-  gint rate_num, rate_den; /* frames a second at most, 0/1 = no limit */
-} GstHelixControl;
-
-/* The cursor plane of a scanout. */
-typedef struct {
-  guint scanout; /* index */
-  gboolean visible;
-  gint x, y;           /* pixels: the image's top left, may be negative */
-  guint serial;        /* of the shape, 0 = there was none yet */
-  guint width, height; /* pixels, 0 without a shape */
-  guint hot_x, hot_y;  /* pixels from the image's top left: the point */
-  GstBuffer *image;    /* width * height * 4 bytes, B G R A with colours
-                         * multiplied by alpha; NULL: the shape of that serial
-                         * is known */
-} GstHelixCursor;
 
 /* Bytes of an encoder's name in GstHelixOutput, its NUL included. */
 #define GST_HELIX_ENCODER_NAME 64
@@ -50,12 +24,18 @@ typedef struct {
   gchar encoder[GST_HELIX_ENCODER_NAME]; /* its factory, or "" */
 } GstHelixOutput;
 
-/* Upstream "GstHelixControl", fields "scanout" (uint), "resource-id" (uint),
- * "max-framerate" (fraction): only those named. gst_pad_push_event () returns
- * FALSE when helixqemusrc refuses. NULL when no field is named. */
-GstEvent *gst_helix_event_new_control (const GstHelixControl *control);
+/* A structure of that name with the fields that the request names: "bitrate"
+ * (uint, bit/s), "max-framerate" (fraction, 0/1 = no limit), "scanout" (uint),
+ * "resource-id" (uint, 0 = the scanout again). */
+GstStructure *gst_helix_config_to_structure (
+    const struct helix_config *config, const gchar *name);
+
+/* Upstream "GstHelixControl", the structure above: a request to helixqemusrc.
+ * gst_pad_push_event () returns FALSE when helixqemusrc refuses. Its bitrate is
+ * not parsed, since helixqemusrc has none. */
+GstEvent *gst_helix_event_new_control (const struct helix_config *config);
 gboolean gst_helix_event_parse_control (
-    GstEvent *event, GstHelixControl *control);
+    GstEvent *event, struct helix_config *config);
 
 /* Upstream "GstHelixShow", fields "resource-id" (uint, not 0) and
  * "capture-time" (uint64, ns of the host's CLOCK_MONOTONIC, G_MAXUINT64 =
@@ -77,18 +57,18 @@ gboolean gst_helix_event_is_refresh (GstEvent *event);
 GstEvent *gst_helix_event_new_output (const GstHelixOutput *output);
 gboolean gst_helix_event_parse_output (GstEvent *event, GstHelixOutput *output);
 
-/* Downstream, out of band, "GstHelixCursor": the fields of GstHelixCursor,
- * "scanout", "serial", "width", "height", "hot-x", "hot-y" (uint), "visible"
- * (boolean), "x", "y" (int) and, where there is one, "image" (GstBuffer). */
-GstEvent *gst_helix_event_new_cursor (const GstHelixCursor *cursor);
-/* The image, if any, is the event's: take a reference to keep it. */
-gboolean gst_helix_event_parse_cursor (GstEvent *event, GstHelixCursor *cursor);
-
-/* The structure of that event, for messages. */
-GstStructure *gst_helix_cursor_to_structure (const GstHelixCursor *cursor);
-/* The image, if any, is the structure's. */
-gboolean gst_helix_cursor_from_structure (
-    const GstStructure *structure, GstHelixCursor *cursor);
+/* "GstHelixCursor", the structure of messages and of an event downstream, out
+ * of band: "scanout", "serial", "width", "height", "hot-x", "hot-y" (uint),
+ * "visible" (boolean), "x", "y" (int) and, with a shape that is new, "image"
+ * (GstBuffer, width * height * 4 bytes, B G R A with colours multiplied by
+ * alpha). `image` may be NULL. */
+GstStructure *gst_helix_cursor_to_structure (
+    const struct helix_cursor *cursor, GstBuffer *image);
+/* `structure` may be NULL. Ownership: *image is the structure's, or NULL. */
+gboolean gst_helix_cursor_from_structure (const GstStructure *structure,
+    struct helix_cursor *cursor, GstBuffer **image);
+GstEvent *gst_helix_event_new_cursor (
+    const struct helix_cursor *cursor, GstBuffer *image);
 
 G_END_DECLS
 

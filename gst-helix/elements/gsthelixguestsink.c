@@ -229,59 +229,24 @@ warn_once (GstHelixGuestSink *self, guint cause, const gchar *text)
   GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("%s", text), (NULL));
 }
 
-/* GStreamer's fractions are signed: halved until they fit. */
-static void
-get_rate (const struct helix_config *request, gint *num, gint *den)
-{
-  guint32 n = request->rate_num, d = request->rate_den;
-
-  while (n > G_MAXINT || d > G_MAXINT) {
-    n /= 2;
-    d = MAX (d / 2, 1);
-  }
-  *num = (gint) n;
-  *den = (gint) d;
-}
-
-static GstStructure *
-request_to_structure (const struct helix_config *request)
-{
-  GstStructure *structure = gst_structure_new_empty (CONTROL_NAME);
-  gint num, den;
-
-  if (request->fields & HELIX_CONFIG_BITRATE)
-    gst_structure_set (
-        structure, "bitrate", G_TYPE_UINT, request->bitrate, NULL);
-  if (request->fields & HELIX_CONFIG_RATE) {
-    get_rate (request, &num, &den);
-    gst_structure_set (
-        structure, "max-framerate", GST_TYPE_FRACTION, num, den, NULL);
-  }
-  if (request->fields & HELIX_CONFIG_SCANOUT)
-    gst_structure_set (
-        structure, "scanout", G_TYPE_UINT, request->scanout, NULL);
-  if (request->fields & HELIX_CONFIG_RESOURCE)
-    gst_structure_set (
-        structure, "resource-id", G_TYPE_UINT, request->resource_id, NULL);
-  return structure;
-}
-
+/* Has helixqemusrc apply those of the request's `fields`. */
 static gboolean
-push_control (GstHelixGuestSink *self, const GstHelixControl *control)
+push_control (
+    GstHelixGuestSink *self, const struct helix_config *request, guint32 fields)
 {
+  struct helix_config control = *request;
+
+  control.fields &= fields;
   return gst_pad_push_event (
-      GST_BASE_SINK_PAD (self), gst_helix_event_new_control (control));
+      GST_BASE_SINK_PAD (self), gst_helix_event_new_control (&control));
 }
 
 static void
 apply_rate (
     GstHelixGuestSink *self, guint id, const struct helix_config *request)
 {
-  GstHelixControl control = {.fields = GST_HELIX_CONTROL_RATE};
-
-  get_rate (request, &control.rate_num, &control.rate_den);
   /* A request for no limit holds without a pipeline that applies it. */
-  if (!push_control (self, &control) && control.rate_num > 0)
+  if (!push_control (self, request, HELIX_CONFIG_RATE) && request->rate_num > 0)
     tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
         "nothing in the host's pipeline limits the framerate: only "
         "helixqemusrc does");
@@ -291,26 +256,18 @@ static void
 apply_picture (
     GstHelixGuestSink *self, guint id, const struct helix_config *request)
 {
-  GstHelixControl control = {.rate_den = 1};
+  gboolean resource =
+      request->fields & HELIX_CONFIG_RESOURCE && request->resource_id != 0;
   g_autofree gchar *text = NULL;
   HelixStreamServer *server;
-  gboolean resource = (request->fields & HELIX_CONFIG_RESOURCE) != 0;
 
-  if (request->fields & HELIX_CONFIG_SCANOUT) {
-    control.fields |= GST_HELIX_CONTROL_SCANOUT;
-    control.scanout = request->scanout;
-  }
-  if (resource) {
-    control.fields |= GST_HELIX_CONTROL_RESOURCE;
-    control.resource_id = request->resource_id;
-  }
-  if (push_control (self, &control)) {
+  if (push_control (
+          self, request, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE)) {
     server = server_of (self);
     if (server != NULL)
       helix_stream_server_want_key (server);
     return;
   }
-  resource = resource && request->resource_id != 0;
   text = g_strdup_printf ("the host's pipeline cannot show %s %u: either there "
                           "is none, or no helixqemusrc in that pipeline. What "
                           "was shown before still is",
@@ -356,7 +313,8 @@ static void
 requested (gpointer user, guint id, const struct helix_config *request)
 {
   GstHelixGuestSink *self = user;
-  GstStructure *structure = request_to_structure (request);
+  GstStructure *structure =
+      gst_helix_config_to_structure (request, CONTROL_NAME);
 
   GST_INFO_OBJECT (self, "client %u requests %" GST_PTR_FORMAT, id, structure);
   g_signal_emit (self, signals[SIGNAL_CLIENT_CONTROL], 0, id, structure);
@@ -425,29 +383,21 @@ on_event (gpointer user, const HelixStreamServerEvent *event)
 static void
 take_cursor (GstHelixGuestSink *self, GstEvent *event)
 {
-  struct helix_cursor wire = {0};
-  GstHelixCursor cursor;
+  struct helix_cursor cursor;
+  GstBuffer *image;
   gboolean bad;
 
   if (!gst_event_has_name (event, "GstHelixCursor"))
     return;
-  bad = !gst_helix_event_parse_cursor (event, &cursor);
-  wire.scanout = cursor.scanout;
-  wire.flags = cursor.visible ? HELIX_CURSOR_VISIBLE : 0;
-  wire.x = (guint32) cursor.x;
-  wire.y = (guint32) cursor.y;
-  wire.serial = cursor.serial;
-  wire.width = cursor.width;
-  wire.height = cursor.height;
-  wire.hot_x = cursor.hot_x;
-  wire.hot_y = cursor.hot_y;
-  wire.changed_ns = helix_now_ns ();
+  bad = !gst_helix_cursor_from_structure (
+      gst_event_get_structure (event), &cursor, &image);
+  cursor.changed_ns = helix_now_ns ();
 
   /* Such an event overtakes the stream and may come while the element stops:
    * the lock keeps the server. */
   GST_OBJECT_LOCK (self);
   if (!bad && self->server != NULL)
-    bad = !helix_stream_server_cursor (self->server, &wire, cursor.image);
+    bad = !helix_stream_server_cursor (self->server, &cursor, image);
   bad = bad && !self->cursor_warned;
   self->cursor_warned |= bad;
   GST_OBJECT_UNLOCK (self);

@@ -1079,22 +1079,12 @@ repeat (GstHelixQemuSrc *self)
 static void
 send_cursor (GstHelixQemuSrc *self, gboolean visible, gboolean image)
 {
-  const struct helix_cursor *info = &self->cursor.info;
-  GstHelixCursor cursor = {
-      .scanout = info->scanout,
-      .visible = visible,
-      .x = (gint32) info->x,
-      .y = (gint32) info->y,
-      .serial = info->serial,
-      .width = info->width,
-      .height = info->height,
-      .hot_x = info->hot_x,
-      .hot_y = info->hot_y,
-      .image = image ? self->cursor.image : NULL,
-  };
+  struct helix_cursor cursor = self->cursor.info;
 
-  gst_pad_push_event (
-      GST_BASE_SRC_PAD (self), gst_helix_event_new_cursor (&cursor));
+  if (!visible)
+    cursor.flags &= ~HELIX_CURSOR_VISIBLE;
+  gst_pad_push_event (GST_BASE_SRC_PAD (self),
+      gst_helix_event_new_cursor (&cursor, image ? self->cursor.image : NULL));
 }
 
 static void
@@ -1135,13 +1125,13 @@ apply_show_cursor (GstHelixQemuSrc *self)
 
 /* Notifies, without the lock, of properties that were changed under it. */
 static void
-notify (GstHelixQemuSrc *self, GstHelixControlFields changes)
+notify (GstHelixQemuSrc *self, guint32 changes)
 {
-  if (changes & GST_HELIX_CONTROL_SCANOUT)
+  if (changes & HELIX_CONFIG_SCANOUT)
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_SCANOUT]);
-  if (changes & GST_HELIX_CONTROL_RESOURCE)
+  if (changes & HELIX_CONFIG_RESOURCE)
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RESOURCE_ID]);
-  if (changes & GST_HELIX_CONTROL_RATE) {
+  if (changes & HELIX_CONFIG_RATE) {
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_FRAMERATE]);
     gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self)); /* caps announce it */
   }
@@ -1149,15 +1139,15 @@ notify (GstHelixQemuSrc *self, GstHelixControlFields changes)
 
 /* Returns: the properties that changed.
  * Lock: the object lock. */
-static GstHelixControlFields
+static guint32
 set_source (GstHelixQemuSrc *self, guint scanout, guint resource_id)
 {
-  GstHelixControlFields changes = 0;
+  guint32 changes = 0;
 
   if (self->scanout != scanout)
-    changes |= GST_HELIX_CONTROL_SCANOUT;
+    changes |= HELIX_CONFIG_SCANOUT;
   if (self->resource_id != resource_id)
-    changes |= GST_HELIX_CONTROL_RESOURCE;
+    changes |= HELIX_CONFIG_RESOURCE;
   self->scanout = scanout;
   self->resource_id = resource_id;
   return changes;
@@ -1166,9 +1156,9 @@ set_source (GstHelixQemuSrc *self, guint scanout, guint resource_id)
 /* Returns: FALSE if the VM has no such scanout.
  * Thread: any. */
 static gboolean
-apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
+apply_control (GstHelixQemuSrc *self, const struct helix_config *control)
 {
-  GstHelixControlFields fields = control->fields, changes = 0;
+  guint32 fields = control->fields, changes = 0;
   guint scanouts = 0;
   gboolean ok, warn;
 
@@ -1177,28 +1167,28 @@ apply_control (GstHelixQemuSrc *self, const GstHelixControl *control)
     scanouts = get_state (self).scanouts;
   if (scanouts == 0) /* not known before there is a connection */
     scanouts = HELIX_MAX_SCANOUTS;
-  ok = control->scanout < scanouts || !(fields & GST_HELIX_CONTROL_SCANOUT);
+  ok = control->scanout < scanouts || !(fields & HELIX_CONFIG_SCANOUT);
   warn = !ok && may_warn (&self->refused_ns);
   if (!ok)
     goto out;
   changes = set_source (self,
-      fields & GST_HELIX_CONTROL_SCANOUT ? control->scanout : self->scanout,
-      fields & GST_HELIX_CONTROL_RESOURCE ? control->resource_id
-                                          : self->resource_id);
-  if (fields & GST_HELIX_CONTROL_RATE
-      && gst_util_fraction_compare (
-             self->max_num, self->max_den, control->rate_num, control->rate_den)
+      fields & HELIX_CONFIG_SCANOUT ? control->scanout : self->scanout,
+      fields & HELIX_CONFIG_RESOURCE ? control->resource_id
+                                     : self->resource_id);
+  if (fields & HELIX_CONFIG_RATE
+      && gst_util_fraction_compare (self->max_num, self->max_den,
+             (gint) control->rate_num, (gint) control->rate_den)
           != 0) {
-    changes |= GST_HELIX_CONTROL_RATE;
-    self->max_num = control->rate_num;
-    self->max_den = control->rate_den;
+    changes |= HELIX_CONFIG_RATE;
+    self->max_num = (gint) control->rate_num;
+    self->max_den = (gint) control->rate_den;
     get_limit (self, &self->rate_num, &self->rate_den);
   }
   if (changes != 0)
     subscribe (self, TRUE);
   /* Ends a SHOW, also when it names what the properties say already. */
   if (self->client != NULL
-      && fields & (GST_HELIX_CONTROL_SCANOUT | GST_HELIX_CONTROL_RESOURCE))
+      && fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
     helix_frame_client_show (self->client, 0, 0);
 out:
   GST_OBJECT_UNLOCK (self);
@@ -1218,7 +1208,7 @@ out:
 static void
 take_refusal (GstHelixQemuSrc *self, const GError *error)
 {
-  GstHelixControlFields changes;
+  guint32 changes;
   HelixFrameRequest request;
   gboolean warn;
 
@@ -1255,7 +1245,7 @@ static gboolean
 gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
-  GstHelixControl control;
+  struct helix_config control;
   GstHelixOutput output;
   guint64 capture_time;
   guint resource_id;

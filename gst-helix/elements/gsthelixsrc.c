@@ -570,48 +570,25 @@ message_gone (gpointer data, GstMiniObject *message)
 /* Skips cursor moves while MAX_UNREAD messages are queued on the bus; the next
  * one carries the last image. */
 static void
-post_cursor (GstHelixSrc *self, GstHelixCursor cursor)
+post_cursor (
+    GstHelixSrc *self, const struct helix_cursor *cursor, GstBuffer *image)
 {
   GstMessage *message;
 
-  if (cursor.image != NULL) {
-    gst_buffer_replace (&self->owed, cursor.image);
-    self->owed_serial = cursor.serial;
+  if (image != NULL) {
+    gst_buffer_replace (&self->owed, image);
+    self->owed_serial = cursor->serial;
   }
   if (g_atomic_int_get (&self->unread) >= MAX_UNREAD)
     return;
-  if (self->owed != NULL && self->owed_serial == cursor.serial)
-    cursor.image = self->owed;
+  if (self->owed != NULL && self->owed_serial == cursor->serial)
+    image = self->owed;
   message = gst_message_new_element (
-      GST_OBJECT (self), gst_helix_cursor_to_structure (&cursor));
+      GST_OBJECT (self), gst_helix_cursor_to_structure (cursor, image));
   g_atomic_int_inc (&self->unread);
   gst_mini_object_weak_ref (GST_MINI_OBJECT (message), message_gone, self);
   gst_element_post_message (GST_ELEMENT (self), message);
   gst_clear_buffer (&self->owed);
-}
-
-/* For elements downstream and for the application, one of which draws the
- * pointer. */
-static void
-tell_cursor (GstHelixSrc *self, const HelixStreamItem *item)
-{
-  const struct helix_cursor *wire = &item->cursor;
-  GstHelixCursor cursor = {
-      .scanout = wire->scanout,
-      .visible = (wire->flags & HELIX_CURSOR_VISIBLE) != 0,
-      .x = (gint32) wire->x,
-      .y = (gint32) wire->y,
-      .serial = wire->serial,
-      .width = wire->width,
-      .height = wire->height,
-      .hot_x = wire->hot_x,
-      .hot_y = wire->hot_y,
-      .image = item->buffer,
-  };
-
-  post_cursor (self, cursor);
-  gst_pad_push_event (
-      GST_BASE_SRC_PAD (self), gst_helix_event_new_cursor (&cursor));
 }
 
 static GstFlowReturn
@@ -634,7 +611,11 @@ gst_helix_src_create (GstPushSrc *push, GstBuffer **buffer)
         *buffer = take_unit (self, &item);
         return GST_FLOW_OK;
       case HELIX_STREAM_CURSOR:
-        tell_cursor (self, &item);
+        /* For the application and for elements downstream, one of which draws
+         * the pointer. */
+        post_cursor (self, &item.cursor, item.buffer);
+        gst_pad_push_event (GST_BASE_SRC_PAD (self),
+            gst_helix_event_new_cursor (&item.cursor, item.buffer));
         gst_clear_buffer (&item.buffer);
         break;
       case HELIX_STREAM_EOS:

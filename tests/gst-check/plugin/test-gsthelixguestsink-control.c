@@ -24,15 +24,15 @@ static GstPadEventFunction harness_event;
 static gboolean
 upstream_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
-  GstHelixControl control;
+  struct helix_config control;
   guint resource_id;
   guint64 capture;
   gboolean taken = TRUE;
 
   if (gst_helix_event_parse_control (event, &control))
-    taken = (!(control.fields & GST_HELIX_CONTROL_SCANOUT)
+    taken = (!(control.fields & HELIX_CONFIG_SCANOUT)
                 || control.scanout < KNOWN_SCANOUTS)
-        && !(control.fields & GST_HELIX_CONTROL_RATE && rates_refused);
+        && !(control.fields & HELIX_CONFIG_RATE && rates_refused);
   else if (gst_helix_event_parse_show (event, &resource_id, &capture))
     taken = resource_id < 100;
   g_async_queue_push (events, gst_event_ref (event));
@@ -116,7 +116,7 @@ GST_START_TEST (test_requests_go_upstream)
       .rate_den = 1,
       .scanout = 1};
   GstHarness *h = harness_new ();
-  GstHelixControl control;
+  struct helix_config control;
   GstEvent *event;
   StreamPeer peer;
 
@@ -127,13 +127,13 @@ GST_START_TEST (test_requests_go_upstream)
   say_config (&peer, &config);
   event = next_event ("GstHelixControl");
   fail_unless (gst_helix_event_parse_control (event, &control));
-  fail_unless_equals_int (control.fields, GST_HELIX_CONTROL_RATE);
+  fail_unless_equals_int (control.fields, HELIX_CONFIG_RATE);
   fail_unless_equals_int (control.rate_num, 30);
   gst_event_unref (event);
   event = next_event ("GstHelixControl");
   fail_unless (gst_helix_event_parse_control (event, &control));
   fail_unless_equals_int (
-      control.fields, GST_HELIX_CONTROL_SCANOUT | GST_HELIX_CONTROL_RESOURCE);
+      control.fields, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE);
   fail_unless_equals_int (control.scanout, 1);
   fail_unless_equals_int (control.resource_id, 0);
   gst_event_unref (event);
@@ -307,24 +307,24 @@ GST_END_TEST;
 
 GST_START_TEST (test_cursor)
 {
-  GstHelixCursor cursor = {.scanout = 3,
-      .visible = TRUE,
-      .x = -5,
+  struct helix_cursor cursor = {.scanout = 3,
+      .flags = HELIX_CURSOR_VISIBLE,
+      .x = (guint32) -5,
       .y = 7,
       .serial = 2,
       .width = 24,
       .height = 16,
       .hot_x = 1,
       .hot_y = 2};
+  GstBuffer *image = gst_buffer_new_allocate (NULL, 24 * 16 * 4, NULL);
   GstHarness *h = harness_new ();
   StreamPeer peer;
 
   join (&peer);
-  cursor.image = gst_buffer_new_allocate (NULL, 24 * 16 * 4, NULL);
-  gst_buffer_memset (cursor.image, 0, 0x7e, 24 * 16 * 4);
+  gst_buffer_memset (image, 0, 0x7e, 24 * 16 * 4);
   fail_unless (
-      gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor)));
-  gst_clear_buffer (&cursor.image);
+      gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor, image)));
+  gst_buffer_unref (image);
   fail_unless_equals_int (peer_next (&peer), HELIX_CURSOR);
   fail_unless_equals_int (
       peer.cursor.flags, HELIX_CURSOR_VISIBLE | HELIX_CURSOR_SHAPE);
@@ -333,8 +333,8 @@ GST_START_TEST (test_cursor)
   fail_unless_equals_int (peer.cursor.hot_y, 2);
   fail_unless_equals_int (peer.bulk[24 * 16 * 4 - 1], 0x7e);
   fail_unless (helix_now_ns () - peer.cursor.changed_ns < 60 * GST_SECOND);
-  cursor.visible = FALSE;
-  gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor));
+  cursor.flags = 0;
+  gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor, NULL));
   fail_unless_equals_int (peer_next (&peer), HELIX_CURSOR);
   fail_unless_equals_int (peer.cursor.flags, 0);
   fail_unless_equals_int (peer.cursor.serial, 2);

@@ -106,11 +106,11 @@ check_buffer (
   g_free (pixels);
 }
 
-static GstHelixCursor
+static HelixCursor
 expect_event (GstEvent **event)
 {
   guint64 end = helix_now_ns () + TEST_SOON;
-  GstHelixCursor cursor;
+  HelixCursor cursor;
 
   while (helix_now_ns () < end) {
     *event = gst_harness_try_pull_event (h);
@@ -118,7 +118,8 @@ expect_event (GstEvent **event)
       g_thread_yield ();
       continue;
     }
-    if (gst_helix_event_parse_cursor (*event, &cursor))
+    if (gst_helix_cursor_from_structure (
+            gst_event_get_structure (*event), &cursor.info, &cursor.image))
       return cursor;
     gst_event_unref (*event);
   }
@@ -131,7 +132,7 @@ expect_event (GstEvent **event)
 GST_START_TEST (test_events)
 {
   struct helix_cursor hidden = {0};
-  GstHelixCursor cursor;
+  HelixCursor cursor;
   GstEvent *event;
   GstMapInfo map;
   guint8 shape[SHAPE_WIDTH * SHAPE_HEIGHT * 4];
@@ -139,14 +140,14 @@ GST_START_TEST (test_events)
   play (&noise, "video/x-raw", "keepalive-time", 0, NULL);
   send_cursor (cursor_at (-3, 20, 4), TRUE);
   cursor = expect_event (&event);
-  fail_unless (cursor.visible);
-  fail_unless_equals_int (cursor.x, -3);
-  fail_unless_equals_int (cursor.y, 20);
-  fail_unless_equals_int (cursor.serial, 4);
-  fail_unless_equals_int (cursor.width, SHAPE_WIDTH);
-  fail_unless_equals_int (cursor.height, SHAPE_HEIGHT);
-  fail_unless_equals_int (cursor.hot_x, 1);
-  fail_unless_equals_int (cursor.hot_y, 2);
+  fail_unless_equals_int (cursor.info.flags, HELIX_CURSOR_VISIBLE);
+  fail_unless_equals_int ((gint32) cursor.info.x, -3);
+  fail_unless_equals_int (cursor.info.y, 20);
+  fail_unless_equals_int (cursor.info.serial, 4);
+  fail_unless_equals_int (cursor.info.width, SHAPE_WIDTH);
+  fail_unless_equals_int (cursor.info.height, SHAPE_HEIGHT);
+  fail_unless_equals_int (cursor.info.hot_x, 1);
+  fail_unless_equals_int (cursor.info.hot_y, 2);
   fail_unless (cursor.image != NULL);
   shape_of (4, shape);
   fail_unless (gst_buffer_map (cursor.image, &map, GST_MAP_READ));
@@ -155,13 +156,13 @@ GST_START_TEST (test_events)
   gst_event_unref (event);
   send_cursor (cursor_at (50, 60, 4), FALSE);
   cursor = expect_event (&event);
-  fail_unless_equals_int (cursor.x, 50);
-  fail_unless_equals_int (cursor.width, SHAPE_WIDTH);
+  fail_unless_equals_int (cursor.info.x, 50);
+  fail_unless_equals_int (cursor.info.width, SHAPE_WIDTH);
   fail_unless (cursor.image == NULL);
   gst_event_unref (event);
   send_cursor (hidden, FALSE);
   cursor = expect_event (&event);
-  fail_if (cursor.visible);
+  fail_unless_equals_int (cursor.info.flags, 0);
   gst_event_unref (event);
   send_frame (1);
   gst_buffer_unref (gst_harness_pull (h));
@@ -274,7 +275,7 @@ GST_START_TEST (test_toggle)
 {
   struct helix_cursor cursor = cursor_at (40, 40, 1), hidden = cursor;
   guint subscribes = 1;
-  GstHelixCursor told;
+  HelixCursor told;
   GstBuffer *buffer;
   GstEvent *event;
 
@@ -282,7 +283,7 @@ GST_START_TEST (test_toggle)
   play (&noise, peers[0], "keepalive-time", 0, NULL);
   send_cursor (cursor, TRUE);
   told = expect_event (&event);
-  fail_unless (told.visible && told.image != NULL);
+  fail_unless (told.info.flags & HELIX_CURSOR_VISIBLE && told.image != NULL);
   gst_event_unref (event);
   send_frame (1);
   buffer = pull_new ();
@@ -293,7 +294,7 @@ GST_START_TEST (test_toggle)
 
     g_object_set (h->element, "show-cursor", show, NULL);
     told = expect_event (&event);
-    fail_unless_equals_int (told.visible, !show);
+    fail_unless_equals_int (told.info.flags, show ? 0 : HELIX_CURSOR_VISIBLE);
     fail_unless_equals_int (told.image != NULL, !show);
     gst_event_unref (event);
     subscribes++;

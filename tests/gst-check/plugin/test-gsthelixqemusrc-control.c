@@ -19,10 +19,10 @@ start (void)
 }
 
 static gboolean
-control (GstHelixControlFields fields, guint scanout, guint resource_id,
-    gint rate_num)
+control (guint32 fields, guint scanout, guint resource_id, guint rate_num)
 {
-  const GstHelixControl request = {fields, scanout, resource_id, rate_num, 1};
+  const struct helix_config request = {
+      fields, 0, rate_num, 1, scanout, resource_id};
 
   return gst_harness_push_upstream_event (
       h, gst_helix_event_new_control (&request));
@@ -69,14 +69,14 @@ GST_START_TEST (test_scanout)
   start ();
   g_signal_connect (
       h->element, "notify::scanout", G_CALLBACK (count), &notified);
-  fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 1, 0, 0));
+  fail_unless (control (HELIX_CONFIG_SCANOUT, 1, 0, 0));
   fail_unless_equals_int (expect_subscribes (2).scanout, 1);
   fail_unless_equals_int (notified, 1);
   expect_properties (1, 0);
   expect_frames (2, TRUE);
   expect_frames (3, FALSE);
   /* The same again is not sent to the shim. */
-  fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 1, 0, 0));
+  fail_unless (control (HELIX_CONFIG_SCANOUT, 1, 0, 0));
   expect_frames (4, FALSE);
   fail_unless_equals_int (fake_shim_subscribes (shim), 2);
   fail_unless_equals_int (notified, 1);
@@ -88,11 +88,11 @@ GST_END_TEST;
 GST_START_TEST (test_resource)
 {
   start ();
-  fail_unless (control (GST_HELIX_CONTROL_RESOURCE, 0, 55, 0));
+  fail_unless (control (HELIX_CONFIG_RESOURCE, 0, 55, 0));
   fail_unless_equals_int (expect_subscribes (2).resource_id, 55);
   expect_properties (0, 55);
   expect_frames (2, TRUE);
-  fail_unless (control (GST_HELIX_CONTROL_RESOURCE, 0, 0, 0));
+  fail_unless (control (HELIX_CONFIG_RESOURCE, 0, 0, 0));
   fail_unless_equals_int (expect_subscribes (3).scanout, 0);
   expect_properties (0, 0);
   expect_frames (3, TRUE);
@@ -106,14 +106,14 @@ GST_START_TEST (test_rate)
   GstVideoInfo info;
 
   start ();
-  fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, 15));
+  fail_unless (control (HELIX_CONFIG_RATE, 0, 0, 15));
   fail_unless_equals_int (expect_subscribes (2).rate_num, 15);
   /* Caps are chosen anew before the source waits for a picture. */
   expect_frames (2, FALSE);
   expect_frames (3, FALSE);
   qemusrc_info (h, &info);
   fail_unless_equals_int (info.fps_n, 15);
-  fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, 0));
+  fail_unless (control (HELIX_CONFIG_RATE, 0, 0, 0));
   /* "No limit": what caps can promise, and no more than that comes. */
   fail_unless_equals_int (expect_subscribes (3).rate_num, 240);
   expect_frames (4, FALSE);
@@ -129,11 +129,11 @@ GST_END_TEST;
 GST_START_TEST (test_no_scanout)
 {
   start ();
-  fail_if (control (GST_HELIX_CONTROL_SCANOUT, 3, 0, 0));
+  fail_if (control (HELIX_CONFIG_SCANOUT, 3, 0, 0));
   expect_message (GST_MESSAGE_WARNING, "The guest asks for scanout 3");
   /* It may ask without end; the bus does not fill up. */
   for (guint i = 0; i < 1000; i++)
-    fail_if (control (GST_HELIX_CONTROL_SCANOUT, 100 + i, 0, 0));
+    fail_if (control (HELIX_CONFIG_SCANOUT, 100 + i, 0, 0));
   expect_no_message ();
   expect_properties (0, 0);
   expect_frames (2, FALSE);
@@ -150,17 +150,16 @@ GST_START_TEST (test_refused)
   start ();
   g_signal_connect (
       h->element, "notify::scanout", G_CALLBACK (count), &notified);
-  fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 1, 0, 0));
+  fail_unless (control (HELIX_CONFIG_SCANOUT, 1, 0, 0));
   expect_subscribes (2);
   expect_frames (2, TRUE);
-  fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 2, 0, 0));
+  fail_unless (control (HELIX_CONFIG_SCANOUT, 2, 0, 0));
   expect_message (GST_MESSAGE_WARNING, "that one is not exported");
   fail_unless_equals_int (expect_subscribes (4).scanout, 1);
   expect_properties (1, 0);
   fail_unless_equals_int (notified, 3);
   expect_frames (3, TRUE);
-  fail_unless (
-      control (GST_HELIX_CONTROL_RESOURCE, 0, FAKE_NO_RESOURCE + 1, 0));
+  fail_unless (control (HELIX_CONFIG_RESOURCE, 0, FAKE_NO_RESOURCE + 1, 0));
   fail_unless_equals_int (expect_subscribes (6).scanout, 1);
   expect_properties (1, 0);
   expect_frames (4, TRUE);
@@ -189,7 +188,7 @@ GST_START_TEST (test_restart_without_it)
   FakeConfig one = three;
 
   start ();
-  fail_unless (control (GST_HELIX_CONTROL_SCANOUT, 1, 0, 0));
+  fail_unless (control (HELIX_CONFIG_SCANOUT, 1, 0, 0));
   fail_unless_equals_int (expect_subscribes (2).scanout, 1);
   expect_frames (2, TRUE);
   fake_shim_free (shim);
@@ -212,7 +211,7 @@ GST_START_TEST (test_hurry)
 
   start ();
   for (gint i = 1; i <= 2000; i++)
-    fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, i));
+    fail_unless (control (HELIX_CONFIG_RATE, 0, 0, i));
   while (fake_shim_subscription (shim).rate_num != 2000
       && helix_now_ns () < begin + TEST_SOON)
     g_thread_yield ();
@@ -247,11 +246,11 @@ GST_START_TEST (test_show)
   fail_unless (seen.capture_ns == HELIX_NONE64);
   fail_unless_equals_int (fake_shim_subscribes (shim), 1);
   /* Another rate, and still that resource. */
-  fail_unless (control (GST_HELIX_CONTROL_RATE, 0, 0, 20));
+  fail_unless (control (HELIX_CONFIG_RATE, 0, 0, 20));
   fail_unless_equals_int (expect_subscribes (2).resource_id, 71);
   /* The scanout again, which the properties name all the time. */
   expect_properties (0, 0);
-  fail_unless (control (GST_HELIX_CONTROL_RESOURCE, 0, 0, 0));
+  fail_unless (control (HELIX_CONFIG_RESOURCE, 0, 0, 0));
   fail_unless_equals_int (expect_subscribes (3).scanout, 0);
   expect_frames (3, TRUE);
   expect_no_message ();
