@@ -1,100 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gsthelixendpoint.h"
 
+#include "gsthelixfields.h"
 #include "helix-token.h"
 
-static gchar *
-default_address (const GstHelixEndpoint *self)
-{
-  const gchar *address = g_getenv ("HELIX_ADDRESS");
-
-  return g_strdup (
-      address != NULL && *address != '\0' ? address : self->otherwise);
-}
-
 void
-gst_helix_endpoint_init (
-    GstHelixEndpoint *self, const gchar *address, GstHelixMode mode)
-{
-  self->otherwise = address;
-  self->address = default_address (self);
-  self->mode = mode;
-}
-
-void
-gst_helix_endpoint_specs (
-    GParamSpec **properties, const GstHelixEndpointTexts *texts)
+gst_helix_endpoint_install (
+    GObjectClass *klass, gsize offset, const GstHelixEndpointTexts *texts)
 {
   const GParamFlags flags =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
-  properties[GST_HELIX_ENDPOINT_PROP_ADDRESS] =
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_ADDRESS,
+      offset + G_STRUCT_OFFSET (GstHelixEndpoint, address),
       g_param_spec_string ("address", "Address", texts->address_blurb,
-          texts->address, flags | GST_PARAM_DOC_SHOW_DEFAULT);
-  properties[GST_HELIX_ENDPOINT_PROP_MODE] = g_param_spec_enum ("mode", "Mode",
-      texts->mode_blurb, GST_TYPE_HELIX_MODE, texts->mode, flags);
-  properties[GST_HELIX_ENDPOINT_PROP_TOKEN] =
-      g_param_spec_string ("token", "Token", texts->token_blurb, NULL, flags);
-  properties[GST_HELIX_ENDPOINT_PROP_TOKEN_FILE] = g_param_spec_string (
-      "token-file", "Token file",
-      "Path of a file (mode 0600) whose first line is the token, in place of "
-      "it",
-      NULL, flags);
+          texts->address, flags | GST_PARAM_DOC_SHOW_DEFAULT));
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_MODE,
+      offset + G_STRUCT_OFFSET (GstHelixEndpoint, mode),
+      g_param_spec_enum ("mode", "Mode", texts->mode_blurb, GST_TYPE_HELIX_MODE,
+          texts->mode, flags));
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_TOKEN,
+      offset + G_STRUCT_OFFSET (GstHelixEndpoint, token),
+      g_param_spec_string ("token", "Token", texts->token_blurb, NULL, flags));
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_TOKEN_FILE,
+      offset + G_STRUCT_OFFSET (GstHelixEndpoint, token_file),
+      g_param_spec_string ("token-file", "Token file",
+          "Path of a file (mode 0600) whose first line is the token, in place "
+          "of it",
+          NULL, flags));
 }
 
-void
-gst_helix_endpoint_clear (GstHelixEndpoint *self)
+GstStateChangeReturn
+gst_helix_endpoint_change_state (GstElement *element, GstStateChange transition,
+    gpointer parent_class, gboolean (*start) (GstElement *element),
+    void (*stop) (GstElement *element))
 {
-  g_clear_pointer (&self->address, g_free);
-  g_clear_pointer (&self->token, g_free);
-  g_clear_pointer (&self->token_file, g_free);
-}
+  GstStateChangeReturn ret;
 
-gboolean
-gst_helix_endpoint_set (GstHelixEndpoint *self, guint id, const GValue *value)
-{
-  switch (id) {
-    case GST_HELIX_ENDPOINT_PROP_ADDRESS:
-      g_free (self->address);
-      self->address = g_value_get_string (value) != NULL
-          ? g_value_dup_string (value)
-          : default_address (self);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_MODE:
-      self->mode = g_value_get_enum (value);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_TOKEN:
-      g_free (self->token);
-      self->token = g_value_dup_string (value);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_TOKEN_FILE:
-      g_free (self->token_file);
-      self->token_file = g_value_dup_string (value);
-      return TRUE;
-    default:
-      return FALSE;
-  }
-}
-
-gboolean
-gst_helix_endpoint_get (const GstHelixEndpoint *self, guint id, GValue *value)
-{
-  switch (id) {
-    case GST_HELIX_ENDPOINT_PROP_ADDRESS:
-      g_value_set_string (value, self->address);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_MODE:
-      g_value_set_enum (value, self->mode);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_TOKEN:
-      g_value_set_string (value, self->token);
-      return TRUE;
-    case GST_HELIX_ENDPOINT_PROP_TOKEN_FILE:
-      g_value_set_string (value, self->token_file);
-      return TRUE;
-    default:
-      return FALSE;
-  }
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start (element))
+    return GST_STATE_CHANGE_FAILURE;
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
+      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
+          && ret == GST_STATE_CHANGE_FAILURE))
+    stop (element);
+  return ret;
 }
 
 HelixAddress *

@@ -30,7 +30,7 @@
 
 G_BEGIN_DECLS
 
-/* Ids of the properties; an element's own begin at PROP_OWN. */
+/* Ids of the properties; those of the element begin at PROP_OWN. */
 enum {
   GST_HELIX_ENDPOINT_PROP_ADDRESS = 1,
   GST_HELIX_ENDPOINT_PROP_MODE,
@@ -41,7 +41,6 @@ enum {
 
 /* Part of an element, under its object lock. */
 typedef struct {
-  const gchar *otherwise; /* address, where none is set: static */
   gchar *address;
   GstHelixMode mode;
   gchar *token;      /* NULL: none */
@@ -55,20 +54,18 @@ typedef struct {
   const gchar *address_blurb, *mode_blurb, *token_blurb;
 } GstHelixEndpointTexts;
 
-/* Fills the four places in an element's array of properties. */
-void gst_helix_endpoint_specs (
-    GParamSpec **properties, const GstHelixEndpointTexts *texts);
+/* Installs the properties (gsthelixfields.h); `offset` is that of the
+ * GstHelixEndpoint in the element. */
+void gst_helix_endpoint_install (
+    GObjectClass *klass, gsize offset, const GstHelixEndpointTexts *texts);
 
-/* `address` is the default if $HELIX_ADDRESS is not set; static. */
-void gst_helix_endpoint_init (
-    GstHelixEndpoint *self, const gchar *address, GstHelixMode mode);
-void gst_helix_endpoint_clear (GstHelixEndpoint *self);
-
-/* With the object lock. FALSE: the property is none of these. */
-gboolean gst_helix_endpoint_set (
-    GstHelixEndpoint *self, guint id, const GValue *value);
-gboolean gst_helix_endpoint_get (
-    const GstHelixEndpoint *self, guint id, GValue *value);
+/* GstElementClass.change_state of an element that is connected from PAUSED on.
+ * Not in start () of the base classes: after its failure they post an error
+ * without a cause. `start` returns FALSE after it posted an error. */
+GstStateChangeReturn gst_helix_endpoint_change_state (GstElement *element,
+    GstStateChange transition, gpointer parent_class,
+    gboolean (*start) (GstElement *element),
+    void (*stop) (GstElement *element));
 
 /* What a connection is to be made with; the token's file is read now. Takes the
  * object lock. NULL, *token is NULL, and an error for GST_ELEMENT_ERROR: the

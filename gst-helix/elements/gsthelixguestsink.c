@@ -44,6 +44,7 @@
 
 #include "gsthelixendpoint.h"
 #include "gsthelixevents.h"
+#include "gsthelixfields.h"
 #include "helix-annexb.h"
 #include "helix-encoder.h"
 #include "helix-platform.h"
@@ -52,11 +53,6 @@
 
 GST_DEBUG_CATEGORY (gst_helix_guest_sink_debug);
 #define GST_CAT_DEFAULT gst_helix_guest_sink_debug
-
-#define DEFAULT_MAX_CLIENTS 16
-#define DEFAULT_RECOVER_POLICY GST_HELIX_RECOVER_POLICY_KEYFRAME
-#define DEFAULT_CONTROL_ENCODER FALSE
-#define DEFAULT_INSECURE FALSE
 
 #define STATS_NAME "application/x-helixguestsink-stats"
 
@@ -90,7 +86,6 @@ enum {
   N_SIGNALS,
 };
 
-static GParamSpec *properties[N_PROPERTIES];
 static guint signals[N_SIGNALS];
 
 struct _GstHelixGuestSink {
@@ -430,92 +425,23 @@ describe (GstHelixGuestSink *self, const struct helix_caps *caps)
 
 /* ---- properties ---- */
 
-static gboolean
-is_running (GstHelixGuestSink *self, GParamSpec *pspec)
-{
-  if (self->server == NULL)
-    return FALSE;
-  GST_WARNING_OBJECT (
-      self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
-  return TRUE;
-}
-
-static void
-set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
-
-  GST_OBJECT_LOCK (self);
-  if (id != PROP_CONTROL_ENCODER && is_running (self, pspec))
-    goto done;
-  if (gst_helix_endpoint_set (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_MAX_CLIENTS:
-      self->max_clients = g_value_get_uint (value);
-      break;
-    case PROP_RECOVER_POLICY:
-      self->recover_policy = g_value_get_enum (value);
-      break;
-    case PROP_CONTROL_ENCODER:
-      self->control_encoder = g_value_get_boolean (value);
-      break;
-    case PROP_MAX_AGE:
-      self->max_age = g_value_get_uint (value);
-      break;
-    case PROP_INSECURE:
-      self->insecure = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-
-done:
-  GST_OBJECT_UNLOCK (self);
-}
-
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
 
-  GST_OBJECT_LOCK (self);
-  if (gst_helix_endpoint_get (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_MAX_CLIENTS:
-      g_value_set_uint (value, self->max_clients);
-      break;
-    case PROP_RECOVER_POLICY:
-      g_value_set_enum (value, self->recover_policy);
-      break;
-    case PROP_CONTROL_ENCODER:
-      g_value_set_boolean (value, self->control_encoder);
-      break;
-    case PROP_MAX_AGE:
-      g_value_set_uint (value, self->max_age);
-      break;
-    case PROP_INSECURE:
-      g_value_set_boolean (value, self->insecure);
-      break;
-    case PROP_STATS:
-      g_value_take_boxed (value,
-          self->server != NULL
-              ? helix_stream_server_stats (self->server, STATS_NAME)
-              : gst_structure_new_empty (STATS_NAME));
-      break;
-    case PROP_NUM_CLIENTS:
-      g_value_set_uint (value,
-          self->server != NULL ? helix_stream_server_clients (self->server)
-                               : 0);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
+  if (id != PROP_STATS && id != PROP_NUM_CLIENTS) {
+    gst_helix_field_get (object, id, value, pspec);
+    return;
   }
-
-done:
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_STATS)
+    g_value_take_boxed (value,
+        self->server != NULL
+            ? helix_stream_server_stats (self->server, STATS_NAME)
+            : gst_structure_new_empty (STATS_NAME));
+  else if (self->server != NULL)
+    g_value_set_uint (value, helix_stream_server_clients (self->server));
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -525,9 +451,10 @@ install_properties (GObjectClass *klass)
   const GParamFlags writable =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
-  klass->set_property = set_property;
+  klass->set_property = gst_helix_field_set;
   klass->get_property = get_property;
-  gst_helix_endpoint_specs (properties, &endpoint_texts);
+  gst_helix_endpoint_install (
+      klass, G_STRUCT_OFFSET (GstHelixGuestSink, endpoint), &endpoint_texts);
   /**
    * GstHelixGuestSink:max-clients:
    *
@@ -535,9 +462,10 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_CLIENTS] = g_param_spec_uint ("max-clients",
-      "Max clients", "Most clients served at once (number)", 1, 1024,
-      DEFAULT_MAX_CLIENTS, writable);
+  gst_helix_field_install (klass, PROP_MAX_CLIENTS,
+      G_STRUCT_OFFSET (GstHelixGuestSink, max_clients),
+      g_param_spec_uint ("max-clients", "Max clients",
+          "Most clients served at once (number)", 1, 1024, 16, writable));
   /**
    * GstHelixGuestSink:recover-policy:
    *
@@ -547,9 +475,12 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_RECOVER_POLICY] = g_param_spec_enum ("recover-policy",
-      "Recover policy", "What happens to a client that falls behind by max-age",
-      GST_TYPE_HELIX_RECOVER_POLICY, DEFAULT_RECOVER_POLICY, writable);
+  gst_helix_field_install (klass, PROP_RECOVER_POLICY,
+      G_STRUCT_OFFSET (GstHelixGuestSink, recover_policy),
+      g_param_spec_enum ("recover-policy", "Recover policy",
+          "What happens to a client that falls behind by max-age",
+          GST_TYPE_HELIX_RECOVER_POLICY, GST_HELIX_RECOVER_POLICY_KEYFRAME,
+          writable));
   /**
    * GstHelixGuestSink:control-encoder:
    *
@@ -561,11 +492,13 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_CONTROL_ENCODER] = g_param_spec_boolean ("control-encoder",
-      "Control encoder",
-      "Set the bitrate that a guest asks for in the encoder upstream",
-      DEFAULT_CONTROL_ENCODER,
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_CONTROL_ENCODER,
+      G_STRUCT_OFFSET (GstHelixGuestSink, control_encoder),
+      g_param_spec_boolean ("control-encoder", "Control encoder",
+          "Set the bitrate that a guest asks for in the encoder upstream",
+          FALSE,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+              | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixGuestSink:max-age:
    *
@@ -577,10 +510,12 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
-      "Units that a client has not read for longer are dropped for it (ms)",
-      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
-      HELIX_STREAM_MAX_AGE_MS, writable);
+  gst_helix_field_install (klass, PROP_MAX_AGE,
+      G_STRUCT_OFFSET (GstHelixGuestSink, max_age),
+      g_param_spec_uint ("max-age", "Maximum age",
+          "Units that a client has not read for longer are dropped for it (ms)",
+          HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+          HELIX_STREAM_MAX_AGE_MS, writable));
   /**
    * GstHelixGuestSink:insecure:
    *
@@ -592,9 +527,11 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_INSECURE] = g_param_spec_boolean ("insecure", "Insecure",
-      "Serve other users and other machines without a token, too",
-      DEFAULT_INSECURE, writable);
+  gst_helix_field_install (klass, PROP_INSECURE,
+      G_STRUCT_OFFSET (GstHelixGuestSink, insecure),
+      g_param_spec_boolean ("insecure", "Insecure",
+          "Serve other users and other machines without a token, too", FALSE,
+          writable));
   /**
    * GstHelixGuestSink:stats:
    *
@@ -611,9 +548,10 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Counters and times since PAUSED (units, bytes, clients; ns)",
-      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Counters and times since PAUSED (units, bytes, clients; ns)",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   /**
    * GstHelixGuestSink:num-clients:
    *
@@ -621,10 +559,10 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_NUM_CLIENTS] = g_param_spec_uint ("num-clients",
-      "Number of clients", "Clients connected now (number)", 0, G_MAXUINT, 0,
-      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+  g_object_class_install_property (klass, PROP_NUM_CLIENTS,
+      g_param_spec_uint ("num-clients", "Number of clients",
+          "Clients connected now (number)", 0, G_MAXUINT, 0,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 static void
@@ -683,8 +621,9 @@ install_signals (GObjectClass *klass)
 /* ---- states ---- */
 
 static gboolean
-start_server (GstHelixGuestSink *self)
+start_server (GstElement *element)
 {
+  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (element);
   HelixStreamServerConfig config = {0};
   g_autoptr (HelixAddress) address = NULL;
   g_autoptr (GError) error = NULL;
@@ -692,7 +631,7 @@ start_server (GstHelixGuestSink *self)
   HelixStreamServer *server = NULL;
 
   address = gst_helix_endpoint_snapshot (
-      GST_ELEMENT (self), &self->endpoint, &token, &config.listen, &error);
+      element, &self->endpoint, &token, &config.listen, &error);
   GST_OBJECT_LOCK (self);
   config.max_clients = self->max_clients;
   config.max_age_ms = self->max_age;
@@ -710,7 +649,7 @@ start_server (GstHelixGuestSink *self)
   if (address != NULL)
     server = helix_stream_server_new (&config, on_event, self, &error);
   if (server == NULL) {
-    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
+    gst_helix_post (element, GST_MESSAGE_ERROR, error);
     return FALSE;
   }
   GST_OBJECT_LOCK (self);
@@ -720,8 +659,9 @@ start_server (GstHelixGuestSink *self)
 }
 
 static void
-stop_server (GstHelixGuestSink *self)
+stop_server (GstElement *element)
 {
+  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (element);
   HelixStreamServer *server;
 
   GST_OBJECT_LOCK (self);
@@ -731,29 +671,20 @@ stop_server (GstHelixGuestSink *self)
   g_clear_pointer (&self->annexb, helix_annexb_free);
 }
 
-/* Not in GstBaseSink's start (): behind its failure the base class posts an
- * error of its own, which says nothing. */
 static GstStateChangeReturn
 gst_helix_guest_sink_change_state (
     GstElement *element, GstStateChange transition)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (element);
-  GstStateChangeReturn ret;
+  GstStateChangeReturn ret = gst_helix_endpoint_change_state (element,
+      transition, gst_helix_guest_sink_parent_class, start_server, stop_server);
 
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_server (self))
-    return GST_STATE_CHANGE_FAILURE;
-  ret = GST_ELEMENT_CLASS (gst_helix_guest_sink_parent_class)
-            ->change_state (element, transition);
   /* Only now is everything upstream ready to be steered. */
   if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING
       && ret != GST_STATE_CHANGE_FAILURE) {
     helix_stream_server_apply (self->server);
     push_output (self, HELIX_NONE64);
   }
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
-      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
-          && ret == GST_STATE_CHANGE_FAILURE))
-    stop_server (self);
   return ret;
 }
 
@@ -973,9 +904,7 @@ gst_helix_guest_sink_render (GstBaseSink *base, GstBuffer *buffer)
 static void
 gst_helix_guest_sink_finalize (GObject *object)
 {
-  GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
-
-  gst_helix_endpoint_clear (&self->endpoint);
+  gst_helix_fields_clear (object);
   G_OBJECT_CLASS (gst_helix_guest_sink_parent_class)->finalize (object);
 }
 
@@ -1016,13 +945,7 @@ gst_helix_guest_sink_init (GstHelixGuestSink *self)
   static gint ids = 0; /* atomic */
 
   self->id = (guint) g_atomic_int_add (&ids, 1);
-  gst_helix_endpoint_init (
-      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
-  self->max_clients = DEFAULT_MAX_CLIENTS;
-  self->recover_policy = DEFAULT_RECOVER_POLICY;
-  self->control_encoder = DEFAULT_CONTROL_ENCODER;
-  self->max_age = HELIX_STREAM_MAX_AGE_MS;
-  self->insecure = DEFAULT_INSECURE;
+  gst_helix_fields_init (G_OBJECT (self));
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_last_sample_enabled (GST_BASE_SINK (self), FALSE);

@@ -36,14 +36,12 @@
 #include <gst/video/video.h>
 
 #include "gsthelixendpoint.h"
+#include "gsthelixfields.h"
 #include "helix-platform.h"
 #include "helix-virtgpu.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
 #define GST_CAT_DEFAULT gst_helix_resource_sink_debug
-
-#define DEFAULT_SCANOUT 0
-#define DEFAULT_AUTO_RECONNECT TRUE
 
 #define STATS_NAME "application/x-helixresourcesink-stats"
 
@@ -57,8 +55,6 @@ enum {
   PROP_STATS,
   N_PROPERTIES,
 };
-
-static GParamSpec *properties[N_PROPERTIES];
 
 struct _GstHelixResourceSink {
   GstBaseSink parent;
@@ -142,8 +138,9 @@ run_client (gpointer data)
 }
 
 static gboolean
-start_client (GstHelixResourceSink *self)
+start_client (GstElement *element)
 {
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
   HelixStreamClientConfig config = {
       .role = HELIX_ROLE_CONTROL, .name = "helixresourcesink"};
   HelixStreamClient *client;
@@ -155,8 +152,7 @@ start_client (GstHelixResourceSink *self)
   GST_OBJECT_UNLOCK (self);
 
   self->warned = FALSE;
-  client =
-      gst_helix_endpoint_client (GST_ELEMENT (self), &self->endpoint, config);
+  client = gst_helix_endpoint_client (element, &self->endpoint, config);
   if (client == NULL)
     return FALSE;
   GST_OBJECT_LOCK (self);
@@ -167,8 +163,9 @@ start_client (GstHelixResourceSink *self)
 }
 
 static void
-stop_client (GstHelixResourceSink *self)
+stop_client (GstElement *element)
 {
+  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
   const struct helix_config again = {.fields = HELIX_CONFIG_RESOURCE};
   HelixStreamClient *client;
   gboolean shown;
@@ -186,24 +183,12 @@ stop_client (GstHelixResourceSink *self)
   g_clear_pointer (&self->virtgpu, helix_virtgpu_free);
 }
 
-/* Not in GstBaseSink's start (): after its failure the base class posts an
- * error of its own, without a cause. */
 static GstStateChangeReturn
 gst_helix_resource_sink_change_state (
     GstElement *element, GstStateChange transition)
 {
-  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
-  GstStateChangeReturn ret;
-
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_client (self))
-    return GST_STATE_CHANGE_FAILURE;
-  ret = GST_ELEMENT_CLASS (gst_helix_resource_sink_parent_class)
-            ->change_state (element, transition);
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
-      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
-          && ret == GST_STATE_CHANGE_FAILURE))
-    stop_client (self);
-  return ret;
+  return gst_helix_endpoint_change_state (element, transition,
+      gst_helix_resource_sink_parent_class, start_client, stop_client);
 }
 
 /* ---- buffers ---- */
@@ -353,33 +338,10 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
 
+  gst_helix_field_set (object, id, value, pspec);
   GST_OBJECT_LOCK (self);
-  if (self->client != NULL && id != PROP_SCANOUT) {
-    GST_WARNING_OBJECT (
-        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
-    goto done;
-  }
-  if (gst_helix_endpoint_set (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_SCANOUT:
-      self->scanout = g_value_get_uint (value);
-      if (self->client != NULL && self->on_scanout)
-        request_scanout (self);
-      break;
-    case PROP_DEVICE:
-      g_free (self->device);
-      self->device = g_value_dup_string (value);
-      break;
-    case PROP_AUTO_RECONNECT:
-      self->auto_reconnect = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-
-done:
+  if (id == PROP_SCANOUT && self->client != NULL && self->on_scanout)
+    request_scanout (self);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -388,38 +350,19 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
 
-  GST_OBJECT_LOCK (self);
-  if (gst_helix_endpoint_get (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_SCANOUT:
-      g_value_set_uint (value, self->scanout);
-      break;
-    case PROP_DEVICE:
-      g_value_set_string (value, self->device);
-      break;
-    case PROP_AUTO_RECONNECT:
-      g_value_set_boolean (value, self->auto_reconnect);
-      break;
-    case PROP_STATS:
-      g_value_take_boxed (value, get_stats (self));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
+  if (id != PROP_STATS) {
+    gst_helix_field_get (object, id, value, pspec);
+    return;
   }
-
-done:
+  GST_OBJECT_LOCK (self);
+  g_value_take_boxed (value, get_stats (self));
   GST_OBJECT_UNLOCK (self);
 }
 
 static void
 gst_helix_resource_sink_finalize (GObject *object)
 {
-  GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
-
-  gst_helix_endpoint_clear (&self->endpoint);
-  g_free (self->device);
+  gst_helix_fields_clear (object);
   G_OBJECT_CLASS (gst_helix_resource_sink_parent_class)->finalize (object);
 }
 
@@ -432,7 +375,8 @@ install_properties (GObjectClass *klass)
   klass->set_property = set_property;
   klass->get_property = get_property;
   klass->finalize = gst_helix_resource_sink_finalize;
-  gst_helix_endpoint_specs (properties, &endpoint_texts);
+  gst_helix_endpoint_install (
+      klass, G_STRUCT_OFFSET (GstHelixResourceSink, endpoint), &endpoint_texts);
   /**
    * GstHelixResourceSink:scanout:
    *
@@ -441,11 +385,14 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
-      "Index of the scanout (screen) to show when buffers are no DMA-BUFs of "
-      "virtio-gpu",
-      0, G_MAXUINT, DEFAULT_SCANOUT,
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_SCANOUT,
+      G_STRUCT_OFFSET (GstHelixResourceSink, scanout),
+      g_param_spec_uint ("scanout", "Scanout",
+          "Index of the scanout (screen) to show when buffers are no DMA-BUFs "
+          "of virtio-gpu",
+          0, G_MAXUINT, 0,
+          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+              | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixResourceSink:device:
    *
@@ -453,9 +400,11 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_DEVICE] = g_param_spec_string ("device", "Device",
-      "Path of the GPU's render node (unset = the first one of virtio-gpu)",
-      NULL, writable);
+  gst_helix_field_install (klass, PROP_DEVICE,
+      G_STRUCT_OFFSET (GstHelixResourceSink, device),
+      g_param_spec_string ("device", "Device",
+          "Path of the GPU's render node (unset = the first one of virtio-gpu)",
+          NULL, writable));
   /**
    * GstHelixResourceSink:auto-reconnect:
    *
@@ -464,9 +413,10 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
-      "Auto reconnect", "Keep trying when the other end is missing or lost",
-      DEFAULT_AUTO_RECONNECT, writable);
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
+      G_STRUCT_OFFSET (GstHelixResourceSink, auto_reconnect),
+      g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
+          "Keep trying when the other end is missing or lost", TRUE, writable));
   /**
    * GstHelixResourceSink:stats:
    *
@@ -477,10 +427,10 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Counters since PAUSED (buffers; clock in ns)", GST_TYPE_STRUCTURE,
-      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Counters since PAUSED (buffers; clock in ns)", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 static void
@@ -508,10 +458,7 @@ gst_helix_resource_sink_class_init (GstHelixResourceSinkClass *klass)
 static void
 gst_helix_resource_sink_init (GstHelixResourceSink *self)
 {
-  gst_helix_endpoint_init (
-      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
-  self->scanout = DEFAULT_SCANOUT;
-  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
+  gst_helix_fields_init (G_OBJECT (self));
   gst_base_sink_set_sync (GST_BASE_SINK (self), FALSE);
   gst_base_sink_set_async_enabled (GST_BASE_SINK (self), FALSE);
 }

@@ -43,6 +43,7 @@
 
 #include "gsthelixendpoint.h"
 #include "gsthelixevents.h"
+#include "gsthelixfields.h"
 #include "gsthelixuri.h"
 #include "helix-platform.h"
 #include "helix-stream-caps.h"
@@ -51,9 +52,6 @@
 
 GST_DEBUG_CATEGORY (gst_helix_src_debug);
 #define GST_CAT_DEFAULT gst_helix_src_debug
-
-#define DEFAULT_AUTO_RECONNECT TRUE
-#define DEFAULT_RECONNECT_TIMEOUT 0
 
 #define STATS_NAME "application/x-helixsrc-stats"
 
@@ -72,8 +70,6 @@ enum {
   PROP_STATS,
   N_PROPERTIES,
 };
-
-static GParamSpec *properties[N_PROPERTIES];
 
 struct _GstHelixSrc {
   GstPushSrc parent;
@@ -114,137 +110,65 @@ static const GstHelixEndpointTexts endpoint_texts = {
 
 /* ---- properties ---- */
 
-/* With the object lock: a property that may change at any time. Returns FALSE
- * for other properties. */
-static gboolean
-set_request (GstHelixSrc *self, guint id, const GValue *value)
+/* Asks for a field as its property is now, or no longer. */
+static void
+request (GstHelixSrc *self, guint32 field)
 {
-  struct helix_config *requested = &self->requested;
-  struct helix_config request;
-  guint32 field, dropped = 0;
+  struct helix_config *requested = &self->requested, request;
+  gboolean dropped;
 
-  switch (id) {
-    case PROP_BITRATE:
-      field = HELIX_CONFIG_BITRATE;
-      requested->bitrate = g_value_get_uint (value);
-      dropped = requested->bitrate == 0 ? field : 0;
-      break;
-    case PROP_MAX_FRAMERATE:
-      field = HELIX_CONFIG_RATE;
-      requested->rate_num = (guint32) gst_value_get_fraction_numerator (value);
-      requested->rate_den =
-          (guint32) gst_value_get_fraction_denominator (value);
-      break;
-    case PROP_SCANOUT:
-      field = HELIX_CONFIG_SCANOUT;
-      requested->scanout = (guint32) g_value_get_int (value);
-      dropped = g_value_get_int (value) < 0 ? field : 0;
-      break;
-    case PROP_RESOURCE_ID:
-      field = HELIX_CONFIG_RESOURCE;
-      requested->resource_id = g_value_get_uint (value);
-      break;
-    default:
-      return FALSE;
-  }
-  requested->fields = (requested->fields | field) & ~dropped;
+  GST_OBJECT_LOCK (self);
+  dropped = (field == HELIX_CONFIG_BITRATE && requested->bitrate == 0)
+      || (field == HELIX_CONFIG_SCANOUT && (gint) requested->scanout < 0);
+  requested->fields &= ~field;
+  requested->fields |= dropped ? 0 : field;
   request = *requested;
-  request.fields = field & ~dropped;
+  request.fields &= field;
   if (self->client != NULL)
-    helix_stream_client_configure (self->client, &request, dropped);
-  return TRUE;
+    helix_stream_client_configure (self->client, &request, dropped ? field : 0);
+  GST_OBJECT_UNLOCK (self);
 }
 
 static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
-  GstHelixSrc *self = GST_HELIX_SRC (object);
+  static const guint32 requests[N_PROPERTIES] = {
+      [PROP_BITRATE] = HELIX_CONFIG_BITRATE,
+      [PROP_MAX_FRAMERATE] = HELIX_CONFIG_RATE,
+      [PROP_SCANOUT] = HELIX_CONFIG_SCANOUT,
+      [PROP_RESOURCE_ID] = HELIX_CONFIG_RESOURCE,
+  };
 
-  GST_OBJECT_LOCK (self);
-  if (set_request (self, id, value))
-    goto done;
-  if (self->client != NULL) {
-    GST_WARNING_OBJECT (
-        self, "'%s' is fixed from PAUSED on: ignored", pspec->name);
-    goto done;
-  }
-  if (gst_helix_endpoint_set (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_AUTO_RECONNECT:
-      self->auto_reconnect = g_value_get_boolean (value);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      self->reconnect_timeout = g_value_get_uint (value);
-      break;
-    case PROP_MAX_AGE:
-      self->max_age = g_value_get_uint (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-
-done:
-  GST_OBJECT_UNLOCK (self);
+  gst_helix_field_set (object, id, value, pspec);
+  if (requests[id] != 0)
+    request (GST_HELIX_SRC (object), requests[id]);
 }
 
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstHelixSrc *self = GST_HELIX_SRC (object);
-  const struct helix_config *requested = &self->requested;
 
-  GST_OBJECT_LOCK (self);
-  if (gst_helix_endpoint_get (&self->endpoint, id, value))
-    goto done;
-  switch (id) {
-    case PROP_AUTO_RECONNECT:
-      g_value_set_boolean (value, self->auto_reconnect);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      g_value_set_uint (value, self->reconnect_timeout);
-      break;
-    case PROP_MAX_AGE:
-      g_value_set_uint (value, self->max_age);
-      break;
-    case PROP_BITRATE:
-      g_value_set_uint (value, requested->bitrate);
-      break;
-    case PROP_MAX_FRAMERATE:
-      gst_value_set_fraction (
-          value, (gint) requested->rate_num, (gint) requested->rate_den);
-      break;
-    case PROP_SCANOUT:
-      g_value_set_int (value,
-          requested->fields & HELIX_CONFIG_SCANOUT ? (gint) requested->scanout
-                                                   : -1);
-      break;
-    case PROP_RESOURCE_ID:
-      g_value_set_uint (value, requested->resource_id);
-      break;
-    case PROP_STATS:
-      g_value_take_boxed (value,
-          self->client != NULL
-              ? helix_stream_client_stats (self->client, STATS_NAME)
-              : gst_structure_new_empty (STATS_NAME));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
+  if (id != PROP_STATS) {
+    gst_helix_field_get (object, id, value, pspec);
+    return;
   }
-
-done:
+  GST_OBJECT_LOCK (self);
+  g_value_take_boxed (value,
+      self->client != NULL
+          ? helix_stream_client_stats (self->client, STATS_NAME)
+          : gst_structure_new_empty (STATS_NAME));
   GST_OBJECT_UNLOCK (self);
 }
 
 static void
-install_connection_properties (void)
+install_connection_properties (GObjectClass *klass)
 {
   const GParamFlags writable =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
-  gst_helix_endpoint_specs (properties, &endpoint_texts);
+  gst_helix_endpoint_install (
+      klass, G_STRUCT_OFFSET (GstHelixSrc, endpoint), &endpoint_texts);
   /**
    * GstHelixSrc:auto-reconnect:
    *
@@ -254,9 +178,10 @@ install_connection_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
-      "Auto reconnect", "Keep trying when the other end is missing or lost",
-      DEFAULT_AUTO_RECONNECT, writable);
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
+      G_STRUCT_OFFSET (GstHelixSrc, auto_reconnect),
+      g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
+          "Keep trying when the other end is missing or lost", TRUE, writable));
   /**
    * GstHelixSrc:reconnect-timeout:
    *
@@ -264,11 +189,12 @@ install_connection_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_RECONNECT_TIMEOUT] =
+  gst_helix_field_install (klass, PROP_RECONNECT_TIMEOUT,
+      G_STRUCT_OFFSET (GstHelixSrc, reconnect_timeout),
       g_param_spec_uint ("reconnect-timeout", "Reconnect timeout",
           "Milliseconds that an outage may last before it is an error (0: no "
           "limit)",
-          0, G_MAXUINT, DEFAULT_RECONNECT_TIMEOUT, writable);
+          0, G_MAXUINT, 0, writable));
   /**
    * GstHelixSrc:max-age:
    *
@@ -280,15 +206,17 @@ install_connection_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_AGE] = g_param_spec_uint ("max-age", "Maximum age",
-      "Units that wait longer to be taken are left out (ms)",
-      HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
-      HELIX_STREAM_MAX_AGE_MS, writable);
+  gst_helix_field_install (klass, PROP_MAX_AGE,
+      G_STRUCT_OFFSET (GstHelixSrc, max_age),
+      g_param_spec_uint ("max-age", "Maximum age",
+          "Units that wait longer to be taken are left out (ms)",
+          HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
+          HELIX_STREAM_MAX_AGE_MS, writable));
 }
 
 /* Requests to the host. */
 static void
-install_request_properties (void)
+install_request_properties (GObjectClass *klass)
 {
   const GParamFlags mutable =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
@@ -302,9 +230,11 @@ install_request_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_BITRATE] = g_param_spec_uint ("bitrate", "Bitrate",
-      "Bit/s to ask of the host's encoder (0 = do not ask)", 0, G_MAXUINT, 0,
-      mutable);
+  gst_helix_field_install (klass, PROP_BITRATE,
+      G_STRUCT_OFFSET (GstHelixSrc, requested.bitrate),
+      g_param_spec_uint ("bitrate", "Bitrate",
+          "Bit/s to ask of the host's encoder (0 = do not ask)", 0, G_MAXUINT,
+          0, mutable));
   /**
    * GstHelixSrc:max-framerate:
    *
@@ -313,10 +243,11 @@ install_request_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_FRAMERATE] =
+  gst_helix_field_install (klass, PROP_MAX_FRAMERATE,
+      G_STRUCT_OFFSET (GstHelixSrc, requested.rate_num),
       gst_param_spec_fraction ("max-framerate", "Maximum framerate",
           "Frames per second to ask of the host at most (0/1 = no limit)", 0, 1,
-          G_MAXINT, 1, 0, 1, mutable);
+          G_MAXINT, 1, 0, 1, mutable));
   /**
    * GstHelixSrc:scanout:
    *
@@ -326,9 +257,11 @@ install_request_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_SCANOUT] = g_param_spec_int ("scanout", "Scanout",
-      "Index of the scanout (screen) to ask of the host (-1 = do not ask)", -1,
-      G_MAXINT, -1, mutable);
+  gst_helix_field_install (klass, PROP_SCANOUT,
+      G_STRUCT_OFFSET (GstHelixSrc, requested.scanout),
+      g_param_spec_int ("scanout", "Scanout",
+          "Index of the scanout (screen) to ask of the host (-1 = do not ask)",
+          -1, G_MAXINT, -1, mutable));
   /**
    * GstHelixSrc:resource-id:
    *
@@ -337,11 +270,12 @@ install_request_properties (void)
    *
    * Since: 0.1
    */
-  properties[PROP_RESOURCE_ID] = g_param_spec_uint ("resource-id",
-      "Resource id",
-      "virtio-gpu resource to ask of the host in place of a scanout (0 = the "
-      "scanout)",
-      0, G_MAXUINT, 0, mutable);
+  gst_helix_field_install (klass, PROP_RESOURCE_ID,
+      G_STRUCT_OFFSET (GstHelixSrc, requested.resource_id),
+      g_param_spec_uint ("resource-id", "Resource id",
+          "virtio-gpu resource to ask of the host in place of a scanout (0 = "
+          "the scanout)",
+          0, G_MAXUINT, 0, mutable));
 }
 
 static void
@@ -349,8 +283,8 @@ install_properties (GObjectClass *klass)
 {
   klass->set_property = set_property;
   klass->get_property = get_property;
-  install_connection_properties ();
-  install_request_properties ();
+  install_connection_properties (klass);
+  install_request_properties (klass);
   /**
    * GstHelixSrc:stats:
    *
@@ -364,17 +298,18 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Counters since PAUSED (units, bytes; latencies and clock in ns)",
-      GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (klass, N_PROPERTIES, properties);
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Counters since PAUSED (units, bytes; latencies and clock in ns)",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 /* ---- states ---- */
 
 static gboolean
-start_client (GstHelixSrc *self)
+start_client (GstElement *element)
 {
+  GstHelixSrc *self = GST_HELIX_SRC (element);
   HelixStreamClientConfig config = {0};
   HelixStreamClient *client;
 
@@ -386,8 +321,7 @@ start_client (GstHelixSrc *self)
   GST_OBJECT_UNLOCK (self);
 
   helix_stream_timing_clear (&self->timing);
-  client =
-      gst_helix_endpoint_client (GST_ELEMENT (self), &self->endpoint, config);
+  client = gst_helix_endpoint_client (element, &self->endpoint, config);
   if (client == NULL)
     return FALSE;
   GST_OBJECT_LOCK (self);
@@ -398,8 +332,9 @@ start_client (GstHelixSrc *self)
 }
 
 static void
-stop_client (GstHelixSrc *self)
+stop_client (GstElement *element)
 {
+  GstHelixSrc *self = GST_HELIX_SRC (element);
   HelixStreamClient *client;
 
   GST_OBJECT_LOCK (self);
@@ -409,23 +344,11 @@ stop_client (GstHelixSrc *self)
   gst_clear_buffer (&self->owed);
 }
 
-/* Not in GstBaseSrc's start (): behind its failure the base class posts an
- * error of its own, which says nothing. */
 static GstStateChangeReturn
 gst_helix_src_change_state (GstElement *element, GstStateChange transition)
 {
-  GstHelixSrc *self = GST_HELIX_SRC (element);
-  GstStateChangeReturn ret;
-
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !start_client (self))
-    return GST_STATE_CHANGE_FAILURE;
-  ret = GST_ELEMENT_CLASS (gst_helix_src_parent_class)
-            ->change_state (element, transition);
-  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
-      || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
-          && ret == GST_STATE_CHANGE_FAILURE))
-    stop_client (self);
-  return ret;
+  return gst_helix_endpoint_change_state (element, transition,
+      gst_helix_src_parent_class, start_client, stop_client);
 }
 
 static gboolean
@@ -683,7 +606,7 @@ gst_helix_src_query (GstBaseSrc *base, GstQuery *query)
 static void
 gst_helix_src_finalize (GObject *object)
 {
-  gst_helix_endpoint_clear (&GST_HELIX_SRC (object)->endpoint);
+  gst_helix_fields_clear (object);
   G_OBJECT_CLASS (gst_helix_src_parent_class)->finalize (object);
 }
 
@@ -718,12 +641,7 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
 static void
 gst_helix_src_init (GstHelixSrc *self)
 {
-  gst_helix_endpoint_init (
-      &self->endpoint, endpoint_texts.address, endpoint_texts.mode);
-  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
-  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
-  self->max_age = HELIX_STREAM_MAX_AGE_MS;
-  self->requested.rate_den = 1;
+  gst_helix_fields_init (G_OBJECT (self));
   gst_base_src_set_live (GST_BASE_SRC (self), TRUE);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
 }

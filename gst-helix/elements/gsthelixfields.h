@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Properties whose value is a field of the element, under its object lock. The
+ * GParamSpec says all else: the type (string, boolean, enum, int, uint, or
+ * fraction: two gint), the default, and whether it may change from PAUSED on
+ * (GST_PARAM_MUTABLE_PLAYING). A string that is set to NULL gets its default;
+ * that of `address` is $HELIX_ADDRESS, if it is set and not empty.
+ */
+#ifndef GST_HELIX_FIELDS_H
+#define GST_HELIX_FIELDS_H
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/* Installs a property whose field is `offset` bytes into the element. */
+void gst_helix_field_install (
+    GObjectClass *klass, guint id, gsize offset, GParamSpec *pspec);
+
+/* GObjectClass.set_property and .get_property for these properties. A change
+ * that comes too late is ignored, which the log tells.
+ * Lock: takes the object lock. */
+void gst_helix_field_set (
+    GObject *object, guint id, const GValue *value, GParamSpec *pspec);
+void gst_helix_field_get (
+    GObject *object, guint id, GValue *value, GParamSpec *pspec);
+
+/* In instance_init: each field gets its default. */
+void gst_helix_fields_init (GObject *object);
+/* GObjectClass.finalize, but for the parent's: frees the strings. */
+void gst_helix_fields_clear (GObject *object);
+
+G_END_DECLS
+
+#endif /* GST_HELIX_FIELDS_H */
