@@ -14,12 +14,10 @@
 
 /* ---- how each encoder is told its bitrate ---- */
 
-/* When the property takes effect. */
-typedef enum {
-  LIVE,  /* while playing */
-  SINCE, /* likewise, from version `since` of its plugin on */
-  NEVER, /* only before it starts */
-} Change;
+/* A version of GStreamer as a number, and the one that never comes. */
+#define VERSION(major, minor, micro) \
+  ((major) *1000000u + (minor) *1000u + (micro))
+#define NEVER G_MAXUINT
 
 typedef struct {
   const gchar *factory;  /* names of element factories, as a glob */
@@ -33,8 +31,9 @@ typedef struct {
    * with that the rate follows too slowly. NULL: none. */
   const gchar *buffer;
   guint buffer_most;
-  Change change;
-  guint since[3];
+  /* VERSION of its plugin from which on a change is safe while it plays; NEVER:
+   * it takes none. */
+  guint since;
   /* Properties, as gst-launch-1.0 takes them, with which it gives each picture
    * out at once. NULL: it does so by default. */
   const gchar *low_latency;
@@ -54,8 +53,7 @@ static const Row rows[] = {
         .low_latency = "realtime=true allow-frame-reordering=false",
         .property = "bitrate",
         .unit = KBIT,
-        .change = SINCE,
-        .since = {1, 26, 1}},
+        .since = VERSION (1, 26, 1)},
     /* gst-plugins-ugly ext/x264/gstx264enc.c: "in kbit/sec", mutable while
      * playing; the VBV's rate follows it (gst_x264_enc_reconfig). With the
      * default VBV of 600 ms a rate that is more than tripled is 17 % short
@@ -135,13 +133,13 @@ static const Row rows[] = {
     {.factory = "svtav1enc",
         .property = "target-bitrate",
         .unit = KBIT,
-        .change = NEVER},
+        .since = NEVER},
     /* gst-plugins-rs video/rav1e: in bit/s, mutable up to READY. */
     {.factory = "rav1enc",
         .low_latency = "low-latency=true",
         .property = "bitrate",
         .unit = BIT,
-        .change = NEVER},
+        .since = NEVER},
 };
 
 /* The first row of that factory. With `klass`: whose property this class has,
@@ -177,34 +175,36 @@ factory_of (GstElement *element)
   return factory != NULL ? GST_OBJECT_NAME (factory) : "";
 }
 
-/* Everything that feeds a source pad from inside of its element. A bin's ghost
- * pads answer with the pads behind them, so bins need no care. */
+typedef struct {
+  guint depth;
+  GstElement *found;
+} Search;
+
+/* GstIteratorFoldFunction. */
+static gboolean
+search_pad (const GValue *pad, GValue *unused, gpointer data)
+{
+  Search *self = data;
+
+  self->found = search (g_value_get_object (pad), self->depth);
+  return self->found == NULL;
+}
+
+/* Everything that feeds a source pad from inside of its element. The ghost pads
+ * of a bin answer with the pads behind them, so bins need no care. */
 static GstElement *
 search_behind (GstPad *src_pad, guint depth)
 {
   GstIterator *pads = gst_pad_iterate_internal_links (src_pad);
-  GstElement *found = NULL;
-  GValue item = G_VALUE_INIT;
-  gboolean more = pads != NULL;
+  Search self = {depth, NULL};
 
-  while (more && found == NULL) {
-    switch (gst_iterator_next (pads, &item)) {
-      case GST_ITERATOR_OK:
-        found = search (g_value_get_object (&item), depth);
-        g_value_reset (&item);
-        break;
-      case GST_ITERATOR_RESYNC:
-        gst_iterator_resync (pads);
-        break;
-      default:
-        more = FALSE;
-        break;
-    }
-  }
-  if (G_IS_VALUE (&item))
-    g_value_unset (&item);
-  g_clear_pointer (&pads, gst_iterator_free);
-  return found;
+  if (pads == NULL)
+    return NULL;
+  while (
+      gst_iterator_fold (pads, search_pad, NULL, &self) == GST_ITERATOR_RESYNC)
+    gst_iterator_resync (pads);
+  gst_iterator_free (pads);
+  return self.found;
 }
 
 static GstElement *
@@ -237,51 +237,23 @@ helix_encoder_find (GstPad *sink_pad)
 
 /* ---- setting it ---- */
 
-static gboolean
-range_of (GParamSpec *pspec, guint64 *min, guint64 *max)
-{
-  *min = 0;
-  if (G_IS_PARAM_SPEC_UINT (pspec)) {
-    *min = G_PARAM_SPEC_UINT (pspec)->minimum;
-    *max = G_PARAM_SPEC_UINT (pspec)->maximum;
-  } else if (G_IS_PARAM_SPEC_INT (pspec)) {
-    *min = (guint64) MAX (G_PARAM_SPEC_INT (pspec)->minimum, 0);
-    *max = (guint64) MAX (G_PARAM_SPEC_INT (pspec)->maximum, 0);
-  } else if (G_IS_PARAM_SPEC_UINT64 (pspec)) {
-    *min = G_PARAM_SPEC_UINT64 (pspec)->minimum;
-    *max = G_PARAM_SPEC_UINT64 (pspec)->maximum;
-  } else if (G_TYPE_FUNDAMENTAL (pspec->value_type) == G_TYPE_BOXED) {
-    *max = G_MAXINT; /* a V4L2 control */
-  } else {
-    return FALSE;
-  }
-  /* 0 is "automatic" wherever it is allowed. */
-  *min = MAX (*min, 1);
-  return TRUE;
-}
-
 /* The number behind a property of any integer type; 0 if it has none. */
 static guint64
 get_number (GstElement *encoder, const gchar *property, const gchar *field)
 {
-  GValue value = G_VALUE_INIT, number = G_VALUE_INIT;
-  guint64 result = 0;
+  g_auto (GValue) value = G_VALUE_INIT;
+  g_autoptr (GstStructure) all = NULL;
   gint in_field = 0;
 
-  g_object_get_property (G_OBJECT (encoder), property, &value);
-  g_value_init (&number, G_TYPE_UINT64);
-  if (field != NULL) {
-    if (GST_VALUE_HOLDS_STRUCTURE (&value)
-        && gst_value_get_structure (&value) != NULL)
-      gst_structure_get_int (
-          gst_value_get_structure (&value), field, &in_field);
-    result = (guint64) MAX (in_field, 0);
-  } else if (g_value_transform (&value, &number)) {
-    result = g_value_get_uint64 (&number);
+  if (field == NULL) {
+    g_value_init (&value, G_TYPE_UINT64);
+    g_object_get_property (G_OBJECT (encoder), property, &value);
+    return g_value_get_uint64 (&value);
   }
-  g_value_unset (&number);
-  g_value_unset (&value);
-  return result;
+  g_object_get (encoder, property, &all, NULL);
+  if (all != NULL)
+    gst_structure_get_int (all, field, &in_field);
+  return (guint64) MAX (in_field, 0);
 }
 
 static void
@@ -308,10 +280,10 @@ set_number (GstElement *encoder, const Row *row, guint64 number)
   g_value_unset (&value);
 }
 
-/* The version of the plugin that has the element; of GStreamer for one that
+/* VERSION of the plugin that has the element; of GStreamer for an element that
  * an application made. */
-static gboolean
-is_since (GstElement *encoder, const guint since[3])
+static guint
+version_of (GstElement *encoder)
 {
   GstElementFactory *factory = gst_element_get_factory (encoder);
   GstPlugin *plugin = factory != NULL
@@ -325,34 +297,43 @@ is_since (GstElement *encoder, const guint since[3])
           != 3)
     gst_version (&is[0], &is[1], &is[2], &is[3]);
   gst_clear_object (&plugin);
-  for (guint i = 0; i < 3; i++)
-    if (is[i] != since[i])
-      return is[i] > since[i];
-  return TRUE;
+  return VERSION (is[0], is[1], is[2]);
 }
 
 static gboolean
 bears_change (GstElement *encoder, const Row *row, gchar **why)
 {
-  switch (row->change) {
-    case LIVE:
-      return TRUE;
-    case SINCE:
-      if (is_since (encoder, row->since))
-        return TRUE;
-      *why = g_strdup_printf (
-          "%s keeps its bitrate: before GStreamer %u.%u.%u a change while it "
-          "plays may hang it for ever. Update GStreamer.",
-          GST_OBJECT_NAME (encoder), row->since[0], row->since[1],
-          row->since[2]);
-      return FALSE;
-    case NEVER:
-      break;
-  }
-  *why = g_strdup_printf ("%s keeps its bitrate: %s takes one only before it "
-                          "starts. Use another encoder.",
-      GST_OBJECT_NAME (encoder), factory_of (encoder));
-  return FALSE;
+  if (row->since == NEVER)
+    *why = g_strdup_printf ("%s keeps its bitrate: %s takes one only before it "
+                            "starts. Use another encoder.",
+        GST_OBJECT_NAME (encoder), factory_of (encoder));
+  else if (version_of (encoder) < row->since)
+    *why = g_strdup_printf (
+        "%s keeps its bitrate: before GStreamer %u.%u.%u a change while it "
+        "plays may hang it for ever. Update GStreamer.",
+        GST_OBJECT_NAME (encoder), row->since / 1000000,
+        row->since / 1000 % 1000, row->since % 1000);
+  return *why == NULL;
+}
+
+/* `number` within what the property allows; 0 is "automatic" wherever it is
+ * allowed. A property that is no number holds V4L2 controls, which are gint. */
+static guint64
+clamp (GParamSpec *pspec, guint64 number)
+{
+  g_auto (GValue) value = G_VALUE_INIT, wide = G_VALUE_INIT;
+
+  number = MAX (number, 1);
+  if (!G_IS_PARAM_SPEC_UINT (pspec) && !G_IS_PARAM_SPEC_UINT64 (pspec))
+    number = MIN (number, G_MAXINT);
+  g_value_init (&wide, G_TYPE_UINT64);
+  g_value_set_uint64 (&wide, number);
+  g_value_init (&value, pspec->value_type);
+  if (!g_value_transform (&wide, &value))
+    return number;
+  g_param_value_validate (pspec, &value);
+  g_value_transform (&value, &wide);
+  return g_value_get_uint64 (&wide);
 }
 
 /* The bitrate in the property's unit, within what the property and the ceiling
@@ -362,21 +343,17 @@ bound (GstElement *encoder, const Row *row, GParamSpec *pspec, guint32 bitrate,
     gchar **why)
 {
   guint64 wanted = ((guint64) bitrate + row->unit / 2) / row->unit;
-  guint64 min = 1, max = G_MAXUINT64, number, ceiling;
+  guint64 number = clamp (pspec, wanted), ceiling = 0;
   const gchar *bounded_by = row->property;
 
-  if (!range_of (pspec, &min, &max))
-    return 0;
   if (row->ceiling != NULL
       && g_object_class_find_property (
-          G_OBJECT_GET_CLASS (encoder), row->ceiling)) {
+          G_OBJECT_GET_CLASS (encoder), row->ceiling))
     ceiling = get_number (encoder, row->ceiling, NULL);
-    if (ceiling > 0 && ceiling < max) {
-      max = ceiling;
-      bounded_by = row->ceiling;
-    }
+  if (ceiling > 0 && ceiling < number) {
+    number = clamp (pspec, ceiling);
+    bounded_by = row->ceiling;
   }
-  number = CLAMP (wanted, min, MAX (min, max));
   if (number != wanted)
     *why = g_strdup_printf (
         "%s gets %" G_GUINT64_FORMAT " bit/s where a guest wants %u: that is "
