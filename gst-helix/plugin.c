@@ -9,13 +9,7 @@
  */
 #include <gst/gst.h>
 
-#include "gsthelixdeviceprovider.h"
-#include "gsthelixguestsink.h"
-#include "gsthelixqemusrc.h"
-#ifdef HELIX_RESOURCE_SINK
-#include "gsthelixresourcesink.h"
-#endif
-#include "gsthelixsrc.h"
+#include "gsthelixelements.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)

@@ -16,7 +16,7 @@
  *
  * Since: 0.1
  */
-#include "gsthelixdeviceprovider.h"
+#include "gsthelixelements.h"
 
 #include <errno.h>
 

@@ -38,7 +38,7 @@
  *
  * Since: 0.1
  */
-#include "gsthelixguestsink.h"
+#include "gsthelixelements.h"
 
 #include <gst/video/video.h>
 

@@ -82,7 +82,7 @@
  *
  * Since: 0.1
  */
-#include "gsthelixqemusrc.h"
+#include "gsthelixelements.h"
 
 #include <errno.h>
 #include <gst/video/video.h>
@@ -198,7 +198,7 @@ struct _GstHelixQemuSrc {
 };
 
 G_DEFINE_TYPE_WITH_CODE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC,
-    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_frames));
+    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init));
 /* Rank: players of URIs find it by the protocol; autovideosrc, which goes by
  * rank, shall not take a VM's screen for a camera. */
 GST_ELEMENT_REGISTER_DEFINE (

@@ -30,7 +30,7 @@
  *
  * Since: 0.1
  */
-#include "gsthelixresourcesink.h"
+#include "gsthelixelements.h"
 
 #include <gst/allocators/gstdmabuf.h>
 #include <gst/video/video.h>

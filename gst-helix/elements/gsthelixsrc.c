@@ -37,7 +37,7 @@
  *
  * Since: 0.1
  */
-#include "gsthelixsrc.h"
+#include "gsthelixelements.h"
 
 #include <gst/video/video.h>
 
@@ -92,7 +92,7 @@ struct _GstHelixSrc {
 };
 
 G_DEFINE_TYPE_WITH_CODE (GstHelixSrc, gst_helix_src, GST_TYPE_PUSH_SRC,
-    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init_stream));
+    G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER, gst_helix_uri_init));
 GST_ELEMENT_REGISTER_DEFINE (
     helixsrc, "helixsrc", GST_RANK_NONE, GST_TYPE_HELIX_SRC);
 

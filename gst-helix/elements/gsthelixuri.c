@@ -8,58 +8,41 @@
 
 #include <string.h>
 
+#include "gsthelixelements.h"
 #include "helix-address.h"
 
 #define TOKEN "token"
-#define MAX_KEYS 9
 
 /* A protocol and the value that it stands for: `scheme`, then the location. */
 typedef struct {
-  const gchar *protocol, *scheme;
+  const gchar *scheme;
   gboolean authority; /* //HOST:PORT, else a path */
 } Kind;
 
 /* The URIs of one element. */
 typedef struct {
   const gchar *where; /* property that the location goes to */
-  const Kind *kinds;  /* ended by one without a protocol */
-  /* Properties that a query may set, as far as the element has them. token-file
-   * is not among them: a URI from elsewhere must not choose a file whose HMAC
-   * is sent to its host. */
-  const gchar *const keys[MAX_KEYS + 1];
+  /* The second is of the first at the same place. */
+  const gchar *protocols[5];
+  Kind kinds[4];
+  /* Properties that a query may set. token-file is not among them: a URI from
+   * elsewhere must not choose a file whose HMAC is sent to its host. */
+  const gchar *keys[10];
 } Form;
 
-static const gchar *const frames_protocols[] = {"helix+unix", NULL};
-static const gchar *const stream_protocols[] = {
-    "helix+tcp", "helix+vsock", "helix+serial", "helix+stream-unix", NULL};
-
-static const Kind frames_kinds[] = {
-    {"helix+unix", "", FALSE},
-    {NULL, NULL, FALSE},
-};
-static const Kind stream_kinds[] = {
-    {"helix+tcp", "tcp:", TRUE},
-    {"helix+vsock", "vsock:", TRUE},
-    {"helix+serial", "serial:", FALSE},
-    {"helix+stream-unix", "unix:", FALSE},
-    {NULL, NULL, FALSE},
-};
-
-static const Form frames = {"socket-path", frames_kinds,
+static const Form frames = {"socket-path", {"helix+unix", NULL}, {{"", FALSE}},
     {"scanout", "resource-id", "max-framerate", "keepalive-time", "show-cursor",
         "when-off", "auto-reconnect", "reconnect-timeout", NULL}};
-static const Form stream = {"address", stream_kinds,
+static const Form stream = {"address",
+    {"helix+tcp", "helix+vsock", "helix+serial", "helix+stream-unix", NULL},
+    {{"tcp:", TRUE}, {"vsock:", TRUE}, {"serial:", FALSE}, {"unix:", FALSE}},
     {"mode", TOKEN, "scanout", "resource-id", "bitrate", "max-framerate",
         "max-age", "auto-reconnect", "reconnect-timeout", NULL}};
 
 static const Form *
 form_of (gpointer handler)
 {
-  return g_object_class_find_property (
-             G_OBJECT_GET_CLASS (handler), frames.where)
-          != NULL
-      ? &frames
-      : &stream;
+  return GST_IS_HELIX_QEMU_SRC (handler) ? &frames : &stream;
 }
 
 static gboolean complain (GError **error, const gchar *uri, const gchar *format,
@@ -97,43 +80,47 @@ decode (const gchar *uri, const gchar *text, GError **error)
 
 /* ---- the query ---- */
 
-static gboolean
-parse_setting (const gchar *uri, GObjectClass *klass, const Form *form,
-    const gchar *key, const gchar *text, GValue *values, GError **error)
+static GParamSpec *
+find_pspec (gpointer handler, const gchar *key)
 {
-  GParamSpec *pspec = NULL;
-  GValue *value = values;
+  return g_object_class_find_property (G_OBJECT_GET_CLASS (handler), key);
+}
 
-  for (guint i = 0; form->keys[i] != NULL; i++)
-    if (g_str_equal (form->keys[i], key)) {
-      pspec = g_object_class_find_property (klass, key);
-      value = &values[i];
-    }
-  if (pspec == NULL) {
-    g_autofree gchar *known = g_strjoinv (", ", (gchar **) form->keys);
+static gboolean
+parse_setting (const gchar *uri, gpointer handler, const gchar *key,
+    const gchar *text, GstStructure *settings, GError **error)
+{
+  const gchar *const *keys = form_of (handler)->keys;
+  GParamSpec *pspec;
+  g_auto (GValue) value = G_VALUE_INIT;
+
+  if (!g_strv_contains (keys, key)) {
+    g_autofree gchar *known = g_strjoinv (", ", (gchar **) keys);
 
     return complain (error, uri,
         "'%s' cannot be set by a URI; what can be is %s", key, known);
   }
-  if (G_IS_VALUE (value))
+  if (gst_structure_has_field (settings, key))
     return complain (error, uri, "'%s' is there twice", key);
-  g_value_init (value, pspec->value_type);
+  pspec = find_pspec (handler, key);
+  g_value_init (&value, pspec->value_type);
   if (G_IS_PARAM_SPEC_STRING (pspec))
-    g_value_set_string (value, text);
+    g_value_set_string (&value, text);
   else if (*text == '\0'
-      || !gst_value_deserialize_with_pspec (value, text, pspec))
+      || !gst_value_deserialize_with_pspec (&value, text, pspec))
     return complain (error, uri, "'%s' is no value of %s (%s)", text, key,
         g_type_name (pspec->value_type));
   /* It changes values out of range. */
-  if (g_param_value_validate (pspec, value))
+  if (g_param_value_validate (pspec, &value))
     return complain (error, uri, "'%s' is out of %s's range", text, key);
+  gst_structure_set_value (settings, key, &value);
   return TRUE;
 }
 
-/* `values` are in the order of the form's keys; unset = not in the query. */
+/* Stores the properties that `query` names in `settings`. */
 static gboolean
-parse_query (const gchar *uri, const gchar *query, GObjectClass *klass,
-    const Form *form, GValue *values, GError **error)
+parse_query (const gchar *uri, const gchar *query, gpointer handler,
+    GstStructure *settings, GError **error)
 {
   g_auto (GStrv) pairs = g_strsplit (query, "&", 0);
 
@@ -148,7 +135,7 @@ parse_query (const gchar *uri, const gchar *query, GObjectClass *klass,
     *equals = '\0';
     if ((key = decode (uri, pairs[i], error)) == NULL
         || (text = decode (uri, equals + 1, error)) == NULL
-        || !parse_setting (uri, klass, form, key, text, values, error))
+        || !parse_setting (uri, handler, key, text, settings, error))
       return FALSE;
   }
   return TRUE;
@@ -157,57 +144,49 @@ parse_query (const gchar *uri, const gchar *query, GObjectClass *klass,
 /* Sets all that a URI may name, the others to their defaults, except a token
  * that was set beside the URI. A URI's token replaces token-file, too. */
 static void
-apply_query (GObject *object, const Form *form, const GValue *values)
+apply_query (gpointer handler, const GstStructure *settings)
 {
-  for (guint i = 0; form->keys[i] != NULL; i++) {
-    const gchar *key = form->keys[i];
-    GParamSpec *pspec =
-        g_object_class_find_property (G_OBJECT_GET_CLASS (object), key);
-    gboolean named = G_IS_VALUE (&values[i]);
+  for (const gchar *const *key = form_of (handler)->keys; *key != NULL; key++) {
+    const GValue *value = gst_structure_get_value (settings, *key);
 
-    if (pspec == NULL || (!named && g_str_equal (key, TOKEN)))
-      continue;
-    g_object_set_property (object, key,
-        named ? &values[i] : g_param_spec_get_default_value (pspec));
-    if (g_str_equal (key, TOKEN))
-      g_object_set (object, "token-file", NULL, NULL);
+    if (value == NULL && !g_str_equal (*key, TOKEN))
+      value = g_param_spec_get_default_value (find_pspec (handler, *key));
+    if (value != NULL)
+      g_object_set_property (handler, *key, value);
   }
+  if (gst_structure_has_field (settings, TOKEN))
+    g_object_set (handler, "token-file", NULL, NULL);
 }
 
 static void
-append_query (GString *uri, GObject *object, const Form *form)
+append_query (GString *uri, gpointer handler)
 {
   gchar separator = '?';
 
-  for (guint i = 0; form->keys[i] != NULL; i++) {
-    const gchar *key = form->keys[i];
-    GParamSpec *pspec =
-        g_object_class_find_property (G_OBJECT_GET_CLASS (object), key);
+  for (const gchar *const *key = form_of (handler)->keys; *key != NULL; key++) {
+    GParamSpec *pspec = find_pspec (handler, *key);
     g_auto (GValue) value = G_VALUE_INIT;
     g_autofree gchar *text = NULL, *escaped = NULL;
 
-    if (pspec == NULL || g_str_equal (key, TOKEN))
-      continue;
-    g_value_init (&value, pspec->value_type);
-    g_object_get_property (object, key, &value);
-    if (g_param_value_defaults (pspec, &value))
+    g_object_get_property (handler, *key, &value);
+    if (g_str_equal (*key, TOKEN) || g_param_value_defaults (pspec, &value))
       continue;
     /* Not serialized if it is a string: set_uri () takes no quotes off. */
     text = G_IS_PARAM_SPEC_STRING (pspec) ? g_value_dup_string (&value)
                                           : gst_value_serialize (&value);
     escaped = g_uri_escape_string (text, "/", FALSE);
-    g_string_append_printf (uri, "%c%s=%s", separator, key, escaped);
+    g_string_append_printf (uri, "%c%s=%s", separator, *key, escaped);
     separator = '&';
   }
 }
 
 /* ---- the location ---- */
 
-/* The value of form->where that `location`, between protocol and query, stands
- * for; NULL and an error. */
+/* The value of the property `where` for `location`, which stands between the
+ * protocol and the query; NULL and an error. */
 static gchar *
-parse_location (
-    const gchar *uri, const Kind *kind, const gchar *location, GError **error)
+parse_location (const gchar *uri, const gchar *protocol, const Kind *kind,
+    const gchar *location, GError **error)
 {
   gboolean slashes = g_str_has_prefix (location, "//");
   const gchar *rest = slashes ? location + 2 : location;
@@ -215,15 +194,14 @@ parse_location (
   g_autofree gchar *part = NULL, *decoded = NULL;
 
   if (kind->authority && !slashes)
-    complain (
-        error, uri, "write %s://, then where to connect to", kind->protocol);
+    complain (error, uri, "write %s://, then where to connect to", protocol);
   else if (slash != NULL && slash[1] != '\0')
     complain (error, uri, "'%s' leads nowhere: remove it", slash);
   else if (!kind->authority && slashes && *rest != '/') /* else as file:/// */
     complain (error, uri,
         "behind '//' stands a host, and a file has none; write %s:/PATH or, "
         "relative to the working directory, %s:PATH",
-        kind->protocol, kind->protocol);
+        protocol, protocol);
   else
     part = g_strndup (
         rest, slash != NULL ? (gsize) (slash - rest) : strlen (rest));
@@ -252,23 +230,27 @@ static gchar *
 get_uri (GstURIHandler *handler)
 {
   const Form *form = form_of (handler);
-  const Kind *kind = form->kinds;
-  GString *uri = g_string_new (NULL);
+  const Kind *kind;
+  GString *uri;
+  guint i = 0;
   g_autofree gchar *where = NULL, *escaped = NULL;
 
   g_object_get (handler, form->where, &where, NULL);
   if (where == NULL)
     where = g_strdup ("");
-  while (kind->protocol != NULL && !g_str_has_prefix (where, kind->scheme))
-    kind++;
-  if (kind->protocol == NULL) /* an address that start () would refuse */
-    return g_string_free (uri, TRUE);
+  while (form->protocols[i] != NULL
+      && !g_str_has_prefix (where, form->kinds[i].scheme))
+    i++;
+  if (form->protocols[i] == NULL) /* an address that start () would refuse */
+    return NULL;
+  kind = &form->kinds[i];
+  uri = g_string_new (form->protocols[i]);
   escaped = g_uri_escape_string (where + strlen (kind->scheme),
       kind->authority ? "[]:" : G_URI_RESERVED_CHARS_ALLOWED_IN_PATH, FALSE);
   /* A path that begins with two slashes gets an empty host before them. */
-  g_string_printf (uri, "%s:%s%s", kind->protocol,
+  g_string_append_printf (uri, ":%s%s",
       kind->authority || g_str_has_prefix (escaped, "//") ? "//" : "", escaped);
-  append_query (uri, G_OBJECT (handler), form);
+  append_query (uri, handler);
   return g_string_free (uri, FALSE);
 }
 
@@ -294,13 +276,11 @@ static gboolean
 set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
 {
   const Form *form = form_of (handler);
-  const Kind *kind = form->kinds;
-  GObjectClass *klass = G_OBJECT_GET_CLASS (handler);
   g_autofree gchar *protocol = gst_uri_get_protocol (uri), *location = NULL;
   g_autofree gchar *where = NULL;
-  GValue values[MAX_KEYS] = {G_VALUE_INIT};
+  g_autoptr (GstStructure) settings = gst_structure_new_empty ("settings");
   gchar *query;
-  gboolean ok;
+  guint i = 0;
 
   if (!check_state (handler, uri, error))
     return FALSE;
@@ -309,27 +289,25 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   if (strchr (uri, '#') != NULL)
     return complain (
         error, uri, "it has a '#'; one that belongs to a name is %%23");
-  while (kind->protocol != NULL
-      && g_ascii_strcasecmp (kind->protocol, protocol) != 0)
-    kind++;
-  if (kind->protocol == NULL)
+  while (form->protocols[i] != NULL
+      && g_ascii_strcasecmp (form->protocols[i], protocol) != 0)
+    i++;
+  if (form->protocols[i] == NULL)
     return complain (error, uri, "%s has no such protocol",
         GST_OBJECT_NAME (gst_element_get_factory (GST_ELEMENT (handler))));
   location = g_strdup (uri + strlen (protocol) + 1);
   query = strchr (location, '?');
   if (query != NULL)
     *query++ = '\0';
-  ok = parse_query (uri, query != NULL ? query : "", klass, form, values, error)
-      && (where = parse_location (uri, kind, location, error)) != NULL
-      && (form == &frames || check_address (uri, where, error));
-  if (ok) {
-    g_object_set (handler, form->where, *where != '\0' ? where : NULL, NULL);
-    apply_query (G_OBJECT (handler), form, values);
-  }
-  for (guint i = 0; i < MAX_KEYS; i++)
-    if (G_IS_VALUE (&values[i]))
-      g_value_unset (&values[i]);
-  return ok;
+  if (!parse_query (uri, query != NULL ? query : "", handler, settings, error))
+    return FALSE;
+  where = parse_location (
+      uri, form->protocols[i], &form->kinds[i], location, error);
+  if (where == NULL || (form == &stream && !check_address (uri, where, error)))
+    return FALSE;
+  g_object_set (handler, form->where, *where != '\0' ? where : NULL, NULL);
+  apply_query (handler, settings);
+  return TRUE;
 }
 
 static GstURIType
@@ -339,31 +317,18 @@ get_type_source (GType type)
 }
 
 static const gchar *const *
-get_frames_protocols (GType type)
+get_protocols (GType type)
 {
-  return frames_protocols;
-}
-
-static const gchar *const *
-get_stream_protocols (GType type)
-{
-  return stream_protocols;
+  return type == GST_TYPE_HELIX_QEMU_SRC ? frames.protocols : stream.protocols;
 }
 
 void
-gst_helix_uri_init_frames (gpointer iface, gpointer data)
+gst_helix_uri_init (gpointer iface, gpointer data)
 {
   GstURIHandlerInterface *handler = iface;
 
   handler->get_type = get_type_source;
-  handler->get_protocols = get_frames_protocols;
+  handler->get_protocols = get_protocols;
   handler->get_uri = get_uri;
   handler->set_uri = set_uri;
-}
-
-void
-gst_helix_uri_init_stream (gpointer iface, gpointer data)
-{
-  gst_helix_uri_init_frames (iface, data);
-  ((GstURIHandlerInterface *) iface)->get_protocols = get_stream_protocols;
 }

@@ -19,10 +19,8 @@
 
 G_BEGIN_DECLS
 
-/* GInterfaceInitFunc of GST_TYPE_URI_HANDLER: for helixqemusrc, which takes
- * frames, and for helixsrc, which takes the encoded stream. */
-void gst_helix_uri_init_frames (gpointer iface, gpointer data);
-void gst_helix_uri_init_stream (gpointer iface, gpointer data);
+/* GInterfaceInitFunc of GST_TYPE_URI_HANDLER, for helixqemusrc and helixsrc. */
+void gst_helix_uri_init (gpointer iface, gpointer data);
 
 G_END_DECLS
 

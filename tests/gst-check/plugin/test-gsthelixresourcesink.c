@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fake-virtgpu.h"
-#include "gsthelixresourcesink.h"
+#include "gsthelixelements.h"
 #include "helix-platform.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"
