@@ -65,8 +65,11 @@ GST_DEBUG_CATEGORY (gst_helix_guest_sink_debug);
  * is told so once in that time. */
 #define SHOW_REFUSED_NS GST_SECOND
 
-/* A bit of `warned` beside those of HelixEncoderResult. */
-#define WARNED_IGNORED (1u << 31)
+/* Bits of `warned`; those of the results of helix_encoder_set_bitrate () are
+ * 1 << HelixEncoderResult. */
+#define WARNED_IGNORED (1u << 29) /* a bitrate that nothing applies */
+#define WARNED_CURSOR (1u << 30)  /* a cursor that makes no sense */
+#define WARNED_UNIT (1u << 31)    /* a unit that was dropped, since the caps */
 
 enum {
   PROP_MAX_CLIENTS = GST_HELIX_ENDPOINT_PROP_OWN,
@@ -101,19 +104,16 @@ struct _GstHelixGuestSink {
 
   guint id; /* tells it apart from other sinks behind one helixqemusrc */
   HelixStreamServer *server; /* from PAUSED on; set under the object lock */
+  guint warned; /* WARNED_*: what was told since then; under the object lock */
 
   /* of the streaming thread */
   HelixAnnexb *annexb; /* NULL: the codec needs no conversion */
   gboolean all_key;    /* JPEG */
-  gboolean complained; /* about the encoder's data, since the last caps */
   guint64 last_running_time;
   guint64 out_time; /* all up to this running time is out; NONE: nothing */
 
   /* of the server's thread */
-  guint warned;            /* bits of what was said already */
   guint64 show_refused_ns; /* when a guest was last told so */
-
-  gboolean cursor_warned; /* under the object lock */
 };
 
 G_DEFINE_TYPE (GstHelixGuestSink, gst_helix_guest_sink, GST_TYPE_BASE_SINK);
@@ -168,25 +168,45 @@ keyframe_wanted (gpointer user)
   gst_pad_push_event (GST_BASE_SINK_PAD (self), gst_helix_event_new_refresh ());
 }
 
+/* Returns: the name of the encoder's factory, or NULL. */
+static gchar *
+find_encoder_name (GstHelixGuestSink *self)
+{
+  g_autoptr (GstElement) encoder =
+      helix_encoder_find (GST_BASE_SINK_PAD (self));
+  GstElementFactory *factory =
+      encoder != NULL ? gst_element_get_factory (encoder) : NULL;
+
+  return factory != NULL ? g_strdup (GST_OBJECT_NAME (factory)) : NULL;
+}
+
 /* Tells helixqemusrc that everything up to this running time is out of the
  * encoder (NONE64: nothing is yet), so that it knows what to repeat. */
 static void
 push_output (GstHelixGuestSink *self, guint64 out_time)
 {
   GstHelixOutput output = {.sink = self->id, .running_time = out_time};
-  GstElementFactory *factory = NULL;
-  GstElement *encoder = NULL;
+  g_autofree gchar *name = NULL;
 
   if (out_time == HELIX_NONE64) /* only the first report has the name */
-    encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
-  if (encoder != NULL)
-    factory = gst_element_get_factory (encoder);
-  if (factory != NULL)
-    g_strlcpy (
-        output.encoder, GST_OBJECT_NAME (factory), sizeof output.encoder);
-  gst_clear_object (&encoder);
+    name = find_encoder_name (self);
+  if (name != NULL)
+    g_strlcpy (output.encoder, name, sizeof output.encoder);
   gst_pad_push_event (
       GST_BASE_SINK_PAD (self), gst_helix_event_new_output (&output));
+}
+
+/* Whether this was not told before. */
+static gboolean
+is_first (GstHelixGuestSink *self, guint cause)
+{
+  gboolean first;
+
+  GST_OBJECT_LOCK (self);
+  first = !(self->warned & cause);
+  self->warned |= cause;
+  GST_OBJECT_UNLOCK (self);
+  return first;
 }
 
 /* ---- requests of clients ---- */
@@ -218,10 +238,8 @@ tell (GstHelixGuestSink *self, guint id, enum helix_error_code code,
 static void
 warn_once (GstHelixGuestSink *self, guint cause, const gchar *text)
 {
-  if (self->warned & cause)
-    return;
-  self->warned |= cause;
-  GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("%s", text), (NULL));
+  if (is_first (self, cause))
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("%s", text), (NULL));
 }
 
 /* Has helixqemusrc apply those of the request's `fields`. */
@@ -393,10 +411,8 @@ take_cursor (GstHelixGuestSink *self, GstEvent *event)
   GST_OBJECT_LOCK (self);
   if (!bad && self->server != NULL)
     bad = !helix_stream_server_cursor (self->server, &cursor, image);
-  bad = bad && !self->cursor_warned;
-  self->cursor_warned |= bad;
   GST_OBJECT_UNLOCK (self);
-  if (bad)
+  if (bad && is_first (self, WARNED_CURSOR))
     GST_ELEMENT_WARNING (self, STREAM, FORMAT,
         ("A cursor from upstream makes no sense and is not passed on: %s.",
             "its shape must be 1 to 256 pixels wide and high, with the hot "
@@ -410,16 +426,13 @@ describe (GstHelixGuestSink *self, const struct helix_caps *caps)
 {
   static const gchar *const codecs[] = {
       "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
-  GstElement *encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
-  GstElementFactory *factory =
-      encoder != NULL ? gst_element_get_factory (encoder) : NULL;
+  g_autofree gchar *encoder = find_encoder_name (self);
   g_autofree gchar *text = g_strdup_printf ("%s, %s%s%s %ux%u",
-      factory != NULL ? GST_OBJECT_NAME (factory) : "unknown encoder",
+      encoder != NULL ? encoder : "unknown encoder",
       codecs[caps->codec < G_N_ELEMENTS (codecs) ? caps->codec : 0],
       caps->profile[0] != '\0' ? " " : "", caps->profile, caps->width,
       caps->height);
 
-  gst_clear_object (&encoder);
   helix_stream_server_describe (self->server, text);
 }
 
@@ -645,7 +658,6 @@ start_server (GstElement *element)
   self->out_time = HELIX_NONE64;
   self->warned = 0;
   self->show_refused_ns = 0;
-  self->cursor_warned = FALSE;
   if (address != NULL)
     server = helix_stream_server_new (&config, on_event, self, &error);
   if (server == NULL) {
@@ -712,7 +724,9 @@ gst_helix_guest_sink_set_caps (GstBaseSink *base, GstCaps *caps)
   const gchar *why;
 
   g_clear_pointer (&self->annexb, helix_annexb_free);
-  self->complained = FALSE;
+  GST_OBJECT_LOCK (self);
+  self->warned &= ~WARNED_UNIT;
+  GST_OBJECT_UNLOCK (self);
   if (!helix_stream_caps_to_wire (caps, &wire, &why))
     goto refused;
   self->all_key = wire.codec == HELIX_CODEC_JPEG;
@@ -765,13 +779,10 @@ static void
 complain (GstHelixGuestSink *self, const gchar *why, const gchar *remedy)
 {
   helix_stream_server_skip (self->server);
-  if (self->complained) {
-    GST_LOG_OBJECT (self, "unit dropped: %s", why);
-    return;
-  }
-  self->complained = TRUE;
-  GST_ELEMENT_WARNING (self, STREAM, FORMAT,
-      ("A unit of the encoder was dropped: %s. %s.", why, remedy), (NULL));
+  GST_LOG_OBJECT (self, "unit dropped: %s", why);
+  if (is_first (self, WARNED_UNIT))
+    GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+        ("A unit of the encoder was dropped: %s. %s.", why, remedy), (NULL));
 }
 
 /* Running time, which is what encoders leave alone: they add an offset (of

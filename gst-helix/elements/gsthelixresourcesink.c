@@ -267,8 +267,6 @@ show (GstHelixResourceSink *self, GstBuffer *buffer, gint dmabuf)
       gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
       return FALSE;
     }
-    GST_INFO_OBJECT (
-        self, "resources of %s", helix_virtgpu_device (self->virtgpu));
   }
   id = helix_virtgpu_find (self->virtgpu, dmabuf, helix_now_ns (), &error);
   if (id == 0) {

@@ -148,6 +148,7 @@ helix_virtgpu_new (const gchar *device, GError **error)
     return NULL;
   }
   self = g_new0 (HelixVirtgpu, 1);
+  GST_INFO ("resources of %s", path);
   self->path = g_steal_pointer (&path);
   self->fd = fd;
   return self;
@@ -240,12 +241,6 @@ helix_virtgpu_find (
         "be a buffer of another driver, or of another GPU.",
         self->path, cached->step, g_strerror (cached->problem));
   return cached->resource_id;
-}
-
-const gchar *
-helix_virtgpu_device (const HelixVirtgpu *self)
-{
-  return self->path;
 }
 
 guint64

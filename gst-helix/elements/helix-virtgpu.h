@@ -37,8 +37,7 @@ void helix_virtgpu_free (HelixVirtgpu *self);
 guint32 helix_virtgpu_find (
     HelixVirtgpu *self, gint dmabuf, guint64 now, GError **error);
 
-/* Path of the node; how often the kernel was asked. */
-const gchar *helix_virtgpu_device (const HelixVirtgpu *self);
+/* How often the kernel was asked. */
 guint64 helix_virtgpu_lookups (const HelixVirtgpu *self);
 
 G_END_DECLS
