@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "gsthelixqemusrc.h"
+#include "gsthelixelements.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
 #include "helix-vms.h"

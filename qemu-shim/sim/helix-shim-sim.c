@@ -660,7 +660,7 @@ resize_due (uint32_t *width, uint32_t *height)
 static void
 draw_next (void)
 {
-  uint32_t width, height;
+  uint32_t width = 0, height = 0;
   bool resize;
 
   sim.pictures++;
