@@ -91,8 +91,8 @@ typedef struct {
   struct helix_welcome welcome; /* after WELCOME */
   gchar name[HELIX_MAX_NAME + 1]; /* the other end's, from WELCOME */
   gboolean welcomed, live;
-  guint64 heard_ns;               /* when the last byte came */
-  struct helix_error error;       /* the last ERROR */
+  guint64 opened_ns, heard_ns; /* when this was made; when the last byte came */
+  struct helix_error error;    /* the last ERROR */
   gchar text[HELIX_MAX_TEXT + 1]; /* of the last ERROR or BYE */
 
   /* with LOST */
@@ -110,7 +110,7 @@ typedef struct {
   guint8 first[16]; /* the first bytes that came, to know strangers by */
   guint n_first;
   uint32_t unknown[8]; /* types that the other end was told are not known */
-  guint64 opened_ns, pinged_ns;
+  guint64 pinged_ns;
   guint64 due_ns, awake_ns; /* tick () */
   guint pings;
 

@@ -19,8 +19,6 @@
 /* Sockets that are listed, those of killed VMs included: as many as a registry
  * gives. */
 #define SOCKETS_MAX 300
-/* VMs that an error names. */
-#define NAMED_MAX 8
 /* Reads at one go: a peer that never stops talking must not keep others from
  * being heard. */
 #define READS_AT_ONCE 128
@@ -44,17 +42,13 @@ helix_discovery_find_user (const gchar *user, uid_t *uid, GError **error)
 static gchar *
 describe_user (uid_t uid, pid_t pid)
 {
-  GString *text = g_string_new ("user ");
+  g_autofree gchar *process =
+      pid > 0 ? g_strdup_printf (", pid %ld", (glong) pid) : g_strdup ("");
   char name[HELIX_USER_NAME];
 
-  if (helix_user_name (uid, name))
-    g_string_append_printf (text, "%s (uid %lu", name, (gulong) uid);
-  else
-    g_string_append_printf (text, "%lu (who has no name", (gulong) uid);
-  if (pid > 0)
-    g_string_append_printf (text, ", pid %ld", (glong) pid);
-  g_string_append_c (text, ')');
-  return g_string_free (text, FALSE);
+  if (!helix_user_name (uid, name))
+    strcpy (name, "without a name");
+  return g_strdup_printf ("user %s (uid %lu%s)", name, (gulong) uid, process);
 }
 
 gboolean
@@ -285,8 +279,7 @@ helix_vm_hello (HelixVm *self, const gchar *name)
 {
   const HelixConnectionConfig config = {.name = name};
 
-  self->asked_ns = helix_now_ns ();
-  self->connection = helix_connection_new (self->fd, &config, self->asked_ns);
+  self->connection = helix_connection_new (self->fd, &config, helix_now_ns ());
   self->fd = -1;
   helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
 }
@@ -295,6 +288,7 @@ static void
 take_message (HelixVm *self)
 {
   const struct helix_reader *reader = &self->connection->reader;
+  const guint scanouts = self->connection->welcome.scanouts;
   struct helix_scanout scanout;
   const char *why;
 
@@ -309,11 +303,11 @@ take_message (HelixVm *self)
     helix_connection_violation (self->connection, why);
     return;
   }
-  if (reader->header.channel != 0 || scanout.scanout >= self->scanouts)
+  if (reader->header.channel != 0 || scanout.scanout >= scanouts)
     return;
   self->scanout[scanout.scanout] = scanout;
   self->known |= 1u << scanout.scanout;
-  self->complete |= self->known == (1u << self->scanouts) - 1;
+  self->complete |= self->known == (1u << scanouts) - 1;
   self->news = TRUE;
 }
 
@@ -324,20 +318,16 @@ read_from (HelixVm *self)
     switch (helix_connection_read (self->connection)) {
       case HELIX_CONNECTION_IDLE:
         return;
-      case HELIX_CONNECTION_LIVE:
-        self->scanouts =
-            MIN (self->connection->welcome.scanouts, HELIX_MAX_SCANOUTS);
-        break;
       case HELIX_CONNECTION_MESSAGE:
         take_message (self);
         break;
       case HELIX_CONNECTION_LOST:
-        self->over = TRUE;
         /* It answers, but takes no more clients. */
         if (self->connection->loss == HELIX_LOSS_REFUSED)
           self->complete = self->news = TRUE;
         helix_connection_close (self->connection);
         return;
+      case HELIX_CONNECTION_LIVE:
       case HELIX_CONNECTION_HEAD: /* its bulk is dropped */
       case HELIX_CONNECTION_MORE:
         break;
@@ -348,26 +338,19 @@ read_from (HelixVm *self)
 gboolean
 helix_vm_poll (GPtrArray *vms, guint64 deadline, gint interrupt)
 {
-  g_autofree struct pollfd *fds = g_new0 (struct pollfd, vms->len + 1);
-  guint64 now = helix_now_ns ();
+  const guint n = vms->len + 2; /* fds[0] is the waiter's */
+  g_autofree struct pollfd *fds = g_new0 (struct pollfd, n);
 
-  for (guint i = 0; i < vms->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (vms, i);
-
-    fds[i].fd = -1;
-    if (!vm->over)
-      helix_connection_pollfd (vm->connection, &fds[i]);
-  }
-  fds[vms->len].fd = interrupt;
-  fds[vms->len].events = POLLIN;
-  if (poll (fds, vms->len + 1,
-          deadline > now ? (int) ((deadline - now) / GST_MSECOND + 1) : 0)
-      <= 0)
-    return TRUE;
-  for (guint i = 0; i < vms->len; i++)
+  fds[1].fd = interrupt;
+  fds[1].events = POLLIN;
+  for (guint i = 2; i < n; i++) /* -1 when the connection is over */
+    helix_connection_pollfd (
+        ((HelixVm *) g_ptr_array_index (vms, i - 2))->connection, &fds[i]);
+  helix_waiter_wait (NULL, fds, n, deadline);
+  for (guint i = 2; i < n; i++)
     if (fds[i].revents)
-      read_from (g_ptr_array_index (vms, i));
-  return !fds[vms->len].revents;
+      read_from (g_ptr_array_index (vms, i - 2));
+  return !fds[1].revents;
 }
 
 gboolean
@@ -381,7 +364,7 @@ helix_vm_ask (GPtrArray *vms, gint interrupt)
     for (guint i = 0; i < vms->len; i++) {
       const HelixVm *vm = g_ptr_array_index (vms, i);
 
-      waiting += !vm->complete && !vm->over;
+      waiting += !vm->complete && vm->connection->loss == HELIX_LOSS_NONE;
     }
     if (waiting == 0)
       break;
@@ -419,7 +402,7 @@ name_all (GPtrArray *vms, const gchar *option, GError **error)
 {
   g_autoptr (GString) text = g_string_new (NULL);
 
-  for (guint i = 0; i < MIN (vms->len, NAMED_MAX); i++) {
+  for (guint i = 0; i < vms->len; i++) {
     const HelixVm *vm = g_ptr_array_index (vms, i);
     const gchar *name = vm->connection->name;
 
@@ -429,8 +412,6 @@ name_all (GPtrArray *vms, const gchar *option, GError **error)
       g_string_append_printf (text, " (pid %ld)", (glong) vm->pid);
     g_string_append_printf (text, " at %s", vm->path);
   }
-  if (vms->len > NAMED_MAX)
-    g_string_append_printf (text, "; and %u more", vms->len - NAMED_MAX);
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
       "%u VMs run here: %s. Set %s to the socket of one of them.", vms->len,
       text->str, option);

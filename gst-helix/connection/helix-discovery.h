@@ -63,13 +63,11 @@ typedef struct {
   gchar *where; /* it was found, and why there: "in FOLDER (…)" */
   pid_t pid;    /* of who listens; 0 = not connected, or not known */
   /* after helix_vm_hello () */
-  HelixConnection *connection; /* its `name`, "" = not known */
-  guint64 asked_ns;            /* when HELLO was sent */
-  gboolean over;               /* the connection is; what was told stays */
+  HelixConnection *connection; /* its `name`, "" = not known; its `loss` tells
+                                * that it is over: what was told stays */
   gboolean complete;           /* all was told, or no more clients are taken */
-  gboolean news;  /* something was told since the owner cleared this */
-  guint scanouts; /* of the VM; 0 before WELCOME */
-  guint32 known;  /* bit i: scanout[i] was told */
+  gboolean news; /* something was told since the owner cleared this */
+  guint32 known; /* bit i: scanout[i] was told */
   struct helix_scanout scanout[HELIX_MAX_SCANOUTS];
 
   /* private */

@@ -148,7 +148,7 @@ GST_DEVICE_PROVIDER_REGISTER_DEFINE (helixdeviceprovider, "helixdeviceprovider",
 static gboolean
 is_full (const HelixVm *vm)
 {
-  return vm->over && vm->connection->loss == HELIX_LOSS_REFUSED;
+  return vm->connection->loss == HELIX_LOSS_REFUSED;
 }
 
 static gboolean
@@ -170,7 +170,7 @@ look (GPtrArray *vms)
   for (guint i = vms->len; i-- > 0;) {
     const HelixVm *vm = g_ptr_array_index (vms, i);
 
-    if (is_full (vm) && now >= vm->asked_ns + REFUSED_NS)
+    if (is_full (vm) && now >= vm->connection->opened_ns + REFUSED_NS)
       g_ptr_array_remove_index (vms, i);
   }
   while (found->len > 0) {
@@ -211,7 +211,7 @@ is_listed (const HelixVm *vm, guint scanout)
 {
   guint on = 0;
 
-  for (guint i = 0; i < vm->scanouts; i++)
+  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
     on |= (vm->scanout[i].flags & HELIX_SCANOUT_ENABLED) != 0 ? 1u << i : 0;
   return vm->complete && (on != 0 ? (on >> scanout & 1) : scanout == 0);
 }
@@ -267,7 +267,7 @@ tell_all (GstHelixDeviceProvider *self)
   for (guint i = self->vms->len; i-- > 0;) {
     const HelixVm *vm = g_ptr_array_index (self->vms, i);
 
-    if (vm->over && !is_full (vm))
+    if (vm->connection->loss != HELIX_LOSS_NONE && !is_full (vm))
       g_ptr_array_remove_index (self->vms, i);
   }
   for (GList *l = provider->devices; l != NULL;) {
