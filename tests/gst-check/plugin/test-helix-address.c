@@ -57,6 +57,7 @@ GST_START_TEST (test_vsock)
 GST_END_TEST;
 
 static const gchar *const bad[] = {
+    NULL,
     "",
     "14359",
     "/run/helix.sock",
@@ -91,18 +92,8 @@ GST_START_TEST (test_bad)
   fail_unless (helix_address_parse (bad[__i__], &error) == NULL);
   fail_unless (
       g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS));
-  fail_unless (strstr (error->message, bad[__i__]) != NULL);
+  fail_unless (bad[__i__] == NULL || strstr (error->message, bad[__i__]));
   fail_unless (strstr (error->message, HELIX_ADDRESS_FORMS) != NULL);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_null)
-{
-  g_autoptr (GError) error = NULL;
-
-  fail_unless (helix_address_parse (NULL, &error) == NULL);
-  fail_unless (error != NULL);
-  helix_address_free (NULL);
 }
 GST_END_TEST;
 
@@ -117,7 +108,6 @@ helix_address_suite (void)
   tcase_add_loop_test (tc, test_tcp, 0, G_N_ELEMENTS (tcp));
   tcase_add_test (tc, test_vsock);
   tcase_add_loop_test (tc, test_bad, 0, G_N_ELEMENTS (bad));
-  tcase_add_test (tc, test_null);
   return s;
 }
 

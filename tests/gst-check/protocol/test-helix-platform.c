@@ -319,25 +319,6 @@ GST_START_TEST (test_wakeup)
 
 GST_END_TEST;
 
-GST_START_TEST (test_clock)
-{
-  guint64 first = helix_now_ns (), last = first;
-  guint i;
-
-  fail_unless (first > 0);
-  for (i = 0; i < 100000; i++) {
-    guint64 now = helix_now_ns ();
-
-    if (now < last)
-      fail ("time goes back");
-    last = now;
-  }
-  fail_unless (last > first);
-  fail_unless (last - first < 60 * GST_SECOND);
-}
-
-GST_END_TEST;
-
 /* A wait for a condition is over when helix_now_ns () says so, not the wall
  * clock: not before, and at once when the time has passed already. */
 GST_START_TEST (test_cond)
@@ -378,7 +359,6 @@ helix_platform_suite (void)
   tcase_add_test (tc, test_too_many_descriptors);
   tcase_add_test (tc, test_send_queue);
   tcase_add_test (tc, test_wakeup);
-  tcase_add_test (tc, test_clock);
   tcase_add_test (tc, test_cond);
   return suite;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whose the other end of a TCP connection is. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,62 +13,58 @@
 #include "helix-platform.h"
 #include "helix-test-nobody.h"
 
-/* How a server listens, and a client gets there. */
+/* Where a server listens, and what a client writes to get there. */
 static const struct way {
-  const char *name;
-  int server, client; /* families of their sockets */
-  bool mapped;        /* the client writes ::ffff:127.0.0.1 */
+  const char *server, *client;
 } ways[] = {
-    {"127.0.0.1", AF_INET, AF_INET, false},
-    {"::1", AF_INET6, AF_INET6, false},
-    {"::ffff:127.0.0.1", AF_INET, AF_INET6, true},
-    {"::ffff:127.0.0.1 at both ends", AF_INET6, AF_INET6, true},
+    {"127.0.0.1", "127.0.0.1"},
+    {"::1", "::1"},
+    {"127.0.0.1", "::ffff:127.0.0.1"},
+    {"::ffff:127.0.0.1", "::ffff:127.0.0.1"},
 };
 
-/* The loopback address, in `family`; its size. */
-static socklen_t
-loopback (int family, bool mapped, in_port_t port, struct sockaddr_storage *to)
-{
-  struct sockaddr_in *in = (struct sockaddr_in *) to;
-  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) to;
+union address {
+  struct sockaddr any;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+};
 
+/* Its size. */
+static socklen_t
+address_of (const char *text, in_port_t port, union address *to)
+{
   memset (to, 0, sizeof *to);
-  if (family == AF_INET) {
-    in->sin_family = AF_INET;
-    in->sin_port = port;
-    in->sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-    return sizeof *in;
+  if (inet_pton (AF_INET, text, &to->in.sin_addr) == 1) {
+    to->in.sin_family = AF_INET;
+    to->in.sin_port = port;
+    return sizeof to->in;
   }
-  in6->sin6_family = AF_INET6;
-  in6->sin6_port = port;
-  in6->sin6_addr = in6addr_loopback;
-  if (mapped)
-    memcpy (&in6->sin6_addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16);
-  return sizeof *in6;
+  fail_unless (inet_pton (AF_INET6, text, &to->in6.sin6_addr) == 1);
+  to->in6.sin6_family = AF_INET6;
+  to->in6.sin6_port = port;
+  return sizeof to->in6;
 }
 
 /* -1: this machine has no such address, or no socket that could connect. */
 static int
 listen_on (const struct way *way, in_port_t *port)
 {
-  struct sockaddr_storage address;
-  socklen_t size = loopback (way->server, way->mapped, 0, &address);
-  int fd = helix_socket (way->client), off = 0;
+  union address address;
+  socklen_t size = address_of (way->client, 0, &address);
+  int fd = helix_socket (address.any.sa_family), off = 0;
 
   close (fd);
-  if (fd < 0 || (fd = helix_socket (way->server)) < 0)
+  size = address_of (way->server, 0, &address);
+  if (fd < 0 || (fd = helix_socket (address.any.sa_family)) < 0)
     return -1;
-  if (way->server == AF_INET6)
+  if (address.any.sa_family == AF_INET6)
     setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-  if (bind (fd, (struct sockaddr *) &address, size) < 0) {
-    close (fd);
-    return -1;
-  }
+  if (bind (fd, &address.any, size) < 0)
+    return helix_close (fd);
   fail_unless (listen (fd, 4) == 0);
-  fail_unless (getsockname (fd, (struct sockaddr *) &address, &size) == 0);
-  *port = way->server == AF_INET
-      ? ((struct sockaddr_in *) &address)->sin_port
-      : ((struct sockaddr_in6 *) &address)->sin6_port;
+  fail_unless (getsockname (fd, &address.any, &size) == 0);
+  *port = address.any.sa_family == AF_INET ? address.in.sin_port
+                                           : address.in6.sin6_port;
   return fd;
 }
 
@@ -82,12 +79,12 @@ until (int fd, short events)
 static int
 connect_to (const struct way *way, in_port_t port)
 {
-  struct sockaddr_storage address;
-  socklen_t size = loopback (way->client, way->mapped, port, &address);
-  int fd = helix_socket (way->client);
+  union address address;
+  socklen_t size = address_of (way->client, port, &address);
+  int fd = helix_socket (address.any.sa_family);
 
   fail_unless (fd >= 0);
-  if (connect (fd, (struct sockaddr *) &address, size) < 0)
+  if (connect (fd, &address.any, size) < 0)
     fail_unless_equals_int (errno, EINPROGRESS);
   until (fd, POLLOUT);
   return fd;
@@ -153,7 +150,7 @@ GST_START_TEST (test_owner)
   char byte;
 
   if (listener < 0) {
-    g_print ("SKIP in %s: no address %s here\n", __func__, errand.way->name);
+    g_print ("SKIP in %s: no address %s here\n", __func__, errand.way->client);
     return;
   }
   if (other && !test_can_be_nobody ("the uid of another user's socket"))
@@ -169,12 +166,12 @@ GST_START_TEST (test_owner)
     client = connect_to (errand.way, errand.port);
   }
   server = accept_from (listener);
-  expect_uid (server, other ? TEST_NOBODY : geteuid (), errand.way->name);
-  expect_uid (client, geteuid (), errand.way->name);
+  expect_uid (server, other ? TEST_NOBODY : geteuid (), errand.way->client);
+  expect_uid (client, geteuid (), errand.way->client);
   /* It says no more, but is there. */
   fail_unless (shutdown (client, SHUT_WR) == 0);
   until (server, POLLIN);
-  expect_uid (server, other ? TEST_NOBODY : geteuid (), errand.way->name);
+  expect_uid (server, other ? TEST_NOBODY : geteuid (), errand.way->client);
   close (client);
   expect_gone (server);
   close (server);
