@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sockets, clocks, wake-ups: with helix-shm.c everything in which Linux and
- * macOS differ. See helix-platform.h. No file outside of this folder has an
- * #ifdef for a system.
+ * Sockets, clocks, users. See helix-platform.h. No file outside of this folder
+ * has an #ifdef for a system.
  */
 #if !defined(_GNU_SOURCE) && defined(__linux__)
 #define _GNU_SOURCE 1 /* accept4, struct ucred, pthread_setname_np */
@@ -25,7 +24,6 @@
 
 #ifdef __linux__
 #include <linux/sockios.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #endif
 
@@ -502,58 +500,6 @@ helix_send_queue (int fd)
   (void) fd;
   return 0;
 #endif
-}
-
-/* ---- wake-ups and threads ---- */
-
-int
-helix_wakeup_open (int fds[2])
-{
-#ifdef __linux__
-  fds[0] = fds[1] = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return fds[0] < 0 ? -1 : 0;
-#else
-  if (pipe (fds) < 0)
-    return -1;
-  if (helix_fd_prepare (fds[0]) < 0 || helix_fd_prepare (fds[1]) < 0) {
-    helix_close (fds[0]);
-    return helix_close (fds[1]);
-  }
-  return 0;
-#endif
-}
-
-void
-helix_wakeup_raise (const int fds[2])
-{
-  const uint64_t one = 1;
-  ssize_t n;
-
-  /* EAGAIN: so many wake-ups are pending that one more makes no difference. */
-  do
-    n = write (fds[1], &one, sizeof one);
-  while (n < 0 && errno == EINTR);
-}
-
-void
-helix_wakeup_clear (const int fds[2])
-{
-  uint64_t drain[16];
-  ssize_t n;
-
-  do
-    n = read (fds[0], drain, sizeof drain);
-  while (n == (ssize_t) sizeof drain || (n < 0 && errno == EINTR));
-}
-
-void
-helix_wakeup_close (int fds[2])
-{
-  if (fds[0] >= 0)
-    close (fds[0]);
-  if (fds[1] >= 0 && fds[1] != fds[0])
-    close (fds[1]);
-  fds[0] = fds[1] = -1;
 }
 
 void

@@ -2,8 +2,8 @@
 /*
  * The one place where Linux and macOS differ (SO_NOSIGPIPE, memfd and seals,
  * accept4, SOCK_CLOEXEC, MSG_CMSG_CLOEXEC, sun_path, AF_VSOCK): in
- * helix-platform.c, for memory in helix-shm.c, and for the user at the other
- * end of a TCP connection in helix-tcp-peer.c.
+ * helix-platform.c, for memory in helix-shm.c, for the user at the other end of
+ * a TCP connection in helix-tcp-peer.c, and for wake-ups in helix-waiter.c.
  *
  * C99 and POSIX only: QEMU, the plugin and the tools all compile this. Every
  * descriptor made here is close-on-exec; every socket is non-blocking and
@@ -128,12 +128,6 @@ bool helix_shm_open (
  * parts that do not overlap, any thread. */
 int helix_shm_fetch (struct helix_shm *shm, size_t offset, size_t size);
 void helix_shm_close (struct helix_shm *shm);
-
-/* A wake-up for poll: reading end in fds[0] (eventfd: fds[0] == fds[1]). */
-int helix_wakeup_open (int fds[2]);
-void helix_wakeup_raise (const int fds[2]);
-void helix_wakeup_clear (const int fds[2]);
-void helix_wakeup_close (int fds[2]);
 
 /* Name the calling thread, for debuggers. Cut at 15 bytes. */
 void helix_thread_name (const char *name);

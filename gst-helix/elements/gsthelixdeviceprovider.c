@@ -133,7 +133,7 @@ struct _GstHelixDeviceProvider {
 
   /* between start and stop */
   GThread *thread;
-  int wakeup[2];
+  HelixWaiter waiter;
   gint stopping;  /* atomic */
   GPtrArray *vms; /* HelixVm: the thread's, once it runs */
 };
@@ -296,7 +296,7 @@ watch (gpointer data)
 
   helix_thread_name ("helix-devices");
   while (!g_atomic_int_get (&self->stopping)) {
-    helix_vm_poll (self->vms, next, self->wakeup[0]);
+    helix_vm_poll (self->vms, next, self->waiter.wakeup[0]);
     if (helix_now_ns () >= next) {
       look (self->vms);
       next = helix_now_ns () + LOOK_NS;
@@ -311,7 +311,7 @@ gst_helix_device_provider_start (GstDeviceProvider *provider)
 {
   GstHelixDeviceProvider *self = GST_HELIX_DEVICE_PROVIDER (provider);
 
-  if (helix_wakeup_open (self->wakeup) < 0) {
+  if (!helix_waiter_init (&self->waiter)) {
     GST_ERROR_OBJECT (self,
         "No descriptor for a wake-up can be had (%s). Raise the limit of open "
         "files (ulimit -n).",
@@ -333,9 +333,9 @@ gst_helix_device_provider_stop (GstDeviceProvider *provider)
   GstHelixDeviceProvider *self = GST_HELIX_DEVICE_PROVIDER (provider);
 
   g_atomic_int_set (&self->stopping, TRUE);
-  helix_wakeup_raise (self->wakeup);
+  helix_waiter_wake (&self->waiter);
   g_thread_join (g_steal_pointer (&self->thread));
-  helix_wakeup_close (self->wakeup);
+  helix_waiter_clear (&self->waiter);
   g_clear_pointer (&self->vms, g_ptr_array_unref);
 }
 

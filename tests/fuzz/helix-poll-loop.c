@@ -9,6 +9,7 @@
 
 #include "helix-platform.h"
 #include "helix-protocol.h"
+#include "helix-waiter.h"
 
 struct watch {
   int fd;
@@ -21,7 +22,7 @@ struct watch {
 struct helix_poll_loop {
   void (*run) (void *opaque);
   void *opaque;
-  int wakeup[2];
+  HelixWaiter waiter;
   gint quit; /* atomic */
   uint64_t deadline;
   uint64_t serial;
@@ -33,7 +34,7 @@ helix_poll_loop_new (void (*run) (void *opaque), void *opaque)
 {
   struct helix_poll_loop *loop = g_new0 (struct helix_poll_loop, 1);
 
-  if (helix_wakeup_open (loop->wakeup) < 0)
+  if (!helix_waiter_init (&loop->waiter))
     g_error ("no descriptors for a loop: %s", g_strerror (errno));
   loop->run = run;
   loop->opaque = opaque;
@@ -45,7 +46,7 @@ helix_poll_loop_new (void (*run) (void *opaque), void *opaque)
 void
 helix_poll_loop_free (struct helix_poll_loop *loop)
 {
-  helix_wakeup_close (loop->wakeup);
+  helix_waiter_clear (&loop->waiter);
   g_array_free (loop->watches, TRUE);
   g_free (loop);
 }
@@ -91,14 +92,14 @@ helix_poll_loop_timer (struct helix_poll_loop *loop, uint64_t deadline)
 void
 helix_poll_loop_wake (struct helix_poll_loop *loop)
 {
-  helix_wakeup_raise (loop->wakeup);
+  helix_waiter_wake (&loop->waiter);
 }
 
 void
 helix_poll_loop_quit (struct helix_poll_loop *loop)
 {
   g_atomic_int_set (&loop->quit, TRUE);
-  helix_wakeup_raise (loop->wakeup);
+  helix_waiter_wake (&loop->waiter);
 }
 
 void
@@ -154,7 +155,7 @@ helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms)
     polls[i].events = (short) ((watch->readable ? POLLIN : 0)
         | (watch->writable ? POLLOUT : 0));
   }
-  polls[n] = (struct pollfd){.fd = loop->wakeup[0], .events = POLLIN};
+  polls[n] = (struct pollfd){.fd = loop->waiter.wakeup[0], .events = POLLIN};
   if (poll (polls, n + 1, wait_ms (loop, timeout_ms)) < 0 && errno != EINTR)
     g_error ("poll: %s", g_strerror (errno));
   for (guint i = 0; i < n; i++)
@@ -162,7 +163,7 @@ helix_poll_loop_once (struct helix_poll_loop *loop, int timeout_ms)
       call (loop, &polls[i], serial);
   due = polls[n].revents != 0;
   if (due)
-    helix_wakeup_clear (loop->wakeup);
+    helix_waiter_drain (&loop->waiter);
   if (loop->deadline <= helix_now_ns ()) {
     loop->deadline = HELIX_NONE64;
     due = true;

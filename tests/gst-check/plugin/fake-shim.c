@@ -17,13 +17,14 @@
 #include "helix-platform.h"
 #include "helix-reader.h"
 #include "helix-test-folder.h"
+#include "helix-waiter.h"
 #include "hostile-fd.h"
 
 #define WAIT_S 15
 
 struct _FakeShim {
   int listener;
-  int wakeup[2];
+  HelixWaiter waiter;
   GThread *thread;
 
   pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
@@ -466,7 +467,7 @@ run (gpointer data)
   pthread_mutex_lock (&shim->lock);
   while (!shim->stop) {
     struct pollfd fds[3] = {
-        {.fd = shim->wakeup[0], .events = POLLIN},
+        {.fd = shim->waiter.wakeup[0], .events = POLLIN},
         {.fd = shim->fd < 0 ? shim->listener : -1, .events = POLLIN},
         {.fd = shim->fd, .events = POLLIN},
     };
@@ -506,7 +507,7 @@ fake_shim_new (const gchar *path, const FakeConfig *config)
   shim->fd = shim->cut_fd = -1;
   pthread_mutex_init (&shim->lock, NULL);
   helix_cond_init (&shim->cond);
-  g_assert (helix_wakeup_open (shim->wakeup) == 0);
+  g_assert (helix_waiter_init (&shim->waiter));
   g_unlink (path);
   shim->listener = helix_socket (AF_UNIX);
   g_assert (shim->listener >= 0);
@@ -522,10 +523,10 @@ fake_shim_free (FakeShim *shim)
   pthread_mutex_lock (&shim->lock);
   shim->stop = TRUE;
   pthread_mutex_unlock (&shim->lock);
-  helix_wakeup_raise (shim->wakeup);
+  helix_waiter_wake (&shim->waiter);
   g_thread_join (shim->thread);
   close (shim->listener);
-  helix_wakeup_close (shim->wakeup);
+  helix_waiter_clear (&shim->waiter);
   pthread_mutex_destroy (&shim->lock);
   pthread_cond_destroy (&shim->cond);
   g_free (shim);

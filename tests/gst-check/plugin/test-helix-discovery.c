@@ -364,7 +364,8 @@ GST_END_TEST;
 GST_START_TEST (test_interrupt)
 {
   gchar *paths[] = {path, usual};
-  int listeners[2], wakeup[2];
+  HelixWaiter waiter;
+  int listeners[2];
   char entry[HELIX_REGISTRY_PATH];
   const char *why;
 
@@ -374,15 +375,15 @@ GST_START_TEST (test_interrupt)
     fail_unless_equals_int (listen (listeners[i], 8), 0);
   }
   fail_unless (helix_registry_add (path, entry, &why), "%s", why);
-  fail_unless_equals_int (helix_wakeup_open (wakeup), 0);
-  helix_wakeup_raise (wakeup);
-  fail_unless_equals_int (helix_discovery_connect (
-                              &memory, NULL, wakeup[0], &tried, &final, &error),
+  fail_unless (helix_waiter_init (&waiter));
+  helix_waiter_wake (&waiter);
+  fail_unless_equals_int (helix_discovery_connect (&memory, NULL,
+                              waiter.wakeup[0], &tried, &final, &error),
       -1);
   /* Else it says that two VMs run here. */
   fail_unless (error == NULL, "%s", error ? error->message : "");
   fail_if (final);
-  helix_wakeup_close (wakeup);
+  helix_waiter_clear (&waiter);
   close (listeners[0]);
   close (listeners[1]);
 }

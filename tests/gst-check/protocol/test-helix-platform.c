@@ -16,6 +16,7 @@
 
 #include "helix-platform.h"
 #include "helix-test-fds.h"
+#include "helix-waiter.h"
 
 static gchar *dir;
 static guint before; /* descriptors */
@@ -268,7 +269,7 @@ static void *
 raise_it (void *data)
 {
   helix_thread_name ("a name that is too long for the kernel");
-  helix_wakeup_raise (data);
+  helix_waiter_wake (data);
   return NULL;
 }
 
@@ -289,32 +290,38 @@ GST_START_TEST (test_send_queue)
 
 GST_END_TEST;
 
-GST_START_TEST (test_wakeup)
+/* By a wake-up, by a descriptor, by time; never earlier than that. */
+GST_START_TEST (test_waiter)
 {
-  struct pollfd poll_fd;
+  struct pollfd polls[2] = {{.fd = -1}, {.fd = fds[0], .events = POLLIN}};
+  struct iovec iov = {(void *) "x", 1};
+  HelixWaiter waiter;
   pthread_t thread;
-  int wakeup[2];
-  guint i;
+  guint64 end;
 
-  fail_unless_equals_int (helix_wakeup_open (wakeup), 0);
-  expect_prepared (wakeup[0]);
-  expect_prepared (wakeup[1]);
-  poll_fd = (struct pollfd){wakeup[0], POLLIN, 0};
-  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
-  fail_unless_equals_int (pthread_create (&thread, NULL, raise_it, wakeup), 0);
-  fail_unless_equals_int (poll (&poll_fd, 1, 5000), 1);
+  fail_unless (helix_waiter_init (&waiter));
+  expect_prepared (waiter.wakeup[0]);
+  expect_prepared (waiter.wakeup[1]);
+  fail_if (helix_waiter_wait (&waiter, polls, 2, 0));
+  fail_unless_equals_int (polls[0].revents, 0);
+  fail_unless_equals_int (pthread_create (&thread, NULL, raise_it, &waiter), 0);
+  fail_if (helix_waiter_wait (&waiter, polls, 2, UINT64_MAX));
+  fail_unless (polls[0].revents != 0);
   pthread_join (thread, NULL);
-  helix_wakeup_clear (wakeup);
-  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
-  /* More often than a pipe has room: never blocks, one clear is enough. */
-  for (i = 0; i < 70000; i++)
-    helix_wakeup_raise (wakeup);
-  fail_unless_equals_int (poll (&poll_fd, 1, 0), 1);
-  helix_wakeup_clear (wakeup);
-  fail_unless_equals_int (poll (&poll_fd, 1, 0), 0);
-  helix_wakeup_close (wakeup);
-  fail_unless_equals_int (wakeup[0], -1);
-  helix_wakeup_close (wakeup);
+  /* More often than a pipe has room: never blocks, and counts once. */
+  for (guint i = 0; i < 70000; i++)
+    helix_waiter_wake (&waiter);
+  fail_if (helix_waiter_wait (&waiter, polls, 2, UINT64_MAX));
+  fail_if (helix_waiter_wait (&waiter, polls, 2, 0));
+  fail_unless_equals_int (polls[0].revents, 0);
+  end = helix_now_ns () + 20 * GST_MSECOND;
+  fail_if (helix_waiter_wait (NULL, polls, 2, end));
+  fail_unless (helix_now_ns () >= end);
+  fail_unless_equals_int (helix_send (fds[1], &iov, 1, -1), 1);
+  fail_unless (helix_waiter_wait (&waiter, polls, 2, UINT64_MAX));
+  helix_waiter_clear (&waiter);
+  fail_unless_equals_int (waiter.wakeup[0], -1);
+  helix_waiter_clear (&waiter);
 }
 
 GST_END_TEST;
@@ -358,7 +365,7 @@ helix_platform_suite (void)
   tcase_add_test (tc, test_send_and_recv);
   tcase_add_test (tc, test_too_many_descriptors);
   tcase_add_test (tc, test_send_queue);
-  tcase_add_test (tc, test_wakeup);
+  tcase_add_test (tc, test_waiter);
   tcase_add_test (tc, test_cond);
   return suite;
 }

@@ -11,6 +11,7 @@
 
 #include "helix-platform.h"
 #include "helix-reader.h"
+#include "helix-waiter.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
 
@@ -18,7 +19,7 @@ struct _ToolPeer {
   PeerKind kind;
   gchar *address;
   gint listener, fd;
-  gint wakeup[2]; /* raised: end */
+  HelixWaiter waiter; /* raised: end */
   GThread *thread;
   struct helix_reader reader;
   gboolean over; /* this connection */
@@ -34,8 +35,8 @@ static const guint8 garbage[] = {0, 0, 0, 1, 0x67, 0xff, 0xff, 0xfe, 0x5a, 0, 0,
 static gboolean
 wait_for (ToolPeer *self, gint fd, short events)
 {
-  struct pollfd fds[2] = {
-      {.fd = fd, .events = events}, {.fd = self->wakeup[0], .events = POLLIN}};
+  struct pollfd fds[2] = {{.fd = fd, .events = events},
+      {.fd = self->waiter.wakeup[0], .events = POLLIN}};
 
   return poll (fds, 2, -1) > 0 && fds[1].revents == 0;
 }
@@ -352,7 +353,7 @@ tool_peer_new (PeerKind kind, const gchar *path)
         g_strdup_printf ("tcp:127.0.0.1:%u", ntohs (local.sin_port));
   }
   fail_unless (listen (self->listener, 8) == 0);
-  fail_unless (helix_wakeup_open (self->wakeup) == 0);
+  fail_unless (helix_waiter_init (&self->waiter));
   self->thread = g_thread_new ("tool-peer", run, self);
   return self;
 }
@@ -360,10 +361,10 @@ tool_peer_new (PeerKind kind, const gchar *path)
 void
 tool_peer_free (ToolPeer *self)
 {
-  helix_wakeup_raise (self->wakeup);
+  helix_waiter_wake (&self->waiter);
   g_thread_join (self->thread);
   close (self->listener);
-  helix_wakeup_close (self->wakeup);
+  helix_waiter_clear (&self->waiter);
   g_free (self->address);
   g_free (self);
 }
