@@ -242,13 +242,23 @@ static const HelixFailure tcp_failures[] = {
         "them"},
 };
 
-/* Those of the host: a number is taken as it is, a name goes to the resolver,
- * which the caller can cancel. */
+/* A number or a name. Only a name goes to GLib's resolver: to make one aborts
+ * the process when no descriptor is left. */
+static GSocketConnectable *
+host_of (const HelixAddress *address)
+{
+  GSocketAddress *number = g_inet_socket_address_new_from_string (
+      address->host, (guint) address->port);
+
+  return number != NULL
+      ? G_SOCKET_CONNECTABLE (number)
+      : g_network_address_new (address->host, (guint16) address->port);
+}
+
 static GArray *
 tcp_find (const HelixAddress *address, GCancellable *cancel, GError **error)
 {
-  g_autoptr (GSocketConnectable) host =
-      g_network_address_new (address->host, (guint16) address->port);
+  g_autoptr (GSocketConnectable) host = host_of (address);
   g_autoptr (GSocketAddressEnumerator) all =
       g_socket_connectable_enumerate (host);
   g_autoptr (GArray) places = g_array_new (FALSE, FALSE, sizeof (Place));
