@@ -22,10 +22,14 @@ enum {
 /* Bytes to drop go behind the head, which stays readable. */
 #define SCRATCH 1024u
 
-/* struct helix_error, struct helix_hello and struct helix_welcome: the
- * shortest messages that a scan can be looking for. */
-#define SHORTEST_ERROR (HELIX_HEADER_SIZE + 8u)
-#define SHORTEST_HELLO (HELIX_HEADER_SIZE + 32u)
+/* The shortest message that a scan can be looking for: an ERROR, or HELLO. */
+static uint32_t
+shortest (enum helix_type type)
+{
+  return HELIX_HEADER_SIZE
+      + (uint32_t) (type == HELIX_WELCOME ? sizeof (struct helix_error)
+                                          : sizeof (struct helix_hello));
+}
 
 void
 helix_reader_init (struct helix_reader *reader)
@@ -43,7 +47,7 @@ helix_reader_scan (
   reader->state = STATE_SCAN;
   reader->scan_type = (uint8_t) type;
   reader->scan_nonce = nonce;
-  reader->need = type == HELIX_WELCOME ? SHORTEST_ERROR : SHORTEST_HELLO;
+  reader->need = shortest (type);
 }
 
 void
@@ -173,8 +177,7 @@ examine (const struct helix_reader *reader, const uint8_t *bytes, uint32_t have,
   static const uint8_t magic[4] = {0x48, 0x58, 0x46, 0x52};
   struct helix_header header;
   const char *why;
-  uint32_t least =
-      reader->scan_type == HELIX_WELCOME ? SHORTEST_ERROR : SHORTEST_HELLO;
+  uint32_t least = shortest ((enum helix_type) reader->scan_type);
 
   if (memcmp (bytes, magic, have < sizeof magic ? have : sizeof magic) != 0)
     return CANDIDATE_NONE;
@@ -214,7 +217,7 @@ found (struct helix_reader *reader, uint32_t offset)
     reader->scan_type = 0;
     return message (reader);
   }
-  enter (reader, STATE_SCAN, 0, SHORTEST_ERROR);
+  enter (reader, STATE_SCAN, 0, shortest (HELIX_WELCOME));
   return HELIX_READER_MESSAGE;
 }
 
@@ -226,8 +229,7 @@ static enum helix_reader_status
 got_scan (struct helix_reader *reader)
 {
   uint32_t offset, first = reader->have, total;
-  uint32_t least =
-      reader->scan_type == HELIX_WELCOME ? SHORTEST_ERROR : SHORTEST_HELLO;
+  uint32_t least = shortest ((enum helix_type) reader->scan_type);
 
   for (offset = 0; offset < reader->have; offset++) {
     const uint8_t *at =

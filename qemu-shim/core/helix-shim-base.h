@@ -114,8 +114,10 @@ struct helix_shim {
   } unusable[HELIX_MAX_SCANOUTS];
   struct helix_surface told_unusable; /* the last one that was logged */
   GPtrArray *pass; /* subscriptions seen by this pass, referenced */
-  bool may_read;   /* this pass may read the screen */
   uint64_t pass_number;
+  uint64_t pass_ns;             /* when this pass began */
+  bool pass_read;               /* this pass has read from the screen */
+  bool may_read;                /* this pass may do so */
   uint64_t display_deadline_ns; /* of display_timer */
 };
 

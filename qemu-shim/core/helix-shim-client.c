@@ -783,7 +783,6 @@ provide_memory (struct helix_shim_client *self,
   struct helix_shim *shim = self->shim;
   uint32_t slots = channel->subscription->slots;
   uint64_t bytes = pool_bytes (self) - channel_bytes (channel) + wanted * slots;
-  enum helix_shim_fill fill = HELIX_SHIM_FILL_FAILED;
 
   /* The guest changed modes meanwhile. */
   if (channel->coming && channel->coming->slot_size < wanted)
@@ -797,15 +796,14 @@ provide_memory (struct helix_shim_client *self,
     else
       channel->coming = helix_shim_memory_new (shim, slots, wanted);
   }
-  if (channel->coming)
-    fill = helix_shim_memory_fill (channel->coming, &self->fill_budget);
-  if (fill == HELIX_SHIM_FILL_DONE) {
+  if (channel->coming
+      && helix_shim_memory_fill (channel->coming, &self->fill_budget)) {
+    if (channel->coming->filled < channel->coming->total_size) {
+      helix_shim_wake_io (shim);
+      return false;
+    }
     send_pool (self, channel);
     return true;
-  }
-  if (fill == HELIX_SHIM_FILL_MORE) {
-    helix_shim_wake_io (shim);
-    return false;
   }
   helix_shim_client_error (self, channel->number, HELIX_ERROR_NO_MEMORY,
       HELIX_SUBSCRIBE,
@@ -865,7 +863,7 @@ send_fault (struct helix_shim_client *self, struct helix_shim_channel *channel,
     snprintf (about, sizeof about, "resource %u: ", fault->resource);
   helix_shim_client_error (self, channel->number, fault->code, fault->refers,
       "%s%s", about, fault->why);
-  if (item->over)
+  if (fault->over)
     close_channel (self, channel);
 }
 

@@ -86,10 +86,18 @@ look_up (struct helix_shim *shim, uint32_t resource_id,
 static void
 end (struct helix_shim_subscription *sub, const char *why)
 {
-  const struct helix_shim_fault fault = {
-      HELIX_ERROR_NO_RESOURCE, HELIX_SUBSCRIBE, 0, why};
+  helix_shim_subscription_fail (sub,
+      (struct helix_shim_fault){
+          HELIX_ERROR_NO_RESOURCE, HELIX_SUBSCRIBE, 0, why, true});
+}
 
-  helix_shim_subscription_fail (sub, &fault, true);
+/* No frames until it can be read; the subscription goes on. */
+static void
+tell_unreadable (struct helix_shim_subscription *sub, const char *why)
+{
+  helix_shim_subscription_fail (sub,
+      (struct helix_shim_fault){
+          HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why, false});
 }
 
 /* `why`: the scanout is on, but not exported, and that is news; the client
@@ -99,13 +107,11 @@ follow_scanout (struct helix_shim_subscription *sub, const char *why)
 {
   const struct helix_shim_scanout *scanout =
       &sub->shim->scanout[sub->source.scanout];
-  const struct helix_shim_fault fault = {
-      HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why};
 
   helix_shim_subscription_set_surface (
       sub, &scanout->surface, scanout->generation);
   if (why)
-    helix_shim_subscription_fail (sub, &fault, false);
+    tell_unreadable (sub, why);
 }
 
 /* A subscription that the io thread made: what does it show? */
@@ -132,20 +138,19 @@ begin (struct helix_shim_subscription *sub)
 /* When all of shim->pass have begun: applies the SHOW that waits, if it is
  * time; the pass then serves it. */
 static void
-apply_request (struct helix_shim_subscription *sub, uint64_t now)
+apply_request (struct helix_shim_subscription *sub)
 {
   struct helix_shim *shim = sub->shim;
   struct helix_surface surface;
   struct helix_show show;
   const char *why;
 
-  if (!helix_shim_subscription_take_request (sub, now, &show))
+  if (!helix_shim_subscription_take_request (sub, shim->pass_ns, &show))
     return;
   if (!look_up (shim, show.resource_id, &surface, &why)) {
-    const struct helix_shim_fault fault = {
-        HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, show.resource_id, why};
-
-    helix_shim_subscription_fail (sub, &fault, false);
+    helix_shim_subscription_fail (sub,
+        (struct helix_shim_fault){
+            HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, show.resource_id, why, false});
     return;
   }
   /* Asked for by name: whether it can be read is told of each. */
@@ -162,7 +167,7 @@ apply_request (struct helix_shim_subscription *sub, uint64_t now)
     struct helix_shim_subscription *other = g_ptr_array_index (shim->pass, i);
 
     if (other->surface.resource_id == show.resource_id)
-      helix_shim_subscription_damage (other, NULL, now);
+      helix_shim_subscription_damage (other, NULL);
   }
   helix_shim_count (shim, shows, 1);
 }
@@ -180,7 +185,7 @@ note_scanout (
   else if (!follows && resource_id && sub->surface.resource_id == resource_id)
     /* Drawn while it was not shown: the flush that follows tells what differs
      * on the scanout, not what differs in the resource. */
-    helix_shim_subscription_damage (sub, NULL, helix_now_ns ());
+    helix_shim_subscription_damage (sub, NULL);
 }
 
 /* The resource is gone (0 = all are). */
@@ -249,7 +254,7 @@ copy_from_slot (struct helix_shim_subscription *sub,
     helix_shim_count (shim, copy_bytes, bytes);
     helix_region_shared (need, need, &source->stale);
     if (helix_region_empty (need) && source->pass == shim->pass_number)
-      *capture_ns = source->capture_ns;
+      *capture_ns = source->frame.capture_ns;
   }
   helix_region_fini (&has);
   helix_shim_memory_unref (from);
@@ -259,8 +264,6 @@ static void
 read_failed (struct helix_shim_subscription *sub, const char *why)
 {
   const struct helix_surface *surface = &sub->surface;
-  const struct helix_shim_fault fault = {
-      HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why};
 
   helix_shim_count (sub->shim, read_errors, 1);
   sub->retry_ns = helix_now_ns () + RETRY_NS;
@@ -271,7 +274,7 @@ read_failed (struct helix_shim_subscription *sub, const char *why)
       "resource %u (%ux%u) cannot be read: %s. It is tried again; until then "
       "there are no frames",
       surface->resource_id, surface->rect.width, surface->rect.height, why);
-  helix_shim_subscription_fail (sub, &fault, false);
+  tell_unreadable (sub, why);
 }
 
 static bool
@@ -306,6 +309,7 @@ read_screen (struct helix_shim_subscription *sub,
   took = helix_now_ns () - begin_ns;
   frame->readback_ns = (uint32_t) MIN (took, UINT32_MAX);
   frame->read_bytes = (uint32_t) MIN (bytes, UINT32_MAX);
+  shim->pass_read = true;
   helix_shim_count (shim, readbacks, 1);
   helix_shim_count (shim, readback_bytes, bytes);
   helix_shim_count (shim, readback_ns, took);
@@ -322,7 +326,6 @@ describe_frame (struct helix_shim_subscription *sub,
   struct helix_shim_slot *slot = &memory->slot[index];
   struct helix_frame *frame = &slot->frame;
 
-  frame->capture_ns = slot->capture_ns;
   frame->scanout = sub->source.scanout;
   frame->resource_id = surface->resource_id;
   frame->generation = sub->generation;
@@ -378,7 +381,7 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
     return false;
   }
   captured_ns = capture_time (sub, captured_ns);
-  slot->capture_ns = captured_ns;
+  slot->frame.capture_ns = captured_ns;
   describe_frame (sub, memory, index, now);
   helix_region_clear (&slot->stale);
   slot->pass = sub->shim->pass_number;
@@ -390,7 +393,7 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
     sub->capture_ns = HELIX_NONE64;
   } else {
     /* Larger memory came meanwhile: the frame is lost, its damage is not. */
-    helix_shim_subscription_damage (sub, NULL, now);
+    helix_shim_subscription_damage (sub, NULL);
   }
   return true;
 }
@@ -437,41 +440,24 @@ serve (struct helix_shim_subscription *sub, uint64_t *again_ns)
 
 /* ---- a pass over all ---- */
 
-/* Only this thread counts them. */
-static uint64_t
-readbacks_now (struct helix_shim *shim)
-{
-  return __atomic_load_n (&shim->stats.readbacks, __ATOMIC_RELAXED);
-}
-
-/* If something was read since `begin_ns`, when there were `readbacks`: so long
- * the guest's display, and in QEMU the whole main loop, stood still. */
-static void
-note_stall (struct helix_shim *shim, uint64_t begin_ns, uint64_t readbacks)
-{
-  if (readbacks_now (shim) != readbacks)
-    helix_histogram_add (&shim->stats.stalls, helix_now_ns () - begin_ns);
-}
-
 static void
 pass_begin (struct helix_shim *shim)
 {
-  uint64_t now;
-
+  shim->pass_ns = helix_now_ns ();
+  shim->pass_number++;
+  shim->pass_read = false;
+  shim->may_read = shim->display.may_read == NULL
+      || shim->display.may_read (shim->display_opaque);
   pthread_mutex_lock (&shim->lock);
   for (guint i = 0; i < shim->subscriptions->len; i++)
     g_ptr_array_add (shim->pass,
         helix_shim_subscription_ref (
             g_ptr_array_index (shim->subscriptions, i)));
   pthread_mutex_unlock (&shim->lock);
-  shim->pass_number++;
-  shim->may_read = shim->display.may_read == NULL
-      || shim->display.may_read (shim->display_opaque);
   for (guint i = 0; i < shim->pass->len; i++)
     begin (g_ptr_array_index (shim->pass, i));
-  now = helix_now_ns ();
   for (guint i = 0; i < shim->pass->len && shim->may_read; i++)
-    apply_request (g_ptr_array_index (shim->pass, i), now);
+    apply_request (g_ptr_array_index (shim->pass, i));
 }
 
 static void
@@ -520,6 +506,10 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
     shim->display_deadline_ns = deadline;
     shim->loop.display_timer (shim->loop_opaque, deadline);
   }
+  /* So long the guest's display, and in QEMU the whole main loop, stood still.
+   */
+  if (shim->pass_read)
+    helix_histogram_add (&shim->stats.stalls, helix_now_ns () - shim->pass_ns);
 }
 
 /* ---- entries ---- */
@@ -527,17 +517,12 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
 void
 helix_shim_display_run (struct helix_shim *shim)
 {
-  uint64_t begin_ns, readbacks;
-
   helix_shim_screen_apply_requests (shim);
-  begin_ns = helix_now_ns ();
-  readbacks = readbacks_now (shim);
-  /* The timer that may have brought us here is spent. */
-  if (shim->display_deadline_ns <= begin_ns)
-    shim->display_deadline_ns = HELIX_NONE64;
   pass_begin (shim);
+  /* The timer that may have brought us here is spent. */
+  if (shim->display_deadline_ns <= shim->pass_ns)
+    shim->display_deadline_ns = HELIX_NONE64;
   pass_end (shim, 0);
-  note_stall (shim, begin_ns, readbacks);
 }
 
 void
@@ -545,24 +530,20 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
     const struct helix_rect *rect)
 {
   bool concerned = false;
-  uint64_t now, readbacks;
 
   if (helix_shim_idle (shim) || resource_id == 0)
     return;
-  now = helix_now_ns ();
-  readbacks = readbacks_now (shim);
   pass_begin (shim);
   for (guint i = 0; i < shim->pass->len; i++) {
     struct helix_shim_subscription *sub = g_ptr_array_index (shim->pass, i);
 
     if (sub->surface.resource_id == resource_id) {
       concerned = true;
-      helix_shim_subscription_damage (sub, rect, now);
+      helix_shim_subscription_damage (sub, rect);
     }
   }
   helix_shim_count (shim, flushes, concerned);
   pass_end (shim, resource_id);
-  note_stall (shim, now, readbacks);
 }
 
 void

@@ -35,17 +35,16 @@ helix_shim_memory_new (
   return memory;
 }
 
-enum helix_shim_fill
+bool
 helix_shim_memory_fill (struct helix_shim_memory *memory, uint64_t *budget)
 {
-  uint64_t left = memory->total_size - memory->filled;
-  size_t part = (size_t) MIN (left, *budget);
+  size_t part = (size_t) MIN (memory->total_size - memory->filled, *budget);
 
   if (part > 0 && helix_shm_populate (memory->map + memory->filled, part) < 0)
-    return HELIX_SHIM_FILL_FAILED;
+    return false;
   *budget -= part;
   memory->filled += part;
-  return part == left ? HELIX_SHIM_FILL_DONE : HELIX_SHIM_FILL_MORE;
+  return true;
 }
 
 struct helix_shim_memory *

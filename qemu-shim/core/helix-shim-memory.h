@@ -27,9 +27,8 @@ enum helix_shim_slot_state {
 struct helix_shim_slot {
   enum helix_shim_slot_state state; /* [lock] */
   /* [display] */
-  helix_region stale;  /* pixels that changed since it was filled */
-  uint64_t pass;       /* display pass that filled it last */
-  uint64_t capture_ns; /* of that fill */
+  helix_region stale; /* pixels that changed since it was filled */
+  uint64_t pass;      /* display pass that filled it last */
   /* written in FILLING, read by the io thread from READY on */
   struct helix_frame frame;
   struct helix_rect rects[HELIX_MAX_RECTS];
@@ -58,14 +57,9 @@ struct helix_shim_memory {
 struct helix_shim_memory *helix_shim_memory_new (
     struct helix_shim *shim, uint32_t slots, uint64_t slot_size);
 
-enum helix_shim_fill {
-  HELIX_SHIM_FILL_DONE,
-  HELIX_SHIM_FILL_MORE,   /* call again */
-  HELIX_SHIM_FILL_FAILED, /* errno */
-};
 /* Gives it pages, `*budget` bytes at most, which it takes off there: so that
- * the display thread never has to wait for one. */
-enum helix_shim_fill helix_shim_memory_fill (
+ * the display thread never has to wait for one. false: errno. */
+bool helix_shim_memory_fill (
     struct helix_shim_memory *memory, uint64_t *budget);
 
 struct helix_shim_memory *helix_shim_memory_ref (

@@ -14,16 +14,12 @@
 
 #include "helix-platform.h"
 
-/* Bytes of one user's name, NUL included; useradd (8) allows 32. */
-#define NAME_ROOM 256
-
 static bool G_GNUC_PRINTF (2, 3) wrong (char **error, const char *format, ...)
 {
   va_list args;
 
   va_start (args, format);
-  if (vasprintf (error, format, args) < 0)
-    *error = NULL;
+  *error = g_strdup_vprintf (format, args);
   va_end (args);
   return false;
 }
@@ -120,18 +116,13 @@ parse_user (struct helix_access *access, const char *name, char **error)
 static bool
 parse_users (struct helix_access *access, const char *list, char **error)
 {
-  char name[NAME_ROOM];
+  char **names = g_strsplit (list, ":", -1);
+  bool good = true;
 
-  for (;;) {
-    size_t size = strcspn (list, ":");
-
-    snprintf (name, sizeof name, "%.*s", (int) MIN (size, sizeof name), list);
-    if (!parse_user (access, name, error))
-      return false;
-    if (!list[size])
-      return true;
-    list += size + 1;
-  }
+  for (char **name = names; *name && good; name++)
+    good = parse_user (access, *name, error);
+  g_strfreev (names);
+  return good;
 }
 
 bool

@@ -112,7 +112,6 @@ helix_shim_subscription_take (
     pending = HELIX_SHIM_PENDING_SCANOUT;
   } else if (self->fault.code) {
     item->fault = self->fault;
-    item->over = self->over;
     self->fault.code = 0;
     pending = HELIX_SHIM_PENDING_FAULT;
   } else if (self->wanted && !self->refused
@@ -217,7 +216,7 @@ helix_shim_subscription_take_request (
     return false;
   self->request_ns = now + HELIX_SHIM_SHOW_EVERY_NS;
   pthread_mutex_lock (&self->shim->lock);
-  live = !self->over && !self->closed;
+  live = !self->fault.over && !self->closed;
   *show = self->request;
   __atomic_store_n (&self->requested, false, __ATOMIC_RELAXED);
   pthread_mutex_unlock (&self->shim->lock);
@@ -269,7 +268,7 @@ helix_shim_subscription_set_surface (struct helix_shim_subscription *self,
     self->retry_ns = 0;
   if (!mode) {
     if (on && (surface->rect.x != old.rect.x || surface->rect.y != old.rect.y))
-      helix_shim_subscription_damage (self, NULL, helix_now_ns ());
+      helix_shim_subscription_damage (self, NULL);
     return;
   }
   self->begun = true;
@@ -279,20 +278,17 @@ helix_shim_subscription_set_surface (struct helix_shim_subscription *self,
   helix_region_clear (&self->pending);
   self->pending_ns = HELIX_NONE64;
   if (on)
-    helix_shim_subscription_damage (self, NULL, helix_now_ns ());
+    helix_shim_subscription_damage (self, NULL);
   announce (self);
 }
 
 void
-helix_shim_subscription_fail (struct helix_shim_subscription *self,
-    const struct helix_shim_fault *fault, bool over)
+helix_shim_subscription_fail (
+    struct helix_shim_subscription *self, struct helix_shim_fault fault)
 {
   pthread_mutex_lock (&self->shim->lock);
-  /* The fault that ends the subscription is never overwritten. */
-  if (!self->over) {
-    self->fault = *fault;
-    self->over = over;
-  }
+  if (!self->fault.over)
+    self->fault = fault;
   pthread_mutex_unlock (&self->shim->lock);
   helix_shim_wake_io (self->shim);
 }
@@ -312,8 +308,8 @@ get_memory (struct helix_shim_subscription *self)
 }
 
 void
-helix_shim_subscription_damage (struct helix_shim_subscription *self,
-    const struct helix_rect *rect, uint64_t now)
+helix_shim_subscription_damage (
+    struct helix_shim_subscription *self, const struct helix_rect *rect)
 {
   const struct helix_rect *shown = &self->surface.rect;
   struct helix_rect part = {0, 0, shown->width, shown->height};
@@ -323,7 +319,7 @@ helix_shim_subscription_damage (struct helix_shim_subscription *self,
     return;
   helix_region_add (&self->pending, &part);
   if (self->pending_ns == HELIX_NONE64)
-    self->pending_ns = now;
+    self->pending_ns = helix_now_ns ();
   memory = get_memory (self);
   if (memory && memory->mode == self->mode)
     for (uint32_t i = 0; i < memory->slots; i++)

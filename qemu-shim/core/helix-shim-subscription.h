@@ -22,6 +22,7 @@ struct helix_shim_fault {
   uint32_t refers;   /* type of the message at fault */
   uint32_t resource; /* the one that it is about, 0 = goes without saying */
   const char *why;   /* lives as long as the shim */
+  bool over;         /* it ends the subscription */
 };
 
 struct helix_shim_subscription {
@@ -41,8 +42,7 @@ struct helix_shim_subscription {
   bool refused;                     /* that much could not be allocated */
   bool told;                        /* `state` went out, or need not */
   struct helix_scanout state;
-  struct helix_shim_fault fault;           /* to be told */
-  bool over;                               /* `fault` ends the subscription */
+  struct helix_shim_fault fault;           /* to be told, if it has a code */
   uint8_t ready[HELIX_MAX_SLOTS], readies; /* slots, oldest first */
   bool starved; /* the display thread waits for a slot or for memory */
 
@@ -82,14 +82,13 @@ void helix_shim_subscription_unref (
 enum helix_shim_pending {
   HELIX_SHIM_PENDING_NOTHING,
   HELIX_SHIM_PENDING_SCANOUT, /* state */
-  HELIX_SHIM_PENDING_FAULT,   /* fault; over: close the subscription */
+  HELIX_SHIM_PENDING_FAULT,   /* fault */
   HELIX_SHIM_PENDING_MEMORY,  /* wanted */
   HELIX_SHIM_PENDING_FRAME,   /* memory (a new reference), slot */
 };
 struct helix_shim_item {
   struct helix_scanout state;
   struct helix_shim_fault fault;
-  bool over;
   uint64_t wanted; /* bytes a slot */
   struct helix_shim_memory *memory;
   uint32_t slot;
@@ -134,13 +133,13 @@ void helix_shim_subscription_set_source (
 void helix_shim_subscription_set_surface (
     struct helix_shim_subscription *subscription,
     const struct helix_surface *surface, uint32_t generation);
-/* Tells the client; `over`: and ends the subscription. */
+/* Tells the client. A fault that ends the subscription is never overwritten. */
 void helix_shim_subscription_fail (struct helix_shim_subscription *subscription,
-    const struct helix_shim_fault *fault, bool over);
+    struct helix_shim_fault fault);
 /* NULL: all of it changed. */
 void helix_shim_subscription_damage (
-    struct helix_shim_subscription *subscription, const struct helix_rect *rect,
-    uint64_t now);
+    struct helix_shim_subscription *subscription,
+    const struct helix_rect *rect);
 
 enum helix_shim_claim {
   HELIX_SHIM_CLAIM_OK,

@@ -135,8 +135,8 @@ struct helix_shim_stats {
   uint64_t cursors;      /* CURSORs sent */
   uint64_t shows;        /* SHOWs applied */
   uint64_t set_scanouts; /* SET_SCANOUTs passed on to the guest */
-  /* Flushes and wake-ups that read something back: for how long each stalled
-   * the display thread, all in all. */
+  /* Calls of helix_shim_display_* that read something back: for how long each
+   * stalled the display thread, all in all. */
   struct helix_histogram stalls;
 };
 
