@@ -262,14 +262,6 @@ on_readable (void *opaque)
   }
 }
 
-static bool
-has_news (void *opaque)
-{
-  struct test_client *client = opaque;
-
-  return client->closed || !g_queue_is_empty (client->queue);
-}
-
 static void
 note_pool (struct test_client *client, const struct test_message *message)
 {
@@ -290,7 +282,8 @@ test_client_next (struct test_client *client)
 {
   const struct test_message *message;
 
-  test_until (client->test, has_news, client, "a message");
+  test_until (
+      client->test, client->closed || !g_queue_is_empty (client->queue));
   free_message (client->now);
   message = client->now = g_queue_pop_head (client->queue);
   fail_unless (message != NULL, "the shim closed the connection; log:\n%s",
@@ -344,18 +337,10 @@ test_client_expect_error (struct test_client *client, uint16_t channel,
       text, said->text);
 }
 
-static bool
-is_closed (void *opaque)
-{
-  struct test_client *client = opaque;
-
-  return client->closed;
-}
-
 void
 test_client_expect_closed (struct test_client *client)
 {
-  test_until (client->test, is_closed, client, "the end of the connection");
+  test_until (client->test, client->closed);
 }
 
 static struct test_pool *
@@ -412,9 +397,9 @@ test_client_show (struct test_client *client, uint16_t channel, uint32_t id,
   test_client_send (client, message, helix_pack_show (message, channel, &show));
 }
 
-void
-test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
-    uint32_t id, uint32_t x, uint32_t y)
+static guint
+wrong_rows (struct test_shim *test, const struct test_frame *frame, uint32_t id,
+    uint32_t x, uint32_t y)
 {
   const struct test_resource *resource = &test->resource[id];
   guint wrong = 0;
@@ -424,6 +409,25 @@ test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
                  resource->pixels + (size_t) (y + row) * resource->width + x,
                  (size_t) frame->frame.width * 4)
         != 0;
+  return wrong;
+}
+
+bool
+test_frame_shows (
+    struct test_shim *test, const struct test_frame *frame, uint32_t id)
+{
+  return frame->frame.resource_id == id
+      && frame->frame.width == test->resource[id].width
+      && frame->frame.height == test->resource[id].height
+      && wrong_rows (test, frame, id, 0, 0) == 0;
+}
+
+void
+test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
+    uint32_t id, uint32_t x, uint32_t y)
+{
+  guint wrong = wrong_rows (test, frame, id, x, y);
+
   fail_unless (wrong == 0, "%u rows of frame %d differ from the screen", wrong,
       (int) frame->frame.sequence);
 }
@@ -481,6 +485,19 @@ test_client_take (struct test_client *client, uint16_t channel, uint32_t id)
   test_frame_assert_shows (client->test, &frame, id, 0, 0);
   test_client_release (client, channel, &frame);
   return copy;
+}
+
+struct helix_frame
+test_client_until_shown (
+    struct test_client *client, uint16_t channel, uint32_t id)
+{
+  struct test_frame frame;
+
+  do {
+    frame = test_client_frame (client, channel);
+    test_client_release (client, channel, &frame);
+  } while (!test_frame_shows (client->test, &frame, id));
+  return frame.frame;
 }
 
 /* ---- fixtures ---- */

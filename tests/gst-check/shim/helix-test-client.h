@@ -92,6 +92,12 @@ void test_client_show (struct test_client *client, uint16_t channel,
 /* Every pixel is that of resource `id`, from x,y on, as it is now. */
 void test_frame_assert_shows (struct test_shim *test,
     const struct test_frame *frame, uint32_t id, uint32_t x, uint32_t y);
+/* Whether it is all of resource `id`, as that is now. */
+bool test_frame_shows (
+    struct test_shim *test, const struct test_frame *frame, uint32_t id);
+/* FRAMEs on `channel`, whose slots go back, until one shows that. */
+struct helix_frame test_client_until_shown (
+    struct test_client *client, uint16_t channel, uint32_t id);
 /* The next FRAME on `channel`, whatever it shows; its slot goes back. */
 struct helix_frame test_client_skip (
     struct test_client *client, uint16_t channel);

@@ -354,16 +354,11 @@ test_round (struct test_shim *test, int timeout_ms)
 }
 
 void
-test_until (struct test_shim *test, bool (*done) (void *opaque), void *opaque,
-    const char *what)
+test_wait (struct test_shim *test, uint64_t limit_ns, const char *what)
 {
-  uint64_t limit = helix_now_ns () + TEST_TIMEOUT_NS;
-
-  while (!done (opaque)) {
-    fail_unless (helix_now_ns () < limit, "waited in vain: %s; log:\n%s", what,
-        test_log (test));
-    test_round (test, 20);
-  }
+  fail_unless (helix_now_ns () < limit_ns, "waited in vain: %s; log:\n%s", what,
+      test_log (test));
+  test_round (test, 20);
 }
 
 char *
@@ -407,25 +402,10 @@ test_log_clear (struct test_shim *test)
   pthread_mutex_unlock (&test->log_lock);
 }
 
-struct log_wait {
-  struct test_shim *test;
-  const char *text;
-};
-
-static bool
-is_logged (void *opaque)
-{
-  struct log_wait *wait = opaque;
-
-  return test_logged (wait->test, wait->text);
-}
-
 void
 test_until_logged (struct test_shim *test, const char *text)
 {
-  struct log_wait wait = {test, text};
-
-  test_until (test, is_logged, &wait, text);
+  test_until (test, test_logged (test, text));
 }
 
 struct helix_shim_stats

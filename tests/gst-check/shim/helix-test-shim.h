@@ -86,9 +86,16 @@ void test_draw_flush (
 
 /* One round of the display thread's loop, for at most `timeout_ms`. */
 void test_round (struct test_shim *test, int timeout_ms);
-/* Rounds until `done` (opaque); fails the test with `what` after the limit. */
-void test_until (struct test_shim *test, bool (*done) (void *opaque),
-    void *opaque, const char *what);
+/* Rounds until `condition`; fails the test with it after TEST_TIMEOUT_NS. */
+#define test_until(test, condition) \
+  do { \
+    const uint64_t test_limit = helix_now_ns () + TEST_TIMEOUT_NS; \
+\
+    while (!(condition)) \
+      test_wait ((test), test_limit, #condition); \
+  } while (0)
+/* One round of them. */
+void test_wait (struct test_shim *test, uint64_t limit_ns, const char *what);
 /* Waits until a line with `text` has been logged. */
 void test_until_logged (struct test_shim *test, const char *text);
 bool test_logged (struct test_shim *test, const char *text);

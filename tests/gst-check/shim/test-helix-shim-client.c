@@ -455,19 +455,11 @@ ask (struct test_client *client, uint32_t scanout, uint32_t width,
   test_client_send (client, message, helix_pack_set_scanout (message, &set));
 }
 
-static bool
-was_asked (void *opaque)
-{
-  struct test_shim *test = opaque;
-
-  return test->sets > 0;
-}
-
 GST_START_TEST (test_on_and_off)
 {
   test_client_settle (client);
   ask (client, 2, 1280, 720);
-  test_until (test, was_asked, test, "SET_SCANOUT");
+  test_until (test, test->sets > 0);
   fail_unless_equals_int (test->set[2].scanout, 2);
   fail_unless_equals_int (test->set[2].width, 1280);
   fail_unless_equals_int (test->set[2].height, 720);
@@ -480,7 +472,7 @@ GST_START_TEST (test_on_and_off)
   fail_unless_equals_int (client->scanout.width, 128);
   test->sets = 0;
   ask (client, 2, 0, 0);
-  test_until (test, was_asked, test, "SET_SCANOUT off");
+  test_until (test, test->sets > 0);
   fail_unless_equals_int (test->set[2].width, 0);
   fail_unless_equals_uint64 (test_stats (test).set_scanouts, 2);
   test_until_logged (test, "asks for scanout 2 off");
@@ -516,7 +508,7 @@ GST_START_TEST (test_last_wins)
   ask (other, 1, 1024, 768);
   wait_until_read (other);
   fail_unless_equals_int (test->sets, 0);
-  test_until (test, was_asked, test, "SET_SCANOUT");
+  test_until (test, test->sets > 0);
   fail_unless_equals_int (test->sets, 2);
   fail_unless_equals_int (test->set[1].width, 1024);
   fail_unless_equals_int (test->set[3].width, 800);
@@ -547,7 +539,7 @@ GST_START_TEST (test_refused)
   test->refuse_set = NULL;
   test->sets = 0;
   ask (client, 0, 640, 480);
-  test_until (test, was_asked, test, "the second request");
+  test_until (test, test->sets > 0);
   test_client_settle (client);
   fail_unless_equals_uint64 (test_stats (test).set_scanouts, 1);
 }

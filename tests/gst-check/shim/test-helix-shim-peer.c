@@ -13,12 +13,6 @@
 #include "helix-shim-client.h"
 #include "helix-test-client.h"
 
-static bool
-nobody_left (void *opaque)
-{
-  return test_stats (opaque).clients == 0;
-}
-
 /* PING comes after 2 s of silence, and not before: the one deadline that is
  * waited for, to see that the timer is set. */
 GST_START_TEST (test_ping_when_idle)
@@ -82,9 +76,9 @@ GST_START_TEST (test_half_closed)
     for (int n = 0; n < 10; n++)
       test_draw_flush (test, 1, (struct helix_rect){0, 0, 9, 9});
     if (halves[i] != SHUT_RD)
-      test_until (test, nobody_left, test, "the half closed one to end");
+      test_until (test, test_stats (test).clients == 0);
     test_client_free (client);
-    test_until (test, nobody_left, test, "the closed one to end");
+    test_until (test, test_stats (test).clients == 0);
   }
 }
 
@@ -113,7 +107,7 @@ GST_START_TEST (test_gone_in_mid_message)
     test_round (test, 20);
     test_client_free (client);
   }
-  test_until (test, nobody_left, test, "the end of all");
+  test_until (test, test_stats (test).clients == 0);
 }
 
 GST_END_TEST;

@@ -145,23 +145,11 @@ GST_START_TEST (test_no_credit)
 
 GST_END_TEST;
 
-/* SHOW, and frames until one is all of that resource as it is now. */
 static void
 show_and_wait (struct test_client *client, uint32_t id)
 {
-  const struct test_resource *resource = &client->test->resource[id];
-  bool shown = false;
-
   test_client_show (client, 1, id, HELIX_NONE64);
-  while (!shown) {
-    struct test_frame got = test_client_frame (client, 1);
-
-    shown = got.frame.resource_id == id && got.frame.width == resource->width
-        && memcmp (got.pixels, resource->pixels,
-               got.frame.stride * got.frame.height)
-            == 0;
-    test_client_release (client, 1, &got);
-  }
+  test_client_until_shown (client, 1, id);
 }
 
 /* Slots that hold one resource never lend a pixel to another, whoever holds

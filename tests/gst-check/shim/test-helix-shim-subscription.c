@@ -15,13 +15,6 @@
 
 static const struct helix_rect all = {0, 0, W, H};
 
-static void
-assert_current (struct test_shim *test, const struct test_frame *frame)
-{
-  fail_unless (memcmp (frame->pixels, test->resource[1].pixels, W * H * 4) == 0,
-      "frame %d is not what the screen shows", (int) frame->frame.sequence);
-}
-
 /* Without credit nothing is read; when it comes back, the newest state is,
  * with everything that changed meanwhile. */
 GST_START_TEST (test_no_credit)
@@ -51,7 +44,7 @@ GST_START_TEST (test_no_credit)
   fail_unless_equals_int (frame.frame.rects, 10);
   fail_unless_equals_int (frame.frame.read_bytes, 10 * 5 * 5 * 4);
   fail_unless (frame.frame.wait_ns > 0);
-  assert_current (test, &frame);
+  test_frame_assert_shows (test, &frame, 1, 0, 0);
 }
 
 GST_END_TEST;
@@ -62,18 +55,12 @@ GST_START_TEST (test_last_of_burst)
   test_client_subscribe (client, 1, 0, 0);
   test_client_settle (client);
   for (int burst = 0; burst < 20; burst++) {
-    struct test_frame frame;
     uint64_t last;
 
     for (int i = 0; i < 10; i++)
       test_draw_flush (test, 1, all);
     last = helix_now_ns ();
-    do {
-      frame = test_client_frame (client, 1);
-      test_client_release (client, 1, &frame);
-      if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
-        break;
-    } while (true);
+    test_client_until_shown (client, 1, 1);
     /* Generous for a loaded machine; 100 ms is what a person may notice. */
     fail_unless (helix_now_ns () - last < 1000000000u);
     test_client_settle (client);
@@ -90,8 +77,7 @@ take_paced (struct test_client *client, uint64_t first)
 {
   struct test_frame frame = test_client_frame (client, 1);
   uint64_t after = frame.frame.capture_ns - first;
-  bool current =
-      memcmp (frame.pixels, client->test->resource[1].pixels, W * H * 4) == 0;
+  bool current = test_frame_shows (test, &frame, 1);
 
   fail_unless (after >= (frame.frame.sequence - 1) * 50000000u,
       "frame %d came after %d us", (int) frame.frame.sequence,
@@ -203,7 +189,7 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
     fail_unless_equals_uint64 (test->reads, reads + 1);
     frame = test_client_frame (good, 1);
     fail_unless_equals_uint64 (frame.frame.sequence, i + 2);
-    assert_current (test, &frame);
+    test_frame_assert_shows (test, &frame, 1, 0, 0);
     test_client_release (good, 1, &frame);
     /* Its credit is back before the next flush. */
     fail_unless_equals_int (test_client_settle (good), 0);
@@ -211,22 +197,17 @@ GST_START_TEST (test_stopped_client_hurts_nobody)
   fail_unless (i >= 10, "%d frames in 3 s", (int) i);
   /* And the stopped one catches up in one frame. */
   test_client_pause (stopped, false);
-  do {
-    frame = test_client_frame (stopped, 1);
-    test_client_release (stopped, 1, &frame);
-    fail_unless (frame.frame.sequence <= 4);
-    if (memcmp (frame.pixels, test->resource[1].pixels, W * H * 4) == 0)
-      break;
-  } while (true);
+  fail_unless (test_client_until_shown (stopped, 1, 1).sequence <= 4);
 }
 
 GST_END_TEST;
 
-static bool
-all_gone (void *opaque)
+/* Every client, and all that it watched. */
+static void
+wait_until_gone (void)
 {
-  return test_stats (opaque).clients == 0
-      && test_stats (opaque).subscriptions == 0;
+  test_until (test,
+      test_stats (test).clients == 0 && test_stats (test).subscriptions == 0);
 }
 
 /* A client that holds all its slots and is gone without BYE. */
@@ -238,7 +219,7 @@ GST_START_TEST (test_gone_with_all_slots)
     test_draw_flush (test, 1, all);
   }
   test_client_free (client);
-  test_until (test, all_gone, test, "the end of the client");
+  wait_until_gone ();
   fail_unless (helix_shim_idle (test->shim));
   fail_unless_equals_uint64 (test_stats (test).lost, 1);
   client = test_client_new (test);
@@ -269,7 +250,7 @@ GST_START_TEST (test_vanishing_clients)
     test_client_free (client);
     test_draw_flush (test, 1, all);
   }
-  test_until (test, all_gone, test, "the end of all clients");
+  wait_until_gone ();
   fail_unless_equals_int (test_open_fds (), before);
 }
 

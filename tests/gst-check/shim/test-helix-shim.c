@@ -26,12 +26,6 @@ new_shim_for (uint32_t max_clients)
   return test;
 }
 
-static bool
-nobody_left (void *opaque)
-{
-  return test_stats (opaque).clients == 0;
-}
-
 GST_START_TEST (test_max_clients)
 {
   struct test_shim *test = new_shim_for (2);
@@ -128,34 +122,33 @@ GST_START_TEST (test_allowed_users)
 
 GST_END_TEST;
 
-/* Connections that must have been let in, and descriptors open then. */
-static uint64_t flood_accepted;
-static guint flood_fds;
-
+/* All that tried have been let in, and nothing of them is left. A connection
+ * counts as let in a moment before it counts as a client: so the descriptors
+ * count, too. */
 static bool
-flood_is_over (void *opaque)
+flood_is_over (uint64_t accepted, guint fds)
 {
-  struct helix_shim_stats stats = test_stats (opaque);
+  struct helix_shim_stats stats = test_stats (test);
 
-  /* The descriptors too: a connection counts as let in a moment before it
-   * counts as a client. */
-  return stats.accepted >= flood_accepted && stats.clients == 0
-      && test_open_fds () == flood_fds;
+  return stats.accepted >= accepted && stats.clients == 0
+      && test_open_fds () == fds;
 }
 
 /* A thousand connections, said nothing, said a little, watched: nothing of
  * them is left. */
 GST_START_TEST (test_flood_leaves_nothing)
 {
-  struct test_shim *test = new_shim_for (64);
   struct test_client *client;
+  uint64_t accepted;
+  guint fds;
   char *log;
 
+  test = new_shim_for (64);
   client = test_client_new (test);
   test_client_free (client);
-  test_until (test, nobody_left, test, "the end of the first");
-  flood_fds = test_open_fds ();
-  flood_accepted = test_stats (test).accepted + 1000;
+  test_until (test, test_stats (test).clients == 0);
+  fds = test_open_fds ();
+  accepted = test_stats (test).accepted + 1000;
   for (int i = 0; i < 1000; i++) {
     if (i % 10 == 0) {
       client = test_client_new (test);
@@ -171,8 +164,7 @@ GST_START_TEST (test_flood_leaves_nothing)
     test_client_free (client);
   }
   /* Some may still wait at the door. */
-  test_until (
-      test, flood_is_over, test, "a thousand connections and their end");
+  test_until (test, flood_is_over (accepted, fds));
   log = test_log (test);
   fail_unless (strlen (log) < 20000, "the log was flooded");
   g_free (log);
@@ -211,7 +203,7 @@ GST_START_TEST (test_out_of_descriptors)
   /* Welcomed: so it, and the listener's own probe before it, were let in. */
   client = test_client_new (test);
   test_client_free (client);
-  test_until (test, nobody_left, test, "the end of the first");
+  test_until (test, test_stats (test).clients == 0);
   fail_unless (getrlimit (RLIMIT_NOFILE, &old) == 0);
   tight = old;
   tight.rlim_cur = 256;
@@ -267,7 +259,7 @@ GST_START_TEST (test_stats_add_up)
   fail_unless_equals_uint64 (stats.read_errors, 0);
   fail_unless_equals_uint64 (stats.refused, 0);
   test_client_free (client);
-  test_until (test, nobody_left, test, "the end of the client");
+  test_until (test, test_stats (test).clients == 0);
   stats = test_stats (test);
   fail_unless_equals_uint64 (stats.clients, 0);
   fail_unless_equals_uint64 (stats.subscriptions, 0);
@@ -385,7 +377,7 @@ GST_START_TEST (test_all_at_once)
   }
   __atomic_store_n (&noise.stop, true, __ATOMIC_RELAXED);
   pthread_join (thread, NULL);
-  test_until (test, nobody_left, test, "the end of all");
+  test_until (test, test_stats (test).clients == 0);
   fail_unless (test_stats (test).frames > 0);
   test_shim_free (test);
 }
