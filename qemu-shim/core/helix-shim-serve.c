@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,26 +120,6 @@ watch_listener (struct helix_shim *shim, bool on)
       on ? on_connection : NULL, NULL, on ? shim : NULL);
 }
 
-static void G_GNUC_PRINTF (4, 5) refuse (struct helix_shim *shim, int fd,
-    enum helix_error_code code, const char *format, ...)
-{
-  uint8_t message[HELIX_MAX_MESSAGE];
-  struct iovec iov = {message, 0};
-  char text[HELIX_MAX_TEXT + 1];
-  va_list args;
-
-  va_start (args, format);
-  vsnprintf (text, sizeof text, format, args);
-  va_end (args);
-  iov.iov_len = helix_pack_error (message, 0, code, 0, text);
-  helix_shim_count (shim, refused, 1);
-  helix_shim_log (shim, HELIX_LOG_WARN, "a connection was refused: %s", text);
-  /* Fresh and empty, its buffer takes the message whole; should it not, the
-   * end says enough. */
-  (void) !helix_send (fd, &iov, 1, -1);
-  close (fd);
-}
-
 static bool
 is_allowed (const struct helix_shim *shim, uid_t uid)
 {
@@ -152,37 +131,35 @@ is_allowed (const struct helix_shim *shim, uid_t uid)
   return helix_user_is_trusted (uid);
 }
 
-/* Takes a connection over, or refuses it. */
+/* Takes a connection over. One that is refused is a client, too, until its
+ * ERROR has left. */
 static void
 adopt (struct helix_shim *shim, int fd)
 {
+  struct helix_shim_client *client;
   uid_t uid = 0;
   pid_t pid = 0;
+  int error = helix_peer_credentials (fd, &uid, &pid) < 0 ? errno : 0;
 
+  if (shim->clients->len >= shim->config.max_clients)
+    sweep_gone (shim);
+  client = helix_shim_client_new (shim, fd, pid);
+  g_ptr_array_add (shim->clients, client);
   helix_shim_count (shim, accepted, 1);
-  if (helix_peer_credentials (fd, &uid, &pid) < 0) {
-    refuse (shim, fd, HELIX_ERROR_AUTH, "the client's uid cannot be told: %s",
-        strerror (errno));
-    return;
-  }
-  if (!is_allowed (shim, uid)) {
-    refuse (shim, fd, HELIX_ERROR_AUTH,
+  if (error)
+    helix_shim_client_error (client, 0, HELIX_ERROR_AUTH, 0,
+        "the client's uid cannot be told: %s", strerror (error));
+  else if (!is_allowed (shim, uid))
+    helix_shim_client_error (client, 0, HELIX_ERROR_AUTH, 0,
         "uid %lu (pid %ld) may not watch a screen of uid %lu; run the client "
         "as that user, or add allow=%lu to the server's options",
         (unsigned long) uid, (long) pid, (unsigned long) geteuid (),
         (unsigned long) uid);
-    return;
-  }
-  if (shim->clients->len >= shim->config.max_clients)
-    sweep_gone (shim);
-  if (shim->clients->len >= shim->config.max_clients) {
-    refuse (shim, fd, HELIX_ERROR_BUSY,
+  else if (shim->clients->len > shim->config.max_clients)
+    helix_shim_client_error (client, 0, HELIX_ERROR_BUSY, 0,
         "%u clients are connected, the limit (max-clients); close one, or "
         "raise it",
-        shim->clients->len);
-    return;
-  }
-  g_ptr_array_add (shim->clients, helix_shim_client_new (shim, fd, pid));
+        shim->clients->len - 1);
   /* Its first run watches the socket. */
   helix_shim_wake_io (shim);
 }
