@@ -340,30 +340,19 @@ helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel)
 
 /* ---- messages that are their struct and nothing else ---- */
 
-#define WHOLE(type, name) \
+#define WHOLE(TYPE, name) \
   HELIX_PACK_ON (name) \
   { \
-    return whole (dst, type, channel, m, 0); \
+    return whole (dst, HELIX_##TYPE, channel, m, 0); \
   }
 /* On channel 0. */
-#define WHOLE_0(type, name) \
+#define WHOLE_0(TYPE, name) \
   HELIX_PACK (name) \
   { \
-    return whole (dst, type, 0, m, 0); \
+    return whole (dst, HELIX_##TYPE, 0, m, 0); \
   }
-
-WHOLE_0 (HELIX_PING, ping)
-WHOLE (HELIX_PONG, pong)
-WHOLE_0 (HELIX_PROOF, proof)
-WHOLE (HELIX_SHOW, show)
-WHOLE_0 (HELIX_SET_SCANOUT, set_scanout)
-WHOLE (HELIX_SUBSCRIBE, subscribe)
-WHOLE (HELIX_SCANOUT, scanout)
-WHOLE (HELIX_POOL, pool)
-WHOLE (HELIX_RELEASE, release)
-WHOLE_0 (HELIX_KEYFRAME, keyframe)
-WHOLE_0 (HELIX_CONFIG, config)
-WHOLE_0 (HELIX_STATS, stats)
+HELIX_PLAIN_MESSAGES (WHOLE)
+HELIX_PLAIN_0_MESSAGES (WHOLE_0)
 
 /* ---- both protocols ---- */
 

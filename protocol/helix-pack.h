@@ -37,9 +37,40 @@ bool helix_unpack_header (struct helix_header *header,
 /* A message with no payload: bare PING, bare PONG, UNSUBSCRIBE, LIST. */
 size_t helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel);
 
-/* helix_pack_NAME and helix_unpack_NAME of most messages are declared by these,
- * as a table. Without ON it is on channel 0. `text` is what follows the struct;
- * packing takes NULL for none, sets sizes in the struct from it and cuts it. */
+/* ---- messages whose functions differ in nothing but the name ---- */
+
+/* As M (TYPE, name, ...): their struct and nothing else,
+ *   size_t helix_pack_NAME (uint8_t *dst, uint16_t channel,
+ *       const struct helix_NAME *m);
+ *   bool helix_unpack_NAME (struct helix_NAME *m, const uint8_t *payload,
+ *       size_t size, const char **why); */
+#define HELIX_PLAIN_MESSAGES(M) \
+  M (PONG, pong) \
+  M (SHOW, show) \
+  M (SUBSCRIBE, subscribe) \
+  M (SCANOUT, scanout) \
+  M (POOL, pool) \
+  M (RELEASE, release)
+/* Likewise, always on channel 0: helix_pack_NAME (dst, m). */
+#define HELIX_PLAIN_0_MESSAGES(M) \
+  M (PING, ping) \
+  M (PROOF, proof) \
+  M (SET_SCANOUT, set_scanout) \
+  M (KEYFRAME, keyframe) \
+  M (CONFIG, config) \
+  M (STATS, stats)
+/* Their struct and `most` bytes of text, or a name, at most. On channel 0:
+ *   size_t helix_pack_NAME (uint8_t *dst, const struct helix_NAME *m,
+ *       const char *text);    NULL = none; sizes in the struct are set from it
+ *   bool helix_unpack_NAME (struct helix_NAME *m, char text[most + 1],
+ *       const uint8_t *payload, size_t size, const char **why);
+ * HELLO: a token that an older client sent is skipped: token_size tells that it
+ * was there. Packing sets it to 0. */
+#define HELIX_TEXT_MESSAGES(M) \
+  M (HELLO, hello, HELIX_MAX_NAME) \
+  M (STATUS, status, HELIX_MAX_TEXT) \
+  M (CLIENT, client, HELIX_MAX_NAME)
+
 #define HELIX_PACK(name) \
   size_t helix_pack_##name (uint8_t *dst, const struct helix_##name *m)
 #define HELIX_PACK_ON(name) \
@@ -54,21 +85,27 @@ size_t helix_pack_empty (uint8_t *dst, enum helix_type type, uint16_t channel);
 #define HELIX_UNPACK_TEXT(name, most) \
   bool helix_unpack_##name (struct helix_##name *m, char text[(most) + 1], \
       const uint8_t *payload, size_t size, const char **why)
+#define HELIX_DECLARE(TYPE, name) \
+  HELIX_PACK_ON (name); \
+  HELIX_UNPACK (name);
+#define HELIX_DECLARE_0(TYPE, name) \
+  HELIX_PACK (name); \
+  HELIX_UNPACK (name);
+#define HELIX_DECLARE_TEXT(TYPE, name, most) \
+  HELIX_PACK_TEXT (name); \
+  HELIX_UNPACK_TEXT (name, most);
+HELIX_PLAIN_MESSAGES (HELIX_DECLARE)
+HELIX_PLAIN_0_MESSAGES (HELIX_DECLARE_0)
+HELIX_TEXT_MESSAGES (HELIX_DECLARE_TEXT)
 
-/* Unpacking an empty PING or PONG is good and gives zeros: a time is there
- * only if `size` is that of the struct. */
-HELIX_PACK (ping);
-HELIX_UNPACK (ping);
-HELIX_PACK_ON (pong);
-HELIX_UNPACK (pong);
-/* The answer to any valid PING: bare to bare, stamped to stamped. */
+/* ---- the others ---- */
+
+/* The answer to any valid PING: bare to bare, stamped to stamped. Unpacking an
+ * empty PING or PONG is good and gives zeros: a time is there only if `size` is
+ * that of the struct. */
 size_t helix_pack_pong_for (uint8_t *dst, const struct helix_header *header,
     const uint8_t *payload, uint64_t received_ns, uint64_t sent_ns);
 
-/* A token that an older client sent is skipped: token_size tells that it was
- * there. Packing sets it to 0. */
-HELIX_PACK_TEXT (hello);
-HELIX_UNPACK_TEXT (hello, HELIX_MAX_NAME);
 /* `challenge` may be NULL: HELIX_FEATURE_PROOF is set, or cleared, by it. */
 size_t helix_pack_welcome (uint8_t *dst, const struct helix_welcome *welcome,
     const char *name, const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
@@ -82,8 +119,6 @@ bool helix_unpack_welcome (struct helix_welcome *welcome,
 void helix_pack_proof_input (uint8_t dst[HELIX_PROOF_INPUT_SIZE],
     const char *who, uint64_t nonce,
     const uint8_t challenge[HELIX_CHALLENGE_SIZE]);
-HELIX_PACK (proof);
-HELIX_UNPACK (proof);
 
 size_t helix_pack_error (uint8_t *dst, uint16_t channel,
     enum helix_error_code code, uint32_t refers, const char *text);
@@ -97,49 +132,26 @@ size_t helix_pack_unsupported (
 size_t helix_pack_bye (uint8_t *dst, uint32_t reason, const char *text);
 HELIX_UNPACK_TEXT (bye, HELIX_MAX_TEXT);
 
-HELIX_PACK_TEXT (status);
-HELIX_UNPACK_TEXT (status, HELIX_MAX_TEXT);
-HELIX_PACK_TEXT (client);
-HELIX_UNPACK_TEXT (client, HELIX_MAX_NAME);
 /* `bulk` = bytes of pixels that will follow: with HELIX_CURSOR_SHAPE exactly
  * width * height * 4, else 0. `total` = the whole payload's bytes. */
 size_t helix_pack_cursor (uint8_t *dst, uint16_t channel,
     const struct helix_cursor *cursor, uint32_t bulk);
 bool helix_unpack_cursor (struct helix_cursor *cursor, const uint8_t *payload,
     size_t size, uint32_t total, const char **why);
-HELIX_PACK_ON (show);
-HELIX_UNPACK (show);
-
-HELIX_PACK (set_scanout);
-HELIX_UNPACK (set_scanout);
-HELIX_PACK_ON (subscribe);
-HELIX_UNPACK (subscribe);
-HELIX_PACK_ON (scanout);
-HELIX_UNPACK (scanout);
-HELIX_PACK_ON (pool);
-HELIX_UNPACK (pool);
+/* Likewise, of its data. */
+size_t helix_pack_unit (
+    uint8_t *dst, const struct helix_unit *unit, uint32_t bulk);
+bool helix_unpack_unit (struct helix_unit *unit, const uint8_t *payload,
+    size_t size, uint32_t total, const char **why);
+/* Strings are cut to have a NUL at their end. */
+HELIX_PACK (caps);
+HELIX_UNPACK (caps);
 /* Without `rects`, or with too many of them, everything changed. */
 size_t helix_pack_frame (uint8_t *dst, uint16_t channel,
     const struct helix_frame *frame, const struct helix_rect *rects);
 bool helix_unpack_frame (struct helix_frame *frame,
     struct helix_rect rects[HELIX_MAX_RECTS], const uint8_t *payload,
     size_t size, const char **why);
-HELIX_PACK_ON (release);
-HELIX_UNPACK (release);
-
-HELIX_PACK (caps);
-HELIX_UNPACK (caps);
-/* `bulk` and `total` as with CURSOR. */
-size_t helix_pack_unit (
-    uint8_t *dst, const struct helix_unit *unit, uint32_t bulk);
-bool helix_unpack_unit (struct helix_unit *unit, const uint8_t *payload,
-    size_t size, uint32_t total, const char **why);
-HELIX_PACK (keyframe);
-HELIX_UNPACK (keyframe);
-HELIX_PACK (config);
-HELIX_UNPACK (config);
-HELIX_PACK (stats);
-HELIX_UNPACK (stats);
 
 /* Name of a type ("SUBSCRIBE"), of an error ("no-scanout"); "unknown" else. */
 const char *helix_type_name (uint32_t type);

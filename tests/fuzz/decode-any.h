@@ -8,30 +8,19 @@
 
 #include "helix-reader.h"
 
-/* Every struct and string that a message can unpack to. */
+/* Every struct that a message can unpack to. */
 union decode_any_struct {
-  struct helix_ping ping;
-  struct helix_pong pong;
-  struct helix_hello hello;
+#define DECODE_ANY_STRUCT(TYPE, name, ...) struct helix_##name name;
+  HELIX_PLAIN_MESSAGES (DECODE_ANY_STRUCT)
+  HELIX_PLAIN_0_MESSAGES (DECODE_ANY_STRUCT)
+  HELIX_TEXT_MESSAGES (DECODE_ANY_STRUCT)
   struct helix_welcome welcome;
-  struct helix_proof proof;
   struct helix_error error;
   struct helix_bye bye;
-  struct helix_status status;
-  struct helix_client client;
   struct helix_cursor cursor;
-  struct helix_show show;
-  struct helix_set_scanout set_scanout;
-  struct helix_subscribe subscribe;
-  struct helix_scanout scanout;
-  struct helix_pool pool;
-  struct helix_frame frame;
-  struct helix_release release;
-  struct helix_caps caps;
   struct helix_unit unit;
-  struct helix_keyframe keyframe;
-  struct helix_config config;
-  struct helix_stats stats;
+  struct helix_frame frame;
+  struct helix_caps caps;
 };
 
 struct decode_any {
@@ -39,8 +28,7 @@ struct decode_any {
   union decode_any_struct as;
   struct helix_rect rects[HELIX_MAX_RECTS];
   uint8_t challenge[HELIX_CHALLENGE_SIZE]; /* of WELCOME */
-  char name[HELIX_MAX_NAME + 1];           /* of HELLO, WELCOME, CLIENT */
-  char text[HELIX_MAX_TEXT + 1];           /* of ERROR, BYE, STATUS */
+  char text[HELIX_MAX_TEXT + 1];           /* or name, of the six with one */
 };
 
 /* The message of `header`, of whose payload `size` bytes are at `payload`

@@ -41,7 +41,9 @@ check_believed (const struct decode_any *any)
   uint32_t i;
 
   MUST (strlen (any->text) <= HELIX_MAX_TEXT);
-  MUST (strlen (any->name) <= HELIX_MAX_NAME);
+  if (any->type == HELIX_HELLO || any->type == HELIX_WELCOME
+      || any->type == HELIX_CLIENT)
+    MUST (strlen (any->text) <= HELIX_MAX_NAME);
   if (any->type == HELIX_FRAME) {
     const struct helix_frame *frame = &any->as.frame;
 

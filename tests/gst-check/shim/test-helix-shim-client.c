@@ -265,7 +265,7 @@ get_list (struct test_client *client, struct client_list *list)
     message = test_client_next (client);
     fail_unless (message->type == HELIX_CLIENT && message->channel == 0);
     list->client[i] = message->any.as.client;
-    g_strlcpy (list->name[i], message->any.name, sizeof list->name[i]);
+    g_strlcpy (list->name[i], message->any.text, sizeof list->name[i]);
     fail_unless_equals_int (list->client[i].index, i);
     you += list->client[i].flags & HELIX_CLIENT_YOU ? 1 : 0;
   }
