@@ -10,7 +10,6 @@
  */
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <glib-unix.h>
 #include <gst/base/gstpushsrc.h>
@@ -18,7 +17,7 @@
 #include <gst/video/gstvideopool.h>
 #include <gst/video/video.h>
 
-#include "helix-bench-table.h"
+#include "helix-bench.h"
 #include "helix-sim-screen.h"
 
 static gchar *pattern, *size, *table_path, *sink;
@@ -53,27 +52,18 @@ G_DEFINE_TYPE (BenchSrc, bench_src, GST_TYPE_PUSH_SRC)
 static GstStaticPadTemplate template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw, format=BGRx"));
 
-static const struct {
-  const gchar *name;
-  enum helix_sim_pattern pattern;
-} patterns[] = {{"full", HELIX_SIM_FULL}, {"box", HELIX_SIM_BOX_ONLY},
-    {"typing", HELIX_SIM_TYPING}, {"scroll", HELIX_SIM_SCROLL},
-    {"static", HELIX_SIM_STATIC}, {"noise", HELIX_SIM_NOISE}};
-
 static gboolean
 bench_src_start (GstBaseSrc *base)
 {
   BenchSrc *self = (BenchSrc *) base;
-  guint width = 0, height = 0, i = 0;
+  enum helix_sim_pattern scene;
+  guint width = 0, height = 0;
 
   if (sscanf (size, "%ux%u", &width, &height) != 2)
     helix_bench_die ("--size %s is not WIDTHxHEIGHT", size);
-  while (i < G_N_ELEMENTS (patterns) && strcmp (patterns[i].name, pattern) != 0)
-    i++;
-  if (i == G_N_ELEMENTS (patterns))
+  if (!helix_sim_pattern_find (pattern, &scene))
     helix_bench_die ("no pattern %s", pattern);
-  helix_sim_screen_init (
-      &self->screen, 0, 1, width, height, patterns[i].pattern, 1);
+  helix_sim_screen_init (&self->screen, 0, 1, width, height, scene, 1);
   self->table = helix_bench_table_open (table_path);
   return TRUE;
 }

@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <virgl/virglrenderer.h>
 
-#include "helix-bench-table.h"
+#include "helix-bench.h"
 
 #define RESOURCE 1
 #define FORMAT_BGRX 2 /* virtio-gpu, and virgl, number */
@@ -205,24 +205,6 @@ read_async (GLuint texture, const struct virgl_box *box, guint8 *slot,
 
 /* ---- one size, one box ---- */
 
-static int
-compare (const void *a, const void *b)
-{
-  guint64 left = *(const guint64 *) a, right = *(const guint64 *) b;
-
-  return left < right ? -1 : left > right;
-}
-
-static void
-print_times (const char *name, guint64 *times, guint n)
-{
-  qsort (times, n, sizeof *times, compare);
-  printf (", \"%s_p50_ns\": %" G_GUINT64_FORMAT
-          ", \"%s_p99_ns\": %" G_GUINT64_FORMAT
-          ", \"%s_max_ns\": %" G_GUINT64_FORMAT,
-      name, times[n / 2], name, times[(n - 1) * 99 / 100], name, times[n - 1]);
-}
-
 static void
 measure (guint width, guint height, gboolean whole, guint8 *slot, guint n)
 {
@@ -244,9 +226,10 @@ measure (guint width, guint height, gboolean whole, guint8 *slot, guint n)
     struct virgl_renderer_resource_info info;
     guint64 room[16];
   } u = {0};
-  g_autofree guint64 *sync = g_new (guint64, n);
-  g_autofree guint64 *submit = g_new (guint64, n);
-  g_autofree guint64 *copy = g_new (guint64, n);
+  g_autoptr (GArray) sync = helix_bench_times_new (n);
+  g_autoptr (GArray) submit = helix_bench_times_new (n);
+  g_autoptr (GArray) copy = helix_bench_times_new (n);
+  g_autoptr (GString) json = g_string_new (NULL);
 
   virgl_renderer_force_ctx_0 ();
   if (virgl_renderer_resource_create (&args, NULL, 0) != 0
@@ -254,22 +237,25 @@ measure (guint width, guint height, gboolean whole, guint8 *slot, guint n)
     helix_bench_die ("the renderer makes no %ux%u texture", width, height);
   /* The first ones set things up that stay. */
   for (guint i = 0; i < n + 10; i++) {
-    guint at = i < 10 ? 0 : i - 10;
+    guint64 held, submitted, copied;
 
     draw (u.info.tex_id, 2 * i);
-    sync[at] = read_back (&box, slot, width);
+    held = read_back (&box, slot, width);
     check (slot, 2 * i);
     draw (u.info.tex_id, 2 * i + 1);
-    copy[at] = read_async (u.info.tex_id, &box, slot, width, &submit[at]);
+    copied = read_async (u.info.tex_id, &box, slot, width, &submitted);
     check (slot, 2 * i + 1);
+    if (i < 10)
+      continue;
+    g_array_append_val (sync, held);
+    g_array_append_val (submit, submitted);
+    g_array_append_val (copy, copied);
   }
-  printf ("{\"renderer\": \"%s\", \"size\": \"%ux%u\", \"box\": \"%ux%u\", "
-          "\"readbacks\": %u",
-      glGetString (GL_RENDERER), width, height, box.w, box.h, n);
-  print_times ("hold", sync, n);
-  print_times ("async_submit", submit, n);
-  print_times ("async_copy", copy, n);
-  printf ("}\n");
+  helix_bench_times_print (json, "hold_", sync);
+  helix_bench_times_print (json, "async_submit_", submit);
+  helix_bench_times_print (json, "async_copy_", copy);
+  printf ("{\"renderer\": \"%s\", \"size\": \"%ux%u\", \"box\": \"%ux%u\"%s}\n",
+      glGetString (GL_RENDERER), width, height, box.w, box.h, json->str);
   virgl_renderer_force_ctx_0 ();
   virgl_renderer_resource_unref (RESOURCE);
 }

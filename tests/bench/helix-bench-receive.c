@@ -10,24 +10,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
-#include "helix-bench-picture.h"
-#include "helix-bench-shim.h"
-#include "helix-bench-table.h"
-#include "helix-bench-usage.h"
+#include "helix-bench.h"
+#include "helix-marker.h"
+#include "helix-sim-screen.h"
 
 #define MAX_OTHERS 4
 #define FIRST_BUFFER_NS 20000000000u
 #define MAX_SAMPLES (1u << 20)
 
 static gchar *pipeline_text, *scene, *table_path, *record_path, *alloc_path;
-static gchar *sim_stats_path, *qmp_path;
+static gchar *shim_command;
 static gchar **other_texts, **labels;
-static gint sim_pid, keyframe_ms;
+static gint keyframe_ms;
 static gdouble warmup = 1, seconds = 3;
 static gboolean may_be_silent;
 
@@ -44,12 +44,8 @@ static const GOptionEntry entries[] = {
         "What helix-bench-alloc counts for this process", "FILE"},
     {"other", 0, 0, G_OPTION_ARG_STRING_ARRAY, &other_texts,
         "Another process to measure, repeatable", "NAME:PID[:ALLOC-FILE]"},
-    {"sim", 0, 0, G_OPTION_ARG_INT, &sim_pid, "Ask this sim for its counters",
-        "PID"},
-    {"sim-stats", 0, 0, G_OPTION_ARG_FILENAME, &sim_stats_path,
-        "where it writes them", "FILE"},
-    {"qmp", 0, 0, G_OPTION_ARG_FILENAME, &qmp_path,
-        "Ask this QEMU for the shim's counters", "SOCKET"},
+    {"shim", 0, 0, G_OPTION_ARG_STRING, &shim_command,
+        "Prints the shim's counters as a JSON object", "COMMAND"},
     {"warmup", 0, 0, G_OPTION_ARG_DOUBLE, &warmup, "(default 1)", "SECONDS"},
     {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "(default 3)", "SECONDS"},
     {"may-be-silent", 0, 0, G_OPTION_ARG_NONE, &may_be_silent,
@@ -61,10 +57,175 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
+/* ---- what a process has used so far ---- */
+
+/* As the kernel counts it: all its threads, those that ended too (but for
+ * switches, which only living threads have). */
+typedef struct {
+  guint64 cpu_ns;                     /* user and system */
+  guint64 minor_faults, major_faults; /* pages */
+  guint64 sleeps;                     /* voluntary switches: wake-ups */
+  guint64 preemptions;                /* involuntary ones */
+  guint64 large_allocs, large_bytes;  /* helix-bench-alloc's, or 0 */
+} Usage;
+
+/* The clock of a process counts nanoseconds, /proc only ticks of 10 ms. */
+static gboolean
+get_cpu (Usage *usage, gint pid)
+{
+  struct timespec used;
+  clockid_t clock;
+
+  if (clock_getcpuclockid (pid, &clock) != 0
+      || clock_gettime (clock, &used) != 0)
+    return FALSE;
+  usage->cpu_ns = (guint64) used.tv_sec * 1000000000u + (guint64) used.tv_nsec;
+  return TRUE;
+}
+
+/* Fields 10 and 12 of /proc/PID/stat; the name before may hold anything. */
+static gboolean
+get_faults (Usage *usage, gint pid)
+{
+  g_autofree gchar *path = g_strdup_printf ("/proc/%d/stat", pid);
+  g_autofree gchar *text = NULL;
+  const gchar *after;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return FALSE;
+  after = strrchr (text, ')');
+  return after != NULL
+      && sscanf (after + 1,
+             " %*c %*d %*d %*d %*d %*d %*u %" G_GUINT64_FORMAT
+             " %*u %" G_GUINT64_FORMAT,
+             &usage->minor_faults, &usage->major_faults)
+      == 2;
+}
+
+static guint64
+find_counter (const gchar *text, const gchar *key)
+{
+  const gchar *at = strstr (text, key);
+
+  return at != NULL ? g_ascii_strtoull (at + strlen (key), NULL, 10) : 0;
+}
+
+static gboolean
+get_switches (Usage *usage, gint pid)
+{
+  g_autofree gchar *folder = g_strdup_printf ("/proc/%d/task", pid);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const gchar *thread;
+
+  if (dir == NULL)
+    return FALSE;
+  while ((thread = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *path = g_build_filename (folder, thread, "status", NULL);
+    g_autofree gchar *text = NULL;
+
+    /* A thread may end between the two. */
+    if (!g_file_get_contents (path, &text, NULL, NULL))
+      continue;
+    usage->sleeps += find_counter (text, "\nvoluntary_ctxt_switches:");
+    usage->preemptions += find_counter (text, "\nnonvoluntary_ctxt_switches:");
+  }
+  return TRUE;
+}
+
+/* `alloc_path`: file of helix-bench-alloc that the process counts in, or NULL.
+ * FALSE when there is no such process (any more). */
+static gboolean
+get_usage (Usage *usage, gint pid, const gchar *alloc_path)
+{
+  g_autofree gchar *counts = NULL;
+  gsize size = 0;
+
+  memset (usage, 0, sizeof *usage);
+  if (alloc_path != NULL
+      && g_file_get_contents (alloc_path, &counts, &size, NULL)
+      && size >= 2 * sizeof (guint64)) {
+    memcpy (&usage->large_allocs, counts, sizeof (guint64));
+    memcpy (&usage->large_bytes, counts + sizeof (guint64), sizeof (guint64));
+  }
+  return get_cpu (usage, pid) && get_faults (usage, pid)
+      && get_switches (usage, pid);
+}
+
+/* "NAME_cpu_ns": ..., what was used from one to the other. */
+static void
+print_usage (
+    GString *json, const gchar *name, const Usage *from, const Usage *to)
+{
+#define MEMBER(field) \
+  g_string_append_printf (json, ", \"%s_" #field "\": %" G_GINT64_FORMAT, \
+      name, (gint64) (to->field - from->field))
+  MEMBER (cpu_ns);
+  MEMBER (minor_faults);
+  MEMBER (major_faults);
+  MEMBER (sleeps);
+  MEMBER (preemptions);
+  MEMBER (large_allocs);
+  MEMBER (large_bytes);
+#undef MEMBER
+}
+/* ---- which picture of a scene a buffer holds ---- */
+
+/* Pictures that may have been skipped, or drawn before the first was seen. */
+#define SEARCH 20000u
+
+typedef struct {
+  const guint8 *plane;
+  guint32 stride, step;
+} Grey;
+
+static gboolean
+find_badge (
+    const Grey *grey, const GstVideoInfo *info, guint32 last, guint32 *number)
+{
+  guint32 width = (guint32) GST_VIDEO_INFO_WIDTH (info);
+  guint32 height = (guint32) GST_VIDEO_INFO_HEIGHT (info);
+
+  for (guint32 n = MAX (last, 1); n < last + SEARCH; n++) {
+    struct helix_rect box = helix_sim_box_place (width, height, n);
+
+    if (helix_badge_read (
+            grey->plane + (gsize) box.y * grey->stride + box.x * grey->step,
+            grey->stride, grey->step, number)
+        && *number == n)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* `box`: the scene is the sim's pattern box, whose badge moves with the number;
+ * `last` is the picture before, from which the search begins (0: from the
+ * start). FALSE: there is none to be read, or not in this format. */
+static gboolean
+find_number (GstBuffer *buffer, const GstVideoInfo *info, gboolean box,
+    guint32 last, guint32 *number)
+{
+  GstVideoFrame frame;
+  gboolean found;
+  Grey grey;
+
+  if (!gst_video_frame_map (&frame, info, buffer, GST_MAP_READ))
+    return FALSE;
+  grey.plane = GST_VIDEO_FRAME_PLANE_DATA (&frame, 0);
+  grey.stride = (guint32) GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0);
+  grey.step = (guint32) GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, 0);
+  if (GST_VIDEO_INFO_IS_RGB (info))
+    grey.plane += GST_VIDEO_FRAME_COMP_POFFSET (&frame, 1); /* green */
+  found = box ? find_badge (&grey, info, last, number)
+              : helix_marker_read (grey.plane, grey.stride, grey.step, number);
+  gst_video_frame_unmap (&frame);
+  return found;
+}
+/* ---- the pipeline ---- */
+
 typedef struct {
   const gchar *name, *alloc;
   gint pid;
-  HelixBenchUsage begin, end;
+  Usage begin, end;
 } Other;
 
 typedef struct {
@@ -95,7 +256,7 @@ note_number (Receiver *r, GstBuffer *buffer, guint32 *number)
   *number = 0;
   if (!r->raw || scene == NULL)
     return;
-  if (!helix_bench_picture_number (buffer, &r->info, r->box, r->last, number)) {
+  if (!find_number (buffer, &r->info, r->box, r->last, number)) {
     r->unnumbered += r->counting;
     *number = 0;
     return;
@@ -302,44 +463,24 @@ source_stats (Receiver *r)
   return stats;
 }
 
+/* With popen, which copies no page tables: after a fork each page that is
+ * written to would count as a fault. */
 static gchar *
 shim_stats (void)
 {
-  if (qmp_path != NULL)
-    return helix_bench_qemu_stats (qmp_path);
-  if (sim_stats_path != NULL)
-    return helix_bench_sim_stats (sim_pid, sim_stats_path);
-  return NULL;
+  gchar line[16384] = "";
+  FILE *answer;
+
+  if (shim_command == NULL)
+    return NULL;
+  answer = popen (shim_command, "re");
+  if (answer == NULL || fgets (line, sizeof line, answer) == NULL
+      || pclose (answer) != 0)
+    helix_bench_die ("no counters from: %s", shim_command);
+  return g_strdup (g_strchomp (line));
 }
 
 /* ---- what came of it ---- */
-
-static gint
-compare (gconstpointer a, gconstpointer b)
-{
-  guint64 left = *(const guint64 *) a, right = *(const guint64 *) b;
-
-  return left < right ? -1 : left > right;
-}
-
-static void
-print_times (GString *json, const gchar *name, GArray *times)
-{
-  static const guint percents[] = {50, 95, 99};
-
-  g_string_append_printf (json, ", \"%s_samples\": %u", name, times->len);
-  if (times->len == 0)
-    return;
-  g_array_sort (times, compare);
-  for (guint i = 0; i < G_N_ELEMENTS (percents); i++) {
-    guint at = (guint) ((guint64) (times->len - 1) * percents[i] / 100);
-
-    g_string_append_printf (json, ", \"%s_p%u_ns\": %" G_GUINT64_FORMAT, name,
-        percents[i], g_array_index (times, guint64, at));
-  }
-  g_string_append_printf (json, ", \"%s_max_ns\": %" G_GUINT64_FORMAT, name,
-      g_array_index (times, guint64, times->len - 1));
-}
 
 static void
 print_source (GString *json, const GstStructure *from, const GstStructure *to)
@@ -421,14 +562,13 @@ run (Receiver *r, GString *json)
   shim_begin = shim_stats ();
   from = source_stats (r);
   for (guint i = 0; i < n; i++)
-    if (!helix_bench_usage_get (
-            &others[i].begin, others[i].pid, others[i].alloc))
+    if (!get_usage (&others[i].begin, others[i].pid, others[i].alloc))
       helix_bench_die ("%s is gone", others[i].name);
   begin = helix_bench_now ();
   measure (r);
   end = helix_bench_now ();
   for (guint i = 0; i < n; i++)
-    if (!helix_bench_usage_get (&others[i].end, others[i].pid, others[i].alloc))
+    if (!get_usage (&others[i].end, others[i].pid, others[i].alloc))
       helix_bench_die ("%s ended meanwhile", others[i].name);
   to = source_stats (r);
   shim_end = shim_stats ();
@@ -438,11 +578,10 @@ run (Receiver *r, GString *json)
   g_string_append_printf (
       json, ", \"seconds\": %.6f", (gdouble) (end - begin) / 1e9);
   print_counts (json, r);
-  print_times (json, "age", r->ages);
-  print_times (json, "key_wait", r->key_waits);
+  helix_bench_times_print (json, "age_", r->ages);
+  helix_bench_times_print (json, "key_wait_", r->key_waits);
   for (guint i = 0; i < n; i++)
-    helix_bench_usage_print (
-        json, others[i].name, &others[i].begin, &others[i].end);
+    print_usage (json, others[i].name, &others[i].begin, &others[i].end);
   print_source (json, from, to);
   if (shim_begin != NULL && shim_end != NULL)
     g_string_append_printf (
@@ -465,9 +604,8 @@ main (int argc, char **argv)
   print_labels (json);
   r.box = scene != NULL && strcmp (scene, "box") == 0;
   r.monotonic = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
-  /* All at once: what the receiver allocates must not be its measuring. */
-  r.ages = g_array_sized_new (FALSE, FALSE, sizeof (guint64), MAX_SAMPLES);
-  r.key_waits = g_array_sized_new (FALSE, FALSE, sizeof (guint64), 4096);
+  r.ages = helix_bench_times_new (MAX_SAMPLES);
+  r.key_waits = helix_bench_times_new (4096);
   if (table_path != NULL)
     r.table = helix_bench_table_open (table_path);
   if (record_path != NULL)

@@ -4,11 +4,18 @@
  * in a process of its own: helix-bench-units --address A --size BYTES
  * --rate UNITS/S --seconds S. The units are H.264 in shape only: no encoder's
  * time is in the figures. Prints one JSON object.
+ *
+ * With --bare unix|tcp the floor under that: how long as many bytes take from a
+ * write in one process to the end of the last read in another, through a bare
+ * socket of that kind.
  */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +23,7 @@
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
-#include "helix-bench-table.h"
+#include "helix-bench.h"
 
 #define NUMBER_DIGITS 8 /* hexadecimal, at the end of a unit: no start code */
 #define WARMUP 50u /* units that do not count: connecting, first keyframe */
@@ -26,12 +33,13 @@ typedef struct {
   guint64 sent_ns[HELIX_BENCH_PICTURES]; /* by number, atomic */
 } Shared;
 
-static gchar *address;
+static gchar *address, *bare;
 static gint size = 20000;
 static gdouble rate = 120, seconds = 5;
 
 static const GOptionEntry entries[] = {
     {"address", 0, 0, G_OPTION_ARG_STRING, &address, "Of both", "ADDRESS"},
+    {"bare", 0, 0, G_OPTION_ARG_STRING, &bare, "A socket alone", "unix|tcp"},
     {"size", 0, 0, G_OPTION_ARG_INT, &size, "Of a unit", "BYTES"},
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &rate, "Units a second", "N"},
     {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long", "S"},
@@ -91,19 +99,17 @@ on_received (GstPad *pad, GstPadProbeInfo *probe, gpointer data)
   return GST_PAD_PROBE_OK;
 }
 
-static gint
-compare (gconstpointer a, gconstpointer b)
+static int
+report (const gchar *name, GArray *times)
 {
-  guint64 left = *(const guint64 *) a, right = *(const guint64 *) b;
+  g_autoptr (GString) json = g_string_new (NULL);
 
-  return left < right ? -1 : left > right;
-}
-
-static guint64
-percentile (GArray *times, guint percent)
-{
-  return g_array_index (
-      times, guint64, (guint64) (times->len - 1) * percent / 100);
+  g_string_printf (json, "{\"address\": \"%s\", \"size\": %d, \"units\": %u",
+      name, size, times->len);
+  helix_bench_times_print (json, "", times);
+  printf ("%s}\n", json->str);
+  fflush (stdout);
+  return EXIT_SUCCESS;
 }
 
 static int
@@ -118,7 +124,7 @@ receive (Shared *shared, guint units)
       + (gint64) ((seconds * 2 + 20) * G_TIME_SPAN_SECOND);
   gboolean complete = TRUE;
 
-  r.times = g_array_sized_new (FALSE, FALSE, sizeof (guint64), units + 100);
+  r.times = helix_bench_times_new (units + 100);
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_received, &r, NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   g_mutex_lock (&r.lock);
@@ -129,19 +135,10 @@ receive (Shared *shared, guint units)
   if (!complete)
     helix_bench_die (
         "only %u of %u units came through %s", r.times->len, units, address);
-  g_array_sort (r.times, compare);
-  printf ("{\"address\": \"%s\", \"size\": %d, \"units\": %u, "
-          "\"p50_ns\": %" G_GUINT64_FORMAT ", \"p95_ns\": %" G_GUINT64_FORMAT
-          ", \"p99_ns\": %" G_GUINT64_FORMAT ", \"max_ns\": %" G_GUINT64_FORMAT
-          "}\n",
-      address, size, r.times->len, percentile (r.times, 50),
-      percentile (r.times, 95), percentile (r.times, 99),
-      percentile (r.times, 100));
-  fflush (stdout);
   gst_object_unref (pad);
   gst_object_unref (src);
   gst_object_unref (pipeline);
-  return EXIT_SUCCESS;
+  return report (address, r.times);
 }
 
 /* ---- the sending process ---- */
@@ -225,11 +222,80 @@ send_units (Shared *shared, pid_t receiver)
   return WIFEXITED (status) ? WEXITSTATUS (status) : EXIT_FAILURE;
 }
 
+/* ---- a bare socket ---- */
+
+static void
+make_pair (int pair[2])
+{
+  struct sockaddr_in at = {
+      .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+  socklen_t length = sizeof at;
+  int listener, on = 1;
+
+  if (strcmp (bare, "unix") == 0) {
+    if (socketpair (AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+      helix_bench_die ("no socket");
+    return;
+  }
+  listener = socket (AF_INET, SOCK_STREAM, 0);
+  pair[0] = socket (AF_INET, SOCK_STREAM, 0);
+  if (bind (listener, (struct sockaddr *) &at, length) < 0
+      || listen (listener, 1) < 0
+      || getsockname (listener, (struct sockaddr *) &at, &length) < 0
+      || connect (pair[0], (struct sockaddr *) &at, length) < 0)
+    helix_bench_die ("no TCP on the loopback");
+  pair[1] = accept (listener, NULL, NULL);
+  setsockopt (pair[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  close (listener);
+}
+
+/* A unit begins with the time when it was sent. */
+static int
+receive_bare (int fd, guint units)
+{
+  g_autofree guint8 *unit = g_malloc ((gsize) size);
+  GArray *times = helix_bench_times_new (units);
+
+  for (guint n = 0; n < units + WARMUP; n++) {
+    guint64 sent, took;
+
+    if (recv (fd, unit, (gsize) size, MSG_WAITALL) != size)
+      helix_bench_die ("the %s socket ended", bare);
+    memcpy (&sent, unit, sizeof sent);
+    took = helix_bench_now () - sent;
+    if (n >= WARMUP)
+      g_array_append_val (times, took);
+  }
+  return report (bare, times);
+}
+
+static int
+send_bare (int fd, guint units, pid_t receiver)
+{
+  g_autofree guint8 *unit = g_malloc0 ((gsize) size);
+  int status = 0;
+
+  for (guint n = 0; n < units + WARMUP; n++) {
+    guint64 now;
+
+    /* The rate of an encoder. */
+    g_usleep ((gulong) (G_USEC_PER_SEC / rate));
+    now = helix_bench_now ();
+    memcpy (unit, &now, sizeof now);
+    /* The socket blocks: all of it goes, or the receiver is gone. */
+    if (send (fd, unit, (gsize) size, MSG_NOSIGNAL) != size)
+      helix_bench_die ("the receiver is gone");
+  }
+  waitpid (receiver, &status, 0);
+  return WIFEXITED (status) ? WEXITSTATUS (status) : EXIT_FAILURE;
+}
+
 int
 main (int argc, char **argv)
 {
   GOptionContext *context = g_option_context_new (NULL);
   GError *error = NULL;
+  int pair[2];
   Shared *shared;
   guint units;
   pid_t pid;
@@ -238,9 +304,12 @@ main (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, &error))
     helix_bench_die ("%s", error->message);
   g_option_context_free (context);
-  if (address == NULL || size < 100 || !(rate > 0) || !(seconds > 0))
-    helix_bench_die ("an --address is needed, sizes go from 100 bytes, rates "
-                     "and times are above 0");
+  if ((address == NULL) == (bare == NULL) || size < 100 || !(rate > 0)
+      || !(seconds > 0))
+    helix_bench_die ("--address or --bare is needed, sizes go from 100 bytes, "
+                     "rates and times are above 0");
+  if (bare != NULL)
+    make_pair (pair);
   units = (guint) (rate * seconds);
   shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE,
       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -250,6 +319,9 @@ main (int argc, char **argv)
   pid = fork ();
   if (pid < 0)
     helix_bench_die ("cannot fork");
+  if (bare != NULL)
+    return pid == 0 ? receive_bare (pair[1], units)
+                    : send_bare (pair[0], units, pid);
   gst_init (NULL, NULL);
   if (pid == 0)
     return receive (shared, units);

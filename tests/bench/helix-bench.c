@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "helix-bench-table.h"
+#include "helix-bench.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,4 +59,35 @@ helix_bench_table_get (HelixBenchTable *table, guint32 number)
 {
   return __atomic_load_n (
       &table->capture_ns[number % HELIX_BENCH_PICTURES], __ATOMIC_ACQUIRE);
+}
+
+GArray *
+helix_bench_times_new (guint room)
+{
+  return g_array_sized_new (FALSE, FALSE, sizeof (guint64), room);
+}
+
+static gint
+compare (gconstpointer a, gconstpointer b)
+{
+  guint64 left = *(const guint64 *) a, right = *(const guint64 *) b;
+
+  return left < right ? -1 : left > right;
+}
+
+void
+helix_bench_times_print (GString *json, const gchar *prefix, GArray *times)
+{
+  static const struct {
+    const gchar *name;
+    guint percent;
+  } figures[] = {{"p50", 50}, {"p95", 95}, {"p99", 99}, {"max", 100}};
+
+  g_array_sort (times, compare);
+  g_string_append_printf (json, ", \"%ssamples\": %u", prefix, times->len);
+  for (guint i = 0; times->len > 0 && i < G_N_ELEMENTS (figures); i++)
+    g_string_append_printf (json, ", \"%s%s_ns\": %" G_GUINT64_FORMAT, prefix,
+        figures[i].name,
+        g_array_index (times, guint64,
+            (guint64) (times->len - 1) * figures[i].percent / 100));
 }
