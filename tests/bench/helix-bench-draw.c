@@ -49,7 +49,7 @@ main (int argc, char **argv)
     fputs ("Usage: helix-bench-draw PATTERN WxH RATE STOP-FILE\n", stderr);
     return 2;
   }
-  helix_kms_open (&kms, "/dev/dri/card0");
+  helix_kms_open (&kms, HELIX_CARD);
   helix_buffer_new (&kms, &buffer, all.width, all.height, false);
   helix_sim_screen_init (&screen, 0, 1, all.width, all.height, pattern, 1);
   helix_kms_show (&kms, 0, buffer.fb, 0, 0, all.width, all.height);

@@ -8,7 +8,7 @@
  * UDMABUF_CREATE_LIST returns here is an empty memfd that stands for the list,
  * and mapping it maps the pages of the list one behind the other.
  */
-#undef _FILE_OFFSET_BITS /* both open and open64, mmap and mmap64 are here */
+#undef _FILE_OFFSET_BITS /* QEMU has it: open is open64 there, mmap mmap64 */
 #undef _FORTIFY_SOURCE
 
 #include <dlfcn.h>
@@ -34,12 +34,9 @@ static struct buffer {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int device = -1;
 
-int open (const char *path, int flags, ...) EXPORT;
 int open64 (const char *path, int flags, ...) EXPORT;
-int __open_2 (const char *path, int flags) EXPORT;
 int __open64_2 (const char *path, int flags) EXPORT;
 int ioctl (int fd, unsigned long request, ...) EXPORT;
-void *mmap (void *, size_t, int, int, int, off_t) EXPORT;
 void *mmap64 (void *, size_t, int, int, int, off64_t) EXPORT;
 int close (int fd) EXPORT;
 
@@ -52,40 +49,17 @@ real_open (const char *path, int flags, mode_t mode)
   return device;
 }
 
-static mode_t
-mode_of (int flags, va_list args)
-{
-  return flags & (O_CREAT | O_TMPFILE) ? (mode_t) va_arg (args, int) : 0;
-}
-
-int
-open (const char *path, int flags, ...)
-{
-  va_list args;
-  mode_t mode;
-
-  va_start (args, flags);
-  mode = mode_of (flags, args);
-  va_end (args);
-  return real_open (path, flags, mode);
-}
-
 int
 open64 (const char *path, int flags, ...)
 {
+  mode_t mode = 0;
   va_list args;
-  mode_t mode;
 
   va_start (args, flags);
-  mode = mode_of (flags, args);
+  if (flags & (O_CREAT | O_TMPFILE))
+    mode = (mode_t) va_arg (args, int);
   va_end (args);
   return real_open (path, flags | O_LARGEFILE, mode);
-}
-
-int
-__open_2 (const char *path, int flags)
-{
-  return real_open (path, flags, 0);
 }
 
 int
@@ -198,12 +172,6 @@ mmap64 (
   pthread_mutex_unlock (&lock);
   return mapped != NULL ? mapped
                         : real_mmap (address, length, prot, flags, fd, offset);
-}
-
-void *
-mmap (void *address, size_t length, int prot, int flags, int fd, off_t offset)
-{
-  return mmap64 (address, length, prot, flags, fd, offset);
 }
 
 int

@@ -109,7 +109,7 @@ main (int argc, char **argv)
     return 2;
   }
   step_prefix = argv[1];
-  helix_kms_open (&kms, "/dev/dri/card0");
+  helix_kms_open (&kms, HELIX_CARD);
   show_picture (800, 600);
   new_cursor (&first, "first", 5, 9, 7);
   new_cursor (&second, "second", 63, 0, 40);

@@ -5,137 +5,47 @@
  * plain framebuffer desktop does. Several scanouts are shown as sub-rectangles
  * of one wide framebuffer, as guests do.
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "helix-buffer.h"
 #include "helix-marker.h"
 #include "helix-picture.h"
 
-struct options {
-  const char *device;
-  const char *go;         /* wait for this file after the first frame */
-  int connector;          /* index of the first output */
-  uint32_t width, height; /* of each scanout */
-  uint32_t scanouts;
-  uint32_t first, frames; /* marker of the first frame; how many */
-  double rate;            /* frames a second, 0 = as fast as can be */
-  uint32_t change_after;  /* frames, 0 = never */
-  uint32_t change_width, change_height;
-  uint32_t shift; /* of the bars */
-  bool blob, hold, noise;
+static const char *go; /* wait for this file after the first frame */
+static uint32_t size[2] = {800, 600}; /* of each scanout */
+static uint32_t scanouts = 1, first = 1, frames = 300;
+static double rate = 30;
+static const char *change; /* N:WxH */
+static const char *kind;   /* of the buffer */
+static bool noise, hold;
+
+static const struct helix_option options[] = {
+    {"mode", HELIX_OPTION_SIZE, size, "WxH of each scanout (default 800x600)"},
+    {"scanouts", HELIX_OPTION_NUMBER, &scanouts,
+        "N, side by side in one framebuffer"},
+    {"first", HELIX_OPTION_NUMBER, &first,
+        "number of the first frame (default 1)"},
+    {"frames", HELIX_OPTION_NUMBER, &frames, "N (default 300)"},
+    {"rate", HELIX_OPTION_RATE, &rate, "FPS (default 30)"},
+    {"mode-change-after", HELIX_OPTION_TEXT, &change, "N:WxH"},
+    {"buffer", HELIX_OPTION_TEXT, &kind, "dumb|blob (default dumb)"},
+    {"noise", HELIX_OPTION_FLAG, &noise,
+        "noise below the marker, in place of the box: an encoder makes of it "
+        "what it may"},
+    {"go", HELIX_OPTION_TEXT, &go,
+        "FILE: go on after the first frame when it exists"},
+    {"hold", HELIX_OPTION_FLAG, &hold, "keep the last picture until SIGTERM"},
+    {NULL},
 };
 
 static void
-usage (FILE *out)
+buffer_new (struct helix_kms *kms, struct helix_buffer *b)
 {
-  fputs (
-      "Usage: helix-draw-2d [options]\n"
-      "  --device PATH           (default /dev/dri/card0)\n"
-      "  --connector N           first output to use (default 0)\n"
-      "  --mode WxH              of each scanout (default 800x600)\n"
-      "  --scanouts N            side by side in one framebuffer\n"
-      "  --first N               number of the first frame (default 1)\n"
-      "  --frames N              (default 300)\n"
-      "  --rate FPS              0 = no limit (default 30)\n"
-      "  --mode-change-after N:WxH\n"
-      "  --bars-shift N          scanout i shows the bars shifted by N + i\n"
-      "  --buffer dumb|blob      (default dumb)\n"
-      "  --noise                 noise below the marker, in place of the box:\n"
-      "                          an encoder makes of it what it may\n"
-      "  --go FILE               go on after the first frame when it exists\n"
-      "  --hold                  keep the last picture until SIGTERM\n",
-      out);
-}
-
-static void
-parse (int argc, char **argv, struct options *o)
-{
-  static const struct option longopts[] = {{"device", 1, NULL, 'd'},
-      {"connector", 1, NULL, 'c'}, {"mode", 1, NULL, 'm'},
-      {"scanouts", 1, NULL, 's'}, {"first", 1, NULL, 'f'},
-      {"frames", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
-      {"mode-change-after", 1, NULL, 'a'}, {"bars-shift", 1, NULL, 'b'},
-      {"buffer", 1, NULL, 'u'}, {"noise", 0, NULL, 'o'}, {"go", 1, NULL, 'g'},
-      {"hold", 0, NULL, 'h'}, {"help", 0, NULL, '?'}, {NULL, 0, NULL, 0}};
-  int option;
-  bool good = true;
-
-  *o = (struct options){.device = "/dev/dri/card0",
-      .width = 800,
-      .height = 600,
-      .scanouts = 1,
-      .first = 1,
-      .frames = 300,
-      .rate = 30};
-  while (
-      good && (option = getopt_long (argc, argv, "", longopts, NULL)) != -1) {
-    switch (option) {
-      case 'd':
-        o->device = optarg;
-        break;
-      case 'c':
-        o->connector = atoi (optarg);
-        break;
-      case 'm':
-        good = helix_parse_size (optarg, &o->width, &o->height);
-        break;
-      case 's':
-        o->scanouts = (uint32_t) atoi (optarg);
-        break;
-      case 'f':
-        o->first = (uint32_t) strtoul (optarg, NULL, 10);
-        break;
-      case 'n':
-        o->frames = (uint32_t) strtoul (optarg, NULL, 10);
-        break;
-      case 'r':
-        o->rate = atof (optarg);
-        break;
-      case 'a': {
-        char *size = strchr (optarg, ':');
-
-        o->change_after = (uint32_t) strtoul (optarg, NULL, 10);
-        good = size != NULL
-            && helix_parse_size (size + 1, &o->change_width, &o->change_height);
-        break;
-      }
-      case 'b':
-        o->shift = (uint32_t) atoi (optarg);
-        break;
-      case 'u':
-        o->blob = strcmp (optarg, "blob") == 0;
-        break;
-      case 'o':
-        o->noise = true;
-        break;
-      case 'g':
-        o->go = optarg;
-        break;
-      case 'h':
-        o->hold = true;
-        break;
-      default:
-        good = false;
-    }
-  }
-  good = good && optind == argc && o->scanouts >= 1 && o->scanouts <= 16
-      && o->width >= HELIX_MARKER_WIDTH && o->height >= 64;
-  if (good && o->change_after != 0)
-    good = o->change_width >= HELIX_MARKER_WIDTH && o->change_height >= 64;
-  if (!good) {
-    usage (stderr);
-    exit (2);
-  }
-}
-
-static void
-buffer_new (
-    struct helix_kms *kms, const struct options *o, struct helix_buffer *b)
-{
-  helix_buffer_new (kms, b, o->width * o->scanouts, o->height, o->blob);
+  if (size[0] < HELIX_MARKER_WIDTH || size[1] < 64)
+    helix_die ("%ux%u is too small for the picture", size[0], size[1]);
+  helix_buffer_new (kms, b, size[0] * scanouts, size[1],
+      kind != NULL && strcmp (kind, "blob") == 0);
 }
 
 /* Fills the strip of the box with noise that no frame before had. */
@@ -156,64 +66,65 @@ draw_noise (struct helix_buffer *b)
 
 /* Draws frame `number` into each scanout and tells the kernel the clips. */
 static void
-draw_frame (struct helix_kms *kms, const struct options *o,
-    struct helix_buffer *b, uint32_t number)
+draw_frame (struct helix_kms *kms, struct helix_buffer *b, uint32_t number)
 {
   drmModeClip clips[2 * HELIX_KMS_MAX_OUTPUTS];
 
-  for (uint32_t i = 0; i < o->scanouts; i++)
-    helix_buffer_frame (b, i * o->width, o->width, number, &clips[2 * i]);
-  if (o->noise)
+  for (uint32_t i = 0; i < scanouts; i++)
+    helix_buffer_frame (b, i * size[0], size[0], number, &clips[2 * i]);
+  if (noise)
     draw_noise (b);
-  helix_buffer_flush (kms, b, clips, 2 * o->scanouts);
+  helix_buffer_flush (kms, b, clips, 2 * scanouts);
 }
 
 /* The first frame at a size: everything is drawn before it is shown. */
 static void
-show (struct helix_kms *kms, const struct options *o, struct helix_buffer *b,
-    uint32_t number)
+show (struct helix_kms *kms, struct helix_buffer *b, uint32_t number)
 {
   drmModeClip clips[2];
 
-  for (uint32_t i = 0; i < o->scanouts; i++) {
-    helix_buffer_background (b, i * o->width, o->width, o->shift + i);
-    helix_buffer_frame (b, i * o->width, o->width, number, clips);
+  for (uint32_t i = 0; i < scanouts; i++) {
+    helix_buffer_background (b, i * size[0], size[0], i);
+    helix_buffer_frame (b, i * size[0], size[0], number, clips);
   }
-  for (uint32_t i = 0; i < o->scanouts; i++)
-    helix_kms_show (kms, o->connector + (int) i, b->fb, i * o->width, 0,
-        o->width, o->height);
-  helix_event ("mode %ux%u resource %u frame %u", o->width, o->height,
-      b->resource, number);
+  for (uint32_t i = 0; i < scanouts; i++)
+    helix_kms_show (kms, (int) i, b->fb, i * size[0], 0, size[0], size[1]);
+  helix_event (
+      "mode %ux%u resource %u frame %u", size[0], size[1], b->resource, number);
 }
 
 int
 main (int argc, char **argv)
 {
-  struct options o;
-  struct helix_kms kms;
+  uint32_t change_after = 0, other[2];
   struct helix_buffer now, next;
+  struct helix_kms kms;
   uint64_t start = 0;
 
-  parse (argc, argv, &o);
-  helix_kms_open (&kms, o.device);
-  buffer_new (&kms, &o, &now);
-  show (&kms, &o, &now, o.first);
-  if (o.go != NULL)
-    helix_await (o.go);
-  for (uint32_t i = 0; i < o.frames; i++) {
-    helix_pace (&start, i, o.rate);
-    if (o.change_after != 0 && i == o.change_after) {
-      o.width = o.change_width;
-      o.height = o.change_height;
-      buffer_new (&kms, &o, &next);
-      show (&kms, &o, &next, o.first + i);
+  helix_options (argc, argv, options);
+  if (scanouts < 1 || scanouts > HELIX_KMS_MAX_OUTPUTS)
+    helix_die ("--scanouts is 1 to %d", HELIX_KMS_MAX_OUTPUTS);
+  if (change != NULL
+      && sscanf (change, "%u:%ux%u", &change_after, &other[0], &other[1]) != 3)
+    helix_die ("--mode-change-after is N:WxH");
+  helix_kms_open (&kms, HELIX_CARD);
+  buffer_new (&kms, &now);
+  show (&kms, &now, first);
+  if (go != NULL)
+    helix_await (go);
+  for (uint32_t i = 0; i < frames; i++) {
+    helix_pace (&start, i, rate);
+    if (change_after != 0 && i == change_after) {
+      memcpy (size, other, sizeof size);
+      buffer_new (&kms, &next);
+      show (&kms, &next, first + i);
       helix_buffer_free (&kms, &now);
       now = next;
     }
-    draw_frame (&kms, &o, &now, o.first + i);
+    draw_frame (&kms, &now, first + i);
   }
-  helix_event ("drawn %u", o.first + o.frames - 1);
-  if (o.hold)
+  helix_event ("drawn %u", first + frames - 1);
+  if (hold)
     helix_hold ();
   return 0;
 }

@@ -4,100 +4,28 @@
  * through virgl.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <xf86drm.h>
 
 #include "helix-gl.h"
 #include "helix-kms.h"
-#include "helix-marker.h"
 
 #define FLIP_TIMEOUT_MS 10000
 
-struct options {
-  const char *device;
-  const char *go; /* wait for this file after the first frame */
-  int connector;
-  uint32_t width, height;
-  uint32_t first, frames;
-  double rate; /* frames a second, 0 = as fast as can be */
-  uint32_t shift;
-  bool hold;
+static const char *go; /* wait for this file after the first frame */
+static uint32_t size[2] = {800, 600}, frames = 300;
+static double rate = 30;
+static bool hold;
+
+static const struct helix_option options[] = {
+    {"mode", HELIX_OPTION_SIZE, size, "WxH (default 800x600)"},
+    {"frames", HELIX_OPTION_NUMBER, &frames, "N (default 300)"},
+    {"rate", HELIX_OPTION_RATE, &rate, "FPS (default 30)"},
+    {"go", HELIX_OPTION_TEXT, &go,
+        "FILE: go on after the first frame when it exists"},
+    {"hold", HELIX_OPTION_FLAG, &hold, "keep the last picture until SIGTERM"},
+    {NULL},
 };
-
-static void
-usage (void)
-{
-  fputs ("Usage: helix-draw-gl [options]\n"
-         "  --device PATH   (default /dev/dri/card0)\n"
-         "  --connector N   output to use (default 0)\n"
-         "  --mode WxH      (default 800x600)\n"
-         "  --first N       number of the first frame (default 1)\n"
-         "  --frames N      (default 300)\n"
-         "  --rate FPS      0 = no limit (default 30)\n"
-         "  --bars-shift N  (default 0)\n"
-         "  --go FILE       go on after the first frame when it exists\n"
-         "  --hold          keep the last picture until SIGTERM\n",
-      stderr);
-  exit (2);
-}
-
-static void
-parse (int argc, char **argv, struct options *o)
-{
-  static const struct option longopts[] = {{"device", 1, NULL, 'd'},
-      {"connector", 1, NULL, 'c'}, {"mode", 1, NULL, 'm'},
-      {"first", 1, NULL, 'f'}, {"frames", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
-      {"bars-shift", 1, NULL, 'b'}, {"go", 1, NULL, 'g'},
-      {"hold", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
-  int option;
-
-  *o = (struct options){.device = "/dev/dri/card0",
-      .width = 800,
-      .height = 600,
-      .first = 1,
-      .frames = 300,
-      .rate = 30};
-  while ((option = getopt_long (argc, argv, "", longopts, NULL)) != -1) {
-    switch (option) {
-      case 'd':
-        o->device = optarg;
-        break;
-      case 'c':
-        o->connector = atoi (optarg);
-        break;
-      case 'm':
-        if (!helix_parse_size (optarg, &o->width, &o->height))
-          usage ();
-        break;
-      case 'f':
-        o->first = (uint32_t) strtoul (optarg, NULL, 10);
-        break;
-      case 'n':
-        o->frames = (uint32_t) strtoul (optarg, NULL, 10);
-        break;
-      case 'r':
-        o->rate = atof (optarg);
-        break;
-      case 'b':
-        o->shift = (uint32_t) atoi (optarg);
-        break;
-      case 'g':
-        o->go = optarg;
-        break;
-      case 'h':
-        o->hold = true;
-        break;
-      default:
-        usage ();
-    }
-  }
-  if (optind != argc || o->width < HELIX_MARKER_WIDTH || o->height < 64)
-    usage ();
-}
 
 static void
 forget_fb (struct gbm_bo *bo, void *data)
@@ -149,18 +77,17 @@ wait_for_flip (struct helix_kms *kms, bool *done)
 
 /* Puts what was drawn on the screen; returns when it is there. */
 static void
-present (struct helix_gl *gl, struct helix_kms *kms, const struct options *o)
+present (struct helix_gl *gl, struct helix_kms *kms)
 {
   static struct gbm_bo *shown; /* on the screen, NULL = nothing yet */
   struct gbm_bo *bo = helix_gl_swap (gl);
   bool done = false;
 
   if (shown == NULL) {
-    helix_kms_show (
-        kms, o->connector, framebuffer (kms, bo), 0, 0, o->width, o->height);
+    helix_kms_show (kms, 0, framebuffer (kms, bo), 0, 0, gl->width, gl->height);
   } else {
-    if (drmModePageFlip (kms->fd, kms->output[o->connector].crtc,
-            framebuffer (kms, bo), DRM_MODE_PAGE_FLIP_EVENT, &done)
+    if (drmModePageFlip (kms->fd, kms->output[0].crtc, framebuffer (kms, bo),
+            DRM_MODE_PAGE_FLIP_EVENT, &done)
         != 0)
       helix_die ("cannot flip pages");
     wait_for_flip (kms, &done);
@@ -172,26 +99,25 @@ present (struct helix_gl *gl, struct helix_kms *kms, const struct options *o)
 int
 main (int argc, char **argv)
 {
-  struct options o;
   struct helix_kms kms;
   struct helix_gl gl;
   uint64_t start = 0;
 
-  parse (argc, argv, &o);
-  helix_kms_open (&kms, o.device);
-  helix_gl_open (&gl, kms.fd, o.width, o.height, GBM_BO_USE_SCANOUT);
-  for (uint32_t i = 0; i < o.frames; i++) {
-    if (i == 1 && o.go != NULL)
-      helix_await (o.go);
+  helix_options (argc, argv, options);
+  helix_kms_open (&kms, HELIX_CARD);
+  helix_gl_open (&gl, kms.fd, size[0], size[1], GBM_BO_USE_SCANOUT);
+  for (uint32_t i = 0; i < frames; i++) {
+    if (i == 1 && go != NULL)
+      helix_await (go);
     if (i > 0)
-      helix_pace (&start, i, o.rate);
-    helix_gl_draw (&gl, o.first + i, o.shift);
-    present (&gl, &kms, &o);
+      helix_pace (&start, i, rate);
+    helix_gl_draw (&gl, i + 1);
+    present (&gl, &kms);
     if (i == 0)
-      helix_event ("mode %ux%u frame %u", o.width, o.height, o.first);
+      helix_event ("mode %ux%u frame 1", size[0], size[1]);
   }
-  helix_event ("drawn %u", o.first + o.frames - 1);
-  if (o.hold)
+  helix_event ("drawn %u", frames);
+  if (hold)
     helix_hold ();
   return 0;
 }

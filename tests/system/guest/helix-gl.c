@@ -75,7 +75,7 @@ fill (struct helix_gl *gl, uint32_t x, uint32_t y, uint32_t width,
 }
 
 void
-helix_gl_draw (struct helix_gl *gl, uint32_t number, uint32_t shift)
+helix_gl_draw (struct helix_gl *gl, uint32_t number)
 {
   if (!eglMakeCurrent (gl->display, gl->window, gl->window, gl->context))
     helix_die ("EGL does not change surfaces (error %#x)", eglGetError ());
@@ -90,7 +90,7 @@ helix_gl_draw (struct helix_gl *gl, uint32_t number, uint32_t shift)
     uint32_t left = helix_bar_left (bar, gl->width);
 
     fill (gl, left, HELIX_BARS_TOP, helix_bar_left (bar + 1, gl->width) - left,
-        gl->height - HELIX_BARS_TOP, helix_bar_colour (bar, shift));
+        gl->height - HELIX_BARS_TOP, helix_bar_colour (bar, 0));
   }
 }
 

@@ -25,8 +25,8 @@ struct helix_gl {
 void helix_gl_open (
     struct helix_gl *gl, int fd, uint32_t width, uint32_t height, uint32_t use);
 
-/* Draws frame `number` with bars shifted by `shift` (helix-picture.h). */
-void helix_gl_draw (struct helix_gl *gl, uint32_t number, uint32_t shift);
+/* Draws frame `number` (helix-picture.h). */
+void helix_gl_draw (struct helix_gl *gl, uint32_t number);
 
 /* What was drawn; gbm_surface_release_buffer () gives it back. */
 struct gbm_bo *helix_gl_swap (struct helix_gl *gl);

@@ -5,20 +5,14 @@
  * is switched off. Draws on all of them, up to the frame number that the file
  * --until holds (none = no frame after the first of each).
  */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "helix-buffer.h"
 #include "helix-marker.h"
 
+#define RATE 25.0     /* ticks a second */
 #define LOOK_TICKS 3u /* ticks from one look at the connectors to the next */
-
-struct options {
-  const char *device, *until;
-  double rate;
-};
 
 struct screen {
   bool on;
@@ -32,38 +26,6 @@ static void
 on_signal (int number)
 {
   stopped = 1;
-}
-
-static void
-parse (int argc, char **argv, struct options *o)
-{
-  static const struct option longopts[] = {{"device", 1, NULL, 'd'},
-      {"until", 1, NULL, 'u'}, {"rate", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
-  int option;
-  bool good = true;
-
-  *o = (struct options){.device = "/dev/dri/card0", .rate = 25};
-  while (
-      good && (option = getopt_long (argc, argv, "", longopts, NULL)) != -1) {
-    switch (option) {
-      case 'd':
-        o->device = optarg;
-        break;
-      case 'u':
-        o->until = optarg;
-        break;
-      case 'r':
-        o->rate = atof (optarg);
-        break;
-      default:
-        good = false;
-    }
-  }
-  if (!good || optind != argc || o->rate <= 0) {
-    fputs ("Usage: helix-hotplug [--device PATH] [--until FILE] [--rate FPS]\n",
-        stderr);
-    exit (2);
-  }
 }
 
 static void
@@ -142,20 +104,23 @@ main (int argc, char **argv)
   struct screen screens[HELIX_KMS_MAX_OUTPUTS] = {{0}};
   struct sigaction action = {.sa_handler = on_signal};
   uint32_t number = 1, last = 0;
+  const char *until = NULL;
+  const struct helix_option options[] = {
+      {"until", HELIX_OPTION_TEXT, &until, "FILE: number of the last frame"},
+      {NULL}};
   struct helix_kms kms;
-  struct options o;
   uint64_t start = 0;
 
-  parse (argc, argv, &o);
+  helix_options (argc, argv, options);
   sigaction (SIGINT, &action, NULL);
   sigaction (SIGTERM, &action, NULL);
-  helix_kms_open (&kms, o.device);
+  helix_kms_open (&kms, HELIX_CARD);
   for (uint64_t tick = 0; !stopped; tick++) {
-    helix_pace (&start, tick, o.rate);
+    helix_pace (&start, tick, RATE);
     for (int i = 0; tick % LOOK_TICKS == 0 && i < kms.outputs; i++)
       look (&kms, &screens[i], i, number);
     if (number >= last)
-      last = wanted (o.until);
+      last = wanted (until);
     if (number < last) {
       draw (&kms, screens, ++number);
       if (number == last)

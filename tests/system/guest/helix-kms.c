@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <xf86drm.h>
 
 #define NS_PER_S 1000000000ull
+#define MAX_OPTIONS 16
 #define AWAIT_S 120u /* seconds the harness may take to answer */
 #define AWAIT_HZ 50u /* looks a second */
 
@@ -109,8 +111,10 @@ helix_kms_open (struct helix_kms *kms, const char *path)
   drmModeFreeResources (resources);
 }
 
-void
-helix_kms_mode (drmModeModeInfo *mode, uint32_t width, uint32_t height)
+/* A mode of exactly width x height pixels; virtio-gpu has no use for the
+ * timings but the kernel wants them in order. */
+static void
+make_mode (drmModeModeInfo *mode, uint32_t width, uint32_t height)
 {
   memset (mode, 0, sizeof *mode);
   mode->hdisplay = (uint16_t) width;
@@ -137,7 +141,7 @@ helix_kms_show (struct helix_kms *kms, int output, uint32_t fb, uint32_t x,
     errno = 0;
     helix_die ("no output %d: the card has %d", output, kms->outputs);
   }
-  helix_kms_mode (&mode, width, height);
+  make_mode (&mode, width, height);
   if (drmModeSetCrtc (kms->fd, kms->output[output].crtc, fb, x, y,
           &kms->output[output].connector, 1, &mode)
       != 0)
@@ -181,6 +185,52 @@ helix_parse_size (const char *text, uint32_t *width, uint32_t *height)
 
   return sscanf (text, "%ux%u%n", width, height, &end) == 2 && text[end] == '\0'
       && *width >= 1 && *width <= 16384 && *height >= 1 && *height <= 16384;
+}
+
+static bool
+take_option (const struct helix_option *option, const char *text)
+{
+  uint32_t *number = option->value;
+  char *end = NULL;
+
+  switch (option->kind) {
+    case HELIX_OPTION_TEXT:
+      *(const char **) option->value = text;
+      return true;
+    case HELIX_OPTION_NUMBER:
+      *number = (uint32_t) strtoul (text, &end, 10);
+      return *end == '\0';
+    case HELIX_OPTION_RATE:
+      *(double *) option->value = strtod (text, &end);
+      return *end == '\0' && *(double *) option->value > 0;
+    case HELIX_OPTION_SIZE:
+      return helix_parse_size (text, &number[0], &number[1]);
+    case HELIX_OPTION_FLAG:
+      *(bool *) option->value = true;
+      return true;
+  }
+  return false;
+}
+
+void
+helix_options (int argc, char **argv, const struct helix_option *options)
+{
+  struct option known[MAX_OPTIONS + 1] = {{0}};
+  bool good = true;
+  int n, got;
+
+  for (n = 0; n < MAX_OPTIONS && options[n].name != NULL; n++)
+    known[n] = (struct option){.name = options[n].name,
+        .has_arg = options[n].kind != HELIX_OPTION_FLAG,
+        .val = n};
+  while (good && (got = getopt_long (argc, argv, "", known, NULL)) != -1)
+    good = got < n && take_option (&options[got], optarg);
+  if (good && optind == argc)
+    return;
+  fprintf (stderr, "Usage: %s [options]\n", program_invocation_short_name);
+  for (; options->name != NULL; options++)
+    fprintf (stderr, "  --%-18s %s\n", options->name, options->help);
+  exit (2);
 }
 
 void

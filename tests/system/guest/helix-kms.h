@@ -14,6 +14,7 @@
 #include <xf86drmMode.h>
 
 #define HELIX_KMS_MAX_OUTPUTS 16
+#define HELIX_CARD "/dev/dri/card0"
 
 struct helix_kms_output {
   uint32_t connector, crtc; /* KMS object ids */
@@ -37,10 +38,6 @@ void helix_event (const char *format, ...)
 /* Opens `path` and pairs each of its connectors with a CRTC of its own. */
 void helix_kms_open (struct helix_kms *kms, const char *path);
 
-/* A mode of exactly width x height pixels; virtio-gpu has no use for the
- * timings but the kernel wants them in order. */
-void helix_kms_mode (drmModeModeInfo *mode, uint32_t width, uint32_t height);
-
 /* Shows framebuffer `fb` from (x, y) on output number `output`. */
 void helix_kms_show (struct helix_kms *kms, int output, uint32_t fb, uint32_t x,
     uint32_t y, uint32_t width, uint32_t height);
@@ -51,6 +48,25 @@ void helix_kms_off (struct helix_kms *kms, int output);
 /* Whether a monitor is plugged in there, and the size that it prefers. */
 bool helix_kms_plugged (
     struct helix_kms *kms, int output, uint32_t *width, uint32_t *height);
+
+enum helix_option_kind {
+  HELIX_OPTION_TEXT,   /* const char * */
+  HELIX_OPTION_NUMBER, /* uint32_t */
+  HELIX_OPTION_RATE,   /* double, above 0: frames a second */
+  HELIX_OPTION_SIZE,   /* uint32_t [2], "WxH" */
+  HELIX_OPTION_FLAG,   /* bool, true if given */
+};
+
+struct helix_option {
+  const char *name; /* "rate" is --rate; NULL ends the list */
+  enum helix_option_kind kind;
+  void *value; /* what it is without the option */
+  const char *help;
+};
+
+/* Sets the values that the command line has; ends the program with its usage
+ * if that has anything else. */
+void helix_options (int argc, char **argv, const struct helix_option *options);
 
 /* Parses "WxH" (1..16384); false if it is anything else. */
 bool helix_parse_size (const char *text, uint32_t *width, uint32_t *height);

@@ -24,14 +24,14 @@
 #define SURFACES 4
 #define IN_FLIGHT 2 /* of each surface, behind the one that is drawn */
 
-static gchar *device, *address, *mode, *go;
-static gint first = 1, frames = 300, shift;
+#define RENDER_NODE "/dev/dri/renderD128"
+
+static gchar *address, *mode;
+static gint first = 1, frames = 300;
 static gdouble rate = 30;
 static gboolean hold, copy;
 
 static const GOptionEntry entries[] = {
-    {"device", 0, 0, G_OPTION_ARG_FILENAME, &device,
-        "Render node (default /dev/dri/renderD128)", "PATH"},
     {"address", 0, 0, G_OPTION_ARG_STRING, &address,
         "helixresourcesink's address", "ADDRESS"},
     {"mode", 0, 0, G_OPTION_ARG_STRING, &mode,
@@ -39,9 +39,6 @@ static const GOptionEntry entries[] = {
     {"first", 0, 0, G_OPTION_ARG_INT, &first, "Number of the first frame", "N"},
     {"frames", 0, 0, G_OPTION_ARG_INT, &frames, "How many", "N"},
     {"rate", 0, 0, G_OPTION_ARG_DOUBLE, &rate, "Frames a second", "FPS"},
-    {"bars-shift", 0, 0, G_OPTION_ARG_INT, &shift, "Shift of the bars", "N"},
-    {"go", 0, 0, G_OPTION_ARG_FILENAME, &go,
-        "Go on after the first frame when it exists", "FILE"},
     {"hold", 0, 0, G_OPTION_ARG_NONE, &hold,
         "Keep the last picture until SIGTERM", NULL},
     {"copy", 0, 0, G_OPTION_ARG_NONE, &copy,
@@ -165,11 +162,9 @@ main (int argc, char **argv)
     helix_die ("see --help");
   g_option_context_free (context);
 
-  if (device == NULL)
-    device = g_strdup ("/dev/dri/renderD128");
-  fd = open (device, O_RDWR | O_CLOEXEC);
+  fd = open (RENDER_NODE, O_RDWR | O_CLOEXEC);
   if (fd < 0)
-    helix_die ("cannot open %s", device);
+    helix_die ("cannot open " RENDER_NODE);
   for (guint i = 0; i < SURFACES; i++)
     helix_gl_open (&gl[i], fd, width, height, 0);
   allocator = gst_dmabuf_allocator_new ();
@@ -179,11 +174,9 @@ main (int argc, char **argv)
   in = gst_bin_get_by_name (GST_BIN (pipeline), "in");
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (gint i = 0; i < frames; i++) {
-    if (i == 1 && go != NULL)
-      helix_await (go);
     if (i > 0)
       helix_pace (&start, (uint64_t) i, rate);
-    helix_gl_draw (&gl[i % SURFACES], (uint32_t) (first + i), (uint32_t) shift);
+    helix_gl_draw (&gl[i % SURFACES], (uint32_t) (first + i));
     glFinish (); /* nobody waits for the GPU on the other side */
     push (in, allocator, &gl[i % SURFACES], (guint) i);
   }
