@@ -3,9 +3,10 @@
  * helix bench: receives as helixsrc does, and counts.
  */
 #include <gst/gst.h>
+#include <math.h>
 #include <stdio.h>
 
-#include "helix-bench-stats.h"
+#include "helix-bench.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
@@ -29,6 +30,202 @@ static const GOptionEntry entries[] = {
         "Units a second that are wanted (default 60)", "FPS"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
+
+/* ---- figures ---- */
+
+static const guint gap_ms[HELIX_BENCH_GAPS] = {50, 100, 200};
+
+static const struct {
+  gdouble share;
+  const gchar *grade;
+} grades[] = {
+    {0.95, "excellent"},
+    {0.80, "good"},
+    {0.50, "fair"},
+    {0.00, "poor"},
+};
+
+HelixBenchStats *
+helix_bench_stats_new (guint64 began)
+{
+  HelixBenchStats *self = g_new0 (HelixBenchStats, 1);
+
+  self->began = self->ended = began;
+  self->shortest = HELIX_NONE64;
+  self->last = HELIX_NONE64;
+  self->received.last_sequence = self->received.latency_ns = HELIX_NONE64;
+  self->per_second = g_array_new (FALSE, TRUE, sizeof (guint));
+  return self;
+}
+
+void
+helix_bench_stats_free (HelixBenchStats *self)
+{
+  if (self == NULL)
+    return;
+  g_array_unref (self->per_second);
+  g_free (self);
+}
+
+static void
+add_gap (HelixBenchStats *self, guint64 ns)
+{
+  for (guint i = 0; i < HELIX_BENCH_GAPS; i++)
+    self->gaps[i] += ns > gap_ms[i] * GST_MSECOND;
+}
+
+void
+helix_bench_stats_unit (HelixBenchStats *self, guint64 arrived, gsize bytes,
+    gboolean key, guint64 sequence, guint64 latency)
+{
+  guint second = (guint) ((arrived - self->began) / GST_SECOND);
+
+  /* The first one starts the clock: it is no part of a rate. */
+  if (self->received.units++ > 0) {
+    if (second >= self->per_second->len)
+      g_array_set_size (self->per_second, second + 1);
+    g_array_index (self->per_second, guint, second)++;
+  }
+  self->received.bytes += bytes;
+  self->received.keyframes += key;
+  if (self->last != HELIX_NONE64) {
+    guint64 gap = arrived - self->last;
+
+    add_gap (self, gap);
+    self->shortest = MIN (self->shortest, gap);
+    self->longest = MAX (self->longest, gap);
+    if (sequence > self->received.last_sequence)
+      self->received.lost += sequence - self->received.last_sequence - 1;
+  }
+  self->last = arrived;
+  self->received.last_sequence = sequence;
+  if (latency != HELIX_NONE64)
+    helix_histogram_add (&self->latency, latency);
+}
+
+void
+helix_bench_stats_end (HelixBenchStats *self, guint64 ended)
+{
+  guint64 since = self->last != HELIX_NONE64 ? self->last : self->began;
+
+  self->ended = MAX (ended, self->began);
+  if (self->ended > since) {
+    add_gap (self, self->ended - since);
+    self->longest = MAX (self->longest, self->ended - since);
+  }
+  /* Whole seconds only, each of them: one without units counts 0. */
+  g_array_set_size (
+      self->per_second, (guint) ((self->ended - self->began) / GST_SECOND));
+}
+
+static gdouble
+length (const HelixBenchStats *self)
+{
+  return (gdouble) (self->ended - self->began) / (gdouble) GST_SECOND;
+}
+
+static gdouble
+rate_of (const HelixBenchStats *self)
+{
+  /* The first unit starts the clock. */
+  return self->ended > self->began && self->received.units > 0
+      ? (gdouble) (self->received.units - 1) / length (self)
+      : 0;
+}
+
+static gdouble
+bitrate_of (const HelixBenchStats *self)
+{
+  return self->ended > self->began
+      ? (gdouble) self->received.bytes * 8 / length (self)
+      : 0;
+}
+
+static const gchar *
+grade_of (gdouble rate, gdouble target)
+{
+  guint i = 0;
+
+  while (i + 1 < G_N_ELEMENTS (grades) && rate < target * grades[i].share)
+    i++;
+  return grades[i].grade;
+}
+
+/* Percentiles in ms: p50, p95, p99 and the maximum; NAN = unknown. */
+static void
+get_latencies (const HelixBenchStats *self, gdouble ms[4])
+{
+  static const gdouble percents[] = {50, 95, 99, 100};
+
+  for (guint i = 0; i < G_N_ELEMENTS (percents); i++)
+    ms[i] = self->latency.count == 0
+        ? NAN
+        : (gdouble) helix_histogram_percentile (&self->latency, percents[i])
+            / 1e6;
+}
+
+static void
+print (const HelixBenchStats *self, gdouble target)
+{
+  gdouble rate = rate_of (self), ms[4];
+
+  get_latencies (self, ms);
+  printf ("units       %" G_GUINT64_FORMAT " in %.1f s, %" G_GUINT64_FORMAT
+          " keyframes, %" G_GUINT64_FORMAT " lost on the way\n",
+      self->received.units, length (self), self->received.keyframes,
+      self->received.lost);
+  printf ("a second   ");
+  for (guint i = 0; i < self->per_second->len; i++)
+    printf (" %u", g_array_index (self->per_second, guint, i));
+  printf ("\nbitrate     %.2f Mbit/s\n", bitrate_of (self) / 1e6);
+  if (self->received.units > 1)
+    printf ("intervals   %.1f to %.1f ms\n", (gdouble) self->shortest / 1e6,
+        (gdouble) self->longest / 1e6);
+  printf ("gaps        %u above 50 ms, %u above 100 ms, %u above 200 ms\n",
+      self->gaps[0], self->gaps[1], self->gaps[2]);
+  if (self->latency.count > 0)
+    printf ("latency     p50 %.1f, p95 %.1f, p99 %.1f, max %.1f ms "
+            "(capture to receipt)\n",
+        ms[0], ms[1], ms[2], ms[3]);
+  else
+    printf ("latency     unknown: the units do not tell their capture time\n");
+  printf ("rate        %.1f a second, %.0f %% of %.0f: %s\n", rate,
+      100 * rate / target, target, grade_of (rate, target));
+}
+
+void
+helix_bench_stats_json (
+    const HelixBenchStats *self, gdouble target, JsonBuilder *json)
+{
+  gdouble rate = rate_of (self), ms[4];
+
+  get_latencies (self, ms);
+  helix_json_add (json, JSON_DOUBLE ("seconds", length (self)),
+      JSON_UINT ("units", self->received.units),
+      JSON_UINT ("keyframes", self->received.keyframes),
+      JSON_UINT ("lost", self->received.lost), JSON_DOUBLE ("rate", rate),
+      JSON_DOUBLE ("bitrate", bitrate_of (self)));
+  helix_json_array (json, "per_second");
+  for (guint i = 0; i < self->per_second->len; i++)
+    helix_json_add (
+        json, JSON_UINT (NULL, g_array_index (self->per_second, guint, i)));
+  json_builder_end_array (json);
+  helix_json_add (json, JSON_MS ("interval_min_ms", self->shortest),
+      JSON_MS ("interval_max_ms", self->longest),
+      JSON_UINT ("gaps_50_ms", self->gaps[0]),
+      JSON_UINT ("gaps_100_ms", self->gaps[1]),
+      JSON_UINT ("gaps_200_ms", self->gaps[2]));
+  helix_json_object (json, "latency_ms");
+  helix_json_add (json, JSON_UINT ("count", self->latency.count),
+      JSON_DOUBLE ("p50", ms[0]), JSON_DOUBLE ("p95", ms[1]),
+      JSON_DOUBLE ("p99", ms[2]), JSON_DOUBLE ("max", ms[3]));
+  json_builder_end_object (json);
+  helix_json_add (json, JSON_DOUBLE ("target", target),
+      JSON_DOUBLE ("percent", 100 * rate / target),
+      JSON_TEXT ("grade", grade_of (rate, target)));
+}
+
+/* ---- receiving ---- */
 
 typedef struct {
   HelixProbe *probe;
@@ -153,7 +350,7 @@ report (const Bench *self, gboolean as_json, const gchar *address)
   }
   printf ("from        %s, %s, %ux%u\n", address, server, self->caps.width,
       self->caps.height);
-  helix_bench_stats_print (self->stats, target);
+  print (self->stats, target);
 }
 
 static gint

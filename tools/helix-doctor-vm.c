@@ -69,8 +69,8 @@ helix_check_vm (HelixWalk *walk)
         found->vms->len, list->str);
   else
     helix_walk_ok (walk, "%s %s",
-        found->given ? "the socket to look at is"
-                     : "one VM exports its screen:",
+        found->looked == NULL ? "the socket to look at is"
+                              : "one VM exports its screen:",
         list->str);
   helix_json_add (walk->facts, JSON_UINT ("vms", found->vms->len));
   return found->vms->len == 1;

@@ -55,7 +55,6 @@ helix_vms_find (const gchar *wanted)
     HelixVm *vm = helix_vm_new (named, "named");
 
     is_stale (vm);
-    self->given = TRUE;
     self->vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
     g_ptr_array_add (self->vms, vm);
     return self;
@@ -162,8 +161,8 @@ helix_role_detect (const gchar *wanted, const gchar *root, gchar **why)
   g_autofree gchar *vendor = NULL;
 
   if (vms->vms->len > 0)
-    *why = g_strdup (
-        vms->given ? "a VM's socket was named" : "there is a VM's socket");
+    *why = g_strdup (vms->looked == NULL ? "a VM's socket was named"
+                                         : "there is a VM's socket");
   else if (port != NULL)
     *why = g_strdup_printf ("there is a virtio port %s", port);
   else if (gpu != NULL)

@@ -13,8 +13,8 @@ G_BEGIN_DECLS
 
 typedef struct {
   GPtrArray *vms; /* HelixVm, not connected; pid of who listens */
-  gchar *looked;  /* where, for a person; NULL if a path was given */
-  gboolean given; /* by an option or $HELIX_SOCKET: taken unseen */
+  gchar *looked;  /* where, for a person; NULL: an option or $HELIX_SOCKET
+                   * gave a path, which is taken unseen */
 } HelixVms;
 
 /* `wanted`, or $HELIX_SOCKET, unseen; else all that helixqemusrc would find

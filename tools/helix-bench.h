@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What arrived, in figures: units a second, the gaps between them, their
- * age. Pure arithmetic on what it is told; times in ns.
+ * What helix bench received, in figures: units a second, the gaps between them,
+ * their age. Pure arithmetic; times in ns.
  */
-#ifndef HELIX_BENCH_STATS_H
-#define HELIX_BENCH_STATS_H
+#ifndef HELIX_BENCH_H
+#define HELIX_BENCH_H
 
 #include "helix-histogram.h"
 #include "helix-json.h"
@@ -35,16 +35,7 @@ void helix_bench_stats_unit (HelixBenchStats *self, guint64 arrived,
 /* The stretch ends: what did not come until now is a gap, too. */
 void helix_bench_stats_end (HelixBenchStats *self, guint64 ended);
 
-gdouble helix_bench_stats_rate (
-    const HelixBenchStats *self); /* units a second */
-gdouble helix_bench_stats_bitrate (const HelixBenchStats *self); /* bit/s */
-
-/* "excellent" from 95 % of the target on, "good" from 80 %, "fair" from 50 %,
- * else "poor". */
-const gchar *helix_bench_stats_grade (gdouble rate, gdouble target);
-
-void helix_bench_stats_print (const HelixBenchStats *self, gdouble target);
-/* Members of an object. */
+/* As members of an object. `target`: units a second. */
 void helix_bench_stats_json (
     const HelixBenchStats *self, gdouble target, JsonBuilder *json);
 
@@ -52,4 +43,4 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixBenchStats, helix_bench_stats_free)
 
 G_END_DECLS
 
-#endif /* HELIX_BENCH_STATS_H */
+#endif /* HELIX_BENCH_H */
