@@ -141,67 +141,50 @@ GST_START_TEST (test_dead_machine)
 }
 GST_END_TEST;
 
-#define NO_PEER -1
+#define GUEST "--guest --address=@"
+#define HOST "--host --address=@"
 
-static const struct {
-  gint kind; /* PeerKind */
-  const gchar *options;
-  gint status;
-  const gchar *verdict, *check, *text;
-} strangers[] = {
-    {NO_PEER, "guest", 20, "FAIL", "connect", "cannot connect to unix:"},
-    {NO_PEER, "guest", 20, "FAIL", "connect", "helix doctor on the host"},
-    {NO_PEER, "guest --address=14359", 20, "FAIL", "connect",
-        "14359 is no address"},
-    {NO_PEER, "guest --address=serial:/no/port", 20, "FAIL", "connect",
-        "no such port"},
-    {NO_PEER, "guest --address=serial:/no/port", 20, "FAIL", "connect",
-        "virtserialport"},
+static const ToolScene strangers[] = {
+    {TOOL_NO_PEER, "--guest", 20, "FAIL", "connect",
+        {"cannot connect to unix:", "helix doctor on the host"}},
+    {TOOL_NO_PEER, "--guest --address=14359", 20, "FAIL", "connect",
+        {"14359 is no address"}},
+    {TOOL_NO_PEER, "--guest --address=serial:/no/port", 20, "FAIL", "connect",
+        {"no such port", "virtserialport"}},
     /* the port is another program's */
-    {PEER_VNC, "guest", 21, "FAIL", "answer", "a VNC server answers there"},
-    {PEER_WEB, "guest", 21, "FAIL", "answer", "a web server answers there"},
-    {PEER_SILENT, "guest", 21, "FAIL", "answer", "it says nothing"},
-    {PEER_CLOSES, "guest", 21, "FAIL", "answer", "closed the connection"},
-    {PEER_FOREIGN, "guest", 21, "FAIL", "answer", "as the user who runs QEMU"},
-    {PEER_FOREIGN, "host", 10, "FAIL", "answer", "run helix doctor as the"},
+    {PEER_VNC, GUEST, 21, "FAIL", "answer", {"a VNC server answers there"}},
+    {PEER_WEB, GUEST, 21, "FAIL", "answer", {"a web server answers there"}},
+    {PEER_SILENT, GUEST, 21, "FAIL", "answer", {"it says nothing"}},
+    {PEER_CLOSES, GUEST, 21, "FAIL", "answer", {"closed the connection"}},
+    {PEER_FOREIGN, GUEST, 21, "FAIL", "answer", {"as the user who runs QEMU"}},
+    {PEER_FOREIGN, HOST, 10, "FAIL", "answer", {"run helix doctor as the"}},
     /* Whose buffer is full first, decides what is said of it. */
-    {PEER_FLOOD, "guest", 21, "FAIL", "answer", "no PONG from"},
-    {PEER_ECHO, "guest", 22, "FAIL", "stream", "it sends back what it is sent"},
-    {PEER_OLD, "guest", 22, "FAIL", "stream", "from before version 1"},
-    {PEER_DEAF, "guest", 22, "FAIL", "stream", "it says nothing more"},
+    {PEER_FLOOD, GUEST, 21, "FAIL", "answer", {"no PONG from"}},
+    {PEER_ECHO, GUEST, 22, "FAIL", "stream", {"it sends back what it is sent"}},
+    {PEER_OLD, GUEST, 22, "FAIL", "stream", {"from before version 1"}},
+    {PEER_DEAF, GUEST, 22, "FAIL", "stream", {"it says nothing more"}},
     /* what a guest meets */
-    {PEER_STREAM_KEYLESS, "guest", 23, "FAIL", "units", "ignores force-key"},
-    {PEER_STREAM_EMPTY, "guest", 23, "FAIL", "units", "none has come to"},
-    {PEER_STREAM_STUCK, "guest", 23, "FAIL", "units", "is paused or stuck"},
-    {PEER_STREAM_NO_SPS, "guest", 25, "FAIL", "parse", "it has 0 SPS, 0 PPS"},
-    {PEER_STREAM_UNKNOWN, "guest", 25, "FAIL", "parse", "of what kind"},
-    {PEER_STREAM_GARBAGE, "guest", 26, "FAIL", "decode", "no picture came out"},
+    {PEER_STREAM_KEYLESS, GUEST, 23, "FAIL", "units", {"ignores force-key"}},
+    {PEER_STREAM_EMPTY, GUEST, 23, "FAIL", "units", {"none has come to"}},
+    {PEER_STREAM_STUCK, GUEST, 23, "FAIL", "units", {"is paused or stuck"}},
+    {PEER_STREAM_NO_SPS, GUEST, 25, "FAIL", "parse", {"it has 0 SPS, 0 PPS"}},
+    {PEER_STREAM_UNKNOWN, GUEST, 25, "FAIL", "parse", {"of what kind"}},
+    {PEER_STREAM_GARBAGE, GUEST, 26, "FAIL", "decode", {"no picture came out"}},
     /* what a host meets; without a VM its status is that of the first check */
-    {PEER_STREAM_KEYLESS, "host", 10, "FAIL", "units", "no keyframe is among"},
-    {PEER_STREAM_EMPTY, "host", 10, "FAIL", "units", "none has come since"},
-    {PEER_STREAM_STUCK, "host", 10, "FAIL", "units", "the last one came 9.0 s"},
-    {PEER_STREAM_HELD, "host", 10, "NOTE", "units",
-        "x264enc holds each picture back for 760 ms"},
-    {PEER_STREAM_HELD, "host", 10, "NOTE", "units", "Set tune=zerolatency of"},
-    {PEER_STREAM_LONELY, "host", 10, "FAIL", "guest", "no guest is connected"},
-    {PEER_STREAM_FICKLE, "host", 10, "FAIL", "units", "and now refuses"},
-    {PEER_STREAM_UNHEARD, "host", 10, "FAIL", "guest", "receives nothing"},
+    {PEER_STREAM_KEYLESS, HOST, 10, "FAIL", "units", {"no keyframe is among"}},
+    {PEER_STREAM_EMPTY, HOST, 10, "FAIL", "units", {"none has come since"}},
+    {PEER_STREAM_STUCK, HOST, 10, "FAIL", "units", {"the last one came 9.0 s"}},
+    {PEER_STREAM_HELD, HOST, 10, "NOTE", "units",
+        {"x264enc holds each picture back for 760 ms",
+            "Set tune=zerolatency of"}},
+    {PEER_STREAM_LONELY, HOST, 10, "FAIL", "guest", {"no guest is connected"}},
+    {PEER_STREAM_FICKLE, HOST, 10, "FAIL", "units", {"and now refuses"}},
+    {PEER_STREAM_UNHEARD, HOST, 10, "FAIL", "guest", {"receives nothing"}},
 };
 
 GST_START_TEST (test_strangers)
 {
-  ToolPeer *peer = strangers[__i__].kind == NO_PEER
-      ? NULL
-      : tool_peer_new ((PeerKind) strangers[__i__].kind, NULL);
-  g_autoptr (ToolRun) run = tool_run ("doctor --%s%s%s",
-      strangers[__i__].options, peer != NULL ? " --address=" : "",
-      peer != NULL ? tool_peer_address (peer) : "");
-
-  tool_expect_end (run, strangers[__i__].status, TOOL_DEAD_S);
-  tool_expect (run, strangers[__i__].verdict, strangers[__i__].check,
-      strangers[__i__].text);
-  if (peer != NULL)
-    tool_peer_free (peer);
+  tool_scene (&strangers[__i__]);
 }
 GST_END_TEST;
 

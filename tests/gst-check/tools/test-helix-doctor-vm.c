@@ -147,91 +147,84 @@ GST_START_TEST (test_wrong_user)
 GST_END_TEST;
 
 #define X40 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-#define NO_PEER -1
+#define VM "--socket=@"
 
-/* @ is the socket's path. */
-static const struct {
-  const gchar *sim; /* options of helix-shim-sim, or NULL; else: */
-  gint peer;        /* PeerKind */
-  const gchar *before, *doctor;
-  gint status; /* -1: any */
-  const gchar *verdict, *check, *texts[2];
-} scenes[] = {
-    {NULL, NO_PEER, NULL, "--host", 10, "FAIL", "vm",
+static const ToolScene scenes[] = {
+    {TOOL_NO_PEER, "--host", 10, "FAIL", "vm",
         {"no VM that exports its screen was found",
             "Start QEMU with -device helix-export"}},
-    {NULL, NO_PEER, NULL, "--host", 10, "-", "socket", {"not looked at"}},
-    {NULL, NO_PEER, NULL, "--socket=@", 11, "FAIL", "socket",
-        {"there is no socket at"}},
-    {NULL, NO_PEER, NULL, "--socket=@" X40 X40 X40, 11, "FAIL", "socket",
+    {TOOL_NO_PEER, "--host", 10, "-", "socket", {"not looked at"}},
+    {TOOL_NO_PEER, VM, 11, "FAIL", "socket", {"there is no socket at"}},
+    {TOOL_NO_PEER, "--socket=@" X40 X40 X40, 11, "FAIL", "socket",
         {"is too long for a socket"}},
-    {NULL, PEER_SILENT, NULL, "--socket=@", 13, "FAIL", "ping",
-        {"it says nothing"}},
-    {NULL, PEER_CLOSES, NULL, "--socket=@", 13, "FAIL", "ping",
+    {PEER_SILENT, VM, 13, "FAIL", "ping", {"it says nothing"}},
+    {PEER_CLOSES, VM, 13, "FAIL", "ping",
         {"the other end closed the connection"}},
-    {NULL, PEER_VNC, NULL, "--socket=@", 13, "FAIL", "ping",
-        {"a VNC server answers there"}},
-    {NULL, PEER_WEB, NULL, "--socket=@", 13, "FAIL", "ping",
-        {"a web server answers there"}},
+    {PEER_VNC, VM, 13, "FAIL", "ping", {"a VNC server answers there"}},
+    {PEER_WEB, VM, 13, "FAIL", "ping", {"a web server answers there"}},
     /* Whose buffer is full first, decides what is said of it. */
-    {NULL, PEER_FLOOD, NULL, "--socket=@", 13, "FAIL", "ping",
-        {"no PONG from"}},
-    {NULL, PEER_ECHO, NULL, "--socket=@", 14, "FAIL", "shim",
-        {"it sends back what it is sent"}},
-    {NULL, PEER_OLD, NULL, "--socket=@", 14, "FAIL", "shim",
+    {PEER_FLOOD, VM, 13, "FAIL", "ping", {"no PONG from"}},
+    {PEER_ECHO, VM, 14, "FAIL", "shim", {"it sends back what it is sent"}},
+    {PEER_OLD, VM, 14, "FAIL", "shim",
         {"the dialect from before version 1", "Replace the older"}},
-    {NULL, PEER_DEAF, NULL, "--socket=@", 14, "FAIL", "shim",
-        {"it says nothing more"}},
-    {NULL, PEER_SHIM_BUSY, NULL, "--socket=@", 14, "FAIL", "shim",
+    {PEER_DEAF, VM, 14, "FAIL", "shim", {"it says nothing more"}},
+    {PEER_SHIM_BUSY, VM, 14, "FAIL", "shim",
         {"16 clients are connected already", "max-clients"}},
-    {NULL, PEER_SHIM_OFF, NULL, "--socket=@", 15, "FAIL", "scanout",
+    {PEER_SHIM_OFF, VM, 15, "FAIL", "scanout",
         {"every scanout is off (0 off, 1 off)"}},
-    {NULL, PEER_SHIM_FRAMELESS, NULL, "--socket=@", 16, "FAIL", "frames",
+    {PEER_SHIM_FRAMELESS, VM, 16, "FAIL", "frames",
         {"no picture of scanout 0"}},
     /* From before LIST: what it cannot tell is no failure. */
-    {NULL, PEER_SHIM_OLD, NULL, "--socket=@", -1, "NOTE", "pipeline",
-        {"too old to tell"}},
-    {"--scanouts=2", NO_PEER, NULL, "--socket=@ --scanout=2", 15, "FAIL",
-        "scanout", {"there is no scanout 2", "0 640x96, 1 640x96"}},
-    {"--scanouts=2", NO_PEER, "scanout 1 off", "--scanout=1", 15, "FAIL",
-        "scanout", {"scanout 1 is off", "helix scanout 1 1920x1080"}},
-    {"--rate=30", NO_PEER, NULL, "", 19, "OK", "vm",
-        {"one VM exports its screen", "of pid "}},
-    {"--rate=30", NO_PEER, NULL, "", 19, "OK", "frames", {"frames a second"}},
-    {"--rate=30", NO_PEER, NULL, "", 19, "FAIL", "pipeline",
-        {"no host pipeline watches this VM"}},
+    {PEER_SHIM_OLD, VM, -1, "NOTE", "pipeline", {"too old to tell"}},
+};
+
+static const struct {
+  const gchar *sim;    /* options of helix-shim-sim */
+  const gchar *before; /* a command of helix that is run first, or NULL */
+  ToolScene scene;
+} sims[] = {
+    {"--scanouts=2", NULL,
+        {TOOL_NO_PEER, "--socket=@ --scanout=2", 15, "FAIL", "scanout",
+            {"there is no scanout 2", "0 640x96, 1 640x96"}}},
+    {"--scanouts=2", "scanout 1 off",
+        {TOOL_NO_PEER, "--scanout=1", 15, "FAIL", "scanout",
+            {"scanout 1 is off", "helix scanout 1 1920x1080"}}},
     /* A screen on which nothing moves is no failure. */
-    {"--pattern=static", NO_PEER, NULL, "", -1, "OK", "frames", {"then still"}},
+    {"--pattern=static", NULL,
+        {TOOL_NO_PEER, "", -1, "OK", "frames", {"then still"}}},
 };
 
 GST_START_TEST (test_scenes)
 {
-  const gchar *options = scenes[__i__].doctor;
-  g_auto (GStrv) parts = g_strsplit (options, "@", -1);
-  g_autofree gchar *with_path = g_strjoinv (tool_socket, parts);
-  ToolPeer *peer = NULL;
-  ToolChild *sim = NULL;
-  g_autoptr (ToolRun) run = NULL;
+  tool_scene (&scenes[__i__]);
+}
+GST_END_TEST;
 
-  if (scenes[__i__].sim != NULL)
-    sim = tool_sim_new (tool_socket, scenes[__i__].sim);
-  if (scenes[__i__].peer != NO_PEER)
-    peer = tool_peer_new ((PeerKind) scenes[__i__].peer, tool_socket);
-  if (scenes[__i__].before != NULL) {
-    run = tool_run ("%s", scenes[__i__].before);
+GST_START_TEST (test_sims)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, sims[__i__].sim);
+
+  if (sims[__i__].before != NULL) {
+    g_autoptr (ToolRun) run = tool_run ("%s", sims[__i__].before);
+
     tool_expect_end (run, 0, TOOL_DEAD_S);
-    g_clear_pointer (&run, tool_run_free);
   }
-  run = tool_run ("doctor %s", with_path);
-  if (scenes[__i__].status >= 0)
-    tool_expect_end (run, scenes[__i__].status, TOOL_DEAD_S);
-  for (guint i = 0; i < 2 && scenes[__i__].texts[i] != NULL; i++)
-    tool_expect (run, scenes[__i__].verdict, scenes[__i__].check,
-        scenes[__i__].texts[i]);
-  if (peer != NULL)
-    tool_peer_free (peer);
-  if (sim != NULL)
-    tool_child_end (sim, SIGTERM);
+  tool_scene (&sims[__i__].scene);
+  tool_child_end (sim, SIGTERM);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_no_pipeline)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "--rate=30");
+  g_autoptr (ToolRun) run = tool_run ("doctor");
+
+  tool_expect_end (run, 19, TOOL_DEAD_S);
+  tool_expect (run, "OK", "vm", "one VM exports its screen");
+  tool_expect (run, "OK", "vm", "of pid ");
+  tool_expect (run, "OK", "frames", "frames a second");
+  tool_expect (run, "FAIL", "pipeline", "no host pipeline watches this VM");
+  tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
 
@@ -384,6 +377,8 @@ helix_doctor_vm_suite (void)
   tcase_add_test (tc, test_no_permission);
   tcase_add_test (tc, test_wrong_user);
   tcase_add_loop_test (tc, test_scenes, 0, G_N_ELEMENTS (scenes));
+  tcase_add_loop_test (tc, test_sims, 0, G_N_ELEMENTS (sims));
+  tcase_add_test (tc, test_no_pipeline);
   tcase_add_test (tc, test_all_dead);
   tcase_add_test (tc, test_stopped);
   tcase_add_test (tc, test_pipeline_on_dead_scanout);

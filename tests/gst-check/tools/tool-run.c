@@ -12,6 +12,7 @@
 
 #include "helix-test-folder.h"
 #include "helix-test-nobody.h"
+#include "tool-peer.h"
 
 #define AWAIT_S 20
 
@@ -273,4 +274,24 @@ tool_child_end (ToolChild *child, gint signal)
   waitpid (child->pid, NULL, 0);
   close (child->out);
   g_free (child);
+}
+
+void
+tool_scene (const ToolScene *scene)
+{
+  gboolean stream = strstr (scene->doctor, "--address=@") != NULL;
+  ToolPeer *peer = scene->peer != TOOL_NO_PEER
+      ? tool_peer_new ((PeerKind) scene->peer, stream ? NULL : tool_socket)
+      : NULL;
+  g_auto (GStrv) parts = g_strsplit (scene->doctor, "@", -1);
+  g_autofree gchar *options =
+      g_strjoinv (stream ? tool_peer_address (peer) : tool_socket, parts);
+  g_autoptr (ToolRun) run = tool_run ("doctor %s", options);
+
+  if (scene->status >= 0)
+    tool_expect_end (run, scene->status, TOOL_DEAD_S);
+  for (guint i = 0; i < 2 && scene->texts[i] != NULL; i++)
+    tool_expect (run, scene->verdict, scene->check, scene->texts[i]);
+  if (peer != NULL)
+    tool_peer_free (peer);
 }

@@ -73,4 +73,17 @@ void tool_child_end (ToolChild *child, gint signal);
 ToolRun *tool_await (
     const gchar *verdict, const gchar *check, const gchar *arguments);
 
+#define TOOL_NO_PEER -1
+
+/* What doctor says of a scene. @ in its options is the peer's address behind
+ * "--address=", where the peer listens at a TCP port, and tool_socket
+ * elsewhere. */
+typedef struct {
+  gint peer;           /* PeerKind or TOOL_NO_PEER */
+  const gchar *doctor; /* options */
+  gint status;         /* -1: any */
+  const gchar *verdict, *check, *texts[2];
+} ToolScene;
+void tool_scene (const ToolScene *scene);
+
 #endif /* TOOL_RUN_H */
