@@ -20,8 +20,8 @@
 
 /* ---- elements ---- */
 
-gboolean
-helix_check_plugin (HelixWalk *walk)
+static gboolean
+check_plugin (HelixWalk *walk)
 {
   const gchar *const host[] = {"helixqemusrc", "helixguestsink", NULL};
   const gchar *const guest[] = {"helixsrc", NULL};
@@ -74,8 +74,8 @@ encoders_for (const gchar *description)
   return names;
 }
 
-gboolean
-helix_check_encoder (HelixWalk *walk)
+static gboolean
+check_encoder (HelixWalk *walk)
 {
   g_autoptr (GPtrArray) h264 = encoders_for ("video/x-h264");
   g_autoptr (GPtrArray) any = encoders_for (HELIX_STREAM_SRC_CAPS);
@@ -236,8 +236,8 @@ report_decode (HelixWalk *walk, const GstCaps *caps, const gchar *decoder,
   helix_json_add (walk->facts, JSON_TEXT ("decoder", decoder));
 }
 
-gboolean
-helix_check_decode (HelixWalk *walk)
+static gboolean
+check_decode (HelixWalk *walk)
 {
   /* The walks have had their time: this comes behind them. */
   guint64 deadline = walk->doctor->deadline + LATE_NS;
@@ -271,3 +271,14 @@ helix_check_decode (HelixWalk *walk)
   gst_plugin_feature_list_free (decoders);
   return TRUE;
 }
+
+const HelixCheck helix_checks_elements[] = {
+    {"plugin", 17, HELIX_BOTH, check_plugin},
+    {"encoder", 18, HELIX_HOST, check_encoder},
+    {NULL, 0, 0, NULL},
+};
+
+const HelixCheck helix_checks_decode[] = {
+    {"decode", 26, HELIX_GUEST, check_decode},
+    {NULL, 0, 0, NULL},
+};

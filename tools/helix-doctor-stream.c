@@ -82,8 +82,8 @@ explain_connect (HelixWalk *walk, const GError *error)
       host ? walk->doctor->address : "");
 }
 
-gboolean
-helix_check_connect (HelixWalk *walk)
+static gboolean
+check_connect (HelixWalk *walk)
 {
   guint64 now = helix_now_ns (), until = helix_walk_soon (walk);
   g_autoptr (GError) error = NULL;
@@ -217,22 +217,22 @@ ping (HelixWalk *walk)
   return helix_walk_ping (walk, &error) || explain_answer (walk, "PONG", error);
 }
 
-gboolean
-helix_check_answer (HelixWalk *walk)
+static gboolean
+check_answer (HelixWalk *walk)
 {
   /* On a virtio port a PING may fall into half a message of the client before
    * us; only HELLO gets through. */
   return helix_transport_outlives_session (walk->where) || ping (walk);
 }
 
-gboolean
-helix_check_answer_late (HelixWalk *walk)
+static gboolean
+check_answer_late (HelixWalk *walk)
 {
   return !helix_transport_outlives_session (walk->where) || ping (walk);
 }
 
-gboolean
-helix_check_stream (HelixWalk *walk)
+static gboolean
+check_stream (HelixWalk *walk)
 {
   const HelixConnection *sink = walk->probe->connection;
   enum helix_role role =
@@ -386,8 +386,8 @@ judge_units (HelixWalk *walk, guint64 took)
   judge_encoder (walk);
 }
 
-gboolean
-helix_check_sent (HelixWalk *walk)
+static gboolean
+check_sent (HelixWalk *walk)
 {
   g_autoptr (GError) error = NULL;
   guint64 took = HELIX_NONE64;
@@ -457,8 +457,8 @@ judge_guest (HelixWalk *walk, const HelixListed *client)
       JSON_MS ("connected_ms", info->connected_ns));
 }
 
-gboolean
-helix_check_guest (HelixWalk *walk)
+static gboolean
+check_guest (HelixWalk *walk)
 {
   guint guests = 0;
 
@@ -560,8 +560,8 @@ why_no_units (HelixWalk *walk, const gchar **remedy)
       s->frames);
 }
 
-gboolean
-helix_check_received (HelixWalk *walk)
+static gboolean
+check_received (HelixWalk *walk)
 {
   const gchar *remedy = "See helix doctor on the host";
   g_autoptr (GError) error = NULL;
@@ -621,8 +621,8 @@ check_nals (HelixWalk *walk)
       JSON_UINT ("height", caps->height), JSON_TEXT ("profile", caps->profile));
 }
 
-gboolean
-helix_check_parse (HelixWalk *walk)
+static gboolean
+check_parse (HelixWalk *walk)
 {
   static const gchar *const codecs[] = {
       "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
@@ -640,3 +640,15 @@ helix_check_parse (HelixWalk *walk)
         caps->height);
   return TRUE;
 }
+
+const HelixCheck helix_checks_stream[] = {
+    {"connect", 20, HELIX_BOTH, check_connect},
+    {"answer", 21, HELIX_BOTH, check_answer},
+    {"stream", 22, HELIX_BOTH, check_stream},
+    {"answer", 21, HELIX_BOTH, check_answer_late},
+    {"units", 23, HELIX_HOST, check_sent},
+    {"units", 23, HELIX_GUEST, check_received},
+    {"guest", 24, HELIX_HOST, check_guest},
+    {"parse", 25, HELIX_GUEST, check_parse},
+    {NULL, 0, 0, NULL},
+};

@@ -40,8 +40,8 @@
 
 /* ---- is there a VM, and a socket? ---- */
 
-gboolean
-helix_check_vm (HelixWalk *walk)
+static gboolean
+check_vm (HelixWalk *walk)
 {
   g_autoptr (GString) list = g_string_new (NULL);
   HelixVms *found = helix_vms_find (walk->doctor->socket);
@@ -82,8 +82,8 @@ vm_of (const HelixWalk *walk)
   return g_ptr_array_index (walk->vms->vms, 0);
 }
 
-gboolean
-helix_check_socket (HelixWalk *walk)
+static gboolean
+check_socket (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
   struct stat st;
@@ -188,8 +188,8 @@ explain_stranger (HelixWalk *walk)
   helix_json_add (walk->facts, JSON_UINT ("uid", walk->server.uid));
 }
 
-gboolean
-helix_check_listen (HelixWalk *walk)
+static gboolean
+check_listen (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
   gint fd = helix_socket (AF_UNIX);
@@ -251,16 +251,16 @@ explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
   return FALSE;
 }
 
-gboolean
-helix_check_ping (HelixWalk *walk)
+static gboolean
+check_ping (HelixWalk *walk)
 {
   g_autoptr (GError) error = NULL;
 
   return helix_walk_ping (walk, &error) || explain_answer (walk, "PONG", error);
 }
 
-gboolean
-helix_check_shim (HelixWalk *walk)
+static gboolean
+check_shim (HelixWalk *walk)
 {
   const HelixConnection *shim = walk->probe->connection;
   g_autoptr (GError) error = NULL;
@@ -300,8 +300,8 @@ scanouts_words (const HelixProbe *probe, guint *on)
   return g_string_free (list, FALSE);
 }
 
-gboolean
-helix_check_scanout (HelixWalk *walk)
+static gboolean
+check_scanout (HelixWalk *walk)
 {
   gint meant = walk->doctor->scanout;
   guint all = walk->probe->connection->welcome.scanouts, on;
@@ -338,7 +338,7 @@ helix_check_scanout (HelixWalk *walk)
   else
     good = helix_walk_ok (walk, "%u of %u on: %s", on, all, words);
   helix_probe_scanouts_json (walk->probe, walk->facts);
-  /* Without a picture, helix_check_pipeline () is still of use. */
+  /* Without a picture, check_pipeline () is still of use. */
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
     walk->watched[i].asked = good && helix_probe_scanout_on (walk->probe, i)
         && (meant < 0 || (guint) meant == i);
@@ -460,8 +460,8 @@ watched_json (const HelixWalk *walk, JsonBuilder *json)
   json_builder_end_array (json);
 }
 
-gboolean
-helix_check_frames (HelixWalk *walk)
+static gboolean
+check_frames (HelixWalk *walk)
 {
   g_autoptr (GString) list = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
@@ -552,8 +552,8 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
       JSON_UINT ("frames", info->frames));
 }
 
-gboolean
-helix_check_pipeline (HelixWalk *walk)
+static gboolean
+check_pipeline (HelixWalk *walk)
 {
   gint meant = walk->doctor->scanout;
   guint watchers = 0, idle = 0, on_it = 0;
@@ -598,3 +598,15 @@ helix_check_pipeline (HelixWalk *walk)
         meant, meant);
   return TRUE;
 }
+
+const HelixCheck helix_checks_frames[] = {
+    {"vm", 10, HELIX_HOST, check_vm},
+    {"socket", 11, HELIX_HOST, check_socket},
+    {"listen", 12, HELIX_HOST, check_listen},
+    {"ping", 13, HELIX_HOST, check_ping},
+    {"shim", 14, HELIX_HOST, check_shim},
+    {"scanout", 15, HELIX_HOST, check_scanout},
+    {"frames", 16, HELIX_HOST, check_frames},
+    {"pipeline", 19, HELIX_HOST, check_pipeline},
+    {NULL, 0, 0, NULL},
+};

@@ -17,49 +17,28 @@
  * a name server. */
 #define GIVE_UP_NS (GST_SECOND / 2)
 
-/* Causes come before their effects. The number of the first check that fails
- * is the exit status, so the numbers stay (tools/helix.1 lists them). */
-static const HelixCheck checks[] = {
-    {"vm", 10, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_vm},
-    {"socket", 11, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_socket},
-    {"listen", 12, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_listen},
-    {"ping", 13, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_ping},
-    {"shim", 14, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_shim},
-    {"scanout", 15, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_scanout},
-    {"frames", 16, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_frames},
-    {"plugin", 17, HELIX_BOTH, HELIX_WALK_ELEMENTS, helix_check_plugin},
-    {"encoder", 18, HELIX_HOST, HELIX_WALK_ELEMENTS, helix_check_encoder},
-    {"pipeline", 19, HELIX_HOST, HELIX_WALK_FRAMES, helix_check_pipeline},
-    {"connect", 20, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_connect},
-    {"answer", 21, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_answer},
-    {"stream", 22, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_stream},
-    {"answer", 21, HELIX_BOTH, HELIX_WALK_STREAM, helix_check_answer_late},
-    {"units", 23, HELIX_HOST, HELIX_WALK_STREAM, helix_check_sent},
-    {"units", 23, HELIX_GUEST, HELIX_WALK_STREAM, helix_check_received},
-    {"guest", 24, HELIX_HOST, HELIX_WALK_STREAM, helix_check_guest},
-    {"parse", 25, HELIX_GUEST, HELIX_WALK_STREAM, helix_check_parse},
-    {"decode", 26, HELIX_GUEST, HELIX_WALK_STREAM_END, helix_check_decode},
-};
-
-/* A walk that is not back in time hangs in something outside of this program:
- * what is said of its first check. */
+/* `says`: a walk that is not back in time hangs in something outside of this
+ * program, on which its first check depends. */
 static const struct {
+  const HelixCheck *checks;
   HelixVerdict verdict;
   const gchar *says;
-} hangs[HELIX_WALKS] = {
-    [HELIX_WALK_ELEMENTS] = {HELIX_VERDICT_NOTE,
+} kinds[] = {
+    {helix_checks_elements, HELIX_VERDICT_NOTE,
         "GStreamer still looks at its plugins" BECAUSE
         "it does so once after something was installed" REMEDY
         "Run gst-inspect-1.0, which lets it finish, then this again"},
-    [HELIX_WALK_STREAM] = {HELIX_VERDICT_FAIL,
+    {helix_checks_stream, HELIX_VERDICT_FAIL,
         "the address of the stream cannot be found out in time" BECAUSE
         "the name server does not answer" REMEDY
         "Give a number in place of the name"},
-    [HELIX_WALK_FRAMES] = {HELIX_VERDICT_FAIL,
+    {helix_checks_frames, HELIX_VERDICT_FAIL,
         "the VM's socket cannot be looked at in time" BECAUSE
         "the file system that it lies on hangs" REMEDY
         "Choose a path on a local file system"},
+    {helix_checks_decode, HELIX_VERDICT_SKIP, NULL},
 };
+enum { STREAM = 1, WALKS = 3 };
 
 /* ---- what is found ---- */
 
@@ -204,7 +183,7 @@ helix_walk_unanswered (HelixWalk *walk, const gchar *what, const gchar *whom,
 /* ---- the walks ---- */
 
 /* Static, because a thread that hangs outlives helix_doctor's run (). */
-static HelixWalk walks[HELIX_WALKS];
+static HelixWalk walks[WALKS];
 static GAsyncQueue *back; /* walks that are done */
 
 static void
@@ -220,13 +199,13 @@ walk_clear (HelixWalk *walk)
 }
 
 static void
-run_checks (HelixWalk *walk, HelixWalkKind kind)
+run_checks (HelixWalk *walk, const HelixCheck *check)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (checks); i++) {
-    if (checks[i].walk != kind || !(checks[i].roles & walk->doctor->role))
+  for (; check->name != NULL; check++) {
+    if (!(check->roles & walk->doctor->role))
       continue;
-    walk->check = &checks[i];
-    if (!checks[i].run (walk))
+    walk->check = check;
+    if (!check->run (walk))
       break;
   }
 }
@@ -236,7 +215,7 @@ run_walk (gpointer data)
 {
   HelixWalk *walk = data;
 
-  run_checks (walk, (HelixWalkKind) (walk - walks));
+  run_checks (walk, kinds[walk - walks].checks);
   g_async_queue_push (back, walk);
   return NULL;
 }
@@ -255,17 +234,6 @@ await_walks (guint missing, guint64 until)
     walk->done = TRUE;
   }
   return missing;
-}
-
-static void
-report_hang (HelixWalk *report, guint kind)
-{
-  guint i = 0;
-
-  while (checks[i].walk != kind)
-    i++;
-  report->check = &checks[i];
-  helix_walk_found (report, hangs[kind].verdict, "%s", hangs[kind].says);
 }
 
 static void
@@ -293,39 +261,37 @@ find_failure (const HelixWalk *report)
 static gboolean
 walk_all (const HelixDoctor *doctor, HelixWalk *report)
 {
-  HelixWalk *stream = &walks[HELIX_WALK_STREAM];
-  guint missing = 0;
+  HelixWalk *stream = &walks[STREAM];
+  guint missing = WALKS;
 
   back = g_async_queue_new ();
-  for (guint i = 0; i < HELIX_WALKS; i++) {
-    if (i == HELIX_WALK_FRAMES && doctor->role == HELIX_GUEST)
-      continue;
+  for (guint i = 0; i < WALKS; i++) {
     walks[i].doctor = doctor;
     walks[i].units =
         g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
     walks[i].thread = g_thread_new ("helix-walk", run_walk, &walks[i]);
-    missing++;
   }
   missing = await_walks (missing, doctor->deadline);
   g_cancellable_cancel (doctor->cancel);
   missing = await_walks (missing, doctor->deadline + GIVE_UP_NS);
-  for (guint i = 0; i < HELIX_WALKS; i++)
-    if (walks[i].done)
+  for (guint i = 0; i < WALKS; i++)
+    if (walks[i].done) {
       take_report (report, &walks[i]);
-    else if (walks[i].thread != NULL)
-      report_hang (report, i);
+    } else {
+      report->check = kinds[i].checks;
+      helix_walk_found (report, kinds[i].verdict, "%s", kinds[i].says);
+    }
   if (missing > 0)
     return FALSE;
 
   if (stream->units->len > 0 && find_failure (report) == NULL) {
-    run_checks (stream, HELIX_WALK_STREAM_END);
+    run_checks (stream, helix_checks_decode);
     take_report (report, stream);
   }
-  for (guint i = 0; i < HELIX_WALKS; i++)
-    if (walks[i].thread != NULL) {
-      g_thread_join (walks[i].thread);
-      walk_clear (&walks[i]);
-    }
+  for (guint i = 0; i < WALKS; i++) {
+    g_thread_join (walks[i].thread);
+    walk_clear (&walks[i]);
+  }
   g_async_queue_unref (back);
   return TRUE;
 }
@@ -339,22 +305,27 @@ by_number (gconstpointer a, gconstpointer b)
   return (gint) x->check->number - (gint) y->check->number;
 }
 
+static gboolean
+knows (const HelixWalk *report, const HelixCheck *check)
+{
+  for (guint i = 0; i < report->report->len; i++) {
+    const HelixFinding *f = g_ptr_array_index (report->report, i);
+
+    if (f->check->number == check->number)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Adds the checks that were not made, and sorts all by their numbers. */
 static void
 complete (HelixWalk *report, HelixRole role)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (checks); i++) {
-    gboolean known = FALSE;
-
-    for (guint k = 0; k < report->report->len; k++) {
-      const HelixFinding *f = g_ptr_array_index (report->report, k);
-
-      known |= f->check->number == checks[i].number;
-    }
-    report->check = &checks[i];
-    if (!known && checks[i].roles & role)
-      helix_walk_found (report, HELIX_VERDICT_SKIP, "not looked at");
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    for (report->check = kinds[i].checks; report->check->name != NULL;
+         report->check++)
+      if (report->check->roles & role && !knows (report, report->check))
+        helix_walk_found (report, HELIX_VERDICT_SKIP, "not looked at");
   /* A merge sort: equal ones keep their order. */
   g_ptr_array_sort (report->report, by_number);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * helix doctor: what its checks share. helix-doctor.c has the list of them.
- * Those of one walk run one after the other; the walks run at once, each in a
- * thread of its own, and share nothing that changes.
+ * helix doctor: what its checks share. Checks of one walk run one after the
+ * other; the walks run at once, each in a thread of its own, and share nothing
+ * that changes.
  */
 #ifndef HELIX_DOCTOR_H
 #define HELIX_DOCTOR_H
@@ -31,23 +31,22 @@ typedef struct {
 
 typedef struct _HelixWalk HelixWalk;
 
-typedef enum {
-  HELIX_WALK_ELEMENTS, /* over what GStreamer has */
-  HELIX_WALK_STREAM,   /* from the connection to helixguestsink to the guest */
-  HELIX_WALK_FRAMES,   /* from the VM to the host's pipeline */
-  HELIX_WALKS,
-  /* HELIX_WALK_STREAM goes on, when the others are back */
-  HELIX_WALK_STREAM_END = HELIX_WALKS,
-} HelixWalkKind;
-
 typedef struct {
-  const gchar *name;
-  guint number; /* a check that is made in two ways has one number */
-  guint roles;  /* HelixRole bits */
-  HelixWalkKind walk;
+  const gchar *name; /* NULL ends a table */
+  guint number;      /* a check that is made in two ways has one number */
+  guint roles;       /* HelixRole bits */
   /* FALSE: the checks behind it in its walk cannot be made. */
   gboolean (*run) (HelixWalk *walk);
 } HelixCheck;
+
+/* Of each walk. Causes come before their effects. The number of the first check
+ * that fails is the exit status, so the numbers stay (tools/helix.1 lists
+ * them). */
+extern const HelixCheck helix_checks_elements[]; /* what GStreamer has */
+extern const HelixCheck helix_checks_frames[];   /* VM to the host's pipeline */
+extern const HelixCheck helix_checks_stream[]; /* helixguestsink to the guest */
+/* They go on with the walk of helix_checks_stream, when all walks are back. */
+extern const HelixCheck helix_checks_decode[];
 
 /* ---- what is found ---- */
 
@@ -109,7 +108,7 @@ struct _HelixWalk {
   guint came, keyframes;  /* all that came */
 
   /* helix-doctor.c's */
-  GThread *thread; /* NULL: this role has no such walk */
+  GThread *thread;
   gboolean done;
 };
 
@@ -145,30 +144,6 @@ const gchar *helix_walk_remedy (
 /* "no WHAT from WHOM": the probe failed by `error`. Returns FALSE. */
 gboolean helix_walk_unanswered (HelixWalk *walk, const gchar *what,
     const gchar *whom, const GError *error, const gchar *remedy);
-
-gboolean helix_check_vm (HelixWalk *walk);
-gboolean helix_check_socket (HelixWalk *walk);
-gboolean helix_check_listen (HelixWalk *walk);
-gboolean helix_check_ping (HelixWalk *walk);
-gboolean helix_check_shim (HelixWalk *walk);
-gboolean helix_check_scanout (HelixWalk *walk);
-gboolean helix_check_frames (HelixWalk *walk);
-gboolean helix_check_pipeline (HelixWalk *walk);
-
-gboolean helix_check_plugin (HelixWalk *walk);
-gboolean helix_check_encoder (HelixWalk *walk);
-
-gboolean helix_check_connect (HelixWalk *walk);
-/* Before HELLO; behind it on a serial line. */
-gboolean helix_check_answer (HelixWalk *walk);
-gboolean helix_check_stream (HelixWalk *walk);
-gboolean helix_check_answer_late (HelixWalk *walk);
-gboolean helix_check_sent (HelixWalk *walk); /* units, as the host sees */
-gboolean helix_check_guest (HelixWalk *walk);
-gboolean helix_check_received (HelixWalk *walk); /* units, as a guest does */
-gboolean helix_check_parse (HelixWalk *walk);
-/* After gst_init (), which happens in helix_check_plugin (). */
-gboolean helix_check_decode (HelixWalk *walk);
 
 G_END_DECLS
 
