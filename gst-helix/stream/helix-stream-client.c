@@ -133,13 +133,23 @@ static void
 send_requests (Requests *self, HelixStreamConnection *connection, guint64 now)
 {
   struct helix_config config = self->wanted;
+  struct helix_show show = {
+      .resource_id = self->show_id, .capture_ns = HELIX_NONE64};
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint64 error;
+  gint64 offset;
 
   config.fields = self->unsent;
-  if (self->unsent != 0 && helix_stream_connection_config (connection, &config))
+  if (self->unsent != 0
+      && helix_stream_connection_request (
+          connection, message, helix_pack_config (message, &config)))
     self->unsent = 0;
+  if (self->show_ns != HELIX_NONE64
+      && helix_clock_offset_get (&connection->clock, now, &offset, &error))
+    show.capture_ns = self->show_ns + (guint64) offset;
   if (self->show_id != 0
-      && helix_stream_connection_show (
-          connection, self->show_id, self->show_ns, now)) {
+      && helix_stream_connection_request (
+          connection, message, helix_pack_show (message, 0, &show))) {
     self->shown = self->show_id;
     self->show_id = 0;
   }
@@ -548,16 +558,16 @@ got_refusal (HelixStreamClient *self, const HelixConnection *connection)
 
 /* Something for the thread that takes it. */
 static void
-hand_over (HelixStreamClient *self, HelixStreamConnectionEvent event)
+hand_over (HelixStreamClient *self)
 {
   HelixStreamItem *item = &self->connection->item;
 
   pthread_mutex_lock (&self->lock);
-  if (event == HELIX_STREAM_CONNECTION_CAPS)
+  if (self->connection->got == HELIX_STREAM_CAPS)
     helix_stream_inbox_caps (&self->inbox, item);
-  else if (event == HELIX_STREAM_CONNECTION_UNIT)
+  else if (self->connection->got == HELIX_STREAM_UNIT)
     got_unit (self, item);
-  else if (event == HELIX_STREAM_CONNECTION_CURSOR)
+  else if (self->connection->got == HELIX_STREAM_CURSOR)
     set_cursor (&self->cursor, &item->cursor, item->buffer);
   else
     got_refusal (self, self->connection->connection);
@@ -606,26 +616,24 @@ idle (HelixStreamClient *self)
 static void
 read_step (HelixStreamClient *self)
 {
-  HelixStreamConnectionEvent event =
-      helix_stream_connection_read (self->connection);
-
-  switch (event) {
-    case HELIX_STREAM_CONNECTION_MORE:
-      break;
-    case HELIX_STREAM_CONNECTION_LIVE:
+  switch (helix_stream_connection_read (self->connection)) {
+    case HELIX_CONNECTION_LIVE:
       went_live (self);
       break;
-    case HELIX_STREAM_CONNECTION_LOST:
+    case HELIX_CONNECTION_LOST:
       lose (self);
       break;
-    case HELIX_STREAM_CONNECTION_IDLE:
+    case HELIX_CONNECTION_IDLE:
       idle (self);
       break;
-    default:
-      hand_over (self, event);
+    case HELIX_CONNECTION_MESSAGE:
+      hand_over (self);
       /* Also when there is always something to read, PING and STATS go out. */
       if (helix_stream_connection_tick (self->connection, helix_now_ns ()) == 0)
         lose (self);
+      break;
+    default:
+      break;
   }
 }
 

@@ -51,7 +51,7 @@ helix_stream_connection_free (HelixStreamConnection *self)
 /* ---- the end ---- */
 
 /* Sets `error`: "ADDRESS: text." */
-static HelixStreamConnectionEvent G_GNUC_PRINTF (4, 5)
+static HelixConnectionEvent G_GNUC_PRINTF (4, 5)
     lose_with (HelixStreamConnection *self, gboolean fatal,
         GstResourceError code, const gchar *format, ...)
 {
@@ -65,10 +65,10 @@ static HelixStreamConnectionEvent G_GNUC_PRINTF (4, 5)
   self->error = g_error_new (
       GST_RESOURCE_ERROR, code, "%s: %s.", self->config.address, text);
   self->fatal = fatal && !self->config.strangers;
-  return HELIX_STREAM_CONNECTION_LOST;
+  return HELIX_CONNECTION_LOST;
 }
 
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 lose_refused (HelixStreamConnection *self)
 {
   GstResourceError code = GST_RESOURCE_ERROR_READ;
@@ -96,7 +96,7 @@ lose_refused (HelixStreamConnection *self)
 }
 
 /* The connection is over: what that means. */
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 lose (HelixStreamConnection *self)
 {
   const HelixConnection *connection = self->connection;
@@ -108,7 +108,7 @@ lose (HelixStreamConnection *self)
   switch (connection->loss) {
     case HELIX_LOSS_NONE:
     case HELIX_LOSS_BYE:
-      return HELIX_STREAM_CONNECTION_LOST;
+      return HELIX_CONNECTION_LOST;
     case HELIX_LOSS_CLOSED:
       return lose_with (self, FALSE, GST_RESOURCE_ERROR_READ,
           "%s: %s. Check that helixguestsink runs there",
@@ -155,21 +155,28 @@ lose (HelixStreamConnection *self)
           "getrandom",
           why);
   }
-  g_return_val_if_reached (HELIX_STREAM_CONNECTION_LOST);
+  g_return_val_if_reached (HELIX_CONNECTION_LOST);
 }
 
 /* The message breaks the protocol. */
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 violation (HelixStreamConnection *self, const gchar *why)
 {
   helix_connection_violation (self->connection, why);
   return lose (self);
 }
 
+static HelixConnectionEvent
+got (HelixStreamConnection *self, HelixStreamResult what)
+{
+  self->got = what;
+  return HELIX_CONNECTION_MESSAGE;
+}
+
 /* ---- units and shapes ---- */
 
 /* Room for the bytes that follow the head. */
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 take_bulk (HelixStreamConnection *self)
 {
   guint32 size = self->connection->reader.bulk_size;
@@ -186,11 +193,11 @@ take_bulk (HelixStreamConnection *self)
   }
   self->mapped = TRUE;
   helix_reader_bulk (&self->connection->reader, self->map.data);
-  return HELIX_STREAM_CONNECTION_MORE;
+  return HELIX_CONNECTION_MORE;
 }
 
 /* A unit's head: decide whether it is wanted. */
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 got_unit_head (HelixStreamConnection *self)
 {
   const struct helix_reader *r = &self->connection->reader;
@@ -219,10 +226,10 @@ got_unit_head (HelixStreamConnection *self)
   helix_stream_connection_ask (self,
       self->totals.units == 0 ? HELIX_KEYFRAME_JOIN : HELIX_KEYFRAME_GAP,
       self->connection->heard_ns);
-  return HELIX_STREAM_CONNECTION_MORE;
+  return HELIX_CONNECTION_MORE;
 }
 
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 got_head (HelixStreamConnection *self)
 {
   const struct helix_reader *r = &self->connection->reader;
@@ -236,11 +243,11 @@ got_head (HelixStreamConnection *self)
   return take_bulk (self);
 }
 
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 got_unit (HelixStreamConnection *self)
 {
   if (!self->mapped)
-    return HELIX_STREAM_CONNECTION_MORE; /* it was skipped */
+    return HELIX_CONNECTION_MORE; /* it was skipped */
   gst_buffer_unmap (self->item.buffer, &self->map);
   self->mapped = FALSE;
   self->need_key = FALSE;
@@ -258,11 +265,11 @@ got_unit (HelixStreamConnection *self)
     if (self->ask_reason != HELIX_KEYFRAME_ASKED)
       self->asking = FALSE; /* here it is */
   }
-  return HELIX_STREAM_CONNECTION_UNIT;
+  return got (self, HELIX_STREAM_UNIT);
 }
 
 /* A cursor without a shape, or the last byte of its shape. */
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 got_cursor (HelixStreamConnection *self)
 {
   const struct helix_reader *r = &self->connection->reader;
@@ -274,12 +281,12 @@ got_cursor (HelixStreamConnection *self)
                r->payload_size, r->header.size, &why))
     return violation (self, why);
   self->mapped = FALSE;
-  return HELIX_STREAM_CONNECTION_CURSOR;
+  return got (self, HELIX_STREAM_CURSOR);
 }
 
 /* ---- other messages ---- */
 
-static HelixStreamConnectionEvent
+static HelixConnectionEvent
 got_message (HelixStreamConnection *self)
 {
   HelixConnection *connection = self->connection;
@@ -292,47 +299,49 @@ got_message (HelixStreamConnection *self)
       if (r->payload_size > 0
           && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
         helix_clock_offset_add (&self->clock, &pong, connection->heard_ns);
-      return HELIX_STREAM_CONNECTION_MORE;
+      return HELIX_CONNECTION_MORE;
     case HELIX_ERROR:
       GST_WARNING ("%s: the other end reports %s: %s", self->config.address,
           helix_error_name (connection->error.code), connection->text);
-      return HELIX_STREAM_CONNECTION_REFUSED;
+      return got (self, HELIX_STREAM_WARNING);
     case HELIX_CAPS:
       if (!helix_unpack_caps (
               &self->item.caps, r->payload, r->payload_size, &why))
         return violation (self, why);
-      return HELIX_STREAM_CONNECTION_CAPS;
+      return got (self, HELIX_STREAM_CAPS);
     case HELIX_CURSOR:
       return got_cursor (self);
     case HELIX_UNIT:
       return got_unit (self);
     default:
       helix_connection_unknown (connection);
-      return HELIX_STREAM_CONNECTION_MORE;
+      return HELIX_CONNECTION_MORE;
   }
 }
 
-HelixStreamConnectionEvent
+HelixConnectionEvent
 helix_stream_connection_read (HelixStreamConnection *self)
 {
-  switch (helix_connection_read (self->connection)) {
+  HelixConnectionEvent event = helix_connection_read (self->connection);
+
+  switch (event) {
     case HELIX_CONNECTION_IDLE:
       self->waiting = TRUE;
-      return HELIX_STREAM_CONNECTION_IDLE;
+      break;
     case HELIX_CONNECTION_MORE:
-      return HELIX_STREAM_CONNECTION_MORE;
+      break;
     case HELIX_CONNECTION_LIVE:
       GST_INFO ("%s: connected to '%s'", self->config.address,
           self->connection->name);
-      return HELIX_STREAM_CONNECTION_LIVE;
+      break;
     case HELIX_CONNECTION_HEAD:
       return got_head (self);
     case HELIX_CONNECTION_MESSAGE:
       return got_message (self);
     case HELIX_CONNECTION_LOST:
-      break;
+      return lose (self);
   }
-  return lose (self);
+  return event;
 }
 
 /* ---- requests ---- */
@@ -367,40 +376,12 @@ helix_stream_connection_ask (
   ask_step (self, now);
 }
 
-static gboolean
-takes_requests (HelixStreamConnection *self)
-{
-  return self->connection->live && !helix_connection_flush (self->connection);
-}
-
 gboolean
-helix_stream_connection_config (
-    HelixStreamConnection *self, const struct helix_config *config)
+helix_stream_connection_request (
+    HelixStreamConnection *self, const guint8 *message, gsize size)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  return takes_requests (self)
-      && helix_connection_send (
-          self->connection, message, helix_pack_config (message, config));
-}
-
-gboolean
-helix_stream_connection_show (HelixStreamConnection *self, guint32 resource_id,
-    guint64 capture_ns, guint64 now)
-{
-  struct helix_show show = {
-      .resource_id = resource_id, .capture_ns = HELIX_NONE64};
-  guint8 message[HELIX_MAX_MESSAGE];
-  guint64 error;
-  gint64 offset;
-
-  if (!takes_requests (self))
-    return FALSE;
-  if (capture_ns != HELIX_NONE64
-      && helix_clock_offset_get (&self->clock, now, &offset, &error))
-    show.capture_ns = capture_ns + (guint64) offset;
-  return helix_connection_send (
-      self->connection, message, helix_pack_show (message, 0, &show));
+  return self->connection->live && !helix_connection_flush (self->connection)
+      && helix_connection_send (self->connection, message, size);
 }
 
 guint64

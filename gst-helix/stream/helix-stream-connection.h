@@ -17,18 +17,6 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
-  HELIX_STREAM_CONNECTION_IDLE,    /* nothing more to read now */
-  HELIX_STREAM_CONNECTION_MORE,    /* something was read: call again */
-  HELIX_STREAM_CONNECTION_LIVE,    /* WELCOME came, and PROOF if need be */
-  HELIX_STREAM_CONNECTION_CAPS,    /* item.caps changed */
-  HELIX_STREAM_CONNECTION_UNIT,    /* all of `item` but the cursor */
-  HELIX_STREAM_CONNECTION_CURSOR,  /* item.cursor, and .buffer: its shape */
-  HELIX_STREAM_CONNECTION_REFUSED, /* connection->error and text: the other end
-                                    * does not do what we requested */
-  HELIX_STREAM_CONNECTION_LOST,    /* `error` says why */
-} HelixStreamConnectionEvent;
-
 typedef struct {
   const gchar *address; /* for messages; the caller's */
   gboolean serial;      /* bytes of earlier sessions may be under way */
@@ -42,9 +30,12 @@ typedef struct {
 typedef struct {
   HelixConnection *connection;
 
-  /* With CAPS, UNIT, CURSOR. caps.caps_id is 0 before CAPS. The caller takes
-   * `buffer`, and clears `discont` with it. */
-  HelixStreamItem item;
+  /* With HELIX_CONNECTION_MESSAGE. HELIX_STREAM_CAPS, _UNIT and _CURSOR are in
+   * `item`: the caller takes `buffer`, and clears `discont` with it.
+   * HELIX_STREAM_WARNING: the other end does not do what was requested;
+   * connection->error and text. */
+  HelixStreamResult got;
+  HelixStreamItem item; /* caps.caps_id is 0 before CAPS */
 
   /* with LOST */
   GError *error;  /* NULL: an orderly BYE */
@@ -74,11 +65,10 @@ HelixStreamConnection *helix_stream_connection_new (
 /* Says BYE; NULL is ignored. */
 void helix_stream_connection_free (HelixStreamConnection *self);
 
-/* Reads a little, and sends what waits. */
-HelixStreamConnectionEvent helix_stream_connection_read (
-    HelixStreamConnection *self);
+/* Reads a little, and sends what waits. Never returns HELIX_CONNECTION_HEAD. */
+HelixConnectionEvent helix_stream_connection_read (HelixStreamConnection *self);
 /* Deadlines, PING, STATS, requests whose time has come. Returns when to call
- * again, or 0: lost, as with HELIX_STREAM_CONNECTION_LOST. */
+ * again, or 0: lost, as with HELIX_CONNECTION_LOST. */
 guint64 helix_stream_connection_tick (HelixStreamConnection *self, guint64 now);
 
 /* Asks for a keyframe: HELIX_KEYFRAME_*. Too soon after the last one it
@@ -86,13 +76,10 @@ guint64 helix_stream_connection_tick (HelixStreamConnection *self, guint64 now);
 void helix_stream_connection_ask (
     HelixStreamConnection *self, guint32 reason, guint64 now);
 
-/* FALSE: what was sent before waits in the socket. Call it again when that has
- * left, with what is wanted then. `capture_ns` is of the own clock, or
- * HELIX_NONE64. */
-gboolean helix_stream_connection_config (
-    HelixStreamConnection *self, const struct helix_config *config);
-gboolean helix_stream_connection_show (HelixStreamConnection *self,
-    guint32 resource_id, guint64 capture_ns, guint64 now);
+/* Sends a request. FALSE: what was sent before waits in the socket. Call it
+ * again when that has left, with what is wanted then. */
+gboolean helix_stream_connection_request (
+    HelixStreamConnection *self, const guint8 *message, gsize size);
 
 G_END_DECLS
 

@@ -325,32 +325,31 @@ say_unit (struct fuzz_input *in)
 static gboolean
 read_client (HelixStreamConnection *client)
 {
-  switch (helix_stream_connection_read (client)) {
-    case HELIX_STREAM_CONNECTION_LOST:
-      return FALSE;
-    case HELIX_STREAM_CONNECTION_UNIT:
+  HelixConnectionEvent event = helix_stream_connection_read (client);
+
+  if (event != HELIX_CONNECTION_MESSAGE)
+    return event != HELIX_CONNECTION_LOST;
+  switch (client->got) {
+    case HELIX_STREAM_UNIT:
       MUST (client->item.buffer != NULL && client->connection->live);
       MUST (client->item.unit.caps_id == client->item.caps.caps_id);
-      gst_clear_buffer (&client->item.buffer);
       client->item.discont = FALSE;
       break;
-    case HELIX_STREAM_CONNECTION_CURSOR:
+    case HELIX_STREAM_CURSOR:
       MUST (client->item.cursor.scanout < HELIX_MAX_SCANOUTS);
       MUST (client->item.buffer == NULL
           || gst_buffer_get_size (client->item.buffer)
               == (gsize) client->item.cursor.width * client->item.cursor.height
                   * 4);
-      gst_clear_buffer (&client->item.buffer);
       break;
-    case HELIX_STREAM_CONNECTION_CAPS:
+    case HELIX_STREAM_CAPS:
       MUST (client->item.caps.caps_id != 0);
       break;
-    case HELIX_STREAM_CONNECTION_REFUSED:
-      MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);
-      break;
     default:
-      break;
+      MUST (client->got == HELIX_STREAM_WARNING);
+      MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);
   }
+  gst_clear_buffer (&client->item.buffer);
   return TRUE;
 }
 
@@ -392,8 +391,8 @@ deed_at_guest (struct fuzz_input *in, HelixStreamConnection *client, guint8 how)
       break;
     case 8:
       helix_stream_connection_ask (client, fuzz_byte (in) % 3, now);
-      helix_stream_connection_config (client, &config);
-      helix_stream_connection_show (client, 1 + fuzz_byte (in), now, now);
+      helix_stream_connection_request (
+          client, message, helix_pack_config (message, &config));
       break;
   }
   return TRUE;
