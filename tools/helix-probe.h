@@ -8,7 +8,7 @@
 #ifndef HELIX_PROBE_H
 #define HELIX_PROBE_H
 
-#include "helix-clock-offset.h"
+#include "helix-stream-timing.h"
 #include "helix-connection.h"
 #include "helix-json.h"
 

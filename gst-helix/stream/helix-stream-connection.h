@@ -11,9 +11,9 @@
 
 #include <gst/gst.h>
 
-#include "helix-clock-offset.h"
 #include "helix-connection.h"
 #include "helix-stream-inbox.h"
+#include "helix-stream-timing.h"
 
 G_BEGIN_DECLS
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When units of another machine are due: their time stamps, and the latency to
- * announce. No clock of its own.
+ * Time between two machines: the difference of their clocks, and when units of
+ * the other one are due: their time stamps, and the latency to announce. No
+ * clock of its own. Lock: none.
+ *
+ * Clocks: from stamped PING and PONG, of the recent exchanges the one whose
+ * error bound is smallest now. The bound of an exchange is half its round trip,
+ * and grows with its age by what two free-running quartz clocks may drift.
  *
  * Time stamps: when the clocks' offset is known, PTS is the capture time on the
  * receiving pipeline's clock. Otherwise the sender's running time is shifted so
@@ -21,6 +26,28 @@
 #include "helix-protocol.h"
 
 G_BEGIN_DECLS
+
+#define HELIX_CLOCK_OFFSET_SAMPLES 16
+
+typedef struct {
+  struct {
+    gint64 offset;
+    guint64 error, taken;
+  } samples[HELIX_CLOCK_OFFSET_SAMPLES];
+  guint count; /* ever added since clear */
+} HelixClockOffset;
+
+void helix_clock_offset_clear (HelixClockOffset *self);
+
+/* A PONG that arrived at `now` (own clock, ns). FALSE when its stamps cannot
+ * be true; it is then ignored. */
+gboolean helix_clock_offset_add (
+    HelixClockOffset *self, const struct helix_pong *pong, guint64 now);
+
+/* *offset = other clock - own clock, *error its bound, both ns. FALSE before
+ * the first exchange. */
+gboolean helix_clock_offset_get (
+    const HelixClockOffset *self, guint64 now, gint64 *offset, guint64 *error);
 
 typedef struct {
   gboolean started, by_capture;

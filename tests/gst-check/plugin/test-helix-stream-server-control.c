@@ -17,6 +17,15 @@ control (StreamPeer *peer)
   fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
 }
 
+/* The server applies requests, and the peer makes them. */
+static void
+start_steered (void)
+{
+  served_start ();
+  helix_stream_server_apply (served.server);
+  control (&peer);
+}
+
 static void
 say_config (StreamPeer *peer, const struct helix_config *config)
 {
@@ -174,9 +183,7 @@ GST_START_TEST (test_config_and_leave)
   guint8 all[2 * HELIX_MAX_MESSAGE];
   gsize size;
 
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   size = helix_pack_config (all, &config);
   size += helix_pack_bye (all + size, HELIX_BYE_CLOSING, "that is all");
   peer_send (&peer, all, size);
@@ -205,9 +212,7 @@ GST_END_TEST;
 
 GST_START_TEST (test_show)
 {
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   say_show (&peer, 12);
   AWAIT (shows, 1);
   fail_unless_equals_int (served.last_show.resource_id, 12);
@@ -220,9 +225,7 @@ GST_END_TEST;
 /* Who was killed cannot ask for the scanout again: it comes back by itself. */
 GST_START_TEST (test_show_and_die)
 {
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   say_show (&peer, 12);
   AWAIT (shows, 1);
   fail_unless_equals_int (served_now (&served.requests), 0);
@@ -241,9 +244,7 @@ GST_START_TEST (test_show_and_die_late)
       .fields = HELIX_CONFIG_RATE, .rate_num = 10, .rate_den = 1};
   StreamPeer two;
 
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   control (&two);
   say_show (&peer, 12);
   AWAIT (shows, 1);
@@ -270,9 +271,7 @@ GST_START_TEST (test_show_after_config)
   guint8 all[2 * HELIX_MAX_MESSAGE];
   gsize size;
 
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   say_config (&peer, &rate);
   AWAIT (requests, 1);
   size = helix_pack_config (all, &scanout);
@@ -292,9 +291,7 @@ GST_START_TEST (test_config_after_show)
   guint8 all[2 * HELIX_MAX_MESSAGE];
   gsize size;
 
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   size = helix_pack_show (all, 0, &picture);
   size += helix_pack_config (all + size, &scanout);
   peer_send (&peer, all, size);
@@ -308,9 +305,7 @@ GST_START_TEST (test_show_flood)
 {
   guint64 begin = helix_now_ns (), took;
 
-  served_start ();
-  helix_stream_server_apply (served.server);
-  control (&peer);
+  start_steered ();
   for (guint i = 1; i <= 5000; i++)
     say_show (&peer, 1000 + i);
   served_await_value (&served.last_show.resource_id, 6000, "last picture");
