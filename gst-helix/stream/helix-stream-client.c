@@ -530,7 +530,7 @@ got_unit (HelixStreamClient *self, HelixStreamItem *item)
   helix_backoff_reset (&self->backoff);
   update_stats (&self->stats, self->connection, item->received_ns);
   add_transit (&self->stats, item);
-  helix_stream_inbox_unit (&self->inbox, item);
+  helix_stream_inbox_add (&self->inbox, item);
   item->discont = FALSE;
   /* Units come or are taken too slowly, again and again: told once. */
   if (self->inbox.slow && !self->slow_told) {
@@ -563,11 +563,11 @@ hand_over (HelixStreamClient *self)
   HelixStreamItem *item = &self->connection->item;
 
   pthread_mutex_lock (&self->lock);
-  if (self->connection->got == HELIX_STREAM_CAPS)
-    helix_stream_inbox_caps (&self->inbox, item);
-  else if (self->connection->got == HELIX_STREAM_UNIT)
+  if (item->kind == HELIX_STREAM_CAPS)
+    helix_stream_inbox_add (&self->inbox, item);
+  else if (item->kind == HELIX_STREAM_UNIT)
     got_unit (self, item);
-  else if (self->connection->got == HELIX_STREAM_CURSOR)
+  else if (item->kind == HELIX_STREAM_CURSOR)
     set_cursor (&self->cursor, &item->cursor, item->buffer);
   else
     got_refusal (self, self->connection->connection);
@@ -763,11 +763,10 @@ helix_stream_client_free (HelixStreamClient *self)
 }
 
 static gboolean
-take_unit (
-    HelixStreamClient *self, HelixStreamItem *item, HelixStreamResult *result)
+take_unit (HelixStreamClient *self, HelixStreamItem *item)
 {
   gboolean wanted = self->inbox.wants_key;
-  gboolean taken = helix_stream_inbox_take (&self->inbox, item, result);
+  gboolean taken = helix_stream_inbox_take (&self->inbox, item);
 
   if (self->inbox.wants_key && !wanted)
     helix_waiter_wake (&self->waiter);
@@ -777,27 +776,26 @@ take_unit (
 /* Under the lock: the next thing to take. FALSE: nothing. Neither warnings nor
  * the cursor wait behind units; nor do units behind many moves of it. */
 static gboolean
-take (HelixStreamClient *self, HelixStreamItem *item, HelixStreamResult *result,
-    GError **error)
+take (HelixStreamClient *self, HelixStreamItem *item, GError **error)
 {
   gboolean cursor_last = self->cursor.last;
   GError *warning;
 
   self->cursor.last = FALSE;
   if (self->flushing) {
-    *result = HELIX_STREAM_FLUSHING;
+    item->kind = HELIX_STREAM_FLUSHING;
   } else if ((warning = g_queue_pop_head (&self->warnings)) != NULL) {
-    *result = HELIX_STREAM_WARNING;
+    item->kind = HELIX_STREAM_WARNING;
     g_propagate_error (error, warning);
-  } else if (cursor_last && take_unit (self, item, result)) {
+  } else if (cursor_last && take_unit (self, item)) {
     return TRUE;
   } else if (take_cursor (&self->cursor, item)) {
-    *result = HELIX_STREAM_CURSOR;
+    item->kind = HELIX_STREAM_CURSOR;
     self->cursor.last = TRUE;
-  } else if (take_unit (self, item, result)) {
+  } else if (take_unit (self, item)) {
     return TRUE;
   } else if (self->end != HELIX_STREAM_FLUSHING) {
-    *result = self->end;
+    item->kind = self->end;
     if (self->end_error != NULL)
       g_propagate_error (error, g_error_copy (self->end_error));
   } else {
@@ -827,15 +825,14 @@ HelixStreamResult
 helix_stream_client_next (
     HelixStreamClient *self, HelixStreamItem *item, GError **error)
 {
-  HelixStreamResult result = HELIX_STREAM_ERROR;
-
   memset (item, 0, sizeof *item);
+  item->kind = HELIX_STREAM_ERROR;
   pthread_mutex_lock (&self->lock);
   if (start (self, error))
-    while (!take (self, item, &result, error))
+    while (!take (self, item, error))
       pthread_cond_wait (&self->arrived, &self->lock);
   pthread_mutex_unlock (&self->lock);
-  return result;
+  return item->kind;
 }
 
 /* ---- from any thread ---- */

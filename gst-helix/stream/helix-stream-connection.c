@@ -169,7 +169,7 @@ violation (HelixStreamConnection *self, const gchar *why)
 static HelixConnectionEvent
 got (HelixStreamConnection *self, HelixStreamResult what)
 {
-  self->got = what;
+  self->item.kind = what;
   return HELIX_CONNECTION_MESSAGE;
 }
 

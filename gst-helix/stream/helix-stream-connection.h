@@ -30,12 +30,11 @@ typedef struct {
 typedef struct {
   HelixConnection *connection;
 
-  /* With HELIX_CONNECTION_MESSAGE. HELIX_STREAM_CAPS, _UNIT and _CURSOR are in
-   * `item`: the caller takes `buffer`, and clears `discont` with it.
-   * HELIX_STREAM_WARNING: the other end does not do what was requested;
-   * connection->error and text. */
-  HelixStreamResult got;
-  HelixStreamItem item; /* caps.caps_id is 0 before CAPS */
+  /* With HELIX_CONNECTION_MESSAGE, a HELIX_STREAM_CAPS, _UNIT or _CURSOR: the
+   * caller takes `buffer`, and clears `discont` with it. HELIX_STREAM_WARNING:
+   * the other end does not do what was requested; connection->error and text.
+   * caps.caps_id is 0 before CAPS. */
+  HelixStreamItem item;
 
   /* with LOST */
   GError *error;  /* NULL: an orderly BYE */

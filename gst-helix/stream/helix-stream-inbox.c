@@ -13,13 +13,6 @@
 /* What a unit takes beside its data, about: a GstBuffer and its memory. */
 #define UNIT_COST 1024
 
-typedef struct {
-  HelixStreamResult kind; /* HELIX_STREAM_CAPS or _UNIT */
-  HelixStreamItem item;
-  gsize size;
-  guint64 transit; /* received - sent, on two clocks */
-} Entry;
-
 void
 helix_stream_inbox_init (HelixStreamInbox *self, guint64 max_age)
 {
@@ -28,24 +21,52 @@ helix_stream_inbox_init (HelixStreamInbox *self, guint64 max_age)
   g_queue_init (&self->entries);
 }
 
-static void
-entry_free (HelixStreamInbox *self, Entry *entry)
+static gsize
+size_of (const HelixStreamItem *unit)
 {
-  if (entry->kind == HELIX_STREAM_UNIT) {
+  return gst_buffer_get_size (unit->buffer) + UNIT_COST;
+}
+
+/* The first item, or NULL. Ownership: the caller's. */
+static HelixStreamItem *
+pop (HelixStreamInbox *self)
+{
+  HelixStreamItem *item = g_queue_pop_head (&self->entries);
+
+  if (item != NULL && item->kind == HELIX_STREAM_UNIT) {
     self->units--;
-    self->bytes -= entry->size;
+    self->bytes -= size_of (item);
   }
-  gst_clear_buffer (&entry->item.buffer);
-  g_free (entry);
+  return item;
+}
+
+static void
+push (HelixStreamInbox *self, const HelixStreamItem *item)
+{
+  HelixStreamItem *own = g_new (HelixStreamItem, 1);
+
+  *own = *item;
+  g_queue_push_tail (&self->entries, own);
+  if (item->kind == HELIX_STREAM_UNIT) {
+    self->units++;
+    self->bytes += size_of (item);
+  }
+}
+
+static void
+item_free (HelixStreamItem *item)
+{
+  gst_clear_buffer (&item->buffer);
+  g_free (item);
 }
 
 void
 helix_stream_inbox_clear (HelixStreamInbox *self)
 {
-  Entry *entry;
+  HelixStreamItem *item;
 
-  while ((entry = g_queue_pop_head (&self->entries)) != NULL)
-    entry_free (self, entry);
+  while ((item = pop (self)) != NULL)
+    item_free (item);
 }
 
 void
@@ -57,6 +78,13 @@ helix_stream_inbox_live (HelixStreamInbox *self, gboolean live)
 }
 
 /* ---- age ---- */
+
+/* How long it was under way, on two clocks. */
+static guint64
+transit_of (const HelixStreamItem *unit)
+{
+  return unit->received_ns - unit->unit.sent_ns;
+}
 
 static void
 note_arrival (HelixStreamInbox *self, guint64 transit, guint64 now)
@@ -83,9 +111,9 @@ note_arrival (HelixStreamInbox *self, guint64 transit, guint64 now)
 static guint64
 age_of (const HelixStreamInbox *self, const GList *link)
 {
-  const Entry *entry = link->data;
-  gint64 late = (gint64) (entry->transit - self->best);
-  guint64 waited = self->timed_at - entry->item.received_ns;
+  const HelixStreamItem *unit = link->data;
+  gint64 late = (gint64) (transit_of (unit) - self->best);
+  guint64 waited = self->timed_at - unit->received_ns;
 
   return self->timed ? waited + (guint64) MAX (late, 0) : 0;
 }
@@ -95,7 +123,7 @@ age_of (const HelixStreamInbox *self, const GList *link)
 static gboolean
 is_unit (const GList *link)
 {
-  return ((const Entry *) link->data)->kind == HELIX_STREAM_UNIT;
+  return ((const HelixStreamItem *) link->data)->kind == HELIX_STREAM_UNIT;
 }
 
 static GList *
@@ -115,7 +143,7 @@ newest_key (HelixStreamInbox *self)
 
   while (link != NULL
       && !(is_unit (link)
-          && ((Entry *) link->data)->item.unit.flags & HELIX_UNIT_KEY))
+          && ((HelixStreamItem *) link->data)->unit.flags & HELIX_UNIT_KEY))
     link = link->prev;
   return link;
 }
@@ -124,19 +152,18 @@ newest_key (HelixStreamInbox *self)
 static void
 skip_to (HelixStreamInbox *self, GList *link)
 {
-  Entry *caps = NULL;
+  HelixStreamItem *caps = NULL;
 
   while (self->entries.head != link) {
-    Entry *entry = g_queue_pop_head (&self->entries);
+    HelixStreamItem *item = pop (self);
 
-    if (entry->kind == HELIX_STREAM_UNIT) {
+    if (item->kind == HELIX_STREAM_CAPS) {
+      g_free (caps);
+      caps = item;
+    } else {
       self->left_out++;
-      entry_free (self, entry);
-      continue;
+      item_free (item);
     }
-    if (caps != NULL)
-      entry_free (self, caps);
-    caps = entry;
   }
   if (caps != NULL)
     g_queue_push_head (&self->entries, caps);
@@ -192,28 +219,12 @@ fall_behind (HelixStreamInbox *self)
 
 /* ---- in and out ---- */
 
-void
-helix_stream_inbox_caps (HelixStreamInbox *self, const HelixStreamItem *item)
-{
-  GList *last = self->entries.tail;
-  Entry *entry;
-
-  if (last != NULL && !is_unit (last)) /* of units that were left out */
-    entry_free (self, g_queue_pop_tail (&self->entries));
-  entry = g_new0 (Entry, 1);
-  entry->kind = HELIX_STREAM_CAPS;
-  entry->item = *item;
-  g_queue_push_tail (&self->entries, entry);
-}
-
-void
-helix_stream_inbox_unit (HelixStreamInbox *self, const HelixStreamItem *item)
+static void
+add_unit (HelixStreamInbox *self, const HelixStreamItem *item)
 {
   gboolean key = (item->unit.flags & HELIX_UNIT_KEY) != 0;
-  guint64 transit = item->received_ns - item->unit.sent_ns;
-  Entry *entry;
 
-  note_arrival (self, transit, item->received_ns);
+  note_arrival (self, transit_of (item), item->received_ns);
   if (self->skipping && !key) {
     self->left_out++;
     gst_buffer_unref (item->buffer);
@@ -221,39 +232,43 @@ helix_stream_inbox_unit (HelixStreamInbox *self, const HelixStreamItem *item)
   }
   if (key)
     self->skipping = self->wants_key = FALSE;
-  entry = g_new0 (Entry, 1);
-  entry->kind = HELIX_STREAM_UNIT;
-  entry->item = *item;
-  entry->size = gst_buffer_get_size (item->buffer) + UNIT_COST;
-  entry->transit = transit;
-  self->units++;
-  self->bytes += entry->size;
-  g_queue_push_tail (&self->entries, entry);
+  push (self, item);
   bound (self);
 }
 
-gboolean
-helix_stream_inbox_take (
-    HelixStreamInbox *self, HelixStreamItem *item, HelixStreamResult *kind)
+void
+helix_stream_inbox_add (HelixStreamInbox *self, const HelixStreamItem *item)
 {
-  Entry *entry;
+  GList *last = self->entries.tail;
+
+  if (item->kind == HELIX_STREAM_UNIT) {
+    add_unit (self, item);
+    return;
+  }
+  if (last != NULL && !is_unit (last)) /* of units that were left out */
+    g_free (g_queue_pop_tail (&self->entries));
+  push (self, item);
+}
+
+gboolean
+helix_stream_inbox_take (HelixStreamInbox *self, HelixStreamItem *item)
+{
+  HelixStreamItem *first;
 
   fall_behind (self);
-  entry = g_queue_pop_head (&self->entries);
-  if (entry == NULL) {
+  first = pop (self);
+  if (first == NULL) {
     /* Only now: a keyframe that is not taken would grow old as well. */
     self->wants_key |= self->skipping;
     return FALSE;
   }
   self->taken = TRUE;
-  *item = entry->item;
-  *kind = entry->kind;
-  entry->item.buffer = NULL;
-  if (entry->kind == HELIX_STREAM_UNIT) {
+  *item = *first;
+  g_free (first);
+  if (item->kind == HELIX_STREAM_UNIT) {
     item->discont |= self->discont;
     self->discont = FALSE;
   }
-  entry_free (self, entry);
   return TRUE;
 }
 

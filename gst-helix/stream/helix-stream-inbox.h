@@ -32,6 +32,7 @@ typedef enum {
 } HelixStreamResult;
 
 typedef struct {
+  HelixStreamResult kind;
   struct helix_caps caps;
   struct helix_cursor cursor;
   GstBuffer *buffer; /* the caller's */
@@ -63,7 +64,7 @@ typedef struct {
   guint64 skips;      /* how often some were */
 
   /* private */
-  GQueue entries;
+  GQueue entries; /* of HelixStreamItem */
   guint units;
   gsize bytes;
   gboolean live;                /* more units will come */
@@ -85,15 +86,13 @@ void helix_stream_inbox_clear (HelixStreamInbox *self);
  * newer replaces it. */
 void helix_stream_inbox_live (HelixStreamInbox *self, gboolean live);
 
-/* Both take what the item holds. */
-void helix_stream_inbox_caps (
-    HelixStreamInbox *self, const HelixStreamItem *item);
-void helix_stream_inbox_unit (
+/* HELIX_STREAM_CAPS or _UNIT. Takes its buffer. */
+void helix_stream_inbox_add (
     HelixStreamInbox *self, const HelixStreamItem *item);
 
 /* The next in order; FALSE: there is none. */
 gboolean helix_stream_inbox_take (
-    HelixStreamInbox *self, HelixStreamItem *item, HelixStreamResult *kind);
+    HelixStreamInbox *self, HelixStreamItem *item);
 
 /* TRUE: ask for a keyframe now. Else *next is when to call again, or stays. */
 gboolean helix_stream_inbox_tick (

@@ -329,7 +329,7 @@ read_client (HelixStreamConnection *client)
 
   if (event != HELIX_CONNECTION_MESSAGE)
     return event != HELIX_CONNECTION_LOST;
-  switch (client->got) {
+  switch (client->item.kind) {
     case HELIX_STREAM_UNIT:
       MUST (client->item.buffer != NULL && client->connection->live);
       MUST (client->item.unit.caps_id == client->item.caps.caps_id);
@@ -346,7 +346,7 @@ read_client (HelixStreamConnection *client)
       MUST (client->item.caps.caps_id != 0);
       break;
     default:
-      MUST (client->got == HELIX_STREAM_WARNING);
+      MUST (client->item.kind == HELIX_STREAM_WARNING);
       MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);
   }
   gst_clear_buffer (&client->item.buffer);

@@ -34,7 +34,7 @@ static void
 expect (HelixStreamResult what)
 {
   fail_unless_equals_int (next_event (), HELIX_CONNECTION_MESSAGE);
-  fail_unless_equals_int (stream->got, what);
+  fail_unless_equals_int (stream->item.kind, what);
 }
 
 /* What the peer has sent so far is read, and was nothing to tell of. */

@@ -30,13 +30,13 @@ static void
 arrive_sized (
     guint64 sequence, gboolean key, guint64 sent, guint64 received, gsize size)
 {
-  HelixStreamItem item = {.received_ns = received};
+  HelixStreamItem item = {.kind = HELIX_STREAM_UNIT, .received_ns = received};
 
   item.buffer = gst_buffer_new_allocate (NULL, size, NULL);
   item.unit.sequence = sequence;
   item.unit.sent_ns = sent;
   item.unit.flags = key ? HELIX_UNIT_KEY : 0;
-  helix_stream_inbox_unit (&inbox, &item);
+  helix_stream_inbox_add (&inbox, &item);
 }
 
 static void
@@ -49,12 +49,11 @@ arrive (guint64 sequence, gboolean key, guint64 sent, guint64 received)
 static guint64
 take (gboolean *discont)
 {
-  HelixStreamResult kind;
   HelixStreamItem item;
 
-  if (!helix_stream_inbox_take (&inbox, &item, &kind))
+  if (!helix_stream_inbox_take (&inbox, &item))
     return NEVER;
-  fail_unless_equals_int (kind, HELIX_STREAM_UNIT);
+  fail_unless_equals_int (item.kind, HELIX_STREAM_UNIT);
   gst_buffer_unref (item.buffer);
   if (discont != NULL)
     *discont = item.discont;
@@ -372,17 +371,16 @@ GST_END_TEST;
 /* The stream's kind changes within what is left out: only the last counts. */
 GST_START_TEST (test_caps)
 {
-  HelixStreamItem item = {0};
-  HelixStreamResult kind;
+  HelixStreamItem item = {.kind = HELIX_STREAM_CAPS};
 
   for (guint i = 0; i < 40; i++) {
     item.caps.caps_id = i;
     if (i == 0 || i == 10 || i == 20)
-      helix_stream_inbox_caps (&inbox, &item);
+      helix_stream_inbox_add (&inbox, &item);
     arrive (i, i == 0 || i == 35, i * 33 * MS, i * 33 * MS);
   }
-  fail_unless (helix_stream_inbox_take (&inbox, &item, &kind));
-  fail_unless_equals_int (kind, HELIX_STREAM_CAPS);
+  fail_unless (helix_stream_inbox_take (&inbox, &item));
+  fail_unless_equals_int (item.kind, HELIX_STREAM_CAPS);
   fail_unless_equals_int (item.caps.caps_id, 20);
   fail_unless_equals_uint64 (take (NULL), 35);
 }
