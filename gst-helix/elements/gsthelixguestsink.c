@@ -420,20 +420,19 @@ take_cursor (GstHelixGuestSink *self, GstEvent *event)
         ("%" GST_PTR_FORMAT, event));
 }
 
-/* Tells the server what it serves, for `helix doctor`. */
-static void
+/* What is served, for `helix doctor`. Free it. */
+static gchar *
 describe (GstHelixGuestSink *self, const struct helix_caps *caps)
 {
   static const gchar *const codecs[] = {
       "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
   g_autofree gchar *encoder = find_encoder_name (self);
-  g_autofree gchar *text = g_strdup_printf ("%s, %s%s%s %ux%u",
+
+  return g_strdup_printf ("%s, %s%s%s %ux%u",
       encoder != NULL ? encoder : "unknown encoder",
       codecs[caps->codec < G_N_ELEMENTS (codecs) ? caps->codec : 0],
       caps->profile[0] != '\0' ? " " : "", caps->profile, caps->width,
       caps->height);
-
-  helix_stream_server_describe (self->server, text);
 }
 
 /* ---- properties ---- */
@@ -721,6 +720,7 @@ gst_helix_guest_sink_set_caps (GstBaseSink *base, GstCaps *caps)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (base);
   struct helix_caps wire;
+  g_autofree gchar *text = NULL;
   const gchar *why;
 
   g_clear_pointer (&self->annexb, helix_annexb_free);
@@ -735,8 +735,8 @@ gst_helix_guest_sink_set_caps (GstBaseSink *base, GstCaps *caps)
     if (self->annexb == NULL)
       goto refused;
   }
-  helix_stream_server_set_caps (self->server, &wire);
-  describe (self, &wire);
+  text = describe (self, &wire);
+  helix_stream_server_set_caps (self->server, &wire, text);
   return TRUE;
 
 refused:

@@ -863,7 +863,7 @@ helix_stream_server_free (HelixStreamServer *self)
 
 void
 helix_stream_server_set_caps (
-    HelixStreamServer *self, const struct helix_caps *caps)
+    HelixStreamServer *self, const struct helix_caps *caps, const gchar *text)
 {
   guint32 id;
 
@@ -871,13 +871,6 @@ helix_stream_server_set_caps (
   id = self->caps.caps_id + 1;
   self->caps = *caps;
   self->caps.caps_id = id == 0 ? 1 : id;
-  pthread_mutex_unlock (&self->lock);
-}
-
-void
-helix_stream_server_describe (HelixStreamServer *self, const gchar *text)
-{
-  pthread_mutex_lock (&self->lock);
   g_free (self->description);
   self->description = g_strdup (text);
   pthread_mutex_unlock (&self->lock);

@@ -85,12 +85,10 @@ HelixStreamServer *helix_stream_server_new (
 /* Says BYE, ends the thread. No event comes after that. */
 void helix_stream_server_free (HelixStreamServer *self);
 
-/* What the units from here on are; caps_id is chosen here. */
+/* What the units from here on are; caps_id is chosen here. `text` of STATUS is
+ * for people, as "x264enc, H.264 1920x1080". */
 void helix_stream_server_set_caps (
-    HelixStreamServer *self, const struct helix_caps *caps);
-
-/* What is served, for people, as "x264enc, H.264 1920x1080": STATUS's text. */
-void helix_stream_server_describe (HelixStreamServer *self, const gchar *text);
+    HelixStreamServer *self, const struct helix_caps *caps, const gchar *text);
 
 /* From now on passes on what peers request; what came before as well. */
 void helix_stream_server_apply (HelixStreamServer *self);

@@ -176,7 +176,7 @@ served_set_caps (void)
       .par_num = 1,
       .par_den = 1};
 
-  helix_stream_server_set_caps (served.server, &caps);
+  helix_stream_server_set_caps (served.server, &caps, "x264enc, H.264 640x480");
 }
 
 void

@@ -451,7 +451,6 @@ GST_START_TEST (test_list)
 
   served_start ();
   served_set_caps ();
-  helix_stream_server_describe (served.server, "x264enc, H.264 640x480");
   served_join (&watching);
   AWAIT (added, 1);
   control (&peer);
