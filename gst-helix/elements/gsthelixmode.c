@@ -79,16 +79,13 @@ gst_helix_pushed_caps (void)
 }
 
 void
-gst_helix_inform (GstElement *element, const GError *error)
-{
-  gst_element_post_message (element,
-      gst_message_new_info (
-          GST_OBJECT (element), (GError *) error, error->message));
-}
-
-void
 gst_helix_post (GstElement *element, GstMessageType type, const GError *error)
 {
-  gst_element_message_full (element, type, error->domain, error->code,
-      g_strdup (error->message), NULL, "", "", 0);
+  if (type == GST_MESSAGE_INFO)
+    gst_element_post_message (element,
+        gst_message_new_info (
+            GST_OBJECT (element), (GError *) error, error->message));
+  else
+    gst_element_message_full (element, type, error->domain, error->code,
+        g_strdup (error->message), NULL, "", "", 0);
 }

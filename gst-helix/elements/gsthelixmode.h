@@ -66,10 +66,8 @@ GstCaps *gst_helix_capture_caps (void);
  * an encoder's time counts from there. Static. */
 GstCaps *gst_helix_pushed_caps (void);
 
-/* Posts `error`, a sentence, as both texts of an INFO: gst-launch-1.0 prints
- * only the second. */
-void gst_helix_inform (GstElement *element, const GError *error);
-/* Posts `error`, a sentence, as an ERROR or a WARNING. */
+/* Posts `error`, a sentence, as an ERROR, a WARNING or an INFO: as both texts
+ * of the latter, since gst-launch-1.0 prints only the second. */
 void gst_helix_post (
     GstElement *element, GstMessageType type, const GError *error);
 

@@ -300,7 +300,7 @@ inform (GstHelixQemuSrc *self, gchar *text)
   GError *error = g_error_new_literal (
       GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, text);
 
-  gst_helix_inform (GST_ELEMENT (self), error);
+  gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_INFO, error);
   g_error_free (error);
   g_free (text);
 }
@@ -1359,7 +1359,7 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
         take_refusal (self, error);
         break;
       case HELIX_FRAMES_FOUND:
-        gst_helix_inform (element, error);
+        gst_helix_post (element, GST_MESSAGE_INFO, error);
         break;
       case HELIX_FRAMES_WARNING:
         gst_helix_post (element, GST_MESSAGE_WARNING, error);

@@ -208,15 +208,6 @@ spoil (FakeShim *shim, struct helix_frame *frame)
   }
 }
 
-static gsize
-pack_short (guint8 *message, enum helix_type type)
-{
-  const struct helix_header header = {HELIX_MAGIC, (guint8) type, 0, 0, 1};
-
-  helix_pack_header (message, &header);
-  return HELIX_HEADER_SIZE + 1;
-}
-
 static gboolean
 send_new_types (FakeShim *shim)
 {
@@ -274,10 +265,6 @@ send_frame (FakeShim *shim, guint32 number, const struct helix_rect *rects,
     size = helix_pack_bye (message, HELIX_BYE_CLOSING, "the VM is off");
   if (config->fault == FAKE_IDLED && second)
     size = helix_pack_error (message, 0, HELIX_ERROR_TIMEOUT, 0, "not a byte");
-  if (config->fault == FAKE_SHORT_PING)
-    size = pack_short (message, HELIX_PING);
-  if (config->fault == FAKE_SHORT_PONG)
-    size = pack_short (message, HELIX_PONG);
   if (config->fault == FAKE_VANISH_MID_FRAME)
     size /= 2;
   if (config->fault == FAKE_NEW_TYPES && !send_new_types (shim))

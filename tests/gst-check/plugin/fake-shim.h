@@ -34,9 +34,7 @@ typedef enum {
   FAKE_BYE,              /* says BYE in place of the second frame */
   FAKE_NEW_TYPES,        /* types not known, with and without a payload, before
                              each FRAME */
-  FAKE_SHORT_PING,       /* one byte in it, in place of the first frame */
-  FAKE_SHORT_PONG,       /* likewise */
-  FAKE_IDLED,            /* says ERROR timeout in its place, then is good */
+  FAKE_IDLED,            /* ERROR timeout in its place, then is good */
   FAKE_NO_SCANOUT,       /* ERROR no-scanout */
 } FakeFault;
 
