@@ -88,6 +88,7 @@
 #include <gst/video/video.h>
 
 #include "gsthelixevents.h"
+#include "gsthelixfields.h"
 #include "gsthelixholdback.h"
 #include "gsthelixmode.h"
 #include "gsthelixuri.h"
@@ -103,16 +104,10 @@
 GST_DEBUG_CATEGORY_STATIC (gst_helix_qemu_src_debug);
 #define GST_CAT_DEFAULT gst_helix_qemu_src_debug
 
-#define DEFAULT_SCANOUT 0
-#define DEFAULT_RESOURCE_ID 0
-/* ms. Long enough that an idle screen costs next to nothing, short enough
- * that an encoder which holds one frame back until the next (vtenc before
- * 1.24) shows the end of a burst soon. */
-#define DEFAULT_KEEPALIVE_TIME 500
-#define DEFAULT_AUTO_RECONNECT TRUE
-#define DEFAULT_RECONNECT_TIMEOUT 0
-#define DEFAULT_SHOW_CURSOR FALSE
-#define DEFAULT_WHEN_OFF GST_HELIX_WHEN_OFF_BLACK
+/* ms, if keepalive-time is not set. Long enough that an idle screen costs next
+ * to nothing, short enough that an encoder which holds one frame back until the
+ * next (vtenc before 1.24) shows the end of a burst soon. */
+#define KEEPALIVE_TIME 500
 
 /* ns between two warnings of one kind, a refusal or a size: a guest may cause
  * them without end, and a bus without a reader keeps every message. */
@@ -136,10 +131,7 @@ enum {
   PROP_SHOW_CURSOR,
   PROP_WHEN_OFF,
   PROP_STATS,
-  N_PROPS
 };
-
-static GParamSpec *properties[N_PROPS];
 
 /* What the element itself counts, since start (). */
 typedef struct {
@@ -156,17 +148,16 @@ struct _GstHelixQemuSrc {
 
   /* Lock: the object lock. */
   gchar *socket_path;
-  gchar *server_user; /* or NULL */
-  guint scanout, resource_id;
-  gint max_num, max_den;
-  guint keepalive_time; /* ms */
+  gchar *server_user;        /* or NULL */
+  HelixFrameRequest request; /* to the shim; its rate is the lower of
+                              * max-framerate and downstream's own limit */
+  gint max_num, max_den;     /* max-framerate */
+  guint keepalive_time;      /* ms */
   gboolean auto_reconnect;
   guint reconnect_timeout; /* ms */
   gboolean show_cursor;
   gint when_off;            /* GstHelixWhenOff */
   guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
-  gint rate_num, rate_den;  /* requested from the shim: the lower of
-                             * max-framerate and downstream's own limit */
   HelixFrameClient *client; /* from start to stop */
   Counters counters;
   GstHelixHoldback holdback;
@@ -223,31 +214,14 @@ get_limit (GstHelixQemuSrc *self, gint *num, gint *den)
   *den = limited ? self->max_den : HELIX_FASTEST_RATE_DEN;
 }
 
-/* Lock: the object lock. */
-static void
-fill_request (GstHelixQemuSrc *self, HelixFrameRequest *request)
-{
-  *request = (HelixFrameRequest){
-      .scanout = self->scanout,
-      .resource_id = self->resource_id,
-      .rate_num = self->rate_num,
-      .rate_den = self->rate_den,
-      .cursor = TRUE, /* downstream, or into the picture */
-  };
-}
-
 /* Requests again what the properties say, which brings a whole picture.
  * `on_trial` as in helix_frame_client_subscribe ().
  * Lock: the object lock. */
 static void
 subscribe (GstHelixQemuSrc *self, gboolean on_trial)
 {
-  HelixFrameRequest request;
-
-  if (self->client == NULL)
-    return;
-  fill_request (self, &request);
-  helix_frame_client_subscribe (self->client, &request, on_trial);
+  if (self->client != NULL)
+    helix_frame_client_subscribe (self->client, &self->request, on_trial);
 }
 
 /* Requests the whole picture once more, changed or not. */
@@ -450,9 +424,9 @@ follow_rate (GstHelixQemuSrc *self)
     num = self->info.fps_n;
     den = self->info.fps_d;
   }
-  if (num != self->rate_num || den != self->rate_den) {
-    self->rate_num = num;
-    self->rate_den = den;
+  if (num != self->request.rate_num || den != self->request.rate_den) {
+    self->request.rate_num = num;
+    self->request.rate_den = den;
     subscribe (self, TRUE);
   }
   GST_OBJECT_UNLOCK (self);
@@ -767,15 +741,9 @@ draw (GstHelixQemuSrc *self, GstMemory *memory, const helix_region *damage,
 static GstClockTime
 stamp (GstHelixQemuSrc *self, guint64 age)
 {
-  GstClock *clock = gst_element_get_clock (GST_ELEMENT (self));
-  GstClockTime base = gst_element_get_base_time (GST_ELEMENT (self));
-  GstClockTime now = 0, pts;
+  GstClockTime now = gst_element_get_current_running_time (GST_ELEMENT (self));
+  GstClockTime pts = GST_CLOCK_TIME_IS_VALID (now) && now > age ? now - age : 0;
 
-  if (clock != NULL) {
-    now = gst_clock_get_time (clock);
-    gst_object_unref (clock);
-  }
-  pts = now > base + age ? now - base - age : 0;
   if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
     pts = self->last_pts + 1;
   self->last_pts = pts;
@@ -986,11 +954,11 @@ go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
 static guint64
 get_interval (GstHelixQemuSrc *self)
 {
-  if (self->info.fps_n <= 0)
-    return gst_util_uint64_scale_int (
-        GST_SECOND, HELIX_NOMINAL_RATE_DEN, HELIX_NOMINAL_RATE_NUM);
-  return gst_util_uint64_scale_int (
-      GST_SECOND, self->info.fps_d, self->info.fps_n);
+  gboolean known = self->info.fps_n > 0;
+
+  return gst_util_uint64_scale_int (GST_SECOND,
+      known ? self->info.fps_d : HELIX_NOMINAL_RATE_DEN,
+      known ? self->info.fps_n : HELIX_NOMINAL_RATE_NUM);
 }
 
 /* When the last buffer is due again: a helix_now_ns () time, or
@@ -1128,11 +1096,11 @@ static void
 notify (GstHelixQemuSrc *self, guint32 changes)
 {
   if (changes & HELIX_CONFIG_SCANOUT)
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_SCANOUT]);
+    g_object_notify (G_OBJECT (self), "scanout");
   if (changes & HELIX_CONFIG_RESOURCE)
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RESOURCE_ID]);
+    g_object_notify (G_OBJECT (self), "resource-id");
   if (changes & HELIX_CONFIG_RATE) {
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_FRAMERATE]);
+    g_object_notify (G_OBJECT (self), "max-framerate");
     gst_pad_mark_reconfigure (GST_BASE_SRC_PAD (self)); /* caps announce it */
   }
 }
@@ -1144,12 +1112,12 @@ set_source (GstHelixQemuSrc *self, guint scanout, guint resource_id)
 {
   guint32 changes = 0;
 
-  if (self->scanout != scanout)
+  if (self->request.scanout != scanout)
     changes |= HELIX_CONFIG_SCANOUT;
-  if (self->resource_id != resource_id)
+  if (self->request.resource_id != resource_id)
     changes |= HELIX_CONFIG_RESOURCE;
-  self->scanout = scanout;
-  self->resource_id = resource_id;
+  self->request.scanout = scanout;
+  self->request.resource_id = resource_id;
   return changes;
 }
 
@@ -1172,9 +1140,9 @@ apply_control (GstHelixQemuSrc *self, const struct helix_config *control)
   if (!ok)
     goto out;
   changes = set_source (self,
-      fields & HELIX_CONFIG_SCANOUT ? control->scanout : self->scanout,
+      fields & HELIX_CONFIG_SCANOUT ? control->scanout : self->request.scanout,
       fields & HELIX_CONFIG_RESOURCE ? control->resource_id
-                                     : self->resource_id);
+                                     : self->request.resource_id);
   if (fields & HELIX_CONFIG_RATE
       && gst_util_fraction_compare (self->max_num, self->max_den,
              (gint) control->rate_num, (gint) control->rate_den)
@@ -1182,7 +1150,7 @@ apply_control (GstHelixQemuSrc *self, const struct helix_config *control)
     changes |= HELIX_CONFIG_RATE;
     self->max_num = (gint) control->rate_num;
     self->max_den = (gint) control->rate_den;
-    get_limit (self, &self->rate_num, &self->rate_den);
+    get_limit (self, &self->request.rate_num, &self->request.rate_den);
   }
   if (changes != 0)
     subscribe (self, TRUE);
@@ -1234,7 +1202,7 @@ follow_latency (GstHelixQemuSrc *self, GstEvent *event)
   gst_event_parse_latency (event, &latency);
   GST_OBJECT_LOCK (self);
   spare = gst_util_uint64_scale_int (
-      GST_SECOND / 2, self->rate_den, self->rate_num);
+      GST_SECOND / 2, self->request.rate_den, self->request.rate_num);
   if (self->client != NULL)
     helix_frame_client_set_in_time (
         self->client, latency > spare ? latency - spare : 0);
@@ -1401,7 +1369,6 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   HelixFrameClientConfig config = {
       .name = "helixqemusrc " HELIX_PACKAGE_VERSION};
   HelixFrameClient *client;
-  HelixFrameRequest request;
 
   if (!find_server_user (self, &config.server_uid))
     return FALSE;
@@ -1415,12 +1382,11 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   memset (&self->counters, 0, sizeof self->counters);
   gst_helix_holdback_reset (&self->holdback);
   self->refresh = FALSE;
-  get_limit (self, &self->rate_num, &self->rate_den);
+  get_limit (self, &self->request.rate_num, &self->request.rate_den);
   config.path = self->socket_path;
   config.auto_reconnect = self->auto_reconnect;
   config.reconnect_timeout = self->reconnect_timeout;
-  fill_request (self, &request);
-  client = self->client = helix_frame_client_new (&config, &request);
+  client = self->client = helix_frame_client_new (&config, &self->request);
   GST_OBJECT_UNLOCK (self);
   if (client == NULL) {
     GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ_WRITE,
@@ -1531,50 +1497,21 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
 
+  gst_helix_field_set (object, id, value, pspec);
   GST_OBJECT_LOCK (self);
   switch (id) {
-    case PROP_SOCKET_PATH:
-      g_free (self->socket_path);
-      self->socket_path = g_value_dup_string (value);
-      break;
-    case PROP_SERVER_USER:
-      g_free (self->server_user);
-      self->server_user = g_value_dup_string (value);
+    case PROP_MAX_FRAMERATE:
+      get_limit (self, &self->request.rate_num, &self->request.rate_den);
+      subscribe (self, FALSE);
       break;
     case PROP_SCANOUT:
-      self->scanout = g_value_get_uint (value);
-      subscribe (self, FALSE);
-      break;
     case PROP_RESOURCE_ID:
-      self->resource_id = g_value_get_uint (value);
       subscribe (self, FALSE);
-      break;
-    case PROP_MAX_FRAMERATE:
-      self->max_num = gst_value_get_fraction_numerator (value);
-      self->max_den = gst_value_get_fraction_denominator (value);
-      get_limit (self, &self->rate_num, &self->rate_den);
-      subscribe (self, FALSE);
-      break;
-    case PROP_KEEPALIVE_TIME:
-      self->keepalive_time = g_value_get_uint (value);
-      break;
-    case PROP_AUTO_RECONNECT:
-      self->auto_reconnect = g_value_get_boolean (value);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      self->reconnect_timeout = g_value_get_uint (value);
       break;
     case PROP_SHOW_CURSOR:
-      self->show_cursor = g_value_get_boolean (value);
       /* For a picture to draw it upon, or one without, and its shape. */
       subscribe (self, FALSE);
       poke (self);
-      break;
-    case PROP_WHEN_OFF:
-      self->when_off = g_value_get_enum (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
   }
   GST_OBJECT_UNLOCK (self);
@@ -1585,53 +1522,14 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
-  GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
-
-  if (id == PROP_STATS) {
-    g_value_take_boxed (value, get_stats (self));
-    return;
-  }
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_SOCKET_PATH:
-      g_value_set_string (value, self->socket_path);
-      break;
-    case PROP_SERVER_USER:
-      g_value_set_string (value, self->server_user);
-      break;
-    case PROP_SCANOUT:
-      g_value_set_uint (value, self->scanout);
-      break;
-    case PROP_RESOURCE_ID:
-      g_value_set_uint (value, self->resource_id);
-      break;
-    case PROP_MAX_FRAMERATE:
-      gst_value_set_fraction (value, self->max_num, self->max_den);
-      break;
-    case PROP_KEEPALIVE_TIME:
-      g_value_set_uint (value, self->keepalive_time);
-      break;
-    case PROP_AUTO_RECONNECT:
-      g_value_set_boolean (value, self->auto_reconnect);
-      break;
-    case PROP_RECONNECT_TIMEOUT:
-      g_value_set_uint (value, self->reconnect_timeout);
-      break;
-    case PROP_SHOW_CURSOR:
-      g_value_set_boolean (value, self->show_cursor);
-      break;
-    case PROP_WHEN_OFF:
-      g_value_set_enum (value, self->when_off);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (self);
+  if (id == PROP_STATS)
+    g_value_take_boxed (value, get_stats (GST_HELIX_QEMU_SRC (object)));
+  else
+    gst_helix_field_get (object, id, value, pspec);
 }
 
 static void
-install_properties (GObjectClass *object_class)
+install_properties (GObjectClass *klass)
 {
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
 
@@ -1649,11 +1547,12 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_SOCKET_PATH] =
+  gst_helix_field_install (klass, PROP_SOCKET_PATH,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, socket_path),
       g_param_spec_string ("socket-path", "Socket path",
           "Path of the socket that QEMU's helix shim listens on (unset = "
           "$HELIX_SOCKET, else that of the only VM that runs here)",
-          NULL, flags | GST_PARAM_MUTABLE_READY);
+          NULL, flags | GST_PARAM_MUTABLE_READY));
   /**
    * GstHelixQemuSrc:server-user:
    *
@@ -1664,11 +1563,12 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_SERVER_USER] = g_param_spec_string ("server-user",
-      "Server user",
-      "User, by name or number, that may serve the VM's socket besides this "
-      "user and root (unset = none)",
-      NULL, flags | GST_PARAM_MUTABLE_READY);
+  gst_helix_field_install (klass, PROP_SERVER_USER,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, server_user),
+      g_param_spec_string ("server-user", "Server user",
+          "User, by name or number, that may serve the VM's socket besides "
+          "this user and root (unset = none)",
+          NULL, flags | GST_PARAM_MUTABLE_READY));
   /**
    * GstHelixQemuSrc:scanout:
    *
@@ -1677,9 +1577,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_SCANOUT] = g_param_spec_uint ("scanout", "Scanout",
-      "Index of the scanout (screen) to show; must exist in the VM", 0,
-      G_MAXUINT, DEFAULT_SCANOUT, flags | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_SCANOUT,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, request.scanout),
+      g_param_spec_uint ("scanout", "Scanout",
+          "Index of the scanout (screen) to show; must exist in the VM", 0,
+          G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:resource-id:
    *
@@ -1688,10 +1590,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_RESOURCE_ID] =
+  gst_helix_field_install (klass, PROP_RESOURCE_ID,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, request.resource_id),
       g_param_spec_uint ("resource-id", "Resource id",
           "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
-          0, G_MAXUINT, DEFAULT_RESOURCE_ID, flags | GST_PARAM_MUTABLE_PLAYING);
+          0, G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:max-framerate:
    *
@@ -1702,11 +1605,12 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_MAX_FRAMERATE] =
+  gst_helix_field_install (klass, PROP_MAX_FRAMERATE,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, max_num),
       gst_param_spec_fraction ("max-framerate", "Maximum framerate",
           "Frames per second at most, as caps announce (0/1 = 240/1)", 0, 1,
           G_MAXINT, 1, HELIX_NOMINAL_RATE_NUM, HELIX_NOMINAL_RATE_DEN,
-          flags | GST_PARAM_MUTABLE_PLAYING);
+          flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:keepalive-time:
    *
@@ -1720,11 +1624,12 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_KEEPALIVE_TIME] = g_param_spec_uint ("keepalive-time",
-      "Keep-alive time",
-      "Repeat the last picture after this long without a new one, in ms, where "
-      "no helixguestsink reports what has come out (0 = never)",
-      0, G_MAXINT, DEFAULT_KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_KEEPALIVE_TIME,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, keepalive_time),
+      g_param_spec_uint ("keepalive-time", "Keep-alive time",
+          "Repeat the last picture after this long without a new one, in ms, "
+          "where no helixguestsink reports what has come out (0 = never)",
+          0, G_MAXINT, KEEPALIVE_TIME, flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:auto-reconnect:
    *
@@ -1734,9 +1639,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_AUTO_RECONNECT] = g_param_spec_boolean ("auto-reconnect",
-      "Automatic reconnection", "Wait for QEMU to come (back) rather than fail",
-      DEFAULT_AUTO_RECONNECT, flags | GST_PARAM_MUTABLE_READY);
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, auto_reconnect),
+      g_param_spec_boolean ("auto-reconnect", "Automatic reconnection",
+          "Wait for QEMU to come (back) rather than fail", TRUE,
+          flags | GST_PARAM_MUTABLE_READY));
   /**
    * GstHelixQemuSrc:reconnect-timeout:
    *
@@ -1745,10 +1652,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_RECONNECT_TIMEOUT] =
+  gst_helix_field_install (klass, PROP_RECONNECT_TIMEOUT,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, reconnect_timeout),
       g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
           "Give up after this long without QEMU, in ms (0 = never)", 0,
-          G_MAXINT, DEFAULT_RECONNECT_TIMEOUT, flags | GST_PARAM_MUTABLE_READY);
+          G_MAXINT, 0, flags | GST_PARAM_MUTABLE_READY));
   /**
    * GstHelixQemuSrc:show-cursor:
    *
@@ -1759,9 +1667,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_SHOW_CURSOR] = g_param_spec_boolean ("show-cursor",
-      "Show cursor", "Draw the guest's cursor into the picture",
-      DEFAULT_SHOW_CURSOR, flags | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_SHOW_CURSOR,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, show_cursor),
+      g_param_spec_boolean ("show-cursor", "Show cursor",
+          "Draw the guest's cursor into the picture", FALSE,
+          flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:when-off:
    *
@@ -1776,9 +1686,11 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_WHEN_OFF] = g_param_spec_enum ("when-off", "When off",
-      "What to show of a screen that is off", GST_TYPE_HELIX_WHEN_OFF,
-      DEFAULT_WHEN_OFF, flags | GST_PARAM_MUTABLE_PLAYING);
+  gst_helix_field_install (klass, PROP_WHEN_OFF,
+      G_STRUCT_OFFSET (GstHelixQemuSrc, when_off),
+      g_param_spec_enum ("when-off", "When off",
+          "What to show of a screen that is off", GST_TYPE_HELIX_WHEN_OFF,
+          GST_HELIX_WHEN_OFF_BLACK, flags | GST_PARAM_MUTABLE_PLAYING));
   /**
    * GstHelixQemuSrc:stats:
    *
@@ -1811,10 +1723,10 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
-      "Frames, bytes, times and connection since the start", GST_TYPE_STRUCTURE,
-      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (object_class, N_PROPS, properties);
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Frames, bytes, times and connection since the start",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 /* ---- the class ---- */
@@ -1824,8 +1736,7 @@ gst_helix_qemu_src_finalize (GObject *object)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
 
-  g_free (self->socket_path);
-  g_free (self->server_user);
+  gst_helix_fields_clear (object);
   helix_convert_free (self->convert);
   G_OBJECT_CLASS (gst_helix_qemu_src_parent_class)->finalize (object);
 }
@@ -1874,15 +1785,10 @@ gst_helix_qemu_src_init (GstHelixQemuSrc *self)
 {
   GstBaseSrc *src = GST_BASE_SRC (self);
 
-  self->scanout = DEFAULT_SCANOUT;
-  self->resource_id = DEFAULT_RESOURCE_ID;
-  self->max_num = self->rate_num = HELIX_NOMINAL_RATE_NUM;
-  self->max_den = self->rate_den = HELIX_NOMINAL_RATE_DEN;
-  self->keepalive_time = DEFAULT_KEEPALIVE_TIME;
-  self->auto_reconnect = DEFAULT_AUTO_RECONNECT;
-  self->reconnect_timeout = DEFAULT_RECONNECT_TIMEOUT;
-  self->show_cursor = DEFAULT_SHOW_CURSOR;
-  self->when_off = DEFAULT_WHEN_OFF;
+  gst_helix_fields_init (G_OBJECT (self));
+  self->request.rate_num = self->max_num;
+  self->request.rate_den = self->max_den;
+  self->request.cursor = TRUE; /* downstream, or into the picture */
   self->convert = helix_convert_new ();
   gst_base_src_set_live (src, TRUE);
   gst_base_src_set_format (src, GST_FORMAT_TIME);
