@@ -1788,7 +1788,6 @@ gst_helix_qemu_src_init (GstHelixQemuSrc *self)
   gst_helix_fields_init (G_OBJECT (self));
   self->request.rate_num = self->max_num;
   self->request.rate_den = self->max_den;
-  self->request.cursor = TRUE; /* downstream, or into the picture */
   self->convert = helix_convert_new ();
   gst_base_src_set_live (src, TRUE);
   gst_base_src_set_format (src, GST_FORMAT_TIME);

@@ -154,7 +154,7 @@ send_subscribe (HelixFrameConnection *self)
       .resource_id = request->resource_id,
       .rate_num = (guint32) request->rate_num,
       .rate_den = (guint32) request->rate_den,
-      .flags = request->cursor ? HELIX_SUBSCRIBE_CURSOR : 0,
+      .flags = HELIX_SUBSCRIBE_CURSOR,
   };
   guint8 message[HELIX_MAX_MESSAGE];
 

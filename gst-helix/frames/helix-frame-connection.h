@@ -16,13 +16,12 @@
 
 G_BEGIN_DECLS
 
-/* What to show, and how. */
+/* What to show, and how; the cursor plane comes with it. */
 typedef struct {
   guint scanout;     /* index; counts when resource_id is 0 */
   guint resource_id; /* virtio-gpu resource, 0 = the scanout */
   gint rate_num;     /* frames: at most rate_num / rate_den a second, */
   gint rate_den;     /* 0/1 = as they come */
-  gboolean cursor;   /* the cursor plane, too */
 } HelixFrameRequest;
 
 /* Of a connection, or of a HelixFrameClient, to which it is final when nothing

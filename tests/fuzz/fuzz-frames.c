@@ -238,7 +238,7 @@ hear_client (guint most)
 static void
 connect_client (void)
 {
-  const HelixFrameRequest request = {.rate_den = 1, .cursor = TRUE};
+  const HelixFrameRequest request = {.rate_den = 1};
   int pair[2];
 
   if (client != NULL) {

@@ -49,7 +49,8 @@ teardown (void)
   fake_path_free (path);
 }
 
-/* The next result but DARK: the screen may go on behind the connection. */
+/* The next result but DARK and CURSOR: the screen may go on behind the
+ * connection, and the sim has a cursor. */
 static HelixFramesResult
 next (HelixFrame *frame, GError **error)
 {
@@ -57,7 +58,7 @@ next (HelixFrame *frame, GError **error)
 
   do
     result = taker_next (client, frame, error);
-  while (result == HELIX_FRAMES_DARK);
+  while (result == HELIX_FRAMES_DARK || result == HELIX_FRAMES_CURSOR);
   return result;
 }
 
