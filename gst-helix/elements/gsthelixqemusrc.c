@@ -233,16 +233,6 @@ request_picture (GstHelixQemuSrc *self)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* Thread: any, from start () to stop (). */
-static HelixFrameClientState
-get_state (GstHelixQemuSrc *self)
-{
-  HelixFrameClientState state;
-
-  helix_frame_client_get_state (self->client, &state);
-  return state;
-}
-
 /* Makes the streaming thread look at its deadlines again.
  * Lock: the object lock. */
 static void
@@ -327,8 +317,9 @@ reset_dark (GstHelixQemuSrc *self)
 static guint64
 dark_due (GstHelixQemuSrc *self)
 {
-  guint64 since =
-      self->unfit_ns != 0 ? self->unfit_ns : get_state (self).dark_ns;
+  guint64 since = self->unfit_ns != 0
+      ? self->unfit_ns
+      : helix_frame_client_state (self->client).dark_ns;
 
   return since == 0 || self->dark ? HELIX_NONE64 : since + DARK_AFTER;
 }
@@ -786,7 +777,7 @@ finish_picture (GstHelixQemuSrc *self, GstBuffer *buffer, guint64 capture_ns,
 static gboolean
 is_discont (GstHelixQemuSrc *self)
 {
-  HelixFrameClientState state = get_state (self);
+  HelixFrameClientState state = helix_frame_client_state (self->client);
   guint breaks = state.reconnects + state.switches;
 
   if (breaks == self->breaks)
@@ -930,7 +921,7 @@ blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
 static GstFlowReturn
 go_dark (GstHelixQemuSrc *self, GstBuffer **buffer)
 {
-  HelixFrameClientState state = get_state (self);
+  HelixFrameClientState state = helix_frame_client_state (self->client);
   GstFlowReturn flow;
   gboolean black;
 
@@ -1132,7 +1123,7 @@ apply_control (GstHelixQemuSrc *self, const struct helix_config *control)
 
   GST_OBJECT_LOCK (self);
   if (self->client != NULL)
-    scanouts = get_state (self).scanouts;
+    scanouts = helix_frame_client_state (self->client).scanouts;
   if (scanouts == 0) /* not known before there is a connection */
     scanouts = HELIX_MAX_SCANOUTS;
   ok = control->scanout < scanouts || !(fields & HELIX_CONFIG_SCANOUT);
@@ -1181,7 +1172,7 @@ take_refusal (GstHelixQemuSrc *self, const GError *error)
   gboolean warn;
 
   GST_OBJECT_LOCK (self);
-  request = get_state (self).request;
+  request = helix_frame_client_state (self->client).request;
   changes = set_source (self, request.scanout, request.resource_id);
   warn = may_warn (&self->refused_ns);
   GST_OBJECT_UNLOCK (self);
@@ -1465,7 +1456,7 @@ get_stats (GstHelixQemuSrc *self)
   own = self->counters;
   held_back = self->holdback.held_back;
   if (self->client != NULL)
-    client = get_state (self);
+    client = helix_frame_client_state (self->client);
   GST_OBJECT_UNLOCK (self);
   stats = gst_structure_new ("application/x-helix-qemu-src-stats", "connected",
       G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,

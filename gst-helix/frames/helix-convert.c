@@ -21,7 +21,6 @@ struct _HelixConvert {
   HelixCursor drawn; /* in the newest picture; no image = none */
   struct helix_rect drawn_box;
   guint8 *patch; /* pixels with the cursor in them, or an even size */
-  gsize patch_size;
   guint64 converted_bytes;
 };
 
@@ -140,6 +139,30 @@ follow_cursor (HelixConvert *convert, const HelixPicture *picture,
   gst_buffer_replace (&drawn->image, image);
 }
 
+/* Blends the cursor over `patch`, which shows `box` of the picture. Where the
+ * cursor is transparent, the pixels stay exactly the same. */
+static void
+blend_cursor (const HelixCursor *cursor, const struct helix_rect *box,
+    const HelixPicture *patch)
+{
+  const struct helix_cursor *info = &cursor->info;
+  pixman_image_t *over, *under;
+  GstMapInfo map;
+
+  if (!gst_buffer_map (cursor->image, &map, GST_MAP_READ))
+    return;
+  over = helix_picture_image (GST_VIDEO_FORMAT_BGRA, FALSE, info->width,
+      info->height, map.data, 4 * (gsize) info->width);
+  under = helix_picture_image (patch->format, FALSE, box->width, box->height,
+      patch->pixels, patch->stride);
+  pixman_image_composite32 (PIXMAN_OP_OVER, over, NULL, under, 0, 0, 0, 0,
+      (gint32) info->x - (gint32) box->x, (gint32) info->y - (gint32) box->y,
+      (gint32) info->width, (gint32) info->height);
+  pixman_image_unref (over);
+  pixman_image_unref (under);
+  gst_buffer_unmap (cursor->image, &map);
+}
+
 /* The pixels of `box`, with the cursor over them if it is drawn, as a picture
  * of their own of this size: where that is larger, the last column or row is
  * repeated. */
@@ -148,19 +171,20 @@ make_patch (HelixConvert *convert, const HelixPicture *picture,
     const struct helix_rect *box, guint width, guint height,
     HelixPicture *patch)
 {
-  gsize stride = (gsize) width * 4, size = stride * height;
+  gsize stride = (gsize) width * 4;
 
-  if (size > convert->patch_size) {
-    g_free (convert->patch);
-    convert->patch = g_malloc (size);
-    convert->patch_size = size;
-  }
+  convert->patch = g_realloc (convert->patch, stride * height);
   *patch = *picture;
   patch->pixels = convert->patch;
   patch->width = width;
   patch->height = height;
   patch->stride = (guint) stride;
-  helix_picture_copy (picture, box, &convert->drawn, convert->patch, stride);
+  for (guint y = 0; y < box->height; y++)
+    memcpy (convert->patch + y * stride,
+        helix_picture_row (picture, box->y + y) + 4 * (gsize) box->x,
+        4 * (gsize) box->width);
+  if (convert->drawn.image != NULL)
+    blend_cursor (&convert->drawn, box, patch);
   for (guint y = 0; y < box->height; y++)
     for (guint x = box->width; x < width; x++) {
       guint8 *pixel = convert->patch + y * stride + 4 * (gsize) x;

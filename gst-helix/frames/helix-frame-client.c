@@ -119,13 +119,15 @@ helix_frame_client_subscribe (HelixFrameClient *client,
   helix_waiter_wake (&client->waiter);
 }
 
-void
-helix_frame_client_get_state (
-    HelixFrameClient *client, HelixFrameClientState *state)
+HelixFrameClientState
+helix_frame_client_state (HelixFrameClient *client)
 {
+  HelixFrameClientState state;
+
   pthread_mutex_lock (&client->lock);
-  *state = client->state;
+  state = client->state;
   pthread_mutex_unlock (&client->lock);
+  return state;
 }
 
 /* Under the lock: sends SHOW, or returns when to try again. */

@@ -65,8 +65,7 @@ void helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time);
 /* Any thread: make next () say TIMEOUT once, as soon as it has nothing new. */
 void helix_frame_client_poke (HelixFrameClient *client);
 /* Any thread. */
-void helix_frame_client_get_state (
-    HelixFrameClient *client, HelixFrameClientState *state);
+HelixFrameClientState helix_frame_client_state (HelixFrameClient *client);
 
 /* The newest frame, or what came instead. `deadline` is a helix_now_ns () time
  * or HELIX_NONE64. */

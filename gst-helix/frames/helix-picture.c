@@ -187,31 +187,3 @@ helix_picture_cursor_box (const HelixPicture *picture,
   };
   return TRUE;
 }
-
-void
-helix_picture_copy (const HelixPicture *picture, const struct helix_rect *box,
-    const HelixCursor *cursor, guint8 *pixels, gsize stride)
-{
-  pixman_image_t *over, *under;
-  struct helix_rect seen;
-  GstMapInfo map;
-
-  for (guint y = 0; y < box->height; y++)
-    memcpy (pixels + y * stride,
-        helix_picture_row (picture, box->y + y) + 4 * (gsize) box->x,
-        4 * (gsize) box->width);
-  if (cursor == NULL || !helix_picture_cursor_box (picture, cursor, &seen)
-      || !gst_buffer_map (cursor->image, &map, GST_MAP_READ))
-    return;
-  over = helix_picture_image (GST_VIDEO_FORMAT_BGRA, FALSE, cursor->info.width,
-      cursor->info.height, map.data, 4 * (gsize) cursor->info.width);
-  under = helix_picture_image (
-      picture->format, FALSE, box->width, box->height, pixels, stride);
-  pixman_image_composite32 (PIXMAN_OP_OVER, over, NULL, under, 0, 0, 0, 0,
-      (gint32) cursor->info.x - (gint32) box->x,
-      (gint32) cursor->info.y - (gint32) box->y, (gint32) cursor->info.width,
-      (gint32) cursor->info.height);
-  pixman_image_unref (over);
-  pixman_image_unref (under);
-  gst_buffer_unmap (cursor->image, &map);
-}

@@ -76,14 +76,6 @@ gboolean helix_picture_is_native (
 gboolean helix_picture_cursor_box (const HelixPicture *picture,
     const HelixCursor *cursor, struct helix_rect *box);
 
-/* Writes the pixels of `box`, which lies within the picture, with the cursor
- * (or NULL) over them: rows from the top, `stride` bytes apart, in the
- * picture's format. Where the cursor is transparent, they stay exactly the
- * same. */
-void helix_picture_copy (const HelixPicture *picture,
-    const struct helix_rect *box, const HelixCursor *cursor, guint8 *pixels,
-    gsize stride);
-
 G_END_DECLS
 
 #endif /* HELIX_PICTURE_H */

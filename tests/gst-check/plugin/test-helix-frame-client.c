@@ -85,15 +85,6 @@ pass_frame (guint32 number)
   helix_frame_clear (&frame);
 }
 
-static HelixFrameClientState
-get_state (void)
-{
-  HelixFrameClientState state;
-
-  helix_frame_client_get_state (client, &state);
-  return state;
-}
-
 /* Runs the client, to which nothing is sent, until `condition`. */
 #define RUN_UNTIL(condition) \
   G_STMT_START \
@@ -137,9 +128,11 @@ GST_START_TEST (test_frames)
   fail_unless_equals_int (taker_number (&held), 1);
   helix_frame_clear (&held);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
-  fail_unless_equals_uint64 (get_state ().frames.received, 20);
-  fail_unless_equals_uint64 (get_state ().frames.superseded, 0);
-  fail_unless (get_state ().connected);
+  fail_unless_equals_uint64 (
+      helix_frame_client_state (client).frames.received, 20);
+  fail_unless_equals_uint64 (
+      helix_frame_client_state (client).frames.superseded, 0);
+  fail_unless (helix_frame_client_state (client).connected);
 }
 GST_END_TEST;
 
@@ -158,7 +151,8 @@ GST_START_TEST (test_newest_wins)
     fail_unless (memcmp (&frame.damage[i], &rects[i], sizeof rects[i]) == 0);
   /* The two that were not given out are free again, this one is not. */
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
-  fail_unless_equals_uint64 (get_state ().frames.superseded, 2);
+  fail_unless_equals_uint64 (
+      helix_frame_client_state (client).frames.superseded, 2);
   helix_frame_clear (&frame);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 3), 3);
 }
@@ -277,9 +271,10 @@ GST_START_TEST (test_reconnect)
     /* Of a connection that is no more. */
     helix_frame_clear (&frame);
   }
-  fail_unless_equals_int (get_state ().reconnects, 2);
-  fail_unless_equals_uint64 (get_state ().frames.received, 3);
-  fail_unless (!get_state ().connected);
+  fail_unless_equals_int (helix_frame_client_state (client).reconnects, 2);
+  fail_unless_equals_uint64 (
+      helix_frame_client_state (client).frames.received, 3);
+  fail_unless (!helix_frame_client_state (client).connected);
 }
 GST_END_TEST;
 
@@ -430,14 +425,14 @@ GST_START_TEST (test_pause)
     helix_frame_client_leave (client);
     helix_frame_client_leave (client);
     fail_unless (fake_shim_wait_byes (shim, ++byes));
-    fail_unless (!get_state ().connected);
+    fail_unless (!helix_frame_client_state (client).connected);
     until_subscribed (i + 1);
     fail_unless_equals_int (fake_shim_accepted (shim), i + 1);
     fail_unless_equals_int (fake_shim_subscription (shim).resource_id, 55);
   }
-  fail_unless (get_state ().connected);
-  fail_unless_equals_int (get_state ().reconnects, 0);
-  fail_unless_equals_int (get_state ().switches, 0);
+  fail_unless (helix_frame_client_state (client).connected);
+  fail_unless_equals_int (helix_frame_client_state (client).reconnects, 0);
+  fail_unless_equals_int (helix_frame_client_state (client).switches, 0);
   g_clear_pointer (&client, helix_frame_client_free);
   fail_unless (fake_shim_wait_byes (shim, byes + 1));
 }
@@ -450,7 +445,7 @@ GST_START_TEST (test_pause_any_time)
 
   client = taker_new (path, FALSE, NULL);
   shim = fake_shim_new (path, &silent);
-  RUN_UNTIL (get_state ().connected);
+  RUN_UNTIL (helix_frame_client_state (client).connected);
   helix_frame_client_leave (client);
   fake_shim_free (shim); /* the loss of it is not noticed */
   shim = fake_shim_new (path, &config);
@@ -697,7 +692,7 @@ GST_START_TEST (test_switch)
   fail_unless_equals_int (cursor.flags, 0);
   fail_unless_equals_int (cursor.scanout, 1);
   fail_unless_equals_int (size, 0);
-  fail_unless_equals_int (get_state ().switches, 1);
+  fail_unless_equals_int (helix_frame_client_state (client).switches, 1);
   /* On the same scanout it stays. */
   sent.scanout = 1;
   RUN_UNTIL (fake_shim_subscription (shim).scanout == 1);
