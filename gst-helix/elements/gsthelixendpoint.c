@@ -48,22 +48,14 @@ gst_helix_endpoint_change_state (GstElement *element, GstStateChange transition,
 }
 
 HelixAddress *
-gst_helix_endpoint_snapshot (GstElement *element, const GstHelixEndpoint *self,
-    gchar **token, gboolean *listen, GError **error)
+gst_helix_endpoint_parse (
+    const GstHelixEndpoint *self, gchar **token, GError **error)
 {
-  g_autoptr (HelixAddress) address = NULL;
-  g_autofree gchar *own = NULL;
-  g_autofree gchar *file = NULL;
+  g_autoptr (HelixAddress) address = helix_address_parse (self->address, error);
 
   *token = NULL;
-  GST_OBJECT_LOCK (element);
-  address = helix_address_parse (self->address, error);
-  own = g_strdup (self->token);
-  file = g_strdup (self->token_file);
-  *listen = self->mode == GST_HELIX_MODE_LISTEN;
-  GST_OBJECT_UNLOCK (element);
-  /* Without the lock: a file system may take its time. */
-  if (address == NULL || !helix_token_find (own, file, token, error))
+  if (address == NULL
+      || !helix_token_find (self->token, self->token_file, token, error))
     return NULL;
   return g_steal_pointer (&address);
 }
@@ -72,15 +64,15 @@ HelixStreamClient *
 gst_helix_endpoint_client (GstElement *element, const GstHelixEndpoint *self,
     HelixStreamClientConfig config)
 {
-  g_autoptr (HelixAddress) address = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree gchar *token = NULL;
+  g_autoptr (HelixAddress) address =
+      gst_helix_endpoint_parse (self, &token, &error);
   HelixStreamClient *client = NULL;
 
-  address = gst_helix_endpoint_snapshot (
-      element, self, &token, &config.listen, &error);
   config.address = address;
   config.token = token;
+  config.listen = self->mode == GST_HELIX_MODE_LISTEN;
   if (address != NULL)
     client = helix_stream_client_new (&config, &error);
   if (client == NULL)

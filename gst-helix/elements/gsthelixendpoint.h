@@ -39,7 +39,7 @@ enum {
   GST_HELIX_ENDPOINT_PROP_OWN,
 };
 
-/* Part of an element, under its object lock. */
+/* Part of an element. It does not change from READY to PAUSED on. */
 typedef struct {
   gchar *address;
   GstHelixMode mode;
@@ -67,15 +67,15 @@ GstStateChangeReturn gst_helix_endpoint_change_state (GstElement *element,
     gboolean (*start) (GstElement *element),
     void (*stop) (GstElement *element));
 
-/* What a connection is to be made with; the token's file is read now. Takes the
- * object lock. NULL, *token is NULL, and an error for GST_ELEMENT_ERROR: the
- * address makes no sense, or the token (helix-token.h). Free both. */
-HelixAddress *gst_helix_endpoint_snapshot (GstElement *element,
-    const GstHelixEndpoint *self, gchar **token, gboolean *listen,
-    GError **error);
+/* The address, and in *token the token, if there is one; its file is read now.
+ * NULL, *token is NULL, and an error for GST_ELEMENT_ERROR: the address or the
+ * token (helix-token.h) makes no sense. Free both.
+ * Thread: the thread that changes the state, from READY to PAUSED. */
+HelixAddress *gst_helix_endpoint_parse (
+    const GstHelixEndpoint *self, gchar **token, GError **error);
 
 /* A client of `config`, to which the endpoint's part is added. NULL: an ERROR
- * message was posted. Takes the object lock. */
+ * message was posted. Thread: as above. */
 HelixStreamClient *gst_helix_endpoint_client (GstElement *element,
     const GstHelixEndpoint *self, HelixStreamClientConfig config);
 

@@ -5,6 +5,9 @@
  * fraction: two gint), the default, and whether it may change from PAUSED on
  * (GST_PARAM_MUTABLE_PLAYING). A string that is set to NULL gets its default;
  * that of `address` is $HELIX_ADDRESS, if it is set and not empty.
+ *
+ * A field that may not change from PAUSED on does not change from the moment
+ * that change_state () is called for that: from then on it needs no lock.
  */
 #ifndef GST_HELIX_FIELDS_H
 #define GST_HELIX_FIELDS_H

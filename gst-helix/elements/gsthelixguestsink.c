@@ -94,7 +94,7 @@ static guint signals[N_SIGNALS];
 struct _GstHelixGuestSink {
   GstBaseSink parent;
 
-  /* properties, under the object lock */
+  /* properties (gsthelixfields.h) */
   GstHelixEndpoint endpoint;
   guint max_clients;
   GstHelixRecoverPolicy recover_policy;
@@ -636,23 +636,21 @@ static gboolean
 start_server (GstElement *element)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (element);
-  HelixStreamServerConfig config = {0};
-  g_autoptr (HelixAddress) address = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree gchar *token = NULL;
+  g_autoptr (HelixAddress) address =
+      gst_helix_endpoint_parse (&self->endpoint, &token, &error);
+  const HelixStreamServerConfig config = {
+      .address = address,
+      .listen = self->endpoint.mode == GST_HELIX_MODE_LISTEN,
+      .token = token,
+      .max_clients = self->max_clients,
+      .recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME,
+      .max_age_ms = self->max_age,
+      .insecure = self->insecure,
+  };
   HelixStreamServer *server = NULL;
 
-  address = gst_helix_endpoint_snapshot (
-      element, &self->endpoint, &token, &config.listen, &error);
-  GST_OBJECT_LOCK (self);
-  config.max_clients = self->max_clients;
-  config.max_age_ms = self->max_age;
-  config.insecure = self->insecure;
-  config.recover = self->recover_policy == GST_HELIX_RECOVER_POLICY_KEYFRAME;
-  GST_OBJECT_UNLOCK (self);
-
-  config.address = address;
-  config.token = token;
   self->last_running_time = 0;
   self->out_time = HELIX_NONE64;
   self->warned = 0;

@@ -141,21 +141,20 @@ static gboolean
 start_client (GstElement *element)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
-  HelixStreamClientConfig config = {
-      .role = HELIX_ROLE_CONTROL, .name = "helixresourcesink"};
-  HelixStreamClient *client;
+  const HelixStreamClientConfig config = {
+      .reconnect = self->auto_reconnect,
+      .role = HELIX_ROLE_CONTROL,
+      .name = "helixresourcesink",
+  };
+  HelixStreamClient *client =
+      gst_helix_endpoint_client (element, &self->endpoint, config);
 
-  GST_OBJECT_LOCK (self);
-  config.reconnect = self->auto_reconnect;
-  self->on_scanout = self->failed = FALSE;
-  self->frames = self->shown = self->lookups = 0;
-  GST_OBJECT_UNLOCK (self);
-
-  self->warned = FALSE;
-  client = gst_helix_endpoint_client (element, &self->endpoint, config);
   if (client == NULL)
     return FALSE;
+  self->warned = FALSE;
   GST_OBJECT_LOCK (self);
+  self->on_scanout = self->failed = FALSE;
+  self->frames = self->shown = self->lookups = 0;
   self->client = client;
   GST_OBJECT_UNLOCK (self);
   self->thread = g_thread_new ("helix-resource", run_client, self);

@@ -310,21 +310,19 @@ static gboolean
 start_client (GstElement *element)
 {
   GstHelixSrc *self = GST_HELIX_SRC (element);
-  HelixStreamClientConfig config = {0};
-  HelixStreamClient *client;
+  const HelixStreamClientConfig config = {
+      .reconnect = self->auto_reconnect,
+      .reconnect_timeout_ms = self->reconnect_timeout,
+      .max_age_ms = self->max_age,
+  };
+  HelixStreamClient *client =
+      gst_helix_endpoint_client (element, &self->endpoint, config);
 
-  GST_OBJECT_LOCK (self);
-  config.reconnect = self->auto_reconnect;
-  config.reconnect_timeout_ms = self->reconnect_timeout;
-  config.max_age_ms = self->max_age;
-  helix_stream_latency_clear (&self->latency);
-  GST_OBJECT_UNLOCK (self);
-
-  helix_stream_timing_clear (&self->timing);
-  client = gst_helix_endpoint_client (element, &self->endpoint, config);
   if (client == NULL)
     return FALSE;
+  helix_stream_timing_clear (&self->timing);
   GST_OBJECT_LOCK (self);
+  helix_stream_latency_clear (&self->latency);
   self->client = client;
   helix_stream_client_configure (client, &self->requested, 0);
   GST_OBJECT_UNLOCK (self);
