@@ -467,6 +467,7 @@ static void
 change_states (void)
 {
   GstElement *pipeline, *src;
+  GstBus *bus;
 
   pipeline = gst_parse_launch ("helixqemusrc name=src ! fakesink", NULL);
   src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
@@ -482,8 +483,14 @@ change_states (void)
         == GST_STATE_CHANGE_SUCCESS);
     fail_unless (helix_now_ns () - begin < TEST_SOON);
   }
+  bus = gst_element_get_bus (pipeline);
   gst_object_unref (src);
   gst_object_unref (pipeline);
+  /* A thread of GstBin that completes a state change may be the last user of
+   * the pipeline, and so of the two descriptors of the bus. */
+  while (GST_OBJECT_REFCOUNT_VALUE (bus) > 1)
+    g_thread_yield ();
+  gst_object_unref (bus);
 }
 
 /* In PAUSED it leaves the shim, without a message; it comes back for a picture
