@@ -78,13 +78,11 @@ run (gpointer data)
 }
 
 void
-serial_line_start (
-    SerialLine *line, const gchar *path, gboolean lossy, GByteArray *heard)
+serial_line_start (SerialLine *line, const gchar *path, GByteArray *heard)
 {
   struct termios raw;
 
   memset (line, 0, sizeof *line);
-  line->lossy = lossy;
   line->heard = heard;
   fail_unless (
       openpty (&line->master, &line->slave, line->name, NULL, NULL) == 0);

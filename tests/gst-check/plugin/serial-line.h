@@ -13,19 +13,19 @@
 typedef struct {
   /* what to open in the guest, as serial:NAME */
   gchar name[128];
+  /* TRUE: what is not read for 200 ms is thrown away, as when the machine is
+   * reset; else the host's end waits. Set it before anything flows. */
+  gboolean lossy;
   /* private */
   gint listener, master, slave;
-  gboolean lossy;
   GByteArray *heard;
   gint stop;
   GThread *thread;
 } SerialLine;
 
-/* Listens on `path` for the host's end. lossy: what nobody reads for 200 ms is
- * thrown away, as when the machine is reset; else the host's end waits. heard:
- * NULL, or what all that passes, both ways, is added to, until stop (). */
-void serial_line_start (
-    SerialLine *line, const gchar *path, gboolean lossy, GByteArray *heard);
+/* Listens on `path` for the host's end. heard: NULL, or what all that passes,
+ * both ways, is added to, until stop (). */
+void serial_line_start (SerialLine *line, const gchar *path, GByteArray *heard);
 void serial_line_stop (SerialLine *line);
 
 #endif /* SERIAL_LINE_H */

@@ -255,6 +255,20 @@ peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role)
 }
 
 void
+peer_meet (StreamPeer *peer, const gchar *path)
+{
+  peer_meet_as (peer, path, HELIX_ROLE_STREAM);
+}
+
+void
+peer_meet_as (StreamPeer *peer, const gchar *path, guint32 role)
+{
+  peer_connect (peer, path);
+  peer_hello_as (peer, NULL, role);
+  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+}
+
+void
 peer_expect_challenge (StreamPeer *peer)
 {
   struct helix_welcome welcome;
@@ -505,6 +519,33 @@ peer_expect_error (StreamPeer *peer, guint code)
       &error, text, peer->reader.payload, peer->reader.payload_size, &why));
   fail_unless_equals_int (error.code, code);
   return g_strdup (text);
+}
+
+void
+peer_expect_config (
+    StreamPeer *peer, struct helix_config *config, guint32 fields)
+{
+  const gchar *why;
+
+  peer_expect (peer, HELIX_CONFIG);
+  fail_unless (helix_unpack_config (
+      config, peer->reader.payload, peer->reader.payload_size, &why));
+  fail_unless_equals_int (config->fields, fields);
+}
+
+void
+peer_expect_no (StreamPeer *peer, guint type)
+{
+  guint64 end = helix_now_ns () + PEER_TIMEOUT_NS;
+  guint8 message[HELIX_MAX_MESSAGE];
+  guint got;
+
+  peer_send (peer, message, helix_pack_empty (message, HELIX_PING, 77));
+  do {
+    got = peer_next_any (peer);
+    fail_unless (got != 0 && helix_now_ns () < end, "no PONG");
+    fail_unless (got != type, "%s came", helix_type_name (type));
+  } while (got != HELIX_PONG || peer->reader.header.channel != 77);
 }
 
 void

@@ -54,6 +54,9 @@ void peer_init (StreamPeer *peer, gint fd);
 void peer_clear (StreamPeer *peer);
 /* Connects to unix:PATH, trying again while there is no listener. */
 void peer_connect (StreamPeer *peer, const gchar *path);
+/* Connects, says HELLO, and gets WELCOME. */
+void peer_meet (StreamPeer *peer, const gchar *path);
+void peer_meet_as (StreamPeer *peer, const gchar *path, guint32 role);
 /* Connects to a TCP port that is listened on, as a process of the effective
  * user `uid`, which only root can have. */
 void peer_connect_tcp (
@@ -98,6 +101,11 @@ guint peer_next_any (StreamPeer *peer);
 void peer_expect (StreamPeer *peer, guint type);
 /* ERROR with this code, others before it are passed over. Its text: free it. */
 gchar *peer_expect_error (StreamPeer *peer, guint code);
+/* CONFIG of just these fields. */
+void peer_expect_config (
+    StreamPeer *peer, struct helix_config *config, guint32 fields);
+/* Up to the answer to a PING nothing of this type comes. */
+void peer_expect_no (StreamPeer *peer, guint type);
 /* ERROR with this code, then the end of the connection. */
 void peer_expect_refusal (StreamPeer *peer, guint code);
 

@@ -3,7 +3,9 @@
 
 #include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
+#include <gst/video/video.h>
 
+#include "helix-marker.h"
 #include "stream-peer.h"
 
 GstElement *
@@ -70,4 +72,77 @@ pipeline_message_of (GstElement *pipeline, GstMessageType type)
   gst_message_unref (message);
   gst_object_unref (bus);
   return text;
+}
+
+void
+pipeline_expect (GstElement *pipeline, GstMessageType type, const gchar *word)
+{
+  g_autofree gchar *text = pipeline_message_of (pipeline, type);
+
+  fail_unless (text != NULL && strstr (text, word) != NULL, "no '%s' in: %s",
+      word, text);
+}
+
+void
+pipeline_expect_quiet (GstElement *pipeline)
+{
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message =
+      gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+
+  fail_unless (message == NULL, "%" GST_PTR_FORMAT, message);
+  gst_object_unref (bus);
+}
+
+guint64
+element_stat (GstElement *element, const gchar *field)
+{
+  GstStructure *stats = NULL;
+  guint64 value = 0;
+  guint small = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  if (!gst_structure_get_uint64 (stats, field, &value)) {
+    fail_unless (gst_structure_get_uint (stats, field, &small), "%s", field);
+    value = small;
+  }
+  gst_structure_free (stats);
+  return value;
+}
+
+guint64
+pipeline_stat (GstElement *pipeline, const gchar *name, const gchar *field)
+{
+  GstElement *element = gst_bin_get_by_name (GST_BIN (pipeline), name);
+  guint64 value = element_stat (element, field);
+
+  gst_object_unref (element);
+  return value;
+}
+
+gboolean
+sample_marker (GstSample *sample, guint32 *number)
+{
+  GstVideoFrame frame;
+  GstVideoInfo info;
+  gboolean read;
+
+  fail_unless (gst_video_info_from_caps (&info, gst_sample_get_caps (sample)));
+  fail_unless (gst_video_frame_map (
+      &frame, &info, gst_sample_get_buffer (sample), GST_MAP_READ));
+  read = helix_marker_read (GST_VIDEO_FRAME_PLANE_DATA (&frame, 0),
+      (guint32) GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0), 1, number);
+  gst_video_frame_unmap (&frame);
+  return read;
+}
+
+guint64
+buffer_capture (GstBuffer *buffer)
+{
+  GstCaps *caps = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  const GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (buffer, caps);
+
+  gst_caps_unref (caps);
+  return meta != NULL ? meta->timestamp : 0;
 }

@@ -16,5 +16,20 @@ void pipeline_end (GstElement *pipeline);
 GstSample *pipeline_pull (GstElement *pipeline);
 /* The text of the next message of that type, NULL if the type has none. */
 gchar *pipeline_message_of (GstElement *pipeline, GstMessageType type);
+/* The next message of that type, on the bus of a pipeline or of an element
+ * alone, contains `word`. */
+void pipeline_expect (
+    GstElement *pipeline, GstMessageType type, const gchar *word);
+/* There is no warning and no error. */
+void pipeline_expect_quiet (GstElement *pipeline);
+/* A field of the property `stats`, which must be there; of the element "NAME"
+ * of a pipeline. */
+guint64 element_stat (GstElement *element, const gchar *field);
+guint64 pipeline_stat (
+    GstElement *pipeline, const gchar *name, const gchar *field);
+/* The number of the marker in the luma of a picture. FALSE: no marker. */
+gboolean sample_marker (GstSample *sample, guint32 *number);
+/* When the picture was captured, as its meta says; 0: it has no such meta. */
+guint64 buffer_capture (GstBuffer *buffer);
 
 #endif /* STREAM_PIPELINE_H */

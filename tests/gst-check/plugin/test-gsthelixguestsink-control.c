@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What guests make helixguestsink do to the pipeline that it stands in. */
 #include <gst/check/gstcheck.h>
-#include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 #include <string.h>
 
 #include "gsthelixevents.h"
 #include "gsthelixmode.h"
 #include "helix-platform.h"
-#include "stream-peer.h"
+#include "stream-fixture.h"
+#include "stream-pipeline.h"
 
-static gchar *folder, *path;
 static guint8 message[HELIX_MAX_MESSAGE];
 
 /* What the pad upstream makes of a GstHelixControl, as helixqemusrc would. */
@@ -60,48 +59,30 @@ next_event (const gchar *name)
 static GstHarness *
 harness_new (void)
 {
-  g_autofree gchar *address = g_strdup_printf ("unix:%s", path);
-  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
   GstHarness *h;
 
-  g_object_set (gst_object_ref_sink (sink), "address", address, NULL);
-  h = gst_harness_new_with_element (sink, "sink", NULL);
-  gst_object_unref (sink);
+  rates_refused = FALSE;
+  events = g_async_queue_new_full ((GDestroyNotify) gst_event_unref);
+  h = fixture_harness_new (fixture_sink_new (), NULL);
   harness_event = GST_PAD_EVENTFUNC (h->srcpad);
   gst_pad_set_event_function (h->srcpad, upstream_event);
   gst_harness_set_src_caps_str (h, "video/x-vp8,width=320,height=240");
   return h;
 }
 
+/* Ends a test. */
 static void
-join (StreamPeer *peer)
+finish (GstHarness *h, StreamPeer *peer)
 {
-  peer_connect (peer, path);
-  peer_hello (peer, NULL);
-  fail_unless_equals_int (peer_next (peer), HELIX_WELCOME);
+  peer_clear (peer);
+  gst_harness_teardown (h);
+  g_async_queue_unref (events);
 }
 
 static void
 say_config (StreamPeer *peer, const struct helix_config *config)
 {
   peer_send (peer, message, helix_pack_config (message, config));
-}
-
-static void
-setup (void)
-{
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
-  events = g_async_queue_new_full ((GDestroyNotify) gst_event_unref);
-}
-
-static void
-teardown (void)
-{
-  rates_refused = FALSE;
-  g_async_queue_unref (events);
-  g_free (path);
-  peer_folder_free (folder);
 }
 
 /* ---- requests ---- */
@@ -120,9 +101,9 @@ GST_START_TEST (test_requests_go_upstream)
   GstEvent *event;
   StreamPeer peer;
 
-  join (&peer);
+  peer_meet (&peer, path);
   gst_event_unref (next_event ("GstForceKeyUnit"));
-  gst_harness_push (h, gst_buffer_new_wrapped (g_malloc0 (10), 10));
+  gst_harness_push (h, fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE));
   peer_expect (&peer, HELIX_UNIT);
   say_config (&peer, &config);
   event = next_event ("GstHelixControl");
@@ -138,8 +119,7 @@ GST_START_TEST (test_requests_go_upstream)
   fail_unless_equals_int (control.resource_id, 0);
   gst_event_unref (event);
   gst_event_unref (next_event ("GstForceKeyUnit"));
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -154,17 +134,16 @@ GST_START_TEST (test_refused)
   GstHarness *h = harness_new ();
   StreamPeer peer;
 
-  join (&peer);
+  peer_meet (&peer, path);
   say_config (&peer, &config);
   text = peer_expect_error (&peer, HELIX_ERROR_NO_SCANOUT);
   fail_unless (strstr (text, "scanout 2") != NULL, "%s", text);
   peer_send (&peer, message, helix_pack_show (message, 0, &show));
   shown = peer_expect_error (&peer, HELIX_ERROR_NO_RESOURCE);
   fail_unless (strstr (shown, "resource 100") != NULL, "%s", shown);
-  gst_harness_push (h, gst_buffer_new_wrapped (g_malloc0 (10), 10));
+  gst_harness_push (h, fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE));
   peer_expect (&peer, HELIX_UNIT);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -177,17 +156,14 @@ GST_START_TEST (test_show)
   GstEvent *event;
   StreamPeer peer;
 
-  peer_connect (&peer, path);
-  peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_meet_as (&peer, path, HELIX_ROLE_CONTROL);
   peer_send (&peer, message, helix_pack_show (message, 0, &show));
   event = next_event ("GstHelixShow");
   fail_unless (gst_helix_event_parse_show (event, &resource_id, &capture));
   fail_unless_equals_int (resource_id, 42);
   fail_unless_equals_uint64 (capture, 987654321);
   gst_event_unref (event);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -208,17 +184,15 @@ GST_START_TEST (test_signal)
       .rate_num = G_MAXUINT32,
       .rate_den = 2};
   GstHarness *h = harness_new ();
-  GstBus *bus = gst_bus_new ();
   GstStructure *request;
   StreamPeer peer;
   guint bitrate;
   gint num, den;
 
   requests = g_async_queue_new ();
-  gst_element_set_bus (h->element, bus);
   g_signal_connect (
       h->element, "client-control", G_CALLBACK (take_request), NULL);
-  join (&peer);
+  peer_meet (&peer, path);
   say_config (&peer, &config);
   request = g_async_queue_timeout_pop (
       requests, PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000));
@@ -232,11 +206,9 @@ GST_START_TEST (test_signal)
   fail_unless (num > 0 && den > 0);
   gst_structure_free (request);
   gst_event_unref (next_event ("GstHelixControl"));
-  peer_clear (&peer);
-  gst_harness_teardown (h);
   /* The application handles it: no warning. */
-  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
-  gst_object_unref (bus);
+  pipeline_expect_quiet (h->element);
+  finish (h, &peer);
   g_async_queue_unref (requests);
 }
 GST_END_TEST;
@@ -246,12 +218,9 @@ GST_START_TEST (test_not_applied)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE, .bitrate = 9};
   GstHarness *h = harness_new ();
-  GstBus *bus = gst_bus_new ();
-  GstMessage *warning;
   StreamPeer peer;
 
-  gst_element_set_bus (h->element, bus);
-  join (&peer);
+  peer_meet (&peer, path);
   for (guint i = 0; i < 2; i++) {
     g_autofree gchar *text = NULL;
 
@@ -263,16 +232,10 @@ GST_START_TEST (test_not_applied)
   g_object_set (h->element, "control-encoder", TRUE, NULL);
   say_config (&peer, &config);
   g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
-  for (guint i = 0; i < 2; i++) {
-    warning = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
-    fail_unless (warning != NULL);
-    gst_message_unref (warning);
-  }
-  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
-  peer_clear (&peer);
-  gst_element_set_bus (h->element, NULL);
-  gst_harness_teardown (h);
-  gst_object_unref (bus);
+  for (guint i = 0; i < 2; i++)
+    g_free (pipeline_message_of (h->element, GST_MESSAGE_WARNING));
+  pipeline_expect_quiet (h->element);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -285,7 +248,7 @@ GST_START_TEST (test_no_limit)
   StreamPeer peer;
 
   rates_refused = TRUE;
-  join (&peer);
+  peer_meet (&peer, path);
   say_config (&peer, &config);
   gst_event_unref (next_event ("GstHelixControl"));
   config.rate_num = 60;
@@ -298,8 +261,7 @@ GST_START_TEST (test_no_limit)
   /* The thread that answers LIST would have refused it before. */
   peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
   fail_unless_equals_int (peer_next (&peer), HELIX_STATUS);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -320,7 +282,7 @@ GST_START_TEST (test_cursor)
   GstHarness *h = harness_new ();
   StreamPeer peer;
 
-  join (&peer);
+  peer_meet (&peer, path);
   gst_buffer_memset (image, 0, 0x7e, 24 * 16 * 4);
   fail_unless (
       gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor, image)));
@@ -338,8 +300,7 @@ GST_START_TEST (test_cursor)
   fail_unless_equals_int (peer_next (&peer), HELIX_CURSOR);
   fail_unless_equals_int (peer.cursor.flags, 0);
   fail_unless_equals_int (peer.cursor.serial, 2);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
@@ -347,10 +308,8 @@ GST_END_TEST;
 GST_START_TEST (test_bad_cursor)
 {
   GstHarness *h = harness_new ();
-  GstBus *bus = gst_bus_new ();
-  GstMessage *warning;
+  StreamPeer peer = {.fd = -1};
 
-  gst_element_set_bus (h->element, bus);
   for (guint i = 0; i < 3; i++)
     gst_harness_push_event (h,
         gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
@@ -359,38 +318,24 @@ GST_START_TEST (test_bad_cursor)
   gst_harness_push_event (h,
       gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
           gst_structure_new_empty ("SomethingElse")));
-  warning = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
-  fail_unless (warning != NULL);
-  gst_message_unref (warning);
-  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
-  gst_element_set_bus (h->element, NULL);
-  gst_harness_teardown (h);
-  gst_object_unref (bus);
+  g_free (pipeline_message_of (h->element, GST_MESSAGE_WARNING));
+  pipeline_expect_quiet (h->element);
+  finish (h, &peer);
 }
 GST_END_TEST;
 
 /* ---- numbers ---- */
-
-static guint64
-stat_of (const GstStructure *stats, const gchar *field)
-{
-  guint64 value = 0;
-
-  fail_unless (gst_structure_get_uint64 (stats, field, &value), "no %s", field);
-  return value;
-}
 
 /* Captured 20 ms ago, given to the encoder 5 ms ago. */
 GST_START_TEST (test_stats)
 {
   GstHarness *h = harness_new ();
   guint64 now = helix_now_ns ();
-  GstStructure *stats;
   StreamPeer peer;
 
-  join (&peer);
+  peer_meet (&peer, path);
   for (guint i = 0; i < 10; i++) {
-    GstBuffer *buffer = gst_buffer_new_wrapped (g_malloc0 (10), 10);
+    GstBuffer *buffer = fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE);
 
     now = helix_now_ns ();
     gst_buffer_add_reference_timestamp_meta (buffer, gst_helix_capture_caps (),
@@ -400,34 +345,33 @@ GST_START_TEST (test_stats)
     gst_harness_push (h, buffer);
     peer_expect (&peer, HELIX_UNIT);
   }
-  g_object_get (h->element, "stats", &stats, NULL);
-  fail_unless_equals_uint64 (stat_of (stats, "units"), 10);
-  fail_unless_equals_uint64 (stat_of (stats, "units-sent"), 10);
-  fail_unless_equals_uint64 (stat_of (stats, "units-dropped"), 0);
-  fail_unless_equals_uint64 (stat_of (stats, "bytes"), 100);
-  fail_unless_equals_uint64 (stat_of (stats, "keyframes"), 10);
-  fail_unless_equals_uint64 (stat_of (stats, "reconnects"), 0);
-  fail_unless (stat_of (stats, "encode-p50") >= 5 * GST_MSECOND);
-  fail_unless (stat_of (stats, "latency-p50") >= 20 * GST_MSECOND);
-  fail_unless (stat_of (stats, "latency-p50") > stat_of (stats, "encode-p50"));
-  fail_unless (stat_of (stats, "send-max") > 0);
-  fail_unless (stat_of (stats, "send-p50") <= stat_of (stats, "send-p95"));
-  fail_unless (stat_of (stats, "send-p95") <= stat_of (stats, "send-p99"));
-  fail_unless (stat_of (stats, "send-p99") <= stat_of (stats, "send-max"));
-  gst_structure_free (stats);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
+  fail_unless_equals_uint64 (element_stat (h->element, "units"), 10);
+  fail_unless_equals_uint64 (element_stat (h->element, "units-sent"), 10);
+  fail_unless_equals_uint64 (element_stat (h->element, "units-dropped"), 0);
+  fail_unless_equals_uint64 (element_stat (h->element, "bytes"), 100);
+  fail_unless_equals_uint64 (element_stat (h->element, "keyframes"), 10);
+  fail_unless_equals_uint64 (element_stat (h->element, "reconnects"), 0);
+  fail_unless (element_stat (h->element, "encode-p50") >= 5 * GST_MSECOND);
+  fail_unless (element_stat (h->element, "latency-p50") >= 20 * GST_MSECOND);
+  fail_unless (element_stat (h->element, "latency-p50")
+      > element_stat (h->element, "encode-p50"));
+  fail_unless (element_stat (h->element, "send-max") > 0);
+  fail_unless (element_stat (h->element, "send-p50")
+      <= element_stat (h->element, "send-p95"));
+  fail_unless (element_stat (h->element, "send-p95")
+      <= element_stat (h->element, "send-p99"));
+  fail_unless (element_stat (h->element, "send-p99")
+      <= element_stat (h->element, "send-max"));
+  finish (h, &peer);
 }
 GST_END_TEST;
 
 static Suite *
 helixguestsink_control_suite (void)
 {
-  Suite *s = suite_create ("helixguestsink-control");
-  TCase *tc = tcase_create ("control");
+  TCase *tc;
+  Suite *s = stream_suite ("helixguestsink-control", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_requests_go_upstream);
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_show);

@@ -93,19 +93,6 @@ host_stop (Host *host)
   pipeline_end (host->pipeline);
 }
 
-/* A number of the statistics. */
-static guint64
-host_stat (const Host *host, const gchar *field)
-{
-  GstStructure *stats = NULL;
-  guint64 value = 0;
-
-  g_object_get (host->end, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_uint64 (stats, field, &value));
-  gst_structure_free (stats);
-  return value;
-}
-
 static void
 expect_served (const Host *host, const gchar *at, uid_t uid)
 {
@@ -163,8 +150,8 @@ GST_START_TEST (test_other_user)
   warning = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
   fail_unless (strstr (warning, "uid 65534") != NULL, "%s", warning);
   fail_unless (strstr (warning, "insecure=true") != NULL, "%s", warning);
-  fail_unless_equals_uint64 (host_stat (&host, "clients-total"), 0);
-  fail_unless_equals_uint64 (host_stat (&host, "rejected"), 1);
+  fail_unless_equals_uint64 (element_stat (host.end, "clients-total"), 0);
+  fail_unless_equals_uint64 (element_stat (host.end, "rejected"), 1);
   host_stop (&host);
 }
 GST_END_TEST;
@@ -208,7 +195,7 @@ GST_START_TEST (test_flood)
     peer_clear (&peers[i]);
   }
   fail_unless_equals_uint64 (
-      host_stat (&host, "rejected"), G_N_ELEMENTS (peers));
+      element_stat (host.end, "rejected"), G_N_ELEMENTS (peers));
   bus = gst_element_get_bus (host.pipeline);
   while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING)) != NULL) {
     warnings++;
@@ -305,17 +292,6 @@ intrude (const Host *host, const gchar *at)
   peer_clear (&peer);
 }
 
-/* The next warning has these words. */
-static void
-expect_warning (const Host *host, const gchar *words)
-{
-  g_autofree gchar *warning =
-      pipeline_message_of (host->pipeline, GST_MESSAGE_WARNING);
-
-  fail_unless (
-      strstr (warning, words) != NULL, "no '%s' in: %s", words, warning);
-}
-
 /* The other way round: who may bring video to a helixsrc that listens. That
  * nobody has come yet does not hide who comes then. */
 GST_START_TEST (test_listening_source)
@@ -325,10 +301,11 @@ GST_START_TEST (test_listening_source)
 
   if (!has_way (__i__) || !source_start (&host, ways[__i__].listen, ""))
     return;
-  expect_warning (&host, "no end has connected yet");
+  pipeline_expect (
+      host.pipeline, GST_MESSAGE_WARNING, "no end has connected yet");
   if (test_can_be_nobody ("another user's connection to helixsrc")) {
     intrude (&host, ways[__i__].connect);
-    expect_warning (&host, "uid 65534");
+    pipeline_expect (host.pipeline, GST_MESSAGE_WARNING, "uid 65534");
   }
   peer_connect_tcp (&peer, geteuid (), ways[__i__].connect, host.port);
   peer_welcome (&peer);
@@ -350,7 +327,7 @@ GST_START_TEST (test_listening_source_told)
   intrude (&host, "127.0.0.1");
   intrude (&host, "127.0.0.1");
   first = pipeline_message_of (host.pipeline, GST_MESSAGE_WARNING);
-  expect_warning (&host,
+  pipeline_expect (host.pipeline, GST_MESSAGE_WARNING,
       strstr (first, "uid 65534") != NULL ? "no end has connected yet"
                                           : "uid 65534");
   host_stop (&host);
@@ -364,10 +341,11 @@ GST_START_TEST (test_listening_source_token)
   Host host;
 
   fail_unless (source_start (&host, "127.0.0.1", "token=secret"));
-  expect_warning (&host, "no end has connected yet");
+  pipeline_expect (
+      host.pipeline, GST_MESSAGE_WARNING, "no end has connected yet");
   peer_connect_tcp (&peer, geteuid (), "127.0.0.1", host.port);
   peer_welcome (&peer);
-  expect_warning (&host, "token");
+  pipeline_expect (host.pipeline, GST_MESSAGE_WARNING, "token");
   peer_clear (&peer);
   host_stop (&host);
 }

@@ -1,72 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
-#include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gsthelixmode.h"
-#include "helix-platform.h"
-#include "helix-test-time.h"
-#include "stream-peer.h"
+#include "stream-fixture.h"
+#include "stream-pipeline.h"
 
-static gchar *folder, *path, *address;
-
-static void
-setup (void)
-{
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
-  address = g_strdup_printf ("unix:%s", path);
-}
-
-static void
-teardown (void)
-{
-  g_free (address);
-  g_free (path);
-  peer_folder_free (folder);
-}
-
-/* Pushes buffers from a pad that notes the events which come back. */
-static GstHarness *
-harness_of (GstElement *sink, const gchar *caps)
-{
-  GstHarness *h = gst_harness_new_with_element (sink, "sink", NULL);
-
-  gst_object_unref (sink);
-  if (caps != NULL)
-    gst_harness_set_src_caps_str (h, caps);
-  return h;
-}
-
-static GstElement *
-sink_new (void)
-{
-  GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
-
-  g_object_set (gst_object_ref_sink (sink), "address", address, NULL);
-  return sink;
-}
-
-static GstHarness *
-harness_new (const gchar *caps)
-{
-  return harness_of (sink_new (), caps);
-}
-
-static GstBuffer *
-buffer_of (guint8 value, gsize size, GstClockTime pts, gboolean delta)
-{
-  GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
-
-  gst_buffer_memset (buffer, 0, value, size);
-  GST_BUFFER_PTS (buffer) = pts;
-  if (delta)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-  return buffer;
-}
+#define VP8 "video/x-vp8,width=320,height=240"
 
 /* The event that asks for a keyframe; others may come before it. */
 static void
@@ -91,17 +34,15 @@ expect_force_key_unit (GstHarness *h)
 
 GST_START_TEST (test_join_forces_keyframe)
 {
-  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
+  GstHarness *h = fixture_harness_new (fixture_sink_new (), VP8);
   StreamPeer peer;
 
-  peer_connect (&peer, path);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_meet (&peer, path);
   expect_force_key_unit (h);
   fail_unless_equals_int (
-      gst_harness_push (h, buffer_of (1, 10, 0, TRUE)), GST_FLOW_OK);
+      gst_harness_push (h, fixture_unit (1, 10, 0, TRUE)), GST_FLOW_OK);
   fail_unless_equals_int (
-      gst_harness_push (h, buffer_of (2, 10, 1000, FALSE)), GST_FLOW_OK);
+      gst_harness_push (h, fixture_unit (2, 10, 1000, FALSE)), GST_FLOW_OK);
   fail_unless_equals_int (peer_next (&peer), HELIX_CAPS);
   fail_unless_equals_int (peer_next (&peer), HELIX_UNIT);
   fail_unless_equals_int (peer.bulk[0], 2);
@@ -111,12 +52,13 @@ GST_START_TEST (test_join_forces_keyframe)
 }
 GST_END_TEST;
 
-/* Encoders add 1000 h to PTS and segment. That stays here. */
+/* Encoders add 1000 h to PTS and segment. That stays here. The time of capture
+ * that helixqemusrc attached goes on the wire. */
 GST_START_TEST (test_running_time)
 {
   const GstClockTime far = 1000 * 3600 * GST_SECOND;
   GstCaps *caps = gst_caps_from_string ("video/x-vp9,width=320,height=240");
-  GstHarness *h = harness_new (NULL);
+  GstHarness *h = fixture_harness_new (fixture_sink_new (), NULL);
   GstSegment segment;
   GstBuffer *buffer;
   StreamPeer peer;
@@ -127,13 +69,13 @@ GST_START_TEST (test_running_time)
   gst_harness_push_event (h, gst_event_new_caps (caps));
   gst_caps_unref (caps);
   gst_harness_push_event (h, gst_event_new_segment (&segment));
-  peer_connect (&peer, path);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  buffer = buffer_of (1, 10, far + 40 * GST_MSECOND, FALSE);
+  peer_meet (&peer, path);
+  buffer = fixture_unit (1, 10, far + 40 * GST_MSECOND, FALSE);
   GST_BUFFER_DTS (buffer) = far - 40 * GST_MSECOND;
+  gst_buffer_add_reference_timestamp_meta (
+      buffer, gst_helix_capture_caps (), 123456789, GST_CLOCK_TIME_NONE);
   gst_harness_push (h, buffer);
-  buffer = buffer_of (1, 10, far + 80 * GST_MSECOND, TRUE);
+  buffer = fixture_unit (1, 10, far + 80 * GST_MSECOND, TRUE);
   GST_BUFFER_DTS (buffer) = far + 20 * GST_MSECOND;
   GST_BUFFER_DURATION (buffer) = 7;
   gst_harness_push (h, buffer);
@@ -141,36 +83,12 @@ GST_START_TEST (test_running_time)
   fail_unless_equals_uint64 (peer.unit.running_time, 40 * GST_MSECOND);
   fail_unless_equals_uint64 (peer.unit.dts, 0);
   fail_unless_equals_uint64 (peer.unit.duration, HELIX_NONE64);
+  fail_unless_equals_uint64 (peer.unit.capture_ns, 123456789);
   peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_uint64 (peer.unit.running_time, 80 * GST_MSECOND);
   fail_unless_equals_uint64 (peer.unit.dts, 20 * GST_MSECOND);
   fail_unless_equals_uint64 (peer.unit.duration, 7);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
-}
-GST_END_TEST;
-
-/* The time of capture that helixqemusrc attached goes on the wire. */
-GST_START_TEST (test_capture_time)
-{
-  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
-  GstCaps *caps = gst_caps_from_string ("timestamp/x-system-monotonic");
-  GstBuffer *buffer;
-  StreamPeer peer;
-
-  peer_connect (&peer, path);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
-  buffer = buffer_of (1, 10, 0, FALSE);
-  gst_buffer_add_reference_timestamp_meta (
-      buffer, caps, 123456789, GST_CLOCK_TIME_NONE);
-  gst_harness_push (h, buffer);
-  gst_harness_push (h, buffer_of (1, 10, 1, TRUE));
-  peer_expect (&peer, HELIX_UNIT);
-  fail_unless_equals_uint64 (peer.unit.capture_ns, 123456789);
-  peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_uint64 (peer.unit.capture_ns, HELIX_NONE64);
-  gst_caps_unref (caps);
   peer_clear (&peer);
   gst_harness_teardown (h);
 }
@@ -213,11 +131,10 @@ await (guint *count, guint wanted)
 
 GST_START_TEST (test_signals_and_stats)
 {
-  GstElement *sink = sink_new ();
+  GstElement *sink = fixture_sink_new ();
   GstHarness *h;
   GstStructure *stats;
   StreamPeer peer;
-  guint64 sent;
   guint clients;
 
   signal_added = signal_removed = notified = 0;
@@ -225,18 +142,17 @@ GST_START_TEST (test_signals_and_stats)
   g_signal_connect (sink, "client-removed", G_CALLBACK (count_removed), NULL);
   g_signal_connect (
       sink, "notify::num-clients", G_CALLBACK (count_notify), NULL);
-  h = harness_of (sink, "video/x-vp8,width=320,height=240");
+  h = fixture_harness_new (sink, VP8);
   peer_connect (&peer, path);
   peer_hello (&peer, NULL);
   await (&signal_added, 1);
   await (&notified, 1);
   g_object_get (h->element, "num-clients", &clients, NULL);
   fail_unless_equals_int (clients, 1);
-  gst_harness_push (h, buffer_of (1, 10, 0, FALSE));
+  gst_harness_push (h, fixture_unit (1, 10, 0, FALSE));
   peer_expect (&peer, HELIX_UNIT);
+  fail_unless_equals_uint64 (element_stat (h->element, "units-sent"), 1);
   g_object_get (h->element, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_uint64 (stats, "units-sent", &sent));
-  fail_unless_equals_uint64 (sent, 1);
   fail_unless_equals_string (
       gst_structure_get_string (stats, "address"), address);
   gst_structure_free (stats);
@@ -250,25 +166,6 @@ GST_END_TEST;
 
 /* ---- bad input ---- */
 
-static gchar *
-message_text (GstBus *bus, GstMessageType type)
-{
-  GstMessage *message =
-      gst_bus_timed_pop_filtered (bus, PEER_TIMEOUT_MS * GST_MSECOND, type);
-  GError *error = NULL;
-  gchar *text;
-
-  fail_unless (message != NULL, "no message");
-  if (type == GST_MESSAGE_ERROR)
-    gst_message_parse_error (message, &error, NULL);
-  else
-    gst_message_parse_warning (message, &error, NULL);
-  text = g_strdup (error->message);
-  g_error_free (error);
-  gst_message_unref (message);
-  return text;
-}
-
 /* The address is at fault: an error with it, at once, and no second one. */
 static void
 check_start_fails (const gchar *where, GstHelixMode mode, const gchar *say)
@@ -276,26 +173,18 @@ check_start_fails (const gchar *where, GstHelixMode mode, const gchar *say)
   GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
   GstBus *bus = gst_bus_new ();
   g_autofree gchar *text = NULL;
-  guint64 begin = helix_now_ns ();
-  GstMessage *second;
-  GError *error = NULL;
 
   gst_element_set_bus (sink, bus);
   g_object_set (sink, "address", where, "mode", mode, NULL);
   fail_unless_equals_int (gst_element_set_state (sink, GST_STATE_PAUSED),
       mode == GST_HELIX_MODE_LISTEN ? GST_STATE_CHANGE_FAILURE
                                     : GST_STATE_CHANGE_SUCCESS);
-  text = message_text (bus, GST_MESSAGE_ERROR);
-  fail_unless (helix_now_ns () - begin < TEST_SOON);
+  text = pipeline_message_of (sink, GST_MESSAGE_ERROR);
   fail_unless (strstr (text, say) != NULL, "%s", text);
   fail_unless (strstr (text, where) != NULL, "%s", text);
   gst_element_set_state (sink, GST_STATE_NULL);
-  second = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
-  if (second != NULL) {
-    gst_message_parse_error (second, &error, NULL);
-    fail ("%s: a second error: %s", where, error->message);
-  }
-  gst_element_set_bus (sink, NULL);
+  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR) == NULL,
+      "%s: a second error", where);
   gst_object_unref (bus);
   gst_object_unref (sink);
 }
@@ -327,9 +216,9 @@ GST_START_TEST (test_bad_address)
   check_start_fails ("vsock:any:1", GST_HELIX_MODE_LISTEN, "insecure=true");
 
   port = g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
-  sink = sink_new ();
+  sink = fixture_sink_new ();
   g_object_set (sink, "address", port, NULL);
-  h = harness_of (sink, NULL);
+  h = fixture_harness_new (sink, NULL);
   check_start_fails (port, GST_HELIX_MODE_LISTEN, "choose another one");
   gst_harness_teardown (h);
 }
@@ -338,22 +227,16 @@ GST_END_TEST;
 /* A client that errs is a warning, and the stream goes on. */
 GST_START_TEST (test_bad_client)
 {
-  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
-  GstBus *bus = gst_bus_new ();
-  g_autofree gchar *text = NULL;
+  GstHarness *h = fixture_harness_new (fixture_sink_new (), VP8);
   StreamPeer peer;
 
-  gst_element_set_bus (h->element, bus);
   peer_connect (&peer, path);
   peer_send (&peer, "GET / HTTP/1.1\r\n", 16);
   peer_expect_refusal (&peer, HELIX_ERROR_PROTOCOL);
-  text = message_text (bus, GST_MESSAGE_WARNING);
-  fail_unless (strstr (text, "refused") != NULL);
+  pipeline_expect (h->element, GST_MESSAGE_WARNING, "refused");
   fail_unless_equals_int (
-      gst_harness_push (h, buffer_of (1, 10, 0, FALSE)), GST_FLOW_OK);
+      gst_harness_push (h, fixture_unit (1, 10, 0, FALSE)), GST_FLOW_OK);
   peer_clear (&peer);
-  gst_element_set_bus (h->element, NULL);
-  gst_object_unref (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST;
@@ -361,31 +244,23 @@ GST_END_TEST;
 /* An encoder that errs is a warning, once; what follows is a gap. */
 GST_START_TEST (test_bad_units)
 {
-  GstHarness *h =
-      harness_new ("video/x-h264,stream-format=byte-stream,alignment=au,"
-                   "width=320,height=240");
+  GstHarness *h = fixture_harness_new (fixture_sink_new (),
+      "video/x-h264,stream-format=byte-stream,alignment=au,"
+      "width=320,height=240");
   static const guint8 good[] = {0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xd9, 2, 0,
       0, 0, 1, 0x68, 0xce, 0x38, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84};
-  GstBus *bus = gst_bus_new ();
-  g_autofree gchar *text = NULL;
   StreamPeer peer;
 
-  gst_element_set_bus (h->element, bus);
-  peer_connect (&peer, path);
-  peer_hello (&peer, NULL);
-  fail_unless_equals_int (peer_next (&peer), HELIX_WELCOME);
+  peer_meet (&peer, path);
   for (guint i = 0; i < 3; i++)
     fail_unless_equals_int (
-        gst_harness_push (h, buffer_of (0x65, 10, i, FALSE)), GST_FLOW_OK);
+        gst_harness_push (h, fixture_unit (0x65, 10, i, FALSE)), GST_FLOW_OK);
   gst_harness_push (h, gst_buffer_new_memdup (good, sizeof good));
   peer_expect (&peer, HELIX_UNIT);
   fail_unless_equals_uint64 (peer.unit.sequence, 3);
-  text = message_text (bus, GST_MESSAGE_WARNING);
-  fail_unless (strstr (text, "start code") != NULL, "%s", text);
-  fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING) == NULL);
+  pipeline_expect (h->element, GST_MESSAGE_WARNING, "start code");
+  pipeline_expect_quiet (h->element);
   peer_clear (&peer);
-  gst_element_set_bus (h->element, NULL);
-  gst_object_unref (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST;
@@ -393,7 +268,7 @@ GST_END_TEST;
 /* Properties are fixed while it runs. */
 GST_START_TEST (test_properties)
 {
-  GstHarness *h = harness_new ("video/x-vp8,width=320,height=240");
+  GstHarness *h = fixture_harness_new (fixture_sink_new (), VP8);
   g_autofree gchar *now = NULL;
   gboolean sync, async;
   guint max;
@@ -473,14 +348,11 @@ GST_END_TEST;
 static Suite *
 helixguestsink_suite (void)
 {
-  Suite *s = suite_create ("helixguestsink");
-  TCase *tc = tcase_create ("sink");
+  TCase *tc;
+  Suite *s = stream_suite ("helixguestsink", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_join_forces_keyframe);
   tcase_add_test (tc, test_running_time);
-  tcase_add_test (tc, test_capture_time);
   tcase_add_test (tc, test_signals_and_stats);
   tcase_add_test (tc, test_bad_address);
   tcase_add_test (tc, test_bad_client);

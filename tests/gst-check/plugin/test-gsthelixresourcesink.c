@@ -9,10 +9,9 @@
 #include "fake-virtgpu.h"
 #include "gsthelixelements.h"
 #include "helix-platform.h"
-#include "stream-peer.h"
+#include "stream-fixture.h"
 #include "stream-pipeline.h"
 
-static gchar *folder, *path;
 static gint listener;
 static GstElement *pipeline;
 static GstAllocator *allocator;
@@ -25,8 +24,6 @@ setup (void)
   /* The element of this program, not the plugin's: only the former looks at
    * the kernel that the line above is about. */
   fail_unless (GST_ELEMENT_REGISTER (helixresourcesink, NULL));
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
   listener = peer_listen (path);
   peer_init (&peer, -1);
 }
@@ -36,8 +33,6 @@ teardown (void)
 {
   peer_clear (&peer);
   close (listener);
-  g_free (path);
-  peer_folder_free (folder);
   fail_unless_equals_int (fake_virtgpu.open_handles, 0);
 }
 
@@ -106,45 +101,11 @@ static void
 expect_config (guint32 fields, guint scanout)
 {
   struct helix_config config;
-  const gchar *why;
 
-  peer_expect (&peer, HELIX_CONFIG);
-  fail_unless (helix_unpack_config (
-      &config, peer.reader.payload, peer.reader.payload_size, &why));
-  fail_unless_equals_int (config.fields, fields);
+  peer_expect_config (&peer, &config, fields);
   if (fields & HELIX_CONFIG_SCANOUT)
     fail_unless_equals_int (config.scanout, scanout);
   fail_unless_equals_int (config.resource_id, 0);
-}
-
-/* Up to the answer to a PING of ours nothing of that type comes. */
-static void
-expect_no (guint type)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
-  guint got;
-
-  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 77));
-  do {
-    got = peer_next_any (&peer);
-    fail_unless (got != 0 && helix_now_ns () < end, "no PONG");
-    fail_unless (got != type, "%s came", helix_type_name (type));
-  } while (got != HELIX_PONG || peer.reader.header.channel != 77);
-}
-
-static guint64
-stat_of (const gchar *field)
-{
-  GstElement *sink = gst_bin_get_by_name (GST_BIN (pipeline), "out");
-  GstStructure *stats;
-  guint64 value = 0;
-
-  g_object_get (sink, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_uint64 (stats, field, &value), "%s", field);
-  gst_structure_free (stats);
-  gst_object_unref (sink);
-  return value;
 }
 
 static void
@@ -152,22 +113,11 @@ await_stat (const gchar *field, guint64 wanted)
 {
   guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
 
-  while (stat_of (field) != wanted) {
+  while (pipeline_stat (pipeline, "out", field) != wanted) {
     fail_unless (helix_now_ns () < end, "%s is not %u", field, (guint) wanted);
     /* Nothing tells that a buffer was rendered to no effect. */
     g_usleep (1000);
   }
-}
-
-static void
-expect_quiet_bus (void)
-{
-  GstBus *bus = gst_element_get_bus (pipeline);
-
-  fail_unless (
-      gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
-      == NULL);
-  gst_object_unref (bus);
 }
 
 /* ---- DMA-BUFs ---- */
@@ -182,11 +132,11 @@ GST_START_TEST (test_shows)
     push (buffer, 0);
     expect_show (buffer);
   }
-  fail_unless_equals_uint64 (stat_of ("frames"), 6);
-  fail_unless_equals_uint64 (stat_of ("shown"), 6);
-  fail_unless_equals_uint64 (stat_of ("lookups"), 3);
-  expect_no (HELIX_CONFIG);
-  expect_quiet_bus ();
+  fail_unless_equals_uint64 (pipeline_stat (pipeline, "out", "frames"), 6);
+  fail_unless_equals_uint64 (pipeline_stat (pipeline, "out", "shown"), 6);
+  fail_unless_equals_uint64 (pipeline_stat (pipeline, "out", "lookups"), 3);
+  peer_expect_no (&peer, HELIX_CONFIG);
+  pipeline_expect_quiet (pipeline);
   stop ();
   /* The guest ends: the scanout is to be shown again. */
   expect_config (HELIX_CONFIG_RESOURCE, 0);
@@ -194,27 +144,9 @@ GST_START_TEST (test_shows)
 }
 GST_END_TEST;
 
-/* To a millisecond. */
-static gboolean
-knows_clock (void)
-{
-  GstElement *sink = gst_bin_get_by_name (GST_BIN (pipeline), "out");
-  GstStructure *stats;
-  gboolean known;
-  guint64 error;
-
-  g_object_get (sink, "stats", &stats, NULL);
-  known = gst_structure_get_uint64 (stats, "clock-offset-error", &error)
-      && error <= GST_MSECOND;
-  gst_structure_free (stats);
-  gst_object_unref (sink);
-  return known;
-}
-
 /* The time of the picture, in the host's clock, which is an hour ahead. */
 GST_START_TEST (test_capture_time)
 {
-  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
   struct helix_show show;
   guint64 taken;
   gint64 off;
@@ -223,11 +155,7 @@ GST_START_TEST (test_capture_time)
   peer_accept (&peer, listener);
   peer.ahead = 3600 * GST_SECOND;
   peer_welcome (&peer);
-  while (!knows_clock ()) {
-    peer_expect (&peer, HELIX_PING);
-    peer_answer_ping (&peer);
-    fail_unless (helix_now_ns () < end, "no clock");
-  }
+  fixture_teach_clock (pipeline, "out", &peer);
   taken = helix_now_ns () - 20 * GST_MSECOND;
   push (2, taken);
   show = expect_show (2);
@@ -269,9 +197,9 @@ GST_START_TEST (test_system_memory)
   fail_unless (strstr (text, "no DMA-BUF") != NULL, "%s", text);
   fail_unless (strstr (text, "scanout 2") != NULL, "%s", text);
   await_stat ("frames", 5);
-  expect_no (HELIX_CONFIG);
-  expect_quiet_bus ();
-  fail_unless_equals_uint64 (stat_of ("shown"), 0);
+  peer_expect_no (&peer, HELIX_CONFIG);
+  pipeline_expect_quiet (pipeline);
+  fail_unless_equals_uint64 (pipeline_stat (pipeline, "out", "shown"), 0);
   stop ();
 }
 GST_END_TEST;
@@ -279,8 +207,6 @@ GST_END_TEST;
 /* A buffer of another driver: the same. Then one of ours: that is shown. */
 GST_START_TEST (test_foreign)
 {
-  g_autofree gchar *text = NULL;
-
   play ("video/x-raw(memory:DMABuf)", "scanout=1");
   meet ();
   fake_virtgpu.fails = FAKE_STEP_IMPORT;
@@ -288,32 +214,27 @@ GST_START_TEST (test_foreign)
   push (1, 0);
   push (1, 0);
   expect_config (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, 1);
-  text = pipeline_message_of (pipeline, GST_MESSAGE_WARNING);
-  fail_unless (strstr (text, "another driver") != NULL, "%s", text);
+  pipeline_expect (pipeline, GST_MESSAGE_WARNING, "another driver");
   await_stat ("frames", 2);
   fake_virtgpu.fails = FAKE_STEP_NONE;
   push (2, 0);
   expect_show (2);
-  expect_quiet_bus ();
+  pipeline_expect_quiet (pipeline);
   /* The host comes anew: of the scanout there is no more talk. */
   peer_clear (&peer);
   meet ();
   expect_show (2);
-  expect_no (HELIX_CONFIG);
+  peer_expect_no (&peer, HELIX_CONFIG);
   stop ();
 }
 GST_END_TEST;
 
 GST_START_TEST (test_no_gpu)
 {
-  g_autofree gchar *text = NULL;
-
   g_strlcpy (fake_virtgpu.driver, "i915", sizeof fake_virtgpu.driver);
   play ("video/x-raw(memory:DMABuf)", "");
   push (1, 0);
-  text = pipeline_message_of (pipeline, GST_MESSAGE_ERROR);
-  fail_unless (
-      strstr (text, "no render node of virtio-gpu") != NULL, "%s", text);
+  pipeline_expect (pipeline, GST_MESSAGE_ERROR, "no render node of virtio-gpu");
   stop ();
 }
 GST_END_TEST;
@@ -321,8 +242,6 @@ GST_END_TEST;
 /* A refusal of the host is told once, not for each frame. */
 GST_START_TEST (test_refused)
 {
-  g_autofree gchar *text = NULL;
-
   play ("video/x-raw(memory:DMABuf)", "");
   meet ();
   for (guint i = 1; i <= 5; i++) {
@@ -334,10 +253,9 @@ GST_START_TEST (test_refused)
         helix_pack_error (message, 0, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
             "this resource is not to be read"));
   }
-  text = pipeline_message_of (pipeline, GST_MESSAGE_WARNING);
-  fail_unless (strstr (text, "not to be read") != NULL, "%s", text);
-  expect_no (HELIX_SHOW);
-  expect_quiet_bus ();
+  pipeline_expect (pipeline, GST_MESSAGE_WARNING, "not to be read");
+  peer_expect_no (&peer, HELIX_SHOW);
+  pipeline_expect_quiet (pipeline);
   stop ();
 }
 GST_END_TEST;
@@ -345,15 +263,12 @@ GST_END_TEST;
 /* No server: told once; with auto-reconnect=false it is an error. */
 GST_START_TEST (test_no_server)
 {
-  g_autofree gchar *text = NULL;
-
   close (listener);
   unlink (path);
   play ("video/x-raw(memory:DMABuf)", __i__ == 0 ? "" : "auto-reconnect=false");
   push (1, 0);
-  text = pipeline_message_of (
-      pipeline, __i__ == 0 ? GST_MESSAGE_WARNING : GST_MESSAGE_ERROR);
-  fail_unless (strstr (text, path) != NULL, "%s", text);
+  pipeline_expect (
+      pipeline, __i__ == 0 ? GST_MESSAGE_WARNING : GST_MESSAGE_ERROR, path);
   listener = peer_listen (path);
   if (__i__ == 0) {
     meet ();
@@ -379,10 +294,9 @@ GST_END_TEST;
 static Suite *
 helixresourcesink_suite (void)
 {
-  Suite *s = suite_create ("helixresourcesink");
-  TCase *tc = tcase_create ("sink");
+  TCase *tc;
+  Suite *s = stream_suite ("helixresourcesink", 60, &tc);
 
-  suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_shows);
   tcase_add_test (tc, test_capture_time);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How old pictures are when a guest sees them, from a real encoder, by the
- * time of capture. A second guest that does nothing with them tells what this
- * machine adds while it is busy.
+ * time of capture: of four guests at the same time. A fifth one that does
+ * nothing with them tells what this machine adds while it is busy.
  */
 #include <gst/check/gstcheck.h>
-#include <gst/video/video.h>
 #include <string.h>
 
 #include "gsthelixmode.h"
 #include "helix-platform.h"
-#include "stream-peer.h"
+#include "stream-fixture.h"
 #include "stream-pipeline.h"
 
 #define MS GST_MSECOND
@@ -35,9 +34,9 @@ typedef struct {
   guint64 stall_at; /* when to do nothing for 0.8 s; 0: not */
 } Guest;
 
-static gchar *folder, *path;
 static GstElement *host;
-static Guest subject, control;
+static Guest control, slow, stalled, synced, patient;
+static Guest *const guests[] = {&control, &slow, &stalled, &synced, &patient};
 
 static GstPadProbeReturn
 stamp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
@@ -54,15 +53,13 @@ stamp (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 static void
 on_handoff (GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer data)
 {
-  const GstReferenceTimestampMeta *meta =
-      gst_buffer_get_reference_timestamp_meta (
-          buffer, gst_helix_capture_caps ());
+  guint64 captured = buffer_capture (buffer);
   Sight sight = {.seen = helix_now_ns ()};
   Guest *guest = data;
 
-  if (meta == NULL)
+  if (captured == 0)
     return; /* before the clocks' offset is known */
-  sight.age = sight.seen > meta->timestamp ? sight.seen - meta->timestamp : 0;
+  sight.age = sight.seen > captured ? sight.seen - captured : 0;
   g_mutex_lock (&guest->lock);
   g_array_append_val (guest->sights, sight);
   g_mutex_unlock (&guest->lock);
@@ -100,13 +97,11 @@ end_guest (Guest *guest)
 }
 
 static void
-begin (const gchar *rest)
+begin_host (void)
 {
   GstElement *capture;
   GstPad *pad;
 
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
   host = pipeline_launch (HOST, path);
   capture = gst_bin_get_by_name (GST_BIN (host), "capture");
   pad = gst_element_get_static_pad (capture, "src");
@@ -114,18 +109,6 @@ begin (const gchar *rest)
   gst_object_unref (pad);
   gst_object_unref (capture);
   pipeline_play (host);
-  begin_guest (&control, "fakesink name=out sync=false");
-  begin_guest (&subject, rest);
-}
-
-static void
-end (void)
-{
-  end_guest (&subject);
-  end_guest (&control);
-  pipeline_end (host);
-  g_free (path);
-  peer_folder_free (folder);
 }
 
 /* What an application does with the messages of its pipeline. */
@@ -156,8 +139,8 @@ static void
 run_until (guint64 time)
 {
   while (helix_now_ns () < time) {
-    attend (&subject);
-    attend (&control);
+    for (guint i = 0; i < G_N_ELEMENTS (guests); i++)
+      attend (guests[i]);
     /* Time is what this is about. */
     g_usleep (20000);
   }
@@ -194,20 +177,6 @@ age_of (Guest *guest, guint percent, guint64 from)
 }
 
 static guint64
-number (GstElement *pipeline, const gchar *name, const gchar *field)
-{
-  GstElement *element = gst_bin_get_by_name (GST_BIN (pipeline), name);
-  GstStructure *stats;
-  guint64 value = 0;
-
-  g_object_get (element, "stats", &stats, NULL);
-  fail_unless (gst_structure_get_uint64 (stats, field, &value));
-  gst_structure_free (stats);
-  gst_object_unref (element);
-  return value;
-}
-
-static guint64
 latency_of (Guest *guest)
 {
   GstElement *src = gst_bin_get_by_name (GST_BIN (guest->pipeline), "src");
@@ -221,111 +190,83 @@ latency_of (Guest *guest)
   return min;
 }
 
-/* A decoder that is 20 % too slow: never a picture older than 600 ms, however
- * long it goes on (before, 200 ms older each second), and at most a keyframe a
- * second. That is told, once. */
-GST_START_TEST (test_slow_decoder)
+/* Its oldest picture but for some percent, from then on, is not older than that
+ * and what this machine adds. */
+static void
+expect_age (Guest *guest, guint percent, guint64 from, guint64 most)
 {
-  guint64 start = helix_now_ns ();
+  guint64 age = age_of (guest, percent, from);
+  guint64 machine = age_of (&control, 100, from);
 
-  begin ("identity sleep-time=40000 ! fakesink name=out sync=false");
-  run_until (start + 8 * GST_SECOND);
-  fail_unless (
-      age_of (&subject, 100, start) <= 600 * MS + age_of (&control, 100, start),
-      "%u ms, %u ms of it this machine's",
-      (guint) (age_of (&subject, 100, start) / MS),
-      (guint) (age_of (&control, 100, start) / MS));
-  GST_INFO ("oldest %u ms, control %u ms",
-      (guint) (age_of (&subject, 100, start) / MS),
-      (guint) (age_of (&control, 100, start) / MS));
-  fail_unless (number (subject.pipeline, "src", "skips") >= 2);
-  fail_unless (number (host, "sink", "keyframes-requested") <= 20);
-  fail_unless (
-      subject.warning != NULL && strstr (subject.warning, "max-age") != NULL,
-      "%s", subject.warning);
-  end ();
+  GST_INFO ("age %u ms, control %u ms, %u latency messages", (guint) (age / MS),
+      (guint) (machine / MS), guest->latency_messages);
+  fail_unless (age <= most + machine, "%u ms, %u ms of it this machine's",
+      (guint) (age / MS), (guint) (machine / MS));
 }
-GST_END_TEST;
 
-/* A viewer that waits for the clock, and stalls once for 0.8 s: five seconds
- * later it is as if nothing had been (before, 0.9 s late for ever). */
-GST_START_TEST (test_stall)
+/* slow: a decoder that is 20 % too slow: never a picture older than 600 ms,
+ * however long it goes on (before, 200 ms older each second), and at most a
+ * keyframe a second. That is told, once.
+ * stalled: a viewer that waits for the clock, and stalls once for 0.8 s: five
+ * seconds later it is as if nothing had been (before, 0.9 s late for ever).
+ * synced: a viewer that waits for the clock and needs 10 ms for each picture of
+ * 33 ms has time enough: what it announces does not grow by its own waits
+ * (before, 5.9 s after 10 s, and then nothing more came).
+ * patient: a pipeline that waits on purpose, longer than max-age, leaves
+ * nothing out and does not call that slow. */
+GST_START_TEST (test_age)
 {
-  guint64 stall = helix_now_ns () + 3 * GST_SECOND;
+  guint64 start = helix_now_ns (), stall = start + 2 * GST_SECOND;
 
-  begin ("fakesink name=out sync=true");
-  g_mutex_lock (&subject.lock);
-  subject.stall_at = stall;
-  g_mutex_unlock (&subject.lock);
+  begin_host ();
+  begin_guest (&control, "fakesink name=out sync=false");
+  begin_guest (
+      &slow, "identity sleep-time=40000 ! fakesink name=out sync=false");
+  begin_guest (&stalled, "fakesink name=out sync=true");
+  g_mutex_lock (&stalled.lock);
+  stalled.stall_at = stall;
+  g_mutex_unlock (&stalled.lock);
+  begin_guest (
+      &synced, "identity sleep-time=10000 ! fakesink name=out sync=true");
+  begin_guest (&patient, "fakesink name=out sync=true");
+  gst_pipeline_set_latency (GST_PIPELINE (patient.pipeline), 2 * GST_SECOND);
+  fail_unless (gst_bin_recalculate_latency (GST_BIN (patient.pipeline)));
   run_until (stall + 7 * GST_SECOND);
-  fail_unless (age_of (&subject, 50, stall + 6 * GST_SECOND)
-          <= 100 * MS + age_of (&control, 100, stall),
-      "%u ms, %u ms of it this machine's",
-      (guint) (age_of (&subject, 50, stall + 6 * GST_SECOND) / MS),
-      (guint) (age_of (&control, 100, stall) / MS));
-  GST_INFO ("age %u ms, control %u ms, %u latency messages",
-      (guint) (age_of (&subject, 50, stall + 6 * GST_SECOND) / MS),
-      (guint) (age_of (&control, 50, stall + 6 * GST_SECOND) / MS),
-      subject.latency_messages);
-  fail_unless (subject.latency_messages <= 12);
-  end ();
-}
-GST_END_TEST;
 
-/* A viewer that waits for the clock and needs 10 ms for each picture of 33 ms
- * has time enough: what it announces does not grow by its own waits (before,
- * 5.9 s after 10 s, and then nothing more came). */
-GST_START_TEST (test_synced_viewer)
-{
-  guint64 start = helix_now_ns ();
-
-  begin ("identity sleep-time=10000 ! fakesink name=out sync=true");
-  run_until (start + 8 * GST_SECOND);
-  fail_unless (latency_of (&subject) <= 2 * latency_of (&control) + 300 * MS,
-      "%u ms, without work %u ms", (guint) (latency_of (&subject) / MS),
+  expect_age (&slow, 100, start, 600 * MS);
+  fail_unless (pipeline_stat (slow.pipeline, "src", "skips") >= 2);
+  fail_unless (slow.warning != NULL && strstr (slow.warning, "max-age") != NULL,
+      "%s", slow.warning);
+  expect_age (&stalled, 50, stall + 6 * GST_SECOND, 100 * MS);
+  fail_unless (stalled.latency_messages <= 12);
+  fail_unless (latency_of (&synced) <= 2 * latency_of (&control) + 300 * MS,
+      "%u ms, without work %u ms", (guint) (latency_of (&synced) / MS),
       (guint) (latency_of (&control) / MS));
-  fail_unless (
-      subject.warning == NULL || strstr (subject.warning, "3 s") == NULL, "%s",
-      subject.warning);
-  fail_unless_equals_uint64 (number (subject.pipeline, "src", "reconnects"), 0);
-  end ();
-}
-GST_END_TEST;
+  fail_unless (synced.warning == NULL || strstr (synced.warning, "3 s") == NULL,
+      "%s", synced.warning);
+  fail_unless_equals_uint64 (
+      pipeline_stat (synced.pipeline, "src", "reconnects"), 0);
+  fail_unless (age_of (&patient, 50, start) >= 1 * GST_SECOND, "%u ms",
+      (guint) (age_of (&patient, 50, start) / MS));
+  fail_unless_equals_uint64 (
+      pipeline_stat (patient.pipeline, "src", "skips"), 0);
+  fail_unless (patient.warning == NULL, "%s", patient.warning);
+  fail_unless (pipeline_stat (host, "sink", "keyframes-requested") <= 30);
 
-/* A pipeline that waits on purpose, longer than max-age, leaves nothing out and
- * does not call that slow. */
-GST_START_TEST (test_latency_on_purpose)
-{
-  guint64 start = helix_now_ns ();
-
-  begin ("fakesink name=out sync=true");
-  gst_pipeline_set_latency (GST_PIPELINE (subject.pipeline), 2 * GST_SECOND);
-  fail_unless (gst_bin_recalculate_latency (GST_BIN (subject.pipeline)));
-  run_until (start + 6 * GST_SECOND);
-  fail_unless (age_of (&subject, 50, start) >= 1 * GST_SECOND, "%u ms",
-      (guint) (age_of (&subject, 50, start) / MS));
-  fail_unless_equals_uint64 (number (subject.pipeline, "src", "skips"), 0);
-  fail_unless (subject.warning == NULL, "%s", subject.warning);
-  end ();
+  for (guint i = 0; i < G_N_ELEMENTS (guests); i++)
+    end_guest (guests[i]);
+  pipeline_end (host);
 }
 GST_END_TEST;
 
 static Suite *
 helixsrc_age_suite (void)
 {
-  Suite *s = suite_create ("helixsrc-age");
-  TCase *tc = tcase_create ("age");
-  GstElementFactory *x264;
+  TCase *tc;
+  Suite *s = stream_suite ("helixsrc-age", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  x264 = gst_element_factory_find ("x264enc");
-  if (x264 == NULL)
-    return s; /* nothing to encode with */
-  gst_object_unref (x264);
-  tcase_add_test (tc, test_slow_decoder);
-  tcase_add_test (tc, test_stall);
-  tcase_add_test (tc, test_synced_viewer);
-  tcase_add_test (tc, test_latency_on_purpose);
+  if (have_elements ("x264enc"))
+    tcase_add_test (tc, test_age);
   return s;
 }
 

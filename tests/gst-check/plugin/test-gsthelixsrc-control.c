@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a guest asks of its host through helixsrc, and the pointer. */
-#include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
 #include <gst/video/video.h>
 #include <string.h>
@@ -8,35 +7,19 @@
 
 #include "gsthelixevents.h"
 #include "helix-platform.h"
+#include "stream-fixture.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"
 
-static gchar *folder, *path;
 static gint listener;
 static GstElement *guest, *src;
 static StreamPeer peer;
-
-static void
-setup (void)
-{
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "s", NULL);
-  listener = peer_listen (path);
-}
-
-static void
-teardown (void)
-{
-  peer_clear (&peer);
-  close (listener);
-  g_free (path);
-  peer_folder_free (folder);
-}
 
 /* Plays helixsrc with `properties`, as far as WELCOME. */
 static void
 play (const gchar *properties)
 {
+  listener = peer_listen (path);
   guest = pipeline_launch ("helixsrc name=src address=unix:%s %s ! "
                            "appsink name=out sync=false",
       path, properties);
@@ -52,33 +35,8 @@ stop (void)
 {
   pipeline_end (guest);
   gst_object_unref (src);
-}
-
-static void
-expect_config (struct helix_config *config, guint32 fields)
-{
-  const gchar *why;
-
-  peer_expect (&peer, HELIX_CONFIG);
-  fail_unless (helix_unpack_config (
-      config, peer.reader.payload, peer.reader.payload_size, &why));
-  fail_unless_equals_int (config->fields, fields);
-}
-
-/* Nothing but signs of life has come, up to the answer to a PING of ours. */
-static void
-expect_no_config (void)
-{
-  guint8 message[HELIX_MAX_MESSAGE];
-  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
-  guint type;
-
-  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 77));
-  do {
-    type = peer_next_any (&peer);
-    fail_unless (type != 0 && helix_now_ns () < end, "no PONG");
-    fail_unless (type != HELIX_CONFIG, "a CONFIG that nobody wanted");
-  } while (type != HELIX_PONG || peer.reader.header.channel != 77);
+  peer_clear (&peer);
+  close (listener);
 }
 
 static void
@@ -94,10 +52,10 @@ refuse (guint code, const gchar *text)
 GST_START_TEST (test_nothing_asked)
 {
   play ("");
-  expect_no_config ();
+  peer_expect_no (&peer, HELIX_CONFIG);
   /* -1 and 0 say as much. */
   g_object_set (src, "scanout", -1, "bitrate", 0, NULL);
-  expect_no_config ();
+  peer_expect_no (&peer, HELIX_CONFIG);
   stop ();
 }
 GST_END_TEST;
@@ -107,13 +65,13 @@ GST_START_TEST (test_asked_from_the_start)
   struct helix_config config;
 
   play ("bitrate=2500000 scanout=0 max-framerate=30000/1001");
-  expect_config (
-      &config, HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RATE);
+  peer_expect_config (&peer, &config,
+      HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RATE);
   fail_unless_equals_int (config.bitrate, 2500000);
   fail_unless_equals_int (config.scanout, 0);
   fail_unless_equals_int (config.rate_num, 30000);
   fail_unless_equals_int (config.rate_den, 1001);
-  expect_no_config ();
+  peer_expect_no (&peer, HELIX_CONFIG);
   stop ();
 }
 GST_END_TEST;
@@ -127,22 +85,22 @@ GST_START_TEST (test_asked_while_playing)
   GValue rate = G_VALUE_INIT;
 
   play ("bitrate=1000000");
-  expect_config (&config, HELIX_CONFIG_BITRATE);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_BITRATE);
   g_object_set (src, "resource-id", 17, NULL);
-  expect_config (&config, HELIX_CONFIG_RESOURCE);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_RESOURCE);
   fail_unless_equals_int (config.resource_id, 17);
   g_object_set (src, "max-framerate", 0, 1, NULL);
-  expect_config (&config, HELIX_CONFIG_RATE);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_RATE);
   fail_unless_equals_int (config.rate_num, 0);
   fail_unless_equals_int (config.rate_den, 1);
   g_object_set (src, "scanout", 3, NULL);
-  expect_config (&config, HELIX_CONFIG_SCANOUT);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_SCANOUT);
   fail_unless_equals_int (config.scanout, 3);
   g_object_set (src, "resource-id", 0, NULL);
-  expect_config (&config, HELIX_CONFIG_RESOURCE);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_RESOURCE);
   fail_unless_equals_int (config.resource_id, 0);
   g_object_set (src, "bitrate", G_MAXUINT, NULL);
-  expect_config (&config, HELIX_CONFIG_BITRATE);
+  peer_expect_config (&peer, &config, HELIX_CONFIG_BITRATE);
   fail_unless (config.bitrate == G_MAXUINT32);
 
   g_object_get (src, "bitrate", &bitrate, "resource-id", &resource, "scanout",
@@ -164,17 +122,19 @@ GST_START_TEST (test_asked_again)
   struct helix_config config;
 
   play ("bitrate=1000000 scanout=1");
-  expect_config (&config, HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT);
+  peer_expect_config (
+      &peer, &config, HELIX_CONFIG_BITRATE | HELIX_CONFIG_SCANOUT);
   g_object_set (src, "bitrate", 0, "resource-id", 5, NULL);
   do {
-    expect_config (&config, HELIX_CONFIG_RESOURCE);
+    peer_expect_config (&peer, &config, HELIX_CONFIG_RESOURCE);
   } while (config.resource_id != 5);
   peer_clear (&peer);
   /* Set while nobody is there, it is not lost either. */
   g_object_set (src, "scanout", 2, NULL);
   peer_accept (&peer, listener);
   peer_welcome (&peer);
-  expect_config (&config, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE);
+  peer_expect_config (
+      &peer, &config, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE);
   fail_unless_equals_int (config.scanout, 2);
   fail_unless_equals_int (config.resource_id, 5);
   stop ();
@@ -196,85 +156,63 @@ GST_START_TEST (test_refused)
       {NULL, 0, 0, G_MAXUINT32, "a code of a later version"},
   };
   struct helix_config config;
-  GstBus *bus;
 
   play ("");
-  bus = gst_element_get_bus (guest);
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
-    g_autofree gchar *text = NULL;
-
     if (steps[i].property != NULL) {
       g_object_set (src, steps[i].property, steps[i].value, NULL);
-      expect_config (&config, steps[i].field);
+      peer_expect_config (&peer, &config, steps[i].field);
     }
     refuse (steps[i].code, steps[i].text);
-    text = pipeline_message_of (guest, GST_MESSAGE_WARNING);
-    fail_unless (strstr (text, steps[i].text) != NULL, "%s", text);
+    pipeline_expect (guest, GST_MESSAGE_WARNING, steps[i].text);
     /* The same again is no news: that it came is seen by what comes behind. */
     refuse (steps[i].code, steps[i].text);
-    expect_no_config ();
-    fail_unless (
-        gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
-        == NULL);
+    peer_expect_no (&peer, HELIX_CONFIG);
+    pipeline_expect_quiet (guest);
   }
   peer_send_caps (&peer, 1);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
   gst_sample_unref (pipeline_pull (guest));
-  gst_object_unref (bus);
   stop ();
 }
 GST_END_TEST;
 
 /* ---- the pointer ---- */
 
-typedef struct {
-  GMutex lock;
-  GCond changed;
-  GQueue events; /* GstEvent */
-} Seen;
+/* The pointer's events behind helixsrc, by `see_event`. */
+static GAsyncQueue *events;
 
 static GstPadProbeReturn
 see_event (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
-  Seen *seen = data;
 
   if (!gst_event_has_name (event, "GstHelixCursor"))
     return GST_PAD_PROBE_OK;
   fail_unless_equals_int (
       GST_EVENT_TYPE (event), GST_EVENT_CUSTOM_DOWNSTREAM_OOB);
-  g_mutex_lock (&seen->lock);
-  g_queue_push_tail (&seen->events, gst_event_ref (event));
-  g_cond_broadcast (&seen->changed);
-  g_mutex_unlock (&seen->lock);
+  g_async_queue_push (events, gst_event_ref (event));
   return GST_PAD_PROBE_OK;
 }
 
 static void
-watch_events (Seen *seen)
+watch_events (void)
 {
   GstPad *pad = gst_element_get_static_pad (src, "src");
 
-  memset (seen, 0, sizeof *seen);
-  g_mutex_init (&seen->lock);
-  g_cond_init (&seen->changed);
+  events = g_async_queue_new_full ((GDestroyNotify) gst_event_unref);
   gst_pad_add_probe (
-      pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, see_event, seen, NULL);
+      pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, see_event, NULL, NULL);
   gst_object_unref (pad);
 }
 
 static GstEvent *
-next_event (Seen *seen)
+next_event (void)
 {
-  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
-  GstEvent *event;
+  GstEvent *event = g_async_queue_timeout_pop (
+      events, PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000));
 
-  g_mutex_lock (&seen->lock);
-  while (g_queue_is_empty (&seen->events))
-    fail_unless (
-        g_cond_wait_until (&seen->changed, &seen->lock, end), "no event came");
-  event = g_queue_pop_head (&seen->events);
-  g_mutex_unlock (&seen->lock);
+  fail_unless (event != NULL, "no event came");
   return event;
 }
 
@@ -328,12 +266,12 @@ check_cursor (
 
 /* A CURSOR, with a shape or not, is an event with its image or not. */
 static void
-step (Seen *seen, guint32 serial, gint x, gboolean shape, gboolean image)
+step (guint32 serial, gint x, gboolean shape, gboolean image)
 {
   GstEvent *event;
 
   send_cursor (serial, (guint32) x, shape);
-  event = next_event (seen);
+  event = next_event ();
   check_cursor (gst_event_get_structure (event), serial, x, image);
   gst_event_unref (event);
 }
@@ -341,73 +279,59 @@ step (Seen *seen, guint32 serial, gint x, gboolean shape, gboolean image)
 /* No unit flows: the screen stands still, the pointer does not. */
 GST_START_TEST (test_cursor)
 {
-  Seen seen;
-
   play ("");
-  watch_events (&seen);
-  step (&seen, 1, 10, TRUE, TRUE);
-  step (&seen, 1, 11, FALSE, FALSE);
-  step (&seen, 2, -5, TRUE, TRUE);
-  step (&seen, 1, 12, FALSE, FALSE); /* only the last shape is kept */
-  step (&seen, 1, 13, TRUE, TRUE);
-  step (&seen, 1, 14, TRUE, TRUE);   /* sent again, perhaps another image */
-  step (&seen, 9, 15, FALSE, FALSE); /* a shape that never came */
-  step (&seen, 0, 16, FALSE, FALSE);
-  step (&seen, 1, 17, FALSE, TRUE);
+  watch_events ();
+  step (1, 10, TRUE, TRUE);
+  step (1, 11, FALSE, FALSE);
+  step (2, -5, TRUE, TRUE);
+  step (1, 12, FALSE, FALSE); /* only the last shape is kept */
+  step (1, 13, TRUE, TRUE);
+  step (1, 14, TRUE, TRUE);   /* sent again, perhaps another image */
+  step (9, 15, FALSE, FALSE); /* a shape that never came */
+  step (0, 16, FALSE, FALSE);
+  step (1, 17, FALSE, TRUE);
   stop ();
+  g_async_queue_unref (events);
 }
 GST_END_TEST;
 
-GST_START_TEST (test_cursor_message)
+/* Takes a message, which is this cursor. */
+static void
+check_message (GstMessage *message, guint serial, gint x, gboolean image)
 {
-  GstMessage *message;
-  GstBus *bus;
-
-  play ("");
-  bus = gst_element_get_bus (guest);
-  send_cursor (4, 40, TRUE);
-  message = gst_bus_timed_pop_filtered (
-      bus, PEER_TIMEOUT_MS * GST_MSECOND, GST_MESSAGE_ELEMENT);
   fail_unless (message != NULL);
   fail_unless (GST_MESSAGE_SRC (message) == GST_OBJECT (src));
-  check_cursor (gst_message_get_structure (message), 4, 40, TRUE);
+  check_cursor (gst_message_get_structure (message), serial, x, image);
   gst_message_unref (message);
-  gst_object_unref (bus);
-  stop ();
 }
-GST_END_TEST;
 
-/* Nobody reads the bus: moves are left out, what the pointer looks like is
- * made up for. */
+/* The pointer is a message, too. While the application does not read the bus,
+ * moves are skipped; its image is sent again with the next one. */
 GST_START_TEST (test_cursor_unread)
 {
   GstMessage *message;
   guint read = 0;
   GstBus *bus;
-  Seen seen;
 
   play ("");
-  watch_events (&seen);
+  watch_events ();
   bus = gst_element_get_bus (guest);
   for (guint i = 0; i < 300; i++) {
     send_cursor (i < 150 ? 1 : 2, i, i == 0 || i == 150);
-    gst_event_unref (next_event (&seen)); /* it was not merged with the next */
+    gst_event_unref (next_event ()); /* it was not merged with the next */
   }
   while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT)) != NULL) {
-    check_cursor (
-        gst_message_get_structure (message), 1, (gint) read, read == 0);
+    check_message (message, 1, (gint) read, read == 0);
     read++;
-    gst_message_unref (message);
   }
   fail_unless (read > 0 && read < 100, "%u messages", read);
   send_cursor (2, 1000, FALSE);
   message = gst_bus_timed_pop_filtered (
       bus, PEER_TIMEOUT_MS * GST_MSECOND, GST_MESSAGE_ELEMENT);
-  fail_unless (message != NULL);
-  check_cursor (gst_message_get_structure (message), 2, 1000, TRUE);
-  gst_message_unref (message);
+  check_message (message, 2, 1000, TRUE);
   gst_object_unref (bus);
   stop ();
+  g_async_queue_unref (events);
 }
 GST_END_TEST;
 
@@ -443,26 +367,24 @@ GST_START_TEST (test_keyframes)
     force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
   fail_unless (helix_now_ns () - begin >= 200 * GST_MSECOND);
-  stop ();
+  gst_element_set_state (guest, GST_STATE_READY);
   peer_expect (&peer, HELIX_BYE);
+  stop ();
 }
 GST_END_TEST;
 
 static Suite *
 helixsrc_control_suite (void)
 {
-  Suite *s = suite_create ("helixsrc-control");
-  TCase *tc = tcase_create ("control");
+  TCase *tc;
+  Suite *s = stream_suite ("helixsrc-control", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_nothing_asked);
   tcase_add_test (tc, test_asked_from_the_start);
   tcase_add_test (tc, test_asked_while_playing);
   tcase_add_test (tc, test_asked_again);
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_cursor);
-  tcase_add_test (tc, test_cursor_message);
   tcase_add_test (tc, test_cursor_unread);
   tcase_add_test (tc, test_keyframes);
   return s;

@@ -4,17 +4,15 @@
  * the picture, which tells what frame of the screen a unit is, and against a
  * host whose clock is another.
  */
-#include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
 #include <gst/video/video.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "gsthelixmode.h"
 #include "helix-marker.h"
 #include "helix-platform.h"
 #include "helix-test-time.h"
 #include "sim-child.h"
+#include "stream-fixture.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"
 
@@ -26,49 +24,12 @@ static GMutex lock;
 static guint64 captured[MAX_FRAMES]; /* on the host, 0: not seen */
 static guint32 newest;               /* of these */
 
-static gchar *folder, *path;
-
-static void
-setup (void)
-{
-  folder = peer_folder_new ();
-  path = g_build_filename (folder, "stream", NULL);
-  memset (captured, 0, sizeof captured);
-  newest = 0;
-}
-
-static void
-teardown (void)
-{
-  g_free (path);
-  peer_folder_free (folder);
-}
-
-static gboolean
-capture_time (GstBuffer *buffer, guint64 *time)
-{
-  const GstReferenceTimestampMeta *meta =
-      gst_buffer_get_reference_timestamp_meta (
-          buffer, gst_helix_capture_caps ());
-
-  if (meta != NULL)
-    *time = meta->timestamp;
-  return meta != NULL;
-}
-
-/* The frame number in the luma of a picture. */
 static guint32
-number_of (GstBuffer *buffer, GstCaps *caps)
+number_of (GstSample *sample)
 {
-  GstVideoFrame frame;
-  GstVideoInfo info;
   guint32 number;
 
-  fail_unless (gst_video_info_from_caps (&info, caps));
-  fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
-  fail_unless (helix_marker_read (GST_VIDEO_FRAME_PLANE_DATA (&frame, 0),
-      (guint32) GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0), 1, &number));
-  gst_video_frame_unmap (&frame);
+  fail_unless (sample_marker (sample, &number));
   fail_unless (number < MAX_FRAMES);
   return number;
 }
@@ -79,11 +40,13 @@ note_capture (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   GstCaps *caps = gst_pad_get_current_caps (pad);
-  guint32 number = number_of (buffer, caps);
-  guint64 now = helix_now_ns (), time;
+  GstSample *sample = gst_sample_new (buffer, caps, NULL, NULL);
+  guint64 now = helix_now_ns (), time = buffer_capture (buffer);
+  guint32 number = number_of (sample);
 
+  gst_sample_unref (sample);
   gst_caps_unref (caps);
-  if (!capture_time (buffer, &time))
+  if (time == 0)
     return GST_PAD_PROBE_OK; /* a repetition is not captured */
   fail_unless (time <= now && now - time < TEST_SOON);
   g_mutex_lock (&lock);
@@ -106,16 +69,6 @@ stat_of_source (GstElement *source, const gchar *field)
   return value;
 }
 
-static guint64
-stat_of (GstElement *pipeline, const gchar *field)
-{
-  GstElement *source = gst_bin_get_by_name (GST_BIN (pipeline), "src");
-  guint64 value = stat_of_source (source, field);
-
-  gst_object_unref (source);
-  return value;
-}
-
 typedef struct {
   GstClockTime pts;
   guint64 capture, seen; /* as the guest says; when it did */
@@ -132,7 +85,7 @@ note_unit (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 
   unit.error = stat_of_source (source, "clock-offset-error");
   gst_object_unref (source);
-  capture_time (buffer, &unit.capture);
+  unit.capture = buffer_capture (buffer);
   g_mutex_lock (&lock);
   g_array_append_val ((GArray *) data, unit);
   g_mutex_unlock (&lock);
@@ -212,7 +165,7 @@ GST_START_TEST (test_marker)
   while (ages->len < FRAMES) {
     GstSample *sample = pipeline_pull (guest);
     GstBuffer *picture = gst_sample_get_buffer (sample);
-    guint32 number = number_of (picture, gst_sample_get_caps (sample));
+    guint32 number = number_of (sample);
     Unit unit = unit_of (units, GST_BUFFER_PTS (picture));
     guint64 truth, age;
 
@@ -233,18 +186,18 @@ GST_START_TEST (test_marker)
   }
   fail_unless (worst <= GST_MSECOND, "off by %u us", (guint) (worst / 1000));
   measured = median (ages);
-  p50 = stat_of (guest, "latency-p50");
+  p50 = pipeline_stat (guest, "src", "latency-p50");
   /* The histogram's buckets are 1/16 wide; and it has the first pictures, too,
    * which a busy machine delays by more. */
   fail_unless (ABS ((gint64) (p50 - measured))
           <= (gint64) (5 * GST_MSECOND + measured / 2),
       "says %u us, is %u us", (guint) (p50 / 1000), (guint) (measured / 1000));
-  fail_unless (stat_of (guest, "transit-p50") <= p50);
-  fail_unless (stat_of (guest, "transit-max") > 0);
+  fail_unless (pipeline_stat (guest, "src", "transit-p50") <= p50);
+  fail_unless (pipeline_stat (guest, "src", "transit-max") > 0);
   GST_INFO ("off by at most %" GST_TIME_FORMAT ", latency p50 %" GST_TIME_FORMAT
             ", transit p50 %" GST_TIME_FORMAT,
       GST_TIME_ARGS (worst), GST_TIME_ARGS (p50),
-      GST_TIME_ARGS (stat_of (guest, "transit-p50")));
+      GST_TIME_ARGS (pipeline_stat (guest, "src", "transit-p50")));
   pipeline_end (guest);
   pipeline_end (host);
   sim_child_end (sim);
@@ -264,9 +217,8 @@ GST_START_TEST (test_skewed_host)
 {
   GstElement *guest = pipeline_launch (
       "helixsrc name=src address=unix:%s ! appsink name=out sync=false", path);
-  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
   gint listener = peer_listen (path);
-  guint64 before, after, said = 0, error;
+  guint64 before, after, said, max;
   GstSample *sample;
   GstBuffer *buffer;
   StreamPeer peer;
@@ -277,18 +229,13 @@ GST_START_TEST (test_skewed_host)
   peer.ahead = (guint64) skews[__i__];
   peer_welcome (&peer);
   peer_send_caps (&peer, 1);
-  do {
-    peer_expect (&peer, HELIX_PING);
-    peer_answer_ping (&peer);
-    error = stat_of (guest, "clock-offset-error");
-    fail_unless (helix_now_ns () < end, "no clock");
-  } while (error == 0 || error > GST_MSECOND / 2);
+  fixture_teach_clock (guest, "src", &peer);
   before = helix_now_ns ();
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "abcd", 4);
   after = helix_now_ns ();
   sample = pipeline_pull (guest);
   buffer = gst_sample_get_buffer (sample);
-  fail_unless (capture_time (buffer, &said));
+  said = buffer_capture (buffer);
   fail_unless (said + GST_MSECOND >= before && said <= after + GST_MSECOND,
       "off by %" G_GINT64_FORMAT, (gint64) (said - before));
   off = (gint64) (GST_BUFFER_PTS (buffer) + gst_element_get_base_time (guest)
@@ -297,6 +244,10 @@ GST_START_TEST (test_skewed_host)
   fail_unless (ABS (off) <= (gint64) GST_SECOND / 2,
       "PTS is off by %" G_GINT64_FORMAT, off);
   gst_sample_unref (sample);
+  fail_unless_equals_uint64 (pipeline_stat (guest, "src", "latency-count"), 1);
+  max = pipeline_stat (guest, "src", "latency-max");
+  fail_unless (pipeline_stat (guest, "src", "latency-p50") <= max);
+  fail_unless (max < TEST_SOON);
   pipeline_end (guest);
   peer_clear (&peer);
   close (listener);
@@ -313,7 +264,6 @@ GST_START_TEST (test_stopped_host)
   GstElement *guest = pipeline_launch (
       "helixsrc name=src address=unix:%s ! appsink name=out sync=false", path);
   gint listener = peer_listen (path);
-  g_autofree gchar *text = NULL;
   StreamPeer peer, dead;
   guint64 begin, took;
   GstSample *sample;
@@ -324,12 +274,7 @@ GST_START_TEST (test_stopped_host)
   peer_send_caps (&peer, 1);
   peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
   gst_sample_unref (pipeline_pull (guest));
-  begin = helix_now_ns ();
-  text = pipeline_message_of (guest, GST_MESSAGE_WARNING);
-  took = helix_now_ns () - begin;
-  fail_unless (
-      took < TEST_SOON, "told after %u ms", (guint) (took / GST_MSECOND));
-  fail_unless (strstr (text, "nothing came for 3 s") != NULL, "%s", text);
+  pipeline_expect (guest, GST_MESSAGE_WARNING, "nothing came for 3 s");
   peer_clear (&peer);
 
   peer_accept (&dead, listener);
@@ -357,11 +302,9 @@ GST_END_TEST;
 static Suite *
 helixsrc_time_suite (void)
 {
-  Suite *s = suite_create ("helixsrc-time");
-  TCase *tc = tcase_create ("time");
+  TCase *tc;
+  Suite *s = stream_suite ("helixsrc-time", 60, &tc);
 
-  suite_add_tcase (s, tc);
-  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_marker);
   tcase_add_loop_test (tc, test_skewed_host, 0, G_N_ELEMENTS (skews));
   tcase_add_test (tc, test_stopped_host);

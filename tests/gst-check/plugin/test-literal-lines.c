@@ -4,18 +4,11 @@
  * between the elements, no caps, no properties. Where the lines' defaults
  * lead is set by the environment.
  */
-#include <glib/gstdio.h>
-#include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
-#include <string.h>
 
-#include "helix-marker.h"
 #include "sim-child.h"
+#include "stream-fixture.h"
 #include "stream-pipeline.h"
-
-/* For a unit to arrive; encoders with default settings look ahead, and
- * machines are slow. */
-#define PATIENCE (40 * GST_SECOND)
 
 /* ---- a stand-in for vtenc_h264 ----
  *
@@ -97,20 +90,14 @@ stand_in_init (StandIn *self)
 
 /* ---- the lines ---- */
 
-static gchar *folder, *socket_path;
+static gchar *socket_path;
 
 static void
 setup (void)
 {
-  gchar *address;
-
-  folder = g_dir_make_tmp ("helix-lines-XXXXXX", NULL);
-  fail_unless (folder != NULL);
   socket_path = g_build_filename (folder, "helix.sock", NULL);
-  address = g_strdup_printf ("unix:%s/stream", folder);
   g_setenv ("HELIX_SOCKET", socket_path, TRUE);
   g_setenv ("HELIX_ADDRESS", address, TRUE);
-  g_free (address);
   gst_element_register (
       NULL, "vtenc_h264", GST_RANK_NONE, stand_in_get_type ());
 }
@@ -118,12 +105,13 @@ setup (void)
 static void
 teardown (void)
 {
-  /* Fails, and so tells, if anything was left behind. */
-  fail_unless_equals_int (g_rmdir (folder), 0);
+  GDir *dir = g_dir_open (folder, 0, NULL);
+
+  fail_unless (g_dir_read_name (dir) == NULL, "something was left behind");
+  g_dir_close (dir);
   g_unsetenv ("HELIX_SOCKET");
   g_unsetenv ("HELIX_ADDRESS");
   g_free (socket_path);
-  g_free (folder);
 }
 
 static const gchar *const encoders[] = {"x264enc", "openh264enc", "vtenc_h264"};
@@ -139,26 +127,18 @@ GST_START_TEST (test_lines)
   GstElement *guest = pipeline_play (
       pipeline_launch ("helixsrc ! h264parse ! avdec_h264 ! "
                        "videoconvert ! video/x-raw,format=GRAY8 ! "
-                       "appsink name=sink sync=false"));
-  GstElement *sink = gst_bin_get_by_name (GST_BIN (guest), "sink");
+                       "appsink name=out sync=false"));
   guint32 number, last = 0;
 
   for (guint i = 0; i < 30; i++) {
-    GstSample *sample =
-        gst_app_sink_try_pull_sample (GST_APP_SINK (sink), PATIENCE);
-    GstMapInfo map;
+    GstSample *sample = pipeline_pull (guest);
 
-    fail_unless (sample != NULL, "%s: no picture came", line);
-    fail_unless (
-        gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ));
-    fail_unless (helix_marker_read (map.data, 640, 1, &number),
+    fail_unless (sample_marker (sample, &number),
         "%s: picture %u has no marker", line, i);
     fail_unless (number >= last, "%s: %u came after %u", line, number, last);
     last = number;
-    gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
     gst_sample_unref (sample);
   }
-  gst_object_unref (sink);
   pipeline_end (guest);
   pipeline_end (host);
   sim_child_end (sim);
@@ -169,11 +149,9 @@ GST_END_TEST;
 static Suite *
 literal_lines_suite (void)
 {
-  Suite *suite = suite_create ("literal-lines");
-  TCase *tc = tcase_create ("general");
+  TCase *tc;
+  Suite *suite = stream_suite ("literal-lines", 120, &tc);
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 120);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_loop_test (tc, test_lines, 0, G_N_ELEMENTS (encoders));
   return suite;

@@ -14,68 +14,45 @@
 #include "helix-marker.h"
 #include "helix-platform.h"
 #include "sim-child.h"
+#include "stream-fixture.h"
+#include "stream-pipeline.h"
 
 #define WIDTH 640
 #define HEIGHT 96
 #define PATIENCE (30 * GST_SECOND)
 #define PATIENCE_S 30
 
-static gchar *folder, *uris[2];
+static gchar *uris[2];
 static SimChild *sim;
 static Child *host;
 
 static void
 setup (void)
 {
-  gchar *path;
+  gchar *screen = g_build_filename (folder, "desk.sock", NULL);
 
-  folder = g_dir_make_tmp ("helix-play-XXXXXX", NULL);
-  fail_unless (folder != NULL);
   g_unsetenv ("HELIX_SOCKET");
   g_setenv ("XDG_RUNTIME_DIR", folder, TRUE);
-  path = g_build_filename (folder, "desk.sock", NULL);
-  sim = sim_child_new (path, "--size=640x96 --rate=30");
-  uris[0] = g_strdup_printf ("helix+unix:%s?scanout=0&max-framerate=25", path);
-  uris[1] = g_strdup_printf ("helix+stream-unix:%s/stream", folder);
+  sim = sim_child_new (screen, "--size=640x96 --rate=30");
+  uris[0] =
+      g_strdup_printf ("helix+unix:%s?scanout=0&max-framerate=25", screen);
+  uris[1] = g_strdup_printf ("helix+stream-unix:%s", path);
   /* Apart, so that a test that fails has no pipeline to wait for. */
   host = child_new_line (
       "'%s' 'helixqemusrc ! x264enc tune=zerolatency speed-preset=ultrafast ! "
-      "helixguestsink address=unix:%s/stream'",
-      g_getenv ("PIPELINE_CHILD"), folder);
+      "helixguestsink address=%s'",
+      g_getenv ("PIPELINE_CHILD"), address);
   child_expect (host, "playing", PATIENCE_S);
-  g_free (path);
+  g_free (screen);
 }
 
 static void
 teardown (void)
 {
-  gchar *registry = g_build_filename (folder, "gst-helix", NULL);
-  gchar *stream = g_build_filename (folder, "stream", NULL);
-  gchar *lock = g_build_filename (folder, "stream.lock", NULL);
-
   child_end (host, SIGKILL);
-  g_unlink (stream);
-  g_unlink (lock);
   sim_child_end (sim);
-  g_rmdir (registry);
-  fail_unless_equals_int (g_rmdir (folder), 0);
-  g_free (registry);
-  g_free (stream);
-  g_free (lock);
-  g_free (folder);
   g_free (uris[0]);
   g_free (uris[1]);
-}
-
-/* Reads the marker of a GRAY8 or I420 picture: its first plane is luma. */
-static void
-expect_marker (const guint8 *luma, const gchar *what)
-{
-  guint32 number;
-
-  fail_unless (
-      helix_marker_read (luma, WIDTH, 1, &number), "%s: no marker", what);
-  fail_unless (number > 0);
 }
 
 /* Until playbin has started it, an appsink gives nothing at once. */
@@ -107,13 +84,10 @@ GST_START_TEST (test_playbin)
   gst_element_set_state (play, GST_STATE_PLAYING);
   for (guint i = 0; i < 10; i++) {
     GstSample *sample = pull (GST_APP_SINK (sink));
-    GstMapInfo map;
+    guint32 number;
 
     fail_unless (sample != NULL, "%s: no picture came", uris[__i__]);
-    fail_unless (
-        gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ));
-    expect_marker (map.data, uris[__i__]);
-    gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
+    fail_unless (sample_marker (sample, &number) && number > 0);
     gst_sample_unref (sample);
   }
   gst_element_set_state (play, GST_STATE_NULL);
@@ -141,6 +115,7 @@ GST_START_TEST (test_play)
   gchar *file = g_build_filename (folder, "picture.raw", NULL), *data = NULL;
   guint64 limit = helix_now_ns () + PATIENCE;
   gsize size = 0;
+  guint32 number;
   Child *child = child_new_line (
       "%s %s --no-interactive --videosink='capsfilter "
       "caps=video/x-raw,format=I420 ! filesink buffer-mode=2 location=%s' '%s'",
@@ -157,7 +132,8 @@ GST_START_TEST (test_play)
       size = 0;
   }
   child_end (child, SIGTERM);
-  expect_marker ((const guint8 *) data, uris[__i__ & 1]);
+  fail_unless (helix_marker_read ((const guint8 *) data, WIDTH, 1, &number),
+      "no marker");
   g_unlink (file);
   g_free (data);
   g_free (file);
@@ -167,11 +143,9 @@ GST_END_TEST;
 static Suite *
 uri_players_suite (void)
 {
-  Suite *suite = suite_create ("uri-players");
-  TCase *tc = tcase_create ("general");
+  TCase *tc;
+  Suite *suite = stream_suite ("uri-players", 90, &tc);
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 90);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_loop_test (tc, test_playbin, 0, 2);
   if (g_getenv ("GST_DISCOVERER") != NULL)
