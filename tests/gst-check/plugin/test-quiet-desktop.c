@@ -3,23 +3,24 @@
  * A desktop on which little happens, and an encoder that holds pictures back:
  * the newest picture comes out all the same, and then nothing more happens.
  */
-#include <glib/gstdio.h>
-#include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
 #include <string.h>
 
 #include "fake-shim.h"
 #include "gsthelixevents.h"
 #include "gsthelixholdback.h"
-#include "gsthelixmode.h"
-#include "hold-encoder.h"
-#include "qemusrc-harness.h"
+#include "stream-fixture.h"
 #include "stream-pipeline.h"
 
 /* For what comes soon on an idle machine. */
 #define PATIENCE (30 * GST_SECOND)
 
-static gchar *path;
+/* An encoder that holds pictures back: as many as `more`, less one. */
+#define HOLD(more) \
+  "jpegenc name=enc ! queue name=hold max-size-buffers=0 max-size-bytes=0 " \
+  "max-size-time=0 min-threshold-buffers=" more
+
+static gchar *vm;
 static FakeShim *shim;
 
 /* Capture times of the newest pictures: of what left helixqemusrc, of what
@@ -33,28 +34,26 @@ setup (void)
 {
   FakeConfig config = {.width = 640, .height = 96};
 
-  path = fake_path_new ();
-  shim = fake_shim_new (path, &config);
+  vm = g_build_filename (folder, "vm", NULL);
+  shim = fake_shim_new (vm, &config);
   pushed = out[0] = out[1] = 0;
-  hold_encoder_register ();
 }
 
 static void
 teardown (void)
 {
   fake_shim_free (shim);
-  fake_path_free (path);
+  g_free (vm);
 }
 
 static GstPadProbeReturn
 note_capture (GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
-  GstReferenceTimestampMeta *meta = gst_buffer_get_reference_timestamp_meta (
-      GST_PAD_PROBE_INFO_BUFFER (info), gst_helix_capture_caps ());
+  guint64 captured = buffer_capture (GST_PAD_PROBE_INFO_BUFFER (info));
 
-  if (meta != NULL) {
+  if (captured != 0) {
     g_mutex_lock (&lock);
-    *(guint64 *) user = meta->timestamp;
+    *(guint64 *) user = captured;
     g_cond_broadcast (&cond);
     g_mutex_unlock (&lock);
   }
@@ -79,8 +78,8 @@ host_new (const gchar *properties, const gchar *encoder)
 {
   GstElement *host = pipeline_launch (
       "helixqemusrc name=src socket-path=%s %s ! %s ! helixguestsink name=sink "
-      "address=unix:%s.stream",
-      path, properties, encoder, path);
+      "address=%s",
+      vm, properties, encoder, address);
 
   watch (host, "src", "src", &pushed);
   watch (host, "sink", "sink", &out[0]);
@@ -89,22 +88,12 @@ host_new (const gchar *properties, const gchar *encoder)
   return host;
 }
 
-static guint64
-stat_of (GstElement *host, const gchar *name)
-{
-  GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
-  guint64 value = qemusrc_stat (src, name);
-
-  gst_object_unref (src);
-  return value;
-}
-
 static void
 await_stat (GstElement *host, const gchar *name, guint64 least)
 {
   gint64 end = g_get_monotonic_time () + PATIENCE / 1000;
 
-  while (stat_of (host, name) < least) {
+  while (pipeline_stat (host, "src", name) < least) {
     fail_unless (g_get_monotonic_time () < end, "%s is still less", name);
     /* A number tells nobody that it has grown. */
     g_usleep (1000);
@@ -147,13 +136,13 @@ static void
 expect_still (GstElement *host)
 {
   gint64 end = g_get_monotonic_time () + PATIENCE / 1000;
-  guint64 before, buffers = stat_of (host, "frames-out");
+  guint64 before, buffers = pipeline_stat (host, "src", "frames-out");
 
   do {
     fail_unless (g_get_monotonic_time () < end, "it does not become still");
     before = buffers;
     fake_shim_wait_pings (shim, 1);
-    buffers = stat_of (host, "frames-out");
+    buffers = pipeline_stat (host, "src", "frames-out");
   } while (buffers != before);
 }
 
@@ -161,42 +150,36 @@ static const struct {
   const gchar *encoder;
   gint64 held; /* pictures, -1: not known */
 } encoders[] = {
-    {"holdenc hold=0", 0},
-    {"holdenc hold=1", 1},
-    {"holdenc hold=45", 45},
+    {HOLD ("1"), 0},
+    {HOLD ("2"), 1},
+    {HOLD ("46"), 45},
     {"x264enc tune=zerolatency", 0},
     {"x264enc", -1},
     {"x264enc bframes=3 b-adapt=false", -1},
 };
 
-/* With the keep-alive so short that it shows if it is not off. */
+/* With the keep-alive so short that it shows if it is not off. Repetitions are
+ * not news: no capture time, so in no figure of latency. */
 GST_START_TEST (test_comes_out)
 {
   gint64 held = encoders[__i__].held;
-  GstElement *host = host_new ("keepalive-time=1", encoders[__i__].encoder);
+  GstElement *host = host_new (
+      held < 0 ? "keepalive-time=1 max-framerate=240/1" : "keepalive-time=1",
+      encoders[__i__].encoder);
 
   for (guint32 n = 1; n <= 3; n++) {
     draw (n, 1);
+    fail_unless_equals_uint64 (pipeline_stat (host, "src", "frames"), n);
     if (held >= 0)
-      fail_unless_equals_uint64 (stat_of (host, "flushed"), n * (guint64) held);
+      fail_unless_equals_uint64 (
+          pipeline_stat (host, "src", "flushed"), n * (guint64) held);
   }
   expect_still (host);
-  fail_unless_equals_uint64 (
-      stat_of (host, "repeated"), stat_of (host, "flushed"));
+  fail_unless_equals_uint64 (pipeline_stat (host, "src", "repeated"),
+      pipeline_stat (host, "src", "flushed"));
   if (held >= 0)
-    fail_unless_equals_uint64 (stat_of (host, "held-back"), (guint64) held);
-  pipeline_end (host);
-}
-GST_END_TEST;
-
-/* Repetitions are not news: no capture time, so in no figure of latency. */
-GST_START_TEST (test_not_news)
-{
-  GstElement *host = host_new ("", "holdenc hold=20");
-
-  draw (1, 1);
-  fail_unless_equals_uint64 (stat_of (host, "frames"), 1);
-  fail_unless_equals_uint64 (stat_of (host, "frames-out"), 21);
+    fail_unless_equals_uint64 (
+        pipeline_stat (host, "src", "held-back"), (guint64) held);
   pipeline_end (host);
 }
 GST_END_TEST;
@@ -205,25 +188,21 @@ GST_END_TEST;
  * keep-alive does what it does without a sink that reports. */
 GST_START_TEST (test_bound)
 {
-  GstElement *host = host_new (
-      "max-framerate=1000/1 keepalive-time=100", "holdenc hold=4000000");
-  gchar *text;
+  GstElement *host =
+      host_new ("max-framerate=1000/1 keepalive-time=100", HOLD ("4000001"));
 
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  text = pipeline_message_of (host, GST_MESSAGE_WARNING);
-  fail_unless (
-      strstr (text, "holdenc holds pictures back") != NULL, "%s", text);
-  g_free (text);
+  pipeline_expect (host, GST_MESSAGE_WARNING, "jpegenc holds pictures back");
   await_stat (host, "repeated", GST_HELIX_HOLDBACK_MOST + 1);
   fail_unless_equals_uint64 (
-      stat_of (host, "flushed"), GST_HELIX_HOLDBACK_MOST);
+      pipeline_stat (host, "src", "flushed"), GST_HELIX_HOLDBACK_MOST);
   fail_unless_equals_uint64 (
-      stat_of (host, "held-back"), GST_HELIX_HOLDBACK_MOST);
+      pipeline_stat (host, "src", "held-back"), GST_HELIX_HOLDBACK_MOST);
   /* Not again for another picture of the same kind. */
   fail_unless (fake_shim_send (shim, 2, NULL, 0));
   await_stat (host, "repeated", GST_HELIX_HOLDBACK_MOST + 4);
   fail_unless_equals_uint64 (
-      stat_of (host, "flushed"), GST_HELIX_HOLDBACK_MOST);
+      pipeline_stat (host, "src", "flushed"), GST_HELIX_HOLDBACK_MOST);
   pipeline_end (host);
 }
 GST_END_TEST;
@@ -231,11 +210,11 @@ GST_END_TEST;
 /* One who joins a still screen gets a keyframe out of such an encoder. */
 GST_START_TEST (test_joins)
 {
-  GstElement *host = host_new ("", "holdenc hold=10"), *guest;
+  GstElement *host = host_new ("", HOLD ("11")), *guest;
 
   draw (1, 1);
   guest = pipeline_play (pipeline_launch (
-      "helixsrc address=unix:%s.stream ! appsink name=out sync=false", path));
+      "helixsrc address=%s ! appsink name=out sync=false", address));
   gst_sample_unref (pipeline_pull (guest));
   pipeline_end (guest);
   expect_still (host);
@@ -248,10 +227,10 @@ GST_START_TEST (test_tee)
 {
   GstElement *host = pipeline_launch (
       "helixqemusrc name=src socket-path=%s keepalive-time=1 ! tee name=t "
-      "t. ! queue ! holdenc ! helixguestsink name=sink address=unix:%s.stream "
-      "t. ! queue ! holdenc hold=20 ! helixguestsink name=other "
-      "address=unix:%s.other",
-      path, path, path);
+      "t. ! queue ! jpegenc ! helixguestsink name=sink address=%s "
+      "t. ! queue ! " HOLD (
+          "21") " ! helixguestsink name=other address=%s.other",
+      vm, address, address);
 
   watch (host, "src", "src", &pushed);
   watch (host, "sink", "sink", &out[0]);
@@ -261,7 +240,7 @@ GST_START_TEST (test_tee)
   for (guint32 n = 1; n <= 3; n++)
     draw (n, 2);
   expect_still (host);
-  fail_unless (stat_of (host, "flushed") >= 60);
+  fail_unless (pipeline_stat (host, "src", "flushed") >= 60);
   pipeline_end (host);
 }
 GST_END_TEST;
@@ -269,7 +248,7 @@ GST_END_TEST;
 /* Either end may begin anew. The source: */
 GST_START_TEST (test_source_restarts)
 {
-  GstElement *host = host_new ("", "holdenc hold=10");
+  GstElement *host = host_new ("", HOLD ("11"));
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
   guint subscribes = fake_shim_subscribes (shim);
 
@@ -315,9 +294,9 @@ restart_sink (GstPad *pad, GstPadProbeInfo *info, gpointer user)
 /* ... and the sink. */
 GST_START_TEST (test_sink_restarts)
 {
-  GstElement *host = host_new ("", "holdenc name=enc hold=10");
-  GstElement *enc = gst_bin_get_by_name (GST_BIN (host), "enc");
-  GstPad *pad = gst_element_get_static_pad (enc, "src");
+  GstElement *host = host_new ("", HOLD ("11"));
+  GstElement *hold = gst_bin_get_by_name (GST_BIN (host), "hold");
+  GstPad *pad = gst_element_get_static_pad (hold, "src");
   gboolean done = FALSE;
 
   draw (1, 1);
@@ -330,18 +309,28 @@ GST_START_TEST (test_sink_restarts)
     draw (n, 1);
   expect_still (host);
   gst_object_unref (pad);
-  gst_object_unref (enc);
+  gst_object_unref (hold);
   pipeline_end (host);
 }
 GST_END_TEST;
+
+/* Two of three pictures. */
+static GstPadProbeReturn
+leave_out (GstPad *pad, GstPadProbeInfo *info, gpointer count)
+{
+  return ++*(guint *) count % 3 == 0 ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+}
 
 /* Another size, for which the encoder begins anew; a flush, upon which it
  * forgets what it holds; pictures that it leaves out. */
 GST_START_TEST (test_changes)
 {
-  GstElement *host = host_new ("", "holdenc name=enc hold=10");
+  GstElement *host = host_new ("", HOLD ("11"));
   GstElement *enc = gst_bin_get_by_name (GST_BIN (host), "enc");
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
+  GstPad *pad = gst_element_get_static_pad (enc, "src");
+  guint count = 0;
+  gulong probe;
 
   draw (1, 1);
   fake_shim_resize (shim, 800, 600, HELIX_FOURCC_BGRX);
@@ -349,12 +338,14 @@ GST_START_TEST (test_changes)
   fail_unless (gst_element_send_event (src, gst_event_new_flush_start ()));
   fail_unless (gst_element_send_event (src, gst_event_new_flush_stop (FALSE)));
   draw (3, 1);
-  g_object_set (enc, "drop", 3, NULL);
+  probe = gst_pad_add_probe (
+      pad, GST_PAD_PROBE_TYPE_BUFFER, leave_out, &count, NULL);
   fail_unless (fake_shim_send (shim, 4, NULL, 0));
   expect_still (host);
-  g_object_set (enc, "drop", 0, NULL);
+  gst_pad_remove_probe (pad, probe);
   draw (5, 1);
   expect_still (host);
+  gst_object_unref (pad);
   gst_object_unref (src);
   gst_object_unref (enc);
   pipeline_end (host);
@@ -366,7 +357,7 @@ GST_START_TEST (test_lies)
 {
   static const GstClockTime times[] = {
       0, 1, G_MAXINT64, GST_CLOCK_TIME_NONE - 1, GST_CLOCK_TIME_NONE};
-  GstElement *host = host_new ("", "holdenc hold=10");
+  GstElement *host = host_new ("", HOLD ("11"));
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
   GstPad *pad = gst_element_get_static_pad (src, "src");
 
@@ -389,13 +380,13 @@ GST_END_TEST;
 GST_START_TEST (test_nobody_reports)
 {
   GstElement *host = pipeline_launch (
-      "helixqemusrc name=src socket-path=%s keepalive-time=1 ! fakesink", path);
+      "helixqemusrc name=src socket-path=%s keepalive-time=1 ! fakesink", vm);
 
   pipeline_play (host);
   fail_unless (fake_shim_wait_subscribed (shim));
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
   await_stat (host, "repeated", 10);
-  fail_unless_equals_uint64 (stat_of (host, "flushed"), 0);
+  fail_unless_equals_uint64 (pipeline_stat (host, "src", "flushed"), 0);
   pipeline_end (host);
 }
 GST_END_TEST;
@@ -403,14 +394,11 @@ GST_END_TEST;
 static Suite *
 quiet_desktop_suite (void)
 {
-  Suite *suite = suite_create ("quiet-desktop");
-  TCase *tc = tcase_create ("general");
+  TCase *tc;
+  Suite *suite = stream_suite ("quiet-desktop", 120, &tc);
 
-  suite_add_tcase (suite, tc);
-  tcase_set_timeout (tc, 120);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_loop_test (tc, test_comes_out, 0, G_N_ELEMENTS (encoders));
-  tcase_add_test (tc, test_not_news);
   tcase_add_test (tc, test_bound);
   tcase_add_test (tc, test_joins);
   tcase_add_test (tc, test_tee);
