@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <gst/check/gstcheck.h>
-
 #include "qemusrc-fixture.h"
+
+#include "helix-marker.h"
+#include "stream-pipeline.h"
 
 #define TYPES (GST_MESSAGE_INFO | GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
 
@@ -32,6 +33,63 @@ fixture_suite (const gchar *name, gdouble timeout, TCase **tc)
   tcase_add_checked_fixture (*tc, setup, teardown);
   tcase_set_timeout (*tc, timeout);
   return suite;
+}
+
+GstHarness *
+qemusrc_harness_new (
+    const gchar *path, const gchar *caps, const gchar *first, ...)
+{
+  GstHarness *h = gst_harness_new ("helixqemusrc");
+  va_list args;
+
+  fail_unless (h != NULL);
+  gst_harness_use_systemclock (h);
+  gst_harness_set_sink_caps_str (h, caps);
+  g_object_set (h->element, "socket-path", path, NULL);
+  va_start (args, first);
+  if (first != NULL)
+    g_object_set_valist (G_OBJECT (h->element), first, args);
+  va_end (args);
+  return h;
+}
+
+void
+qemusrc_info (GstHarness *h, GstVideoInfo *info)
+{
+  GstCaps *caps = gst_pad_get_current_caps (h->sinkpad);
+
+  fail_unless (caps != NULL);
+  fail_unless (gst_video_info_from_caps (info, caps));
+  gst_caps_unref (caps);
+}
+
+guint32
+qemusrc_number (GstVideoInfo *info, GstBuffer *buffer)
+{
+  guint component = GST_VIDEO_INFO_IS_YUV (info) ? 0 : 1; /* Y or green */
+  GstVideoFrame frame;
+  guint32 number = 0;
+
+  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READ));
+  fail_unless (
+      helix_marker_read (GST_VIDEO_FRAME_COMP_DATA (&frame, component),
+          (guint32) GST_VIDEO_FRAME_COMP_STRIDE (&frame, component),
+          (guint32) GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, component), &number),
+      "the marker cannot be read");
+  gst_video_frame_unmap (&frame);
+  return number;
+}
+
+GstBuffer *
+qemusrc_expect (GstHarness *h, guint32 number)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+  GstVideoInfo info;
+
+  fail_unless (buffer != NULL);
+  qemusrc_info (h, &info);
+  fail_unless_equals_int (qemusrc_number (&info, buffer), number);
+  return buffer;
 }
 
 void
@@ -68,33 +126,29 @@ send_frame (guint32 number)
 }
 
 void
+send_size (guint width, guint height, guint32 number)
+{
+  fake_shim_resize (shim, width, height, HELIX_FOURCC_BGRX);
+  send_frame (number);
+}
+
+void
 show_frame (guint32 number)
 {
   send_frame (number);
   gst_buffer_unref (qemusrc_expect (h, number));
 }
 
-static guint64
-timestamp_of (GstBuffer *buffer, const gchar *name)
-{
-  GstCaps *caps = gst_caps_new_empty_simple (name);
-  GstReferenceTimestampMeta *meta =
-      gst_buffer_get_reference_timestamp_meta (buffer, caps);
-
-  gst_caps_unref (caps);
-  return meta != NULL ? meta->timestamp : 0;
-}
-
 guint64
 capture_of (GstBuffer *buffer)
 {
-  return timestamp_of (buffer, "timestamp/x-system-monotonic");
+  return buffer_time (buffer, "timestamp/x-system-monotonic");
 }
 
 guint64
 pushed_of (GstBuffer *buffer)
 {
-  return timestamp_of (buffer, "timestamp/x-helix-pushed");
+  return buffer_time (buffer, "timestamp/x-helix-pushed");
 }
 
 GstBuffer *
@@ -113,7 +167,59 @@ pull_new (void)
 guint64
 stat_of (const gchar *name)
 {
-  return qemusrc_stat (h->element, name);
+  return element_stat (h->element, name);
+}
+
+void
+await_stat (const gchar *name, guint64 least)
+{
+  guint64 limit = helix_now_ns () + TEST_SOON;
+
+  while (stat_of (name) < least) {
+    GstBuffer *buffer = gst_harness_try_pull (h);
+
+    fail_unless (helix_now_ns () < limit, "%s is still less", name);
+    gst_clear_buffer (&buffer);
+    /* Asked again until the limit. */
+    g_usleep (1000);
+  }
+}
+
+guint64
+compare_frames (GstVideoInfo *info, GstBuffer *got, GstBuffer *want,
+    guint components, gint most)
+{
+  GstVideoFrame a, b;
+  guint64 sum = 0;
+
+  fail_unless (gst_video_frame_map (&a, info, got, GST_MAP_READ));
+  fail_unless (gst_video_frame_map (&b, info, want, GST_MAP_READ));
+  for (guint c = 0; c < components; c++)
+    for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT (&a, c); y++)
+      for (gint x = 0; x < GST_VIDEO_FRAME_COMP_WIDTH (&a, c); x++) {
+        gint step = GST_VIDEO_FRAME_COMP_PSTRIDE (&a, c);
+        const guint8 *is = GST_VIDEO_FRAME_COMP_DATA (&a, c);
+        const guint8 *wanted = GST_VIDEO_FRAME_COMP_DATA (&b, c);
+        gint off;
+
+        is += y * GST_VIDEO_FRAME_COMP_STRIDE (&a, c) + x * step;
+        wanted += y * GST_VIDEO_FRAME_COMP_STRIDE (&b, c) + x * step;
+        off = ABS (*is - *wanted);
+        if (off > most)
+          fail ("%dx%d: component %u at %d,%d is %u, not %u", info->width,
+              info->height, c, x, y, *is, *wanted);
+        sum += (guint64) off;
+      }
+  gst_video_frame_unmap (&a);
+  gst_video_frame_unmap (&b);
+  return sum;
+}
+
+void
+renegotiate (const gchar *caps)
+{
+  gst_harness_set_sink_caps_str (h, caps);
+  gst_harness_push_upstream_event (h, gst_event_new_reconfigure ());
 }
 
 struct helix_subscribe

@@ -3,10 +3,13 @@
 #ifndef QEMUSRC_FIXTURE_H
 #define QEMUSRC_FIXTURE_H
 
+#include <gst/check/gstcheck.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+
 #include "fake-shim.h"
 #include "helix-platform.h"
 #include "helix-test-time.h"
-#include "qemusrc-harness.h"
 
 extern gchar *path; /* of the socket */
 extern FakeShim *shim;
@@ -16,6 +19,17 @@ extern GstBus *bus;
 /* A suite of one test case whose tests have a path. */
 Suite *fixture_suite (const gchar *name, gdouble timeout, TCase **tc);
 
+/* The element with its socket and further properties set, and a downstream
+ * that takes `caps`. */
+GstHarness *qemusrc_harness_new (
+    const gchar *path, const gchar *caps, const gchar *first, ...);
+/* From downstream's caps. */
+void qemusrc_info (GstHarness *h, GstVideoInfo *info);
+/* The number of the marker, which must be there. */
+guint32 qemusrc_number (GstVideoInfo *info, GstBuffer *buffer);
+/* The next buffer, which must show this number. */
+GstBuffer *qemusrc_expect (GstHarness *h, guint32 number);
+
 /* A shim of 640x96 with two scanouts, or of `config`, and an element with these
  * properties before a downstream that takes `caps`: plays it until it has
  * subscribed. */
@@ -24,6 +38,8 @@ void play (
 /* Not in teardown: GstCheck waits for GStreamer's threads before that. */
 void finish (void);
 
+/* Another size from here on, and a frame of it. */
+void send_size (guint width, guint height, guint32 number);
 /* Sends a frame with this number, all of which changed. */
 void send_frame (guint32 number);
 /* Sends it and takes its buffer. */
@@ -35,6 +51,15 @@ guint64 pushed_of (GstBuffer *buffer);
 /* The next buffer with a new picture, past repetitions. */
 GstBuffer *pull_new (void);
 guint64 stat_of (const gchar *name);
+/* Waits until a field of the statistics is `least` or more; takes all buffers
+ * that come meanwhile. */
+void await_stat (const gchar *name, guint64 least);
+/* Compares the first `components` of two frames of the same layout: the sum of
+ * the differences. Fails where one is more than `most`. */
+guint64 compare_frames (GstVideoInfo *info, GstBuffer *got, GstBuffer *want,
+    guint components, gint most);
+/* Downstream takes these caps from now on. */
+void renegotiate (const gchar *caps);
 /* Waits for so many SUBSCRIBEs in all, refused ones too; the last granted. */
 struct helix_subscribe expect_subscribes (guint count);
 /* The next INFO, WARNING or ERROR is of this type and contains `word`. */

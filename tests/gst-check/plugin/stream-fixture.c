@@ -33,22 +33,6 @@ stream_suite (const gchar *name, gdouble timeout, TCase **tc)
   return suite;
 }
 
-gboolean
-have_elements (const gchar *names)
-{
-  g_auto (GStrv) list = g_strsplit (names, " ", 0);
-
-  for (guint i = 0; list[i] != NULL; i++) {
-    g_autoptr (GstElementFactory) factory = gst_element_factory_find (list[i]);
-
-    if (factory == NULL) {
-      GST_WARNING ("no element %s: skipped", list[i]);
-      return FALSE;
-    }
-  }
-  return TRUE;
-}
-
 GstElement *
 fixture_sink_new (void)
 {

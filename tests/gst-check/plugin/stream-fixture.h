@@ -14,9 +14,6 @@ extern gchar *folder, *path, *address;
 /* A suite of one test case whose tests have these three. */
 Suite *stream_suite (const gchar *name, gdouble timeout, TCase **tc);
 
-/* Whether there are all of these elements, with a space between two. */
-gboolean have_elements (const gchar *names);
-
 /* A helixguestsink at `address`, and a harness, with a bus, for one. It takes
  * `sink` and sends `caps`, if these are not NULL. */
 GstElement *fixture_sink_new (void);

@@ -8,6 +8,22 @@
 #include "helix-marker.h"
 #include "stream-peer.h"
 
+gboolean
+have_elements (const gchar *names)
+{
+  g_auto (GStrv) list = g_strsplit (names, " ", 0);
+
+  for (guint i = 0; list[i] != NULL; i++) {
+    g_autoptr (GstElementFactory) factory = gst_element_factory_find (list[i]);
+
+    if (factory == NULL) {
+      GST_WARNING ("no element %s: skipped", list[i]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 GstElement *
 pipeline_launch (const gchar *format, ...)
 {
@@ -137,12 +153,18 @@ sample_marker (GstSample *sample, guint32 *number)
 }
 
 guint64
-buffer_capture (GstBuffer *buffer)
+buffer_time (GstBuffer *buffer, const gchar *name)
 {
-  GstCaps *caps = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
+  GstCaps *caps = gst_caps_new_empty_simple (name);
   const GstReferenceTimestampMeta *meta =
       gst_buffer_get_reference_timestamp_meta (buffer, caps);
 
   gst_caps_unref (caps);
   return meta != NULL ? meta->timestamp : 0;
+}
+
+guint64
+buffer_capture (GstBuffer *buffer)
+{
+  return buffer_time (buffer, "timestamp/x-system-monotonic");
 }

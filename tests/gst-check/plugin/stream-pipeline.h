@@ -8,6 +8,8 @@
 
 #include <gst/gst.h>
 
+/* Whether there are all of these elements, with a space between two. */
+gboolean have_elements (const gchar *names);
 GstElement *pipeline_launch (const gchar *format, ...) G_GNUC_PRINTF (1, 2);
 /* Returns its argument. */
 GstElement *pipeline_play (GstElement *pipeline);
@@ -29,7 +31,8 @@ guint64 pipeline_stat (
     GstElement *pipeline, const gchar *name, const gchar *field);
 /* The number of the marker in the luma of a picture. FALSE: no marker. */
 gboolean sample_marker (GstSample *sample, guint32 *number);
-/* When the picture was captured, as its meta says; 0: it has no such meta. */
+/* A time that a meta of a buffer says, by its caps; 0: it has none. */
+guint64 buffer_time (GstBuffer *buffer, const gchar *caps);
 guint64 buffer_capture (GstBuffer *buffer);
 
 #endif /* STREAM_PIPELINE_H */

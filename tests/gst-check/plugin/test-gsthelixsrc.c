@@ -84,7 +84,7 @@ GST_START_TEST (test_pixels)
                        "video/x-raw,format=I420,width=320,height=240,"
                        "framerate=30/1 ! %s ! helixguestsink address=%s",
           chains[__i__].encoder, address));
-  for (guint i = 0; i < 20; i++) {
+  for (guint i = 0; i < 8; i++) {
     GstSample *sample = pipeline_pull (guest);
 
     check_bars (sample, 320, 240);
