@@ -155,6 +155,7 @@ GST_START_TEST (test_marker)
                        "video/x-raw,format=GRAY8 ! "
                        "appsink name=out sync=false",
           path);
+  GstClockTime last = GST_CLOCK_TIME_NONE, base;
   guint64 worst = 0, p50, measured;
   guint32 from = G_MAXUINT32; /* captured when the clock was known */
 
@@ -162,6 +163,7 @@ GST_START_TEST (test_marker)
   add_probe (guest, note_unit, units);
   pipeline_play (host);
   pipeline_play (guest);
+  base = gst_element_get_base_time (guest);
   while (ages->len < FRAMES) {
     GstSample *sample = pipeline_pull (guest);
     GstBuffer *picture = gst_sample_get_buffer (sample);
@@ -169,6 +171,11 @@ GST_START_TEST (test_marker)
     Unit unit = unit_of (units, GST_BUFFER_PTS (picture));
     guint64 truth, age;
 
+    /* Stamps grow, and are of this pipeline's time. */
+    fail_unless (!GST_CLOCK_TIME_IS_VALID (last) || unit.pts > last);
+    last = unit.pts;
+    fail_unless (last + base <= helix_now_ns ());
+    fail_unless (last + base + TEST_SOON > helix_now_ns ());
     g_mutex_lock (&lock);
     truth = captured[number];
     if (from == G_MAXUINT32 && unit.capture != 0

@@ -135,41 +135,6 @@ GST_START_TEST (test_join_midstream)
 }
 GST_END_TEST;
 
-/* Stamps: growing, near the pipeline's time and not a thousand hours off. */
-GST_START_TEST (test_times)
-{
-  GstElement *host, *guest;
-  GstClockTime last = GST_CLOCK_TIME_NONE;
-
-  if (!have_elements ("x264enc"))
-    return;
-  guest = pipeline_play (pipeline_launch (
-      "helixsrc address=%s ! appsink name=out sync=false", address));
-  host = pipeline_play (
-      pipeline_launch ("videotestsrc is-live=true ! video/x-raw,format=I420,"
-                       "width=64,height=64,framerate=60/1 ! "
-                       "x264enc tune=zerolatency ! helixguestsink address=%s",
-          address));
-  for (guint i = 0; i < 60; i++) {
-    GstSample *sample = pipeline_pull (guest);
-    GstClock *clock = gst_element_get_clock (guest);
-    GstClockTime now =
-        gst_clock_get_time (clock) - gst_element_get_base_time (guest);
-    GstClockTime pts = GST_BUFFER_PTS (gst_sample_get_buffer (sample));
-
-    fail_unless (GST_CLOCK_TIME_IS_VALID (pts));
-    fail_unless (pts <= now);
-    fail_unless (now - pts < TEST_SOON);
-    fail_unless (!GST_CLOCK_TIME_IS_VALID (last) || pts > last);
-    last = pts;
-    gst_object_unref (clock);
-    gst_sample_unref (sample);
-  }
-  pipeline_end (guest);
-  pipeline_end (host);
-}
-GST_END_TEST;
-
 /* The host's EOS is ours only when we shall not wait for another stream. */
 GST_START_TEST (test_eos)
 {
@@ -303,7 +268,6 @@ helixsrc_suite (void)
 
   tcase_add_loop_test (tc, test_pixels, 0, G_N_ELEMENTS (chains));
   tcase_add_test (tc, test_join_midstream);
-  tcase_add_test (tc, test_times);
   tcase_add_test (tc, test_eos);
   tcase_add_loop_test (tc, test_states, 0, 2);
   tcase_add_test (tc, test_pause);
