@@ -185,12 +185,6 @@ child_count (Child *child, const gchar *word)
   return count;
 }
 
-GPid
-child_pid (Child *child)
-{
-  return child->pid;
-}
-
 void
 child_signal (Child *child, gint signal)
 {

@@ -31,7 +31,6 @@ guint child_count (Child *child, const gchar *word);
 /* All of it so far; free it. */
 gchar *child_output (Child *child);
 
-GPid child_pid (Child *child);
 void child_signal (Child *child, gint signal);
 /* Sends `signal` (0 = none), waits for the end, frees. The wait status. */
 gint child_end (Child *child, gint signal);

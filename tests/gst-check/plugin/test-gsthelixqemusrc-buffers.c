@@ -64,7 +64,8 @@ send_cursor (struct helix_cursor cursor, gboolean shape)
   fail_unless (fake_shim_cursor (shim, &cursor, shape ? pixels : NULL));
 }
 
-/* The buffer is the shim's picture and the cursor, converted from nothing. */
+/* Takes the buffer, which is the shim's picture and the cursor, converted from
+ * nothing. */
 static void
 check_buffer (
     GstBuffer *buffer, guint32 number, const struct helix_cursor *info)
@@ -86,6 +87,7 @@ check_buffer (
   compare_frames (
       &info_out, buffer, reference, GST_VIDEO_INFO_N_COMPONENTS (&info_out), 0);
   gst_buffer_unref (reference);
+  gst_buffer_unref (buffer);
   helix_cursor_clear (&cursor);
   g_free (pixels);
 }
@@ -178,15 +180,11 @@ GST_START_TEST (test_blended)
     buffer = gst_harness_pull (h);
   }
   check_buffer (buffer, 1, &cursor);
-  gst_buffer_unref (buffer);
   before = stat_of ("converted-bytes");
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     cursor = cursor_at (steps[i][0], steps[i][1], 1 + i / 4);
     send_cursor (cursor, i % 4 == 0);
-    buffer = gst_harness_pull (h);
-    fail_unless (buffer != NULL);
-    check_buffer (buffer, 1, &cursor);
-    gst_buffer_unref (buffer);
+    check_buffer (gst_harness_pull (h), 1, &cursor);
   }
   fail_unless_equals_uint64 (stat_of ("cursor-moves"), G_N_ELEMENTS (steps));
   fail_unless_equals_uint64 (stat_of ("frames-in"), 1);
@@ -197,9 +195,7 @@ GST_START_TEST (test_blended)
       "%u bytes were converted", (guint) before);
   /* Something new beneath it and elsewhere; its slot is the only one held. */
   fail_unless (fake_shim_send (shim, 1, &box, 1));
-  buffer = gst_harness_pull (h);
-  check_buffer (buffer, 1, &cursor);
-  gst_buffer_unref (buffer);
+  check_buffer (gst_harness_pull (h), 1, &cursor);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   finish ();
 }
@@ -245,10 +241,8 @@ GST_START_TEST (test_hoarding)
       fail_unless (hoard[n] != NULL);
     } while (GST_BUFFER_OFFSET (hoard[n]) != n + 1);
   }
-  for (guint n = 0; n < G_N_ELEMENTS (hoard); n++) {
+  for (guint n = 0; n < G_N_ELEMENTS (hoard); n++)
     check_buffer (hoard[n], n, &cursors[n]);
-    gst_buffer_unref (hoard[n]);
-  }
   finish ();
 }
 GST_END_TEST;
@@ -260,7 +254,6 @@ GST_START_TEST (test_toggle)
   struct helix_cursor cursor = cursor_at (40, 40, 1), hidden = cursor;
   guint subscribes = 1;
   HelixCursor told;
-  GstBuffer *buffer;
   GstEvent *event;
 
   hidden.flags = 0;
@@ -270,9 +263,7 @@ GST_START_TEST (test_toggle)
   fail_unless (told.info.flags & HELIX_CURSOR_VISIBLE && told.image != NULL);
   gst_event_unref (event);
   send_frame (1);
-  buffer = pull_new ();
-  check_buffer (buffer, 1, &hidden);
-  gst_buffer_unref (buffer);
+  check_buffer (pull_new (), 1, &hidden);
   for (guint i = 0; i < 4; i++) {
     gboolean show = i % 2 == 0;
 
@@ -285,9 +276,7 @@ GST_START_TEST (test_toggle)
     while (fake_shim_subscribes (shim) < subscribes)
       g_thread_yield ();
     send_frame (2 + i);
-    buffer = pull_new ();
-    check_buffer (buffer, 2 + i, show ? &cursor : &hidden);
-    gst_buffer_unref (buffer);
+    check_buffer (pull_new (), 2 + i, show ? &cursor : &hidden);
   }
   finish ();
 }
@@ -316,7 +305,6 @@ GST_START_TEST (test_another_format)
   const gchar *other = peers[(__i__ + 2) % 4];
   struct helix_cursor hidden = {.serial = 1};
   gint misfits = 0; /* atomic */
-  GstBuffer *buffer;
   guint64 end;
 
   play (&noise, peers[__i__ % 4], "keepalive-time", 10, NULL);
@@ -331,9 +319,7 @@ GST_START_TEST (test_another_format)
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
   fail_unless (fake_shim_subscribes (shim) >= 2);
   send_frame (2);
-  buffer = pull_new ();
-  check_buffer (buffer, 2, &hidden);
-  gst_buffer_unref (buffer);
+  check_buffer (pull_new (), 2, &hidden);
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
   finish ();
 }
@@ -372,7 +358,7 @@ GST_START_TEST (test_flush)
   struct helix_cursor hidden = {.serial = 1};
   GstBufferPool *pool = NULL;
   GstPad *pad;
-  GstBuffer *buffer, *taken[3];
+  GstBuffer *taken[3];
   guint64 end;
   guint n = 0;
 
@@ -402,10 +388,7 @@ GST_START_TEST (test_flush)
   fail_unless (fake_shim_subscribes (shim) >= 2);
   fail_unless_equals_uint64 (stat_of ("frames-out"), 1);
   send_frame (3);
-  buffer = gst_harness_pull (h);
-  fail_unless (buffer != NULL);
-  check_buffer (buffer, 3, &hidden);
-  gst_buffer_unref (buffer);
+  check_buffer (gst_harness_pull (h), 3, &hidden);
   gst_object_unref (pool);
   gst_object_unref (pad);
   finish ();
