@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,20 +172,6 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
   return refuse (why, "the socket's path is too long to be listed");
 }
 
-static bool
-refuses (const char *socket_path)
-{
-  int fd = helix_socket (AF_UNIX);
-  bool refused = false;
-
-  if (fd < 0)
-    return false;
-  if (helix_unix_connect (fd, socket_path) < 0)
-    refused = errno == ECONNREFUSED;
-  close (fd);
-  return refused;
-}
-
 /* Whether a process holds the lock file of a socket, or may do so. */
 static bool
 is_locked (const char *socket_path)
@@ -210,6 +195,7 @@ is_locked (const char *socket_path)
 static void
 remove_dead (void *socket_path, const char *entry, const char *target)
 {
+  char who[HELIX_UNIX_WHO];
   struct stat st;
   bool dead;
 
@@ -218,7 +204,9 @@ remove_dead (void *socket_path, const char *entry, const char *target)
   else if (stat (target, &st) < 0)
     dead = errno == ENOENT;
   else
-    dead = S_ISSOCK (st.st_mode) && refuses (target) && !is_locked (target);
+    dead = S_ISSOCK (st.st_mode)
+        && helix_unix_probe (target, who) == ECONNREFUSED
+        && !is_locked (target);
   if (dead)
     unlink (entry);
 }

@@ -25,9 +25,6 @@
 #define LOCK_TRIES 10
 #define LOCK_PAUSE_MS 10
 
-/* Bytes of " (pid N)", NUL included. */
-#define PID_WORDS 32
-
 /* Writes the sentence and sets errno last: vsnprintf may change it. */
 static bool __attribute__ ((format (printf, 3, 4)))
 fail (char *why, int error, const char *format, ...)
@@ -79,10 +76,8 @@ leads_to (const struct helix_unix_listener *self, const char *name,
       && there.st_ino == file->st_ino && there.st_dev == file->st_dev;
 }
 
-/* Asks whether a server listens at `path`. Returns 0 if so, and in `who`
- * " (pid N)" as far as it is known, else ""; if not the errno of connect. */
-static int
-probe (const char *path, char who[PID_WORDS])
+int
+helix_unix_probe (const char *path, char who[HELIX_UNIX_WHO])
 {
   int fd = helix_socket (AF_UNIX);
   int error = 0;
@@ -95,7 +90,7 @@ probe (const char *path, char who[PID_WORDS])
   if (helix_unix_connect (fd, path) < 0)
     error = errno;
   else if (helix_peer_credentials (fd, &uid, &pid) == 0 && pid > 0)
-    snprintf (who, PID_WORDS, " (pid %ld)", (long) pid);
+    snprintf (who, HELIX_UNIX_WHO, " (pid %ld)", (long) pid);
   close (fd);
   /* EAGAIN: the queue of a living listener is full. */
   return error == EAGAIN || error == EINPROGRESS ? 0 : error;
@@ -104,7 +99,7 @@ probe (const char *path, char who[PID_WORDS])
 static bool
 take_lock (struct helix_unix_listener *self, const char *path, char *why)
 {
-  char who[PID_WORDS];
+  char who[HELIX_UNIX_WHO];
   struct stat file;
   int fd, tries = 0;
 
@@ -125,7 +120,7 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
             "': it cannot be locked: %s. Choose a "
             "path on a local file system",
             path, strerror (errno));
-      if (probe (path, who) != 0 && ++tries < LOCK_TRIES) {
+      if (helix_unix_probe (path, who) != 0 && ++tries < LOCK_TRIES) {
         poll (NULL, 0, LOCK_PAUSE_MS);
         continue;
       }
@@ -152,7 +147,7 @@ take_lock (struct helix_unix_listener *self, const char *path, char *why)
 static bool
 clear_path (struct helix_unix_listener *self, const char *path, char *why)
 {
-  char who[PID_WORDS];
+  char who[HELIX_UNIX_WHO];
   struct stat st;
   int error;
 
@@ -168,7 +163,7 @@ clear_path (struct helix_unix_listener *self, const char *path, char *why)
         "or choose another path",
         path, helix_file_kind (st.st_mode));
 
-  error = probe (path, who);
+  error = helix_unix_probe (path, who);
   if (error == 0)
     return fail (why, EADDRINUSE,
         "socket '%s': it is already served by another process%s. Stop that "
@@ -207,7 +202,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
     const struct helix_unix_access *access, char *why)
 {
   const char *step = "create";
-  char who[PID_WORDS];
+  char who[HELIX_UNIX_WHO];
 
   self->fd = helix_socket (AF_UNIX);
   if (self->fd < 0)
@@ -237,7 +232,7 @@ bind_and_listen (struct helix_unix_listener *self, const char *path,
   if (listen (self->fd, BACKLOG) < 0)
     goto failed;
   step = "reach";
-  errno = probe (path, who);
+  errno = helix_unix_probe (path, who);
   if (errno != 0)
     goto failed;
   return true;

@@ -25,6 +25,8 @@
 
 /* Bytes for the sentence of a failure, path included. */
 #define HELIX_UNIX_WHY 512
+/* Bytes of " (pid N)", NUL included. */
+#define HELIX_UNIX_WHO 32
 
 /* Which users may connect, as far as the file system decides it. */
 struct helix_unix_access {
@@ -62,6 +64,11 @@ struct helix_unix_listener {
 bool helix_unix_listener_open (struct helix_unix_listener *listener,
     const char *path, const struct helix_unix_access *access,
     char why[HELIX_UNIX_WHY]);
+
+/* Asks whether a server listens at `path`, without a byte. Returns 0 if so, and
+ * in `who` " (pid N)" as far as it is known, else ""; if not the errno of
+ * connect. */
+int helix_unix_probe (const char *path, char who[HELIX_UNIX_WHO]);
 
 /* Stops listening and removes the socket file and the lock file, if they are
  * still its own. Idempotent. */
