@@ -57,24 +57,14 @@ helix_connection_ref (HelixConnection *self)
   return self;
 }
 
-static void
-close_passed (HelixConnection *self)
-{
-  if (self->passed_fd >= 0)
-    close (self->passed_fd);
-  self->passed_fd = -1;
-}
-
 void
 helix_connection_close (HelixConnection *self)
 {
   pthread_mutex_lock (&self->lock);
-  if (self->fd >= 0)
-    close (self->fd);
-  self->fd = -1;
+  self->fd = helix_close (self->fd);
   helix_writer_clear (&self->out);
   pthread_mutex_unlock (&self->lock);
-  close_passed (self);
+  self->passed_fd = helix_close (self->passed_fd);
 }
 
 void
@@ -493,7 +483,7 @@ receive (HelixConnection *self, void *data, gsize size)
     return helix_transport_read (self->fd, data, size);
   n = helix_recv (self->fd, data, size, &passed);
   if (passed >= 0) {
-    close_passed (self);
+    helix_close (self->passed_fd);
     self->passed_fd = passed;
   }
   return n;
@@ -524,7 +514,7 @@ helix_connection_read (HelixConnection *self)
   if (deaf)
     return lose (self, HELIX_LOSS_CLOSED, "it leaves unread what it is sent");
   if (!middle)
-    close_passed (self); /* of the message before */
+    self->passed_fd = helix_close (self->passed_fd); /* of the message before */
   helix_reader_want (&self->reader, &ptr, &len);
   n = receive (self, ptr, len);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))

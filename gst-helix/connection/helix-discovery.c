@@ -255,8 +255,7 @@ helix_vm_new (const gchar *path, const gchar *where)
 void
 helix_vm_free (HelixVm *self)
 {
-  if (self->fd >= 0)
-    close (self->fd);
+  helix_close (self->fd);
   if (self->connection != NULL) {
     helix_connection_bye (self->connection, NULL);
     helix_connection_unref (self->connection);

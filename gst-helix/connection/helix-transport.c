@@ -153,7 +153,6 @@ helix_transport_connect_path (const gchar *path, const gchar *name,
 {
   gsize size = strlen (path), most = helix_sun_path_max () - 1;
   struct stat st;
-  gint number;
   gint fd;
 
   if (size > most) {
@@ -177,9 +176,8 @@ helix_transport_connect_path (const gchar *path, const gchar *name,
         "Raise the limit of open files (ulimit -n)");
   if (helix_unix_connect (fd, path) == 0 || errno == EINPROGRESS)
     return fd;
-  number = errno;
-  close (fd);
-  return fail_as (error, name, number, failures);
+  helix_close (fd);
+  return fail_as (error, name, errno, failures);
 }
 
 static const HelixFailure unix_failures[] = {
@@ -576,8 +574,7 @@ serial_connect (const HelixAddress *address, GError **error)
     return fd;
 
   number = errno;
-  if (fd >= 0)
-    close (fd);
+  helix_close (fd);
   if (number == ENXIO || number == ENODEV) /* its device is not plugged in */
     number = ENOENT;
   return fail_as (error, address->text, number, serial_failures);
