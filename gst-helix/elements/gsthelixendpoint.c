@@ -4,26 +4,34 @@
 #include "gsthelixfields.h"
 #include "helix-token.h"
 
+#define FIELD(name) (offset + G_STRUCT_OFFSET (GstHelixEndpoint, name))
+
 void
 gst_helix_endpoint_install (
-    GObjectClass *klass, gsize offset, const GstHelixEndpointTexts *texts)
+    GObjectClass *klass, gsize offset, GstHelixMode mode, const gchar *blurb)
 {
   const GParamFlags flags =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+  const gboolean host = mode == GST_HELIX_MODE_LISTEN;
 
   gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_ADDRESS,
-      offset + G_STRUCT_OFFSET (GstHelixEndpoint, address),
-      g_param_spec_string ("address", "Address", texts->address_blurb,
-          texts->address, flags | GST_PARAM_DOC_SHOW_DEFAULT));
-  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_MODE,
-      offset + G_STRUCT_OFFSET (GstHelixEndpoint, mode),
-      g_param_spec_enum ("mode", "Mode", texts->mode_blurb, GST_TYPE_HELIX_MODE,
-          texts->mode, flags));
-  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_TOKEN,
-      offset + G_STRUCT_OFFSET (GstHelixEndpoint, token),
-      g_param_spec_string ("token", "Token", texts->token_blurb, NULL, flags));
+      FIELD (address),
+      g_param_spec_string ("address", "Address", blurb,
+          host ? HELIX_ADDRESS_DEFAULT_HOST : HELIX_ADDRESS_DEFAULT_GUEST,
+          flags | GST_PARAM_DOC_SHOW_DEFAULT));
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_MODE, FIELD (mode),
+      g_param_spec_enum ("mode", "Mode",
+          host ? "Whether to listen at the address or to connect to it"
+               : "Whether to connect to the address or to listen at it",
+          GST_TYPE_HELIX_MODE, mode, flags));
+  gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_TOKEN, FIELD (token),
+      g_param_spec_string ("token", "Token",
+          host ? "Secret of up to 128 bytes that clients must have (NULL: none "
+                 "needed)"
+               : "Secret of up to 128 bytes that the other end asks for",
+          NULL, flags));
   gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_TOKEN_FILE,
-      offset + G_STRUCT_OFFSET (GstHelixEndpoint, token_file),
+      FIELD (token_file),
       g_param_spec_string ("token-file", "Token file",
           "Path of a file (mode 0600) whose first line is the token, in place "
           "of it",

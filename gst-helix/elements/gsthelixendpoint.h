@@ -47,17 +47,12 @@ typedef struct {
   gchar *token_file; /* path, NULL: none */
 } GstHelixEndpoint;
 
-/* What the element says of the properties; static strings. */
-typedef struct {
-  const gchar *address; /* default if $HELIX_ADDRESS is not set */
-  GstHelixMode mode;    /* default */
-  const gchar *address_blurb, *mode_blurb, *token_blurb;
-} GstHelixEndpointTexts;
-
-/* Installs the properties (gsthelixfields.h); `offset` is that of the
- * GstHelixEndpoint in the element. */
+/* Installs the properties (gsthelixfields.h); `offset` is where the element has
+ * its GstHelixEndpoint. `mode` is the default, which also decides the default
+ * address: LISTEN for the host, CONNECT for a guest. `blurb` is that of
+ * address, a static string. */
 void gst_helix_endpoint_install (
-    GObjectClass *klass, gsize offset, const GstHelixEndpointTexts *texts);
+    GObjectClass *klass, gsize offset, GstHelixMode mode, const gchar *blurb);
 
 /* GstElementClass.change_state of an element that is connected from PAUSED on.
  * Not in start () of the base classes: after its failure they post an error

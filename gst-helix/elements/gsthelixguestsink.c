@@ -123,16 +123,6 @@ GST_ELEMENT_REGISTER_DEFINE (
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SINK_CAPS));
 
-static const GstHelixEndpointTexts endpoint_texts = {
-    .address = HELIX_ADDRESS_DEFAULT_HOST,
-    .mode = GST_HELIX_MODE_LISTEN,
-    .address_blurb = "Where to serve: " HELIX_ADDRESS_FORMS
-                     " (default $HELIX_ADDRESS if set)",
-    .mode_blurb = "Whether to listen at the address or to connect to it",
-    .token_blurb =
-        "Secret of up to 128 bytes that clients must have (NULL: none needed)",
-};
-
 /* ---- clients: events of the server ---- */
 
 static void
@@ -457,6 +447,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
 }
 
+#define FIELD(name) G_STRUCT_OFFSET (GstHelixGuestSink, name)
+
 static void
 install_properties (GObjectClass *klass)
 {
@@ -465,8 +457,9 @@ install_properties (GObjectClass *klass)
 
   klass->set_property = gst_helix_field_set;
   klass->get_property = get_property;
-  gst_helix_endpoint_install (
-      klass, G_STRUCT_OFFSET (GstHelixGuestSink, endpoint), &endpoint_texts);
+  gst_helix_endpoint_install (klass, FIELD (endpoint), GST_HELIX_MODE_LISTEN,
+      "Where to serve: " HELIX_ADDRESS_FORMS
+      " (default $HELIX_ADDRESS if set)");
   /**
    * GstHelixGuestSink:max-clients:
    *
@@ -474,8 +467,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_MAX_CLIENTS,
-      G_STRUCT_OFFSET (GstHelixGuestSink, max_clients),
+  gst_helix_field_install (klass, PROP_MAX_CLIENTS, FIELD (max_clients),
       g_param_spec_uint ("max-clients", "Max clients",
           "Most clients served at once (number)", 1, 1024, 16, writable));
   /**
@@ -487,8 +479,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_RECOVER_POLICY,
-      G_STRUCT_OFFSET (GstHelixGuestSink, recover_policy),
+  gst_helix_field_install (klass, PROP_RECOVER_POLICY, FIELD (recover_policy),
       g_param_spec_enum ("recover-policy", "Recover policy",
           "What happens to a client that falls behind by max-age",
           GST_TYPE_HELIX_RECOVER_POLICY, GST_HELIX_RECOVER_POLICY_KEYFRAME,
@@ -504,8 +495,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_CONTROL_ENCODER,
-      G_STRUCT_OFFSET (GstHelixGuestSink, control_encoder),
+  gst_helix_field_install (klass, PROP_CONTROL_ENCODER, FIELD (control_encoder),
       g_param_spec_boolean ("control-encoder", "Control encoder",
           "Set the bitrate that a guest asks for in the encoder upstream",
           FALSE,
@@ -522,8 +512,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_MAX_AGE,
-      G_STRUCT_OFFSET (GstHelixGuestSink, max_age),
+  gst_helix_field_install (klass, PROP_MAX_AGE, FIELD (max_age),
       g_param_spec_uint ("max-age", "Maximum age",
           "Units that a client has not read for longer are dropped for it (ms)",
           HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
@@ -539,8 +528,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_INSECURE,
-      G_STRUCT_OFFSET (GstHelixGuestSink, insecure),
+  gst_helix_field_install (klass, PROP_INSECURE, FIELD (insecure),
       g_param_spec_boolean ("insecure", "Insecure",
           "Serve other users and other machines without a token, too", FALSE,
           writable));

@@ -1519,6 +1519,8 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     gst_helix_field_get (object, id, value, pspec);
 }
 
+#define FIELD(name) G_STRUCT_OFFSET (GstHelixQemuSrc, name)
+
 static void
 install_properties (GObjectClass *klass)
 {
@@ -1538,8 +1540,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SOCKET_PATH,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, socket_path),
+  gst_helix_field_install (klass, PROP_SOCKET_PATH, FIELD (socket_path),
       g_param_spec_string ("socket-path", "Socket path",
           "Path of the socket that QEMU's helix shim listens on (unset = "
           "$HELIX_SOCKET, else that of the only VM that runs here)",
@@ -1554,8 +1555,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SERVER_USER,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, server_user),
+  gst_helix_field_install (klass, PROP_SERVER_USER, FIELD (server_user),
       g_param_spec_string ("server-user", "Server user",
           "User, by name or number, that may serve the VM's socket besides "
           "this user and root (unset = none)",
@@ -1568,8 +1568,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SCANOUT,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, request.scanout),
+  gst_helix_field_install (klass, PROP_SCANOUT, FIELD (request.scanout),
       g_param_spec_uint ("scanout", "Scanout",
           "Index of the scanout (screen) to show; must exist in the VM", 0,
           G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_PLAYING));
@@ -1581,8 +1580,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_RESOURCE_ID,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, request.resource_id),
+  gst_helix_field_install (klass, PROP_RESOURCE_ID, FIELD (request.resource_id),
       g_param_spec_uint ("resource-id", "Resource id",
           "virtio-gpu resource to show in place of a scanout (0 = the scanout)",
           0, G_MAXUINT, 0, flags | GST_PARAM_MUTABLE_PLAYING));
@@ -1596,8 +1594,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_MAX_FRAMERATE,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, max_num),
+  gst_helix_field_install (klass, PROP_MAX_FRAMERATE, FIELD (max_num),
       gst_param_spec_fraction ("max-framerate", "Maximum framerate",
           "Frames per second at most, as caps announce (0/1 = 240/1)", 0, 1,
           G_MAXINT, 1, HELIX_NOMINAL_RATE_NUM, HELIX_NOMINAL_RATE_DEN,
@@ -1615,8 +1612,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_KEEPALIVE_TIME,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, keepalive_time),
+  gst_helix_field_install (klass, PROP_KEEPALIVE_TIME, FIELD (keepalive_time),
       g_param_spec_uint ("keepalive-time", "Keep-alive time",
           "Repeat the last picture after this long without a new one, in ms, "
           "where no helixguestsink reports what has come out (0 = never)",
@@ -1630,8 +1626,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, auto_reconnect),
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT, FIELD (auto_reconnect),
       g_param_spec_boolean ("auto-reconnect", "Automatic reconnection",
           "Wait for QEMU to come (back) rather than fail", TRUE,
           flags | GST_PARAM_MUTABLE_READY));
@@ -1644,7 +1639,7 @@ install_properties (GObjectClass *klass)
    * Since: 0.1
    */
   gst_helix_field_install (klass, PROP_RECONNECT_TIMEOUT,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, reconnect_timeout),
+      FIELD (reconnect_timeout),
       g_param_spec_uint ("reconnect-timeout", "Reconnection timeout",
           "Give up after this long without QEMU, in ms (0 = never)", 0,
           G_MAXINT, 0, flags | GST_PARAM_MUTABLE_READY));
@@ -1658,8 +1653,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SHOW_CURSOR,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, show_cursor),
+  gst_helix_field_install (klass, PROP_SHOW_CURSOR, FIELD (show_cursor),
       g_param_spec_boolean ("show-cursor", "Show cursor",
           "Draw the guest's cursor into the picture", FALSE,
           flags | GST_PARAM_MUTABLE_PLAYING));
@@ -1677,8 +1671,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_WHEN_OFF,
-      G_STRUCT_OFFSET (GstHelixQemuSrc, when_off),
+  gst_helix_field_install (klass, PROP_WHEN_OFF, FIELD (when_off),
       g_param_spec_enum ("when-off", "When off",
           "What to show of a screen that is off", GST_TYPE_HELIX_WHEN_OFF,
           GST_HELIX_WHEN_OFF_BLACK, flags | GST_PARAM_MUTABLE_PLAYING));

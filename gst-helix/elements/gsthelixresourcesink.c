@@ -84,15 +84,6 @@ GST_ELEMENT_REGISTER_DEFINE (helixresourcesink, "helixresourcesink",
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
 
-static const GstHelixEndpointTexts endpoint_texts = {
-    .address = HELIX_ADDRESS_DEFAULT_GUEST,
-    .mode = GST_HELIX_MODE_CONNECT,
-    .address_blurb = "Where helixguestsink is: " HELIX_ADDRESS_FORMS
-                     " (default $HELIX_ADDRESS if set)",
-    .mode_blurb = "Whether to connect to the address or to listen at it",
-    .token_blurb = "Secret of up to 128 bytes that the other end asks for",
-};
-
 /* ---- the connection ---- */
 
 static gpointer
@@ -363,6 +354,8 @@ gst_helix_resource_sink_finalize (GObject *object)
   G_OBJECT_CLASS (gst_helix_resource_sink_parent_class)->finalize (object);
 }
 
+#define FIELD(name) G_STRUCT_OFFSET (GstHelixResourceSink, name)
+
 static void
 install_properties (GObjectClass *klass)
 {
@@ -372,8 +365,9 @@ install_properties (GObjectClass *klass)
   klass->set_property = set_property;
   klass->get_property = get_property;
   klass->finalize = gst_helix_resource_sink_finalize;
-  gst_helix_endpoint_install (
-      klass, G_STRUCT_OFFSET (GstHelixResourceSink, endpoint), &endpoint_texts);
+  gst_helix_endpoint_install (klass, FIELD (endpoint), GST_HELIX_MODE_CONNECT,
+      "Where helixguestsink is: " HELIX_ADDRESS_FORMS
+      " (default $HELIX_ADDRESS if set)");
   /**
    * GstHelixResourceSink:scanout:
    *
@@ -382,8 +376,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SCANOUT,
-      G_STRUCT_OFFSET (GstHelixResourceSink, scanout),
+  gst_helix_field_install (klass, PROP_SCANOUT, FIELD (scanout),
       g_param_spec_uint ("scanout", "Scanout",
           "Index of the scanout (screen) to show when buffers are no DMA-BUFs "
           "of virtio-gpu",
@@ -397,8 +390,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_DEVICE,
-      G_STRUCT_OFFSET (GstHelixResourceSink, device),
+  gst_helix_field_install (klass, PROP_DEVICE, FIELD (device),
       g_param_spec_string ("device", "Device",
           "Path of the GPU's render node (unset = the first one of virtio-gpu)",
           NULL, writable));
@@ -410,8 +402,7 @@ install_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
-      G_STRUCT_OFFSET (GstHelixResourceSink, auto_reconnect),
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT, FIELD (auto_reconnect),
       g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
           "Keep trying when the other end is missing or lost", TRUE, writable));
   /**

@@ -99,15 +99,6 @@ GST_ELEMENT_REGISTER_DEFINE (
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SRC_CAPS));
 
-static const GstHelixEndpointTexts endpoint_texts = {
-    .address = HELIX_ADDRESS_DEFAULT_GUEST,
-    .mode = GST_HELIX_MODE_CONNECT,
-    .address_blurb = "Where the video comes from: " HELIX_ADDRESS_FORMS
-                     " (default $HELIX_ADDRESS if set)",
-    .mode_blurb = "Whether to connect to the address or to listen at it",
-    .token_blurb = "Secret of up to 128 bytes that the other end asks for",
-};
-
 /* ---- properties ---- */
 
 /* Asks for a field as its property is now, or no longer. */
@@ -161,14 +152,17 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
   GST_OBJECT_UNLOCK (self);
 }
 
+#define FIELD(name) G_STRUCT_OFFSET (GstHelixSrc, name)
+
 static void
 install_connection_properties (GObjectClass *klass)
 {
   const GParamFlags writable =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
-  gst_helix_endpoint_install (
-      klass, G_STRUCT_OFFSET (GstHelixSrc, endpoint), &endpoint_texts);
+  gst_helix_endpoint_install (klass, FIELD (endpoint), GST_HELIX_MODE_CONNECT,
+      "Where the video comes from: " HELIX_ADDRESS_FORMS
+      " (default $HELIX_ADDRESS if set)");
   /**
    * GstHelixSrc:auto-reconnect:
    *
@@ -178,8 +172,7 @@ install_connection_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_AUTO_RECONNECT,
-      G_STRUCT_OFFSET (GstHelixSrc, auto_reconnect),
+  gst_helix_field_install (klass, PROP_AUTO_RECONNECT, FIELD (auto_reconnect),
       g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
           "Keep trying when the other end is missing or lost", TRUE, writable));
   /**
@@ -190,7 +183,7 @@ install_connection_properties (GObjectClass *klass)
    * Since: 0.1
    */
   gst_helix_field_install (klass, PROP_RECONNECT_TIMEOUT,
-      G_STRUCT_OFFSET (GstHelixSrc, reconnect_timeout),
+      FIELD (reconnect_timeout),
       g_param_spec_uint ("reconnect-timeout", "Reconnect timeout",
           "Milliseconds that an outage may last before it is an error (0: no "
           "limit)",
@@ -206,8 +199,7 @@ install_connection_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_MAX_AGE,
-      G_STRUCT_OFFSET (GstHelixSrc, max_age),
+  gst_helix_field_install (klass, PROP_MAX_AGE, FIELD (max_age),
       g_param_spec_uint ("max-age", "Maximum age",
           "Units that wait longer to be taken are left out (ms)",
           HELIX_STREAM_MAX_AGE_MIN_MS, HELIX_STREAM_MAX_AGE_MAX_MS,
@@ -230,8 +222,7 @@ install_request_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_BITRATE,
-      G_STRUCT_OFFSET (GstHelixSrc, requested.bitrate),
+  gst_helix_field_install (klass, PROP_BITRATE, FIELD (requested.bitrate),
       g_param_spec_uint ("bitrate", "Bitrate",
           "Bit/s to ask of the host's encoder (0 = do not ask)", 0, G_MAXUINT,
           0, mutable));
@@ -244,7 +235,7 @@ install_request_properties (GObjectClass *klass)
    * Since: 0.1
    */
   gst_helix_field_install (klass, PROP_MAX_FRAMERATE,
-      G_STRUCT_OFFSET (GstHelixSrc, requested.rate_num),
+      FIELD (requested.rate_num),
       gst_param_spec_fraction ("max-framerate", "Maximum framerate",
           "Frames per second to ask of the host at most (0/1 = no limit)", 0, 1,
           G_MAXINT, 1, 0, 1, mutable));
@@ -257,8 +248,7 @@ install_request_properties (GObjectClass *klass)
    *
    * Since: 0.1
    */
-  gst_helix_field_install (klass, PROP_SCANOUT,
-      G_STRUCT_OFFSET (GstHelixSrc, requested.scanout),
+  gst_helix_field_install (klass, PROP_SCANOUT, FIELD (requested.scanout),
       g_param_spec_int ("scanout", "Scanout",
           "Index of the scanout (screen) to ask of the host (-1 = do not ask)",
           -1, G_MAXINT, -1, mutable));
@@ -271,7 +261,7 @@ install_request_properties (GObjectClass *klass)
    * Since: 0.1
    */
   gst_helix_field_install (klass, PROP_RESOURCE_ID,
-      G_STRUCT_OFFSET (GstHelixSrc, requested.resource_id),
+      FIELD (requested.resource_id),
       g_param_spec_uint ("resource-id", "Resource id",
           "virtio-gpu resource to ask of the host in place of a scanout (0 = "
           "the scanout)",
@@ -374,12 +364,6 @@ static gboolean
 gst_helix_src_negotiate (GstBaseSrc *base)
 {
   return TRUE;
-}
-
-static gboolean
-gst_helix_src_is_seekable (GstBaseSrc *base)
-{
-  return FALSE;
 }
 
 /* ---- streaming ---- */
@@ -630,7 +614,6 @@ gst_helix_src_class_init (GstHelixSrcClass *klass)
   base_class->unlock = GST_DEBUG_FUNCPTR (gst_helix_src_unlock);
   base_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_helix_src_unlock_stop);
   base_class->negotiate = GST_DEBUG_FUNCPTR (gst_helix_src_negotiate);
-  base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_helix_src_is_seekable);
   base_class->event = GST_DEBUG_FUNCPTR (gst_helix_src_event);
   base_class->query = GST_DEBUG_FUNCPTR (gst_helix_src_query);
   GST_PUSH_SRC_CLASS (klass)->create = GST_DEBUG_FUNCPTR (gst_helix_src_create);
