@@ -25,12 +25,6 @@
 
 /* ---- clocks ---- */
 
-void
-helix_clock_offset_clear (HelixClockOffset *self)
-{
-  memset (self, 0, sizeof *self);
-}
-
 gboolean
 helix_clock_offset_add (
     HelixClockOffset *self, const struct helix_pong *pong, guint64 now)

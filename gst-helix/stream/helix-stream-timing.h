@@ -34,10 +34,8 @@ typedef struct {
     gint64 offset;
     guint64 error, taken;
   } samples[HELIX_CLOCK_OFFSET_SAMPLES];
-  guint count; /* ever added since clear */
-} HelixClockOffset;
-
-void helix_clock_offset_clear (HelixClockOffset *self);
+  guint count;      /* ever added */
+} HelixClockOffset; /* All zero: nothing was exchanged yet. */
 
 /* A PONG that arrived at `now` (own clock, ns). FALSE when its stamps cannot
  * be true; it is then ignored. */

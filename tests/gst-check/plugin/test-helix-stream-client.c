@@ -284,41 +284,7 @@ GST_END_TEST;
 
 /* ---- bad company ---- */
 
-/* What a server can do wrong, and what comes of it. */
-enum { GARBAGE, NONCE, VERSION, AUTH, FIRST_UNIT, N_FATAL };
-
-static void
-misbehave (StreamPeer *peer, guint how)
-{
-  struct helix_welcome welcome = {
-      .version = 1, .role = HELIX_ROLE_STREAM, .nonce = 1};
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  peer_expect (peer, HELIX_HELLO);
-  switch (how) {
-    case GARBAGE:
-      peer_send (peer, "SSH-2.0-OpenSSH_9.2\r\n", 21);
-      break;
-    case NONCE:
-      peer_send (
-          peer, message, helix_pack_welcome (message, &welcome, "x", NULL));
-      break;
-    case VERSION:
-      peer_send (peer, message,
-          helix_pack_error (
-              message, 0, HELIX_ERROR_VERSION, HELIX_HELLO, "only version 9"));
-      break;
-    case AUTH:
-      peer_send (peer, message,
-          helix_pack_error (
-              message, 0, HELIX_ERROR_AUTH, HELIX_HELLO, "wrong token"));
-      break;
-    default:
-      peer_send_unit (peer, 0, HELIX_UNIT_KEY, "a", 1);
-      break;
-  }
-}
-
+/* What another attempt would not cure ends it at once. */
 GST_START_TEST (test_fatal)
 {
   guint64 begin = helix_now_ns ();
@@ -328,13 +294,11 @@ GST_START_TEST (test_fatal)
   met.listener = peer_listen (met.path);
   thread = met_begin_next ();
   peer_accept (&peer, met.listener);
-  misbehave (&peer, __i__);
+  peer_send (&peer, "SSH-2.0-OpenSSH_9.2\r\n", 21);
   fail_unless_equals_int (met_end_next (thread), HELIX_STREAM_ERROR);
   fail_unless (helix_now_ns () - begin < TEST_SOON);
   fail_unless (strstr (met.error->message, met.path) != NULL);
-  fail_unless_equals_int (met.error->code,
-      __i__ == AUTH ? GST_RESOURCE_ERROR_NOT_AUTHORIZED
-                    : GST_RESOURCE_ERROR_SETTINGS);
+  fail_unless_equals_int (met.error->code, GST_RESOURCE_ERROR_SETTINGS);
 }
 GST_END_TEST;
 
@@ -613,7 +577,7 @@ helix_stream_client_suite (void)
   tcase_add_test (tc, test_reconnect);
   tcase_add_test (tc, test_no_reconnect);
   tcase_add_test (tc, test_reconnect_timeout);
-  tcase_add_loop_test (tc, test_fatal, 0, N_FATAL);
+  tcase_add_test (tc, test_fatal);
   tcase_add_test (tc, test_busy);
   tcase_add_loop_test (tc, test_malformed_unit, 0, 3);
   tcase_add_test (tc, test_mute_server);

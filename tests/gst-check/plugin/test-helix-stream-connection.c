@@ -237,6 +237,7 @@ enum {
   SENDS_FRAMES,
   REFUSES,
   IS_BUSY,
+  IS_OLDER,
   ASKS_NOTHING
 };
 
@@ -263,6 +264,8 @@ static const struct {
         TRUE, TRUE},
     {IS_BUSY, FALSE, "refuses (busy): no", GST_RESOURCE_ERROR_BUSY, FALSE,
         TRUE},
+    {IS_OLDER, FALSE, "refuses (version): no", GST_RESOURCE_ERROR_SETTINGS,
+        TRUE, TRUE},
     {ASKS_NOTHING, FALSE, "does not ask for the token",
         GST_RESOURCE_ERROR_NOT_AUTHORIZED, TRUE, TRUE},
 };
@@ -298,7 +301,10 @@ act (guint what)
     default:
       peer_send (&peer, message,
           helix_pack_error (message, 0,
-              what == REFUSES ? HELIX_ERROR_AUTH : HELIX_ERROR_BUSY, 0, "no"));
+              what == REFUSES       ? HELIX_ERROR_AUTH
+                  : what == IS_BUSY ? HELIX_ERROR_BUSY
+                                    : HELIX_ERROR_VERSION,
+              0, "no"));
       break;
   }
 }

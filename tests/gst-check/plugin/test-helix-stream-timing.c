@@ -212,12 +212,11 @@ GST_END_TEST;
 GST_START_TEST (test_exchanges)
 {
   const guint64 ahead = 3600 * GST_SECOND;
-  HelixClockOffset clock;
+  HelixClockOffset clock = {0};
   struct helix_pong pong;
   guint64 error, first;
   gint64 offset;
 
-  helix_clock_offset_clear (&clock);
   fail_if (helix_clock_offset_get (&clock, 0, &offset, &error));
   /* 10 ms of round trip, all of it on the way there. */
   pong.ping_ns = 1000 * MS;
@@ -249,10 +248,9 @@ GST_END_TEST;
 
 GST_START_TEST (test_lies)
 {
-  HelixClockOffset clock;
+  HelixClockOffset clock = {0};
   struct helix_pong pong = {.ping_ns = 2000};
 
-  helix_clock_offset_clear (&clock);
   /* from the future; held for longer than it was away; backwards; stale */
   fail_if (helix_clock_offset_add (&clock, &pong, 1000));
   pong.sent_ns = 5000;
@@ -289,10 +287,9 @@ GST_START_TEST (test_skewed_clock)
 {
   GRand *random = g_rand_new_with_seed (4711);
   guint64 now = 7200 * GST_SECOND;
-  HelixClockOffset clock;
+  HelixClockOffset clock = {0};
   guint precise = 0;
 
-  helix_clock_offset_clear (&clock);
   for (guint i = 0; i < 600; i++, now += GST_SECOND) {
     guint64 there = (guint64) g_rand_int_range (random, 50000, 500000);
     guint64 back = (guint64) g_rand_int_range (random, 50000, 500000);
