@@ -21,6 +21,20 @@
  * is. */
 #define PROBES 4
 
+/* What a unit counts beside its bytes: its bookkeeping, about. */
+#define UNIT_COST 256u
+
+/* Silence: before HELLO and PROOF, in a session, between two PINGs, and after
+ * the last word. */
+#define HELLO_NS (3 * GST_SECOND)
+#define DEAD_NS (3 * GST_SECOND)
+#define PING_NS (1 * GST_SECOND)
+#define LINGER_NS (1 * GST_SECOND)
+
+/* One peer's KEYFRAME costs every peer bits, so it counts only so often. One
+ * that comes sooner counts when its time has come. */
+#define KEYFRAME_NS (500 * GST_MSECOND)
+
 /* Messages, and reads, in one go: other peers wait meanwhile. */
 #define MAX_MESSAGES 32
 #define MAX_READS 512
@@ -417,7 +431,7 @@ is_full (const HelixStreamPeer *self, gsize size)
 {
   return self->units > 0
       && self->out.bytes[HELIX_WRITER_UNITS] + size
-          + (gsize) self->units * HELIX_STREAM_PEER_UNIT_COST
+          + (gsize) self->units * UNIT_COST
       > HELIX_STREAM_PEER_MAX_BYTES;
 }
 
@@ -522,7 +536,7 @@ go_live (HelixStreamPeer *self, guint64 now)
   self->live_since = now;
   g_clear_pointer (&self->reason, g_free);
   self->waits_key = streams;
-  self->last_ping = streams ? now - HELIX_STREAM_PEER_PING_NS : now;
+  self->last_ping = streams ? now - PING_NS : now;
   self->n_probes = 0;
   self->skipped_at = 0;
   self->best_trip = HELIX_NONE64;
@@ -597,7 +611,7 @@ got_proof (HelixStreamPeer *self, const struct helix_proof *proof, guint64 now)
 static void
 got_keyframe (HelixStreamPeer *self, guint64 now)
 {
-  if (now - self->last_asked < HELIX_STREAM_PEER_KEYFRAME_NS) {
+  if (now - self->last_asked < KEYFRAME_NS) {
     self->asks_again = TRUE;
     return;
   }
@@ -779,7 +793,7 @@ tick_live (HelixStreamPeer *self, guint64 now)
   /* A peer that takes bytes lives, however long its answer is under way. */
   if (self->blocked)
     alive = MAX (alive, self->last_write);
-  if (now - alive >= HELIX_STREAM_PEER_DEAD_NS) {
+  if (now - alive >= DEAD_NS) {
     /* Where the stream lasts, the peer is not told before it speaks: what it
      * does not read would only wait there. */
     if (self->server.lasts)
@@ -789,7 +803,7 @@ tick_live (HelixStreamPeer *self, guint64 now)
           self, HELIX_ERROR_TIMEOUT, HELIX_PING, silent, now);
     return now;
   }
-  if (now - self->last_ping >= HELIX_STREAM_PEER_PING_NS) {
+  if (now - self->last_ping >= PING_NS) {
     self->last_ping = now;
     /* Not twice: the one before has not even left. */
     if (self->out.bytes[HELIX_WRITER_CONTROL] == 0)
@@ -797,10 +811,8 @@ tick_live (HelixStreamPeer *self, guint64 now)
   }
   if (self->asks_again)
     got_keyframe (self, now);
-  return MIN (MIN (alive + HELIX_STREAM_PEER_DEAD_NS,
-                  self->last_ping + HELIX_STREAM_PEER_PING_NS),
-      self->asks_again ? self->last_asked + HELIX_STREAM_PEER_KEYFRAME_NS
-                       : G_MAXUINT64);
+  return MIN (MIN (alive + DEAD_NS, self->last_ping + PING_NS),
+      self->asks_again ? self->last_asked + KEYFRAME_NS : G_MAXUINT64);
 }
 
 static guint64
@@ -810,8 +822,8 @@ tick_greeting (HelixStreamPeer *self, guint64 now)
 
   if (self->server.lasts)
     return G_MAXUINT64;
-  if (now - self->opened < HELIX_STREAM_PEER_HELLO_NS)
-    return self->opened + HELIX_STREAM_PEER_HELLO_NS;
+  if (now - self->opened < HELLO_NS)
+    return self->opened + HELLO_NS;
   helix_stream_peer_refuse (self, HELIX_ERROR_TIMEOUT,
       proving ? HELIX_PROOF : HELIX_HELLO,
       proving ? "no PROOF came within 3 s" : "no HELLO came within 3 s", now);
@@ -833,8 +845,8 @@ helix_stream_peer_tick (HelixStreamPeer *self, guint64 now)
       helix_stream_peer_die (self, NULL);
     self->shut = TRUE;
   }
-  if (now - self->closing < HELIX_STREAM_PEER_LINGER_NS)
-    return self->closing + HELIX_STREAM_PEER_LINGER_NS;
+  if (now - self->closing < LINGER_NS)
+    return self->closing + LINGER_NS;
   helix_stream_peer_die (self, NULL);
   return now;
 }

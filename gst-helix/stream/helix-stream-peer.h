@@ -17,24 +17,12 @@
 
 G_BEGIN_DECLS
 
-/* What may wait for a peer, beside the bound of its age: 0.4 s of 160 Mbit/s.
- * A lone larger unit is always accepted. Each counts as much more as its
- * bookkeeping takes, about. */
+/* Bytes that may wait for a peer, beside the bound of its age: 0.4 s of
+ * 160 Mbit/s. A lone larger unit is always accepted. */
 #define HELIX_STREAM_PEER_MAX_BYTES (8u << 20)
-#define HELIX_STREAM_PEER_UNIT_COST 256u
-
-/* Times in ns of helix_now_ns (). */
-#define HELIX_STREAM_PEER_HELLO_NS (3 * G_GUINT64_CONSTANT (1000000000))
-#define HELIX_STREAM_PEER_DEAD_NS (3 * G_GUINT64_CONSTANT (1000000000))
-#define HELIX_STREAM_PEER_PING_NS (1 * G_GUINT64_CONSTANT (1000000000))
-#define HELIX_STREAM_PEER_LINGER_NS (1 * G_GUINT64_CONSTANT (1000000000))
 
 /* PINGs under way that are remembered. */
 #define HELIX_STREAM_PEER_MAX_PROBES 8
-
-/* One peer's KEYFRAME costs every peer bits, so it counts only so often. One
- * that comes sooner counts when its time has come. */
-#define HELIX_STREAM_PEER_KEYFRAME_NS (500 * G_GUINT64_CONSTANT (1000000))
 
 /* A unit's bytes, or those of a cursor's shape: shared between peers, never
  * copied. */
@@ -132,7 +120,7 @@ struct _HelixStreamPeer {
   guint64 opened, last_read, last_write, last_ping, last_asked, closing;
   guint32 caps_id;       /* announced, 0 = none */
   guint32 cursor_serial; /* of the last shape that it has, 0 = none */
-  gboolean asks_again;   /* asks for a keyframe when KEYFRAME_NS are over */
+  gboolean asks_again;   /* asks for a keyframe when it may again */
 
   /* PINGs whose PONG is awaited, in order: it tells that the peer has read all
    * before the PING, wherever that lay: in two kernels, a virtio-serial port */
