@@ -72,11 +72,13 @@ nothing (void *opaque)
 {
 }
 
-/* One on a path of its own, that listens, and a client of it. */
+static struct sim the_sim; /* of the test; teardown () ends it */
+
+/* Starts it on a path of its own. It listens, and has a client. */
 static struct sim *
 start (const char *args)
 {
-  struct sim *sim = g_new0 (struct sim, 1);
+  struct sim *sim = &the_sim;
   char *all;
 
   sim->signal = SIGTERM;
@@ -95,20 +97,6 @@ start (const char *args)
   return sim;
 }
 
-/* What is left of one whose process has been waited for. */
-static void
-clear (struct sim *sim)
-{
-  close (sim->out);
-  close (sim->err);
-  helix_poll_loop_free (sim->test.loops.display);
-  g_string_free (sim->test.log, TRUE);
-  pthread_mutex_destroy (&sim->test.log_lock);
-  test_dir_free (sim->test.dir);
-  g_free (sim->test.path);
-  g_free (sim);
-}
-
 /* Ends the sim, and hears its counters. */
 static void
 stop (struct sim *sim)
@@ -118,7 +106,26 @@ stop (struct sim *sim)
   sim->client = NULL;
   kill (sim->pid, sim->signal);
   fail_unless_equals_int (wait_for (sim), 0);
+  sim->pid = 0;
   hear (sim, sim->out);
+}
+
+static void
+teardown (void)
+{
+  struct sim *sim = &the_sim;
+
+  if (sim->pid)
+    stop (sim);
+  if (!sim->test.path)
+    return;
+  close (sim->out);
+  close (sim->err);
+  helix_poll_loop_free (sim->test.loops.display);
+  g_string_free (sim->test.log, TRUE);
+  pthread_mutex_destroy (&sim->test.log_lock);
+  test_dir_free (sim->test.dir);
+  g_free (sim->test.path);
 }
 
 static uint64_t
@@ -173,7 +180,6 @@ GST_START_TEST (test_play)
   fail_unless (counter (sim, "hold_ns") >= counter (sim, "readback_ns"));
   fail_unless (
       counter (sim, "hold_max_ns") >= counter (sim, "readback_max_ns"));
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -207,7 +213,6 @@ GST_START_TEST (test_static_screen)
   stop (sim);
   fail_unless_equals_uint64 (counter (sim, "readbacks"), 1);
   fail_unless_equals_uint64 (counter (sim, "frames"), 1);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -228,8 +233,6 @@ GST_START_TEST (test_box_cost)
   }
   fail_unless (
       read / frames <= 64 * 1024, "%d bytes a frame", (int) (read / frames));
-  stop (sim);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -251,8 +254,6 @@ GST_START_TEST (test_resize)
     width = frame.width;
     changes++;
   }
-  stop (sim);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -278,8 +279,6 @@ GST_START_TEST (test_burst)
     }
   }
   fail_unless (quickest < 100000000u, "%" G_GUINT64_FORMAT " ns", quickest);
-  stop (sim);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -298,8 +297,6 @@ GST_START_TEST (test_scanouts)
         ((const uint32_t *) (const void *) frame.pixels)[85 * 640],
         helix_sim_bar (i));
   }
-  stop (sim);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -327,8 +324,6 @@ GST_START_TEST (test_restart)
   spawn (sim, again);
   fail_unless (strstr (hear (sim, sim->out), "listening") != NULL);
   sim->client = test_client_new (&sim->test);
-  stop (sim);
-  clear (sim);
   g_free (again);
 }
 
@@ -436,7 +431,6 @@ GST_START_TEST (test_set_scanout)
   stop (sim);
   /* One off may have taken the other's place. */
   fail_unless (counter (sim, "set_scanouts") >= 3);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -472,7 +466,6 @@ GST_START_TEST (test_resources)
       client, 1, HELIX_ERROR_NO_RESOURCE, "resource 1003");
   stop (sim);
   fail_unless_equals_uint64 (counter (sim, "shows"), 10);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -529,7 +522,6 @@ GST_START_TEST (test_cursor)
   fail_unless_equals_uint64 (counter (sim, "frames"), 1);
   fail_unless_equals_uint64 (counter (sim, "readbacks"), 1);
   fail_unless (counter (sim, "cursors") >= 100);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -555,8 +547,6 @@ GST_START_TEST (test_cursor_at_rest)
   fail_unless (pixels == NULL && cursor.flags & HELIX_CURSOR_VISIBLE);
   fail_unless_equals_int (cursor.x, 96);
   fail_unless_equals_int (cursor.y, 88);
-  stop (sim);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -570,7 +560,6 @@ GST_START_TEST (test_registry)
   fail_unless_equals_int (test_registered (sim->test.path), 1);
   stop (sim);
   fail_unless_equals_int (test_registered (sim->test.path), 0);
-  clear (sim);
 }
 
 GST_END_TEST;
@@ -583,6 +572,7 @@ shim_sim_suite (void)
 
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 60);
+  tcase_add_checked_fixture (tc, NULL, teardown);
   tcase_add_loop_test (tc, test_play, 0, 2);
   tcase_add_test (tc, test_static_screen);
   tcase_add_test (tc, test_box_cost);
