@@ -58,15 +58,7 @@ helix_server_welcome (struct helix_server *server, uint8_t *dst,
 
 /* ---- what is wrong with a message ---- */
 
-static enum helix_server_verdict refuse (const struct helix_reader *reader,
-    enum helix_error_code code, struct helix_server_said *said,
-    const char *format, ...)
-#ifdef __GNUC__
-    __attribute__ ((format (printf, 4, 5)))
-#endif
-    ;
-
-static enum helix_server_verdict
+static enum helix_server_verdict __attribute__ ((format (printf, 4, 5)))
 refuse (const struct helix_reader *reader, enum helix_error_code code,
     struct helix_server_said *said, const char *format, ...)
 {

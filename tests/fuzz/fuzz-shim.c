@@ -220,7 +220,7 @@ static void
 subscribe (struct fuzz_input *in)
 {
   uint8_t how = fuzz_byte (in);
-  const struct helix_subscribe wish = {
+  const struct helix_subscribe request = {
       .scanout = how & 8 ? HELIX_NONE32 : how & 3,
       .resource_id = how & 8 ? how & 7 : 0,
       .rate_num = how >> 6,
@@ -230,7 +230,7 @@ subscribe (struct fuzz_input *in)
   uint8_t message[HELIX_MAX_MESSAGE];
 
   send_bytes (
-      message, helix_pack_subscribe (message, fuzz_byte (in) & 3, &wish));
+      message, helix_pack_subscribe (message, fuzz_byte (in) & 3, &request));
 }
 
 static void
