@@ -269,48 +269,6 @@ GST_START_TEST (test_misuse)
 
 GST_END_TEST;
 
-/* Vectors with bytes changed at random, in random pieces: whatever comes out,
- * it is the same in other pieces, and no memory is touched that should not
- * (under AddressSanitizer). */
-GST_START_TEST (test_random_damage)
-{
-  GRand *rand = g_rand_new_with_seed (0x48584652);
-  const struct vector *all;
-  guint n, round, i;
-
-  all = vectors_get (&n);
-  for (round = 0; round < 40000; round++) {
-    const struct vector *v = &all[g_rand_int_range (rand, 0, (gint32) n)];
-    enum helix_reader_status one, other;
-    struct helix_reader a, b;
-    struct decode_any any;
-    guint8 bytes[1024];
-    const char *why;
-    gsize taken;
-
-    expect (v->size <= sizeof bytes, "%s", v->file);
-    memcpy (bytes, v->bytes, v->size);
-    for (i = (guint) g_rand_int_range (rand, 1, 4); i > 0; i--)
-      bytes[g_rand_int_range (rand, 0, (gint32) v->size)] =
-          (guint8) g_rand_int (rand);
-    helix_reader_init (&a);
-    helix_reader_init (&b);
-    taken = vectors_feed (&a, bytes, v->size, G_MAXSIZE, &one);
-    vectors_feed (&b, bytes, taken, 1, &other);
-    expect (one == other && g_strcmp0 (a.why, b.why) == 0,
-        "%s, round %u: %d and %d", v->file, round, one, other);
-    if (one == HELIX_READER_HEAD || one == HELIX_READER_MESSAGE) {
-      expect (a.payload_size == b.payload_size
-              && memcmp (a.payload, b.payload, a.payload_size) == 0,
-          "%s, round %u", v->file, round);
-      decode_any (&any, &a.header, a.payload, a.payload_size, &why);
-    }
-  }
-  g_rand_free (rand);
-}
-
-GST_END_TEST;
-
 /* ---- scanning, where leftovers of the last session come first ---- */
 
 #define NONCE G_GUINT64_CONSTANT (0x0123456789abcdef) /* of the vectors */
@@ -604,7 +562,6 @@ helix_reader_suite (void)
   tcase_add_test (tc, test_malformed);
   tcase_add_test (tc, test_bulk_dropped);
   tcase_add_test (tc, test_misuse);
-  tcase_add_test (tc, test_random_damage);
   tc = tcase_create ("scan");
   tcase_set_timeout (tc, 60);
   suite_add_tcase (suite, tc);

@@ -508,7 +508,9 @@ struct test_client *client;
 void
 test_setup (void)
 {
-  test = test_shim_showing (W, H);
+  test = test_shim_new (NULL);
+  test_resource_new (test, 1, W, H);
+  test_show (test, 0, 1);
 }
 
 void

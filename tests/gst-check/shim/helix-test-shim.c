@@ -159,32 +159,6 @@ run_display (void *opaque)
 
 /* ---- life ---- */
 
-static struct test_shim *
-make (const struct helix_shim_config *config, const char *path,
-    const struct helix_display_ops *display)
-{
-  const struct helix_shim_config none = {0};
-  struct helix_shim_config own = config ? *config : none;
-  struct test_shim *test = g_new0 (struct test_shim, 1);
-
-  test_own_runtime_dir ();
-  own.path = path;
-  own.name = "test-shim";
-  own.scanouts = 4;
-  own.scanout_mask = own.scanout_mask ? own.scanout_mask : 0xffff;
-  own.slots = own.slots ? own.slots : 3;
-  own.max_clients = own.max_clients ? own.max_clients : 16;
-  test->path = g_strdup (path);
-  test->log = g_string_new (NULL);
-  pthread_mutex_init (&test->log_lock, NULL);
-  test->loops.io = helix_poll_loop_new (run_io, test);
-  test->loops.display = helix_poll_loop_new (run_display, test);
-  fail_unless (test->loops.io && test->loops.display);
-  test->shim =
-      helix_shim_new (&own, display, test, &helix_poll_loop_ops, &test->loops);
-  return test;
-}
-
 struct test_shim *
 test_shim_make (const struct helix_shim_config *config, const char *path)
 {
@@ -193,17 +167,28 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
       .resource = get_resource,
       .set_scanout = set_scanout,
       .log = take_log};
+  const struct helix_shim_config none = {0};
+  struct helix_shim_config own = config ? *config : none;
+  struct test_shim *test = g_new0 (struct test_shim, 1);
 
-  return make (config, path, &display);
-}
-
-struct test_shim *
-test_shim_make_fixed (const char *path)
-{
-  static const struct helix_display_ops display = {
-      .read = read_pixels, .resource = get_resource, .log = take_log};
-
-  return make (NULL, path, &display);
+  test_own_runtime_dir ();
+  test->dir = path ? NULL : test_dir_new ();
+  test->path =
+      path ? g_strdup (path) : g_build_filename (test->dir, "helix.sock", NULL);
+  own.path = test->path;
+  own.name = "test-shim";
+  own.scanouts = 4;
+  own.scanout_mask = own.scanout_mask ? own.scanout_mask : 0xffff;
+  own.slots = own.slots ? own.slots : 3;
+  own.max_clients = own.max_clients ? own.max_clients : 16;
+  test->log = g_string_new (NULL);
+  pthread_mutex_init (&test->log_lock, NULL);
+  test->loops.io = helix_poll_loop_new (run_io, test);
+  test->loops.display = helix_poll_loop_new (run_display, test);
+  fail_unless (test->loops.io && test->loops.display);
+  test->shim =
+      helix_shim_new (&own, &display, test, &helix_poll_loop_ops, &test->loops);
+  return test;
 }
 
 static void *
@@ -235,23 +220,9 @@ test_shim_start_io (struct test_shim *test)
 struct test_shim *
 test_shim_new (const struct helix_shim_config *config)
 {
-  char *dir = test_dir_new ();
-  char *path = g_build_filename (dir, "helix.sock", NULL);
-  struct test_shim *test = test_shim_make (config, path);
+  struct test_shim *test = test_shim_make (config, NULL);
 
-  test->dir = dir;
-  g_free (path);
   test_shim_start (test);
-  return test;
-}
-
-struct test_shim *
-test_shim_showing (uint32_t width, uint32_t height)
-{
-  struct test_shim *test = test_shim_new (NULL);
-
-  test_resource_new (test, 1, width, height);
-  test_show (test, 0, 1);
   return test;
 }
 
@@ -375,11 +346,7 @@ test_log (struct test_shim *test)
 bool
 test_logged (struct test_shim *test, const char *text)
 {
-  char *log = test_log (test);
-  bool found = strstr (log, text) != NULL;
-
-  g_free (log);
-  return found;
+  return test_log_count (test, text) > 0;
 }
 
 guint

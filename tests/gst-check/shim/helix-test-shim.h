@@ -31,7 +31,6 @@ struct test_shim {
   struct helix_poll_loops loops;
   pthread_t io_thread;
   bool running;
-  bool stopped;   /* io_stop was called */
   bool elsewhere; /* entries, but for the loop's, come from another thread */
   struct test_resource resource[TEST_RESOURCES]; /* by id */
   GSList *clients; /* freed with it, by free_client */
@@ -55,15 +54,12 @@ void test_dir_free (char *dir);
 void test_own_runtime_dir (void);
 
 /* Where `config` says nothing, or is NULL: three slots, 16 clients; four
- * scanouts in any case. Does not listen. */
+ * scanouts in any case. `path` NULL: in a directory of its own. Does not
+ * listen. */
 struct test_shim *test_shim_make (
     const struct helix_shim_config *config, const char *path);
-/* Likewise, of a screen that cannot switch scanouts at all. */
-struct test_shim *test_shim_make_fixed (const char *path);
 /* Listens in a directory of its own, and starts the io thread. */
 struct test_shim *test_shim_new (const struct helix_shim_config *config);
-/* Likewise, with resource 1 of that size on scanout 0. */
-struct test_shim *test_shim_showing (uint32_t width, uint32_t height);
 void test_shim_start (struct test_shim *test);
 /* The io thread alone: it listens when helix_shim_serve says so. */
 void test_shim_start_io (struct test_shim *test);

@@ -192,7 +192,6 @@ GST_START_TEST (test_out_of_descriptors)
   int waste[4096], wasted = 0, last;
   double cpu;
   uint64_t begin;
-  char *log;
 
   /* Valgrind takes the connection first and says EMFILE then. */
   if (strstr (g_getenv ("LD_PRELOAD") ? g_getenv ("LD_PRELOAD") : "",
@@ -222,11 +221,7 @@ GST_START_TEST (test_out_of_descriptors)
     test_round (test, 100);
   cpu = cpu_seconds () - cpu;
   fail_unless (cpu < 0.5, "%.2f s of CPU in one second of waiting", cpu);
-  log = test_log (test);
-  fail_unless (
-      strstr (strstr (log, "cannot accept") + 1, "cannot accept") == NULL,
-      "told more than once");
-  g_free (log);
+  fail_unless_equals_int (test_log_count (test, "cannot accept"), 1);
 
   while (wasted > 0)
     close (waste[--wasted]);
@@ -292,21 +287,17 @@ GST_END_TEST;
 /* Made and not listening, listening and not run: all can be freed. */
 GST_START_TEST (test_short_lives)
 {
-  char *dir = test_dir_new ();
-  char *path = g_build_filename (dir, "helix.sock", NULL);
   guint before = test_open_fds ();
   char *error = NULL;
 
-  test_shim_free (test_shim_make (NULL, path));
+  test_shim_free (test_shim_make (NULL, NULL));
   for (int i = 0; i < 20; i++) {
-    struct test_shim *test = test_shim_make (NULL, path);
+    struct test_shim *test = test_shim_make (NULL, NULL);
 
     fail_unless (helix_shim_listen (test->shim, &error), "%s", error);
     test_shim_free (test);
   }
   fail_unless_equals_int (test_open_fds (), before);
-  test_dir_free (dir);
-  g_free (path);
 }
 
 GST_END_TEST;
