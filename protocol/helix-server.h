@@ -13,7 +13,7 @@
  *     case HELIX_SERVER_HELLO:    server.hello and .name are good: send
  *                                 helix_server_welcome (), or refuse it
  *     case HELIX_SERVER_PROOF:    compare said.proof; if it is right, send
- *                                 one's own and set server.state to OPEN
+ *                                 the server's, and set server.state to OPEN
  *     case HELIX_SERVER_PONG:     said.pong, zeros if it was bare
  *     case HELIX_SERVER_BYE:      close; said.text is the client's
  *     case HELIX_SERVER_ERROR:    said.code, said.text; close if it is fatal

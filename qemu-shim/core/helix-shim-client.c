@@ -397,7 +397,7 @@ describe_scanouts (struct helix_shim *shim)
   return g_string_free (text, FALSE);
 }
 
-/* Clients that have said HELLO; the one that asks always. */
+/* Clients that have said HELLO, `self` always among them. */
 static GPtrArray *
 open_clients (struct helix_shim_client *self)
 {

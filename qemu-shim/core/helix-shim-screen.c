@@ -75,45 +75,47 @@ helix_shim_shape_unref (struct helix_shim_shape *shape)
     g_free (shape);
 }
 
-static size_t
-bytes_of (uint32_t width, uint32_t height)
+/* Whether a message can carry it; else a line in the log. */
+static bool
+check_shape (struct helix_shim *shim, const struct helix_cursor_shape *shape)
 {
-  return (size_t) width * height * 4;
+  if (shape->width >= 1 && shape->height >= 1
+      && shape->width <= HELIX_MAX_CURSOR && shape->height <= HELIX_MAX_CURSOR
+      && shape->pixels)
+    return true;
+  helix_shim_log (shim, HELIX_LOG_WARN,
+      "a cursor of %ux%u pixels cannot be exported (1x1 to %ux%u can): it is "
+      "not shown",
+      shape->width, shape->height, HELIX_MAX_CURSOR, HELIX_MAX_CURSOR);
+  return false;
 }
 
-/* NULL, and a line in the log: no message can carry it. */
+/* The plane's new shape, with a hot spot within it; NULL if it has that
+ * already: guests repeat the shape they have. */
 static struct helix_shim_shape *
-new_shape (struct helix_shim *shim, const struct helix_cursor_shape *from)
+new_shape (
+    const struct helix_shim_plane *plane, const struct helix_cursor_shape *from)
 {
+  const struct helix_shim_shape *old = plane->shape;
+  uint32_t hot_x = MIN (from->hot_x, from->width - 1);
+  uint32_t hot_y = MIN (from->hot_y, from->height - 1);
+  size_t size = (size_t) from->width * from->height * 4;
   struct helix_shim_shape *shape;
-  size_t size;
 
-  if (from->width < 1 || from->height < 1 || from->width > HELIX_MAX_CURSOR
-      || from->height > HELIX_MAX_CURSOR || !from->pixels) {
-    helix_shim_log (shim, HELIX_LOG_WARN,
-        "a cursor of %ux%u pixels cannot be exported (1x1 to %ux%u can): it is "
-        "not shown",
-        from->width, from->height, HELIX_MAX_CURSOR, HELIX_MAX_CURSOR);
+  if (old && old->width == from->width && old->height == from->height
+      && old->hot_x == hot_x && old->hot_y == hot_y
+      && memcmp (old->pixels, from->pixels, size) == 0)
     return NULL;
-  }
-  size = bytes_of (from->width, from->height);
   shape = g_malloc (sizeof *shape + size);
   shape->refs = 1;
-  shape->serial = 0;
+  shape->serial = old ? old->serial + 1 : 1;
+  shape->serial += shape->serial == 0;
   shape->width = from->width;
   shape->height = from->height;
-  shape->hot_x = MIN (from->hot_x, from->width - 1);
-  shape->hot_y = MIN (from->hot_y, from->height - 1);
+  shape->hot_x = hot_x;
+  shape->hot_y = hot_y;
   memcpy (shape->pixels, from->pixels, size);
   return shape;
-}
-
-static bool
-same_shape (const struct helix_shim_shape *a, const struct helix_shim_shape *b)
-{
-  return a && a->width == b->width && a->height == b->height
-      && a->hot_x == b->hot_x && a->hot_y == b->hot_y
-      && memcmp (a->pixels, b->pixels, bytes_of (a->width, a->height)) == 0;
 }
 
 void
@@ -126,15 +128,10 @@ helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
 
   if (!helix_shim_screen_exports (shim, scanout))
     return;
-  if (shape) {
-    fresh = new_shape (shim, shape);
-    visible = visible && fresh;
-  }
-  /* Guests repeat the shape they have. */
-  if (fresh && same_shape (plane->shape, fresh)) {
-    helix_shim_shape_unref (fresh);
-    fresh = NULL;
-  }
+  if (shape && check_shape (shim, shape))
+    fresh = new_shape (plane, shape);
+  else if (shape)
+    visible = false;
   changed = fresh || visible != plane->visible
       || (visible && (x != plane->x || y != plane->y));
 
@@ -148,8 +145,6 @@ helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
   }
   if (fresh) {
     old = plane->shape;
-    fresh->serial = old ? old->serial + 1 : 1;
-    fresh->serial += fresh->serial == 0;
     plane->shape = fresh;
   }
   pthread_mutex_unlock (&shim->lock);

@@ -20,7 +20,7 @@ struct helix_shim_source {
 struct helix_shim_fault {
   uint32_t code;     /* enum helix_error_code, 0 = none */
   uint32_t refers;   /* type of the message at fault */
-  uint32_t resource; /* the one that it is about, 0 = goes without saying */
+  uint32_t resource; /* to be named to the client, 0 = none */
   const char *why;   /* lives as long as the shim */
   bool over;         /* it ends the subscription */
 };

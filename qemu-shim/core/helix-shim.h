@@ -13,11 +13,9 @@
  * across a system call, an allocation of frame size or a copy of pixels. The
  * display thread never touches a socket, the io thread never touches pixels.
  *
- * Frames are pulled by credit: a slot the client released. Without one,
- * damage accumulates; when one comes back wake_display is called and the
- * newest state is read. Each slot remembers its stale region, so a readback
- * copies only what changed since that slot was last filled. One readback a
- * flush however many subscriptions see it: the others copy from its slot.
+ * Frames are pulled by credit: a slot the client released. Without one, damage
+ * accumulates; when one comes back wake_display is called and the newest state
+ * is read.
  */
 #ifndef HELIX_SHIM_H
 #define HELIX_SHIM_H
@@ -90,8 +88,8 @@ struct helix_loop_ops {
   void (*display_timer) (void *loop, uint64_t deadline_ns);
 };
 
-/* Who may connect: the file system lets a peer reach the socket, and then its
- * user has to be the shim's own, root, or one of `allow`. */
+/* Access to the socket: the file system lets a peer reach it, and then the
+ * peer's user has to be the shim's own, root, or one of `allow`. */
 #define HELIX_MAX_ALLOWED 32u
 struct helix_access {
   struct helix_unix_access socket;
@@ -187,8 +185,8 @@ struct helix_cursor_shape {
  * before. Its pixels are copied. Does not trigger a readback or a FRAME. */
 void helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
     bool visible, int32_t x, int32_t y, const struct helix_cursor_shape *shape);
-/* Pixels of `rect` (of the resource) changed. Reads back, if anybody wants
- * them, before it returns. */
+/* Pixels of `rect` (of the resource) changed. If a subscription shows them,
+ * they are read back before it returns. */
 void helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
     const struct helix_rect *rect);
 /* The resource is about to go away: never read it again. What SHOW had put in

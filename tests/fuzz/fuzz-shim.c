@@ -185,7 +185,7 @@ connect_peer (void)
 static void
 send_bytes (const uint8_t *bytes, size_t size)
 {
-  /* Whoever was thrown out comes again; what does not fit is lost. */
+  /* A client that was refused connects again; what does not fit is lost. */
   if (size > 0 && send (peer, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
       && errno != EAGAIN)
     connect_peer ();

@@ -431,7 +431,7 @@ GST_START_TEST (test_hostile_text)
 
 GST_END_TEST;
 
-/* The token of an older client is skipped, and not shown to anybody. */
+/* The token of an older client is skipped, and never shown. */
 GST_START_TEST (test_old_token)
 {
   const struct vector *v = vectors_find ("valid/hello-token.hex");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client of the shim, as polite or as rude as a test wants. It lives in the
+ * A client of the shim, which does whatever a test wants. It lives in the
  * display thread's loop, so waiting for a message also lets the display run.
  */
 #ifndef HELIX_TEST_CLIENT_H

@@ -34,7 +34,7 @@ teardown (void)
   test_shim_free (source);
 }
 
-/* A client of the one that serves the path: it gets that one's picture. */
+/* A client of the shim that serves the path: it gets that shim's picture. */
 static struct test_client *
 watch (struct test_shim *test)
 {
@@ -56,7 +56,7 @@ expect_bye (struct test_client *client)
   test_client_free (client);
 }
 
-/* The one that the VM goes to waits without a word; then it has the path, the
+/* The shim that the VM goes to waits without a word; then it has the path, the
  * clients and the entry among the running VMs. And back again. */
 GST_START_TEST (test_there_and_back)
 {
@@ -66,7 +66,7 @@ GST_START_TEST (test_there_and_back)
     struct test_client *client = watch (here);
     struct test_shim *other = here;
 
-    /* In either order: who leaves hears of it later, or earlier. */
+    /* In either order: the source hears of it later, or earlier. */
     helix_shim_serve (i % 2 ? here->shim : there->shim, i % 2 == 0);
     helix_shim_serve (i % 2 ? there->shim : here->shim, i % 2 != 0);
     expect_bye (client);
@@ -101,7 +101,7 @@ GST_START_TEST (test_source_stays)
 
 GST_END_TEST;
 
-/* Who gives up before it had the path leaves the other one alone. */
+/* A shim that gives up before it had the path does not disturb the other. */
 GST_START_TEST (test_never_had_it)
 {
   struct test_client *client = watch (source);

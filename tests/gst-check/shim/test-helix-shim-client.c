@@ -515,7 +515,7 @@ GST_START_TEST (test_last_wins)
 
 GST_END_TEST;
 
-/* Who asked hears why not, and nobody else. */
+/* The client that asked is told why not, and no other. */
 GST_START_TEST (test_refused)
 {
   struct test_client *other = test_client_new (test);

@@ -92,7 +92,7 @@ GST_START_TEST (test_at_the_start)
   fail_unless (cursor.changed_ns >= before);
   fail_unless (cursor.changed_ns <= helix_now_ns ());
 
-  /* Whoever comes later is told all of it, and so is a new subscription. */
+  /* A later subscription is told all of it, and so is a new one. */
   subscribe (client, 2, 0);
   cursor = take (client, 2, 1, true, 77);
   fail_unless_equals_int (cursor.x, 30);
@@ -152,7 +152,7 @@ GST_START_TEST (test_changes)
 
 GST_END_TEST;
 
-/* Each subscription its own scanout's; who did not ask hears nothing. */
+/* Each subscription is told of its own scanout's, if it asked. */
 GST_START_TEST (test_who_is_told)
 {
   const struct helix_subscribe by_id = {
@@ -221,7 +221,7 @@ waiting (struct test_client *client)
 }
 
 /* A client that does not read is owed one CURSOR, however long the flood: the
- * newest. All that was composed is in its socket, but for that one. */
+ * newest. All others that were composed are in its socket. */
 GST_START_TEST (test_flood)
 {
   const uint32_t bytes = HELIX_HEADER_SIZE + sizeof (struct helix_cursor);

@@ -135,7 +135,7 @@ GST_START_TEST (test_parts_of_a_resource)
   fail_unless_equals_int (frame.rects[0].height, 10);
   test_client_settle (client);
 
-  /* Outside of both: nobody's business. */
+  /* Outside of both: no frame. */
   test_draw_flush (test, 1, (struct helix_rect){150, 0, 20, 20});
   fail_unless_equals_int (test_client_settle (client), 0);
   /* The part moves: same size, all of it new, no new generation. */
@@ -300,7 +300,7 @@ GST_START_TEST (test_resource_subscription)
   test_draw_flush (test, 5, (struct helix_rect){1, 1, 2, 2});
   frame = test_client_take (client, 1, 5);
   fail_unless_equals_int (frame.read_bytes, 16);
-  /* Drawn all over while nobody showed it, then shown with a small flush. */
+  /* Drawn all over while nothing showed it, then shown with a small flush. */
   test_draw (test, 5, (struct helix_rect){0, 0, 64, 32});
   test_show (test, 2, 5);
   test_draw_flush (test, 5, (struct helix_rect){0, 0, 1, 1});
@@ -330,7 +330,7 @@ random_rect (void)
   return r;
 }
 
-/* What a client keeps who believes the rectangles and nothing else. */
+/* The picture of a client that trusts the rectangles alone. */
 static void
 patch (uint32_t *canvas, const struct test_frame *frame)
 {
@@ -492,7 +492,7 @@ GST_END_TEST;
 /* ---- pictures that are not exported: a size or a format that no frame can
  * carry, or larger than max-size ---- */
 
-/* What no frame can carry counts as off, and is said to who watches: nothing is
+/* What no frame can carry counts as off, and subscriptions are told: nothing is
  * read then. */
 GST_START_TEST (test_off_and_impossible_surfaces)
 {
@@ -536,7 +536,7 @@ GST_START_TEST (test_off_and_impossible_surfaces)
 GST_END_TEST;
 
 /* The guest chooses the size, and memory is given to each client for it: to
- * what is larger than max-size none is, and who asks is told why, be it by
+ * what is larger than max-size none is, and the client is told why, be it by
  * scanout, by resource or by SHOW. The log has it once. */
 GST_START_TEST (test_max_size)
 {

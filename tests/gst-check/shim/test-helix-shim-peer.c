@@ -31,7 +31,7 @@ GST_END_TEST;
  * its neighbour notices nothing. */
 GST_START_TEST (test_talks_and_does_not_listen)
 {
-  struct test_client *rude = test_client_new (test);
+  struct test_client *deaf = test_client_new (test);
   struct test_client *good = test_client_new (test);
   uint8_t ping[HELIX_MAX_MESSAGE];
   size_t size = helix_pack_empty (ping, HELIX_PING, 1), sent = 0;
@@ -40,9 +40,9 @@ GST_START_TEST (test_talks_and_does_not_listen)
   test_client_subscribe (good, 1, 0, 0);
   test_client_skip (good, 1);
   test_client_settle (good);
-  test_client_pause (rude, true);
+  test_client_pause (deaf, true);
   for (int i = 0; i < 500000; i++) {
-    ssize_t n = send (rude->fd, ping, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = send (deaf->fd, ping, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0)
       break;
@@ -119,7 +119,7 @@ GST_START_TEST (test_server_says_bye)
   test_shim_stop (test);
   test_client_expect (client, HELIX_BYE, 0);
   test_client_expect_closed (client);
-  /* The display goes on, for nobody. */
+  /* The display goes on, without a client. */
   test_draw_flush (test, 1, (struct helix_rect){0, 0, 9, 9});
   fail_unless (helix_shim_idle (test->shim));
 }

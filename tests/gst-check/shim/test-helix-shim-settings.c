@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settings as users write them: what they mean, and what is said to those who
- * err.
+ * Settings as users write them: what they mean, and how errors are told.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -66,7 +66,7 @@ GST_START_TEST (test_shows)
     fail_unless_equals_int (test_client_settle (client), 0);
   }
   fail_unless_equals_uint64 (test_stats (test).shows, 10);
-  /* The same one again is read again: nobody knows what is in it now. */
+  /* The same one again is read again: its pixels are not known now. */
   test_draw (test, 3, (struct helix_rect){0, 0, 1, 1});
   test_client_show (client, 1, 3, HELIX_NONE64);
   test_client_take (client, 1, 3);
@@ -152,8 +152,8 @@ show_and_wait (struct test_client *client, uint32_t id)
   test_client_until_shown (client, 1, id);
 }
 
-/* Slots that hold one resource never lend a pixel to another, whoever holds
- * them, and no stale one to the same. */
+/* Slots that hold one resource never lend a pixel to another, whichever client
+ * holds them, and no stale one to the same. */
 GST_START_TEST (test_never_mixed)
 {
   struct test_client *one = new_client (), *two = new_client ();

@@ -37,7 +37,7 @@ GST_START_TEST (test_max_clients)
   test_client_expect_error (three, 0, HELIX_ERROR_BUSY, "max-clients");
   test_client_expect_closed (three);
   test_client_free (three);
-  /* Whoever leaves makes room at once: a restart finds its place. */
+  /* A client that leaves makes room at once: a restart finds its place. */
   for (int i = 0; i < 50; i++) {
     test_client_free (two);
     two = test_client_new (test);
@@ -163,7 +163,7 @@ GST_START_TEST (test_flood_leaves_nothing)
     }
     test_client_free (client);
   }
-  /* Some may still wait at the door. */
+  /* Some may not be accepted yet. */
   test_until (test, flood_is_over (accepted, fds));
   log = test_log (test);
   fail_unless (strlen (log) < 20000, "the log was flooded");
@@ -183,8 +183,8 @@ cpu_seconds (void)
       + (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* Out of descriptors, with somebody at the door: no spinning, one line, and
- * in he comes when there is one again. */
+/* Out of descriptors while a connection waits: no spinning, one line, and it is
+ * accepted when there is one again. */
 GST_START_TEST (test_out_of_descriptors)
 {
   struct test_client *client;
@@ -263,7 +263,7 @@ GST_START_TEST (test_stats_add_up)
 
 GST_END_TEST;
 
-/* With nobody there a flush does nothing at all. */
+/* Without a subscription a flush does nothing at all. */
 GST_START_TEST (test_idle)
 {
   struct test_client *client;
