@@ -106,24 +106,18 @@ take_message (HelixProbe *self, GError **error)
   struct helix_pong pong;
   const gchar *why;
 
-  switch (r->header.type) {
-    case HELIX_PONG:
-      if (r->payload_size > 0
-          && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
-        helix_clock_offset_add (
-            &self->clock, &pong, self->connection->heard_ns);
-      return TRUE;
-    case HELIX_SCANOUT:
-      if (!helix_unpack_scanout (&scanout, r->payload, r->payload_size, &why))
-        return helix_probe_violation (self, why, error);
-      if (r->header.channel == 0 && scanout.scanout < HELIX_MAX_SCANOUTS) {
-        self->scanouts[scanout.scanout] = scanout;
-        self->scanouts_known |= 1u << scanout.scanout;
-      }
-      return TRUE;
-    default:
-      return TRUE;
+  if (r->header.type == HELIX_PONG && r->payload_size > 0
+      && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
+    helix_clock_offset_add (&self->clock, &pong, self->connection->heard_ns);
+  if (r->header.type != HELIX_SCANOUT)
+    return TRUE;
+  if (!helix_unpack_scanout (&scanout, r->payload, r->payload_size, &why))
+    return helix_probe_violation (self, why, error);
+  if (r->header.channel == 0 && scanout.scanout < HELIX_MAX_SCANOUTS) {
+    self->scanouts[scanout.scanout] = scanout;
+    self->scanouts_known |= 1u << scanout.scanout;
   }
+  return TRUE;
 }
 
 /* Waits for the socket. FALSE: the deadline has passed. */

@@ -60,11 +60,11 @@ static gboolean
 is_as_wanted (const HelixProbe *probe, const struct helix_set_scanout *set)
 {
   const struct helix_scanout *now = &probe->scanouts[set->scanout];
+  gboolean on = helix_probe_scanout_on (probe, set->scanout);
 
-  if (set->width == 0)
-    return !helix_probe_scanout_on (probe, set->scanout);
-  return helix_probe_scanout_on (probe, set->scanout)
-      && now->width == set->width && now->height == set->height;
+  return set->width == 0
+      ? !on
+      : on && now->width == set->width && now->height == set->height;
 }
 
 /* Asks, and waits until it is as wanted, the guest has settled otherwise, or
@@ -126,7 +126,7 @@ report (const HelixProbe *probe, const struct helix_set_scanout *set,
   } else if (!on) {
     helix_tool_fail (HELIX_EXIT_FAILED,
         "scanout %u was asked for, but the guest has not switched it on: it "
-        "may have nobody who reacts to a new monitor (a console does not)",
+        "may run nothing that reacts to a new monitor (a console does not)",
         set->scanout);
   } else {
     helix_tool_fail (HELIX_EXIT_FAILED, "scanout %u is %s, %ux%u: the guest %s",

@@ -22,7 +22,6 @@
 typedef struct {
   gchar *where;      /* path of a shim's socket, or address of a stream */
   gboolean stream;   /* else a VM */
-  gboolean seen;     /* still there */
   HelixProbe *probe; /* NULL: not connected */
   HelixListing now, before; /* clients NULL: no such sample */
   gchar *problem;           /* why there is no sample, or NULL */
@@ -43,21 +42,20 @@ server_free (gpointer data)
   g_free (self);
 }
 
-/* The server at `where`, new if there was none. */
+/* Takes the server at `where` out of `servers`, or makes one. */
 static Server *
-find_server (GPtrArray *servers, const gchar *where, gboolean stream)
+take_server (GPtrArray *servers, const gchar *where, gboolean stream)
 {
   Server *self;
 
   for (guint i = 0; i < servers->len; i++) {
     self = g_ptr_array_index (servers, i);
     if (self->stream == stream && g_str_equal (self->where, where))
-      return self;
+      return g_ptr_array_steal_index (servers, i);
   }
   self = g_new0 (Server, 1);
   self->where = g_strdup (where);
   self->stream = stream;
-  g_ptr_array_add (servers, self);
   return self;
 }
 
@@ -89,29 +87,24 @@ sample (Server *self, const gchar *token)
   self->problem = g_strdup (error->message);
 }
 
-/* All servers that there are now, in order; those that went are dropped. */
-static void
-sample_all (
-    GPtrArray *servers, const HelixOptions *options, const gchar *address)
+/* Samples of all servers that there are now: VMs, then the stream. Takes `old`
+ * over, the samples before them. */
+static GPtrArray *
+sample_all (GPtrArray *old, const HelixOptions *options, const gchar *address)
 {
   g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
+  GPtrArray *servers = g_ptr_array_new_with_free_func (server_free);
 
-  for (guint i = 0; i < servers->len; i++)
-    ((Server *) g_ptr_array_index (servers, i))->seen = FALSE;
   for (guint i = 0; i < vms->vms->len; i++) {
     const HelixVm *vm = g_ptr_array_index (vms->vms, i);
 
-    find_server (servers, vm->path, FALSE)->seen = TRUE;
+    g_ptr_array_add (servers, take_server (old, vm->path, FALSE));
   }
-  find_server (servers, address, TRUE)->seen = TRUE;
-  for (guint i = servers->len; i > 0; i--) {
-    Server *self = g_ptr_array_index (servers, i - 1);
-
-    if (self->seen)
-      sample (self, options->token);
-    else
-      g_ptr_array_remove_index (servers, i - 1);
-  }
+  g_ptr_array_add (servers, take_server (old, address, TRUE));
+  g_ptr_array_unref (old);
+  for (guint i = 0; i < servers->len; i++)
+    sample (g_ptr_array_index (servers, i), options->token);
+  return servers;
 }
 
 /* Of something that was `before` and is `now`, a second; NAN = unknown. */
@@ -360,13 +353,13 @@ run (const HelixOptions *options, gint n, gchar **words)
   g_autofree gchar *why = NULL;
   const gchar *address = helix_role_address (
       helix_role_detect (options->socket, "/", &why), options->address);
-  g_autoptr (GPtrArray) servers = g_ptr_array_new_with_free_func (server_free);
+  GPtrArray *servers = g_ptr_array_new_with_free_func (server_free);
   guint64 next = helix_now_ns ();
 
   for (guint round = 0;; round++) {
     guint64 now;
 
-    sample_all (servers, options, address);
+    servers = sample_all (servers, options, address);
     /* Rates need two samples: the first one alone shows none. */
     if (!once || round > 0)
       print_all (servers, options);
@@ -379,6 +372,7 @@ run (const HelixOptions *options, gint n, gchar **words)
     else
       next = now;
   }
+  g_ptr_array_unref (servers);
   return HELIX_EXIT_GOOD;
 }
 

@@ -20,12 +20,11 @@ complain (const gchar *element, const gchar *thing, const gchar *what)
   complaints++;
 }
 
+/* Of the types that our elements use. */
 static gboolean
 is_number (GParamSpec *pspec)
 {
-  return G_IS_PARAM_SPEC_INT (pspec) || G_IS_PARAM_SPEC_UINT (pspec)
-      || G_IS_PARAM_SPEC_INT64 (pspec) || G_IS_PARAM_SPEC_UINT64 (pspec)
-      || G_IS_PARAM_SPEC_DOUBLE (pspec) || G_IS_PARAM_SPEC_FLOAT (pspec);
+  return G_IS_PARAM_SPEC_INT (pspec) || G_IS_PARAM_SPEC_UINT (pspec);
 }
 
 /* "0 - 65535" for what has a range, NULL for what has none. */
@@ -39,20 +38,6 @@ property_range (GParamSpec *pspec)
   if (G_IS_PARAM_SPEC_UINT (pspec)) {
     GParamSpecUInt *p = G_PARAM_SPEC_UINT (pspec);
     return g_strdup_printf ("%u … %u", p->minimum, p->maximum);
-  }
-  if (G_IS_PARAM_SPEC_INT64 (pspec)) {
-    GParamSpecInt64 *p = G_PARAM_SPEC_INT64 (pspec);
-    return g_strdup_printf (
-        "%" G_GINT64_FORMAT " … %" G_GINT64_FORMAT, p->minimum, p->maximum);
-  }
-  if (G_IS_PARAM_SPEC_UINT64 (pspec)) {
-    GParamSpecUInt64 *p = G_PARAM_SPEC_UINT64 (pspec);
-    return g_strdup_printf (
-        "%" G_GUINT64_FORMAT " … %" G_GUINT64_FORMAT, p->minimum, p->maximum);
-  }
-  if (G_IS_PARAM_SPEC_DOUBLE (pspec)) {
-    GParamSpecDouble *p = G_PARAM_SPEC_DOUBLE (pspec);
-    return g_strdup_printf ("%g … %g", p->minimum, p->maximum);
   }
   if (GST_IS_PARAM_SPEC_FRACTION (pspec)) {
     GstParamSpecFraction *p = GST_PARAM_SPEC_FRACTION (pspec);

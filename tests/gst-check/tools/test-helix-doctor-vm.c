@@ -69,7 +69,7 @@ GST_START_TEST (test_stale_socket)
 GST_END_TEST;
 
 /* A socket that its maker has not listened on, and no lock file. */
-GST_START_TEST (test_nobody_listens)
+GST_START_TEST (test_unheard_socket)
 {
   gint fd = helix_socket (AF_UNIX);
   g_autoptr (ToolRun) run = NULL;
@@ -373,7 +373,7 @@ helix_doctor_vm_suite (void)
   tcase_add_test (tc, test_two_vms);
   tcase_add_test (tc, test_no_file_of_the_kind);
   tcase_add_test (tc, test_stale_socket);
-  tcase_add_test (tc, test_nobody_listens);
+  tcase_add_test (tc, test_unheard_socket);
   tcase_add_test (tc, test_no_permission);
   tcase_add_test (tc, test_wrong_user);
   tcase_add_loop_test (tc, test_scenes, 0, G_N_ELEMENTS (scenes));
