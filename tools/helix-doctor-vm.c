@@ -44,42 +44,43 @@ static gboolean
 check_vm (HelixWalk *walk)
 {
   g_autoptr (GString) list = g_string_new (NULL);
-  HelixVms *found = helix_vms_find (walk->doctor->socket);
+  g_autofree gchar *looked = NULL;
+  GPtrArray *found = helix_vms_find (walk->doctor->socket, &looked);
 
   walk->vms = found;
-  for (guint i = 0; i < found->vms->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (found->vms, i);
+  for (guint i = 0; i < found->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (found, i);
     HelixProcess process;
 
     helix_process_look (&process, vm->pid);
     g_string_append_printf (list, "%s%s%s%s", i > 0 ? ", " : "", vm->path,
         vm->pid > 0 ? " of " : "", vm->pid > 0 ? process.words : "");
   }
-  if (found->vms->len == 0)
+  if (found->len == 0)
     helix_walk_fail (walk,
         "no VM that exports its screen was found" BECAUSE "looked at %s" REMEDY
         "Start QEMU with " QEMU_OPTION
         "helix.sock, or say --socket PATH if it listens elsewhere",
-        found->looked);
-  else if (found->vms->len > 1)
+        looked);
+  else if (found->len > 1)
     helix_walk_fail (walk,
         "%u VMs export their screens, and none was chosen" BECAUSE
         "there are %s" REMEDY
         "Say --socket PATH here, and socket-path=PATH to helixqemusrc",
-        found->vms->len, list->str);
+        found->len, list->str);
   else
     helix_walk_ok (walk, "%s %s",
-        found->looked == NULL ? "the socket to look at is"
-                              : "one VM exports its screen:",
+        looked == NULL ? "the socket to look at is"
+                       : "one VM exports its screen:",
         list->str);
-  helix_json_add (walk->facts, JSON_UINT ("vms", found->vms->len));
-  return found->vms->len == 1;
+  helix_json_add (walk->facts, JSON_UINT ("vms", found->len));
+  return found->len == 1;
 }
 
 static const HelixVm *
 vm_of (const HelixWalk *walk)
 {
-  return g_ptr_array_index (walk->vms->vms, 0);
+  return g_ptr_array_index (walk->vms, 0);
 }
 
 static gboolean

@@ -194,7 +194,7 @@ walk_clear (HelixWalk *walk)
   helix_probe_free (walk->probe);
   helix_listing_clear (&walk->before);
   helix_listing_clear (&walk->now);
-  g_clear_pointer (&walk->vms, helix_vms_free);
+  g_clear_pointer (&walk->vms, g_ptr_array_unref);
   g_clear_pointer (&walk->where, helix_address_free);
 }
 

@@ -95,7 +95,7 @@ struct _HelixWalk {
   HelixListing before, now;
 
   /* to the shim */
-  HelixVms *vms;
+  GPtrArray *vms; /* HelixVm */
   HelixWatched watched[HELIX_MAX_SCANOUTS];
 
   /* to helixguestsink */

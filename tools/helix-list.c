@@ -69,13 +69,14 @@ list_json (const HelixVm *vm, const HelixProbe *probe, const GError *error,
 static gint
 run (const HelixOptions *options, gint n, gchar **words)
 {
-  g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
+  g_autofree gchar *looked = NULL;
+  g_autoptr (GPtrArray) vms = helix_vms_find (options->socket, &looked);
   g_autoptr (JsonBuilder) json = json_builder_new ();
-  gint status = vms->vms->len > 0 ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
+  gint status = vms->len > 0 ? HELIX_EXIT_GOOD : HELIX_EXIT_FAILED;
 
   helix_json_array (json, NULL);
-  for (guint i = 0; i < vms->vms->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (vms->vms, i);
+  for (guint i = 0; i < vms->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
     guint64 deadline = helix_now_ns () + ANSWER_NS;
     g_autoptr (GError) error = NULL;
     g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
@@ -90,9 +91,9 @@ run (const HelixOptions *options, gint n, gchar **words)
   json_builder_end_array (json);
   if (options->json)
     helix_json_print (json);
-  else if (vms->vms->len == 0)
+  else if (vms->len == 0)
     helix_tool_fail (HELIX_EXIT_FAILED,
-        "no VM that exports its screen was found (looked at %s)", vms->looked);
+        "no VM that exports its screen was found (looked at %s)", looked);
   return status;
 }
 

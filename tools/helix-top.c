@@ -92,11 +92,12 @@ sample (Server *self, const gchar *token)
 static GPtrArray *
 sample_all (GPtrArray *old, const HelixOptions *options, const gchar *address)
 {
-  g_autoptr (HelixVms) vms = helix_vms_find (options->socket);
+  g_autofree gchar *looked = NULL;
+  g_autoptr (GPtrArray) vms = helix_vms_find (options->socket, &looked);
   GPtrArray *servers = g_ptr_array_new_with_free_func (server_free);
 
-  for (guint i = 0; i < vms->vms->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (vms->vms, i);
+  for (guint i = 0; i < vms->len; i++) {
+    const HelixVm *vm = g_ptr_array_index (vms, i);
 
     g_ptr_array_add (servers, take_server (old, vm->path, FALSE));
   }

@@ -45,36 +45,27 @@ is_stale (HelixVm *vm)
   return FALSE;
 }
 
-HelixVms *
-helix_vms_find (const gchar *wanted)
+GPtrArray *
+helix_vms_find (const gchar *wanted, gchar **looked)
 {
-  HelixVms *self = g_new0 (HelixVms, 1);
   const gchar *named = helix_discovery_named (wanted);
+  GPtrArray *vms;
 
+  *looked = NULL;
   if (named != NULL) {
     HelixVm *vm = helix_vm_new (named, "named");
 
     is_stale (vm);
-    self->vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
-    g_ptr_array_add (self->vms, vm);
-    return self;
+    vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
+    g_ptr_array_add (vms, vm);
+    return vms;
   }
-  self->vms = helix_discovery_list (&self->looked);
+  vms = helix_discovery_list (looked);
   /* If there is only one, report on it even if it is stale. */
-  for (guint i = self->vms->len; i-- > 0;)
-    if (is_stale (g_ptr_array_index (self->vms, i)) && self->vms->len > 1)
-      g_ptr_array_remove_index (self->vms, i);
-  return self;
-}
-
-void
-helix_vms_free (HelixVms *self)
-{
-  if (self == NULL)
-    return;
-  g_ptr_array_unref (self->vms);
-  g_free (self->looked);
-  g_free (self);
+  for (guint i = vms->len; i-- > 0;)
+    if (is_stale (g_ptr_array_index (vms, i)) && vms->len > 1)
+      g_ptr_array_remove_index (vms, i);
+  return vms;
 }
 
 /* Takes `fd` over, which is -1 if *error is set already. */
@@ -154,15 +145,16 @@ is_helix_port (const gchar *folder, const gchar *name)
 HelixRole
 helix_role_detect (const gchar *wanted, const gchar *root, gchar **why)
 {
-  g_autoptr (HelixVms) vms = helix_vms_find (wanted);
+  g_autofree gchar *looked = NULL;
+  g_autoptr (GPtrArray) vms = helix_vms_find (wanted, &looked);
   g_autofree gchar *gpu = find_entry (root, VIRTIO_DEVICES, is_virtio_gpu);
   g_autofree gchar *port = find_entry (root, VIRTIO_PORTS, is_helix_port);
   g_autofree gchar *path = g_build_filename (root, FIRMWARE, NULL);
   g_autofree gchar *vendor = NULL;
 
-  if (vms->vms->len > 0)
-    *why = g_strdup (vms->looked == NULL ? "a VM's socket was named"
-                                         : "there is a VM's socket");
+  if (vms->len > 0)
+    *why = g_strdup (
+        looked == NULL ? "a VM's socket was named" : "there is a VM's socket");
   else if (port != NULL)
     *why = g_strdup_printf ("there is a virtio port %s", port);
   else if (gpu != NULL)
@@ -172,8 +164,8 @@ helix_role_detect (const gchar *wanted, const gchar *root, gchar **why)
     *why = g_strdup ("a virtual machine, but without a virtio GPU");
   else
     *why = g_strdup ("there is no virtio GPU");
-  return vms->vms->len == 0 && (port != NULL || gpu != NULL) ? HELIX_GUEST
-                                                             : HELIX_HOST;
+  return vms->len == 0 && (port != NULL || gpu != NULL) ? HELIX_GUEST
+                                                        : HELIX_HOST;
 }
 
 const gchar *

@@ -11,17 +11,12 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
-  GPtrArray *vms; /* HelixVm, not connected; pid of who listens */
-  gchar *looked;  /* where, for a person; NULL: an option or $HELIX_SOCKET
-                   * gave a path, which is taken unseen */
-} HelixVms;
-
-/* `wanted`, or $HELIX_SOCKET, unseen; else all that helixqemusrc would find
- * (helix-discovery.h), but for sockets that no process serves, unless there is
- * only one socket. */
-HelixVms *helix_vms_find (const gchar *wanted);
-void helix_vms_free (HelixVms *self);
+/* `wanted`, or $HELIX_SOCKET, taken unseen: *looked is NULL. Else all that
+ * helixqemusrc would find (helix-discovery.h), but for sockets that no process
+ * serves, unless there is only one socket; *looked says for a person where it
+ * was looked. HelixVm, not connected, with the pid of who listens. The caller
+ * unrefs the array and frees *looked. */
+GPtrArray *helix_vms_find (const gchar *wanted, gchar **looked);
 
 /* The entry of an option --server-user, for commands that have --socket: who
  * else may serve a VM's socket, see helix-discovery.h. It goes for all
@@ -63,8 +58,6 @@ HelixRole helix_role_detect (
 /* The address of the stream: `given`, if it is not NULL, else $HELIX_ADDRESS,
  * else where the elements of that role look by default. */
 const gchar *helix_role_address (HelixRole role, const gchar *given);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixVms, helix_vms_free)
 
 G_END_DECLS
 
