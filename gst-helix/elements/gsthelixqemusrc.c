@@ -1339,30 +1339,23 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
 /* ---- start and stop ---- */
 
 static gboolean
-find_server_user (GstHelixQemuSrc *self, uid_t *uid)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree gchar *user = NULL;
-
-  GST_OBJECT_LOCK (self);
-  user = g_strdup (self->server_user);
-  GST_OBJECT_UNLOCK (self);
-  if (helix_discovery_find_user (user, uid, &error))
-    return TRUE;
-  gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
-  return FALSE;
-}
-
-static gboolean
 gst_helix_qemu_src_start (GstBaseSrc *src)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
   HelixFrameClientConfig config = {
-      .name = "helixqemusrc " HELIX_PACKAGE_VERSION};
+      .path = self->socket_path,
+      .name = "helixqemusrc " HELIX_PACKAGE_VERSION,
+      .auto_reconnect = self->auto_reconnect,
+      .reconnect_timeout = self->reconnect_timeout,
+  };
+  g_autoptr (GError) error = NULL;
   HelixFrameClient *client;
 
-  if (!find_server_user (self, &config.server_uid))
+  if (!helix_discovery_find_user (
+          self->server_user, &config.server_uid, &error)) {
+    gst_helix_post (GST_ELEMENT (self), GST_MESSAGE_ERROR, error);
     return FALSE;
+  }
   self->shaped = FALSE;
   self->last_pts = GST_CLOCK_TIME_NONE;
   self->breaks = 0;
@@ -1374,9 +1367,6 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   gst_helix_holdback_reset (&self->holdback);
   self->refresh = FALSE;
   get_limit (self, &self->request.rate_num, &self->request.rate_den);
-  config.path = self->socket_path;
-  config.auto_reconnect = self->auto_reconnect;
-  config.reconnect_timeout = self->reconnect_timeout;
   client = self->client = helix_frame_client_new (&config, &self->request);
   GST_OBJECT_UNLOCK (self);
   if (client == NULL) {
