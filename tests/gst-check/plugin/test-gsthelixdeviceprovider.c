@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What guests make helixguestsink do to the pipeline that it stands in. */
 #include <gst/check/gstcheck.h>
-#include <gst/video/video.h>
 #include <string.h>
 
 #include "gsthelixevents.h"

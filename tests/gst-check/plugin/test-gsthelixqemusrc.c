@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
-#include <unistd.h>
 
 #include "helix-marker.h"
 #include "helix-test-fds.h"

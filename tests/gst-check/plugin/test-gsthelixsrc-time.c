@@ -5,10 +5,8 @@
  * host whose clock is another.
  */
 #include <gst/check/gstcheck.h>
-#include <gst/video/video.h>
 #include <unistd.h>
 
-#include "helix-marker.h"
 #include "helix-platform.h"
 #include "helix-test-time.h"
 #include "sim-child.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helix-test-time.h"
 #include "stream-fixture.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"

@@ -4,12 +4,9 @@
  * on helixsrc happens in helixqemusrc and in the encoder, through lines that
  * anybody could type.
  */
-#include <glib/gstdio.h>
-#include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
 #include <gst/video/video.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "sim-child.h"
 #include "stream-fixture.h"

@@ -4,7 +4,6 @@
  * the newest picture comes out all the same, and then nothing more happens.
  */
 #include <gst/check/gstcheck.h>
-#include <string.h>
 
 #include "fake-shim.h"
 #include "gsthelixevents.h"

@@ -10,7 +10,6 @@
 #include <gst/check/gstcheck.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "child.h"
 #include "helix-platform.h"

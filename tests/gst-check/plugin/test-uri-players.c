@@ -7,8 +7,6 @@
 #include <gst/app/gstappsink.h>
 #include <gst/check/gstcheck.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/wait.h>
 
 #include "child.h"
 #include "helix-marker.h"
