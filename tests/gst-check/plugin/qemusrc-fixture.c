@@ -222,13 +222,21 @@ renegotiate (const gchar *caps)
   gst_harness_push_upstream_event (h, gst_event_new_reconfigure ());
 }
 
-struct helix_subscribe
-expect_subscribes (guint count)
+void
+await_subscribes (guint least)
 {
   guint64 limit = helix_now_ns () + TEST_SOON;
 
-  while (fake_shim_subscribes (shim) < count && helix_now_ns () < limit)
+  while (fake_shim_subscribes (shim) < least) {
+    fail_unless (helix_now_ns () < limit, "no SUBSCRIBE");
     g_thread_yield ();
+  }
+}
+
+struct helix_subscribe
+expect_subscribes (guint count)
+{
+  await_subscribes (count);
   fail_unless_equals_int (fake_shim_subscribes (shim), count);
   return fake_shim_subscription (shim);
 }

@@ -60,7 +60,9 @@ guint64 compare_frames (GstVideoInfo *info, GstBuffer *got, GstBuffer *want,
     guint components, gint most);
 /* Downstream takes these caps from now on. */
 void renegotiate (const gchar *caps);
-/* Waits for so many SUBSCRIBEs in all, refused ones too; the last granted. */
+/* Waits for so many SUBSCRIBEs in all, refused ones too, or more. */
+void await_subscribes (guint least);
+/* Waits for just so many; the last granted. */
 struct helix_subscribe expect_subscribes (guint count);
 /* The next INFO, WARNING or ERROR is of this type and contains `word`. */
 void expect_message (GstMessageType type, const gchar *word);

@@ -273,8 +273,7 @@ GST_START_TEST (test_toggle)
     fail_unless_equals_int (told.image != NULL, !show);
     gst_event_unref (event);
     subscribes++;
-    while (fake_shim_subscribes (shim) < subscribes)
-      g_thread_yield ();
+    await_subscribes (subscribes);
     send_frame (2 + i);
     check_buffer (pull_new (), 2 + i, show ? &cursor : &hidden);
   }
@@ -305,7 +304,6 @@ GST_START_TEST (test_another_format)
   const gchar *other = peers[(__i__ + 2) % 4];
   struct helix_cursor hidden = {.serial = 1};
   gint misfits = 0; /* atomic */
-  guint64 end;
 
   play (&noise, peers[__i__ % 4], "keepalive-time", 10, NULL);
   gst_pad_add_probe (
@@ -313,11 +311,8 @@ GST_START_TEST (test_another_format)
   send_frame (1);
   gst_buffer_unref (gst_harness_pull (h));
   gst_harness_set_sink_caps_str (h, other);
-  end = helix_now_ns () + TEST_SOON;
-  while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
-    g_thread_yield ();
+  await_subscribes (2);
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
-  fail_unless (fake_shim_subscribes (shim) >= 2);
   send_frame (2);
   check_buffer (pull_new (), 2, &hidden);
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
@@ -383,9 +378,7 @@ GST_START_TEST (test_flush)
   gst_element_send_event (h->element, gst_event_new_flush_stop (FALSE));
   while (n-- > 0)
     gst_buffer_unref (taken[n]);
-  while (fake_shim_subscribes (shim) < 2 && helix_now_ns () < end)
-    g_thread_yield ();
-  fail_unless (fake_shim_subscribes (shim) >= 2);
+  await_subscribes (2);
   fail_unless_equals_uint64 (stat_of ("frames-out"), 1);
   send_frame (3);
   check_buffer (gst_harness_pull (h), 3, &hidden);

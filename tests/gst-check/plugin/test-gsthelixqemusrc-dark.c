@@ -439,8 +439,7 @@ GST_START_TEST (test_reconfigured)
   if (__i__ == 1)
     await_stat ("black", 1);
   renegotiate ("video/x-raw, format=NV12");
-  while (fake_shim_subscribes (shim) < 2)
-    g_thread_yield ();
+  await_subscribes (2);
   send_frame (3);
   await_stat ("frames", 1 + (guint) __i__);
   finish ();
