@@ -8,16 +8,12 @@
 #include "fake-shim.h"
 #include "gsthelixevents.h"
 #include "gsthelixholdback.h"
+#include "hold-encoder.h"
 #include "stream-fixture.h"
 #include "stream-pipeline.h"
 
 /* For what comes soon on an idle machine. */
 #define PATIENCE (30 * GST_SECOND)
-
-/* An encoder that holds pictures back: as many as `more`, less one. */
-#define HOLD(more) \
-  "jpegenc name=enc ! queue name=hold max-size-buffers=0 max-size-bytes=0 " \
-  "max-size-time=0 min-threshold-buffers=" more
 
 static gchar *vm;
 static FakeShim *shim;
@@ -36,6 +32,7 @@ setup (void)
   vm = g_build_filename (folder, "vm", NULL);
   shim = fake_shim_new (vm, &config);
   pushed = out[0] = out[1] = 0;
+  hold_encoder_register ();
 }
 
 static void
@@ -149,9 +146,9 @@ static const struct {
   const gchar *encoder;
   gint64 held; /* pictures, -1: not known */
 } encoders[] = {
-    {HOLD ("1"), 0},
-    {HOLD ("2"), 1},
-    {HOLD ("46"), 45},
+    {"holdenc name=enc hold=0", 0},
+    {"holdenc name=enc hold=1", 1},
+    {"holdenc name=enc hold=45", 45},
     {"x264enc tune=zerolatency", 0},
     {"x264enc", -1},
     {"x264enc bframes=3 b-adapt=false", -1},
@@ -187,11 +184,11 @@ GST_END_TEST;
  * keep-alive does what it does without a sink that reports. */
 GST_START_TEST (test_bound)
 {
-  GstElement *host =
-      host_new ("max-framerate=1000/1 keepalive-time=100", HOLD ("4000001"));
+  GstElement *host = host_new ("max-framerate=1000/1 keepalive-time=100",
+      "holdenc name=enc hold=4000000");
 
   fail_unless (fake_shim_send (shim, 1, NULL, 0));
-  pipeline_expect (host, GST_MESSAGE_WARNING, "jpegenc holds pictures back");
+  pipeline_expect (host, GST_MESSAGE_WARNING, "holdenc holds pictures back");
   await_stat (host, "repeated", GST_HELIX_HOLDBACK_MOST + 1);
   fail_unless_equals_uint64 (
       pipeline_stat (host, "src", "flushed"), GST_HELIX_HOLDBACK_MOST);
@@ -209,7 +206,7 @@ GST_END_TEST;
 /* One who joins a still screen gets a keyframe out of such an encoder. */
 GST_START_TEST (test_joins)
 {
-  GstElement *host = host_new ("", HOLD ("11")), *guest;
+  GstElement *host = host_new ("", "holdenc name=enc hold=10"), *guest;
 
   draw (1, 1);
   guest = pipeline_play (pipeline_launch (
@@ -226,9 +223,9 @@ GST_START_TEST (test_tee)
 {
   GstElement *host = pipeline_launch (
       "helixqemusrc name=src socket-path=%s keepalive-time=1 ! tee name=t "
-      "t. ! queue ! jpegenc ! helixguestsink name=sink address=%s "
-      "t. ! queue ! " HOLD (
-          "21") " ! helixguestsink name=other address=%s.other",
+      "t. ! queue ! holdenc ! helixguestsink name=sink address=%s "
+      "t. ! queue ! holdenc hold=20 ! helixguestsink name=other "
+      "address=%s.other",
       vm, address, address);
 
   watch (host, "src", "src", &pushed);
@@ -269,10 +266,10 @@ restart_sink (GstPad *pad, GstPadProbeInfo *info, gpointer user)
 /* Either end may begin anew. */
 GST_START_TEST (test_restarts)
 {
-  GstElement *host = host_new ("", HOLD ("11"));
+  GstElement *host = host_new ("", "holdenc name=enc hold=10");
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
-  GstElement *hold = gst_bin_get_by_name (GST_BIN (host), "hold");
-  GstPad *pad = gst_element_get_static_pad (hold, "src");
+  GstElement *enc = gst_bin_get_by_name (GST_BIN (host), "enc");
+  GstPad *pad = gst_element_get_static_pad (enc, "src");
   guint subscribes = fake_shim_subscribes (shim);
   gboolean done = FALSE;
 
@@ -297,7 +294,7 @@ GST_START_TEST (test_restarts)
     draw (n, 1);
   expect_still (host);
   gst_object_unref (pad);
-  gst_object_unref (hold);
+  gst_object_unref (enc);
   gst_object_unref (src);
   pipeline_end (host);
 }
@@ -314,7 +311,7 @@ leave_out (GstPad *pad, GstPadProbeInfo *info, gpointer count)
  * forgets what it holds; pictures that it leaves out. */
 GST_START_TEST (test_changes)
 {
-  GstElement *host = host_new ("", HOLD ("11"));
+  GstElement *host = host_new ("", "holdenc name=enc hold=10");
   GstElement *enc = gst_bin_get_by_name (GST_BIN (host), "enc");
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
   GstPad *pad = gst_element_get_static_pad (enc, "src");
@@ -346,7 +343,7 @@ GST_START_TEST (test_lies)
 {
   static const GstClockTime times[] = {
       0, 1, G_MAXINT64, GST_CLOCK_TIME_NONE - 1, GST_CLOCK_TIME_NONE};
-  GstElement *host = host_new ("", HOLD ("11"));
+  GstElement *host = host_new ("", "holdenc name=enc hold=10");
   GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
   GstPad *pad = gst_element_get_static_pad (src, "src");
 
