@@ -165,6 +165,8 @@ resolve (const char *path, char target[HELIX_REGISTRY_PATH], const char **why)
     return refuse (why, "the working directory has no path, or a long one");
   while (path[0] == '.' && path[1] == '/')
     path += 2;
+  if (strcmp (here, "/") == 0)
+    here[0] = '\0';
   if (snprintf (target, HELIX_REGISTRY_PATH, "%s%s%s", here,
           path[0] != '/' ? "/" : "", path)
       < HELIX_REGISTRY_PATH)

@@ -76,7 +76,7 @@ helix_waiter_wait (
     if (deadline <= now)
       timeout = 0;
     else if (deadline - now >= (uint64_t) INT_MAX * NS_PER_MS)
-      timeout = -1; /* in 24 days */
+      timeout = INT_MAX; /* 24 days, and then again */
     else /* Rounded up: a caller that is early would only wait again. */
       timeout = (int) ((deadline - now + NS_PER_MS - 1) / NS_PER_MS);
     ready = poll (fds, n, timeout);

@@ -225,10 +225,15 @@ helix_discovery_list (gchar **looked)
   list.vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
   if (named != NULL)
     add (&list, named, "named by HELIX_SOCKET");
-  if (helix_registry_folder (folder, &why))
-    look_in_registry (&list, folder, why);
-  else
+  if (!helix_registry_folder (folder, &why)) {
     g_string_append_printf (list.looked, ", no registry of VMs (%s)", why);
+  } else if (runtime == NULL || g_str_has_prefix (folder, runtime)) {
+    look_in_registry (&list, folder, why);
+  } else {
+    g_autofree gchar *reason = g_strdup_printf ("%s: %s", why, runtime);
+
+    look_in_registry (&list, folder, reason);
+  }
   if (runtime != NULL && *runtime != '\0')
     look_in_folder (&list, runtime, "XDG_RUNTIME_DIR");
   else
@@ -535,7 +540,12 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
     helix_discovery_clear (self);
     *path = g_strdup (named);
     fd = helix_discovery_dial (named, self->server_uid, error);
-    *final = fd < 0 && !helix_transport_error_is_temporary (*error);
+    /* Other errors, such as those of a file system that is away, may pass. */
+    *final = fd < 0
+        && (g_error_matches (
+                *error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS)
+            || g_error_matches (
+                *error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED));
     return fd;
   }
   if (self->path == NULL)

@@ -506,7 +506,10 @@ listen_on_places (HelixListener *self, const HelixAddress *address,
   /* A machine without IPv6 may still resolve a name to ::1; but a port that
    * is taken in one family is an error, or peers would reach a stranger. */
   if (self->n_fds == 0 || number == EADDRINUSE)
-    return listen_failed (error, address, number, kind->no_listening);
+    return listen_failed (error, address, number,
+        number == EADDRNOTAVAIL || address->kind == HELIX_ADDRESS_VSOCK
+            ? kind->no_listening
+            : "Check the address");
   if (address->kind == HELIX_ADDRESS_TCP)
     self->text = g_strdup_printf (
         strchr (address->host, ':') != NULL ? "tcp:[%s]:%u" : "tcp:%s:%u",

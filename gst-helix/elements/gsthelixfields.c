@@ -86,14 +86,12 @@ gst_helix_field_set (
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
     return;
   }
-  GST_OBJECT_LOCK (object);
   if (pspec->flags & GST_PARAM_MUTABLE_PLAYING
       || MAX (GST_STATE (object), GST_STATE_NEXT (object)) <= GST_STATE_READY)
     store (field, pspec, value);
   else
     GST_WARNING_OBJECT (
         object, "'%s' is fixed from PAUSED on: ignored", pspec->name);
-  GST_OBJECT_UNLOCK (object);
 }
 
 void

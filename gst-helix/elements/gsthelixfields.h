@@ -20,11 +20,14 @@ G_BEGIN_DECLS
 void gst_helix_field_install (
     GObjectClass *klass, guint id, gsize offset, GParamSpec *pspec);
 
-/* GObjectClass.set_property and .get_property for these properties. A change
- * that comes too late is ignored, which the log tells.
- * Lock: takes the object lock. */
+/* For GObjectClass.set_property. A change that comes too late is ignored, which
+ * the log tells.
+ * Lock: the object lock is held: what the element does with the new value is
+ * one step with the change. */
 void gst_helix_field_set (
     GObject *object, guint id, const GValue *value, GParamSpec *pspec);
+/* GObjectClass.get_property for these properties.
+ * Lock: takes the object lock. */
 void gst_helix_field_get (
     GObject *object, guint id, GValue *value, GParamSpec *pspec);
 

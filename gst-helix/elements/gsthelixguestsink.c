@@ -428,6 +428,14 @@ describe (GstHelixGuestSink *self, const struct helix_caps *caps)
 /* ---- properties ---- */
 
 static void
+set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GST_OBJECT_LOCK (object);
+  gst_helix_field_set (object, id, value, pspec);
+  GST_OBJECT_UNLOCK (object);
+}
+
+static void
 get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstHelixGuestSink *self = GST_HELIX_GUEST_SINK (object);
@@ -455,7 +463,7 @@ install_properties (GObjectClass *klass)
   const GParamFlags writable =
       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
-  klass->set_property = gst_helix_field_set;
+  klass->set_property = set_property;
   klass->get_property = get_property;
   gst_helix_endpoint_install (klass, FIELD (endpoint), GST_HELIX_MODE_LISTEN,
       "Where to serve: " HELIX_ADDRESS_FORMS

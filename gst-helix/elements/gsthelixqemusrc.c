@@ -1478,8 +1478,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (object);
 
-  gst_helix_field_set (object, id, value, pspec);
   GST_OBJECT_LOCK (self);
+  gst_helix_field_set (object, id, value, pspec);
   switch (id) {
     case PROP_MAX_FRAMERATE:
       get_limit (self, &self->request.rate_num, &self->request.rate_den);

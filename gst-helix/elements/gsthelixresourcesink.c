@@ -326,8 +326,8 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (object);
 
-  gst_helix_field_set (object, id, value, pspec);
   GST_OBJECT_LOCK (self);
+  gst_helix_field_set (object, id, value, pspec);
   if (id == PROP_SCANOUT && self->client != NULL && self->on_scanout)
     request_scanout (self);
   GST_OBJECT_UNLOCK (self);

@@ -101,14 +101,14 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
 
 /* ---- properties ---- */
 
-/* Asks for a field as its property is now, or no longer. */
+/* Asks for a field as its property is now, or no longer.
+ * Lock: the object lock is held. */
 static void
 request (GstHelixSrc *self, guint32 field)
 {
   struct helix_config *requested = &self->requested, request;
   gboolean dropped;
 
-  GST_OBJECT_LOCK (self);
   dropped = (field == HELIX_CONFIG_BITRATE && requested->bitrate == 0)
       || (field == HELIX_CONFIG_SCANOUT && (gint) requested->scanout < 0);
   requested->fields &= ~field;
@@ -117,7 +117,6 @@ request (GstHelixSrc *self, guint32 field)
   request.fields &= field;
   if (self->client != NULL)
     helix_stream_client_configure (self->client, &request, dropped ? field : 0);
-  GST_OBJECT_UNLOCK (self);
 }
 
 static void
@@ -130,9 +129,11 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
       [PROP_RESOURCE_ID] = HELIX_CONFIG_RESOURCE,
   };
 
+  GST_OBJECT_LOCK (object);
   gst_helix_field_set (object, id, value, pspec);
   if (requests[id] != 0)
     request (GST_HELIX_SRC (object), requests[id]);
+  GST_OBJECT_UNLOCK (object);
 }
 
 static void

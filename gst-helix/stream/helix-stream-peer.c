@@ -168,7 +168,11 @@ helix_stream_peer_new (HelixStreamHost *host, guint32 id, gint fd,
 void
 helix_stream_peer_free (HelixStreamPeer *self)
 {
+  guint64 dropped = self->host->dropped;
+
+  /* What a peer that has left did not get is not dropped. */
   helix_writer_clear (&self->out);
+  self->host->dropped = dropped;
   close (self->fd);
   g_free (self->address);
   g_free (self->reason);

@@ -107,7 +107,9 @@ read_file (const gchar *path, GError **error)
     return NULL;
   if (!check_file (fd, path, error))
     goto done;
-  n = read (fd, bytes, sizeof bytes); /* a regular file gives all at once */
+  do
+    n = read (fd, bytes, sizeof bytes); /* a regular file gives all at once */
+  while (n < 0 && errno == EINTR);
   if (n < 0) {
     refuse (error, GST_RESOURCE_ERROR_READ, path,
         "the file with the token cannot be read: %s. Name another file",

@@ -141,7 +141,10 @@ adopt (struct helix_shim *shim, int fd)
   pid_t pid = 0;
   int error = helix_peer_credentials (fd, &uid, &pid) < 0 ? errno : 0;
 
-  if (shim->clients->len >= shim->config.max_clients)
+  /* Not for a user who is refused in any case: it costs a system call for each
+   * client. */
+  if (!error && is_allowed (shim, uid)
+      && shim->clients->len >= shim->config.max_clients)
     sweep_gone (shim);
   client = helix_shim_client_new (shim, fd, pid);
   g_ptr_array_add (shim->clients, client);

@@ -8,7 +8,7 @@
 
 #include "helix-shim.h"
 
-/* false: *error = what is wrong and what would be right (free with free). */
+/* false: *error = what is wrong and what would be right (free with g_free). */
 
 /* "8192x4320". */
 bool helix_shim_settings_size (

@@ -47,7 +47,7 @@ struct HelixPages {
 
 /* What the guest's commands said of a blob; gone with the resource. */
 typedef struct HelixBlob {
-    HelixLayout layout;
+    HelixLayout layout; /* the newest: all scanouts that show the blob use it */
     HelixPages *pages; /* in GL mode only; NULL = none, or taken back */
 } HelixBlob;
 

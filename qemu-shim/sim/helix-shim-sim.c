@@ -753,12 +753,14 @@ write_stats (void)
   char *text = g_strdup_printf (
       "{\"pictures\": %" G_GUINT64_FORMAT ", %s}\n", sim.pictures + 1, stats);
   GError *error = NULL;
+  bool written = true;
 
   if (path && strcmp (path, "-") == 0) {
     fputs (text, stdout);
-    fflush (stdout);
+    written = fflush (stdout) == 0;
   } else if (path && !g_file_set_contents (path, text, -1, &error)) {
     /* It replaces the file: a script may wait for it to be there. */
+    written = false;
     fprintf (stderr,
         "helix-shim-sim: cannot write statistics: %s. Choose another file with "
         "--json-stats\n",
@@ -766,10 +768,8 @@ write_stats (void)
   }
   g_free (stats);
   g_free (text);
-  if (!error)
-    return true;
-  g_error_free (error);
-  return false;
+  g_clear_error (&error);
+  return written;
 }
 
 static gboolean

@@ -19,6 +19,7 @@
 
 /* What the command line asks for; -1 = not asked. */
 static gint min_frames = -1, max_colour_error = -1, bars_shift = 0;
+static gint max_torn = 0;
 static gint64 last_wanted = -1;
 static gchar *sizes_wanted;
 static gchar **files;
@@ -32,6 +33,8 @@ static const GOptionEntry entries[] = {
         "The sizes that appear, in order", "WxH[,WxH...]"},
     {"max-colour-error", 0, 0, G_OPTION_ARG_INT, &max_colour_error,
         "Largest difference of a bar's red, green or blue, 0-255", "N"},
+    {"max-torn", 0, 0, G_OPTION_ARG_INT, &max_torn,
+        "At most N pictures with an unreadable marker (default 0)", "N"},
     {"bars-shift", 0, 0, G_OPTION_ARG_INT, &bars_shift,
         "The bars are shifted by N colours (default 0)", "N"},
     {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL,
@@ -253,7 +256,8 @@ judge (const struct findings *f)
   good &= rule (f->any, "no marker was read in %u pictures", f->pictures);
   good &= rule (
       f->backwards == 0, "frame numbers went backwards %u times", f->backwards);
-  good &= rule (f->torn == 0, "%u pictures with an unreadable marker", f->torn);
+  good &= rule (f->torn <= (guint) max_torn,
+      "%u pictures with an unreadable marker, allowed %d", f->torn, max_torn);
   if (min_frames >= 0)
     good &= rule (f->numbers >= (guint) min_frames,
         "%u different frames, wanted %d", f->numbers, min_frames);
