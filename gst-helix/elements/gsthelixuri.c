@@ -86,41 +86,55 @@ find_pspec (gpointer handler, const gchar *key)
   return g_object_class_find_property (G_OBJECT_GET_CLASS (handler), key);
 }
 
+/* A GValue for each of the form's keys, without a type while the key is not
+ * set. A GstStructure would refuse a token that is not UTF-8. */
+static GArray *
+settings_new (const Form *form)
+{
+  GArray *settings = g_array_new (FALSE, TRUE, sizeof (GValue));
+
+  g_array_set_clear_func (settings, (GDestroyNotify) g_value_unset);
+  return g_array_set_size (settings, G_N_ELEMENTS (form->keys));
+}
+
 static gboolean
 parse_setting (const gchar *uri, gpointer handler, const gchar *key,
-    const gchar *text, GstStructure *settings, GError **error)
+    const gchar *text, GArray *settings, GError **error)
 {
   const gchar *const *keys = form_of (handler)->keys;
   GParamSpec *pspec;
-  g_auto (GValue) value = G_VALUE_INIT;
+  GValue *value;
+  guint i = 0;
 
-  if (!g_strv_contains (keys, key)) {
+  while (keys[i] != NULL && !g_str_equal (keys[i], key))
+    i++;
+  if (keys[i] == NULL) {
     g_autofree gchar *known = g_strjoinv (", ", (gchar **) keys);
 
     return complain (error, uri,
         "'%s' cannot be set by a URI; what can be is %s", key, known);
   }
-  if (gst_structure_has_field (settings, key))
+  value = &g_array_index (settings, GValue, i);
+  if (G_IS_VALUE (value))
     return complain (error, uri, "'%s' is there twice", key);
   pspec = find_pspec (handler, key);
-  g_value_init (&value, pspec->value_type);
+  g_value_init (value, pspec->value_type);
   if (G_IS_PARAM_SPEC_STRING (pspec))
-    g_value_set_string (&value, text);
+    g_value_set_string (value, text);
   else if (*text == '\0'
-      || !gst_value_deserialize_with_pspec (&value, text, pspec))
+      || !gst_value_deserialize_with_pspec (value, text, pspec))
     return complain (error, uri, "'%s' is no value of %s (%s)", text, key,
         g_type_name (pspec->value_type));
   /* It changes values out of range. */
-  if (g_param_value_validate (pspec, &value))
+  if (g_param_value_validate (pspec, value))
     return complain (error, uri, "'%s' is out of %s's range", text, key);
-  gst_structure_set_value (settings, key, &value);
   return TRUE;
 }
 
 /* Stores the properties that `query` names in `settings`. */
 static gboolean
 parse_query (const gchar *uri, const gchar *query, gpointer handler,
-    GstStructure *settings, GError **error)
+    GArray *settings, GError **error)
 {
   g_auto (GStrv) pairs = g_strsplit (query, "&", 0);
 
@@ -144,18 +158,23 @@ parse_query (const gchar *uri, const gchar *query, gpointer handler,
 /* Sets all that a URI may name, the others to their defaults, except a token
  * that was set beside the URI. A URI's token replaces token-file, too. */
 static void
-apply_query (gpointer handler, const GstStructure *settings)
+apply_query (gpointer handler, GArray *settings)
 {
-  for (const gchar *const *key = form_of (handler)->keys; *key != NULL; key++) {
-    const GValue *value = gst_structure_get_value (settings, *key);
+  const gchar *const *keys = form_of (handler)->keys;
 
-    if (value == NULL && !g_str_equal (*key, TOKEN))
-      value = g_param_spec_get_default_value (find_pspec (handler, *key));
-    if (value != NULL)
-      g_object_set_property (handler, *key, value);
+  for (guint i = 0; keys[i] != NULL; i++) {
+    const GValue *value = &g_array_index (settings, GValue, i);
+    gboolean is_token = g_str_equal (keys[i], TOKEN);
+
+    if (G_IS_VALUE (value)) {
+      g_object_set_property (handler, keys[i], value);
+      if (is_token)
+        g_object_set (handler, "token-file", NULL, NULL);
+    } else if (!is_token) {
+      g_object_set_property (handler, keys[i],
+          g_param_spec_get_default_value (find_pspec (handler, keys[i])));
+    }
   }
-  if (gst_structure_has_field (settings, TOKEN))
-    g_object_set (handler, "token-file", NULL, NULL);
 }
 
 static void
@@ -278,7 +297,7 @@ set_uri (GstURIHandler *handler, const gchar *uri, GError **error)
   const Form *form = form_of (handler);
   g_autofree gchar *protocol = gst_uri_get_protocol (uri), *location = NULL;
   g_autofree gchar *where = NULL;
-  g_autoptr (GstStructure) settings = gst_structure_new_empty ("settings");
+  g_autoptr (GArray) settings = settings_new (form);
   gchar *query;
   guint i = 0;
 

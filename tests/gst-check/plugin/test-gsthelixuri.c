@@ -106,6 +106,7 @@ static const gchar *const bads[][2] = {
     {"helix+unix:/a?socket-path=/b", "cannot be set"},
     {"helix+unix:/a?name=x", "cannot be set"},
     {"helix+unix:/a?scanout=1&scanout=2", "twice"},
+    {"helix+tcp://h:1?token=%FF&token=%FF", "twice"},
     {"helix+unix:/a?scanout=first", "no value of scanout"},
     {"helix+unix:/a?scanout=", "no value of scanout"},
     {"helix+unix:/a?max-framerate=fast", "no value of max-framerate"},
@@ -198,6 +199,13 @@ GST_START_TEST (test_token)
   g_object_get (source, "token", &token, "token-file", &file, NULL);
   fail_unless_equals_string (token, "t");
   fail_unless (file == NULL);
+  g_free (token);
+
+  /* A token is bytes, not text. */
+  fail_unless (
+      gst_uri_handler_set_uri (handler, "helix+tcp://h:1?token=ab%FFcd", NULL));
+  g_object_get (source, "token", &token, NULL);
+  fail_unless_equals_string (token, "ab\377cd");
   g_free (token);
   gst_object_unref (source);
 }
