@@ -76,6 +76,14 @@ load (gconstpointer field, GValue *value)
         value, ((const gint *) field)[0], ((const gint *) field)[1]);
 }
 
+GstState
+gst_helix_state_ahead (GstElement *element)
+{
+  return GST_STATE_RETURN (element) == GST_STATE_CHANGE_FAILURE
+      ? GST_STATE (element)
+      : MAX (GST_STATE (element), GST_STATE_NEXT (element));
+}
+
 void
 gst_helix_field_set (
     GObject *object, guint id, const GValue *value, GParamSpec *pspec)
@@ -87,7 +95,7 @@ gst_helix_field_set (
     return;
   }
   if (pspec->flags & GST_PARAM_MUTABLE_PLAYING
-      || MAX (GST_STATE (object), GST_STATE_NEXT (object)) <= GST_STATE_READY)
+      || gst_helix_state_ahead (GST_ELEMENT (object)) <= GST_STATE_READY)
     store (field, pspec, value);
   else
     GST_WARNING_OBJECT (

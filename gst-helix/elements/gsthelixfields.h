@@ -7,7 +7,8 @@
  * that of `address` is $HELIX_ADDRESS, if it is set and not empty.
  *
  * A field that may not change from PAUSED on does not change from the moment
- * that change_state () is called for that: from then on it needs no lock.
+ * that change_state () is called for that, unless it fails: from then on it
+ * needs no lock.
  */
 #ifndef GST_HELIX_FIELDS_H
 #define GST_HELIX_FIELDS_H
@@ -19,6 +20,12 @@ G_BEGIN_DECLS
 /* Installs a property whose field is `offset` bytes into the element. */
 void gst_helix_field_install (
     GObjectClass *klass, guint id, gsize offset, GParamSpec *pspec);
+
+/* Returns: the state of `element`, or that which a change in progress leads to
+ * if it is higher. A change that failed is over, although GST_STATE_NEXT does
+ * not return to GST_STATE_VOID_PENDING.
+ * Lock: the object lock is held. */
+GstState gst_helix_state_ahead (GstElement *element);
 
 /* For GObjectClass.set_property. A change that comes too late is ignored, which
  * the log tells.

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gsthelixelements.h"
+#include "gsthelixfields.h"
 #include "helix-address.h"
 
 #define TOKEN "token"
@@ -280,7 +281,7 @@ check_state (GstURIHandler *handler, const gchar *uri, GError **error)
   GstState state;
 
   GST_OBJECT_LOCK (handler);
-  state = MAX (GST_STATE (handler), GST_STATE_NEXT (handler));
+  state = gst_helix_state_ahead (GST_ELEMENT (handler));
   GST_OBJECT_UNLOCK (handler);
   if (state <= GST_STATE_READY)
     return TRUE;

@@ -175,6 +175,53 @@ GST_START_TEST (test_states)
 }
 GST_END_TEST;
 
+/* An element, a property, a value that makes the start fail, one that does
+ * not, and a URI (NULL = the element takes none). */
+static const gchar *const failures[][5] = {
+    {"helixguestsink", "address", "nonsense", "tcp:127.0.0.1:0", NULL},
+    {"helixresourcesink", "address", "nonsense", "unix:/no/such/socket", NULL},
+    {"helixsrc", "address", "nonsense", "unix:/no/such/socket",
+        "helix+stream-unix:/b"},
+    {"helixqemusrc", "server-user", "no such user", "root", "helix+unix:/b"},
+};
+
+static void
+expect_text (GstElement *element, const gchar *property, const gchar *wanted)
+{
+  g_autofree gchar *text = NULL;
+
+  g_object_get (element, property, &text, NULL);
+  fail_unless_equals_string (text, wanted);
+}
+
+/* After a start that failed the element is in READY: what was wrong can be set
+ * right, and the next start succeeds. */
+GST_START_TEST (test_failed_start)
+{
+  const gchar *const *row = failures[__i__];
+  GstElement *element = gst_element_factory_make (row[0], NULL);
+
+  /* Not every build has it. */
+  if (element == NULL && g_str_equal (row[0], "helixresourcesink"))
+    return;
+  g_object_set (element, row[1], row[2], NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_PAUSED),
+      GST_STATE_CHANGE_FAILURE);
+  if (row[4] != NULL)
+    fail_unless (
+        gst_uri_handler_set_uri (GST_URI_HANDLER (element), row[4], NULL));
+  g_object_set (element, row[1], row[3], NULL);
+  expect_text (element, row[1], row[3]);
+  fail_unless (gst_element_set_state (element, GST_STATE_PAUSED)
+      != GST_STATE_CHANGE_FAILURE);
+  /* From now on it is fixed. */
+  g_object_set (element, row[1], row[2], NULL);
+  expect_text (element, row[1], row[3]);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_object_unref (element);
+}
+GST_END_TEST;
+
 /* The token may be set beside a URI, by either of its properties, and is not
  * told. A URI cannot make the element read a file. */
 GST_START_TEST (test_token)
@@ -257,6 +304,7 @@ gsthelixuri_suite (void)
   tcase_add_loop_test (tc, test_good, 0, G_N_ELEMENTS (goods));
   tcase_add_loop_test (tc, test_bad, 0, G_N_ELEMENTS (bads));
   tcase_add_loop_test (tc, test_states, 0, G_N_ELEMENTS (elements));
+  tcase_add_loop_test (tc, test_failed_start, 0, G_N_ELEMENTS (failures));
   tcase_add_test (tc, test_token);
   tcase_add_test (tc, test_whole);
   return s;
