@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "gsthelixmode.h"
+#include "helix-platform.h"
+#include "helix-test-time.h"
 #include "stream-fixture.h"
 #include "stream-pipeline.h"
 
@@ -172,6 +174,7 @@ check_start_fails (const gchar *where, GstHelixMode mode, const gchar *say)
 {
   GstElement *sink = gst_element_factory_make ("helixguestsink", NULL);
   GstBus *bus = gst_bus_new ();
+  guint64 begin = helix_now_ns ();
   g_autofree gchar *text = NULL;
 
   gst_element_set_bus (sink, bus);
@@ -180,6 +183,7 @@ check_start_fails (const gchar *where, GstHelixMode mode, const gchar *say)
       mode == GST_HELIX_MODE_LISTEN ? GST_STATE_CHANGE_FAILURE
                                     : GST_STATE_CHANGE_SUCCESS);
   text = pipeline_message_of (sink, GST_MESSAGE_ERROR);
+  fail_unless (helix_now_ns () - begin < TEST_SOON);
   fail_unless (strstr (text, say) != NULL, "%s", text);
   fail_unless (strstr (text, where) != NULL, "%s", text);
   gst_element_set_state (sink, GST_STATE_NULL);

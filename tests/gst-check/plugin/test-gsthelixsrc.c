@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "helix-platform.h"
+#include "helix-test-time.h"
 #include "stream-fixture.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"
@@ -211,15 +213,18 @@ GST_END_TEST;
 
 /* ---- bad input ---- */
 
+/* An error, at once. */
 static void
 check_error (const gchar *where, const gchar *extra, const gchar *say)
 {
   GstElement *guest =
       pipeline_launch ("helixsrc address=\"%s\" %s ! fakesink", where, extra);
+  guint64 begin = helix_now_ns ();
   g_autofree gchar *text = NULL;
 
   gst_element_set_state (guest, GST_STATE_PLAYING);
   text = pipeline_message_of (guest, GST_MESSAGE_ERROR);
+  fail_unless (helix_now_ns () - begin < TEST_SOON);
   fail_unless (strstr (text, say) != NULL, "%s", text);
   fail_unless (strstr (text, where) != NULL, "%s", text);
   pipeline_end (guest);
