@@ -185,6 +185,14 @@ GST_START_TEST (test_unknown_types)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_closed)
+{
+  go_live ();
+  peer_clear (&peer);
+  expect_loss (HELIX_LOSS_CLOSED, "the other end closed the connection");
+}
+GST_END_TEST;
+
 /* What breaks the protocol, and the type that the ERROR refers to. */
 static const struct {
   const gchar *bytes;
@@ -647,6 +655,7 @@ helix_connection_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_messages);
   tcase_add_test (tc, test_unknown_types);
+  tcase_add_test (tc, test_closed);
   tcase_add_loop_test (tc, test_broken, 0, G_N_ELEMENTS (broken));
   tcase_add_loop_test (tc, test_foreign, 0, G_N_ELEMENTS (broken));
   tcase_add_test (tc, test_violation);
