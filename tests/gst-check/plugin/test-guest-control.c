@@ -266,7 +266,7 @@ GST_START_TEST (test_cursor)
 }
 GST_END_TEST;
 
-#define KEY_ROUNDS 3
+#define KEY_ROUNDS 5
 #define KEY_INTERVAL_MS 500
 
 static gint
