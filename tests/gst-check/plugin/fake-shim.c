@@ -553,6 +553,17 @@ fake_shim_wait_subscribed (FakeShim *shim)
 }
 
 gboolean
+fake_shim_wait_subscribes (FakeShim *shim, guint count)
+{
+  gboolean ok;
+
+  pthread_mutex_lock (&shim->lock);
+  ok = AWAIT (shim, shim->subscribes >= count);
+  pthread_mutex_unlock (&shim->lock);
+  return ok;
+}
+
+gboolean
 fake_shim_wait_byes (FakeShim *shim, guint count)
 {
   gboolean ok;

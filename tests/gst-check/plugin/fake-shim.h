@@ -66,6 +66,9 @@ void fake_shim_free (FakeShim *shim);
 
 /* Waits until a client has subscribed (15 s at most). FALSE: no client. */
 gboolean fake_shim_wait_subscribed (FakeShim *shim);
+/* Waits for so many SUBSCRIBEs in all, refused ones too (15 s at most). FALSE:
+ * fewer came. */
+gboolean fake_shim_wait_subscribes (FakeShim *shim, guint count);
 /* Waits until clients have left with so many BYEs in all (15 s at most). */
 gboolean fake_shim_wait_byes (FakeShim *shim, guint count);
 /* Sends a frame with this number as soon as a slot is free; returns when it

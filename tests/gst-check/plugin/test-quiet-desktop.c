@@ -272,23 +272,23 @@ GST_START_TEST (test_restarts)
   GstPad *pad = gst_element_get_static_pad (enc, "src");
   guint subscribes = fake_shim_subscribes (shim);
   gboolean done = FALSE;
+  gint64 end;
 
   draw (1, 1);
   fail_unless (
       gst_element_set_state (src, GST_STATE_READY) != GST_STATE_CHANGE_FAILURE);
   pipeline_play (src);
-  while (fake_shim_subscribes (shim) == subscribes)
-    /* The fake has no event for this. */
-    g_usleep (1000);
-  fail_unless (fake_shim_wait_subscribed (shim));
+  fail_unless (fake_shim_wait_subscribes (shim, subscribes + 1));
   for (guint32 n = 2; n <= 4; n++)
     draw (n, 1);
   expect_still (host);
 
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_IDLE, restart_sink, &done, NULL);
+  end = g_get_monotonic_time () + PATIENCE / 1000;
   g_mutex_lock (&lock);
   while (!done)
-    g_cond_wait (&cond, &lock);
+    fail_unless (
+        g_cond_wait_until (&cond, &lock, end), "the sink did not restart");
   g_mutex_unlock (&lock);
   for (guint32 n = 5; n <= 7; n++)
     draw (n, 1);
