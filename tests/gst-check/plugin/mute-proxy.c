@@ -3,8 +3,9 @@
 
 #include <gio/gio.h>
 #include <gst/check/gstcheck.h>
-
-#include "stream-peer.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct _MuteProxy {
   GSocketListener *listener;
@@ -86,6 +87,26 @@ run (gpointer data)
   return NULL;
 }
 
+/* A port that is free, for an end that comes back to it: another one in each
+ * process, and below those that the kernel gives to sockets without a chosen
+ * port (32768 on Linux, 49152 on macOS), so that no other test takes it
+ * meanwhile. */
+static guint
+free_port (void)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  guint port = 16000 + (guint) getpid () % 16000;
+  gint fd = socket (AF_INET, SOCK_STREAM, 0);
+
+  address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  do {
+    address.sin_port = htons ((guint16) ++port);
+    fail_unless (port < 32768, "no port is free");
+  } while (bind (fd, (struct sockaddr *) &address, sizeof address) != 0);
+  close (fd);
+  return port;
+}
+
 MuteProxy *
 mute_proxy_new (void)
 {
@@ -100,7 +121,7 @@ mute_proxy_new (void)
   fail_unless (g_socket_listener_add_address (proxy->listener, any,
       G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL, &bound, NULL));
   proxy->port = g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound));
-  proxy->target = peer_free_port ();
+  proxy->target = free_port ();
   proxy->thread = g_thread_new ("proxy", run, proxy);
   return proxy;
 }

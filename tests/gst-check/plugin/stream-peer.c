@@ -80,22 +80,6 @@ peer_cpu_time (void)
   return cpu_time () - before;
 }
 
-guint
-peer_free_port (void)
-{
-  struct sockaddr_in address = {.sin_family = AF_INET};
-  guint port = 16000 + (guint) getpid () % 16000;
-  gint fd = socket (AF_INET, SOCK_STREAM, 0);
-
-  address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  do {
-    address.sin_port = htons ((guint16) ++port);
-    fail_unless (port < 32768, "no port is free");
-  } while (bind (fd, (struct sockaddr *) &address, sizeof address) != 0);
-  close (fd);
-  return port;
-}
-
 /* Declared by the fixtures that clear it: stream-met.h, stream-served.h. */
 StreamPeer peer;
 

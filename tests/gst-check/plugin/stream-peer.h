@@ -36,11 +36,6 @@ guint64 peer_now (const StreamPeer *peer);
 gchar *peer_folder_new (void);
 void peer_folder_free (gchar *folder);
 
-/* A loopback TCP port that is free: another one in each process, and below
- * those that the kernel gives to sockets without a chosen port (32768 on Linux,
- * 49152 on macOS), so that no other test takes it meanwhile. */
-guint peer_free_port (void);
-
 /* The lowest descriptor that is free. From now on only those below `n` are
  * given out; 0: as many as before. */
 gint peer_next_descriptor (void);

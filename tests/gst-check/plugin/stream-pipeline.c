@@ -136,6 +136,18 @@ pipeline_stat (GstElement *pipeline, const gchar *name, const gchar *field)
   return value;
 }
 
+gchar *
+element_address (GstElement *element)
+{
+  GstStructure *stats = NULL;
+  gchar *address;
+
+  g_object_get (element, "stats", &stats, NULL);
+  address = g_strdup (gst_structure_get_string (stats, "address"));
+  gst_structure_free (stats);
+  return address;
+}
+
 gboolean
 sample_marker (GstSample *sample, guint32 *number)
 {

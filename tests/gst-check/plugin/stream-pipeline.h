@@ -29,6 +29,8 @@ void pipeline_expect_quiet (GstElement *pipeline);
 guint64 element_stat (GstElement *element, const gchar *field);
 guint64 pipeline_stat (
     GstElement *pipeline, const gchar *name, const gchar *field);
+/* The address in its `stats`: with the port that it got. */
+gchar *element_address (GstElement *element);
 /* The number of the marker in the luma of a picture. FALSE: no marker. */
 gboolean sample_marker (GstSample *sample, guint32 *number);
 /* A time that a meta of a buffer says, by its caps; 0: it has none. */

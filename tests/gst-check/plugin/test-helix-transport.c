@@ -256,19 +256,9 @@ GST_START_TEST (test_unix_forbidden)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_tcp_refused)
-{
-  g_autofree gchar *text =
-      g_strdup_printf ("tcp:127.0.0.1:%u", peer_free_port ());
-  g_autoptr (HelixAddress) nobody = helix_address_parse (text, NULL);
-
-  check_refused (nobody, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "no server");
-}
-GST_END_TEST;
-
-/* A port that the kernel gave, and that is free again. */
-static guint
-any_port (void)
+/* A socket that has a port from the kernel, and does not listen. */
+static gint
+bind_any_port (guint *port)
 {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t size = sizeof address;
@@ -277,8 +267,30 @@ any_port (void)
   address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
   fail_unless (bind (fd, (struct sockaddr *) &address, size) == 0);
   fail_unless (getsockname (fd, (struct sockaddr *) &address, &size) == 0);
-  close (fd);
-  return ntohs (address.sin_port);
+  *port = ntohs (address.sin_port);
+  return fd;
+}
+
+GST_START_TEST (test_tcp_refused)
+{
+  guint port;
+  gint bound = bind_any_port (&port);
+  g_autofree gchar *text = g_strdup_printf ("tcp:127.0.0.1:%u", port);
+  g_autoptr (HelixAddress) nobody = helix_address_parse (text, NULL);
+
+  check_refused (nobody, GST_RESOURCE_ERROR_NOT_FOUND, TRUE, "no server");
+  close (bound);
+}
+GST_END_TEST;
+
+/* A port that the kernel gave, and that is free again. */
+static guint
+any_port (void)
+{
+  guint port;
+
+  close (bind_any_port (&port));
+  return port;
 }
 
 /* Where nobody listens at a port that the kernel gives to callers as well, it
