@@ -29,6 +29,16 @@ is_mute (Way *way)
   return g_atomic_int_get (&way->proxy->mutes) != way->mutes;
 }
 
+static void
+await_end (GCancellable *end)
+{
+  GPollFD fd;
+
+  fail_unless (g_cancellable_make_pollfd (end, &fd));
+  g_poll (&fd, 1, -1);
+  g_cancellable_release_fd (end);
+}
+
 static gpointer
 carry (gpointer data)
 {
@@ -36,15 +46,17 @@ carry (gpointer data)
   GInputStream *in = g_io_stream_get_input_stream (G_IO_STREAM (way->from));
   GOutputStream *out = g_io_stream_get_output_stream (G_IO_STREAM (way->to));
   GCancellable *end = way->proxy->end;
-  gboolean going = TRUE;
   gchar bytes[16384];
   gssize n;
 
-  while (going
-      && (n = g_input_stream_read (in, bytes, sizeof bytes, end, NULL)) > 0)
-    going = is_mute (way)
-        || g_output_stream_write_all (out, bytes, (gsize) n, NULL, end, NULL);
-  if (!is_mute (way))
+  while ((n = g_input_stream_read (in, bytes, sizeof bytes, end, NULL)) > 0
+      && !is_mute (way)
+      && g_output_stream_write_all (out, bytes, (gsize) n, NULL, end, NULL))
+    continue;
+  /* What is sent on then stays unread, and fills the sender's socket. */
+  if (is_mute (way))
+    await_end (end);
+  else
     g_socket_shutdown (
         g_socket_connection_get_socket (way->to), TRUE, TRUE, NULL);
   g_object_unref (way->from);
