@@ -53,7 +53,7 @@ carry (gpointer data)
       && !is_mute (way)
       && g_output_stream_write_all (out, bytes, (gsize) n, NULL, end, NULL))
     continue;
-  /* What is sent on then stays unread, and fills the sender's socket. */
+  /* What is sent on then stays in the sockets, unread. */
   if (is_mute (way))
     await_end (end);
   else

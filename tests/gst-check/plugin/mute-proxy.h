@@ -19,7 +19,7 @@ guint mute_proxy_port (MuteProxy *proxy);   /* connect here */
 guint mute_proxy_target (MuteProxy *proxy); /* listen here */
 
 /* Carries nothing more on the connections that there are, and reads nothing
- * more from them: what an end sends fills its socket. */
+ * more from them. */
 void mute_proxy_mute (MuteProxy *proxy);
 
 #endif /* MUTE_PROXY_H */
