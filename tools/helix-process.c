@@ -89,14 +89,17 @@ static gulong
 listening_inode (const gchar *path, guint port)
 {
   g_autofree gchar *text = NULL;
+  g_auto (GStrv) lines = NULL;
 
-  g_file_get_contents (path, &text, NULL, NULL);
-  /* The first line has headings. */
-  for (gchar *line = text; line != NULL && (line = strchr (line, '\n'));) {
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return 0;
+  lines = g_strsplit (text, "\n", -1);
+  /* The first line has headings, which are no numbers. */
+  for (guint i = 0; lines[i] != NULL; i++) {
     guint local, state;
     gulong inode;
 
-    if (sscanf (++line,
+    if (sscanf (lines[i],
             "%*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x "
             "%*u %*u %lu",
             &local, &state, &inode)
