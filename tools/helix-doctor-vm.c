@@ -49,9 +49,14 @@ check_vm (HelixWalk *walk)
 
   walk->vms = found;
   for (guint i = 0; i < found->len; i++) {
-    const HelixVm *vm = g_ptr_array_index (found, i);
+    HelixVm *vm = g_ptr_array_index (found, i);
     HelixProcess process;
 
+    if (looked == NULL && helix_vm_dial (vm, helix_vms_server_uid (), NULL)) {
+      /* For the pid alone; check_listen () says what is wrong. */
+      close (vm->fd);
+      vm->fd = -1;
+    }
     helix_process_look (&process, vm->pid);
     g_string_append_printf (list, "%s%s%s%s", i > 0 ? ", " : "", vm->path,
         vm->pid > 0 ? " of " : "", vm->pid > 0 ? process.words : "");

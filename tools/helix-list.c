@@ -81,7 +81,10 @@ run (const HelixOptions *options, gint n, gchar **words)
     g_autoptr (GError) error = NULL;
     g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
 
-    if (probe == NULL)
+    /* A shim that is too busy to answer told its scanouts with WELCOME. */
+    if (probe != NULL)
+      helix_probe_list (probe, NULL, deadline, NULL);
+    else
       status = HELIX_EXIT_FAILED;
     if (options->json)
       list_json (vm, probe, error, json);

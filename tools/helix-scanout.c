@@ -162,7 +162,8 @@ run (const HelixOptions *options, gint n, gchar **words)
         "the VM at %s has %u scanouts, 0 to %u. Give it more with "
         "max_outputs=N of its virtio-gpu device",
         path, all, all - 1);
-  if (!ask (probe, &set, &error))
+  if (!helix_probe_list (probe, NULL, deadline, &error)
+      || !ask (probe, &set, &error))
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s: %s", path, error->message);
   return report (probe, &set, options->json);
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <gst/app/gstappsink.h>
+#include <gst/video/video.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,9 +16,9 @@
 
 #define ANSWER_NS (2 * GST_SECOND)
 #define FRAME_NS (5 * GST_SECOND)
-
-/* How helixqemusrc ends a warning. */
-#define RETRY " The shim tries again."
+/* Each for the conversion and for pngenc, of a large picture on a slow
+ * machine. */
+#define PNG_TIME (30 * GST_SECOND)
 
 static gchar *output;
 static gint scanout;
@@ -31,57 +32,75 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-/* The screen as PNG, by the plugin's own element. NULL: `error` has a sentence
+/* The screen as BGRx, by the plugin's own element. NULL: `error` has a sentence
  * for a person. */
 static GstSample *
-take_png (const gchar *path, GError **error)
+take_picture (const gchar *path, GError **error)
 {
   g_autofree gchar *user =
       g_strdup_printf ("%lu", (gulong) helix_vms_server_uid ());
-  /* RGB: from BGRx pngenc would be given an alpha channel. */
-  g_autoptr (GstElement) pipeline = gst_parse_launch_full (
-      "capsfilter name=in caps=video/x-raw,format=BGRx ! videoconvert ! "
-      "video/x-raw,format=RGB ! pngenc ! "
-      "appsink name=out sync=false wait-on-eos=false",
-      NULL, GST_PARSE_FLAG_FATAL_ERRORS, error);
-  g_autoptr (GstElement) in = NULL;
-  g_autoptr (GstElement) out = NULL;
+  g_autoptr (GstCaps) caps = gst_caps_from_string ("video/x-raw, format=BGRx");
+  g_autoptr (GstElement) pipeline = gst_pipeline_new (NULL);
   g_autoptr (GstMessage) message = NULL;
-  g_autoptr (GstBus) bus = NULL;
-  GstSample *png = NULL;
-  GstElement *source;
-
-  if (pipeline == NULL) {
-    g_prefix_error (error,
-        "no PNG can be made, install "
-        "gstreamer1.0-plugins-base and -good: ");
-    return NULL;
-  }
-  source = g_object_new (GST_TYPE_HELIX_QEMU_SRC, "socket-path", path,
-      "scanout", scanout, "server-user", user, "auto-reconnect", FALSE,
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GstElement *source = g_object_new (GST_TYPE_HELIX_QEMU_SRC, "socket-path",
+      path, "scanout", scanout, "server-user", user, "auto-reconnect", FALSE,
       "num-buffers", 1, NULL);
-  in = gst_bin_get_by_name (GST_BIN (pipeline), "in");
-  out = gst_bin_get_by_name (GST_BIN (pipeline), "out");
-  bus = gst_element_get_bus (pipeline);
-  gst_bin_add (GST_BIN (pipeline), source);
-  gst_element_link (source, in);
+  GstElement *sink = g_object_new (GST_TYPE_APP_SINK, "caps", caps, "sync",
+      FALSE, "wait-on-eos", FALSE, NULL);
+  GstSample *picture = NULL;
+  gchar *last;
+
+  gst_bin_add_many (GST_BIN (pipeline), source, sink, NULL);
+  gst_element_link (source, sink);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   /* A warning ends it, too: it is a readback that failed. */
   message = gst_bus_timed_pop_filtered (bus, FRAME_NS,
       GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING
           | GST_MESSAGE_INFO);
-  if (message != NULL && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS)
-    png = gst_app_sink_try_pull_sample (GST_APP_SINK (out), 0);
-  else if (message != NULL)
-    gst_structure_get (gst_message_get_structure (message), "gerror",
-        G_TYPE_ERROR, error, NULL);
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  /* So it does, but this program does not wait for it. */
-  if (*error != NULL && g_str_has_suffix ((*error)->message, RETRY))
-    (*error)->message[strlen ((*error)->message) - strlen (RETRY)] = '\0';
-  if (png == NULL && *error == NULL)
+  if (message == NULL) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "%s: no picture came within 5 s. helix doctor tells more", path);
+  } else if (GST_MESSAGE_TYPE (message) != GST_MESSAGE_EOS) {
+    gst_structure_get (gst_message_get_structure (message), "gerror",
+        G_TYPE_ERROR, error, NULL);
+    last = g_strrstr ((*error)->message, ". ");
+    /* A warning ends with how the element goes on; this program does not. */
+    if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING && last != NULL)
+      *last = '\0';
+  } else {
+    picture = gst_app_sink_try_pull_sample (GST_APP_SINK (sink), 0);
+    if (picture == NULL)
+      g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+          "%s: the VM has ended. helix list tells which run", path);
+  }
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  return picture;
+}
+
+/* NULL: `error` has a sentence for a person. */
+static GstSample *
+make_png (GstSample *picture, GError **error)
+{
+  g_autoptr (GstElementFactory) encoder = gst_element_factory_find ("pngenc");
+  /* From BGRx pngenc would be given an alpha channel. */
+  g_autoptr (GstCaps) rgb_caps =
+      gst_caps_from_string ("video/x-raw, format=RGB");
+  g_autoptr (GstCaps) png_caps = gst_caps_new_empty_simple ("image/png");
+  g_autoptr (GstSample) rgb = NULL;
+  GstSample *png = NULL;
+
+  if (encoder == NULL) {
+    g_set_error (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN,
+        "no PNG can be made: GStreamer has no pngenc. Install "
+        "gstreamer1.0-plugins-good");
+    return NULL;
+  }
+  rgb = gst_video_convert_sample (picture, rgb_caps, PNG_TIME, error);
+  if (rgb != NULL)
+    png = gst_video_convert_sample (rgb, png_caps, PNG_TIME, error);
+  if (png == NULL)
+    g_prefix_error (error, "no PNG can be made: ");
   return png;
 }
 
@@ -115,20 +134,22 @@ run (const HelixOptions *options, gint n, gchar **words)
   g_autofree gchar *path = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (HelixProbe) probe = NULL;
+  g_autoptr (GstSample) picture = NULL;
   g_autoptr (GstSample) png = NULL;
   const GstStructure *caps;
+  guint64 deadline = helix_now_ns () + ANSWER_NS;
   GstMapInfo map;
   gint width = 0, height = 0;
   gboolean good;
 
   if (scanout < 0 || scanout >= (gint) HELIX_MAX_SCANOUTS)
     return helix_tool_fail (HELIX_EXIT_USAGE, "scanouts go from 0 to 15");
-  probe = helix_vms_greet_only (
-      options->socket, helix_now_ns () + ANSWER_NS, &path, &error);
+  probe = helix_vms_greet_only (options->socket, deadline, &path, &error);
   if (probe == NULL)
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
-  /* What the VM does not have, the element's error explains. */
-  if ((guint) scanout < probe->connection->welcome.scanouts
+  /* What the VM does not have or say, the element's error explains. */
+  if (helix_probe_list (probe, NULL, deadline, NULL)
+      && (guint) scanout < probe->connection->welcome.scanouts
       && !helix_probe_scanout_on (probe, (guint) scanout))
     return helix_tool_fail (HELIX_EXIT_FAILED,
         "%s: scanout %d is off. helix list tells which are on, helix scanout "
@@ -136,7 +157,8 @@ run (const HelixOptions *options, gint n, gchar **words)
         path, scanout, scanout);
   g_clear_pointer (&probe, helix_probe_free);
   if (!gst_init_check (NULL, NULL, &error)
-      || (png = take_png (path, &error)) == NULL)
+      || (picture = take_picture (path, &error)) == NULL
+      || (png = make_png (picture, &error)) == NULL)
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
   gst_buffer_map (gst_sample_get_buffer (png), &map, GST_MAP_READ);
   good = write_bytes (where, &map, &error);

@@ -53,11 +53,8 @@ helix_vms_find (const gchar *wanted, gchar **looked)
 
   *looked = NULL;
   if (named != NULL) {
-    HelixVm *vm = helix_vm_new (named, "named");
-
-    is_stale (vm);
     vms = g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
-    g_ptr_array_add (vms, vm);
+    g_ptr_array_add (vms, helix_vm_new (named, "named"));
     return vms;
   }
   vms = helix_discovery_list (looked);
@@ -78,8 +75,7 @@ greet (gint fd, const gchar *path, guint64 deadline, GError **error)
   if (fd < 0)
     return NULL;
   probe = helix_probe_new (fd, FALSE);
-  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine)
-      && helix_probe_list (probe, NULL, deadline, &mine))
+  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine))
     return probe;
   g_set_error (error, mine->domain, mine->code,
       "%s: %s. helix doctor --socket %s tells more.", path, mine->message,

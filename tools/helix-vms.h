@@ -14,8 +14,8 @@ G_BEGIN_DECLS
 /* `wanted`, or $HELIX_SOCKET, taken unseen: *looked is NULL. Else all that
  * helixqemusrc would find (helix-discovery.h), but for sockets that no process
  * serves, unless there is only one socket; *looked says for a person where it
- * was looked. HelixVm, not connected, with the pid of who listens. The caller
- * unrefs the array and frees *looked. */
+ * was looked. HelixVm, not connected; those that were found have the pid of who
+ * listens. The caller unrefs the array and frees *looked. */
 GPtrArray *helix_vms_find (const gchar *wanted, gchar **looked);
 
 /* The entry of an option --server-user, for commands that have --socket: who
@@ -32,8 +32,7 @@ gboolean helix_vms_take_server_user (
 /* What it says; HELIX_SERVER_USER_NONE at first. */
 uid_t helix_vms_server_uid (void);
 
-/* Connects to a shim, greets it and learns its scanouts. NULL and a sentence
- * for a person. */
+/* Connects to a shim and greets it. NULL and a sentence for a person. */
 HelixProbe *helix_vms_greet (
     const gchar *path, guint64 deadline, GError **error);
 /* The same for what `wanted` or $HELIX_SOCKET names, else the only VM. The

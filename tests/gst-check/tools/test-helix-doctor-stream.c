@@ -188,6 +188,29 @@ GST_START_TEST (test_strangers)
 }
 GST_END_TEST;
 
+/* Lines are in the order of the checks' numbers, those of one check in the
+ * order in which it found them, and the first failure is the status: not that
+ * of the walk that was back first. */
+GST_START_TEST (test_order)
+{
+  static const gchar *const starts[] = {"FAIL vm ", "-    socket ",
+      "OK   plugin ", "-    pipeline ", "OK   answer ", "OK   units ",
+      "FAIL guest      a guest ", "FAIL guest      another "};
+  ToolPeer *peer = tool_peer_new (PEER_STREAM_UNHEARD, NULL);
+  g_autoptr (ToolRun) run =
+      tool_run ("doctor --host --address=%s", tool_peer_address (peer));
+  const gchar *from = run->out;
+
+  tool_expect_end (run, 10, TOOL_HEALTHY_S);
+  for (guint i = 0; i < G_N_ELEMENTS (starts); i++) {
+    from = strstr (from, starts[i]);
+    fail_unless (from != NULL, "no '%s' behind the one before it:\n%s",
+        starts[i], run->out);
+  }
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* Who has taken the port is named, where the system tells. */
 GST_START_TEST (test_port_taken)
 {
@@ -348,6 +371,7 @@ helix_doctor_stream_suite (void)
   tcase_add_test (tc, test_healthy_guest);
   tcase_add_test (tc, test_dead_machine);
   tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
+  tcase_add_test (tc, test_order);
   tcase_add_test (tc, test_port_taken);
   tcase_add_test (tc, test_token);
   tcase_add_loop_test (tc, test_impostors, 0, 2);

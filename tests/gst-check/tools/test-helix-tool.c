@@ -126,6 +126,18 @@ GST_START_TEST (test_list)
 }
 GST_END_TEST;
 
+/* A shim whose main loop is too busy for LIST told its scanouts before. */
+GST_START_TEST (test_list_unanswered)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_LISTLESS, tool_socket);
+  g_autoptr (ToolRun) run = tool_run ("list --socket=%s", tool_socket);
+
+  tool_expect_end (run, 0, TOOL_HEALTHY_S);
+  expect_text (run, "staged 0.1.0  0:640x96 1:off");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_scanout)
 {
   ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=2");
@@ -239,6 +251,32 @@ GST_START_TEST (test_snapshot_refused)
   expect_text (run, "refuses (readback): no GPU here");
   fail_if (strstr (run->err, "tries again") != NULL, "%s", run->err);
   tool_peer_free (peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_snapshot_of_ended_vm)
+{
+  ToolPeer *peer = tool_peer_new (PEER_SHIM_LEAVING, tool_socket);
+  g_autoptr (ToolRun) run = tool_run ("snapshot --socket=%s", tool_socket);
+
+  tool_expect_end (run, 1, TOOL_HEALTHY_S);
+  expect_text (run, "the VM has ended");
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_snapshot_without_encoder)
+{
+  ToolChild *sim = tool_sim_new (tool_socket, "");
+  g_autofree gchar *registry =
+      g_strdup_printf ("GST_REGISTRY_1_0=%s/registry", tool_folder);
+  const gchar *environment[] = {"GST_PLUGIN_SYSTEM_PATH_1_0=", registry, NULL};
+  g_autoptr (ToolRun) run = tool_run_as (
+      g_getenv ("HELIX_TOOL"), environment, FALSE, "snapshot -o -");
+
+  tool_expect_end (run, 1, TOOL_DEAD_S);
+  expect_text (run, "no PNG can be made: GStreamer has no pngenc. Install");
+  tool_child_end (sim, SIGTERM);
 }
 GST_END_TEST;
 
@@ -472,12 +510,15 @@ helix_tool_suite (void)
   tcase_add_loop_test (tc, test_mistakes, 0, G_N_ELEMENTS (mistakes));
   tcase_add_test (tc, test_help);
   tcase_add_test (tc, test_list);
+  tcase_add_test (tc, test_list_unanswered);
   tcase_add_test (tc, test_scanout);
   tcase_add_test (tc, test_scanout_ignored);
   tcase_add_test (tc, test_scanout_asks_always);
   tcase_add_test (tc, test_snapshot);
   tcase_add_test (tc, test_snapshot_nowhere);
   tcase_add_test (tc, test_snapshot_refused);
+  tcase_add_test (tc, test_snapshot_of_ended_vm);
+  tcase_add_test (tc, test_snapshot_without_encoder);
   tcase_add_test (tc, test_snapshot_into_fifo);
   tcase_add_test (tc, test_full_disk);
   tcase_add_test (tc, test_stream);

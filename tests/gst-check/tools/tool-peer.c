@@ -152,7 +152,7 @@ say_status (ToolPeer *self)
       .frames = 100,
       .keyframes = self->kind == PEER_STREAM_KEYLESS ? 0 : 3,
       .last_ns = self->kind == PEER_STREAM_STUCK ? 9000 * MS : 10 * MS,
-      .clients = unheard ? 2 : 1};
+      .clients = unheard ? 3 : 1};
   struct helix_client client = {.flags = HELIX_CLIENT_YOU,
       .role = HELIX_ROLE_CONTROL,
       .scanout = HELIX_NONE32,
@@ -177,8 +177,10 @@ say_status (ToolPeer *self)
   client.role = HELIX_ROLE_STREAM;
   client.connected_ns = 10000 * MS;
   client.frames = 90;
-  if (unheard)
-    say (self, message, helix_pack_client (message, &client, "a guest"));
+  for (; unheard && client.index < status.clients; client.index++)
+    say (self, message,
+        helix_pack_client (
+            message, &client, client.index == 1 ? "a guest" : "another"));
 }
 
 static void
@@ -273,12 +275,16 @@ answer (ToolPeer *self)
       if (self->kind == PEER_SHIM_OLD
           || (self->kind == PEER_STREAM_FICKLE && self->lists++ > 0))
         refuse (self, HELIX_ERROR_UNSUPPORTED, HELIX_LIST, "what is that?");
-      else
+      else if (self->kind != PEER_SHIM_LISTLESS)
         say_status (self);
       break;
     case HELIX_SUBSCRIBE:
       if (self->kind == PEER_SHIM_BLIND)
         refuse (self, HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, "no GPU here");
+      if (self->kind == PEER_SHIM_LEAVING) {
+        say (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, NULL));
+        self->over = TRUE;
+      }
       break;
     case HELIX_SET_SCANOUT:
       if (self->kind == PEER_SHIM_STUBBORN)

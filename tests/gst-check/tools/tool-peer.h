@@ -25,15 +25,17 @@ typedef enum {
   PEER_SHIM_BUSY,      /* ERROR busy */
   PEER_SHIM_FRAMELESS, /* scanout 0 is on, but no FRAME comes */
   PEER_SHIM_OLD,       /* does not know LIST */
+  PEER_SHIM_LISTLESS,  /* never answers LIST */
   PEER_SHIM_STUBBORN,  /* both off, and refuses SET_SCANOUT */
   PEER_SHIM_BLIND,     /* scanout 0 is on, but cannot be read back */
+  PEER_SHIM_LEAVING,   /* says BYE to SUBSCRIBE */
   /* streams */
   PEER_STREAM_KEYLESS, /* 100 units so far, no keyframe */
   PEER_STREAM_HELD,    /* all well, but an encoder that looks ahead */
   PEER_STREAM_STUCK,   /* the last of 100 units came 9 s ago */
   PEER_STREAM_EMPTY,   /* no unit ever */
   PEER_STREAM_LONELY,  /* all well, no guest */
-  PEER_STREAM_UNHEARD, /* a guest that says nothing arrived */
+  PEER_STREAM_UNHEARD, /* two guests that say nothing arrived */
   PEER_STREAM_FICKLE,  /* answers LIST once */
   PEER_STREAM_PARROT,  /* asks for a proof, and sends it back for its own */
   PEER_STREAM_NO_SPS,  /* keyframes without parameter sets */
