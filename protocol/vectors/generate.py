@@ -192,12 +192,12 @@ def valid():
         simple("KEYFRAME")
     yield "keyframe-join", "Nothing received yet.", True, \
         simple("KEYFRAME", reason=1, last_sequence=NONE64)
-    yield "config-all", "All four wishes.", True, simple("CONFIG")
+    yield "config-all", "All four fields.", True, simple("CONFIG")
     yield "config-far", "A scanout that no VM has: no-scanout.", True, \
         simple("CONFIG", fields=4, scanout=NONE32 - 1)
     yield "config-bitrate", "Only the bitrate counts.", True, \
         simple("CONFIG", fields=1, rate_num=0, rate_den=0, scanout=0)
-    yield "config-nothing", "No wish at all.", True, \
+    yield "config-nothing", "No field at all.", True, \
         simple("CONFIG", fields=0, bitrate=0, rate_num=0, rate_den=0,
                scanout=0)
     yield "stats", "A report.", True, simple("STATS")
