@@ -3,13 +3,13 @@
  * helix snapshot: one frame, as PNG.
  */
 #include <errno.h>
-#include <gst/app/gstappsink.h>
 #include <gst/video/video.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "gsthelixelements.h"
+#include "helix-frame-client.h"
+#include "helix-picture.h"
 #include "helix-platform.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
@@ -19,6 +19,11 @@
 /* Each for the conversion and for pngenc, of a large picture on a slow
  * machine. */
 #define PNG_TIME (30 * GST_SECOND)
+
+/* Scanout, twice. */
+#define SCANOUT_IS_OFF \
+  "scanout %d is off. helix list tells which are on, helix scanout %d " \
+  "1920x1080 switches it on"
 
 static gchar *output;
 static gint scanout;
@@ -32,50 +37,78 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-/* The screen as BGRx, by the plugin's own element. NULL: `error` has a sentence
- * for a person. */
+/* Clears the frame. What a screen shows is opaque, whatever is in the fourth
+ * byte: the name of a format with an alpha channel has an A where that of the
+ * other one has an X. */
+static GstSample *
+make_sample (HelixFrame *frame)
+{
+  guint width = frame->info.width, height = frame->info.height;
+  guint32 fourcc = frame->info.fourcc;
+  gsize offset[GST_VIDEO_MAX_PLANES] = {0};
+  gint stride[GST_VIDEO_MAX_PLANES] = {(gint) frame->info.stride};
+  g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+  g_autoptr (GstCaps) caps = NULL;
+  GstVideoFormat format;
+  GstVideoInfo info;
+
+  for (guint shift = 0; shift < 16; shift += 8)
+    if ((fourcc >> shift & 0xff) == 'A')
+      fourcc += (guint32) ('X' - 'A') << shift;
+  format = helix_picture_format (fourcc);
+  gst_video_info_set_format (&info, format, width, height);
+  GST_VIDEO_INFO_FPS_N (&info) = 0;
+  caps = gst_video_info_to_caps (&info);
+  gst_buffer_append_memory (buffer, g_steal_pointer (&frame->memory));
+  helix_frame_clear (frame);
+  gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE, format,
+      width, height, 1, offset, stride);
+  GST_BUFFER_PTS (buffer) = 0;
+  return gst_sample_new (buffer, caps, NULL, NULL);
+}
+
+/* Not by helixqemusrc: GStreamer may load the plugin into this process, and a
+ * type that is also linked into it cannot be registered twice.
+ * Returns: the screen. NULL: `error` has a sentence for a person. */
 static GstSample *
 take_picture (const gchar *path, GError **error)
 {
-  g_autofree gchar *user =
-      g_strdup_printf ("%lu", (gulong) helix_vms_server_uid ());
-  g_autoptr (GstCaps) caps = gst_caps_from_string ("video/x-raw, format=BGRx");
-  g_autoptr (GstElement) pipeline = gst_pipeline_new (NULL);
-  g_autoptr (GstMessage) message = NULL;
-  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-  GstElement *source = g_object_new (GST_TYPE_HELIX_QEMU_SRC, "socket-path",
-      path, "scanout", scanout, "server-user", user, "auto-reconnect", FALSE,
-      "num-buffers", 1, NULL);
-  GstElement *sink = g_object_new (GST_TYPE_APP_SINK, "caps", caps, "sync",
-      FALSE, "wait-on-eos", FALSE, NULL);
-  GstSample *picture = NULL;
+  const HelixFrameClientConfig config = {.path = path,
+      .name = "helix " HELIX_PACKAGE_VERSION,
+      .server_uid = helix_vms_server_uid ()};
+  const HelixFrameRequest request = {.scanout = (guint) scanout, .rate_den = 1};
+  HelixFrameClient *client = helix_frame_client_new (&config, &request);
+  guint64 deadline = helix_now_ns () + FRAME_NS;
+  HelixFramesResult result;
+  HelixFrame frame;
   gchar *last;
 
-  gst_bin_add_many (GST_BIN (pipeline), source, sink, NULL);
-  gst_element_link (source, sink);
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  if (client == NULL) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
+        "%s: no pipe can be made to wait with: %s. Raise the limit of open "
+        "files (ulimit -n)",
+        path, g_strerror (errno));
+    return NULL;
+  }
   /* A warning ends it, too: it is a readback that failed. */
-  message = gst_bus_timed_pop_filtered (bus, FRAME_NS,
-      GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING
-          | GST_MESSAGE_INFO);
-  if (message == NULL) {
+  do
+    result = helix_frame_client_next (client, deadline, &frame, error);
+  while (result == HELIX_FRAMES_CURSOR);
+  helix_frame_client_free (client);
+  if (result == HELIX_FRAMES_FRAME)
+    return make_sample (&frame);
+  if (result == HELIX_FRAMES_DARK) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+        "%s: " SCANOUT_IS_OFF, path, scanout, scanout);
+  } else if (result == HELIX_FRAMES_TIMEOUT) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "%s: no picture came within 5 s. helix doctor tells more", path);
-  } else if (GST_MESSAGE_TYPE (message) != GST_MESSAGE_EOS) {
-    gst_structure_get (gst_message_get_structure (message), "gerror",
-        G_TYPE_ERROR, error, NULL);
-    last = g_strrstr ((*error)->message, ". ");
-    /* A warning ends with how the element goes on; this program does not. */
-    if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING && last != NULL)
-      *last = '\0';
-  } else {
-    picture = gst_app_sink_try_pull_sample (GST_APP_SINK (sink), 0);
-    if (picture == NULL)
-      g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-          "%s: the VM has ended. helix list tells which run", path);
+  } else if (result == HELIX_FRAMES_WARNING
+      && (last = g_strrstr ((*error)->message, ". ")) != NULL) {
+    /* It says last that the shim tries again, for which this does not wait. */
+    *last = '\0';
   }
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  return picture;
+  return NULL;
 }
 
 /* NULL: `error` has a sentence for a person. */
@@ -147,14 +180,12 @@ run (const HelixOptions *options, gint n, gchar **words)
   probe = helix_vms_greet_only (options->socket, deadline, &path, &error);
   if (probe == NULL)
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
-  /* What the VM does not have or say, the element's error explains. */
+  /* What the VM does not have or say, the client's error explains. */
   if (helix_probe_list (probe, NULL, deadline, NULL)
       && (guint) scanout < probe->connection->welcome.scanouts
       && !helix_probe_scanout_on (probe, (guint) scanout))
-    return helix_tool_fail (HELIX_EXIT_FAILED,
-        "%s: scanout %d is off. helix list tells which are on, helix scanout "
-        "%d 1920x1080 switches it on",
-        path, scanout, scanout);
+    return helix_tool_fail (
+        HELIX_EXIT_FAILED, "%s: " SCANOUT_IS_OFF, path, scanout, scanout);
   g_clear_pointer (&probe, helix_probe_free);
   if (!gst_init_check (NULL, NULL, &error)
       || (picture = take_picture (path, &error)) == NULL

@@ -249,6 +249,7 @@ GST_START_TEST (test_unix_forbidden)
       listen_on (address->text, HELIX_ADMIT_ALL);
   HelixAddress *addresses[] = {address, other};
 
+  fail_unless (listener != NULL);
   fail_unless (chmod (address->path, 0) == 0);
   fail_unless (chmod (folder, 0555) == 0);
   fail_unless_equals_int (test_as_nobody (use_forbidden, addresses), 0);

@@ -260,7 +260,7 @@ GST_START_TEST (test_snapshot_of_ended_vm)
   g_autoptr (ToolRun) run = tool_run ("snapshot --socket=%s", tool_socket);
 
   tool_expect_end (run, 1, TOOL_HEALTHY_S);
-  expect_text (run, "the VM has ended");
+  expect_text (run, "closed down");
   tool_peer_free (peer);
 }
 GST_END_TEST;
