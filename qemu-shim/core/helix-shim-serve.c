@@ -428,6 +428,16 @@ helix_shim_get_stats (struct helix_shim *shim, struct helix_shim_stats *stats)
     to[i] = __atomic_load_n (&from[i], __ATOMIC_RELAXED);
 }
 
+static void
+add_counter (GString *text, bool json, const char *name, uint64_t value)
+{
+  if (json)
+    g_string_append_printf (
+        text, "\"%s\": %" G_GUINT64_FORMAT ", ", name, value);
+  else
+    g_string_append_printf (text, "%s=%" G_GUINT64_FORMAT " ", name, value);
+}
+
 char *
 helix_shim_stats_text (struct helix_shim *shim, bool json)
 {
@@ -446,18 +456,16 @@ helix_shim_stats_text (struct helix_shim *shim, bool json)
       {"shows", &st.shows}, {"set_scanouts", &st.set_scanouts},
       {"holds", &st.stalls.count}, {"hold_ns", &st.stalls.sum},
       {"hold_max_ns", &st.stalls.max}};
-  const char *format =
-      json ? "\"%s\": %" G_GUINT64_FORMAT ", " : "%s=%" G_GUINT64_FORMAT " ";
   GString *text = g_string_new (NULL);
   char *buckets;
 
   helix_shim_get_stats (shim, &st);
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
-    g_string_append_printf (text, format, fields[i].name, *fields[i].value);
-  g_string_append_printf (
-      text, format, "hold_p50_ns", helix_histogram_percentile (&st.stalls, 50));
-  g_string_append_printf (
-      text, format, "hold_p99_ns", helix_histogram_percentile (&st.stalls, 99));
+    add_counter (text, json, fields[i].name, *fields[i].value);
+  add_counter (
+      text, json, "hold_p50_ns", helix_histogram_percentile (&st.stalls, 50));
+  add_counter (
+      text, json, "hold_p99_ns", helix_histogram_percentile (&st.stalls, 99));
   buckets = helix_histogram_text (&st.stalls);
   g_string_append_printf (text,
       json ? "\"hold_buckets\": \"%s\"" : "hold_buckets=%s",
