@@ -1416,19 +1416,28 @@ gst_helix_qemu_src_unlock_stop (GstBaseSrc *src)
   return TRUE;
 }
 
+/* In PAUSED the streaming thread does not read what the shim sends. */
+static void
+set_paused (GstHelixQemuSrc *self, gboolean paused)
+{
+  GST_OBJECT_LOCK (self);
+  if (self->client != NULL)
+    helix_frame_client_set_paused (self->client, paused);
+  GST_OBJECT_UNLOCK (self);
+}
+
 static GstStateChangeReturn
 gst_helix_qemu_src_change_state (GstElement *element, GstStateChange transition)
 {
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (element);
   GstStateChangeReturn ret;
 
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
+    set_paused (self, FALSE);
   ret = GST_ELEMENT_CLASS (gst_helix_qemu_src_parent_class)
             ->change_state (element, transition);
-  /* In PAUSED the base class does not call create (). */
-  GST_OBJECT_LOCK (self);
-  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED && self->client != NULL)
-    helix_frame_client_leave (self->client);
-  GST_OBJECT_UNLOCK (self);
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
+    set_paused (self, TRUE);
   return ret;
 }
 

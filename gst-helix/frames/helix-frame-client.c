@@ -30,6 +30,7 @@ struct _HelixFrameClient {
   HelixFrameClientConfig config; /* owns its strings */
   HelixWaiter waiter;
   gint flushing; /* atomic */
+  gint paused;   /* atomic */
   gint poked;    /* atomic */
   gint in_time;  /* atomic: us, for helix_frame_connection_read () */
 
@@ -302,8 +303,8 @@ helix_frame_client_poke (HelixFrameClient *client)
   helix_waiter_wake (&client->waiter);
 }
 
-void
-helix_frame_client_leave (HelixFrameClient *client)
+static void
+leave (HelixFrameClient *client)
 {
   pthread_mutex_lock (&client->lock);
   if (client->state.connected) {
@@ -312,6 +313,15 @@ helix_frame_client_leave (HelixFrameClient *client)
     client->state.connected = FALSE;
   }
   pthread_mutex_unlock (&client->lock);
+}
+
+void
+helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused)
+{
+  g_atomic_int_set (&client->paused, paused);
+  if (paused)
+    leave (client);
+  helix_waiter_wake (&client->waiter);
 }
 
 void
@@ -578,8 +588,15 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
   while (!g_atomic_int_get (&client->flushing)) {
     HelixFramesResult result = HELIX_FRAMES_AGAIN;
     guint64 until = HELIX_NONE64, repeat;
+    gboolean paused = g_atomic_int_get (&client->paused);
 
+    if (paused)
+      leave (client);
     catch_up (client);
+    if (paused) {
+      wait_until (client, until);
+      continue;
+    }
     if (client->frames == NULL && helix_now_ns () >= client->retry_ns)
       result = dial (client, error);
     if (client->frames != NULL)

@@ -55,10 +55,10 @@ void helix_frame_client_show (
  * Nothing is lost: a message that was read in part is continued. */
 void helix_frame_client_set_flushing (
     HelixFrameClient *client, gboolean flushing);
-/* Any thread, while next () does not run: it will not for a while. Leaves the
- * shim, which would take this client for dead otherwise. The first next ()
- * after that connects again, for a new picture of what was shown before. */
-void helix_frame_client_leave (HelixFrameClient *client);
+/* Any thread: leaves the shim, which would take this client for dead otherwise,
+ * and makes next () wait until the pause ends. It connects again then, for a
+ * new picture of what was shown before. */
+void helix_frame_client_set_paused (HelixFrameClient *client, gboolean paused);
 /* Any thread: frames that were captured at most so long ago, in ns, are given
  * one after the other; of those that are older the newest only. At first 0. */
 void helix_frame_client_set_in_time (HelixFrameClient *client, guint64 in_time);

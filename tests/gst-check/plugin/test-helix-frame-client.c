@@ -422,10 +422,11 @@ GST_START_TEST (test_pause)
     send_frame (10 * i);
     if (i > 1)
       expect (HELIX_FRAMES_FRAME);
-    helix_frame_client_leave (client);
-    helix_frame_client_leave (client);
+    helix_frame_client_set_paused (client, TRUE);
+    helix_frame_client_set_paused (client, TRUE);
     fail_unless (fake_shim_wait_byes (shim, ++byes));
     fail_unless (!helix_frame_client_state (client).connected);
+    helix_frame_client_set_paused (client, FALSE);
     until_subscribed (i + 1);
     fail_unless_equals_int (fake_shim_accepted (shim), i + 1);
     fail_unless_equals_int (fake_shim_subscription (shim).resource_id, 55);
@@ -446,9 +447,10 @@ GST_START_TEST (test_pause_any_time)
   client = taker_new (path, FALSE, NULL);
   shim = fake_shim_new (path, &silent);
   RUN_UNTIL (helix_frame_client_state (client).connected);
-  helix_frame_client_leave (client);
+  helix_frame_client_set_paused (client, TRUE);
   fake_shim_free (shim); /* the loss of it is not noticed */
   shim = fake_shim_new (path, &config);
+  helix_frame_client_set_paused (client, FALSE);
   until_subscribed (1);
   pass_frame (1);
 }

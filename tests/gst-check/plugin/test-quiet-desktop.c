@@ -277,8 +277,11 @@ GST_START_TEST (test_restarts)
   draw (1, 1);
   fail_unless (
       gst_element_set_state (src, GST_STATE_READY) != GST_STATE_CHANGE_FAILURE);
+  fail_unless (fake_shim_wait_byes (shim, 1));
   pipeline_play (src);
   fail_unless (fake_shim_wait_subscribes (shim, subscribes + 1));
+  /* It did not connect once more while it stopped. */
+  fail_unless_equals_int (fake_shim_accepted (shim), 2);
   for (guint32 n = 2; n <= 4; n++)
     draw (n, 1);
   expect_still (host);
