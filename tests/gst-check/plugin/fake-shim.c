@@ -552,26 +552,28 @@ fake_shim_wait_subscribed (FakeShim *shim)
   return ok;
 }
 
-gboolean
-fake_shim_wait_subscribes (FakeShim *shim, guint count)
+/* Of the shim's counter at `counter`. */
+static gboolean
+wait_count (FakeShim *shim, const guint *counter, guint least)
 {
   gboolean ok;
 
   pthread_mutex_lock (&shim->lock);
-  ok = AWAIT (shim, shim->subscribes >= count);
+  ok = AWAIT (shim, *counter >= least);
   pthread_mutex_unlock (&shim->lock);
   return ok;
 }
 
 gboolean
+fake_shim_wait_subscribes (FakeShim *shim, guint count)
+{
+  return wait_count (shim, &shim->subscribes, count);
+}
+
+gboolean
 fake_shim_wait_byes (FakeShim *shim, guint count)
 {
-  gboolean ok;
-
-  pthread_mutex_lock (&shim->lock);
-  ok = AWAIT (shim, shim->byes >= count);
-  pthread_mutex_unlock (&shim->lock);
-  return ok;
+  return wait_count (shim, &shim->byes, count);
 }
 
 gboolean

@@ -136,6 +136,16 @@ pipeline_stat (GstElement *pipeline, const gchar *name, const gchar *field)
   return value;
 }
 
+void
+element_expect_text (
+    GstElement *element, const gchar *property, const gchar *wanted)
+{
+  g_autofree gchar *text = NULL;
+
+  g_object_get (element, property, &text, NULL);
+  fail_unless_equals_string (text, wanted);
+}
+
 gchar *
 element_address (GstElement *element)
 {

@@ -29,6 +29,9 @@ void pipeline_expect_quiet (GstElement *pipeline);
 guint64 element_stat (GstElement *element, const gchar *field);
 guint64 pipeline_stat (
     GstElement *pipeline, const gchar *name, const gchar *field);
+/* A property of type string is `wanted`; NULL = it is not set. */
+void element_expect_text (
+    GstElement *element, const gchar *property, const gchar *wanted);
 /* The address in its `stats`: with the port that it got. */
 gchar *element_address (GstElement *element);
 /* The number of the marker in the luma of a picture. FALSE: no marker. */

@@ -308,15 +308,6 @@ GST_START_TEST (test_states)
 }
 GST_END_TEST;
 
-static void
-check_text (GstElement *sink, const gchar *property, const gchar *expected)
-{
-  g_autofree gchar *is = NULL;
-
-  g_object_get (sink, property, &is, NULL);
-  fail_unless_equals_string (is, expected);
-}
-
 /* What all three ends of a stream have in common (gsthelixendpoint). The
  * environment is asked when the element is made, and when `address` is set to
  * NULL; an empty variable is none. */
@@ -327,21 +318,21 @@ GST_START_TEST (test_endpoint)
 
   g_setenv ("HELIX_ADDRESS", "unix:/a", TRUE);
   sink = gst_element_factory_make ("helixguestsink", NULL);
-  check_text (sink, "address", "unix:/a");
+  element_expect_text (sink, "address", "unix:/a");
   g_setenv ("HELIX_ADDRESS", "", TRUE);
-  check_text (sink, "address", "unix:/a");
+  element_expect_text (sink, "address", "unix:/a");
   g_object_set (sink, "address", NULL, NULL);
-  check_text (sink, "address", "tcp:127.0.0.1:14359");
+  element_expect_text (sink, "address", "tcp:127.0.0.1:14359");
   g_object_set (sink, "address", "unix:/b", "token", "t", "token-file", "f",
       "mode", GST_HELIX_MODE_CONNECT, NULL);
-  check_text (sink, "address", "unix:/b");
-  check_text (sink, "token", "t");
-  check_text (sink, "token-file", "f");
+  element_expect_text (sink, "address", "unix:/b");
+  element_expect_text (sink, "token", "t");
+  element_expect_text (sink, "token-file", "f");
   g_object_get (sink, "mode", &mode, NULL);
   fail_unless_equals_int (mode, GST_HELIX_MODE_CONNECT);
   g_object_set (sink, "token", NULL, "token-file", NULL, NULL);
-  check_text (sink, "token", NULL);
-  check_text (sink, "token-file", NULL);
+  element_expect_text (sink, "token", NULL);
+  element_expect_text (sink, "token-file", NULL);
   gst_object_unref (sink);
   g_unsetenv ("HELIX_ADDRESS");
 }

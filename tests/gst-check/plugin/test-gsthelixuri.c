@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gst/check/gstcheck.h>
 
+#include "stream-pipeline.h"
+
 static void
 setup (void)
 {
@@ -185,15 +187,6 @@ static const gchar *const failures[][5] = {
     {"helixqemusrc", "server-user", "no such user", "root", "helix+unix:/b"},
 };
 
-static void
-expect_text (GstElement *element, const gchar *property, const gchar *wanted)
-{
-  g_autofree gchar *text = NULL;
-
-  g_object_get (element, property, &text, NULL);
-  fail_unless_equals_string (text, wanted);
-}
-
 /* After a start that failed the element is in READY: what was wrong can be set
  * right, and the next start succeeds. */
 GST_START_TEST (test_failed_start)
@@ -211,12 +204,12 @@ GST_START_TEST (test_failed_start)
     fail_unless (
         gst_uri_handler_set_uri (GST_URI_HANDLER (element), row[4], NULL));
   g_object_set (element, row[1], row[3], NULL);
-  expect_text (element, row[1], row[3]);
+  element_expect_text (element, row[1], row[3]);
   fail_unless (gst_element_set_state (element, GST_STATE_PAUSED)
       != GST_STATE_CHANGE_FAILURE);
   /* From now on it is fixed. */
   g_object_set (element, row[1], row[2], NULL);
-  expect_text (element, row[1], row[3]);
+  element_expect_text (element, row[1], row[3]);
   gst_element_set_state (element, GST_STATE_NULL);
   gst_object_unref (element);
 }

@@ -6,24 +6,9 @@
 
 #include "helix-annexb.h"
 #include "helix-nal.h"
+#include "stream-pipeline.h"
 
 /* ---- against the encoders and parsers of the system ---- */
-
-static gboolean
-have_elements (const gchar *names)
-{
-  g_auto (GStrv) list = g_strsplit (names, " ", 0);
-
-  for (guint i = 0; list[i] != NULL; i++) {
-    g_autoptr (GstElementFactory) factory = gst_element_factory_find (list[i]);
-
-    if (factory == NULL) {
-      GST_WARNING ("no element %s: skipped", list[i]);
-      return FALSE;
-    }
-  }
-  return TRUE;
-}
 
 /* NAL units of Annex B data but for AUD, which a parser may add, as one
  * string of sizes and checksums. */

@@ -322,7 +322,7 @@ GST_END_TEST;
 GST_START_TEST (test_reconnect_timeout_later)
 {
   make_client_with_timeout (1000);
-  /* Longer than the timeout, so that one that has begun shows. */
+  /* Longer than the timeout: if it had begun, it would end here. */
   g_usleep (1100 * 1000);
   expect (HELIX_FRAMES_WARNING);
 }
