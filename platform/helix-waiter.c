@@ -45,7 +45,7 @@ helix_waiter_wake (HelixWaiter *self)
   const uint64_t one = 1;
   ssize_t n;
 
-  /* EAGAIN: so many wake-ups are pending that one more makes no difference. */
+  /* EAGAIN: the descriptor is full, so a wake-up is pending already. */
   do
     n = write (self->wakeup[1], &one, sizeof one);
   while (n < 0 && errno == EINTR);

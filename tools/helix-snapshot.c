@@ -37,9 +37,8 @@ static const GOptionEntry entries[] = {
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
-/* Clears the frame. What a screen shows is opaque, whatever is in the fourth
- * byte: the name of a format with an alpha channel has an A where that of the
- * other one has an X. */
+/* Clears the frame. A screen is opaque, and a guest may leave any value in the
+ * alpha channel: AR24 is read as XR24, and so on. */
 static GstSample *
 make_sample (HelixFrame *frame)
 {

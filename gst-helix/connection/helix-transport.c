@@ -548,7 +548,7 @@ static const HelixFailure serial_failures[] = {
     {EBUSY, "another process has the port open",
         "Stop that process: virtio-serial ports have one reader"},
     {ENOENT, "no such port",
-        "Give the machine a virtserialport device whose name is this one"},
+        "Give the machine a virtserialport device with this name"},
     {EACCES, "this user may not open the port",
         "Run as root, or let a udev rule give this user the device"},
     {EPERM, "this user may not open the port",

@@ -124,9 +124,12 @@ gst_helix_fields_init (GObject *object)
   g_autofree GParamSpec **pspecs =
       g_object_class_list_properties (G_OBJECT_GET_CLASS (object), &n);
 
-  for (guint i = 0; i < n; i++)
-    if (field_of (object, pspecs[i]) != NULL)
-      store (field_of (object, pspecs[i]), pspecs[i], NULL);
+  for (guint i = 0; i < n; i++) {
+    gpointer field = field_of (object, pspecs[i]);
+
+    if (field != NULL)
+      store (field, pspecs[i], NULL);
+  }
 }
 
 void
@@ -136,8 +139,10 @@ gst_helix_fields_clear (GObject *object)
   g_autofree GParamSpec **pspecs =
       g_object_class_list_properties (G_OBJECT_GET_CLASS (object), &n);
 
-  for (guint i = 0; i < n; i++)
-    if (G_IS_PARAM_SPEC_STRING (pspecs[i])
-        && field_of (object, pspecs[i]) != NULL)
-      g_free (*(gchar **) field_of (object, pspecs[i]));
+  for (guint i = 0; i < n; i++) {
+    gchar **field = field_of (object, pspecs[i]);
+
+    if (field != NULL && G_IS_PARAM_SPEC_STRING (pspecs[i]))
+      g_free (*field);
+  }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Properties whose value is a field of the element, under its object lock. The
- * GParamSpec says all else: the type (string, boolean, enum, int, uint, or
+ * A property is a field of the element, under its object lock. The GParamSpec
+ * has the rest: the type (string, boolean, enum, int, uint, or
  * fraction: two gint), the default, and whether it may change from PAUSED on
  * (GST_PARAM_MUTABLE_PLAYING). A string that is set to NULL gets its default;
  * that of `address` is $HELIX_ADDRESS, if it is set and not empty.
@@ -17,7 +17,7 @@
 
 G_BEGIN_DECLS
 
-/* Installs a property whose field is `offset` bytes into the element. */
+/* Installs a property. Its field is `offset` bytes into the element. */
 void gst_helix_field_install (
     GObjectClass *klass, guint id, gsize offset, GParamSpec *pspec);
 

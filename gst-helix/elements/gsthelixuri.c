@@ -27,7 +27,7 @@ typedef struct {
   const gchar *protocols[5];
   Kind kinds[4];
   /* Properties that a query may set. token-file is not among them: a URI from
-   * elsewhere must not choose a file whose HMAC is sent to its host. */
+   * elsewhere must not choose a file: its HMAC would go to that URI's host. */
   const gchar *keys[10];
 } Form;
 
