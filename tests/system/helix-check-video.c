@@ -19,7 +19,7 @@
 
 /* What the command line asks for; -1 = not asked. */
 static gint min_frames = -1, max_colour_error = -1, bars_shift = 0;
-static gint max_torn = 0;
+static gint max_torn = 0, max_backwards = 0;
 static gint64 last_wanted = -1;
 static gchar *sizes_wanted;
 static gchar **files;
@@ -33,6 +33,8 @@ static const GOptionEntry entries[] = {
         "The sizes that appear, in order", "WxH[,WxH...]"},
     {"max-colour-error", 0, 0, G_OPTION_ARG_INT, &max_colour_error,
         "Largest difference of a bar's red, green or blue, 0-255", "N"},
+    {"max-backwards", 0, 0, G_OPTION_ARG_INT, &max_backwards,
+        "At most N times a number below that before it (default 0)", "N"},
     {"max-torn", 0, 0, G_OPTION_ARG_INT, &max_torn,
         "At most N pictures with an unreadable marker (default 0)", "N"},
     {"bars-shift", 0, 0, G_OPTION_ARG_INT, &bars_shift,
@@ -254,8 +256,9 @@ judge (const struct findings *f)
   gboolean good = TRUE;
 
   good &= rule (f->any, "no marker was read in %u pictures", f->pictures);
-  good &= rule (
-      f->backwards == 0, "frame numbers went backwards %u times", f->backwards);
+  good &= rule (f->backwards <= (guint) max_backwards,
+      "frame numbers went backwards %u times, allowed %d", f->backwards,
+      max_backwards);
   good &= rule (f->torn <= (guint) max_torn,
       "%u pictures with an unreadable marker, allowed %d", f->torn, max_torn);
   if (min_frames >= 0)
