@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include <gst/check/gstcheck.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +27,8 @@ struct _Child {
   ChildLine line;
   gpointer data;
 
-  GMutex lock;
-  GCond cond;
+  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_cond_t cond;
   GPtrArray *lines;
   gboolean over; /* it closed its output */
 };
@@ -54,18 +55,18 @@ read_lines (gpointer data)
     line->text = g_strdup (g_strchomp (text));
     if (child->line != NULL)
       child->line (child->data, line->text, line->when);
-    g_mutex_lock (&child->lock);
+    pthread_mutex_lock (&child->lock);
     if (child->lines->len < KEPT_LINES)
       g_ptr_array_add (child->lines, line);
     else
       line_free (line);
-    g_cond_broadcast (&child->cond);
-    g_mutex_unlock (&child->lock);
+    pthread_cond_broadcast (&child->cond);
+    pthread_mutex_unlock (&child->lock);
   }
-  g_mutex_lock (&child->lock);
+  pthread_mutex_lock (&child->lock);
   child->over = TRUE;
-  g_cond_broadcast (&child->cond);
-  g_mutex_unlock (&child->lock);
+  pthread_cond_broadcast (&child->cond);
+  pthread_mutex_unlock (&child->lock);
   return NULL;
 }
 
@@ -87,8 +88,8 @@ child_new (const gchar *const *words, ChildLine line, gpointer data)
   child->line = line;
   child->data = data;
   child->lines = g_ptr_array_new_with_free_func (line_free);
-  g_mutex_init (&child->lock);
-  g_cond_init (&child->cond);
+  pthread_mutex_init (&child->lock, NULL);
+  helix_cond_init (&child->cond);
   if (!g_spawn_async_with_pipes (NULL, (gchar **) words, NULL,
           G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, join_streams, NULL,
           &child->pid, NULL, &out, NULL, &error))
@@ -135,9 +136,9 @@ child_output (Child *child)
 {
   gchar *all;
 
-  g_mutex_lock (&child->lock);
+  pthread_mutex_lock (&child->lock);
   all = join_output (child);
-  g_mutex_unlock (&child->lock);
+  pthread_mutex_unlock (&child->lock);
   return all;
 }
 
@@ -150,11 +151,11 @@ child_expect (Child *child, const gchar *word, guint seconds)
 guint64
 child_expect_nth (Child *child, const gchar *word, guint nth, guint seconds)
 {
-  gint64 limit = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
+  guint64 limit = helix_now_ns () + seconds * G_GUINT64_CONSTANT (1000000000);
   guint64 when = 0;
   guint at = 0;
 
-  g_mutex_lock (&child->lock);
+  pthread_mutex_lock (&child->lock);
   while (when == 0) {
     for (; when == 0 && at < child->lines->len; at++) {
       const Line *line = g_ptr_array_index (child->lines, at);
@@ -164,11 +165,11 @@ child_expect_nth (Child *child, const gchar *word, guint nth, guint seconds)
     }
     if (when == 0
         && (child->over
-            || !g_cond_wait_until (&child->cond, &child->lock, limit)))
+            || helix_cond_wait_until (&child->cond, &child->lock, limit) != 0))
       fail ("%s: no '%s' %s. It said:\n%s", child->name, word,
           child->over ? "before it ended" : "in time", join_output (child));
   }
-  g_mutex_unlock (&child->lock);
+  pthread_mutex_unlock (&child->lock);
   return when;
 }
 
@@ -177,12 +178,18 @@ child_count (Child *child, const gchar *word)
 {
   guint count = 0;
 
-  g_mutex_lock (&child->lock);
+  pthread_mutex_lock (&child->lock);
   for (guint i = 0; i < child->lines->len; i++)
     count += strstr (((Line *) g_ptr_array_index (child->lines, i))->text, word)
         != NULL;
-  g_mutex_unlock (&child->lock);
+  pthread_mutex_unlock (&child->lock);
   return count;
+}
+
+GPid
+child_pid (Child *child)
+{
+  return child->pid;
 }
 
 void
@@ -194,17 +201,21 @@ child_signal (Child *child, gint signal)
 gint
 child_end (Child *child, gint signal)
 {
+  g_autofree gchar *output = NULL;
   gint status = 0;
 
   if (signal != 0)
     kill (child->pid, signal);
   waitpid (child->pid, &status, 0);
   g_thread_join (child->thread);
+  output = join_output (child);
+  if (WIFEXITED (status) && WEXITSTATUS (status) != 0)
+    g_printerr ("%s:\n%s", child->name, output);
   g_spawn_close_pid (child->pid);
   fclose (child->out);
   g_ptr_array_unref (child->lines);
-  g_mutex_clear (&child->lock);
-  g_cond_clear (&child->cond);
+  pthread_mutex_destroy (&child->lock);
+  pthread_cond_destroy (&child->cond);
   g_free (child->name);
   g_free (child);
   return status;

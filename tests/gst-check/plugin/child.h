@@ -31,8 +31,10 @@ guint child_count (Child *child, const gchar *word);
 /* All of it so far; free it. */
 gchar *child_output (Child *child);
 
+GPid child_pid (Child *child);
 void child_signal (Child *child, gint signal);
-/* Sends `signal` (0 = none), waits for the end, frees. The wait status. */
+/* Sends `signal` (0 = none), waits for the end, frees. Prints the output of a
+ * child that failed. Returns: the wait status. */
 gint child_end (Child *child, gint signal);
 
 #endif /* CHILD_H */

@@ -5,19 +5,30 @@
 #ifndef SIM_CHILD_H
 #define SIM_CHILD_H
 
-#include <glib.h>
+#include <signal.h>
 
-typedef struct _SimChild SimChild;
+#include "child.h"
+
+typedef Child SimChild;
 
 /* Starts it on `path` with further options ("--size=640x96 --rate=30"), and
- * returns when it listens. Aborts the test when it does not. */
+ * returns when it listens. Fails the test when it does not. */
 SimChild *sim_child_new (const gchar *path, const gchar *options);
-GPid sim_child_pid (SimChild *sim);
-/* SIGSTOP, SIGCONT. */
-void sim_child_signal (SimChild *sim, gint signal);
+#define sim_child_pid child_pid
+#define sim_child_signal child_signal
+
 /* kill -9: it gets no chance to say goodbye or to clean up. */
-void sim_child_kill (SimChild *sim);
+static inline void
+sim_child_kill (SimChild *sim)
+{
+  child_end (sim, SIGKILL);
+}
+
 /* Asks it to end, waits until it has. */
-void sim_child_end (SimChild *sim);
+static inline void
+sim_child_end (SimChild *sim)
+{
+  child_end (sim, SIGTERM);
+}
 
 #endif /* SIM_CHILD_H */
