@@ -2,12 +2,12 @@
 #include "qemusrc-fixture.h"
 
 #include "helix-marker.h"
-#include "stream-pipeline.h"
 
 #define TYPES (GST_MESSAGE_INFO | GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
 
 gchar *path;
 FakeShim *shim;
+SimChild *sim;
 GstHarness *h;
 GstBus *bus;
 
@@ -35,42 +35,29 @@ fixture_suite (const gchar *name, gdouble timeout, TCase **tc)
   return suite;
 }
 
-GstHarness *
-qemusrc_harness_new (
-    const gchar *path, const gchar *caps, const gchar *first, ...)
+GstVideoInfo
+video_info (void)
 {
-  GstHarness *h = gst_harness_new ("helixqemusrc");
-  va_list args;
+  static GstVideoInfo info;
+  GstCaps *caps;
 
-  fail_unless (h != NULL);
-  gst_harness_use_systemclock (h);
-  gst_harness_set_sink_caps_str (h, caps);
-  g_object_set (h->element, "socket-path", path, NULL);
-  va_start (args, first);
-  if (first != NULL)
-    g_object_set_valist (G_OBJECT (h->element), first, args);
-  va_end (args);
-  return h;
-}
-
-void
-qemusrc_info (GstHarness *h, GstVideoInfo *info)
-{
-  GstCaps *caps = gst_pad_get_current_caps (h->sinkpad);
-
-  fail_unless (caps != NULL);
-  fail_unless (gst_video_info_from_caps (info, caps));
-  gst_caps_unref (caps);
+  if (h != NULL) {
+    caps = gst_pad_get_current_caps (h->sinkpad);
+    fail_unless (caps != NULL && gst_video_info_from_caps (&info, caps));
+    gst_caps_unref (caps);
+  }
+  return info;
 }
 
 guint32
-qemusrc_number (GstVideoInfo *info, GstBuffer *buffer)
+number_of (GstBuffer *buffer)
 {
-  guint component = GST_VIDEO_INFO_IS_YUV (info) ? 0 : 1; /* Y or green */
+  GstVideoInfo info = video_info ();
+  guint component = GST_VIDEO_INFO_IS_YUV (&info) ? 0 : 1; /* Y or green */
   GstVideoFrame frame;
   guint32 number = 0;
 
-  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READ));
+  fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
   fail_unless (
       helix_marker_read (GST_VIDEO_FRAME_COMP_DATA (&frame, component),
           (guint32) GST_VIDEO_FRAME_COMP_STRIDE (&frame, component),
@@ -81,15 +68,44 @@ qemusrc_number (GstVideoInfo *info, GstBuffer *buffer)
 }
 
 GstBuffer *
-qemusrc_expect (GstHarness *h, guint32 number)
+pull (void)
 {
   GstBuffer *buffer = gst_harness_pull (h);
-  GstVideoInfo info;
 
-  fail_unless (buffer != NULL);
-  qemusrc_info (h, &info);
-  fail_unless_equals_int (qemusrc_number (&info, buffer), number);
+  fail_unless (buffer != NULL, "no buffer came");
   return buffer;
+}
+
+guint32
+pull_number (void)
+{
+  g_autoptr (GstBuffer) buffer = pull ();
+
+  return number_of (buffer);
+}
+
+GstBuffer *
+expect_buffer (guint32 number)
+{
+  GstBuffer *buffer = pull ();
+
+  fail_unless_equals_int (number_of (buffer), number);
+  return buffer;
+}
+
+static void
+start (const gchar *caps, const gchar *first, va_list args)
+{
+  h = gst_harness_new ("helixqemusrc");
+  fail_unless (h != NULL);
+  gst_harness_use_systemclock (h);
+  gst_harness_set_sink_caps_str (h, caps);
+  g_object_set (h->element, "socket-path", path, NULL);
+  if (first != NULL)
+    g_object_set_valist (G_OBJECT (h->element), first, args);
+  bus = gst_bus_new ();
+  gst_element_set_bus (h->element, bus);
+  gst_harness_play (h);
 }
 
 void
@@ -99,22 +115,31 @@ play (const FakeConfig *config, const gchar *caps, const gchar *first, ...)
   va_list args;
 
   shim = fake_shim_new (path, config != NULL ? config : &plain);
-  h = qemusrc_harness_new (path, caps, NULL);
   va_start (args, first);
-  if (first != NULL)
-    g_object_set_valist (G_OBJECT (h->element), first, args);
+  start (caps, first, args);
   va_end (args);
-  bus = gst_bus_new ();
-  gst_element_set_bus (h->element, bus);
-  gst_harness_play (h);
   fail_unless (fake_shim_wait_subscribed (shim));
+}
+
+void
+play_sim (const gchar *options, const gchar *caps, const gchar *first, ...)
+{
+  va_list args;
+
+  sim = sim_child_new (path, options);
+  va_start (args, first);
+  start (caps, first, args);
+  va_end (args);
 }
 
 void
 finish (void)
 {
-  gst_harness_teardown (h);
+  if (gst_pad_has_current_caps (h->sinkpad))
+    video_info ();
+  gst_harness_teardown (g_steal_pointer (&h));
   g_clear_pointer (&shim, fake_shim_free);
+  g_clear_pointer (&sim, sim_child_end);
   gst_bus_set_flushing (bus, TRUE);
   gst_object_unref (bus);
 }
@@ -136,31 +161,18 @@ void
 show_frame (guint32 number)
 {
   send_frame (number);
-  gst_buffer_unref (qemusrc_expect (h, number));
-}
-
-guint64
-capture_of (GstBuffer *buffer)
-{
-  return buffer_time (buffer, "timestamp/x-system-monotonic");
-}
-
-guint64
-pushed_of (GstBuffer *buffer)
-{
-  return buffer_time (buffer, "timestamp/x-helix-pushed");
+  fail_unless_equals_int (pull_number (), number);
 }
 
 GstBuffer *
 pull_new (void)
 {
-  GstBuffer *buffer = gst_harness_pull (h);
+  GstBuffer *buffer = pull ();
 
-  while (buffer != NULL && capture_of (buffer) == 0) {
+  while (buffer_capture (buffer) == 0) {
     gst_buffer_unref (buffer);
-    buffer = gst_harness_pull (h);
+    buffer = pull ();
   }
-  fail_unless (buffer != NULL);
   return buffer;
 }
 
@@ -170,19 +182,19 @@ stat_of (const gchar *name)
   return element_stat (h->element, name);
 }
 
+/* Takes a buffer, if one came. */
+static gboolean
+has_reached (const gchar *name, guint64 least)
+{
+  g_autoptr (GstBuffer) buffer = gst_harness_try_pull (h);
+
+  return stat_of (name) >= least;
+}
+
 void
 await_stat (const gchar *name, guint64 least)
 {
-  guint64 limit = helix_now_ns () + TEST_SOON;
-
-  while (stat_of (name) < least) {
-    GstBuffer *buffer = gst_harness_try_pull (h);
-
-    fail_unless (helix_now_ns () < limit, "%s is still less", name);
-    gst_clear_buffer (&buffer);
-    /* Asked again until the limit. */
-    g_usleep (1000);
-  }
+  TEST_AWAIT (has_reached (name, least));
 }
 
 guint64

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A helixqemusrc that plays, a shim for it, and its bus: one of each a test. */
+/* A helixqemusrc that plays, a shim or sim for it, and its bus: one of each a
+ * test. */
 #ifndef QEMUSRC_FIXTURE_H
 #define QEMUSRC_FIXTURE_H
 
@@ -10,33 +11,39 @@
 #include "fake-shim.h"
 #include "helix-platform.h"
 #include "helix-test-time.h"
+#include "sim-child.h"
+#include "stream-pipeline.h"
 
 extern gchar *path; /* of the socket */
 extern FakeShim *shim;
+extern SimChild *sim;
 extern GstHarness *h;
 extern GstBus *bus;
 
 /* A suite of one test case whose tests have a path. */
 Suite *fixture_suite (const gchar *name, gdouble timeout, TCase **tc);
 
-/* The element with its socket and further properties set, and a downstream
- * that takes `caps`. */
-GstHarness *qemusrc_harness_new (
-    const gchar *path, const gchar *caps, const gchar *first, ...);
-/* From downstream's caps. */
-void qemusrc_info (GstHarness *h, GstVideoInfo *info);
-/* The number of the marker, which must be there. */
-guint32 qemusrc_number (GstVideoInfo *info, GstBuffer *buffer);
-/* The next buffer, which must show this number. */
-GstBuffer *qemusrc_expect (GstHarness *h, guint32 number);
-
 /* A shim of 640x96 with two scanouts, or of `config`, and an element with these
  * properties before a downstream that takes `caps`: plays it until it has
  * subscribed. */
 void play (
     const FakeConfig *config, const gchar *caps, const gchar *first, ...);
+/* The same of a sim with these options; does not wait. */
+void play_sim (
+    const gchar *options, const gchar *caps, const gchar *first, ...);
 /* Not in teardown: GstCheck waits for GStreamer's threads before that. */
 void finish (void);
+
+/* From downstream's caps; after finish (), what they were. */
+GstVideoInfo video_info (void);
+/* The number of the marker, which must be there. */
+guint32 number_of (GstBuffer *buffer);
+/* The next buffer, which must come; its number; it must have this number. */
+GstBuffer *pull (void);
+guint32 pull_number (void);
+GstBuffer *expect_buffer (guint32 number);
+/* The next buffer with a new picture, past repetitions. */
+GstBuffer *pull_new (void);
 
 /* Another size from here on, and a frame of it. */
 void send_size (guint width, guint height, guint32 number);
@@ -44,12 +51,6 @@ void send_size (guint width, guint height, guint32 number);
 void send_frame (guint32 number);
 /* Sends it and takes its buffer. */
 void show_frame (guint32 number);
-/* When the picture was captured or pushed, as the buffer's metas say; 0: it has
- * no such meta. */
-guint64 capture_of (GstBuffer *buffer);
-guint64 pushed_of (GstBuffer *buffer);
-/* The next buffer with a new picture, past repetitions. */
-GstBuffer *pull_new (void);
 guint64 stat_of (const gchar *name);
 /* Waits until a field of the statistics is `least` or more; takes all buffers
  * that come meanwhile. */

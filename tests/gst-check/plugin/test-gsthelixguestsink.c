@@ -13,25 +13,13 @@
 
 #define VP8 "video/x-vp8,width=320,height=240"
 
-/* The event that asks for a keyframe; others may come before it. */
-static void
-expect_force_key_unit (GstHarness *h)
+/* Whether the next event is the one that asks for a keyframe. */
+static gboolean
+was_asked_for_keyframe (GstHarness *h)
 {
-  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
+  g_autoptr (GstEvent) event = gst_harness_try_pull_upstream_event (h);
 
-  while (g_get_monotonic_time () < end) {
-    GstEvent *event = gst_harness_try_pull_upstream_event (h);
-    gboolean found = event != NULL && gst_video_event_is_force_key_unit (event);
-
-    if (event != NULL)
-      gst_event_unref (event);
-    else
-      /* A harness can only be asked again. */
-      g_usleep (2000);
-    if (found)
-      return;
-  }
-  fail ("nobody asked for a keyframe");
+  return event != NULL && gst_video_event_is_force_key_unit (event);
 }
 
 GST_START_TEST (test_join_forces_keyframe)
@@ -40,7 +28,7 @@ GST_START_TEST (test_join_forces_keyframe)
   StreamPeer peer;
 
   peer_meet (&peer, path);
-  expect_force_key_unit (h);
+  TEST_AWAIT (was_asked_for_keyframe (h));
   fail_unless_equals_int (
       gst_harness_push (h, fixture_unit (1, 10, 0, TRUE)), GST_FLOW_OK);
   fail_unless_equals_int (
@@ -119,18 +107,6 @@ count_notify (GObject *object, GParamSpec *pspec, gpointer user)
   g_atomic_int_inc (&notified);
 }
 
-static void
-await (guint *count, guint wanted)
-{
-  gint64 end = g_get_monotonic_time () + PEER_TIMEOUT_MS * 1000;
-
-  while ((guint) g_atomic_int_get (count) < wanted) {
-    fail_unless (g_get_monotonic_time () < end);
-    /* A counter can only be asked again. */
-    g_usleep (2000);
-  }
-}
-
 GST_START_TEST (test_signals_and_stats)
 {
   GstElement *sink = fixture_sink_new ();
@@ -147,8 +123,8 @@ GST_START_TEST (test_signals_and_stats)
   h = fixture_harness_new (sink, VP8);
   peer_connect (&peer, path);
   peer_hello (&peer, NULL);
-  await (&signal_added, 1);
-  await (&notified, 1);
+  TEST_AWAIT (g_atomic_int_get (&signal_added) > 0);
+  TEST_AWAIT (g_atomic_int_get (&notified) > 0);
   g_object_get (h->element, "num-clients", &clients, NULL);
   fail_unless_equals_int (clients, 1);
   gst_harness_push (h, fixture_unit (1, 10, 0, FALSE));
@@ -157,7 +133,7 @@ GST_START_TEST (test_signals_and_stats)
   where = element_address (h->element);
   fail_unless_equals_string (where, address);
   peer_clear (&peer);
-  await (&signal_removed, 1);
+  TEST_AWAIT (g_atomic_int_get (&signal_removed) > 0);
   g_object_get (h->element, "num-clients", &clients, NULL);
   fail_unless_equals_int (clients, 0);
   gst_harness_teardown (h);

@@ -75,14 +75,13 @@ check_buffer (
   HelixPicture picture = {
       pixels, WIDTH, HEIGHT, WIDTH * 4, GST_VIDEO_FORMAT_BGRx};
   HelixCursor cursor = {0};
-  GstVideoInfo info_out;
+  GstVideoInfo info_out = video_info ();
   GstBuffer *reference;
 
   paint (pixels, WIDTH, HEIGHT, WIDTH * 4, number);
   shape_of (info->serial, shape);
   cursor.info = *info;
   cursor.image = gst_buffer_new_memdup (shape, sizeof shape);
-  qemusrc_info (h, &info_out);
   reference = maker_convert (&picture, &cursor, &info_out);
   compare_frames (
       &info_out, buffer, reference, GST_VIDEO_INFO_N_COMPONENTS (&info_out), 0);
@@ -92,24 +91,25 @@ check_buffer (
   g_free (pixels);
 }
 
+/* Whether the next event is one of the cursor. If so, unref it. */
+static gboolean
+is_event (GstEvent **event, HelixCursor *cursor)
+{
+  *event = gst_harness_try_pull_event (h);
+  if (*event == NULL
+      || gst_helix_cursor_from_structure (
+          gst_event_get_structure (*event), &cursor->info, &cursor->image))
+    return *event != NULL;
+  gst_event_unref (*event);
+  return FALSE;
+}
+
 static HelixCursor
 expect_event (GstEvent **event)
 {
-  guint64 end = helix_now_ns () + TEST_SOON;
   HelixCursor cursor;
 
-  while (helix_now_ns () < end) {
-    *event = gst_harness_try_pull_event (h);
-    if (*event == NULL) {
-      g_thread_yield ();
-      continue;
-    }
-    if (gst_helix_cursor_from_structure (
-            gst_event_get_structure (*event), &cursor.info, &cursor.image))
-      return cursor;
-    gst_event_unref (*event);
-  }
-  fail ("no cursor event came");
+  TEST_AWAIT (is_event (event, &cursor));
   return cursor;
 }
 
@@ -151,7 +151,7 @@ GST_START_TEST (test_events)
   fail_unless_equals_int (cursor.info.flags, 0);
   gst_event_unref (event);
   send_frame (1);
-  gst_buffer_unref (gst_harness_pull (h));
+  gst_buffer_unref (pull ());
   fail_unless_equals_uint64 (stat_of ("cursor-moves"), 0);
   fail_unless_equals_uint64 (stat_of ("copied"), 0);
   finish ();
@@ -173,18 +173,18 @@ GST_START_TEST (test_blended)
   play (&noise, peers[__i__], "keepalive-time", 0, "show-cursor", TRUE, NULL);
   send_cursor (cursor, TRUE);
   send_frame (1);
-  buffer = gst_harness_pull (h);
+  buffer = pull ();
   if (stat_of ("frames-out") > 1) {
     /* The frame was faster than the cursor before it. */
     gst_buffer_unref (buffer);
-    buffer = gst_harness_pull (h);
+    buffer = pull ();
   }
   check_buffer (buffer, 1, &cursor);
   before = stat_of ("converted-bytes");
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     cursor = cursor_at (steps[i][0], steps[i][1], 1 + i / 4);
     send_cursor (cursor, i % 4 == 0);
-    check_buffer (gst_harness_pull (h), 1, &cursor);
+    check_buffer (pull (), 1, &cursor);
   }
   fail_unless_equals_uint64 (stat_of ("cursor-moves"), G_N_ELEMENTS (steps));
   fail_unless_equals_uint64 (stat_of ("frames-in"), 1);
@@ -195,7 +195,7 @@ GST_START_TEST (test_blended)
       "%u bytes were converted", (guint) before);
   /* Something new beneath it and elsewhere; its slot is the only one held. */
   fail_unless (fake_shim_send (shim, 1, &box, 1));
-  check_buffer (gst_harness_pull (h), 1, &cursor);
+  check_buffer (pull (), 1, &cursor);
   fail_unless_equals_int (fake_shim_wait_free_slots (shim, 2), 2);
   finish ();
 }
@@ -210,13 +210,13 @@ GST_START_TEST (test_time_of_move)
 
   play (&noise, peers[0], "keepalive-time", 0, "show-cursor", TRUE, NULL);
   send_frame (1);
-  buffer = gst_harness_pull (h);
+  buffer = pull ();
   first = GST_BUFFER_PTS (buffer);
   gst_buffer_unref (buffer);
   cursor = cursor_at (10, 10, 1);
   send_cursor (cursor, TRUE);
-  buffer = gst_harness_pull (h);
-  fail_unless_equals_uint64 (capture_of (buffer), cursor.changed_ns);
+  buffer = pull ();
+  fail_unless_equals_uint64 (buffer_capture (buffer), cursor.changed_ns);
   fail_unless (GST_BUFFER_PTS (buffer) > first);
   gst_buffer_unref (buffer);
   finish ();
@@ -236,10 +236,9 @@ GST_START_TEST (test_hoarding)
     cursors[n] = cursor_at (n / 3 % 2 ? WIDTH + 5 : (gint) n, 9, 1);
     send_cursor (cursors[n], n == 0);
     send_frame (n);
-    do { /* past what shows the frame before with the new cursor */
-      hoard[n] = gst_harness_pull (h);
-      fail_unless (hoard[n] != NULL);
-    } while (GST_BUFFER_OFFSET (hoard[n]) != n + 1);
+    do /* past what shows the frame before with the new cursor */
+      hoard[n] = pull ();
+    while (GST_BUFFER_OFFSET (hoard[n]) != n + 1);
   }
   for (guint n = 0; n < G_N_ELEMENTS (hoard); n++)
     check_buffer (hoard[n], n, &cursors[n]);
@@ -309,7 +308,7 @@ GST_START_TEST (test_another_format)
   gst_pad_add_probe (
       h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER, compare_to_caps, &misfits, NULL);
   send_frame (1);
-  gst_buffer_unref (gst_harness_pull (h));
+  gst_buffer_unref (pull ());
   gst_harness_set_sink_caps_str (h, other);
   await_subscribes (2);
   fail_unless_equals_int (g_atomic_int_get (&misfits), 0);
@@ -354,7 +353,6 @@ GST_START_TEST (test_flush)
   GstBufferPool *pool = NULL;
   GstPad *pad;
   GstBuffer *taken[3];
-  guint64 end;
   guint n = 0;
 
   play (&noise, peers[0], "keepalive-time", 0, NULL);
@@ -362,26 +360,22 @@ GST_START_TEST (test_flush)
       h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, offer_pool, &pool, NULL);
   pad = gst_element_get_static_pad (h->element, "src");
   send_frame (1);
-  gst_buffer_unref (gst_harness_pull (h));
+  gst_buffer_unref (pull ());
   fail_unless (pool != NULL);
   while (n < G_N_ELEMENTS (taken)
       && gst_buffer_pool_acquire_buffer (pool, &taken[n], &now) == GST_FLOW_OK)
     n++;
   send_frame (2);
-  end = helix_now_ns () + TEST_SOON;
-  while (stat_of ("frames-in") < 2 && helix_now_ns () < end)
-    g_thread_yield ();
+  TEST_AWAIT (stat_of ("frames-in") == 2);
   gst_element_send_event (h->element, gst_event_new_flush_start ());
-  while (
-      gst_pad_get_task_state (pad) != GST_TASK_PAUSED && helix_now_ns () < end)
-    g_thread_yield ();
+  TEST_AWAIT (gst_pad_get_task_state (pad) == GST_TASK_PAUSED);
   gst_element_send_event (h->element, gst_event_new_flush_stop (FALSE));
   while (n-- > 0)
     gst_buffer_unref (taken[n]);
   await_subscribes (2);
   fail_unless_equals_uint64 (stat_of ("frames-out"), 1);
   send_frame (3);
-  check_buffer (gst_harness_pull (h), 3, &hidden);
+  check_buffer (pull (), 3, &hidden);
   gst_object_unref (pool);
   gst_object_unref (pad);
   finish ();

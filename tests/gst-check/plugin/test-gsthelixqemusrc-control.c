@@ -5,7 +5,6 @@
 
 #include "gsthelixevents.h"
 #include "qemusrc-fixture.h"
-#include "sim-child.h"
 
 /* Two scanouts and a third that is not exported. */
 static const FakeConfig three = {
@@ -35,25 +34,26 @@ expect_frames (guint32 number, gboolean discont)
   GstBuffer *buffer;
 
   send_frame (number);
-  buffer = qemusrc_expect (h, number);
+  buffer = expect_buffer (number);
   fail_unless_equals_int (
       GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT), discont);
   gst_buffer_unref (buffer);
 }
 
+static guint
+property (const gchar *name)
+{
+  guint value;
+
+  g_object_get (h->element, name, &value, NULL);
+  return value;
+}
+
 static void
 expect_properties (guint scanout, guint resource_id)
 {
-  guint64 end = helix_now_ns () + TEST_SOON;
-  guint got_scanout, got_resource;
-
-  do
-    g_object_get (h->element, "scanout", &got_scanout, "resource-id",
-        &got_resource, NULL);
-  while ((got_scanout != scanout || got_resource != resource_id)
-      && helix_now_ns () < end);
-  fail_unless_equals_int (got_scanout, scanout);
-  fail_unless_equals_int (got_resource, resource_id);
+  TEST_AWAIT (property ("scanout") == scanout);
+  TEST_AWAIT (property ("resource-id") == resource_id);
 }
 
 static void
@@ -103,23 +103,19 @@ GST_END_TEST;
 
 GST_START_TEST (test_rate)
 {
-  GstVideoInfo info;
-
   start ();
   fail_unless (control (HELIX_CONFIG_RATE, 0, 0, 15));
   fail_unless_equals_int (expect_subscribes (2).rate_num, 15);
   /* Caps are chosen anew before the source waits for a picture. */
   expect_frames (2, FALSE);
   expect_frames (3, FALSE);
-  qemusrc_info (h, &info);
-  fail_unless_equals_int (info.fps_n, 15);
+  fail_unless_equals_int (video_info ().fps_n, 15);
   fail_unless (control (HELIX_CONFIG_RATE, 0, 0, 0));
   /* "No limit": what caps can promise, and no more than that comes. */
   fail_unless_equals_int (expect_subscribes (3).rate_num, 240);
   expect_frames (4, FALSE);
   expect_frames (5, FALSE);
-  qemusrc_info (h, &info);
-  fail_unless_equals_int (info.fps_n, 240);
+  fail_unless_equals_int (video_info ().fps_n, 240);
   expect_no_message ();
   finish ();
 }
@@ -212,10 +208,7 @@ GST_START_TEST (test_hurry)
   start ();
   for (gint i = 1; i <= 2000; i++)
     fail_unless (control (HELIX_CONFIG_RATE, 0, 0, i));
-  while (fake_shim_subscription (shim).rate_num != 2000
-      && helix_now_ns () < begin + TEST_SOON)
-    g_thread_yield ();
-  fail_unless_equals_int (fake_shim_subscription (shim).rate_num, 2000);
+  TEST_AWAIT (fake_shim_subscription (shim).rate_num == 2000);
   spent = (helix_now_ns () - begin) / GST_SECOND + 1;
   fail_unless (fake_shim_subscribes (shim) <= 2 + 32 * spent);
   expect_frames (2, FALSE);
@@ -261,16 +254,12 @@ GST_END_TEST;
 /* Of a thousand in a hurry the last one arrives, and the connection lives. */
 GST_START_TEST (test_show_hurry)
 {
-  guint64 end = helix_now_ns () + TEST_SOON;
   struct helix_show seen;
 
   start ();
   for (guint i = 1; i <= 1000; i++)
     show (i, i);
-  do
-    fail_unless (fake_shim_wait_show (shim, 1, &seen));
-  while (seen.resource_id != 1000 && helix_now_ns () < end);
-  fail_unless_equals_int (seen.resource_id, 1000);
+  TEST_AWAIT (fake_shim_wait_show (shim, 1, &seen) && seen.resource_id == 1000);
   expect_frames (2, FALSE);
   fail_unless_equals_int (fake_shim_accepted (shim), 1);
   finish ();
@@ -304,13 +293,14 @@ static const struct {
   const gchar *sim;
   gboolean shows; /* a SHOW comes with each buffer */
 } rates[] = {
-    {-1, 60, "video/x-raw", "--rate=240", FALSE},
-    {-1, 60, "video/x-raw", "--rate=240 --cursor --cursor-rate=240", FALSE},
-    {-1, 60, "video/x-raw", "--rate=240 --resources=2", TRUE},
-    {30, 30, "video/x-raw", "--rate=240", FALSE},
-    {0, 240, "video/x-raw", "--rate=1000", FALSE},
-    {-1, 20, "video/x-raw, framerate=20/1", "--rate=240", FALSE},
-    {0, 20, "video/x-raw, framerate=20/1", "--rate=240", FALSE},
+    {-1, 60, "video/x-raw", "--size=640x96 --rate=240", FALSE},
+    {-1, 60, "video/x-raw",
+        "--size=640x96 --rate=240 --cursor --cursor-rate=240", FALSE},
+    {-1, 60, "video/x-raw", "--size=640x96 --rate=240 --resources=2", TRUE},
+    {30, 30, "video/x-raw", "--size=640x96 --rate=240", FALSE},
+    {0, 240, "video/x-raw", "--size=640x96 --rate=1000", FALSE},
+    {-1, 20, "video/x-raw, framerate=20/1", "--size=640x96 --rate=240", FALSE},
+    {0, 20, "video/x-raw, framerate=20/1", "--size=640x96 --rate=240", FALSE},
 };
 
 /* A guest that draws faster than caps say: no more buffers come than they say,
@@ -318,21 +308,16 @@ static const struct {
 GST_START_TEST (test_promise)
 {
   const guint count = 60, early = 3;
-  GstHarness *h =
-      qemusrc_harness_new (path, rates[__i__].peer, "keepalive-time", 0, NULL);
-  gchar *options = g_strdup_printf ("--size=640x96 %s", rates[__i__].sim);
-  SimChild *sim = sim_child_new (path, options);
+  const gint max = rates[__i__].max_num;
   GstClockTime first = 0, last = 0, least;
-  GstVideoInfo info;
 
-  if (rates[__i__].max_num >= 0)
-    g_object_set (h->element, "max-framerate", rates[__i__].max_num, 1, NULL);
-  gst_harness_play (h);
+  play_sim (rates[__i__].sim, rates[__i__].peer, "keepalive-time", 0,
+      max >= 0 ? "max-framerate" : NULL, max, 1, NULL);
   /* Downstream's rate is known only with the first; some are under way. */
   for (guint i = 0; i < 10; i++)
-    gst_buffer_unref (gst_harness_pull (h));
+    gst_buffer_unref (pull ());
   for (guint i = 0; i <= count; i++) {
-    GstBuffer *buffer = gst_harness_pull (h);
+    GstBuffer *buffer = pull ();
 
     last = GST_BUFFER_PTS (buffer);
     if (i == 0)
@@ -342,16 +327,13 @@ GST_START_TEST (test_promise)
       gst_harness_push_upstream_event (
           h, gst_helix_event_new_show (1001 + i % 2, G_MAXUINT64));
   }
-  qemusrc_info (h, &info);
-  fail_unless_equals_int (info.fps_n, rates[__i__].caps_num);
-  fail_unless_equals_int (info.fps_d, 1);
+  fail_unless_equals_int (video_info ().fps_n, rates[__i__].caps_num);
+  fail_unless_equals_int (video_info ().fps_d, 1);
   least = gst_util_uint64_scale_int (
       GST_SECOND, (gint) (count - early), rates[__i__].caps_num);
   fail_unless (last - first >= least, "%u buffers in %u ms", count,
       (guint) ((last - first) / GST_MSECOND));
-  gst_harness_teardown (h);
-  sim_child_end (sim);
-  g_free (options);
+  finish ();
 }
 GST_END_TEST;
 
@@ -373,14 +355,13 @@ send_three (guint32 number)
   guint64 begin;
 
   send_frame (number);
-  while (stat_of ("frames") == before)
-    g_thread_yield ();
+  TEST_AWAIT (stat_of ("frames") > before);
   begin = helix_now_ns ();
   send_frame (number + 1);
   send_frame (number + 2);
   gst_pad_remove_probe (pad, probe);
   gst_object_unref (pad);
-  gst_buffer_unref (qemusrc_expect (h, number));
+  fail_unless_equals_int (pull_number (), number);
   return begin;
 }
 
@@ -390,35 +371,26 @@ send_three (guint32 number)
 GST_START_TEST (test_in_time)
 {
   guint64 in_time = 200 * GST_MSECOND, begin;
-  guint32 number = 1;
+  guint32 number = 1, got;
 
   play (NULL, "video/x-raw, format=NV12", "keepalive-time", 0, NULL);
   send_three (number);
-  gst_buffer_unref (qemusrc_expect (h, number + 2));
+  fail_unless_equals_int (pull_number (), number + 2);
   fail_unless (gst_harness_push_upstream_event (
       h, gst_event_new_latency (in_time + 10 * GST_MSECOND)));
   do { /* again, if this machine itself was too late */
-    GstBuffer *buffer;
-    GstVideoInfo info;
-
     number += 3;
     begin = send_three (number);
-    buffer = gst_harness_pull (h);
-    qemusrc_info (h, &info);
-    if (qemusrc_number (&info, buffer) == number + 1) {
-      gst_buffer_unref (buffer);
-      gst_buffer_unref (qemusrc_expect (h, number + 2));
-      break;
-    }
-    gst_buffer_unref (buffer);
-    fail_unless (helix_now_ns () - begin > in_time, "a picture is missing");
-  } while (number < 300);
-  fail_unless (number < 300);
+    got = pull_number ();
+    fail_unless (got == number + 1 || helix_now_ns () - begin > in_time,
+        "a picture is missing");
+  } while (got != number + 1 && number < 300);
+  fail_unless_equals_int (pull_number (), number + 2);
   /* Never more than what a sink shows in time. */
   fail_unless (gst_harness_push_upstream_event (h, gst_event_new_latency (0)));
   number += 3;
   send_three (number);
-  gst_buffer_unref (qemusrc_expect (h, number + 2));
+  fail_unless_equals_int (pull_number (), number + 2);
   finish ();
 }
 GST_END_TEST;

@@ -8,7 +8,6 @@
 #include "gsthelixevents.h"
 #include "picture-maker.h"
 #include "qemusrc-fixture.h"
-#include "stream-pipeline.h"
 
 #define WIDTH 641
 #define HEIGHT 97
@@ -33,15 +32,16 @@ play_lit (const gchar *peer, guint32 fourcc)
 
 /* Whether all of the buffer is black, and opaque. */
 static gboolean
-is_black (GstVideoInfo *info, GstBuffer *buffer)
+is_black (GstBuffer *buffer)
 {
-  gboolean full = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
+  GstVideoInfo info = video_info ();
+  gboolean full = info.colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
   const guint8 yuv[] = {full ? 0 : 16, 128, 128}, rgb[] = {0, 0, 0, 255};
-  const guint8 *black = GST_VIDEO_INFO_IS_YUV (info) ? yuv : rgb;
+  const guint8 *black = GST_VIDEO_INFO_IS_YUV (&info) ? yuv : rgb;
   GstVideoFrame frame;
   gboolean all = TRUE;
 
-  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READ));
+  fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_READ));
   for (guint c = 0; c < GST_VIDEO_FRAME_N_COMPONENTS (&frame); c++)
     for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT (&frame, c); y++)
       for (gint x = 0; x < GST_VIDEO_FRAME_COMP_WIDTH (&frame, c); x++) {
@@ -61,18 +61,15 @@ expect_number (guint32 before, guint32 number)
   guint32 got;
 
   do {
-    GstBuffer *buffer = gst_harness_pull (h);
-    GstVideoInfo info;
+    g_autoptr (GstBuffer) buffer = pull ();
+    GstVideoInfo info = video_info ();
 
-    fail_unless (buffer != NULL);
-    qemusrc_info (h, &info);
     fail_unless_equals_int (info.width,
         GST_VIDEO_INFO_IS_YUV (&info) ? GST_ROUND_UP_2 (WIDTH) : WIDTH);
     fail_unless_equals_int (info.height,
         GST_VIDEO_INFO_IS_YUV (&info) ? GST_ROUND_UP_2 (HEIGHT) : HEIGHT);
-    got = is_black (&info, buffer) ? BLACK : qemusrc_number (&info, buffer);
+    got = is_black (buffer) ? BLACK : number_of (buffer);
     fail_unless (got == before || got == number, "%u", got);
-    gst_buffer_unref (buffer);
   } while (got != number);
 }
 
@@ -94,7 +91,7 @@ GST_START_TEST (test_off_from_the_start)
   expect_message (GST_MESSAGE_INFO, "Scanout 0 is off");
   fail_unless_equals_int (gst_harness_buffers_received (h), 0);
   light_up (7);
-  gst_buffer_unref (qemusrc_expect (h, 7));
+  fail_unless_equals_int (pull_number (), 7);
   expect_message (GST_MESSAGE_INFO, "Scanout 0 is on: 641x97");
   expect_no_message ();
   finish ();
@@ -144,7 +141,7 @@ GST_START_TEST (test_last)
   fake_shim_off (shim);
   expect_message (GST_MESSAGE_INFO, "The last picture is shown");
   for (guint i = 0; i < 20; i++)
-    gst_buffer_unref (qemusrc_expect (h, 1));
+    fail_unless_equals_int (pull_number (), 1);
   light_up (2);
   expect_message (GST_MESSAGE_INFO, "Scanout 0 is on");
   fail_unless_equals_uint64 (stat_of ("black"), 0);
@@ -198,7 +195,7 @@ GST_START_TEST (test_outage)
   fake_shim_free (shim);
   /* More than a second, in repetitions of the last picture. */
   for (guint i = 0; i < 60; i++)
-    gst_buffer_unref (qemusrc_expect (h, 1));
+    fail_unless_equals_int (pull_number (), 1);
   shim = fake_shim_new (path, &config);
   send_frame (2);
   await_stat ("frames", 2);
@@ -234,7 +231,7 @@ GST_START_TEST (test_renegotiated)
   renegotiate (peers[2]);
   await_stat ("black", 2);
   while (gst_harness_buffers_in_queue (h) > 0)
-    gst_buffer_unref (gst_harness_pull (h));
+    gst_buffer_unref (pull ());
   expect_number (BLACK, BLACK);
   expect_message (GST_MESSAGE_INFO, "Scanout 0 is off");
   expect_no_message ();
@@ -386,24 +383,19 @@ GST_END_TEST;
 /* Told by caps: a warning, black, and on with the next size that fits. */
 GST_START_TEST (test_limits_of_caps)
 {
-  GstVideoInfo info;
-  GstBuffer *buffer;
-
   play (NULL, "video/x-raw, format=NV12, width=[ 32, 700 ], height=[ 32, 200 ]",
       "keepalive-time", 50, NULL);
   send_size (8, 8, 1); /* the first: nothing is shown */
   expect_message (GST_MESSAGE_WARNING, "has 8x8 pixels");
   fail_unless_equals_int (gst_harness_buffers_received (h), 0);
   send_size (640, 96, 2);
-  gst_buffer_unref (qemusrc_expect (h, 2));
+  fail_unless_equals_int (pull_number (), 2);
   for (guint32 n = 3; n < 6; n++) { /* the same size, again and again */
     send_size (800, 600, n);
     send_size (640, 96, n);
     while (stat_of ("frames") < n - 1) {
-      buffer = gst_harness_pull (h);
-      qemusrc_info (h, &info);
-      fail_unless_equals_int (info.width, 640);
-      gst_buffer_unref (buffer);
+      gst_buffer_unref (pull ());
+      fail_unless_equals_int (video_info ().width, 640);
     }
   }
   send_size (800, 600, 7);
@@ -411,14 +403,9 @@ GST_START_TEST (test_limits_of_caps)
     send_frame (8 + i);
   await_stat ("black", 1);
   send_size (640, 98, 20);
-  do {
-    buffer = gst_harness_pull (h);
-    qemusrc_info (h, &info);
-    if (info.height == 98)
-      break;
-    gst_buffer_unref (buffer);
-  } while (TRUE);
-  gst_buffer_unref (buffer);
+  do
+    gst_buffer_unref (pull ());
+  while (video_info ().height != 98);
   expect_no_error ();
   finish ();
 }
@@ -432,7 +419,7 @@ GST_START_TEST (test_reconfigured)
       0, NULL);
   if (__i__ == 1) {
     send_size (80, 48, 1);
-    gst_buffer_unref (gst_harness_pull (h));
+    gst_buffer_unref (pull ());
   }
   send_size (640, 96, 2);
   expect_message (GST_MESSAGE_WARNING, "has 640x96 pixels");

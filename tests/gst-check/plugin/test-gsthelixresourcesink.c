@@ -9,6 +9,7 @@
 #include "fake-virtgpu.h"
 #include "gsthelixelements.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "stream-fixture.h"
 #include "stream-pipeline.h"
 
@@ -108,18 +109,6 @@ expect_config (guint32 fields, guint scanout)
   fail_unless_equals_int (config.resource_id, 0);
 }
 
-static void
-await_stat (const gchar *field, guint64 wanted)
-{
-  guint64 end = helix_now_ns () + PEER_TIMEOUT_MS * GST_MSECOND;
-
-  while (pipeline_stat (pipeline, "out", field) != wanted) {
-    fail_unless (helix_now_ns () < end, "%s is not %u", field, (guint) wanted);
-    /* Nothing tells that a buffer was rendered to no effect. */
-    g_usleep (1000);
-  }
-}
-
 /* ---- DMA-BUFs ---- */
 
 GST_START_TEST (test_shows)
@@ -196,7 +185,7 @@ GST_START_TEST (test_system_memory)
   text = pipeline_message_of (pipeline, GST_MESSAGE_WARNING);
   fail_unless (strstr (text, "no DMA-BUF") != NULL, "%s", text);
   fail_unless (strstr (text, "scanout 2") != NULL, "%s", text);
-  await_stat ("frames", 5);
+  TEST_AWAIT (pipeline_stat (pipeline, "out", "frames") == 5);
   peer_expect_no (&peer, HELIX_CONFIG);
   pipeline_expect_quiet (pipeline);
   fail_unless_equals_uint64 (pipeline_stat (pipeline, "out", "shown"), 0);
@@ -215,7 +204,7 @@ GST_START_TEST (test_foreign)
   push (1, 0);
   expect_config (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE, 1);
   pipeline_expect (pipeline, GST_MESSAGE_WARNING, "another driver");
-  await_stat ("frames", 2);
+  TEST_AWAIT (pipeline_stat (pipeline, "out", "frames") == 2);
   fake_virtgpu.fails = FAKE_STEP_NONE;
   push (2, 0);
   expect_show (2);
