@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a guest asks of its host through helixsrc, and the pointer. */
+/*
+ * What a guest asks of its host through helixsrc, the pointer, and what
+ * helixsrc says about time.
+ */
 #include <gst/check/gstcheck.h>
 #include <gst/video/video.h>
 #include <string.h>
@@ -7,6 +10,7 @@
 
 #include "gsthelixevents.h"
 #include "helix-platform.h"
+#include "helix-test-time.h"
 #include "stream-fixture.h"
 #include "stream-peer.h"
 #include "stream-pipeline.h"
@@ -46,6 +50,18 @@ refuse (guint code, const gchar *text)
 
   peer_send (
       &peer, message, helix_pack_error (message, 0, code, HELIX_CONFIG, text));
+}
+
+static void
+expect_picture (const gchar *byte)
+{
+  GstSample *sample;
+
+  peer_send_caps (&peer, 1);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, byte, 1);
+  sample = pipeline_pull (guest);
+  gst_check_buffer_data (gst_sample_get_buffer (sample), byte, 1);
+  gst_sample_unref (sample);
 }
 
 /* What was not set is not asked for. */
@@ -170,9 +186,7 @@ GST_START_TEST (test_refused)
     peer_expect_no (&peer, HELIX_CONFIG);
     pipeline_expect_quiet (guest);
   }
-  peer_send_caps (&peer, 1);
-  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
-  gst_sample_unref (pipeline_pull (guest));
+  expect_picture ("a");
   stop ();
 }
 GST_END_TEST;
@@ -373,6 +387,82 @@ GST_START_TEST (test_keyframes)
 }
 GST_END_TEST;
 
+/* ---- time ---- */
+
+static const gint64 skews[] = {3600 * (gint64) GST_SECOND, 0,
+    -(gint64) GST_SECOND, (gint64) GST_SECOND * 100 * 365 * 86400};
+
+/* The host's clock is another by `skews`, and sends what it captured 50 ms ago:
+ * the capture time comes out in ours, PTS is it in the pipeline's, and so are
+ * the ages in the statistics. */
+GST_START_TEST (test_skewed_host)
+{
+  const guint64 age = 50 * GST_MSECOND;
+  guint64 before, after, said, max;
+  GstSample *sample;
+  GstBuffer *buffer;
+  gint64 off;
+
+  play ("");
+  peer.ahead = (guint64) skews[__i__];
+  peer_send_caps (&peer, 1);
+  fixture_teach_clock (guest, "src", &peer);
+  peer.ahead -= age;
+  before = helix_now_ns ();
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "abcd", 4);
+  after = helix_now_ns ();
+  sample = pipeline_pull (guest);
+  buffer = gst_sample_get_buffer (sample);
+  said = buffer_capture (buffer) + age;
+  fail_unless (said + GST_MSECOND >= before && said <= after + GST_MSECOND,
+      "off by %" G_GINT64_FORMAT, (gint64) (said - before));
+  off = (gint64) (GST_BUFFER_PTS (buffer) + gst_element_get_base_time (guest)
+      + age - said);
+  /* The element reads two clocks, one after the other. */
+  fail_unless (ABS (off) <= (gint64) GST_SECOND / 2,
+      "PTS is off by %" G_GINT64_FORMAT, off);
+  gst_sample_unref (sample);
+  fail_unless_equals_uint64 (element_stat (src, "latency-count"), 1);
+  max = element_stat (src, "latency-max");
+  fail_unless (max + GST_MSECOND >= age
+      && max <= helix_now_ns () - before + age + GST_MSECOND);
+  fail_unless (element_stat (src, "latency-p50") <= max);
+  fail_unless (element_stat (src, "transit-max") > 0);
+  fail_unless (element_stat (src, "transit-p50") <= max);
+  stop ();
+}
+GST_END_TEST;
+
+/* A host that is stopped, or a network that drops everything: the kernel takes
+ * connections, nobody answers. That is told within 3 s; and whenever the host
+ * goes on, even at the very moment when helixsrc has given up another attempt,
+ * the picture is back within 1 s. */
+GST_START_TEST (test_stopped_host)
+{
+  guint64 begin, took;
+  StreamPeer dead;
+
+  play ("");
+  expect_picture ("a");
+  pipeline_expect (guest, GST_MESSAGE_WARNING, "nothing came for 3 s");
+  peer_clear (&peer);
+
+  peer_accept (&dead, listener);
+  while (peer_next_any (&dead) != 0)
+    continue;
+  begin = helix_now_ns ();
+  peer_clear (&dead);
+  peer_accept (&peer, listener);
+  peer_welcome (&peer);
+  expect_picture ("b");
+  took = helix_now_ns () - begin;
+  /* Another attempt that is given up would cost 3 s. */
+  fail_unless (took < 2900 * GST_MSECOND, "back after %u ms",
+      (guint) (took / GST_MSECOND));
+  stop ();
+}
+GST_END_TEST;
+
 static Suite *
 helixsrc_control_suite (void)
 {
@@ -387,6 +477,8 @@ helixsrc_control_suite (void)
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_cursor_unread);
   tcase_add_test (tc, test_keyframes);
+  tcase_add_loop_test (tc, test_skewed_host, 0, G_N_ELEMENTS (skews));
+  tcase_add_test (tc, test_stopped_host);
   return s;
 }
 

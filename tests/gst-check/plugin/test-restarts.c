@@ -8,12 +8,14 @@
  *   test-restarts tcp|unix|serial
  */
 #include <gst/check/gstcheck.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "child.h"
 #include "helix-platform.h"
-#include "mute-proxy.h"
 #include "serial-line.h"
 #include "stream-fixture.h"
 
@@ -52,7 +54,6 @@ typedef struct {
 static const gchar *transport;
 static gchar *socket_path, *host_address, *guest_address;
 static SerialLine line;
-static MuteProxy *proxy;
 static Child *children[ROLES];
 
 static GMutex lock;
@@ -320,6 +321,26 @@ expect_return (const Return *wanted)
 
 /* ---- fixture ---- */
 
+/* A port that is free, for an end that comes back to it: another one in each
+ * process, and below those that the kernel gives to sockets without a chosen
+ * port (32768 on Linux, 49152 on macOS), so that no other test takes it
+ * meanwhile. */
+static guint
+free_port (void)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  guint port = 16000 + (guint) getpid () % 16000;
+  gint fd = socket (AF_INET, SOCK_STREAM, 0);
+
+  address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  do {
+    address.sin_port = htons ((guint16) ++port);
+    fail_unless (port < 32768, "no port is free");
+  } while (bind (fd, (struct sockaddr *) &address, sizeof address) != 0);
+  close (fd);
+  return port;
+}
+
 static void
 setup (void)
 {
@@ -332,11 +353,8 @@ setup (void)
     host_address = g_strdup_printf ("address=%s mode=connect", address);
     guest_address = g_strdup_printf ("serial:%s", line.name);
   } else if (strcmp (transport, "tcp") == 0) {
-    proxy = mute_proxy_new ();
-    host_address =
-        g_strdup_printf ("address=tcp:127.0.0.1:%u", mute_proxy_target (proxy));
-    guest_address =
-        g_strdup_printf ("tcp:127.0.0.1:%u", mute_proxy_port (proxy));
+    guest_address = g_strdup_printf ("tcp:127.0.0.1:%u", free_port ());
+    host_address = g_strdup_printf ("address=%s", guest_address);
   } else {
     host_address = g_strdup_printf ("address=%s", address);
     guest_address = g_strdup (address);
@@ -357,7 +375,6 @@ teardown (void)
   g_thread_join (idler_thread);
   if (strcmp (transport, "serial") == 0)
     serial_line_stop (&line);
-  g_clear_pointer (&proxy, mute_proxy_free);
   g_array_unref (pictures);
   g_array_unref (units);
   g_free (host_address);
@@ -507,31 +524,6 @@ GST_START_TEST (test_half_messages)
 }
 GST_END_TEST;
 
-/* The network drops everything, and tells nobody. */
-GST_START_TEST (test_dead_peer)
-{
-  guint64 begin, lost;
-  Sight first;
-
-  start_all (orders[0]);
-  lost = withheld ();
-  begin = helix_now_ns ();
-  mute_proxy_mute (proxy);
-  /* What was under way when it happened. */
-  begin += 200 * MS;
-  g_mutex_lock (&lock);
-  first = await_picture ("muted", begin, G_MAXUINT32);
-  expect_idr ("muted", begin);
-  g_print ("# %s: dead peer: a picture again after %u ms\n", transport,
-      (guint) ((first.when - begin) / MS));
-  lost = idler_late - lost;
-  fail_unless (first.when - begin < 3000 * MS + SLOWER * BACK_MS * MS + lost);
-  expect_clean ("muted", &first);
-  g_mutex_unlock (&lock);
-  fail_unless_equals_int (child_count (children[GUEST], "warning"), 1);
-}
-GST_END_TEST;
-
 static Suite *
 restarts_suite (void)
 {
@@ -545,8 +537,6 @@ restarts_suite (void)
   tcase_add_loop_test (tc, test_kill, all ? VM : HOST, ROLES);
   tcase_add_loop_test (tc, test_stop, all ? VM : HOST, ROLES);
   tcase_add_loop_test (tc, test_half_messages, 0, 2);
-  if (all)
-    tcase_add_test (tc, test_dead_peer);
   return suite;
 }
 
