@@ -30,6 +30,7 @@ helix_writer_add (struct helix_writer *writer, unsigned priority,
     const uint8_t *head, size_t size, const struct helix_writer_extra *extra)
 {
   struct helix_writer_message *message = malloc (sizeof *message + size);
+  struct helix_writer_message **at = &writer->first;
 
   if (!message)
     abort ();
@@ -39,32 +40,33 @@ helix_writer_add (struct helix_writer *writer, unsigned priority,
   message->priority = priority;
   message->size = size;
   memcpy (message->head, head, size);
-  if (writer->last[priority])
-    writer->last[priority]->next = message;
-  else
-    writer->first[priority] = message;
-  writer->last[priority] = message;
+  /* Most go to the end. */
+  if (writer->last && writer->last->priority <= priority)
+    at = &writer->last->next;
+  while (*at && ((*at)->sent > 0 || (*at)->priority <= priority))
+    at = &(*at)->next;
+  message->next = *at;
+  *at = message;
+  if (!message->next)
+    writer->last = message;
   writer->bytes[priority] += left (message);
   writer->count[priority]++;
 }
 
 /* Takes the message behind `before`, or the first one if that is NULL, out of
- * its queue and ends it. */
+ * the queue and ends it. */
 static void
-take_out (struct helix_writer *writer, unsigned priority,
-    struct helix_writer_message *before, bool sent)
+take_out (
+    struct helix_writer *writer, struct helix_writer_message *before, bool sent)
 {
-  struct helix_writer_message **link =
-      before ? &before->next : &writer->first[priority];
+  struct helix_writer_message **link = before ? &before->next : &writer->first;
   struct helix_writer_message *message = *link;
 
   *link = message->next;
-  if (writer->last[priority] == message)
-    writer->last[priority] = before;
-  if (writer->begun == message)
-    writer->begun = NULL;
-  writer->bytes[priority] -= left (message);
-  writer->count[priority]--;
+  if (writer->last == message)
+    writer->last = before;
+  writer->bytes[message->priority] -= left (message);
+  writer->count[message->priority]--;
   if (message->extra.done)
     message->extra.done (message->extra.opaque, message->extra.data, sent);
   free (message);
@@ -73,13 +75,17 @@ take_out (struct helix_writer *writer, unsigned priority,
 size_t
 helix_writer_drop (struct helix_writer *writer, unsigned priority)
 {
-  struct helix_writer_message *keep =
-      helix_writer_has_begun (writer, priority) ? writer->begun : NULL;
+  struct helix_writer_message *before = NULL, *message, *next;
   size_t dropped = 0;
 
-  while (keep ? keep->next : writer->first[priority]) {
-    take_out (writer, priority, keep, false);
-    dropped++;
+  for (message = writer->first; message; message = next) {
+    next = message->next;
+    if (message->priority != priority || message->sent > 0) {
+      before = message;
+    } else {
+      take_out (writer, before, false);
+      dropped++;
+    }
   }
   return dropped;
 }
@@ -87,59 +93,33 @@ helix_writer_drop (struct helix_writer *writer, unsigned priority)
 void
 helix_writer_clear (struct helix_writer *writer)
 {
-  writer->begun = NULL;
-  for (unsigned i = 0; i < HELIX_WRITER_PRIORITIES; i++)
-    helix_writer_drop (writer, i);
+  while (writer->first)
+    take_out (writer, NULL, false);
 }
 
 bool
 helix_writer_pending (const struct helix_writer *writer)
 {
-  for (unsigned i = 0; i < HELIX_WRITER_PRIORITIES; i++)
-    if (writer->first[i])
-      return true;
-  return false;
+  return writer->first != NULL;
 }
 
 bool
 helix_writer_has_begun (const struct helix_writer *writer, unsigned priority)
 {
-  return writer->begun && writer->begun->priority == priority;
+  const struct helix_writer_message *first = writer->first;
+
+  return first && first->sent > 0 && first->priority == priority;
 }
 
 uint64_t
 helix_writer_oldest (const struct helix_writer *writer, unsigned priority)
 {
-  const struct helix_writer_message *message = writer->first[priority];
+  const struct helix_writer_message *message = writer->first;
 
-  while (message && message->extra.since == 0)
+  while (
+      message && (message->priority != priority || message->extra.since == 0))
     message = message->next;
   return message ? message->extra.since : 0;
-}
-
-/* The message that is sent after `message`; with NULL, the first of all. */
-static struct helix_writer_message *
-following (const struct helix_writer *writer,
-    const struct helix_writer_message *message)
-{
-  unsigned priority = 0;
-
-  if (!message && writer->begun)
-    return writer->begun;
-  if (message && message != writer->begun) {
-    if (message->next)
-      return message->next;
-    priority = message->priority + 1;
-  }
-  for (; priority < HELIX_WRITER_PRIORITIES; priority++) {
-    struct helix_writer_message *first = writer->first[priority];
-
-    if (first && first == writer->begun)
-      first = first->next;
-    if (first)
-      return first;
-  }
-  return NULL;
 }
 
 static int
@@ -174,11 +154,11 @@ int
 helix_writer_iov (const struct helix_writer *writer, struct iovec *iov, int max,
     size_t limit, int *fd)
 {
-  const struct helix_writer_message *message = NULL;
+  const struct helix_writer_message *message = writer->first;
   int n = 0;
 
   *fd = -1;
-  while ((message = following (writer, message)) && limit > 0 && n + 2 <= max) {
+  for (; message && limit > 0 && n + 2 <= max; message = message->next) {
     bool alone = message->extra.has_fd && message->sent == 0;
 
     if (alone && n > 0)
@@ -197,15 +177,13 @@ helix_writer_sent (struct helix_writer *writer, size_t n)
 {
   struct helix_writer_message *message;
 
-  while (n > 0 && (message = following (writer, NULL))) {
+  while (n > 0 && (message = writer->first)) {
     size_t part = n < left (message) ? n : left (message);
 
     message->sent += part;
     writer->bytes[message->priority] -= part;
     n -= part;
     if (left (message) == 0)
-      take_out (writer, message->priority, NULL, true);
-    else
-      writer->begun = message;
+      take_out (writer, NULL, true);
   }
 }

@@ -59,10 +59,9 @@ struct helix_writer {
   size_t bytes[HELIX_WRITER_PRIORITIES]; /* of heads and bulk */
   size_t count[HELIX_WRITER_PRIORITIES]; /* messages, a begun one included */
 
-  /* private: a begun message is the first of its priority */
-  struct helix_writer_message *first[HELIX_WRITER_PRIORITIES];
-  struct helix_writer_message *last[HELIX_WRITER_PRIORITIES];
-  struct helix_writer_message *begun; /* NULL = between two messages */
+  /* private: in the order in which they leave; NULL = there is none */
+  struct helix_writer_message *first; /* may have begun to leave */
+  struct helix_writer_message *last;
 };
 
 void helix_writer_init (struct helix_writer *writer);
