@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Any thread, but for helix_shim_run_at. */
+/* Any thread. */
 #include "helix-shim-base.h"
 
 #include <stdarg.h>
@@ -52,13 +52,4 @@ void
 helix_shim_wake_display (struct helix_shim *shim)
 {
   shim->loop.wake_display (shim->loop_opaque);
-}
-
-void
-helix_shim_run_at (struct helix_shim *shim, uint64_t deadline_ns)
-{
-  if (deadline_ns >= shim->deadline_ns)
-    return;
-  shim->deadline_ns = deadline_ns;
-  shim->loop.io_timer (shim->loop_opaque, deadline_ns);
 }

@@ -78,7 +78,7 @@ struct helix_shim {
   struct helix_shim_scanout scanout[HELIX_MAX_SCANOUTS];
   struct helix_shim_plane cursor[HELIX_MAX_SCANOUTS];
   struct helix_shim_request request[HELIX_MAX_SCANOUTS];
-  GPtrArray *subscriptions; /* each with a reference */
+  GPtrArray *fresh; /* subscriptions that no pass has seen yet */
 
   pthread_mutex_t log_lock;
   struct helix_bucket log_bucket; /* under log_lock, as is log_dropped */
@@ -86,15 +86,13 @@ struct helix_shim {
 
   /* atomic */
   struct helix_shim_memory *unused; /* for the io thread to free */
-  uint32_t watched;                 /* subscriptions, for helix_shim_idle */
-  uint32_t cursor_watchers;         /* those with a cursor */
+  uint32_t cursor_watchers;         /* subscriptions with a cursor */
   bool serve;                       /* the socket is to be ours */
   struct helix_shim_stats stats;
 
   /* [io] */
   struct helix_unix_listener listener;
   GPtrArray *clients;              /* in the order in which they connected */
-  uint64_t deadline_ns;            /* of io_timer */
   uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
   uint64_t accept_told_ns;         /* when that may be told again */
   uint64_t listen_again_ns;        /* not before, while `serve` */
@@ -113,7 +111,8 @@ struct helix_shim {
     const char *why;
   } unusable[HELIX_MAX_SCANOUTS];
   struct helix_surface told_unusable; /* the last one that was logged */
-  GPtrArray *pass; /* subscriptions seen by this pass, referenced */
+  /* Subscriptions that passes serve. The next pass frees closed ones. */
+  GPtrArray *subscriptions;
   uint64_t pass_number;
   uint64_t pass_ns;             /* when this pass began */
   bool pass_read;               /* this pass has read from the screen */
@@ -129,8 +128,5 @@ void helix_shim_log (struct helix_shim *shim, enum helix_log_level level,
     const char *format, ...) G_GNUC_PRINTF (3, 4);
 void helix_shim_wake_io (struct helix_shim *shim);
 void helix_shim_wake_display (struct helix_shim *shim);
-
-/* Io thread: helix_shim_io_run is called at the deadline, or before it. */
-void helix_shim_run_at (struct helix_shim *shim, uint64_t deadline_ns);
 
 #endif /* HELIX_SHIM_BASE_H */

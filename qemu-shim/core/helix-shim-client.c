@@ -25,7 +25,7 @@
 bool
 helix_shim_client_is_open (const struct helix_shim_client *self)
 {
-  return self->server.state == HELIX_SERVER_OPEN && !self->closing
+  return self->server.state == HELIX_SERVER_OPEN && !self->closing_ns
       && !self->dead;
 }
 
@@ -40,7 +40,7 @@ helix_shim_client_is_full (const struct helix_shim_client *self)
 static bool
 may_read (const struct helix_shim_client *self)
 {
-  return !self->closing && !self->dead && !helix_shim_client_is_full (self);
+  return !self->closing_ns && !self->dead && !helix_shim_client_is_full (self);
 }
 
 static void
@@ -93,7 +93,7 @@ flush (struct helix_shim_client *self)
       die (self);
     }
   }
-  if (self->closing && !helix_writer_pending (&self->writer))
+  if (self->closing_ns && !helix_writer_pending (&self->writer))
     die (self);
   update_watch (self);
 }
@@ -137,9 +137,9 @@ helix_shim_client_error (struct helix_shim_client *self, uint16_t channel,
       CLIENT_ARGS (self), helix_error_name (code), text);
   helix_shim_count (self->shim, refused, 1);
   send_last (self, message, size);
-  if (!self->closing)
+  if (!self->closing_ns)
     self->closing_ns = helix_now_ns ();
-  self->closing = true;
+  helix_shim_wake_io (self->shim);
 }
 
 void
@@ -549,6 +549,7 @@ welcome (struct helix_shim_client *self)
           (uint32_t) getpid (), self->shim->config.name, NULL));
   helix_shim_log (self->shim, HELIX_LOG_INFO, CLIENT " connected: \"%s\"",
       CLIENT_ARGS (self), self->server.name);
+  helix_shim_wake_io (self->shim); /* for its timer, as at the end */
 }
 
 /* The message that is in the reader. */
@@ -654,7 +655,7 @@ keep_deadlines (struct helix_shim_client *self, uint64_t now)
 
   if (self->dead || now < helix_shim_client_deadline (self))
     return;
-  if (self->closing) {
+  if (self->closing_ns) {
     die (self);
   } else if (self->server.state == HELIX_SERVER_NEW) {
     helix_shim_client_error (self, 0, HELIX_ERROR_TIMEOUT, 0,
@@ -672,7 +673,7 @@ keep_deadlines (struct helix_shim_client *self, uint64_t now)
 uint64_t
 helix_shim_client_deadline (const struct helix_shim_client *self)
 {
-  if (self->closing)
+  if (self->closing_ns)
     return self->closing_ns + HELIX_SHIM_LINGER_NS;
   if (self->server.state == HELIX_SERVER_NEW)
     return self->born_ns + HELIX_SHIM_HELLO_NS;
@@ -829,13 +830,12 @@ send_scanouts (struct helix_shim_client *self)
   for (uint32_t i = 0; i < shim->config.scanouts; i++) {
     struct helix_scanout state;
 
-    if (self->seen_any && self->seen[i] == now[i].serial)
+    if (self->seen[i] == now[i].serial + 1)
       continue;
-    self->seen[i] = now[i].serial;
+    self->seen[i] = now[i].serial + 1;
     helix_shim_surface_describe (&now[i].surface, i, now[i].generation, &state);
     send_message (self, message, helix_pack_scanout (message, 0, &state));
   }
-  self->seen_any = true;
 }
 
 /* SET_SCANOUTs that the screen's owner refused. */
@@ -995,7 +995,6 @@ helix_shim_client_turn (struct helix_shim_client *self)
   note_read (self);
   read_messages (self);
   finish_turn (self);
-  helix_shim_run_at (self->shim, helix_shim_client_deadline (self));
 }
 
 void

@@ -43,16 +43,15 @@ struct helix_shim_client {
   uint64_t number; /* for log lines */
   pid_t pid;       /* 0 = unknown */
   struct helix_server server;
-  bool closing; /* reads no more, writes what is left */
-  bool dead;    /* to be freed */
+  bool dead; /* to be freed */
   bool watching_read, watching_write;
   struct helix_reader reader;
   struct helix_writer writer;
-  uint64_t born_ns, heard_ns, pinged_ns, closing_ns;
+  uint64_t born_ns, heard_ns, pinged_ns;
+  uint64_t closing_ns; /* since then it only writes what is left; 0 = no end */
 
   /* what it watches */
-  uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT sent */
-  bool seen_any;
+  uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT, + 1 */
   struct helix_shim_channel channel[HELIX_SHIM_MAX_CHANNELS];
   uint32_t last_pool;
   uint64_t fill_budget; /* bytes of new memory, until its next run */

@@ -135,7 +135,7 @@ begin (struct helix_shim_subscription *sub)
   }
 }
 
-/* When all of shim->pass have begun: applies the SHOW that waits, if it is
+/* When all subscriptions have begun: applies the SHOW that waits, if it is
  * time; the pass then serves it. */
 static void
 apply_request (struct helix_shim_subscription *sub)
@@ -163,8 +163,9 @@ apply_request (struct helix_shim_subscription *sub)
           + !helix_shim_surface_same_mode (&sub->surface, &surface));
   /* No flush told that its pixels changed: slots of others that show it are
    * stale too, and nothing may be copied from them now. */
-  for (guint i = 0; i < shim->pass->len; i++) {
-    struct helix_shim_subscription *other = g_ptr_array_index (shim->pass, i);
+  for (guint i = 0; i < shim->subscriptions->len; i++) {
+    struct helix_shim_subscription *other =
+        g_ptr_array_index (shim->subscriptions, i);
 
     if (other->surface.resource_id == show.resource_id)
       helix_shim_subscription_damage (other, NULL);
@@ -448,33 +449,19 @@ pass_begin (struct helix_shim *shim)
   shim->pass_read = false;
   shim->may_read = shim->display.may_read == NULL
       || shim->display.may_read (shim->display_opaque);
-  pthread_mutex_lock (&shim->lock);
+  helix_shim_subscription_update_all (shim);
   for (guint i = 0; i < shim->subscriptions->len; i++)
-    g_ptr_array_add (shim->pass,
-        helix_shim_subscription_ref (
-            g_ptr_array_index (shim->subscriptions, i)));
-  pthread_mutex_unlock (&shim->lock);
-  for (guint i = 0; i < shim->pass->len; i++)
-    begin (g_ptr_array_index (shim->pass, i));
-  for (guint i = 0; i < shim->pass->len && shim->may_read; i++)
-    apply_request (g_ptr_array_index (shim->pass, i));
-}
-
-static void
-pass_drop (struct helix_shim *shim)
-{
-  for (guint i = 0; i < shim->pass->len; i++)
-    helix_shim_subscription_unref (g_ptr_array_index (shim->pass, i));
-  g_ptr_array_set_size (shim->pass, 0);
+    begin (g_ptr_array_index (shim->subscriptions, i));
+  for (guint i = 0; i < shim->subscriptions->len && shim->may_read; i++)
+    apply_request (g_ptr_array_index (shim->subscriptions, i));
 }
 
 /* Ends a pass in which nothing is read: the wake-up's pass reads. */
 static void
 pass_defer (struct helix_shim *shim)
 {
-  if (shim->pass->len)
+  if (shim->subscriptions->len)
     helix_shim_wake_display (shim);
-  pass_drop (shim);
 }
 
 /* `flushed`: resource whose waiting subscriptions are counted, 0 = none. */
@@ -487,8 +474,9 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
     pass_defer (shim);
     return;
   }
-  for (guint i = 0; i < shim->pass->len; i++) {
-    struct helix_shim_subscription *sub = g_ptr_array_index (shim->pass, i);
+  for (guint i = 0; i < shim->subscriptions->len; i++) {
+    struct helix_shim_subscription *sub =
+        g_ptr_array_index (shim->subscriptions, i);
     uint64_t again_ns;
     enum outcome outcome = serve (sub, &again_ns);
     bool count = flushed && sub->surface.resource_id == flushed;
@@ -501,7 +489,6 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
       __atomic_fetch_add (&sub->dropped, count, __ATOMIC_RELAXED);
     }
   }
-  pass_drop (shim);
   if (deadline != shim->display_deadline_ns) {
     shim->display_deadline_ns = deadline;
     shim->loop.display_timer (shim->loop_opaque, deadline);
@@ -534,8 +521,9 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
   if (helix_shim_idle (shim) || resource_id == 0)
     return;
   pass_begin (shim);
-  for (guint i = 0; i < shim->pass->len; i++) {
-    struct helix_shim_subscription *sub = g_ptr_array_index (shim->pass, i);
+  for (guint i = 0; i < shim->subscriptions->len; i++) {
+    struct helix_shim_subscription *sub =
+        g_ptr_array_index (shim->subscriptions, i);
 
     if (sub->surface.resource_id == resource_id) {
       concerned = true;
@@ -567,8 +555,8 @@ helix_shim_display_scanout (
    * this change as what it is. */
   pass_begin (shim);
   helix_shim_screen_set (shim, index, &surface);
-  for (guint i = 0; i < shim->pass->len; i++)
-    note_scanout (g_ptr_array_index (shim->pass, i), index, news);
+  for (guint i = 0; i < shim->subscriptions->len; i++)
+    note_scanout (g_ptr_array_index (shim->subscriptions, i), index, news);
   /* Nothing is read here: the guest flushes next, or the wake-up reads. */
   pass_defer (shim);
 }
@@ -588,8 +576,8 @@ forget (struct helix_shim *shim, uint32_t resource_id)
     if (!resource_id || shim->unusable[i].resource_id == resource_id)
       memset (&shim->unusable[i], 0, sizeof shim->unusable[i]);
   }
-  for (guint i = 0; i < shim->pass->len; i++)
-    lose_resource (g_ptr_array_index (shim->pass, i), resource_id);
+  for (guint i = 0; i < shim->subscriptions->len; i++)
+    lose_resource (g_ptr_array_index (shim->subscriptions, i), resource_id);
   pass_end (shim, 0);
 }
 
@@ -610,5 +598,5 @@ helix_shim_display_reset (struct helix_shim *shim)
 bool
 helix_shim_idle (struct helix_shim *shim)
 {
-  return __atomic_load_n (&shim->watched, __ATOMIC_RELAXED) == 0;
+  return __atomic_load_n (&shim->stats.subscriptions, __ATOMIC_RELAXED) == 0;
 }

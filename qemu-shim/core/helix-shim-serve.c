@@ -55,14 +55,14 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->loop_opaque = loop_opaque;
   pthread_mutex_init (&shim->lock, NULL);
   pthread_mutex_init (&shim->log_lock, NULL);
-  shim->subscriptions = g_ptr_array_new ();
+  shim->fresh = g_ptr_array_new_with_free_func (helix_shim_subscription_free);
+  shim->subscriptions =
+      g_ptr_array_new_with_free_func (helix_shim_subscription_free);
   shim->clients = g_ptr_array_new ();
-  shim->pass = g_ptr_array_new ();
   shim->log_bucket =
       (struct helix_bucket){HELIX_SHIM_LOG_BURST, helix_now_ns ()};
   shim->listener = (struct helix_unix_listener) HELIX_UNIX_LISTENER_INIT;
   shim->accept_again_ns = HELIX_NONE64;
-  shim->deadline_ns = HELIX_NONE64;
   shim->display_deadline_ns = HELIX_NONE64;
   return shim;
 }
@@ -72,9 +72,9 @@ helix_shim_free (struct helix_shim *shim)
 {
   if (!shim->stopped)
     helix_shim_io_stop (shim);
+  g_ptr_array_free (shim->fresh, TRUE);
   g_ptr_array_free (shim->subscriptions, TRUE);
   g_ptr_array_free (shim->clients, TRUE);
-  g_ptr_array_free (shim->pass, TRUE);
   helix_shim_screen_free_cursors (shim);
   helix_shim_memory_free_unused (shim);
   pthread_mutex_destroy (&shim->lock);
@@ -190,7 +190,7 @@ pause_accepting (struct helix_shim *shim, int error)
   }
   shim->accept_again_ns = now + ACCEPT_PAUSE_NS;
   watch_listener (shim, false);
-  helix_shim_run_at (shim, shim->accept_again_ns);
+  helix_shim_wake_io (shim); /* for its timer */
 }
 
 static void
@@ -401,8 +401,7 @@ helix_shim_io_run (struct helix_shim *shim)
     helix_shim_client_run (g_ptr_array_index (shim->clients, i), now);
   sweep (shim);
   helix_shim_memory_free_unused (shim);
-  shim->deadline_ns = next_deadline (shim);
-  shim->loop.io_timer (shim->loop_opaque, shim->deadline_ns);
+  shim->loop.io_timer (shim->loop_opaque, next_deadline (shim));
 }
 
 void

@@ -24,7 +24,6 @@ helix_shim_subscription_new (
   struct helix_shim_subscription *self =
       g_new0 (struct helix_shim_subscription, 1);
 
-  self->refs = 2; /* the caller's and the list's */
   self->shim = shim;
   self->interval_ns = interval_of (subscribe);
   self->slots = subscribe->slots ? subscribe->slots : shim->config.slots;
@@ -38,27 +37,19 @@ helix_shim_subscription_new (
   helix_region_init (&self->pending);
 
   pthread_mutex_lock (&shim->lock);
-  g_ptr_array_add (shim->subscriptions, self);
+  g_ptr_array_add (shim->fresh, self);
   pthread_mutex_unlock (&shim->lock);
-  __atomic_fetch_add (&shim->watched, 1, __ATOMIC_RELAXED);
   __atomic_fetch_add (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
   helix_shim_count (shim, subscriptions, 1);
   helix_shim_wake_display (shim);
   return self;
 }
 
-struct helix_shim_subscription *
-helix_shim_subscription_ref (struct helix_shim_subscription *self)
-{
-  __atomic_fetch_add (&self->refs, 1, __ATOMIC_RELAXED);
-  return self;
-}
-
 void
-helix_shim_subscription_unref (struct helix_shim_subscription *self)
+helix_shim_subscription_free (void *opaque)
 {
-  if (__atomic_sub_fetch (&self->refs, 1, __ATOMIC_ACQ_REL) != 0)
-    return;
+  struct helix_shim_subscription *self = opaque;
+
   helix_region_fini (&self->pending);
   g_free (self);
 }
@@ -69,20 +60,36 @@ helix_shim_subscription_close (struct helix_shim_subscription *self)
   struct helix_shim *shim = self->shim;
   struct helix_shim_memory *memory;
 
+  __atomic_fetch_sub (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
+  helix_shim_count (shim, subscriptions, -1);
   pthread_mutex_lock (&shim->lock);
   self->closed = true;
   memory = self->memory;
   self->memory = NULL;
   self->readies = 0;
-  g_ptr_array_remove_fast (shim->subscriptions, self);
+  /* Frees it, unless a pass has seen it: then the next pass does. */
+  g_ptr_array_remove_fast (shim->fresh, self);
   pthread_mutex_unlock (&shim->lock);
-
-  __atomic_fetch_sub (&shim->watched, 1, __ATOMIC_RELAXED);
-  __atomic_fetch_sub (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
-  helix_shim_count (shim, subscriptions, -1);
   helix_shim_memory_unref (memory);
-  helix_shim_subscription_unref (self); /* the list's */
-  helix_shim_subscription_unref (self); /* the caller's */
+}
+
+void
+helix_shim_subscription_update_all (struct helix_shim *shim)
+{
+  GPtrArray *all = shim->subscriptions;
+
+  pthread_mutex_lock (&shim->lock);
+  for (guint i = all->len; i-- > 0;) {
+    struct helix_shim_subscription *self = g_ptr_array_index (all, i);
+
+    if (self->closed)
+      g_ptr_array_remove_index (all, i);
+  }
+  if (shim->fresh->len > 0) {
+    g_ptr_array_extend_and_steal (all, shim->fresh);
+    shim->fresh = g_ptr_array_new_with_free_func (helix_shim_subscription_free);
+  }
+  pthread_mutex_unlock (&shim->lock);
 }
 
 /* ---- io thread ---- */
@@ -415,8 +422,9 @@ helix_shim_subscription_find_copy (struct helix_shim_subscription *self,
   uint64_t least = HELIX_NONE64;
 
   pthread_mutex_lock (&shim->lock);
-  for (guint i = 0; i < shim->pass->len; i++) {
-    struct helix_shim_subscription *other = g_ptr_array_index (shim->pass, i);
+  for (guint i = 0; i < shim->subscriptions->len; i++) {
+    struct helix_shim_subscription *other =
+        g_ptr_array_index (shim->subscriptions, i);
     struct helix_shim_memory *memory = other->memory;
 
     if (!memory || memory->mode != other->mode

@@ -26,7 +26,6 @@ struct helix_shim_fault {
 };
 
 struct helix_shim_subscription {
-  int refs;
   /* [const] */
   struct helix_shim *shim;
   uint64_t interval_ns; /* least time between two frames */
@@ -71,11 +70,10 @@ struct helix_shim_subscription *helix_shim_subscription_new (
     struct helix_shim *shim, const struct helix_subscribe *subscribe);
 void helix_shim_subscription_close (
     struct helix_shim_subscription *subscription);
-/* Any thread. */
-struct helix_shim_subscription *helix_shim_subscription_ref (
-    struct helix_shim_subscription *subscription);
-void helix_shim_subscription_unref (
-    struct helix_shim_subscription *subscription);
+/* Display thread: brings shim->subscriptions up to date. */
+void helix_shim_subscription_update_all (struct helix_shim *shim);
+/* The lists' free function. */
+void helix_shim_subscription_free (void *subscription);
 
 /* ---- io thread ---- */
 
@@ -156,9 +154,9 @@ enum helix_shim_claim helix_shim_subscription_claim (
 bool helix_shim_subscription_publish (
     struct helix_shim_subscription *subscription,
     struct helix_shim_memory *memory, uint32_t slot, bool good);
-/* Of all slots of shim->pass that show what `self` shows, but for `slot`: the
- * least stale one, whose index goes to *index. Returns a new reference to its
- * memory, or NULL. */
+/* Of all slots that show what `self` shows, but for `slot`: the least stale
+ * one, whose index goes to *index. Returns a new reference to its memory, or
+ * NULL. */
 struct helix_shim_memory *helix_shim_subscription_find_copy (
     struct helix_shim_subscription *self, const struct helix_shim_slot *slot,
     uint32_t *index);
