@@ -15,6 +15,7 @@
 #include "helix-platform.h"
 #include "helix-shim-settings.h"
 #include "helix-shim.h"
+#include "helix-sim-loop.h"
 #include "helix-sim-screen.h"
 
 #define NS_PER_S 1000000000.0
@@ -40,13 +41,10 @@ static struct {
   gboolean exit;         /* after the last picture */
   uint64_t resize_every; /* pictures, 0 = never */
   uint32_t resize_width, resize_height;
-  uint64_t burst;      /* pictures, 0 = steady */
-  double burst_period; /* seconds */
-  gint slots;          /* 2..HELIX_MAX_SLOTS */
   gint max_clients;
-  char *max_size, *group, *mode, *allow; /* helix-shim-settings.h */
-  struct helix_shim_config config;       /* what they and others say */
-  char *stats_path;                      /* NULL = none, "-" = stdout */
+  char *mode, *allow;              /* helix-shim-settings.h */
+  struct helix_shim_config config; /* what they and others say */
+  char *stats_path;                /* NULL = none, "-" = stdout */
   gboolean quiet;
 } options = {.width = 1920,
     .height = 1080,
@@ -54,7 +52,6 @@ static struct {
     .scanouts_on = -1,
     .rate = 60,
     .cursor_rate = 60,
-    .slots = 3,
     .max_clients = 16};
 
 /* ---- the command line ---- */
@@ -142,23 +139,6 @@ take_resize (
 }
 
 static gboolean
-take_burst (
-    const char *option, const char *text, gpointer opaque, GError **error)
-{
-  unsigned long long burst = 0;
-  double period = 0;
-  char rest;
-
-  if (sscanf (text, "%llu@%lf%c", &burst, &period, &rest) != 2 || burst == 0
-      || !(period > 0 && period < 86400))
-    return wrong (error, option, text,
-        "give pictures and the period in seconds, e.g. 10@0.5");
-  options.burst = burst;
-  options.burst_period = period;
-  return TRUE;
-}
-
-static gboolean
 print_version (
     const char *option, const char *text, gpointer opaque, GError **error)
 {
@@ -181,7 +161,6 @@ check_ranges (GError **error)
           "no more can be on than there are (--scanouts)"},
       {"--resources", options.resources, 0, MAX_RESOURCES,
           "0 to 16 pictures may be kept off the screen"},
-      {"--slots", options.slots, 2, HELIX_MAX_SLOTS, "a pool has 2 to 8 slots"},
       {"--max-clients", options.max_clients, 1, 1024,
           "1 to 1024 clients may be allowed"},
   };
@@ -221,14 +200,11 @@ check (int argc, char **argv, GError **error)
   config->name = "helix-shim-sim " HELIX_PACKAGE_VERSION;
   config->scanouts = (uint32_t) options.scanouts;
   config->scanout_mask = 0xffff;
-  config->slots = (uint32_t) options.slots;
+  config->slots = 3;
   config->max_clients = (uint32_t) options.max_clients;
   /* What QEMU's -device helix-export takes as well. */
-  if ((!options.max_size
-          || helix_shim_settings_size (
-              options.max_size, &config->max_width, &config->max_height, &why))
-      && helix_shim_settings_access (
-          &config->access, options.group, options.mode, options.allow, &why))
+  if (helix_shim_settings_access (
+          &config->access, NULL, options.mode, options.allow, &why))
     return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s", why);
   free (why);
@@ -278,25 +254,10 @@ parse_options (int argc, char **argv)
           "Alternate between --size and this size, each N pictures (default: "
           "never)",
           "N:WxH"},
-      {"burst", 0, 0, G_OPTION_ARG_CALLBACK, take_burst,
-          "Draw N pictures at --rate, then rest until the next multiple of "
-          "SECONDS (default: no rest)",
-          "N@SECONDS"},
-      {"slots", 0, 0, G_OPTION_ARG_INT, &options.slots,
-          "Slots of a subscription that wants no number, 2 to 8 (default 3)",
-          "N"},
       {"max-clients", 0, 0, G_OPTION_ARG_INT, &options.max_clients,
           "Connections at a time, 1 to 1024 (default 16)", "N"},
-      {"max-size", 0, 0, G_OPTION_ARG_STRING, &options.max_size,
-          "Export no picture of more pixels than this one (default 8192x4320)",
-          "WxH"},
       {"mode", 0, 0, G_OPTION_ARG_STRING, &options.mode,
-          "Mode of the socket, in octal digits (default 0600, with --group "
-          "0660)",
-          "MODE"},
-      {"group", 0, 0, G_OPTION_ARG_STRING, &options.group,
-          "Group of the socket, by name or number (default: as it is)",
-          "GROUP"},
+          "Mode of the socket, in octal digits (default 0600)", "MODE"},
       {"allow", 0, 0, G_OPTION_ARG_STRING, &options.allow,
           "Users who may watch besides this one and root, by name or number",
           "USER:USER"},
@@ -329,19 +290,9 @@ parse_options (int argc, char **argv)
   return good;
 }
 
-/* A thread's loop. Another thread may set `wake`'s ready time, and quit (). */
-struct loop {
-  GMainContext *context;
-  GSource *wake, *timer; /* of the core */
-  gint quit;             /* atomic */
-};
-
 static struct {
-  struct helix_shim *shim;
-  struct loop io, display;
+  struct helix_sim_loops loops; /* and the shim */
   pthread_t display_thread;
-  /* io thread */
-  GHashTable *watches; /* descriptor -> GSource */
   /* display thread */
   /* Of the scanouts, then what none of them shows. resource_id 0 = off. */
   struct helix_sim_screen screen[HELIX_MAX_SCANOUTS + MAX_RESOURCES];
@@ -351,130 +302,6 @@ static struct {
   uint64_t pictures; /* drawn since the first */
   uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next */
 } sim;
-
-/* ---- loops ---- */
-
-static gboolean
-dispatch (GSource *source, GSourceFunc run, gpointer nothing)
-{
-  g_source_set_ready_time (source, -1);
-  return run (nothing);
-}
-
-/* A source that is ready at the time that set_timer () says. */
-static GSource *
-add_timer (struct loop *loop, GSourceFunc run)
-{
-  static GSourceFuncs funcs = {.dispatch = dispatch};
-  GSource *source = g_source_new (&funcs, sizeof *source);
-
-  g_source_set_callback (source, run, NULL, NULL);
-  g_source_attach (source, loop->context);
-  return source;
-}
-
-/* helix_now_ns () is GLib's monotonic clock, in ns. Rounded up: a round too
- * early would only spin. */
-static void
-set_timer (GSource *timer, uint64_t deadline_ns)
-{
-  g_source_set_ready_time (timer,
-      deadline_ns == HELIX_NONE64 ? -1 : (gint64) ((deadline_ns + 999) / 1000));
-}
-
-static void
-loop_init (struct loop *loop, GMainContext *context, GSourceFunc run)
-{
-  loop->context = context;
-  loop->wake = add_timer (loop, run);
-  loop->timer = add_timer (loop, run);
-}
-
-static void
-loop_run (struct loop *loop)
-{
-  while (!g_atomic_int_get (&loop->quit))
-    g_main_context_iteration (loop->context, TRUE);
-}
-
-static void
-loop_quit (struct loop *loop)
-{
-  g_atomic_int_set (&loop->quit, TRUE);
-  g_main_context_wakeup (loop->context);
-}
-
-static void
-destroy_source (gpointer source)
-{
-  g_source_destroy (source);
-  g_source_unref (source);
-}
-
-/* ---- helix_loop_ops ---- */
-
-struct watch {
-  void (*readable) (void *opaque);
-  void (*writable) (void *opaque);
-  void *opaque;
-};
-
-static gboolean
-on_descriptor (gint fd, GIOCondition condition, gpointer data)
-{
-  struct watch *watch = data; /* GLib keeps it until this returns */
-
-  if (watch->readable && condition & ~G_IO_OUT)
-    watch->readable (watch->opaque);
-  /* That may have forgotten or replaced this watch. */
-  if (watch->writable && condition & ~G_IO_IN
-      && !g_source_is_destroyed (g_main_current_source ()))
-    watch->writable (watch->opaque);
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-watch_descriptor (void *opaque, int fd, void (*readable) (void *opaque),
-    void (*writable) (void *opaque), void *watch_opaque)
-{
-  struct watch *watch;
-  GSource *source;
-
-  g_hash_table_remove (sim.watches, GINT_TO_POINTER (fd));
-  if (!readable && !writable)
-    return;
-  watch = g_new (struct watch, 1);
-  *watch = (struct watch){readable, writable, watch_opaque};
-  source = g_unix_fd_source_new (
-      fd, (readable ? G_IO_IN : 0) | (writable ? G_IO_OUT : 0));
-  g_source_set_callback (source, G_SOURCE_FUNC (on_descriptor), watch, g_free);
-  g_source_attach (source, sim.io.context);
-  g_hash_table_insert (sim.watches, GINT_TO_POINTER (fd), source);
-}
-
-static void
-set_io_timer (void *opaque, uint64_t deadline_ns)
-{
-  set_timer (sim.io.timer, deadline_ns);
-}
-
-static void
-set_display_timer (void *opaque, uint64_t deadline_ns)
-{
-  set_timer (sim.display.timer, deadline_ns);
-}
-
-static void
-wake_io (void *opaque)
-{
-  set_timer (sim.io.wake, 0);
-}
-
-static void
-wake_display (void *opaque)
-{
-  set_timer (sim.display.wake, 0);
-}
 
 /* ---- helix_display_ops ---- */
 
@@ -558,8 +385,8 @@ place_cursor (void)
     helix_sim_cursor_place (screen->resource_id ? screen->width : options.width,
         screen->resource_id ? screen->height : options.height, sim.cursor_moves,
         &x, &y);
-    helix_shim_display_cursor (sim.shim, i, screen->resource_id != 0, x, y,
-        sim.cursor_moves == 0 ? &shape : NULL);
+    helix_shim_display_cursor (sim.loops.shim, i, screen->resource_id != 0, x,
+        y, sim.cursor_moves == 0 ? &shape : NULL);
   }
 }
 
@@ -575,10 +402,10 @@ show_screen (uint32_t index, uint32_t width, uint32_t height, uint32_t number)
   helix_sim_screen_init (screen, index, ++sim.next_resource, width, height,
       options.pattern, number);
   describe (screen, &surface);
-  helix_shim_display_scanout (sim.shim, index, &surface);
-  helix_shim_display_flush (sim.shim, screen->resource_id, &all);
+  helix_shim_display_scanout (sim.loops.shim, index, &surface);
+  helix_shim_display_flush (sim.loops.shim, screen->resource_id, &all);
   if (old)
-    helix_shim_display_unref (sim.shim, old);
+    helix_shim_display_unref (sim.loops.shim, old);
   place_cursor ();
 }
 
@@ -589,8 +416,8 @@ hide_screen (uint32_t index)
 
   if (!old)
     return;
-  helix_shim_display_scanout (sim.shim, index, NULL);
-  helix_shim_display_unref (sim.shim, old);
+  helix_shim_display_scanout (sim.loops.shim, index, NULL);
+  helix_shim_display_unref (sim.loops.shim, old);
   helix_sim_screen_clear (&sim.screen[index]);
   place_cursor ();
 }
@@ -631,16 +458,15 @@ plan_cursor (void)
   sim.cursor_ns =
       MAX (sim.cursor_ns + (uint64_t) (NS_PER_S / options.cursor_rate),
           helix_now_ns ());
-  set_timer (sim.cursor_timer, sim.cursor_ns);
+  helix_sim_timer_set (sim.cursor_timer, sim.cursor_ns);
 }
 
-static gboolean
-on_cursor (gpointer opaque)
+static void
+on_cursor (void *opaque)
 {
   sim.cursor_moves++;
   place_cursor ();
   plan_cursor ();
-  return G_SOURCE_CONTINUE;
 }
 
 /* With --resize-every N:WxH the size alternates each N pictures. */
@@ -675,21 +501,15 @@ draw_next (void)
     if (resize && shown)
       show_screen (i, width, height, screen->number + 1);
     else if (helix_sim_screen_next (screen, &damage) && shown)
-      helix_shim_display_flush (sim.shim, screen->resource_id, &damage);
+      helix_shim_display_flush (sim.loops.shim, screen->resource_id, &damage);
   }
 }
 
-/* When picture number `index` (from 1) is due after the start. In bursts,
- * each burst begins at a multiple of the period. */
+/* When picture number `index` (from 1) is due after the start. */
 static uint64_t
 due_of (uint64_t index)
 {
-  double seconds = (double) index / options.rate;
-
-  if (options.burst)
-    seconds = (double) ((index - 1) / options.burst) * options.burst_period
-        + (double) ((index - 1) % options.burst + 1) / options.rate;
-  return sim.start_ns + (uint64_t) (seconds * NS_PER_S);
+  return sim.start_ns + (uint64_t) ((double) index / options.rate * NS_PER_S);
 }
 
 /* --frames counts picture 1, which is there from the start. */
@@ -701,7 +521,7 @@ plan_picture (void)
   if ((options.frames && sim.pictures + 1 >= (uint64_t) options.frames)
       || options.pattern == HELIX_SIM_STATIC) {
     if (options.exit)
-      loop_quit (&sim.io);
+      helix_sim_loop_quit (&sim.loops.io);
     return;
   }
   next = due_of (sim.pictures + 1);
@@ -710,36 +530,32 @@ plan_picture (void)
     sim.start_ns += now - next;
     next = now;
   }
-  set_timer (sim.picture_timer, next);
+  helix_sim_timer_set (sim.picture_timer, next);
 }
 
-static gboolean
-on_picture (gpointer opaque)
+static void
+on_picture (void *opaque)
 {
   draw_next ();
   plan_picture ();
-  return G_SOURCE_CONTINUE;
-}
-
-static gboolean
-run_display (gpointer opaque)
-{
-  helix_shim_display_run (sim.shim);
-  return G_SOURCE_CONTINUE;
 }
 
 static void *
 display_main (void *opaque)
 {
+  struct helix_sim_loop *display = &sim.loops.display;
+
   helix_thread_name ("helix-display");
   for (uint32_t i = 0; i < (uint32_t) options.scanouts_on; i++)
     show_screen (i, options.width, options.height, 1);
   make_resources ();
   place_cursor ();
   sim.start_ns = sim.cursor_ns = helix_now_ns ();
+  sim.cursor_timer = helix_sim_loop_timer (display, on_cursor, NULL);
+  sim.picture_timer = helix_sim_loop_timer (display, on_picture, NULL);
   plan_cursor ();
   plan_picture ();
-  loop_run (&sim.display);
+  helix_sim_loop_run (display);
   return NULL;
 }
 
@@ -749,7 +565,7 @@ static bool
 write_stats (void)
 {
   const char *path = options.stats_path;
-  char *stats = helix_shim_stats_text (sim.shim, true);
+  char *stats = helix_shim_stats_text (sim.loops.shim, true);
   char *text = g_strdup_printf (
       "{\"pictures\": %" G_GUINT64_FORMAT ", %s}\n", sim.pictures + 1, stats);
   GError *error = NULL;
@@ -782,14 +598,7 @@ on_stats_wanted (gpointer opaque)
 static gboolean
 on_end (gpointer opaque)
 {
-  loop_quit (&sim.io);
-  return G_SOURCE_CONTINUE;
-}
-
-static gboolean
-run_io (gpointer opaque)
-{
-  helix_shim_io_run (sim.shim);
+  helix_sim_loop_quit (&sim.loops.io);
   return G_SOURCE_CONTINUE;
 }
 
@@ -800,16 +609,12 @@ make_shim (void)
       .resource = get_resource,
       .set_scanout = set_scanout,
       .log = write_log};
-  static const struct helix_loop_ops loop_ops = {.watch = watch_descriptor,
-      .io_timer = set_io_timer,
-      .wake_io = wake_io,
-      .wake_display = wake_display,
-      .display_timer = set_display_timer};
   char *error = NULL;
 
-  sim.shim =
-      helix_shim_new (&options.config, &display_ops, NULL, &loop_ops, NULL);
-  if (helix_shim_listen (sim.shim, &error))
+  helix_sim_loops_init (&sim.loops, g_main_context_default ());
+  sim.loops.shim = helix_shim_new (
+      &options.config, &display_ops, NULL, &helix_sim_loop_ops, &sim.loops);
+  if (helix_shim_listen (sim.loops.shim, &error))
     return true;
   fprintf (stderr, "helix-shim-sim: error: %s\n", error);
   free (error);
@@ -835,11 +640,11 @@ serve (void)
   }
   printf ("listening on %s\n", options.socket);
   fflush (stdout);
-  loop_run (&sim.io);
+  helix_sim_loop_run (&sim.loops.io);
 
-  loop_quit (&sim.display);
+  helix_sim_loop_quit (&sim.loops.display);
   pthread_join (sim.display_thread, NULL);
-  helix_shim_io_stop (sim.shim);
+  helix_shim_io_stop (sim.loops.shim);
   return write_stats () ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -850,12 +655,7 @@ main (int argc, char **argv)
 
   if (!parse_options (argc, argv))
     return 2;
-  sim.watches = g_hash_table_new_full (NULL, NULL, NULL, destroy_source);
-  loop_init (&sim.io, g_main_context_default (), run_io);
-  loop_init (&sim.display, g_main_context_new (), run_display);
-  sim.picture_timer = add_timer (&sim.display, on_picture);
-  sim.cursor_timer = add_timer (&sim.display, on_cursor);
   status = serve ();
-  helix_shim_free (sim.shim);
+  helix_shim_free (sim.loops.shim);
   return status;
 }

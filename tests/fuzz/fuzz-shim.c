@@ -16,8 +16,7 @@
 
 #include "fuzz-input.h"
 #include "helix-platform.h"
-#include "helix-poll-loop.h"
-#include "helix-shim.h"
+#include "helix-sim-loop.h"
 
 #define SCANOUTS 3
 #define RESOURCES 4 /* ids 1.. */
@@ -43,7 +42,7 @@ static struct {
 } resources[RESOURCES + 1];
 
 static struct helix_shim *shim;
-static struct helix_poll_loops loops;
+static struct helix_sim_loops loops;
 static gchar *path;
 static int peer = -1;
 
@@ -97,26 +96,14 @@ take_log (void *opaque, enum helix_log_level level, const char *line)
   MUST (strlen (line) < 4096);
 }
 
-static void
-run_io (void *opaque)
-{
-  helix_shim_io_run (shim);
-}
-
-static void
-run_display (void *opaque)
-{
-  helix_shim_display_run (shim);
-}
-
 /* ---- life ---- */
 
 static void
 turn (unsigned count)
 {
   while (count-- > 0) {
-    helix_poll_loop_once (loops.io, 0);
-    helix_poll_loop_once (loops.display, 0);
+    g_main_context_iteration (loops.io.context, FALSE);
+    g_main_context_iteration (loops.display.context, FALSE);
   }
 }
 
@@ -129,6 +116,7 @@ clean_up (void)
 
   helix_shim_io_stop (shim);
   helix_shim_free (shim);
+  helix_sim_loops_clear (&loops);
   g_unlink (lock);
   g_rmdir (registry);
   g_rmdir (folder);
@@ -161,10 +149,10 @@ start (void)
   path = g_build_filename (folder, "helix.sock", NULL);
   g_free (folder);
   config.path = path;
-  loops.io = helix_poll_loop_new (run_io, NULL);
-  loops.display = helix_poll_loop_new (run_display, NULL);
-  shim = helix_shim_new (
-      &config, &display_ops, NULL, &helix_poll_loop_ops, &loops);
+  helix_sim_loops_init (&loops, NULL);
+  shim =
+      helix_shim_new (&config, &display_ops, NULL, &helix_sim_loop_ops, &loops);
+  loops.shim = shim;
   if (!helix_shim_listen (shim, &error)) {
     fprintf (stderr, "%s\n", error);
     abort ();

@@ -74,7 +74,7 @@ test_client_free (struct test_client *client)
 void
 test_client_pause (struct test_client *client, bool pause)
 {
-  helix_poll_loop_watch (client->test->loops.display, client->fd,
+  helix_sim_loop_watch (&client->test->loops.display, client->fd,
       pause ? NULL : on_readable, NULL, client);
 }
 

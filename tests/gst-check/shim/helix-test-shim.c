@@ -137,26 +137,6 @@ take_log (void *opaque, enum helix_log_level level, const char *line)
   pthread_mutex_unlock (&test->log_lock);
 }
 
-static void
-run_io (void *opaque)
-{
-  struct test_shim *test = opaque;
-
-  helix_shim_io_run (test->shim);
-}
-
-static void
-run_display (void *opaque)
-{
-  struct test_shim *test = opaque;
-  bool elsewhere = test->elsewhere;
-
-  /* The loop's own thread may read. */
-  test->elsewhere = false;
-  helix_shim_display_run (test->shim);
-  test->elsewhere = elsewhere;
-}
-
 /* ---- life ---- */
 
 struct test_shim *
@@ -183,11 +163,10 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
   own.max_clients = own.max_clients ? own.max_clients : 16;
   test->log = g_string_new (NULL);
   pthread_mutex_init (&test->log_lock, NULL);
-  test->loops.io = helix_poll_loop_new (run_io, test);
-  test->loops.display = helix_poll_loop_new (run_display, test);
-  fail_unless (test->loops.io && test->loops.display);
+  helix_sim_loops_init (&test->loops, NULL);
   test->shim =
-      helix_shim_new (&own, &display, test, &helix_poll_loop_ops, &test->loops);
+      helix_shim_new (&own, &display, test, &helix_sim_loop_ops, &test->loops);
+  test->loops.shim = test->shim;
   return test;
 }
 
@@ -196,7 +175,7 @@ io_main (void *opaque)
 {
   struct test_shim *test = opaque;
 
-  helix_poll_loop_run (test->loops.io);
+  helix_sim_loop_run (&test->loops.io);
   helix_shim_io_stop (test->shim);
   return NULL;
 }
@@ -232,7 +211,7 @@ test_shim_stop (struct test_shim *test)
   if (!test->running)
     return;
   test->running = false;
-  helix_poll_loop_quit (test->loops.io);
+  helix_sim_loop_quit (&test->loops.io);
   pthread_join (test->io_thread, NULL);
 }
 
@@ -243,8 +222,7 @@ test_shim_free (struct test_shim *test)
     test->free_client (test->clients->data);
   test_shim_stop (test);
   helix_shim_free (test->shim);
-  helix_poll_loop_free (test->loops.io);
-  helix_poll_loop_free (test->loops.display);
+  helix_sim_loops_clear (&test->loops);
   for (uint32_t i = 0; i < TEST_RESOURCES; i++)
     g_free (test->resource[i].pixels);
   g_string_free (test->log, TRUE);
@@ -318,10 +296,27 @@ test_draw_flush (struct test_shim *test, uint32_t id, struct helix_rect rect)
 
 /* ---- time ---- */
 
-void
-test_round (struct test_shim *test, int timeout_ms)
+static void
+nothing (void *opaque)
 {
-  helix_poll_loop_once (test->loops.display, timeout_ms);
+}
+
+void
+test_round (struct test_shim *test, unsigned timeout_ms)
+{
+  struct helix_sim_loop *display = &test->loops.display;
+  GSource *limit = helix_sim_loop_timer (display, nothing, NULL);
+  bool elsewhere = test->elsewhere;
+
+  helix_sim_timer_set (
+      limit, helix_now_ns () + timeout_ms * UINT64_C (1000000));
+  /* The loop's own thread may read. */
+  test->elsewhere = false;
+  /* A new timer ends GLib's wait, which is no event. */
+  while (!g_main_context_iteration (display->context, TRUE))
+    ;
+  test->elsewhere = elsewhere;
+  g_source_destroy (limit);
 }
 
 void

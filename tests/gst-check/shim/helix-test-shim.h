@@ -13,8 +13,7 @@
 #include <glib.h>
 
 #include "helix-platform.h"
-#include "helix-poll-loop.h"
-#include "helix-shim.h"
+#include "helix-sim-loop.h"
 
 #define TEST_TIMEOUT_NS 20000000000u /* for anything that must happen */
 #define TEST_RESOURCES 24u
@@ -28,7 +27,7 @@ struct test_resource {
 struct test_shim {
   char *dir, *path;
   struct helix_shim *shim;
-  struct helix_poll_loops loops;
+  struct helix_sim_loops loops;
   pthread_t io_thread;
   bool running;
   bool elsewhere; /* entries, but for the loop's, come from another thread */
@@ -81,7 +80,7 @@ void test_draw_flush (
     struct test_shim *test, uint32_t id, struct helix_rect rect);
 
 /* One round of the display thread's loop, for at most `timeout_ms`. */
-void test_round (struct test_shim *test, int timeout_ms);
+void test_round (struct test_shim *test, unsigned timeout_ms);
 /* Rounds until `condition`; fails the test with it after TEST_TIMEOUT_NS. */
 #define test_until(test, condition) \
   do { \
