@@ -52,11 +52,10 @@ check_vm (HelixWalk *walk)
     HelixVm *vm = g_ptr_array_index (found, i);
     HelixProcess process;
 
-    if (looked == NULL && helix_vm_dial (vm, helix_vms_server_uid (), NULL)) {
-      /* For the pid alone; check_listen () says what is wrong. */
-      close (vm->fd);
-      vm->fd = -1;
-    }
+    /* For the pid alone; check_listen () says what is wrong. */
+    if (looked == NULL)
+      helix_close (helix_discovery_dial (
+          vm->path, helix_vms_server_uid (), &vm->pid, NULL));
     helix_process_look (&process, vm->pid);
     g_string_append_printf (list, "%s%s%s%s", i > 0 ? ", " : "", vm->path,
         vm->pid > 0 ? " of " : "", vm->pid > 0 ? process.words : "");
@@ -205,7 +204,8 @@ check_listen (HelixWalk *walk)
     goto fail;
   }
   helix_process_of_peer (&walk->server, fd);
-  if (!helix_discovery_trusts (fd, path, helix_vms_server_uid (), NULL)) {
+  if (!helix_discovery_trusts (
+          fd, path, helix_vms_server_uid (), &walk->server.pid, NULL)) {
     explain_stranger (walk);
     goto fail;
   }

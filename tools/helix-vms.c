@@ -3,9 +3,9 @@
 
 #include <gst/gst.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "helix-address.h"
+#include "helix-platform.h"
 
 #define VIRTIO_DEVICES "sys/bus/virtio/devices"
 #define VIRTIO_PORTS "dev/virtio-ports"
@@ -37,12 +37,9 @@ is_stale (HelixVm *vm)
 {
   g_autoptr (GError) error = NULL;
 
-  if (!helix_vm_dial (vm, server_uid, &error))
-    return g_error_matches (
-        error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
-  close (vm->fd);
-  vm->fd = -1;
-  return FALSE;
+  helix_close (helix_discovery_dial (vm->path, server_uid, &vm->pid, &error));
+  return g_error_matches (
+      error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
 }
 
 GPtrArray *
@@ -87,7 +84,8 @@ greet (gint fd, const gchar *path, guint64 deadline, GError **error)
 HelixProbe *
 helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
 {
-  gint fd = helix_discovery_dial (path, server_uid, error);
+  pid_t pid;
+  gint fd = helix_discovery_dial (path, server_uid, &pid, error);
 
   return greet (fd, path, deadline, error);
 }

@@ -53,13 +53,12 @@ describe_user (uid_t uid, pid_t pid)
 
 gboolean
 helix_discovery_trusts (
-    int fd, const gchar *path, uid_t server_uid, GError **error)
+    int fd, const gchar *path, uid_t server_uid, pid_t *pid, GError **error)
 {
   g_autofree gchar *server = NULL;
   uid_t uid;
-  pid_t pid;
 
-  if (helix_peer_credentials (fd, &uid, &pid) < 0) {
+  if (helix_peer_credentials (fd, &uid, pid) < 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
         "%s: the system does not tell which user serves there (%s). Is it a "
         "UNIX socket of this machine?",
@@ -68,7 +67,7 @@ helix_discovery_trusts (
   }
   if (helix_user_is_trusted (uid) || uid == server_uid)
     return TRUE;
-  server = describe_user (uid, pid);
+  server = describe_user (uid, *pid);
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
       "%s: served by %s, who is neither root nor this user (uid %lu), so "
       "nothing was said to it. If that user runs the VM on purpose, set "
@@ -112,22 +111,15 @@ helix_discovery_named (const gchar *wanted)
 }
 
 int
-helix_discovery_dial (const gchar *path, uid_t server_uid, GError **error)
+helix_discovery_dial (
+    const gchar *path, uid_t server_uid, pid_t *pid, GError **error)
 {
   int fd = helix_transport_connect_path (path, path, failures, error);
 
-  if (fd >= 0 && !helix_discovery_trusts (fd, path, server_uid, error))
+  *pid = 0;
+  if (fd >= 0 && !helix_discovery_trusts (fd, path, server_uid, pid, error))
     fd = helix_close (fd);
   return fd;
-}
-
-static pid_t
-pid_behind (int fd)
-{
-  pid_t pid;
-  uid_t uid;
-
-  return helix_peer_credentials (fd, &uid, &pid) == 0 ? pid : 0;
 }
 
 typedef struct {
@@ -253,14 +245,12 @@ helix_vm_new (const gchar *path, const gchar *where)
 
   self->path = g_strdup (path);
   self->where = g_strdup (where);
-  self->fd = -1;
   return self;
 }
 
 void
 helix_vm_free (HelixVm *self)
 {
-  helix_close (self->fd);
   if (self->connection != NULL) {
     helix_connection_bye (self->connection, NULL);
     helix_connection_unref (self->connection);
@@ -271,21 +261,15 @@ helix_vm_free (HelixVm *self)
 }
 
 gboolean
-helix_vm_dial (HelixVm *self, uid_t server_uid, GError **error)
-{
-  self->fd = helix_discovery_dial (self->path, server_uid, error);
-  self->pid = self->fd >= 0 ? pid_behind (self->fd) : 0;
-  return self->fd >= 0;
-}
-
-void
-helix_vm_hello (HelixVm *self, const gchar *name)
+helix_vm_connect (
+    HelixVm *self, const gchar *name, uid_t server_uid, GError **error)
 {
   const HelixConnectionConfig config = {.name = name};
+  int fd = helix_discovery_dial (self->path, server_uid, &self->pid, error);
 
-  self->connection = helix_connection_new (self->fd, &config, helix_now_ns ());
-  self->fd = -1;
-  helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
+  if (fd >= 0)
+    self->connection = helix_connection_new (fd, &config, helix_now_ns ());
+  return fd >= 0;
 }
 
 static void
@@ -424,20 +408,18 @@ name_all (GPtrArray *vms, const gchar *option, GError **error)
 /* Removes those that cannot be reached. If that is all, *error is about the
  * first. None of it is final: another VM may come. */
 static void
-dial_all (GPtrArray *vms, uid_t server_uid, GError **error)
+connect_all (GPtrArray *vms, uid_t server_uid, GError **error)
 {
-  GError *first = NULL;
+  g_autoptr (GError) first = NULL;
 
   for (guint i = 0; i < vms->len;)
-    if (helix_vm_dial (g_ptr_array_index (vms, i), server_uid,
+    if (helix_vm_connect (g_ptr_array_index (vms, i), CLIENT_NAME, server_uid,
             first == NULL ? &first : NULL))
       i++;
     else
       g_ptr_array_remove_index (vms, i);
-  if (vms->len == 0 && first != NULL)
-    g_propagate_error (error, first);
-  else
-    g_clear_error (&first);
+  if (vms->len == 0)
+    g_propagate_error (error, g_steal_pointer (&first));
 }
 
 static gboolean
@@ -447,16 +429,17 @@ answers (const HelixVm *vm)
 }
 
 /* Removes those that do not answer, if there are others: a VM that is stopped
- * is one all the same, but not beside one that runs. FALSE: several are left,
- * and *error names them, or `interrupt` is readable. */
+ * is one all the same, but not beside one that runs. FALSE: `interrupt` is
+ * readable. */
 static gboolean
-choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
-    int interrupt, GError **error)
+remove_silent (GPtrArray *vms, int interrupt)
 {
   guint alive = 0;
 
   for (guint i = 0; i < vms->len; i++)
-    helix_vm_hello (g_ptr_array_index (vms, i), CLIENT_NAME);
+    helix_connection_hello (
+        ((HelixVm *) g_ptr_array_index (vms, i))->connection, HELIX_ROLE_FRAMES,
+        NULL);
   if (!helix_vm_ask (vms, interrupt))
     return FALSE;
   for (guint i = 0; i < vms->len; i++)
@@ -464,22 +447,19 @@ choose (const HelixDiscovery *self, GPtrArray *vms, const gchar *option,
   for (guint i = vms->len; alive > 0 && i-- > 0;)
     if (!answers (g_ptr_array_index (vms, i)))
       g_ptr_array_remove_index (vms, i);
-  if (vms->len == 1)
-    return helix_vm_dial (vms->pdata[0], self->server_uid, error);
-  name_all (vms, option, error);
-  return FALSE;
+  return TRUE;
 }
 
-static int
+/* Sets self->path and self->found. */
+static gboolean
 search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
     GError **error)
 {
   const gchar *option = self->option != NULL ? self->option : "socket-path";
   g_autofree gchar *looked = NULL;
   g_autoptr (GPtrArray) vms = helix_discovery_list (&looked);
-  guint n = vms->len;
-  HelixVm *vm;
-  int fd;
+  const guint n = vms->len;
+  const HelixVm *vm;
 
   if (n == 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
@@ -487,44 +467,26 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
         "with -device helix-export,path=helix.sock, or set %s to where it "
         "listens.",
         looked, option);
-    return -1;
+    return FALSE;
   }
   vm = g_ptr_array_index (vms, 0);
   *path = g_strdup (vm->path);
-  dial_all (vms, self->server_uid, error);
-  if (vms->len == 0)
-    return -1;
-  if (vms->len > 1 && !choose (self, vms, option, interrupt, error)) {
-    *final = vms->len > 1 && *error != NULL; /* only the user can say which */
-    return -1;
+  if (n > 1)
+    connect_all (vms, self->server_uid, error);
+  if (vms->len == 0 || (vms->len > 1 && !remove_silent (vms, interrupt)))
+    return FALSE;
+  if (vms->len > 1) {
+    name_all (vms, option, error);
+    *final = TRUE; /* only the user can say which */
+    return FALSE;
   }
   vm = g_ptr_array_index (vms, 0);
-  g_free (*path);
-  *path = g_strdup (vm->path);
   self->path = g_strdup (vm->path);
-  self->pid = vm->pid;
   self->found = n == 1
       ? g_strdup_printf ("it is the only one, %s", vm->where)
       : g_strdup_printf (
           "of %u it is the only one that answers, %s", n, vm->where);
-  fd = vm->fd;
-  vm->fd = -1;
-  return fd;
-}
-
-/* Connects to the VM that was found before. A failure is not final: the VM may
- * come back. */
-static int
-connect_again (HelixDiscovery *self, GError **error)
-{
-  int fd = helix_discovery_dial (self->path, self->server_uid, error);
-
-  if (fd < 0)
-    return -1;
-  self->pid = pid_behind (fd);
-  g_free (self->found);
-  self->found = g_strdup ("it serves the socket of the VM before");
-  return fd;
+  return TRUE;
 }
 
 int
@@ -532,6 +494,7 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
     int interrupt, gchar **path, gboolean *final, GError **error)
 {
   const gchar *named = helix_discovery_named (wanted);
+  gboolean again;
   int fd;
 
   *path = NULL;
@@ -539,7 +502,7 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
   if (named != NULL) {
     helix_discovery_clear (self);
     *path = g_strdup (named);
-    fd = helix_discovery_dial (named, self->server_uid, error);
+    fd = helix_discovery_dial (named, self->server_uid, &self->pid, error);
     /* Other errors, such as those of a file system that is away, may pass. */
     *final = fd < 0
         && (g_error_matches (
@@ -548,8 +511,17 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
                 *error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED));
     return fd;
   }
-  if (self->path == NULL)
-    return search (self, interrupt, path, final, error);
+  again = self->path != NULL;
+  if (!again && !search (self, interrupt, path, final, error))
+    return -1;
+  g_free (*path);
   *path = g_strdup (self->path);
-  return connect_again (self, error);
+  fd = helix_discovery_dial (self->path, self->server_uid, &self->pid, error);
+  if (fd < 0 && !again)
+    helix_discovery_clear (self); /* another VM may come */
+  if (fd >= 0 && again) {
+    g_free (self->found);
+    self->found = g_strdup ("it serves the socket of the VM before");
+  }
+  return fd;
 }

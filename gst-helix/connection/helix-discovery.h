@@ -41,9 +41,10 @@ gboolean helix_discovery_find_user (
 
 /* Whether the server at the other end of `fd`, connected to `path`, is to be
  * spoken to; call it before a byte is sent. FALSE: *error
- * (GST_RESOURCE_ERROR_NOT_AUTHORIZED) says who serves there instead. */
+ * (GST_RESOURCE_ERROR_NOT_AUTHORIZED) says who serves there instead. *pid is
+ * the process that listens, 0 = not known. */
 gboolean helix_discovery_trusts (
-    int fd, const gchar *path, uid_t server_uid, GError **error);
+    int fd, const gchar *path, uid_t server_uid, pid_t *pid, GError **error);
 
 /* ---- sockets ---- */
 
@@ -51,8 +52,10 @@ gboolean helix_discovery_trusts (
 const gchar *helix_discovery_named (const gchar *wanted);
 
 /* Connects to `path`, and only to a server that is trusted. No byte was sent
- * yet. -1: *error names path, cause and remedy. Never waits. */
-int helix_discovery_dial (const gchar *path, uid_t server_uid, GError **error);
+ * yet. *pid is the process that listens, 0 = not known. -1: *error names path,
+ * cause and remedy. Never waits. */
+int helix_discovery_dial (
+    const gchar *path, uid_t server_uid, pid_t *pid, GError **error);
 
 /* ---- VMs ---- */
 
@@ -62,7 +65,7 @@ typedef struct {
   gchar *path;
   gchar *where; /* it was found, and why there: "in FOLDER (…)" */
   pid_t pid;    /* of who listens; 0 = not connected, or not known */
-  /* after helix_vm_hello () */
+  /* after helix_vm_connect () */
   HelixConnection *connection; /* its `name`, "" = not known; its `loss` tells
                                 * that it is over: what was told stays */
   gboolean complete;           /* all was told, or no more clients are taken */
@@ -73,7 +76,6 @@ typedef struct {
   /* private */
   dev_t device; /* of the file */
   ino_t inode;
-  int fd; /* connected, before helix_vm_hello (); -1 = not */
 } HelixVm;
 
 HelixVm *helix_vm_new (const gchar *path, const gchar *where);
@@ -85,10 +87,10 @@ void helix_vm_free (HelixVm *self);
  * the array. */
 GPtrArray *helix_discovery_list (gchar **looked);
 
-/* As helix_discovery_dial (). */
-gboolean helix_vm_dial (HelixVm *self, uid_t server_uid, GError **error);
-/* Says HELLO, as `name`, over that connection. */
-void helix_vm_hello (HelixVm *self, const gchar *name);
+/* Connects as helix_discovery_dial () does, as the program `name`. What the VM
+ * says comes after helix_connection_hello (). */
+gboolean helix_vm_connect (
+    HelixVm *self, const gchar *name, uid_t server_uid, GError **error);
 
 /* `vms`: an array of HelixVm that were greeted. helix_vm_poll () waits until
  * one of them says something, and takes that in, or until helix_now_ns () is

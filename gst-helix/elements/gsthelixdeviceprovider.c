@@ -178,8 +178,8 @@ look (GPtrArray *vms)
     g_autoptr (GError) error = NULL;
 
     if (!is_known (vms, vm->path)
-        && helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &error)) {
-      helix_vm_hello (vm, CLIENT_NAME);
+        && helix_vm_connect (vm, CLIENT_NAME, HELIX_SERVER_USER_NONE, &error)) {
+      helix_connection_hello (vm->connection, HELIX_ROLE_FRAMES, NULL);
       g_ptr_array_add (vms, vm);
     } else {
       GST_LOG ("%s: %s", vm->path, error != NULL ? error->message : "known");

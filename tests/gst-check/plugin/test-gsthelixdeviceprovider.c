@@ -298,8 +298,9 @@ GST_START_TEST (test_full)
   GError *error = NULL;
   GList *devices;
 
-  fail_unless (helix_vm_dial (only, HELIX_SERVER_USER_NONE, &error));
-  helix_vm_hello (only, "the only client");
+  fail_unless (helix_vm_connect (
+      only, "the only client", HELIX_SERVER_USER_NONE, &error));
+  helix_connection_hello (only->connection, HELIX_ROLE_FRAMES, NULL);
   g_ptr_array_add (vms, only);
   while (!only->complete)
     helix_vm_poll (vms, helix_now_ns () + TEST_SOON, -1);

@@ -425,8 +425,8 @@ GST_START_TEST (test_vm_faults)
   g_autoptr (GPtrArray) vms = g_ptr_array_new ();
 
   g_ptr_array_add (vms, vm);
-  fail_unless (helix_vm_dial (vm, HELIX_SERVER_USER_NONE, &error));
-  helix_vm_hello (vm, "test");
+  fail_unless (helix_vm_connect (vm, "test", HELIX_SERVER_USER_NONE, &error));
+  helix_connection_hello (vm->connection, HELIX_ROLE_FRAMES, NULL);
   while (vm->connection->loss == HELIX_LOSS_NONE)
     fail_unless (helix_vm_poll (vms, helix_now_ns () + TEST_SOON, -1));
   fail_if (vm->complete);
@@ -486,9 +486,10 @@ GST_END_TEST;
 GST_START_TEST (test_no_unix_socket)
 {
   int fd = helix_socket (AF_INET);
+  pid_t pid;
 
   fail_unless (fd >= 0);
-  fail_if (helix_discovery_trusts (fd, "/some/path", 0, &error));
+  fail_if (helix_discovery_trusts (fd, "/some/path", 0, &pid, &error));
   taker_expect_words (&error, "/some/path", "does not tell which user");
   close (fd);
 }
