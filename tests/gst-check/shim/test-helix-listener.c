@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listening (platform/helix-unix-listener.c) as the shim does it: whatever is
- * in the way is recognised, named, and left alone unless it is dead.
+ * Listening (platform/helix-unix-listener.c): what is in the way is recognised,
+ * named, and left alone unless it is dead.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,87 +18,102 @@
 #include "helix-test-nobody.h"
 #include "helix-unix-listener.h"
 
-static struct {
-  char *dir, *path, *lock;
-} place;
+static char *dir, *path, *lock;
+static struct helix_unix_listener listener;
+static char why[HELIX_UNIX_WHY];
 
 static void
-make_place (void)
+setup (void)
 {
-  place.dir = test_dir_new ();
-  place.path = g_build_filename (place.dir, "helix.sock", NULL);
-  place.lock = g_strdup_printf ("%s.lock", place.path);
+  dir = test_dir_new ();
+  path = g_build_filename (dir, "helix.sock", NULL);
+  lock = g_strdup_printf ("%s.lock", path);
 }
 
 static void
-clear_place (void)
+teardown (void)
 {
-  test_dir_free (place.dir);
-  g_free (place.path);
-  g_free (place.lock);
+  test_dir_free (dir);
+  g_free (path);
+  g_free (lock);
 }
 
-/* A shim on `path` must refuse, with these words. */
 static void
-assert_refused (const char *path, const char *why, const char *remedy)
+open_at (const char *where, const struct helix_unix_access *access)
 {
-  struct test_shim *test = test_shim_make (NULL, path);
-  char *error = NULL;
-
-  fail_if (helix_shim_listen (test->shim, &error));
-  fail_unless (error != NULL);
-  fail_unless (strlen (path) == 0 || strstr (error, path) != NULL,
-      "the path is not in \"%s\"", error);
   fail_unless (
-      strstr (error, why) != NULL, "\"%s\" is not in \"%s\"", why, error);
-  fail_unless (
-      strstr (error, remedy) != NULL, "\"%s\" is not in \"%s\"", remedy, error);
-  free (error);
-  test_shim_free (test);
+      helix_unix_listener_open (&listener, where, access, why), "%s", why);
+}
+
+/* Refuses with these words, and the path. */
+static void
+assert_refused (const char *where, const char *cause, const char *remedy)
+{
+  const char *words[] = {where, cause, remedy};
+
+  fail_if (helix_unix_listener_open (&listener, where, NULL, why));
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    fail_unless (strstr (why, words[i]) != NULL, "\"%s\" is not in \"%s\"",
+        words[i], why);
 }
 
 static void
-assert_serves (const char *path)
+assert_serves (const char *where)
 {
-  struct test_shim *test = test_shim_make (NULL, path);
-  struct test_client *client;
+  char who[HELIX_UNIX_WHO];
 
-  test_shim_start (test);
-  client = test_client_new (test);
-  test_client_free (client);
-  test_shim_free (test);
+  open_at (where, NULL);
+  fail_unless_equals_int (helix_unix_probe (where, who), 0);
+  helix_unix_listener_close (&listener);
 }
 
 static void
-assert_absent (const char *path)
+assert_gone (void)
 {
-  fail_unless (access (path, F_OK) < 0, "%s is left behind", path);
+  fail_unless (access (path, F_OK) < 0 && access (lock, F_OK) < 0,
+      "something is left behind");
 }
 
-/* Listens, then dies without a chance to clean up. */
+/* A process that listens as soon as `go` is at its end, writes whether it does
+ * to `done`, and dies without a chance to clean up. */
 static pid_t
-spawn_server (const char *path)
+spawn (const int go[2], const int done[2])
 {
-  int ready[2];
+  pid_t pid = fork ();
   char byte;
-  pid_t pid;
 
-  fail_unless (pipe (ready) == 0);
-  pid = fork ();
-  if (pid == 0) {
-    struct helix_unix_listener listener;
-    char why[HELIX_UNIX_WHY];
+  fail_unless (pid >= 0);
+  if (pid > 0)
+    return pid;
+  close (go[1]);
+  if (read (go[0], &byte, 1) != 0)
+    _exit (1);
+  byte = helix_unix_listener_open (&listener, path, NULL, why) ? 'y' : 'n';
+  if (write (done[1], &byte, 1) != 1)
+    _exit (1);
+  for (;;)
+    pause ();
+}
 
-    if (!helix_unix_listener_open (&listener, path, NULL, why)
-        || write (ready[1], "x", 1) != 1)
-      _exit (1);
-    for (;;)
-      pause ();
+/* `n` of them, of which exactly one serves. */
+static void
+spawn_servers (pid_t *pids, int n)
+{
+  int go[2], done[2], winners = 0;
+  char byte;
+
+  fail_unless (pipe (go) == 0 && pipe (done) == 0);
+  for (int i = 0; i < n; i++)
+    pids[i] = spawn (go, done);
+  close (go[0]);
+  close (go[1]); /* all start now */
+  for (int i = 0; i < n; i++) {
+    fail_unless (read (done[0], &byte, 1) == 1);
+    winners += byte == 'y';
   }
-  close (ready[1]);
-  fail_unless (read (ready[0], &byte, 1) == 1, "the server did not start");
-  close (ready[0]);
-  return pid;
+  fail_unless_equals_int (winners, 1);
+  close (done[0]);
+  close (done[1]);
 }
 
 static void
@@ -108,24 +123,33 @@ kill_server (pid_t pid)
   fail_unless (waitpid (pid, NULL, 0) == pid);
 }
 
+/* A process that is dead, and what it left. */
+static void
+leave_stale (void)
+{
+  pid_t pid;
+
+  spawn_servers (&pid, 1);
+  kill_server (pid);
+  fail_unless (access (path, F_OK) == 0, "no stale socket to test with");
+}
+
 GST_START_TEST (test_mode_and_cleanliness)
 {
-  struct test_shim *test;
+  static const mode_t masks[] = {0, 0777};
   struct stat st;
-  mode_t mask = umask (0);
 
-  for (int i = 0; i < 2; i++) {
-    test = test_shim_make (NULL, place.path);
-    test_shim_start (test);
-    fail_unless (lstat (place.path, &st) == 0);
+  for (guint i = 0; i < G_N_ELEMENTS (masks); i++) {
+    mode_t mask = umask (masks[i]);
+
+    open_at (path, NULL);
+    umask (mask);
+    fail_unless (lstat (path, &st) == 0);
     fail_unless (S_ISSOCK (st.st_mode));
     fail_unless_equals_int (st.st_mode & 07777, 0600);
-    test_shim_free (test);
-    assert_absent (place.path);
-    assert_absent (place.lock);
-    umask (0777);
+    helix_unix_listener_close (&listener);
+    assert_gone ();
   }
-  umask (mask);
 }
 
 GST_END_TEST;
@@ -134,40 +158,36 @@ GST_END_TEST;
 GST_START_TEST (test_access)
 {
   struct helix_unix_access access = {.mode = 0660, .set_group = true};
-  struct helix_unix_listener listener;
-  char why[HELIX_UNIX_WHY];
   struct stat st;
 
   access.group = geteuid () == 0 ? TEST_NOBODY : getegid ();
-  fail_unless (helix_unix_listener_open (&listener, place.path, &access, why),
-      "%s", why);
-  fail_unless (lstat (place.path, &st) == 0);
+  open_at (path, &access);
+  fail_unless (lstat (path, &st) == 0);
   fail_unless_equals_int (st.st_mode & 07777, 0660);
   fail_unless_equals_int (st.st_gid, access.group);
-  fail_unless (lstat (place.lock, &st) == 0);
+  fail_unless (lstat (lock, &st) == 0);
   fail_unless_equals_int (st.st_mode & 07777, 0600);
   helix_unix_listener_close (&listener);
   if (geteuid () != 0) {
     access.group = 0;
-    fail_if (helix_unix_listener_open (&listener, place.path, &access, why));
+    fail_if (helix_unix_listener_open (&listener, path, &access, why));
     fail_unless (strstr (why, "member of the group") != NULL, "%s", why);
   }
-  assert_absent (place.path);
-  assert_absent (place.lock);
+  assert_gone ();
 }
 
 GST_END_TEST;
 
+/* The shim says so. */
 GST_START_TEST (test_stale_socket)
 {
   struct test_shim *test;
 
-  kill_server (spawn_server (place.path));
-  fail_unless (access (place.path, F_OK) == 0, "no stale socket to test with");
-  test = test_shim_make (NULL, place.path);
+  leave_stale ();
+  test = test_shim_make (NULL, path);
   test_shim_start (test);
   fail_unless (test_logged (test, "dead server"), "it was replaced silently");
-  fail_unless (test_logged (test, place.path));
+  fail_unless (test_logged (test, path));
   test_client_free (test_client_new (test));
   test_shim_free (test);
 }
@@ -182,23 +202,23 @@ GST_START_TEST (test_second_server)
   pid_t pid;
   int fd;
 
-  pid = spawn_server (place.path);
+  spawn_servers (&pid, 1);
   pid_words = g_strdup_printf ("(pid %ld), which holds", (long) pid);
-  assert_refused (place.path, pid_words, "Stop that process");
-  fail_unless (access (place.path, F_OK) == 0, "the first one's is gone");
+  assert_refused (path, pid_words, "Stop that process");
+  fail_unless (access (path, F_OK) == 0, "the first one's is gone");
   kill_server (pid);
-  assert_serves (place.path);
+  assert_serves (path);
   g_free (pid_words);
 
   fd = helix_socket (AF_UNIX);
   pid_words = g_strdup_printf (
       "already served by another process (pid %ld).", (long) getpid ());
-  fail_unless (helix_unix_bind (fd, place.path) == 0);
+  fail_unless (helix_unix_bind (fd, path) == 0);
   fail_unless (listen (fd, 4) == 0);
-  assert_refused (place.path, pid_words, "another path");
-  fail_unless (access (place.path, F_OK) == 0);
+  assert_refused (path, pid_words, "another path");
+  fail_unless (access (path, F_OK) == 0);
   close (fd);
-  assert_serves (place.path);
+  assert_serves (path);
   g_free (pid_words);
 }
 
@@ -221,27 +241,27 @@ GST_START_TEST (test_other_files)
 
     switch (others[i].kind) {
       case S_IFREG:
-        made = !g_file_set_contents (place.path, "precious", -1, NULL);
+        made = !g_file_set_contents (path, "precious", -1, NULL);
         break;
       case S_IFDIR:
-        made = mkdir (place.path, 0700);
+        made = mkdir (path, 0700);
         break;
       case S_IFLNK:
-        made = symlink (place.lock, place.path);
+        made = symlink (lock, path);
         break;
       default:
-        made = mkfifo (place.path, 0600);
+        made = mkfifo (path, 0600);
     }
     fail_unless_equals_int (made, 0);
-    assert_refused (place.path, others[i].name, others[i].remedy);
-    fail_unless (lstat (place.path, &st) == 0);
+    assert_refused (path, others[i].name, others[i].remedy);
+    fail_unless (lstat (path, &st) == 0);
     fail_unless_equals_int (st.st_mode & S_IFMT, others[i].kind);
     if (others[i].kind == S_IFREG) {
-      fail_unless (g_file_get_contents (place.path, &text, NULL, NULL));
+      fail_unless (g_file_get_contents (path, &text, NULL, NULL));
       fail_unless_equals_string (text, "precious");
       g_free (text);
     }
-    fail_unless (remove (place.path) == 0);
+    fail_unless (remove (path) == 0);
   }
 }
 
@@ -249,17 +269,16 @@ GST_END_TEST;
 
 GST_START_TEST (test_impossible_paths)
 {
-  char *longest, *missing;
   size_t max = helix_sun_path_max () - 1;
+  char *longest = g_strnfill (max + 1, 'x'), *missing;
 
-  longest = g_strnfill (max + 1, 'x');
-  memcpy (longest, place.dir, strlen (place.dir));
-  longest[strlen (place.dir)] = '/';
+  memcpy (longest, dir, strlen (dir));
+  longest[strlen (dir)] = '/';
   assert_refused (longest, "bytes", "shorter");
   longest[max] = '\0';
-  if (max - strlen (place.dir) <= 127)
+  if (max - strlen (dir) <= 127)
     assert_serves (longest);
-  missing = g_build_filename (place.dir, "no", "such", "helix.sock", NULL);
+  missing = g_build_filename (dir, "no", "such", "helix.sock", NULL);
   assert_refused (missing, "No such file", "Create it");
   assert_refused ("", "empty", "Name a file");
   g_free (longest);
@@ -272,26 +291,21 @@ GST_END_TEST;
 static int
 listen_as_nobody (void *opaque)
 {
-  const char *path = opaque;
-  struct helix_unix_listener listener;
-  char why[HELIX_UNIX_WHY];
-
   if (helix_unix_listener_open (&listener, path, NULL, why))
     return 1;
-  if (!strstr (why, path))
-    return 2;
-  if (!strstr (why, "Permission denied"))
-    return 3;
-  return strstr (why, "writable") || strstr (why, "choose") ? 0 : 4;
+  return strstr (why, path) && strstr (why, "Permission denied")
+          && (strstr (why, "writable") || strstr (why, "choose"))
+      ? 0
+      : 2;
 }
 
 GST_START_TEST (test_permission_denied)
 {
-  fail_unless (chmod (place.dir, 0555) == 0);
-  fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
-  fail_unless (chmod (place.dir, 0) == 0);
-  fail_unless_equals_int (test_as_nobody (listen_as_nobody, place.path), 0);
-  fail_unless (chmod (place.dir, 0700) == 0);
+  fail_unless (chmod (dir, 0555) == 0);
+  fail_unless_equals_int (test_as_nobody (listen_as_nobody, NULL), 0);
+  fail_unless (chmod (dir, 0) == 0);
+  fail_unless_equals_int (test_as_nobody (listen_as_nobody, NULL), 0);
+  fail_unless (chmod (dir, 0700) == 0);
 }
 
 GST_END_TEST;
@@ -299,15 +313,13 @@ GST_END_TEST;
 /* At the end the socket goes only if it is still ours. */
 GST_START_TEST (test_unlinks_its_own_only)
 {
-  struct test_shim *test;
   int fd = helix_socket (AF_UNIX);
 
-  test = test_shim_make (NULL, place.path);
-  test_shim_start (test);
-  fail_unless (unlink (place.path) == 0);
-  fail_unless (helix_unix_bind (fd, place.path) == 0);
-  test_shim_free (test);
-  fail_unless (access (place.path, F_OK) == 0, "a stranger's socket is gone");
+  open_at (path, NULL);
+  fail_unless (unlink (path) == 0);
+  fail_unless (helix_unix_bind (fd, path) == 0);
+  helix_unix_listener_close (&listener);
+  fail_unless (access (path, F_OK) == 0, "a stranger's socket is gone");
   close (fd);
 }
 
@@ -316,16 +328,14 @@ GST_END_TEST;
 /* A relative path stays what it was, wherever the process goes then. */
 GST_START_TEST (test_relative_path)
 {
-  struct test_shim *test;
   char *before = g_get_current_dir ();
 
-  fail_unless (chdir (place.dir) == 0);
-  test = test_shim_make (NULL, "helix.sock");
-  test_shim_start (test);
-  fail_unless (access (place.path, F_OK) == 0);
+  fail_unless (chdir (dir) == 0);
+  open_at ("helix.sock", NULL);
+  fail_unless (access (path, F_OK) == 0);
   fail_unless (chdir ("/") == 0);
-  test_shim_free (test);
-  assert_absent (place.path);
+  helix_unix_listener_close (&listener);
+  assert_gone ();
   fail_unless (chdir (before) == 0);
   g_free (before);
 }
@@ -335,41 +345,12 @@ GST_END_TEST;
 /* Many starters, one path: exactly one of them serves. */
 GST_START_TEST (test_race)
 {
-  enum { STARTERS = 8 };
-  pid_t pid[STARTERS];
-  int go[2], done[2], winners = 0;
-  char byte;
+  pid_t pids[8];
 
-  kill_server (spawn_server (place.path)); /* with a stale socket at that */
-  fail_unless (pipe (go) == 0 && pipe (done) == 0);
-  for (int i = 0; i < STARTERS; i++) {
-    pid[i] = fork ();
-    if (pid[i] == 0) {
-      struct helix_unix_listener listener;
-      char why[HELIX_UNIX_WHY];
-      bool won;
-
-      close (go[1]);
-      if (read (go[0], &byte, 1) != 0)
-        _exit (2);
-      won = helix_unix_listener_open (&listener, place.path, NULL, why);
-      if (write (done[1], won ? "w" : "l", 1) != 1)
-        _exit (2);
-      for (;;)
-        pause ();
-    }
-  }
-  close (go[0]);
-  close (go[1]); /* all start now */
-  for (int i = 0; i < STARTERS; i++) {
-    fail_unless (read (done[0], &byte, 1) == 1);
-    winners += byte == 'w';
-  }
-  for (int i = 0; i < STARTERS; i++)
-    kill_server (pid[i]);
-  fail_unless_equals_int (winners, 1);
-  close (done[0]);
-  close (done[1]);
+  leave_stale ();
+  spawn_servers (pids, G_N_ELEMENTS (pids));
+  for (guint i = 0; i < G_N_ELEMENTS (pids); i++)
+    kill_server (pids[i]);
 }
 
 GST_END_TEST;
@@ -382,7 +363,7 @@ listener_suite (void)
 
   suite_add_tcase (suite, tc);
   tcase_set_timeout (tc, 60);
-  tcase_add_checked_fixture (tc, make_place, clear_place);
+  tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_mode_and_cleanliness);
   tcase_add_test (tc, test_access);
   tcase_add_test (tc, test_stale_socket);
