@@ -8,15 +8,11 @@
  * deed of the peer or of the program around: see deeds_at_host () and
  * deeds_at_guest ().
  */
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <gst/gst.h>
+/* Its peers are fuzzed without its thread. */
+#include "helix-stream-server.c"
 
 #include "fuzz-input.h"
-#include "helix-platform.h"
 #include "helix-stream-connection.h"
-#include "helix-stream-peer.h"
 
 #define TOKEN "secret"
 #define UNIT_BYTES 3000 /* of the units that are pushed */
@@ -25,7 +21,6 @@
 static int pair[2]; /* ours, the peer's */
 static guint64 now, sequence;
 static guint right_proofs; /* that the peer has sent, perhaps not whole */
-static guint in_session;   /* the host's end: 1 from BEGAN to ENDED */
 
 static void
 send_bytes (const uint8_t *bytes, size_t size)
@@ -89,100 +84,101 @@ static const struct fuzz_type to_host[] = {
     {HELIX_SUBSCRIBE, sizeof (struct helix_subscribe) / 4},
     {HELIX_UNIT, sizeof (struct helix_unit) / 4}, {0x7f, 1}};
 
-static HelixStreamUnit *
+static Unit *
 new_unit (gsize size)
 {
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
-  HelixStreamUnit *unit;
+  Unit *unit;
 
   gst_buffer_memset (buffer, 0, 'u', size);
-  unit = helix_stream_unit_new (buffer);
+  unit = unit_new (buffer);
   gst_buffer_unref (buffer);
   return unit;
 }
 
 static void
-push (HelixStreamPeer *peer, guint8 flags)
+push (Peer *peer, guint8 flags)
 {
-  struct helix_caps caps = {.caps_id = 1u + (flags >> 7),
-      .codec = HELIX_CODEC_H264,
-      .width = 640,
-      .height = 480,
-      .rate_den = 1,
-      .par_num = 1,
-      .par_den = 1};
   struct helix_unit head = {.sequence = ++sequence,
       .flags = flags & 1 ? HELIX_UNIT_KEY : 0,
-      .caps_id = caps.caps_id,
+      .caps_id = 1u + (flags >> 7),
       .sent_ns = now};
-  HelixStreamUnit *unit = new_unit (UNIT_BYTES);
-  guint before = peer->units;
+  Unit *unit = new_unit (UNIT_BYTES);
+  guint before = n_waiting (peer);
 
   unit->arrived_ns = now;
-  helix_stream_peer_push (peer, unit, &head, &caps);
-  helix_stream_unit_unref (unit);
-  MUST (helix_stream_peer_is_live (peer) || peer->units <= before);
+  peer->owner->caps.caps_id = head.caps_id;
+  peer_push (peer, unit, &head);
+  unit_unref (unit);
+  MUST (peer_is_live (peer) || n_waiting (peer) <= before);
 }
 
 static void
-move_cursor (HelixStreamPeer *peer, guint8 how)
+move_cursor (Peer *peer, guint8 how)
 {
-  HelixStreamCursor *cursor = &peer->host->cursor;
+  struct helix_cursor cursor = peer->owner->cursor;
+  Unit *shape = how & 1 ? new_unit (8 * 8 * 4) : NULL;
 
-  cursor->known = TRUE;
-  cursor->head.x = how;
-  if (how & 1) {
-    helix_stream_unit_unref (cursor->shape);
-    cursor->shape = new_unit (8 * 8 * 4);
-    cursor->head.serial++;
-    cursor->head.width = cursor->head.height = 8;
+  cursor.x = how;
+  if (shape != NULL) {
+    cursor.serial++;
+    cursor.width = cursor.height = 8;
   }
+  keep_cursor (peer->owner, &cursor, shape);
   peer->cursor_due = TRUE;
 }
 
+/* The events of a session: it begins, requests, ends. */
 static void
-on_event (gpointer user, HelixStreamPeer *peer, HelixStreamPeerEvent event,
-    gconstpointer data)
+take_events (HelixStreamServer *server)
 {
-  const struct helix_config *config = data;
+  static guint watching;
+  HelixStreamServerEvent *event;
 
-  switch (event) {
-    case HELIX_STREAM_PEER_BEGAN:
-      MUST (helix_stream_peer_is_live (peer) && in_session++ == 0);
-      break;
-    case HELIX_STREAM_PEER_ENDED:
-    case HELIX_STREAM_PEER_RESTARTED:
-      MUST (!helix_stream_peer_is_live (peer) && --in_session == 0);
-      break;
-    case HELIX_STREAM_PEER_CONFIG:
-      MUST (in_session);
-      MUST (!(config->fields & HELIX_CONFIG_RATE) || config->rate_den > 0);
-      break;
-    case HELIX_STREAM_PEER_REFUSED:
-      MUST (((const GError *) data)->message != NULL);
-      break;
-    default:
-      MUST (in_session);
+  while ((event = g_queue_pop_head (&server->events)) != NULL) {
+    switch (event->type) {
+      case HELIX_STREAM_SERVER_ADDED:
+        MUST (watching++ == 0);
+        break;
+      case HELIX_STREAM_SERVER_REMOVED:
+        MUST (--watching == 0 && event->text != NULL);
+        break;
+      case HELIX_STREAM_SERVER_CONFIG:
+        MUST (event->config.fields != 0);
+        MUST (!(event->config.fields & HELIX_CONFIG_RATE)
+            || event->config.rate_den > 0);
+        break;
+      case HELIX_STREAM_SERVER_SHOW:
+        MUST (event->show.resource_id != 0);
+        break;
+      case HELIX_STREAM_SERVER_PROBLEM:
+        MUST (event->error->message != NULL);
+        break;
+      case HELIX_STREAM_SERVER_KEYFRAME:
+        break;
+      case HELIX_STREAM_SERVER_FATAL:
+        MUST (FALSE);
+    }
+    event_free (event);
   }
+  MUST (watching == server->n_live[HELIX_ROLE_STREAM]);
 }
 
 /* What must hold after each deed. */
 static void
-look_at (const HelixStreamPeer *peer)
+look_at (const Peer *peer)
 {
-  gboolean live = helix_stream_peer_is_live (peer);
+  gboolean live = peer_is_live (peer);
 
-  MUST (live == (in_session == 1));
-  MUST (peer->host->n_live[HELIX_ROLE_STREAM]
-          + peer->host->n_live[HELIX_ROLE_CONTROL]
-      == in_session);
-  MUST (!live || peer->host->token == NULL || right_proofs > 0);
+  MUST (peer->owner->n_live[HELIX_ROLE_STREAM]
+          + peer->owner->n_live[HELIX_ROLE_CONTROL]
+      == (guint) live);
+  MUST (!live || peer->owner->token == NULL || right_proofs > 0);
   /* A HELLO in an open session leaves the unit that is partly sent. */
-  MUST (peer->server.state != HELIX_SERVER_PROVING || peer->units <= 1);
-  MUST (peer->units <= 1
-      || peer->out.bytes[HELIX_WRITER_UNITS] <= HELIX_STREAM_PEER_MAX_BYTES);
-  MUST (peer->units <= peer->out.count[HELIX_WRITER_UNITS]);
-  MUST (strlen (peer->server.name) <= HELIX_MAX_NAME);
+  MUST (peer->session.state != HELIX_SERVER_PROVING || n_waiting (peer) <= 1);
+  MUST (n_waiting (peer) <= 1
+      || peer->out.bytes[HELIX_WRITER_UNITS] <= MAX_BYTES);
+  MUST (strlen (peer->session.name) <= HELIX_MAX_NAME);
   MUST (!live || peer->role == HELIX_ROLE_STREAM
       || peer->role == HELIX_ROLE_CONTROL);
 }
@@ -201,7 +197,7 @@ say_hello (guint8 role)
 }
 
 static void
-deed_at_host (struct fuzz_input *in, HelixStreamPeer *peer)
+deed_at_host (struct fuzz_input *in, Peer *peer)
 {
   uint8_t message[HELIX_MAX_MESSAGE], what;
 
@@ -221,17 +217,20 @@ deed_at_host (struct fuzz_input *in, HelixStreamPeer *peer)
         say_hello (what);
       break;
     case 3:
-      helix_stream_peer_read (peer, now);
+      peer_read (peer, now);
       break;
     case 4:
-      helix_stream_peer_flush (peer, 1 + 64u * fuzz_byte (in), now);
+      peer_flush (peer, 1 + 64u * fuzz_byte (in), now);
       break;
     case 5:
       push (peer, fuzz_byte (in));
       break;
     case 6:
       now += fuzz_byte (in) * STEP_NS;
-      helix_stream_peer_tick (peer, now);
+      peer_tick (peer, now);
+      tick_requests (peer->owner, now);
+      tick_key (peer->owner, now);
+      answer_lists (peer->owner, peer, now);
       break;
     case 7:
       drain_peer (fuzz_byte (in));
@@ -245,24 +244,35 @@ deed_at_host (struct fuzz_input *in, HelixStreamPeer *peer)
 static void
 deeds_at_host (struct fuzz_input *in, gboolean serial, guint8 how)
 {
-  HelixStreamHost host = {.max_age = 4 * STEP_NS,
-      .token = how & 4 ? TOKEN : NULL,
+  HelixListener listener = {0};
+  HelixStreamServer server = {.max_age = 4 * STEP_NS,
+      .listener = serial ? NULL : &listener,
+      .token = how & 4 ? (gchar *) TOKEN : NULL,
       .recover = (how & 32) != 0,
       .max_live = {[HELIX_ROLE_STREAM] = !(how & 8),
           [HELIX_ROLE_CONTROL] = !(how & 16)},
-      .event = on_event};
-  HelixStreamPeer *peer =
-      helix_stream_peer_new (&host, 1, pair[0], NULL, serial, now);
+      .peers = g_ptr_array_new (),
+      .caps = {.codec = HELIX_CODEC_H264,
+          .width = 640,
+          .height = 480,
+          .rate_den = 1,
+          .par_num = 1,
+          .par_den = 1},
+      .applies = TRUE};
+  Peer *peer = peer_new (&server, pair[0], NULL, now);
 
-  in_session = 0;
-  while (in->left > 0 && peer->life != HELIX_STREAM_PEER_DEAD) {
+  g_ptr_array_add (server.peers, peer);
+  while (in->left > 0 && peer->life != LIFE_DEAD) {
     deed_at_host (in, peer);
+    take_events (&server);
     look_at (peer);
   }
-  helix_stream_peer_bye (peer, HELIX_BYE_CLOSING, now);
-  helix_stream_peer_flush (peer, G_MAXSIZE, now);
-  helix_stream_peer_free (peer);
-  helix_stream_unit_unref (host.cursor.shape);
+  peer_bye (peer, HELIX_BYE_CLOSING, now);
+  peer_flush (peer, G_MAXSIZE, now);
+  take_events (&server);
+  peer_free (peer);
+  g_ptr_array_unref (server.peers);
+  unit_unref (server.shape);
 }
 
 /* ---- the guest's end ---- */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One peer of the stream server, a guest behind a line that is made up,
- * in a time that is made up: so the figures are the same on any machine.
+ * in a time that is made up: so the figures are the same on any machine. The
+ * server has no thread here, so this has to be its source.
  */
-#include <errno.h>
-#include <gst/check/gstcheck.h>
-#include <string.h>
+#include "helix-stream-server.c"
+#undef GST_CAT_DEFAULT
 
-#include "helix-platform.h"
-#include "helix-stream-peer.h"
-#include "helix-transport.h"
+#include <gst/check/gstcheck.h>
+
 #include "stream-peer.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
@@ -18,9 +17,10 @@
 #define UNIT_BYTES 4000
 #define MAX_UNITS 4096u
 
-static HelixStreamPeer *served;
+static HelixStreamServer server;
+static HelixListener no_listener; /* not connect mode */
+static Peer *served;
 static StreamPeer peer;
-static gboolean slow_told;
 static guint64 now;
 
 /* What the line does: bytes a second that the guest reads, how long an answer
@@ -46,25 +46,6 @@ static struct {
 static guint n_answers;
 
 static void
-on_event (gpointer user, HelixStreamPeer *of, HelixStreamPeerEvent event,
-    gconstpointer data)
-{
-  slow_told |= event == HELIX_STREAM_PEER_SLOW;
-}
-
-static HelixStreamHost host = {.recover = TRUE,
-    .max_age = MAX_AGE,
-    .max_live = {[HELIX_ROLE_STREAM] = 1},
-    .event = on_event};
-static const struct helix_caps caps = {.caps_id = 1,
-    .codec = HELIX_CODEC_H264,
-    .width = 640,
-    .height = 480,
-    .rate_den = 1,
-    .par_num = 1,
-    .par_den = 1};
-
-static void
 begin (const gchar *token)
 {
   gint fds[2];
@@ -72,10 +53,19 @@ begin (const gchar *token)
   fail_unless (helix_socketpair (fds) == 0);
   now = START;
   n_answers = 0;
-  host.key_wanted = slow_told = FALSE;
-  host.token = token;
-  host.n_live[HELIX_ROLE_STREAM] = 0;
-  served = helix_stream_peer_new (&host, 1, fds[0], NULL, FALSE, now);
+  server = (HelixStreamServer){.recover = TRUE,
+      .max_age = MAX_AGE,
+      .max_live = {[HELIX_ROLE_STREAM] = 1},
+      .listener = &no_listener,
+      .token = (gchar *) token,
+      .caps = {.caps_id = 1,
+          .codec = HELIX_CODEC_H264,
+          .width = 640,
+          .height = 480,
+          .rate_den = 1,
+          .par_num = 1,
+          .par_den = 1}};
+  served = peer_new (&server, fds[0], NULL, now);
   peer_init (&peer, fds[1]);
 }
 
@@ -84,14 +74,15 @@ setup (void)
 {
   begin (NULL);
   peer_hello (&peer, NULL);
-  helix_stream_peer_read (served, now);
-  fail_unless (helix_stream_peer_is_live (served));
+  peer_read (served, now);
+  fail_unless (peer_is_live (served));
 }
 
 static void
 teardown (void)
 {
-  helix_stream_peer_free (served);
+  peer_free (served);
+  g_queue_clear_full (&server.events, (GDestroyNotify) event_free);
   peer_clear (&peer);
 }
 
@@ -99,21 +90,21 @@ static void
 push (guint64 sequence, gboolean key)
 {
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, UNIT_BYTES, NULL);
-  HelixStreamUnit *unit = helix_stream_unit_new (buffer);
+  Unit *unit = unit_new (buffer);
   struct helix_unit head = {.sequence = sequence,
       .flags = key ? HELIX_UNIT_KEY : 0,
       .caps_id = 1,
       .sent_ns = now};
 
   unit->arrived_ns = now;
-  helix_stream_peer_push (served, unit, &head, &caps);
-  helix_stream_unit_unref (unit);
+  peer_push (served, unit, &head);
+  unit_unref (unit);
   gst_buffer_unref (buffer);
 }
 
 /* A whole message has come over the line. */
 static void
-got_message (const Line *line, Seen *seen)
+take_message (const Line *line, Seen *seen)
 {
   const struct helix_unit *unit = &peer.unit;
 
@@ -158,7 +149,7 @@ read_line (gsize budget, const Line *line, Seen *seen)
         helix_reader_bulk (&peer.reader, bulk);
         break;
       case HELIX_READER_MESSAGE:
-        got_message (line, seen);
+        take_message (line, seen);
         break;
       case HELIX_READER_ERROR:
         fail ("%s", peer.reader.why);
@@ -176,7 +167,7 @@ answer (void)
     peer_send (&peer, answers[0].message, sizeof answers[0].message);
     memmove (&answers[0], &answers[1], --n_answers * sizeof answers[0]);
   }
-  helix_stream_peer_read (served, now);
+  peer_read (served, now);
 }
 
 /* 30 units a second for 20 s; keyframes only when asked for. */
@@ -196,7 +187,7 @@ play (const Line *line, Seen *seen)
       key = FALSE;
       next += 33 * MS;
     }
-    helix_stream_peer_flush (served, G_MAXSIZE, now);
+    peer_flush (served, G_MAXSIZE, now);
     if (!stalled)
       read_line ((gsize) ((now + MS - read_up_to) * line->rate / GST_SECOND),
           line, seen);
@@ -204,14 +195,14 @@ play (const Line *line, Seen *seen)
     answer ();
     if (line->mute)
       served->last_read = now; /* it says other things */
-    helix_stream_peer_tick (served, now);
-    helix_stream_peer_flush (served, G_MAXSIZE, now);
-    if (host.key_wanted) {
-      host.key_wanted = FALSE;
+    peer_tick (served, now);
+    peer_flush (served, G_MAXSIZE, now);
+    if (server.key_wanted) {
+      server.key_wanted = FALSE;
       seen->asked++;
       key = TRUE;
     }
-    fail_unless (helix_stream_peer_is_live (served));
+    fail_unless (peer_is_live (served));
   }
   fail_unless_equals_int (seen->broken, 0);
 }
@@ -239,7 +230,7 @@ GST_START_TEST (test_slow)
   fail_unless (seen.read > 100, "%u", seen.read);
   fail_unless (seen.asked <= 41, "%u", seen.asked);
   fail_unless (served->skips >= 1 && served->dropped >= 1);
-  fail_unless_equals_int (slow_told, served->skips > 1);
+  fail_unless_equals_int (served->slow_told, served->skips > 1);
 }
 GST_END_TEST;
 
@@ -270,7 +261,7 @@ GST_START_TEST (test_stall)
   play (&line, &seen);
   fail_unless_equals_uint64 (served->skips, 1);
   fail_unless_equals_int (seen.asked, 1 + 1);
-  fail_if (slow_told);
+  fail_if (served->slow_told);
 }
 GST_END_TEST;
 
@@ -285,7 +276,7 @@ GST_START_TEST (test_wrong_pong)
   served->n_probes = 1;
   peer_send (&peer, message,
       helix_pack_pong_for (message, &header, payload, now, now));
-  helix_stream_peer_read (served, now);
+  peer_read (served, now);
   fail_unless_equals_int (served->n_probes, 1);
   fail_unless_equals_uint64 (served->best_trip, HELIX_NONE64);
 }
@@ -299,8 +290,8 @@ GST_END_TEST;
 static void
 want_token (void)
 {
-  host.token = TOKEN;
-  served->server.proves = true;
+  server.token = (gchar *) TOKEN;
+  served->session.proves = true;
 }
 
 /* HELLO is said and answered at that time. */
@@ -309,9 +300,9 @@ ask_for_proof (guint64 when)
 {
   now = when;
   peer_hello (&peer, TOKEN);
-  helix_stream_peer_read (served, now);
-  helix_stream_peer_flush (served, G_MAXSIZE, now);
-  fail_unless_equals_int (served->server.state, HELIX_SERVER_PROVING);
+  peer_read (served, now);
+  peer_flush (served, G_MAXSIZE, now);
+  fail_unless_equals_int (served->session.state, HELIX_SERVER_PROVING);
   peer_expect_challenge (&peer);
 }
 
@@ -319,20 +310,20 @@ static void
 expect_timeout (guint64 when)
 {
   now = when;
-  helix_stream_peer_tick (served, now);
-  helix_stream_peer_flush (served, G_MAXSIZE, now);
-  fail_unless_equals_int (served->life, HELIX_STREAM_PEER_CLOSING);
-  helix_stream_peer_tick (served, now);
+  peer_tick (served, now);
+  peer_flush (served, G_MAXSIZE, now);
+  fail_unless_equals_int (served->life, LIFE_CLOSING);
+  peer_tick (served, now);
   peer_expect_refusal (&peer, HELIX_ERROR_TIMEOUT);
 }
 
 /* Open, but dead: no end of the stream will ever tell. */
 GST_START_TEST (test_silent)
 {
-  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
-  helix_stream_peer_tick (served, START + 3 * GST_SECOND - 1);
-  fail_unless (helix_stream_peer_is_live (served));
+  peer_tick (served, START + 3 * GST_SECOND - 1);
+  fail_unless (peer_is_live (served));
   expect_timeout (START + 3 * GST_SECOND);
   fail_unless (strstr (served->reason, "3 s") != NULL);
 }
@@ -345,8 +336,7 @@ GST_START_TEST (test_proof_too_late)
   begin (TOKEN);
   ask_for_proof (START + GST_SECOND);
   ask_for_proof (START + 2 * GST_SECOND);
-  fail_unless_equals_uint64 (
-      helix_stream_peer_tick (served, now), START + 3 * GST_SECOND);
+  fail_unless_equals_uint64 (peer_tick (served, now), START + 3 * GST_SECOND);
   expect_timeout (START + 3 * GST_SECOND);
 }
 GST_END_TEST;
@@ -357,12 +347,11 @@ GST_START_TEST (test_proof_anew)
   const guint64 again = START + 60 * GST_SECOND;
 
   want_token ();
-  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
   served->last_read = again; /* it has not been silent */
   ask_for_proof (again);
-  fail_unless_equals_uint64 (
-      helix_stream_peer_tick (served, now), again + 3 * GST_SECOND);
+  fail_unless_equals_uint64 (peer_tick (served, now), again + 3 * GST_SECOND);
   ask_for_proof (again + GST_SECOND);
   expect_timeout (again + 3 * GST_SECOND);
 }
@@ -375,19 +364,19 @@ GST_START_TEST (test_proof_forgets)
   guint8 message[HELIX_MAX_MESSAGE];
 
   want_token ();
-  helix_stream_peer_flush (served, G_MAXSIZE, now);
+  peer_flush (served, G_MAXSIZE, now);
   peer_expect (&peer, HELIX_WELCOME);
-  host.key_wanted = FALSE;
+  server.key_wanted = FALSE;
   peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
   ask_for_proof (now + GST_SECOND);
-  fail_if (served->lists > 0 || host.key_wanted);
+  fail_if (served->lists > 0 || server.key_wanted);
   push (0, TRUE);
-  fail_if (helix_stream_peer_pending (served));
-  fail_unless_equals_int (served->units, 0);
+  fail_if (peer_pending (served));
+  fail_unless_equals_int (n_waiting (served), 0);
   peer_prove (&peer, HELIX_PROOF_CLIENT, TOKEN);
-  helix_stream_peer_read (served, now);
-  fail_unless (helix_stream_peer_is_live (served));
-  fail_unless (host.key_wanted);
+  peer_read (served, now);
+  fail_unless (peer_is_live (served));
+  fail_unless (server.key_wanted);
 }
 GST_END_TEST;
 
