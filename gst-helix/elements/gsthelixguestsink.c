@@ -123,39 +123,29 @@ GST_ELEMENT_REGISTER_DEFINE (
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (HELIX_STREAM_SINK_CAPS));
 
-/* ---- clients: events of the server ---- */
+/* ---- clients: events of the server, in its thread ---- */
 
 static void
-client_added (gpointer user, guint id, const gchar *peer)
+clients_changed (
+    GstHelixGuestSink *self, guint signal, const HelixStreamServerEvent *event)
 {
-  GstHelixGuestSink *self = user;
-
-  GST_INFO_OBJECT (self, "client %u: %s", id, peer);
-  g_signal_emit (self, signals[SIGNAL_CLIENT_ADDED], 0, id, peer);
+  GST_INFO_OBJECT (self, "client %u is %s: %s", event->id,
+      signal == SIGNAL_CLIENT_ADDED ? "here" : "gone", event->text);
+  g_signal_emit (self, signals[signal], 0, event->id, event->text);
   g_object_notify (G_OBJECT (self), "num-clients");
 }
 
 static void
-client_removed (gpointer user, guint id, const gchar *reason)
+keyframe_wanted (GstHelixGuestSink *self)
 {
-  GstHelixGuestSink *self = user;
-
-  GST_INFO_OBJECT (self, "client %u is gone: %s", id, reason);
-  g_signal_emit (self, signals[SIGNAL_CLIENT_REMOVED], 0, id, reason);
-  g_object_notify (G_OBJECT (self), "num-clients");
-}
-
-static void
-keyframe_wanted (gpointer user)
-{
-  GstHelixGuestSink *self = user;
+  GstPad *pad = GST_BASE_SINK_PAD (self);
 
   GST_DEBUG_OBJECT (self, "asking for a keyframe");
-  if (!gst_pad_push_event (GST_BASE_SINK_PAD (self),
+  if (!gst_pad_push_event (pad,
           gst_video_event_new_upstream_force_key_unit (
               GST_CLOCK_TIME_NONE, TRUE, 0)))
     GST_DEBUG_OBJECT (self, "no element upstream takes force-key-unit yet");
-  gst_pad_push_event (GST_BASE_SINK_PAD (self), gst_helix_event_new_refresh ());
+  gst_pad_push_event (pad, gst_helix_event_new_refresh ());
 }
 
 /* Returns: the name of the encoder's factory, or NULL. */
@@ -201,30 +191,6 @@ is_first (GstHelixGuestSink *self, guint cause)
 
 /* ---- requests of clients ---- */
 
-/* Thread: the server's, which ends before the server is freed. NULL: the
- * element is about to stop. */
-static HelixStreamServer *
-server_of (GstHelixGuestSink *self)
-{
-  HelixStreamServer *server;
-
-  GST_OBJECT_LOCK (self);
-  server = self->server;
-  GST_OBJECT_UNLOCK (self);
-  return server;
-}
-
-static void
-tell (GstHelixGuestSink *self, guint id, enum helix_error_code code,
-    enum helix_type refers, const gchar *text)
-{
-  HelixStreamServer *server = server_of (self);
-
-  GST_INFO_OBJECT (self, "client %u is told: %s", id, text);
-  if (server != NULL)
-    helix_stream_server_tell (server, id, code, refers, text);
-}
-
 static void
 warn_once (GstHelixGuestSink *self, guint cause, const gchar *text)
 {
@@ -234,10 +200,10 @@ warn_once (GstHelixGuestSink *self, guint cause, const gchar *text)
 
 /* Has helixqemusrc apply those of the request's `fields`. */
 static gboolean
-push_control (
-    GstHelixGuestSink *self, const struct helix_config *request, guint32 fields)
+push_control (GstHelixGuestSink *self, const HelixStreamServerEvent *event,
+    guint32 fields)
 {
-  struct helix_config control = *request;
+  struct helix_config control = event->config;
 
   control.fields &= fields;
   return gst_pad_push_event (
@@ -245,30 +211,27 @@ push_control (
 }
 
 static void
-apply_rate (
-    GstHelixGuestSink *self, guint id, const struct helix_config *request)
+apply_rate (GstHelixGuestSink *self, const HelixStreamServerEvent *event)
 {
   /* A request for no limit holds without a pipeline that applies it. */
-  if (!push_control (self, request, HELIX_CONFIG_RATE) && request->rate_num > 0)
-    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
+  if (!push_control (self, event, HELIX_CONFIG_RATE)
+      && event->config.rate_num > 0)
+    helix_stream_server_refuse (event, HELIX_ERROR_UNSUPPORTED,
         "nothing in the host's pipeline limits the framerate: only "
         "helixqemusrc does");
 }
 
 static void
-apply_picture (
-    GstHelixGuestSink *self, guint id, const struct helix_config *request)
+apply_picture (GstHelixGuestSink *self, const HelixStreamServerEvent *event)
 {
+  const struct helix_config *request = &event->config;
   gboolean resource =
       request->fields & HELIX_CONFIG_RESOURCE && request->resource_id != 0;
   g_autofree gchar *text = NULL;
-  HelixStreamServer *server;
 
   if (push_control (
-          self, request, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE)) {
-    server = server_of (self);
-    if (server != NULL)
-      helix_stream_server_want_key (server);
+          self, event, HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE)) {
+    helix_stream_server_want_key (event->server);
     return;
   }
   text = g_strdup_printf ("the host's pipeline cannot show %s %u: either there "
@@ -276,16 +239,16 @@ apply_picture (
                           "was shown before still is",
       resource ? "resource" : "scanout",
       resource ? request->resource_id : request->scanout);
-  tell (self, id, resource ? HELIX_ERROR_NO_RESOURCE : HELIX_ERROR_NO_SCANOUT,
-      HELIX_CONFIG, text);
+  helix_stream_server_refuse (
+      event, resource ? HELIX_ERROR_NO_RESOURCE : HELIX_ERROR_NO_SCANOUT, text);
 }
 
 static void
-apply_bitrate (GstHelixGuestSink *self, guint id, guint32 bitrate)
+apply_bitrate (GstHelixGuestSink *self, const HelixStreamServerEvent *event)
 {
+  g_autoptr (GstElement) encoder = NULL;
   g_autofree gchar *why = NULL;
   HelixEncoderResult result;
-  GstElement *encoder;
   gboolean enabled;
 
   GST_OBJECT_LOCK (self);
@@ -298,48 +261,46 @@ apply_bitrate (GstHelixGuestSink *self, guint id, guint32 bitrate)
     warn_once (self, WARNED_IGNORED,
         "A guest asks for another bitrate, and nothing applies it. Set "
         "control-encoder=true, or handle the signal client-control.");
-    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG,
+    helix_stream_server_refuse (event, HELIX_ERROR_UNSUPPORTED,
         "the host's pipeline does not apply bitrate: its helixguestsink has "
         "control-encoder=false");
     return;
   }
   encoder = helix_encoder_find (GST_BASE_SINK_PAD (self));
-  result = helix_encoder_set_bitrate (encoder, bitrate, &why);
+  result = helix_encoder_set_bitrate (encoder, event->config.bitrate, &why);
   if (result != HELIX_ENCODER_DONE)
     warn_once (self, 1u << result, why);
   if (result != HELIX_ENCODER_DONE && result != HELIX_ENCODER_BOUNDED)
-    tell (self, id, HELIX_ERROR_UNSUPPORTED, HELIX_CONFIG, why);
-  gst_clear_object (&encoder);
+    helix_stream_server_refuse (event, HELIX_ERROR_UNSUPPORTED, why);
 }
 
 static void
-requested (gpointer user, guint id, const struct helix_config *request)
+apply (GstHelixGuestSink *self, const HelixStreamServerEvent *event)
 {
-  GstHelixGuestSink *self = user;
-  GstStructure *structure =
-      gst_helix_config_to_structure (request, CONTROL_NAME);
+  g_autoptr (GstStructure) structure =
+      gst_helix_config_to_structure (&event->config, CONTROL_NAME);
 
-  GST_INFO_OBJECT (self, "client %u requests %" GST_PTR_FORMAT, id, structure);
-  g_signal_emit (self, signals[SIGNAL_CLIENT_CONTROL], 0, id, structure);
-  gst_structure_free (structure);
-  if (request->fields & HELIX_CONFIG_RATE)
-    apply_rate (self, id, request);
-  if (request->fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
-    apply_picture (self, id, request);
-  if (request->fields & HELIX_CONFIG_BITRATE)
-    apply_bitrate (self, id, request->bitrate);
+  GST_INFO_OBJECT (
+      self, "client %u requests %" GST_PTR_FORMAT, event->id, structure);
+  g_signal_emit (self, signals[SIGNAL_CLIENT_CONTROL], 0, event->id, structure);
+  if (event->config.fields & HELIX_CONFIG_RATE)
+    apply_rate (self, event);
+  if (event->config.fields & (HELIX_CONFIG_SCANOUT | HELIX_CONFIG_RESOURCE))
+    apply_picture (self, event);
+  if (event->config.fields & HELIX_CONFIG_BITRATE)
+    apply_bitrate (self, event);
 }
 
 static void
-show (gpointer user, guint id, const struct helix_show *show)
+show (GstHelixGuestSink *self, const HelixStreamServerEvent *event)
 {
-  GstHelixGuestSink *self = user;
+  guint32 resource_id = event->show.resource_id;
   g_autofree gchar *text = NULL;
   guint64 now = helix_now_ns ();
 
-  GST_LOG_OBJECT (self, "client %u shows resource %u", id, show->resource_id);
+  GST_LOG_OBJECT (self, "client %u shows resource %u", event->id, resource_id);
   if (gst_pad_push_event (GST_BASE_SINK_PAD (self),
-          gst_helix_event_new_show (show->resource_id, show->capture_ns)))
+          gst_helix_event_new_show (resource_id, event->show.capture_ns)))
     return;
   if (now - self->show_refused_ns < SHOW_REFUSED_NS)
     return;
@@ -347,8 +308,8 @@ show (gpointer user, guint id, const struct helix_show *show)
   text = g_strdup_printf (
       "the host's pipeline cannot show resource %u: helixqemusrc is not "
       "connected to the VM, or there is none in that pipeline",
-      show->resource_id);
-  tell (self, id, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW, text);
+      resource_id);
+  helix_stream_server_refuse (event, HELIX_ERROR_NO_RESOURCE, text);
 }
 
 /* Thread: the server's. */
@@ -357,19 +318,19 @@ on_event (gpointer user, const HelixStreamServerEvent *event)
 {
   switch (event->type) {
     case HELIX_STREAM_SERVER_ADDED:
-      client_added (user, event->id, event->text);
+      clients_changed (user, SIGNAL_CLIENT_ADDED, event);
       break;
     case HELIX_STREAM_SERVER_REMOVED:
-      client_removed (user, event->id, event->text);
+      clients_changed (user, SIGNAL_CLIENT_REMOVED, event);
       break;
     case HELIX_STREAM_SERVER_KEYFRAME:
       keyframe_wanted (user);
       break;
     case HELIX_STREAM_SERVER_CONFIG:
-      requested (user, event->id, &event->config);
+      apply (user, event);
       break;
     case HELIX_STREAM_SERVER_SHOW:
-      show (user, event->id, &event->show);
+      show (user, event);
       break;
     case HELIX_STREAM_SERVER_PROBLEM:
       gst_helix_post (user, GST_MESSAGE_WARNING, event->error);

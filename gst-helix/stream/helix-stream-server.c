@@ -251,6 +251,7 @@ add_event (HelixStreamServer *self, HelixStreamServerEventType type, guint id)
 {
   HelixStreamServerEvent *event = g_new0 (HelixStreamServerEvent, 1);
 
+  event->server = self;
   event->type = type;
   event->id = id;
   g_queue_push_tail (&self->events, event);
@@ -1515,9 +1516,7 @@ tick_key (HelixStreamServer *self, guint64 now)
   /* The encoder has the request and nothing to make a keyframe of. */
   if (self->key_asked && self->units_since_asked == 0)
     return G_MAXUINT64;
-  due = self->key_asked_at == 0 ? now
-      : self->key_asked         ? self->key_asked_at + KEY_REPEAT_NS
-                                : self->key_asked_at + KEY_GAP_NS;
+  due = self->key_asked_at + (self->key_asked ? KEY_REPEAT_NS : KEY_GAP_NS);
   if (now < due)
     return due;
   self->key_wanted = FALSE;
@@ -1779,15 +1778,20 @@ helix_stream_server_want_key (HelixStreamServer *self)
 }
 
 void
-helix_stream_server_tell (HelixStreamServer *self, guint id,
-    enum helix_error_code code, enum helix_type refers, const gchar *text)
+helix_stream_server_refuse (const HelixStreamServerEvent *event,
+    enum helix_error_code code, const gchar *text)
 {
+  HelixStreamServer *self = event->server;
+
+  GST_INFO ("client %u is told: %s", event->id, text);
   pthread_mutex_lock (&self->lock);
   for (guint i = 0; i < self->peers->len; i++) {
     Peer *peer = peer_at (self, i);
 
-    if (peer->id == id && peer_is_live (peer))
-      peer_refuse (peer, code, refers, text, 0);
+    if (peer->id == event->id && peer_is_live (peer))
+      peer_refuse (peer, code,
+          event->type == HELIX_STREAM_SERVER_SHOW ? HELIX_SHOW : HELIX_CONFIG,
+          text, 0);
   }
   unlock_and_wake (self);
 }

@@ -52,6 +52,7 @@ typedef enum {
 } HelixStreamServerEventType;
 
 typedef struct {
+  HelixStreamServer *server;
   HelixStreamServerEventType type;
   guint id;
   gchar *text;
@@ -93,9 +94,9 @@ void helix_stream_server_set_caps (
 /* From now on passes on what peers request; what came before as well. */
 void helix_stream_server_apply (HelixStreamServer *self);
 
-/* Says ERROR to a peer that is still there. Not fatal ones. */
-void helix_stream_server_tell (HelixStreamServer *self, guint id,
-    enum helix_error_code code, enum helix_type refers, const gchar *text);
+/* In a CONFIG's or SHOW's event: answers it by an ERROR that is not fatal. */
+void helix_stream_server_refuse (const HelixStreamServerEvent *event,
+    enum helix_error_code code, const gchar *text);
 
 /* Has a keyframe made soon, for all that wait for one. */
 void helix_stream_server_want_key (HelixStreamServer *self);

@@ -52,8 +52,8 @@ on_event (gpointer user, const HelixStreamServerEvent *event)
   pthread_mutex_unlock (&served.lock);
   /* What a test wants to be refused. */
   if (event->show.resource_id == SERVED_NO_RESOURCE)
-    helix_stream_server_tell (served.server, event->id, HELIX_ERROR_NO_RESOURCE,
-        HELIX_SHOW, "there is no such resource");
+    helix_stream_server_refuse (
+        event, HELIX_ERROR_NO_RESOURCE, "there is no such resource");
 }
 
 /* Waits until `*value` is `wanted`, or, if `more`, above it. */
