@@ -35,28 +35,37 @@ find_lacking (const GstHelixHoldback *self)
   return NULL;
 }
 
-void
+const GstHelixHoldbackSink *
 gst_helix_holdback_pushed (GstHelixHoldback *self, GstClockTime running_time,
     gboolean wanted, guint64 now)
 {
+  const GstHelixHoldbackSink *stuck = NULL;
+
   self->last = running_time;
   self->pushed_ns = now;
-  if (wanted) {
+  if (wanted || self->refresh) {
     if (find_lacking (self) != NULL) /* so many were not enough for the last */
       self->held_back = MAX (self->held_back, self->after);
     self->wanted = running_time;
     self->after = 0;
-    return;
+    self->refresh = FALSE;
+    return NULL;
   }
   if (find_lacking (self) == NULL)
-    return;
-  self->after++;
-  if (self->after < GST_HELIX_HOLDBACK_MOST)
-    return;
+    return NULL;
+  self->flushed++;
+  if (++self->after < GST_HELIX_HOLDBACK_MOST)
+    return NULL;
   self->held_back = self->after;
   for (guint i = 0; i < self->n_sinks; i++)
-    if (lacks (self, &self->sinks[i]))
+    if (lacks (self, &self->sinks[i])) {
       self->sinks[i].given_up = self->wanted;
+      stuck = &self->sinks[i];
+    }
+  if (self->complained)
+    return NULL;
+  self->complained = TRUE;
+  return stuck;
 }
 
 static GstHelixHoldbackSink *
@@ -121,20 +130,9 @@ gst_helix_holdback_reported (
   return !lacked && find_lacking (self) != NULL;
 }
 
-guint64
-gst_helix_holdback_repeat_at (const GstHelixHoldback *self, guint64 interval)
-{
-  if (find_lacking (self) == NULL)
-    return HELIX_NONE64;
-  /* An encoder that gives each picture out by itself, but slowly, needs time
-   * and not another picture, which would make it slower still. */
-  if (self->after == 0)
-    interval = MAX (interval, 2 * MIN (self->delay_ns, MAX_DELAY));
-  return self->pushed_ns + interval;
-}
-
-gboolean
-gst_helix_holdback_is_watched (const GstHelixHoldback *self)
+/* Whether some sink reports. */
+static gboolean
+is_watched (const GstHelixHoldback *self)
 {
   for (guint i = 0; i < self->n_sinks; i++)
     if (!GST_CLOCK_TIME_IS_VALID (self->sinks[i].given_up))
@@ -142,14 +140,19 @@ gst_helix_holdback_is_watched (const GstHelixHoldback *self)
   return FALSE;
 }
 
-const GstHelixHoldbackSink *
-gst_helix_holdback_complain (GstHelixHoldback *self)
+guint64
+gst_helix_holdback_due (
+    const GstHelixHoldback *self, guint64 interval, guint64 keepalive)
 {
-  for (guint i = 0; i < self->n_sinks && !self->complained; i++) {
-    if (!GST_CLOCK_TIME_IS_VALID (self->sinks[i].given_up))
-      continue;
-    self->complained = TRUE;
-    return &self->sinks[i];
-  }
-  return NULL;
+  if (self->refresh)
+    return 0;
+  if (!is_watched (self))
+    return keepalive != 0 ? self->pushed_ns + keepalive : HELIX_NONE64;
+  if (find_lacking (self) == NULL)
+    return HELIX_NONE64;
+  /* An encoder that gives each picture out by itself, but slowly, needs time
+   * and not another picture, which would make it slower still. */
+  if (self->after == 0)
+    interval = MAX (interval, 2 * MIN (self->delay_ns, MAX_DELAY));
+  return self->pushed_ns + interval;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the encoder behind helixqemusrc holds back. Encoders that look ahead
- * give a picture out only once they have got many more, which a still screen
- * does not send: helixguestsink reports what comes out, and this says when the
- * last picture must be repeated so that the newest one comes out, too.
+ * When helixqemusrc repeats its last picture. Encoders that look ahead give a
+ * picture out only once they have got many more, which a still screen does not
+ * send: helixguestsink reports what comes out, and the last picture is repeated
+ * until the newest one is out, too. Without a report it is repeated now and
+ * then.
  *
  * A plain struct without a lock or a clock: the caller has both.
  */
@@ -40,41 +41,38 @@ typedef struct {
                          * out; NONE: there is none */
   GstClockTime last;   /* of the last buffer, that or a repetition of it */
   guint64 pushed_ns;   /* when that left */
+  gboolean refresh;    /* by the caller: a repetition is wanted at once, and has
+                        * to come out */
   guint after;         /* buffers that left after the wanted one */
   guint64 delay_ns;    /* between a buffer and its unit, if that needed no
                          * further buffer; 0: not known */
   guint held_back;     /* buffers that had to follow the wanted one before it
                          * came out, the last time that it did;
-                  * more, if a newer one was wanted after so many */
-  gboolean complained; /* gst_helix_holdback_complain () */
+                        * more, if a newer one was wanted after so many */
+  guint64 flushed;     /* repetitions for a picture that was not out */
+  gboolean complained; /* gst_helix_holdback_pushed () */
 } GstHelixHoldback;
 
 /* Nothing was pushed, and no sink reports. */
 void gst_helix_holdback_reset (GstHelixHoldback *self);
 
 /* A buffer of this running time leaves. `wanted`: it has to come out; else it
- * only repeats the one that has to. Running times grow. */
-void gst_helix_holdback_pushed (GstHelixHoldback *self,
+ * only repeats the one that has to. Running times grow.
+ * Returns: the sink whose picture did not come out however often it was
+ * repeated, once until the next reset; else NULL. */
+const GstHelixHoldbackSink *gst_helix_holdback_pushed (GstHelixHoldback *self,
     GstClockTime running_time, gboolean wanted, guint64 now);
 
 /* A sink says what is out. A time that was never pushed means: all. Returns
- * whether the caller has to look at repeat_at () again. */
+ * whether the caller has to look at due () again. */
 gboolean gst_helix_holdback_reported (
     GstHelixHoldback *self, const GstHelixOutput *output, guint64 now);
 
 /* When the last picture is to be repeated, given the time between two
- * pictures; HELIX_NONE64: not at all. */
-guint64 gst_helix_holdback_repeat_at (
-    const GstHelixHoldback *self, guint64 interval);
-
-/* Whether some sink reports, so that repetitions for other reasons are
- * needless. */
-gboolean gst_helix_holdback_is_watched (const GstHelixHoldback *self);
-
-/* The sink whose picture did not come out however often it was repeated, once
- * until the next reset; else NULL. */
-const GstHelixHoldbackSink *gst_helix_holdback_complain (
-    GstHelixHoldback *self);
+ * pictures, and that between two repetitions where no sink reports (0 = there
+ * are none then), in ns; HELIX_NONE64: not at all. */
+guint64 gst_helix_holdback_due (
+    const GstHelixHoldback *self, guint64 interval, guint64 keepalive);
 
 G_END_DECLS
 

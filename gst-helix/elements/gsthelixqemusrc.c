@@ -136,7 +136,6 @@ enum {
 /* What the element itself counts, since start (). */
 typedef struct {
   guint64 frames, repeated, cursor_moves, black, copied; /* buffers */
-  guint64 flushed; /* of `repeated`: for an encoder that held a picture back */
   guint64 convert_ns, latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
   struct helix_frame last;
@@ -160,8 +159,7 @@ struct _GstHelixQemuSrc {
   guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
   HelixFrameClient *client; /* from start to stop */
   Counters counters;
-  GstHelixHoldback holdback;
-  gboolean refresh; /* the last picture is wanted again, at once */
+  GstHelixHoldback holdback; /* its `pushed_ns`: when the last buffer left */
 
   /* Thread: the streaming thread. */
   gboolean shaped; /* `picture` and `info` are known */
@@ -171,7 +169,6 @@ struct _GstHelixQemuSrc {
   gboolean downstream_meta; /* takes GstVideoMeta */
   gboolean own_pool;        /* converts into scratch buffers of our own */
   GstBuffer *last;          /* to be repeated; NULL before the first */
-  guint64 pushed_ns;        /* when `last` left */
   GstClockTime last_pts;
   guint breaks;            /* reconnections and switches seen so far */
   gboolean blend;          /* show_cursor, as last applied */
@@ -741,19 +738,38 @@ stamp (GstHelixQemuSrc *self, guint64 age)
   return pts;
 }
 
-/* The buffer leaves. `wanted`: it is to come out of the encoder, because it is
- * new or because it was asked for. */
+/* Warns of an encoder that kept the picture however often it was repeated. */
 static void
-finish (GstHelixQemuSrc *self, GstBuffer *buffer, gboolean wanted)
+warn_of_encoder (GstHelixQemuSrc *self, const gchar *encoder)
 {
-  self->pushed_ns = helix_now_ns ();
+  const gchar *setting = helix_encoder_low_latency (encoder);
+
+  GST_ELEMENT_WARNING (self, STREAM, ENCODE,
+      ("%s holds pictures back: %u repetitions of the newest one did not bring "
+       "it out. Set %s.",
+          encoder[0] != '\0' ? encoder : "The encoder", GST_HELIX_HOLDBACK_MOST,
+          setting != NULL ? setting : "the encoder up for low latency"),
+      (NULL));
+}
+
+/* The buffer leaves. `is_new`: it is no repetition. */
+static void
+finish (GstHelixQemuSrc *self, GstBuffer *buffer, gboolean is_new)
+{
+  const GstHelixHoldbackSink *stuck;
+  g_autofree gchar *encoder = NULL;
+  guint64 now = helix_now_ns ();
+
   gst_buffer_add_reference_timestamp_meta (
-      buffer, gst_helix_pushed_caps (), self->pushed_ns, GST_CLOCK_TIME_NONE);
+      buffer, gst_helix_pushed_caps (), now, GST_CLOCK_TIME_NONE);
   GST_OBJECT_LOCK (self);
-  gst_helix_holdback_pushed (&self->holdback, GST_BUFFER_PTS (buffer),
-      wanted || self->refresh, self->pushed_ns);
-  self->refresh = FALSE;
+  stuck = gst_helix_holdback_pushed (
+      &self->holdback, GST_BUFFER_PTS (buffer), is_new, now);
+  if (stuck != NULL)
+    encoder = g_strdup (stuck->encoder);
   GST_OBJECT_UNLOCK (self);
+  if (encoder != NULL)
+    warn_of_encoder (self, encoder);
 }
 
 /* A buffer with a new picture, captured then, leaves: it is the one to be
@@ -790,9 +806,8 @@ static void
 count_frame (GstHelixQemuSrc *self, const struct helix_frame *info)
 {
   Counters *counters = &self->counters;
-  guint64 age = self->pushed_ns > info->capture_ns
-      ? self->pushed_ns - info->capture_ns
-      : 0;
+  guint64 pushed_ns = self->holdback.pushed_ns;
+  guint64 age = pushed_ns > info->capture_ns ? pushed_ns - info->capture_ns : 0;
 
   GST_OBJECT_LOCK (self);
   counters->frames++;
@@ -957,43 +972,15 @@ get_interval (GstHelixQemuSrc *self)
 static guint64
 repeat_due (GstHelixQemuSrc *self)
 {
-  guint64 due = HELIX_NONE64;
+  guint64 due;
 
   if (self->last == NULL)
-    return due;
+    return HELIX_NONE64;
   GST_OBJECT_LOCK (self);
-  if (self->refresh)
-    due = 0;
-  else if (gst_helix_holdback_is_watched (&self->holdback))
-    due = gst_helix_holdback_repeat_at (&self->holdback, get_interval (self));
-  else if (self->keepalive_time != 0)
-    due = self->pushed_ns + self->keepalive_time * GST_MSECOND;
+  due = gst_helix_holdback_due (
+      &self->holdback, get_interval (self), self->keepalive_time * GST_MSECOND);
   GST_OBJECT_UNLOCK (self);
   return due;
-}
-
-/* Warns of an encoder that kept the picture however often it was repeated. */
-static void
-warn_of_encoder (GstHelixQemuSrc *self)
-{
-  const GstHelixHoldbackSink *sink;
-  g_autofree gchar *encoder = NULL;
-  const gchar *setting;
-
-  GST_OBJECT_LOCK (self);
-  sink = gst_helix_holdback_complain (&self->holdback);
-  if (sink != NULL)
-    encoder = g_strdup (sink->encoder);
-  GST_OBJECT_UNLOCK (self);
-  if (encoder == NULL)
-    return;
-  setting = helix_encoder_low_latency (encoder);
-  GST_ELEMENT_WARNING (self, STREAM, ENCODE,
-      ("%s holds pictures back: %u repetitions of the newest one did not bring "
-       "it out. Set %s.",
-          encoder[0] != '\0' ? encoder : "The encoder", GST_HELIX_HOLDBACK_MOST,
-          setting != NULL ? setting : "the encoder up for low latency"),
-      (NULL));
 }
 
 static void
@@ -1024,11 +1011,8 @@ repeat (GstHelixQemuSrc *self)
   GST_BUFFER_PTS (buffer) = stamp (self, 0);
   GST_OBJECT_LOCK (self);
   self->counters.repeated++;
-  self->counters.flushed +=
-      !self->refresh && gst_helix_holdback_is_watched (&self->holdback);
   GST_OBJECT_UNLOCK (self);
   finish (self, buffer, FALSE);
-  warn_of_encoder (self);
   return buffer;
 }
 
@@ -1220,7 +1204,7 @@ gst_helix_qemu_src_event (GstBaseSrc *src, GstEvent *event)
     if (ok)
       helix_frame_client_show (self->client, resource_id, capture_time);
   } else if (gst_helix_event_is_refresh (event)) {
-    self->refresh = TRUE;
+    self->holdback.refresh = TRUE;
     poke (self);
   } else if (gst_helix_event_parse_output (event, &output)) {
     if (gst_helix_holdback_reported (&self->holdback, &output, helix_now_ns ()))
@@ -1264,7 +1248,7 @@ next_deadline (GstHelixQemuSrc *self)
   guint64 deadline = MIN (dark_due (self), repeat_due (self));
 
   if (self->cursor_moved && self->last_frame != NULL)
-    deadline = MIN (deadline, self->pushed_ns + get_interval (self));
+    deadline = MIN (deadline, self->holdback.pushed_ns + get_interval (self));
   return deadline;
 }
 
@@ -1365,7 +1349,6 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
   GST_OBJECT_LOCK (self);
   memset (&self->counters, 0, sizeof self->counters);
   gst_helix_holdback_reset (&self->holdback);
-  self->refresh = FALSE;
   get_limit (self, &self->request.rate_num, &self->request.rate_den);
   client = self->client = helix_frame_client_new (&config, &self->request);
   GST_OBJECT_UNLOCK (self);
@@ -1448,12 +1431,12 @@ get_stats (GstHelixQemuSrc *self)
 {
   HelixFrameClientState client = {0};
   GstStructure *stats;
-  guint held_back;
+  GstHelixHoldback holdback;
   Counters own;
 
   GST_OBJECT_LOCK (self);
   own = self->counters;
-  held_back = self->holdback.held_back;
+  holdback = self->holdback;
   if (self->client != NULL)
     client = helix_frame_client_state (self->client);
   GST_OBJECT_UNLOCK (self);
@@ -1463,9 +1446,9 @@ get_stats (GstHelixQemuSrc *self)
       "frames-out", G_TYPE_UINT64,
       own.frames + own.repeated + own.cursor_moves + own.black, "frames",
       G_TYPE_UINT64, own.frames, "repeated", G_TYPE_UINT64, own.repeated,
-      "flushed", G_TYPE_UINT64, own.flushed, "held-back", G_TYPE_UINT,
-      held_back, "cursor-moves", G_TYPE_UINT64, own.cursor_moves, "black",
-      G_TYPE_UINT64, own.black, "dropped", G_TYPE_UINT64,
+      "flushed", G_TYPE_UINT64, holdback.flushed, "held-back", G_TYPE_UINT,
+      holdback.held_back, "cursor-moves", G_TYPE_UINT64, own.cursor_moves,
+      "black", G_TYPE_UINT64, own.black, "dropped", G_TYPE_UINT64,
       client.frames.superseded, "copied", G_TYPE_UINT64, own.copied, "bytes",
       G_TYPE_UINT64, client.frames.readback_bytes, "last-sequence",
       G_TYPE_UINT64, own.last.sequence, "generation", G_TYPE_UINT,

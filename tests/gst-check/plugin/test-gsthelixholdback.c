@@ -7,6 +7,8 @@
 
 /* ns between two pictures. */
 #define INTERVAL (16 * GST_MSECOND)
+/* ns between two repetitions that no sink asks for. */
+#define KEEPALIVE (500 * GST_MSECOND)
 
 static GstHelixHoldback self;
 static guint64 now;
@@ -25,7 +27,7 @@ static GstClockTime
 push (gboolean wanted)
 {
   last += INTERVAL;
-  gst_helix_holdback_pushed (&self, last, wanted, now);
+  fail_unless (gst_helix_holdback_pushed (&self, last, wanted, now) == NULL);
   return last;
 }
 
@@ -40,14 +42,43 @@ report (guint sink, GstClockTime running_time)
 static guint64
 due (void)
 {
-  return gst_helix_holdback_repeat_at (&self, INTERVAL);
+  return gst_helix_holdback_due (&self, INTERVAL, 0);
+}
+
+/* Without a report the picture is repeated now and then, if at all. */
+static gboolean
+is_watched (void)
+{
+  return gst_helix_holdback_due (&self, INTERVAL, KEEPALIVE)
+      != self.pushed_ns + KEEPALIVE;
 }
 
 GST_START_TEST (test_nobody)
 {
-  fail_unless (!gst_helix_holdback_is_watched (&self));
+  fail_unless (!is_watched ());
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
   push (TRUE);
+  fail_unless (!is_watched ());
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* A refresh is due at once, whether a sink reports or not, and it has to come
+ * out as a new picture has. */
+GST_START_TEST (test_refresh)
+{
+  push (TRUE);
+  self.refresh = TRUE;
+  fail_unless_equals_uint64 (due (), 0);
+  push (FALSE);
+  fail_unless_equals_uint64 (due (), HELIX_NONE64);
+  report (1, last);
+  self.refresh = TRUE;
+  fail_unless_equals_uint64 (due (), 0);
+  push (FALSE);
+  fail_unless_equals_uint64 (due (), now + INTERVAL);
+  fail_unless_equals_uint64 (self.flushed, 0);
+  report (1, last);
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
 }
 GST_END_TEST;
@@ -59,7 +90,7 @@ GST_START_TEST (test_one)
   GstClockTime first;
 
   fail_unless (!report (1, GST_CLOCK_TIME_NONE));
-  fail_unless (gst_helix_holdback_is_watched (&self));
+  fail_unless (is_watched ());
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
   first = push (TRUE);
   for (guint i = 1; i <= 5; i++) {
@@ -72,6 +103,7 @@ GST_START_TEST (test_one)
   report (1, first);
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
   fail_unless_equals_int (self.held_back, 5);
+  fail_unless_equals_uint64 (self.flushed, 5);
   /* Further reports, of repetitions, change nothing; nor does one that goes
    * back. */
   report (1, first + INTERVAL);
@@ -140,21 +172,21 @@ GST_START_TEST (test_bound)
 {
   GstHelixOutput output = {
       .sink = 1, .running_time = GST_CLOCK_TIME_NONE, .encoder = "x264enc"};
+  const GstHelixHoldbackSink *sink;
   GstClockTime stuck;
 
   gst_helix_holdback_reported (&self, &output, now);
   stuck = push (TRUE);
-  for (guint i = 0; i < GST_HELIX_HOLDBACK_MOST; i++) {
+  for (guint i = 1; i < GST_HELIX_HOLDBACK_MOST; i++) {
     fail_unless (due () != HELIX_NONE64);
-    fail_unless (gst_helix_holdback_complain (&self) == NULL);
     push (FALSE);
   }
+  fail_unless (due () != HELIX_NONE64);
+  sink = gst_helix_holdback_pushed (&self, ++last, FALSE, now);
+  fail_unless_equals_string (sink->encoder, "x264enc");
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
-  fail_unless (!gst_helix_holdback_is_watched (&self));
+  fail_unless (!is_watched ());
   fail_unless_equals_int (self.held_back, GST_HELIX_HOLDBACK_MOST);
-  fail_unless_equals_string (
-      gst_helix_holdback_complain (&self)->encoder, "x264enc");
-  fail_unless (gst_helix_holdback_complain (&self) == NULL);
   /* No more for other pictures, until that one is out. */
   push (TRUE);
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
@@ -162,7 +194,11 @@ GST_START_TEST (test_bound)
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
   fail_unless (report (1, stuck));
   fail_unless (due () != HELIX_NONE64);
-  fail_unless (gst_helix_holdback_is_watched (&self));
+  fail_unless (is_watched ());
+  /* It is told once: push () checks that. */
+  for (guint i = 0; i < GST_HELIX_HOLDBACK_MOST; i++)
+    push (FALSE);
+  fail_unless (!is_watched ());
 }
 GST_END_TEST;
 
@@ -203,6 +239,7 @@ gst_helix_holdback_suite (void)
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, NULL);
   tcase_add_test (tc, test_nobody);
+  tcase_add_test (tc, test_refresh);
   tcase_add_test (tc, test_one);
   tcase_add_test (tc, test_overtaken);
   tcase_add_test (tc, test_late);
