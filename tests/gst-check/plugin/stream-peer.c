@@ -232,10 +232,9 @@ peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role)
       .features = token != NULL ? HELIX_FEATURE_PROOF : 0,
       .pid = 4711,
       .nonce = 0x1122334455667788};
-  guint8 message[HELIX_MAX_MESSAGE];
 
   peer->proof.nonce = hello.nonce;
-  peer_send (peer, message, helix_pack_hello (message, &hello, "test"));
+  PEER_SEND (peer, hello, &hello, "test");
 }
 
 void
@@ -257,11 +256,9 @@ peer_expect_challenge (StreamPeer *peer)
 {
   struct helix_welcome welcome;
   gchar name[HELIX_MAX_NAME + 1];
-  const gchar *why;
 
   peer_expect (peer, HELIX_WELCOME);
-  fail_unless (helix_unpack_welcome (&welcome, name, peer->proof.challenge,
-      peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, welcome, &welcome, name, peer->proof.challenge);
   fail_unless_equals_int (welcome.features, HELIX_FEATURE_PROOF);
   fail_unless_equals_int (welcome.pid, 0);
 }
@@ -279,11 +276,9 @@ void
 peer_expect_proof (StreamPeer *peer, const gchar *who, const gchar *token)
 {
   struct helix_proof proof;
-  const gchar *why;
 
   fail_unless_equals_int (peer_next (peer), HELIX_PROOF);
-  fail_unless (helix_unpack_proof (
-      &proof, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, proof, &proof);
   fail_unless (helix_proof_is_right (&proof, who, token, &peer->proof));
 }
 
@@ -301,19 +296,15 @@ peer_list_names (StreamPeer *peer)
 {
   GString *names = g_string_new (NULL);
   gchar text[HELIX_MAX_TEXT + 1], name[HELIX_MAX_NAME + 1];
-  guint8 message[HELIX_MAX_MESSAGE];
   struct helix_status status;
   struct helix_client client;
-  const gchar *why;
 
-  peer_send (peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  PEER_SEND (peer, empty, HELIX_LIST, 0);
   peer_expect (peer, HELIX_STATUS);
-  fail_unless (helix_unpack_status (
-      &status, text, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, status, &status, text);
   for (guint i = 0; i < status.clients; i++) {
     peer_expect (peer, HELIX_CLIENT);
-    fail_unless (helix_unpack_client (
-        &client, name, peer->reader.payload, peer->reader.payload_size, &why));
+    PEER_UNPACK (peer, client, &client, name);
     fail_unless_equals_int (client.pid, 0);
     g_string_append_printf (
         names, client.flags & HELIX_CLIENT_YOU ? "[%s]" : "(%s)", name);
@@ -326,17 +317,13 @@ welcome_with (StreamPeer *peer, const guint8 *challenge)
 {
   struct helix_welcome welcome = {.version = 1};
   gchar name[HELIX_MAX_NAME + 1];
-  guint8 message[HELIX_MAX_MESSAGE];
   struct helix_hello hello;
-  const gchar *why;
 
   peer_expect (peer, HELIX_HELLO);
-  fail_unless (helix_unpack_hello (
-      &hello, name, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, hello, &hello, name);
   welcome.nonce = peer->proof.nonce = hello.nonce;
   welcome.role = peer->role = hello.role;
-  peer_send (
-      peer, message, helix_pack_welcome (message, &welcome, "test", challenge));
+  PEER_SEND (peer, welcome, &welcome, "test", challenge);
 }
 
 void
@@ -363,9 +350,8 @@ peer_send_caps (StreamPeer *peer, guint32 id)
       .rate_den = 1,
       .par_num = 1,
       .par_den = 1};
-  guint8 message[HELIX_MAX_MESSAGE];
 
-  peer_send (peer, message, helix_pack_caps (message, &caps));
+  PEER_SEND (peer, caps, &caps);
 }
 
 void
@@ -379,22 +365,19 @@ peer_send_unit (StreamPeer *peer, guint64 sequence, guint32 flags,
       .capture_ns = peer_now (peer),
       .caps_id = 1,
       .flags = flags};
-  guint8 message[HELIX_MAX_MESSAGE];
 
   unit.sent_ns = unit.capture_ns;
-  peer_send (peer, message, helix_pack_unit (message, &unit, (guint32) size));
+  PEER_SEND (peer, unit, &unit, (guint32) size);
   peer_send (peer, data, size);
 }
 
 void
 peer_answer_ping (StreamPeer *peer)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
   guint64 now = peer_now (peer);
 
-  peer_send (peer, message,
-      helix_pack_pong_for (
-          message, &peer->reader.header, peer->reader.payload, now, now));
+  PEER_SEND (
+      peer, pong_for, &peer->reader.header, peer->reader.payload, now, now);
 }
 
 static void
@@ -496,11 +479,9 @@ peer_expect_error (StreamPeer *peer, guint code)
 {
   gchar text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
-  const gchar *why;
 
   peer_expect (peer, HELIX_ERROR);
-  fail_unless (helix_unpack_error (
-      &error, text, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, error, &error, text);
   fail_unless_equals_int (error.code, code);
   return g_strdup (text);
 }
@@ -509,11 +490,8 @@ void
 peer_expect_config (
     StreamPeer *peer, struct helix_config *config, guint32 fields)
 {
-  const gchar *why;
-
   peer_expect (peer, HELIX_CONFIG);
-  fail_unless (helix_unpack_config (
-      config, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, config, config);
   fail_unless_equals_int (config->fields, fields);
 }
 
@@ -521,10 +499,9 @@ void
 peer_expect_no (StreamPeer *peer, guint type)
 {
   guint64 end = helix_now_ns () + PEER_TIMEOUT_NS;
-  guint8 message[HELIX_MAX_MESSAGE];
   guint got;
 
-  peer_send (peer, message, helix_pack_empty (message, HELIX_PING, 77));
+  PEER_SEND (peer, empty, HELIX_PING, 77);
   do {
     got = peer_next_any (peer);
     fail_unless (got != 0 && helix_now_ns () < end, "no PONG");

@@ -61,6 +61,27 @@ gint peer_listen (const gchar *path);
 void peer_accept (StreamPeer *peer, gint listener);
 
 void peer_send (StreamPeer *peer, const void *data, gsize size);
+/* A message, packed by helix_pack_`kind` () from what follows. */
+#define PEER_SEND(peer, kind, ...) \
+  G_STMT_START \
+  { \
+    guint8 peer_message[HELIX_MAX_MESSAGE]; \
+\
+    peer_send ( \
+        peer, peer_message, helix_pack_##kind (peer_message, __VA_ARGS__)); \
+  } \
+  G_STMT_END
+/* Reads the last message into what follows, by helix_unpack_`kind` (). */
+#define PEER_UNPACK(peer, kind, ...) \
+  G_STMT_START \
+  { \
+    const gchar *peer_why = ""; \
+\
+    fail_unless (helix_unpack_##kind (__VA_ARGS__, (peer)->reader.payload, \
+                     (peer)->reader.payload_size, &peer_why), \
+        "%s", peer_why); \
+  } \
+  G_STMT_END
 /* With a token, if that is not NULL. */
 void peer_hello (StreamPeer *peer, const gchar *token);
 void peer_hello_as (StreamPeer *peer, const gchar *token, guint32 role);

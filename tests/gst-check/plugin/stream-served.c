@@ -222,15 +222,12 @@ served_join (StreamPeer *peer)
 void
 served_list (StreamPeer *peer)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
   struct helix_status status;
   gchar text[HELIX_MAX_TEXT + 1];
-  const gchar *why;
 
-  peer_send (peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  PEER_SEND (peer, empty, HELIX_LIST, 0);
   peer_expect (peer, HELIX_STATUS);
-  fail_unless (helix_unpack_status (
-      &status, text, peer->reader.payload, peer->reader.payload_size, &why));
+  PEER_UNPACK (peer, status, &status, text);
   for (guint i = 0; i < status.clients; i++)
     peer_expect (peer, HELIX_CLIENT);
 }

@@ -9,8 +9,6 @@
 #include "stream-fixture.h"
 #include "stream-pipeline.h"
 
-static guint8 message[HELIX_MAX_MESSAGE];
-
 /* What the pad upstream makes of a GstHelixControl, as helixqemusrc would. */
 #define KNOWN_SCANOUTS 2
 
@@ -55,33 +53,36 @@ next_event (const gchar *name)
   return NULL;
 }
 
-static GstHarness *
-harness_new (void)
-{
-  GstHarness *h;
+static GstHarness *h;
+static StreamPeer peer;
 
+/* Plays helixguestsink, and a guest of this role that has met it. */
+static void
+begin (guint32 role)
+{
   rates_refused = FALSE;
   events = g_async_queue_new_full ((GDestroyNotify) gst_event_unref);
   h = fixture_harness_new (fixture_sink_new (), NULL);
   harness_event = GST_PAD_EVENTFUNC (h->srcpad);
   gst_pad_set_event_function (h->srcpad, upstream_event);
   gst_harness_set_src_caps_str (h, "video/x-vp8,width=320,height=240");
-  return h;
+  peer_meet_as (&peer, path, role);
 }
 
 /* Ends a test. */
 static void
-finish (GstHarness *h, StreamPeer *peer)
+finish (void)
 {
-  peer_clear (peer);
+  peer_clear (&peer);
   gst_harness_teardown (h);
   g_async_queue_unref (events);
 }
 
+/* The guest asks for it. */
 static void
-say_config (StreamPeer *peer, const struct helix_config *config)
+ask (const struct helix_config *config)
 {
-  peer_send (peer, message, helix_pack_config (message, config));
+  PEER_SEND (&peer, config, config);
 }
 
 /* ---- requests ---- */
@@ -95,16 +96,14 @@ GST_START_TEST (test_requests_go_upstream)
       .rate_num = 30,
       .rate_den = 1,
       .scanout = 1};
-  GstHarness *h = harness_new ();
   struct helix_config control;
   GstEvent *event;
-  StreamPeer peer;
 
-  peer_meet (&peer, path);
+  begin (HELIX_ROLE_STREAM);
   gst_event_unref (next_event ("GstForceKeyUnit"));
   gst_harness_push (h, fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE));
   peer_expect (&peer, HELIX_UNIT);
-  say_config (&peer, &config);
+  ask (&config);
   event = next_event ("GstHelixControl");
   fail_unless (gst_helix_event_parse_control (event, &control));
   fail_unless_equals_int (control.fields, HELIX_CONFIG_RATE);
@@ -118,7 +117,7 @@ GST_START_TEST (test_requests_go_upstream)
   fail_unless_equals_int (control.resource_id, 0);
   gst_event_unref (event);
   gst_event_unref (next_event ("GstForceKeyUnit"));
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
@@ -130,39 +129,35 @@ GST_START_TEST (test_refused)
       .fields = HELIX_CONFIG_SCANOUT, .scanout = KNOWN_SCANOUTS};
   struct helix_show show = {.resource_id = 100, .capture_ns = HELIX_NONE64};
   g_autofree gchar *text = NULL, *shown = NULL;
-  GstHarness *h = harness_new ();
-  StreamPeer peer;
 
-  peer_meet (&peer, path);
-  say_config (&peer, &config);
+  begin (HELIX_ROLE_STREAM);
+  ask (&config);
   text = peer_expect_error (&peer, HELIX_ERROR_NO_SCANOUT);
   fail_unless (strstr (text, "scanout 2") != NULL, "%s", text);
-  peer_send (&peer, message, helix_pack_show (message, 0, &show));
+  PEER_SEND (&peer, show, 0, &show);
   shown = peer_expect_error (&peer, HELIX_ERROR_NO_RESOURCE);
   fail_unless (strstr (shown, "resource 100") != NULL, "%s", shown);
   gst_harness_push (h, fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE));
   peer_expect (&peer, HELIX_UNIT);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
 GST_START_TEST (test_show)
 {
   struct helix_show show = {.resource_id = 42, .capture_ns = 987654321};
-  GstHarness *h = harness_new ();
   guint resource_id;
   guint64 capture;
   GstEvent *event;
-  StreamPeer peer;
 
-  peer_meet_as (&peer, path, HELIX_ROLE_CONTROL);
-  peer_send (&peer, message, helix_pack_show (message, 0, &show));
+  begin (HELIX_ROLE_CONTROL);
+  PEER_SEND (&peer, show, 0, &show);
   event = next_event ("GstHelixShow");
   fail_unless (gst_helix_event_parse_show (event, &resource_id, &capture));
   fail_unless_equals_int (resource_id, 42);
   fail_unless_equals_uint64 (capture, 987654321);
   gst_event_unref (event);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
@@ -182,17 +177,15 @@ GST_START_TEST (test_signal)
       .bitrate = 4000000,
       .rate_num = G_MAXUINT32,
       .rate_den = 2};
-  GstHarness *h = harness_new ();
   GstStructure *request;
-  StreamPeer peer;
   guint bitrate;
   gint num, den;
 
+  begin (HELIX_ROLE_STREAM);
   requests = g_async_queue_new ();
   g_signal_connect (
       h->element, "client-control", G_CALLBACK (take_request), NULL);
-  peer_meet (&peer, path);
-  say_config (&peer, &config);
+  ask (&config);
   request = g_async_queue_timeout_pop (
       requests, PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000));
   fail_unless (request != NULL);
@@ -207,7 +200,7 @@ GST_START_TEST (test_signal)
   gst_event_unref (next_event ("GstHelixControl"));
   /* The application handles it: no warning. */
   pipeline_expect_quiet (h->element);
-  finish (h, &peer);
+  finish ();
   g_async_queue_unref (requests);
 }
 GST_END_TEST;
@@ -216,25 +209,23 @@ GST_END_TEST;
 GST_START_TEST (test_not_applied)
 {
   struct helix_config config = {.fields = HELIX_CONFIG_BITRATE, .bitrate = 9};
-  GstHarness *h = harness_new ();
-  StreamPeer peer;
 
-  peer_meet (&peer, path);
+  begin (HELIX_ROLE_STREAM);
   for (guint i = 0; i < 2; i++) {
     g_autofree gchar *text = NULL;
 
-    say_config (&peer, &config);
+    ask (&config);
     text = peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED);
     fail_unless (strstr (text, "control-encoder") != NULL, "%s", text);
   }
   /* There is no encoder in a harness. */
   g_object_set (h->element, "control-encoder", TRUE, NULL);
-  say_config (&peer, &config);
+  ask (&config);
   g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
   for (guint i = 0; i < 2; i++)
     g_free (pipeline_message_of (h->element, GST_MESSAGE_WARNING));
   pipeline_expect_quiet (h->element);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
@@ -243,24 +234,22 @@ GST_START_TEST (test_no_limit)
 {
   struct helix_config config = {
       .fields = HELIX_CONFIG_RATE, .rate_num = 0, .rate_den = 1};
-  GstHarness *h = harness_new ();
-  StreamPeer peer;
 
+  begin (HELIX_ROLE_STREAM);
   rates_refused = TRUE;
-  peer_meet (&peer, path);
-  say_config (&peer, &config);
+  ask (&config);
   gst_event_unref (next_event ("GstHelixControl"));
   config.rate_num = 60;
-  say_config (&peer, &config);
+  ask (&config);
   gst_event_unref (next_event ("GstHelixControl"));
   g_free (peer_expect_error (&peer, HELIX_ERROR_UNSUPPORTED));
   config.rate_num = 0;
-  say_config (&peer, &config);
+  ask (&config);
   gst_event_unref (next_event ("GstHelixControl"));
   /* The thread that answers LIST would have refused it before. */
-  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  PEER_SEND (&peer, empty, HELIX_LIST, 0);
   fail_unless_equals_int (peer_next (&peer), HELIX_STATUS);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
@@ -278,10 +267,8 @@ GST_START_TEST (test_cursor)
       .hot_x = 1,
       .hot_y = 2};
   GstBuffer *image = gst_buffer_new_allocate (NULL, 24 * 16 * 4, NULL);
-  GstHarness *h = harness_new ();
-  StreamPeer peer;
 
-  peer_meet (&peer, path);
+  begin (HELIX_ROLE_STREAM);
   gst_buffer_memset (image, 0, 0x7e, 24 * 16 * 4);
   fail_unless (
       gst_harness_push_event (h, gst_helix_event_new_cursor (&cursor, image)));
@@ -299,16 +286,14 @@ GST_START_TEST (test_cursor)
   fail_unless_equals_int (peer_next (&peer), HELIX_CURSOR);
   fail_unless_equals_int (peer.cursor.flags, 0);
   fail_unless_equals_int (peer.cursor.serial, 2);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
 /* One that cannot be: a warning, once, and nothing goes out. */
 GST_START_TEST (test_bad_cursor)
 {
-  GstHarness *h = harness_new ();
-  StreamPeer peer = {.fd = -1};
-
+  begin (HELIX_ROLE_STREAM);
   for (guint i = 0; i < 3; i++)
     gst_harness_push_event (h,
         gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
@@ -319,7 +304,7 @@ GST_START_TEST (test_bad_cursor)
           gst_structure_new_empty ("SomethingElse")));
   g_free (pipeline_message_of (h->element, GST_MESSAGE_WARNING));
   pipeline_expect_quiet (h->element);
-  finish (h, &peer);
+  finish ();
 }
 GST_END_TEST;
 
@@ -328,11 +313,9 @@ GST_END_TEST;
 /* Captured 20 ms ago, given to the encoder 5 ms ago. */
 GST_START_TEST (test_stats)
 {
-  GstHarness *h = harness_new ();
   guint64 now = helix_now_ns ();
-  StreamPeer peer;
 
-  peer_meet (&peer, path);
+  begin (HELIX_ROLE_STREAM);
   for (guint i = 0; i < 10; i++) {
     GstBuffer *buffer = fixture_unit (0, 10, GST_CLOCK_TIME_NONE, FALSE);
 
@@ -361,7 +344,105 @@ GST_START_TEST (test_stats)
       <= element_stat (h->element, "send-p99"));
   fail_unless (element_stat (h->element, "send-p99")
       <= element_stat (h->element, "send-max"));
-  finish (h, &peer);
+  finish ();
+}
+GST_END_TEST;
+
+/* ---- real encoders ----
+ *
+ * How far the rate is from what a guest asks for. Times are those of the
+ * stream, which runs faster than the clock: a machine that is too slow for that
+ * makes the test longer, not wrong. */
+
+/* Noise that can fill any rate asked for here, and be held below it: of 32x24
+ * points, blown up smoothly. NULL: there is no such encoder. */
+static GstElement *
+pipeline_of (const gchar *encoder)
+{
+  g_autofree gchar *name = g_strndup (encoder, strcspn (encoder, " "));
+
+  if (!have_elements (name))
+    return NULL;
+  /* 5 ms a picture. */
+  return pipeline_play (pipeline_launch (
+      "videotestsrc pattern=snow ! "
+      "video/x-raw,width=32,height=24,framerate=30/1 ! "
+      "identity sleep-time=5000 ! videoscale ! "
+      "video/x-raw,width=320,height=240,format=I420 ! %s ! queue ! "
+      "helixguestsink name=sink control-encoder=true address=unix:%s",
+      encoder, path));
+}
+
+/* Takes units up to `to` of the stream's time and returns the bytes of those
+ * from `from` on. */
+static guint64
+count_bytes (guint64 from, guint64 to)
+{
+  guint64 bytes = 0;
+
+  for (;;) {
+    peer_expect (&peer, HELIX_UNIT);
+    if (peer.unit.running_time >= to)
+      return bytes;
+    if (peer.unit.running_time >= from)
+      bytes += peer.reader.bulk_size;
+  }
+}
+
+/* Asks for a rate and measures it, over 2 s from 3 s later on. */
+static void
+check_rate (const gchar *encoder, guint32 wanted)
+{
+  struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = wanted};
+  guint64 asked, is;
+
+  peer_expect (&peer, HELIX_UNIT);
+  asked = peer.unit.running_time;
+  ask (&config);
+  is = count_bytes (asked + 3 * GST_SECOND, asked + 5 * GST_SECOND) * 8 / 2;
+  GST_INFO ("%s: wanted %u bit/s, is %" G_GUINT64_FORMAT, encoder, wanted, is);
+  fail_unless (is >= wanted * G_GUINT64_CONSTANT (85) / 100
+          && is <= wanted * G_GUINT64_CONSTANT (115) / 100,
+      "%s: wanted %u bit/s, is %" G_GUINT64_FORMAT, encoder, wanted, is);
+}
+
+/* STATUS names the encoder, also behind a parser. */
+static void
+check_status (const gchar *name)
+{
+  gchar text[HELIX_MAX_TEXT + 1];
+  struct helix_status status;
+
+  PEER_SEND (&peer, empty, HELIX_LIST, 0);
+  peer_expect (&peer, HELIX_STATUS);
+  PEER_UNPACK (&peer, status, &status, text);
+  fail_unless (g_str_has_prefix (text, name), "%s", text);
+  fail_unless (strstr (text, "320x240") != NULL, "%s", text);
+  fail_unless_equals_int (status.width, 320);
+}
+
+static const struct {
+  const gchar *line, *name;
+} encoders[] = {
+    {"x264enc tune=zerolatency speed-preset=ultrafast bitrate=1000 ! h264parse",
+        "x264enc, H.264"},
+    {"openh264enc bitrate=1000000", "openh264enc, H.264"},
+};
+
+GST_START_TEST (test_rate)
+{
+  GstElement *pipeline = pipeline_of (encoders[__i__].line);
+
+  if (pipeline == NULL)
+    return;
+  peer_meet (&peer, path);
+  check_rate (encoders[__i__].line, 2500000);
+  check_rate (encoders[__i__].line, 1000000);
+  check_status (encoders[__i__].name);
+  pipeline_expect_quiet (pipeline);
+  peer_clear (&peer);
+  pipeline_end (pipeline);
 }
 GST_END_TEST;
 
@@ -380,6 +461,7 @@ helixguestsink_control_suite (void)
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_bad_cursor);
   tcase_add_test (tc, test_stats);
+  tcase_add_loop_test (tc, test_rate, 0, G_N_ELEMENTS (encoders));
   return s;
 }
 

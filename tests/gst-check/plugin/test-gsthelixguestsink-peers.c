@@ -108,17 +108,15 @@ expect_served (const Host *host, const gchar *at, uid_t uid)
 static void
 expect_refused (const Host *host, const gchar *at, uid_t uid, const gchar *why)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
   gchar text[HELIX_MAX_TEXT + 1];
   struct helix_error error;
   StreamPeer peer;
 
   peer_connect_tcp (&peer, uid, at, host->port);
   peer_hello_as (&peer, NULL, HELIX_ROLE_CONTROL);
-  peer_send (&peer, message, helix_pack_empty (message, HELIX_LIST, 0));
+  PEER_SEND (&peer, empty, HELIX_LIST, 0);
   fail_unless_equals_int (peer_next_any (&peer), HELIX_ERROR);
-  fail_unless (helix_unpack_error (&error, text, peer.reader.payload,
-      peer.reader.payload_size, &(const char *){NULL}));
+  PEER_UNPACK (&peer, error, &error, text);
   fail_unless_equals_int (error.code, HELIX_ERROR_AUTH);
   fail_unless (strstr (text, why) != NULL, "%s", text);
   fail_unless (strstr (text, "token-file") != NULL, "%s", text);
@@ -251,15 +249,13 @@ GST_START_TEST (test_names)
   gchar name[HELIX_MAX_NAME + 1];
   struct helix_welcome welcome;
   StreamPeer one, two;
-  const gchar *why;
   Host host;
 
   fail_unless (host_start (&host, "127.0.0.1", ""));
   peer_connect_tcp (&one, geteuid (), "127.0.0.1", host.port);
   peer_hello (&one, NULL);
   fail_unless_equals_int (peer_next (&one), HELIX_WELCOME);
-  fail_unless (helix_unpack_welcome (
-      &welcome, name, NULL, one.reader.payload, one.reader.payload_size, &why));
+  PEER_UNPACK (&one, welcome, &welcome, name, NULL);
   fail_unless_equals_int (welcome.pid, 0);
   peer_connect_tcp (&two, geteuid (), "127.0.0.1", host.port);
   peer_hello (&two, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gstdio.h>
 #include <gst/check/gstcheck.h>
-#include <gst/video/video.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,35 +11,6 @@
 #include "stream-pipeline.h"
 
 #define VP8 "video/x-vp8,width=320,height=240"
-
-/* Whether the next event is the one that asks for a keyframe. */
-static gboolean
-was_asked_for_keyframe (GstHarness *h)
-{
-  g_autoptr (GstEvent) event = gst_harness_try_pull_upstream_event (h);
-
-  return event != NULL && gst_video_event_is_force_key_unit (event);
-}
-
-GST_START_TEST (test_join_forces_keyframe)
-{
-  GstHarness *h = fixture_harness_new (fixture_sink_new (), VP8);
-  StreamPeer peer;
-
-  peer_meet (&peer, path);
-  TEST_AWAIT (was_asked_for_keyframe (h));
-  fail_unless_equals_int (
-      gst_harness_push (h, fixture_unit (1, 10, 0, TRUE)), GST_FLOW_OK);
-  fail_unless_equals_int (
-      gst_harness_push (h, fixture_unit (2, 10, 1000, FALSE)), GST_FLOW_OK);
-  fail_unless_equals_int (peer_next (&peer), HELIX_CAPS);
-  fail_unless_equals_int (peer_next (&peer), HELIX_UNIT);
-  fail_unless_equals_int (peer.bulk[0], 2);
-  fail_unless_equals_uint64 (peer.unit.running_time, 1000);
-  peer_clear (&peer);
-  gst_harness_teardown (h);
-}
-GST_END_TEST;
 
 /* Encoders add 1000 h to PTS and segment. That stays here. The time of capture
  * that helixqemusrc attached goes on the wire. */
@@ -320,7 +290,6 @@ helixguestsink_suite (void)
   TCase *tc;
   Suite *s = stream_suite ("helixguestsink", 60, &tc);
 
-  tcase_add_test (tc, test_join_forces_keyframe);
   tcase_add_test (tc, test_running_time);
   tcase_add_test (tc, test_signals_and_stats);
   tcase_add_test (tc, test_bad_address);

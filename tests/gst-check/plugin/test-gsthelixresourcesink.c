@@ -89,11 +89,9 @@ static struct helix_show
 expect_show (guint buffer)
 {
   struct helix_show show;
-  const gchar *why;
 
   peer_expect (&peer, HELIX_SHOW);
-  fail_unless (helix_unpack_show (
-      &show, peer.reader.payload, peer.reader.payload_size, &why));
+  PEER_UNPACK (&peer, show, &show);
   fail_unless_equals_int (show.resource_id, FAKE_RESOURCE (buffer));
   return show;
 }
@@ -234,13 +232,10 @@ GST_START_TEST (test_refused)
   play ("video/x-raw(memory:DMABuf)", "");
   meet ();
   for (guint i = 1; i <= 5; i++) {
-    guint8 message[HELIX_MAX_MESSAGE];
-
     push (i, 0);
     expect_show (i);
-    peer_send (&peer, message,
-        helix_pack_error (message, 0, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
-            "this resource is not to be read"));
+    PEER_SEND (&peer, error, 0, HELIX_ERROR_NO_RESOURCE, HELIX_SHOW,
+        "this resource is not to be read");
   }
   pipeline_expect (pipeline, GST_MESSAGE_WARNING, "not to be read");
   peer_expect_no (&peer, HELIX_SHOW);

@@ -46,10 +46,7 @@ stop (void)
 static void
 refuse (guint code, const gchar *text)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  peer_send (
-      &peer, message, helix_pack_error (message, 0, code, HELIX_CONFIG, text));
+  PEER_SEND (&peer, error, 0, code, HELIX_CONFIG, text);
 }
 
 static void
@@ -243,10 +240,9 @@ send_cursor (guint32 serial, guint32 x, gboolean shape)
       .hot_x = 1,
       .hot_y = 2,
       .changed_ns = helix_now_ns ()};
-  guint8 message[HELIX_MAX_MESSAGE], pixels[24];
+  guint8 pixels[24];
 
-  peer_send (&peer, message,
-      helix_pack_cursor (message, 0, &cursor, shape ? sizeof pixels : 0));
+  PEER_SEND (&peer, cursor, 0, &cursor, shape ? sizeof pixels : 0);
   memset (pixels, (gint) serial, sizeof pixels);
   if (shape)
     peer_send (&peer, pixels, sizeof pixels);
@@ -367,15 +363,13 @@ force_key_unit (void)
 GST_START_TEST (test_keyframes)
 {
   struct helix_keyframe keyframe;
-  const gchar *why;
   guint64 begin;
 
   play ("");
   begin = helix_now_ns ();
   force_key_unit ();
   peer_expect (&peer, HELIX_KEYFRAME);
-  fail_unless (helix_unpack_keyframe (
-      &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
+  PEER_UNPACK (&peer, keyframe, &keyframe);
   fail_unless_equals_int (keyframe.reason, HELIX_KEYFRAME_ASKED);
   for (guint i = 0; i < 100; i++)
     force_key_unit ();
