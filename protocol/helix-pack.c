@@ -92,17 +92,12 @@ convert (void *to, const void *from, const char *widths)
   }
 }
 
-static bool
-refuse (const char **why, const char *sentence)
-{
-  *why = sentence;
-  return false;
-}
-
 #define CHECK(cond, sentence) \
   do { \
-    if (!(cond)) \
-      return refuse (why, sentence); \
+    if (!(cond)) { \
+      *why = (sentence); \
+      return false; \
+    } \
   } while (0)
 
 /* Takes the struct that a payload begins with; *payload is behind it then. */
@@ -214,20 +209,11 @@ static size_t
 utf8_length (const uint8_t *s, size_t size, uint32_t *code)
 {
   static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-  size_t i, n;
+  size_t i, n = s[0] < 0x80 ? 1 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
 
-  if (s[0] < 0x80)
-    n = 1, *code = s[0];
-  else if (s[0] >= 0xC2 && s[0] < 0xE0)
-    n = 2, *code = s[0] & 0x1Fu;
-  else if (s[0] >= 0xE0 && s[0] < 0xF0)
-    n = 3, *code = s[0] & 0x0Fu;
-  else if (s[0] >= 0xF0 && s[0] < 0xF5)
-    n = 4, *code = s[0] & 0x07u;
-  else
+  if ((s[0] >= 0x80 && s[0] < 0xC0) || s[0] >= 0xF8 || n > size)
     return 0;
-  if (n > size)
-    return 0;
+  *code = n == 1 ? s[0] : s[0] & (0x7Fu >> n);
   for (i = 1; i < n; i++) {
     if ((s[i] & 0xC0) != 0x80)
       return 0;

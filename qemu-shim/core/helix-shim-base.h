@@ -96,8 +96,8 @@ struct helix_shim {
   uint64_t accept_again_ns;        /* after EMFILE; HELIX_NONE64 = accepting */
   uint64_t accept_told_ns;         /* when that may be told again */
   uint64_t listen_again_ns;        /* not before, while `serve` */
-  uint64_t listen_failed_ns;       /* since when; 0 = it does not */
-  bool listen_told;                /* that it fails */
+  uint64_t listen_tell_ns;         /* that it fails; 0 = it does not,
+                                    * HELIX_NONE64 = that has been told */
   uint64_t last_number;            /* of a client */
   uint64_t born_ns;                /* listening since */
   uint64_t last_frame_ns;          /* sent; 0 = none yet */
@@ -113,7 +113,6 @@ struct helix_shim {
   struct helix_surface told_unusable; /* the last one that was logged */
   /* Subscriptions that passes serve. The next pass frees closed ones. */
   GPtrArray *subscriptions;
-  uint64_t pass_number;
   uint64_t pass_ns;             /* when this pass began */
   bool pass_read;               /* this pass has read from the screen */
   bool may_read;                /* this pass may do so */

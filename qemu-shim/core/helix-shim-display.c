@@ -254,7 +254,7 @@ copy_from_slot (struct helix_shim_subscription *sub,
     helix_shim_count (shim, copies, 1);
     helix_shim_count (shim, copy_bytes, bytes);
     helix_region_shared (need, need, &source->stale);
-    if (helix_region_empty (need) && source->pass == shim->pass_number)
+    if (helix_region_empty (need) && source->pass_ns == shim->pass_ns)
       *capture_ns = source->frame.capture_ns;
   }
   helix_region_fini (&has);
@@ -361,8 +361,9 @@ capture_time (const struct helix_shim_subscription *sub, uint64_t filled_ns)
   return MIN (MAX (sub->capture_ns, sub->captured_ns), filled_ns);
 }
 
-/* false: the screen could not be read. */
-static bool
+/* Returns: when to try again if the screen could not be read, else
+ * HELIX_NONE64. */
+static uint64_t
 fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
     uint32_t index, uint64_t now)
 {
@@ -379,13 +380,13 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
   helix_region_fini (&need);
   if (!good) {
     helix_shim_subscription_publish (sub, memory, index, false);
-    return false;
+    return MAX (sub->due_ns, sub->retry_ns);
   }
   captured_ns = capture_time (sub, captured_ns);
   slot->frame.capture_ns = captured_ns;
   describe_frame (sub, memory, index, now);
   helix_region_clear (&slot->stale);
-  slot->pass = sub->shim->pass_number;
+  slot->pass_ns = sub->shim->pass_ns;
   helix_region_clear (&sub->pending);
   sub->pending_ns = HELIX_NONE64;
   advance_pace (sub, now);
@@ -396,46 +397,37 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
     /* Larger memory came meanwhile: the frame is lost, its damage is not. */
     helix_shim_subscription_damage (sub, NULL);
   }
-  return true;
+  return HELIX_NONE64;
 }
 
-enum outcome { OUTCOME_DONE, OUTCOME_PACED, OUTCOME_NO_CREDIT };
-
+/* Gives the subscription a frame if something is pending and it may be.
+ * `flushed`: what it shows was flushed just now.
+ * Returns: when to try again, HELIX_NONE64 = when something happens. */
 static uint64_t
-earliest (const struct helix_shim_subscription *sub)
+serve (struct helix_shim_subscription *sub, bool flushed)
 {
-  return MAX (sub->due_ns, sub->retry_ns);
-}
-
-/* Gives the subscription a frame if something is pending and it may be; else,
- * for PACED, *again_ns is when to try it. */
-static enum outcome
-serve (struct helix_shim_subscription *sub, uint64_t *again_ns)
-{
+  uint64_t again_ns = helix_shim_subscription_request_due (sub);
   struct helix_shim_memory *memory;
+  uint64_t now = helix_now_ns ();
   uint32_t slot;
-  uint64_t now;
 
   /* The source is about to change: no frame of the present one. */
-  *again_ns = helix_shim_subscription_request_due (sub);
-  if (*again_ns != HELIX_NONE64)
-    return OUTCOME_PACED;
+  if (again_ns != HELIX_NONE64)
+    return again_ns;
   if (sub->surface.resource_id == 0 || sub->pending_ns == HELIX_NONE64)
-    return OUTCOME_DONE;
-  now = helix_now_ns ();
-  *again_ns = earliest (sub);
-  if (now < *again_ns)
-    return OUTCOME_PACED;
+    return HELIX_NONE64;
+  again_ns = MAX (sub->due_ns, sub->retry_ns);
+  if (now < again_ns)
+    return again_ns;
   switch (helix_shim_subscription_claim (sub, &memory, &slot)) {
     case HELIX_SHIM_CLAIM_OK:
-      if (fill (sub, memory, slot, now))
-        return OUTCOME_DONE;
-      *again_ns = earliest (sub);
-      return OUTCOME_PACED;
+      return fill (sub, memory, slot, now);
     case HELIX_SHIM_CLAIM_NO_CREDIT:
-      return OUTCOME_NO_CREDIT;
+      helix_shim_count (sub->shim, no_credit, flushed);
+      __atomic_fetch_add (&sub->dropped, flushed, __ATOMIC_RELAXED);
+      return HELIX_NONE64;
     default:
-      return OUTCOME_DONE;
+      return HELIX_NONE64;
   }
 }
 
@@ -445,7 +437,6 @@ static void
 pass_begin (struct helix_shim *shim)
 {
   shim->pass_ns = helix_now_ns ();
-  shim->pass_number++;
   shim->pass_read = false;
   shim->may_read = shim->display.may_read == NULL
       || shim->display.may_read (shim->display_opaque);
@@ -477,17 +468,11 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
   for (guint i = 0; i < shim->subscriptions->len; i++) {
     struct helix_shim_subscription *sub =
         g_ptr_array_index (shim->subscriptions, i);
-    uint64_t again_ns;
-    enum outcome outcome = serve (sub, &again_ns);
-    bool count = flushed && sub->surface.resource_id == flushed;
+    bool concerned = flushed && sub->surface.resource_id == flushed;
+    uint64_t again_ns = serve (sub, concerned);
 
-    if (outcome == OUTCOME_PACED) {
-      deadline = MIN (deadline, again_ns);
-      helix_shim_count (shim, paced, count);
-    } else if (outcome == OUTCOME_NO_CREDIT) {
-      helix_shim_count (shim, no_credit, count);
-      __atomic_fetch_add (&sub->dropped, count, __ATOMIC_RELAXED);
-    }
+    deadline = MIN (deadline, again_ns);
+    helix_shim_count (shim, paced, concerned && again_ns != HELIX_NONE64);
   }
   if (deadline != shim->display_deadline_ns) {
     shim->display_deadline_ns = deadline;

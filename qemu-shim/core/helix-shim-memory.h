@@ -28,7 +28,7 @@ struct helix_shim_slot {
   enum helix_shim_slot_state state; /* [lock] */
   /* [display] */
   helix_region stale; /* pixels that changed since it was filled */
-  uint64_t pass;      /* display pass that filled it last */
+  uint64_t pass_ns;   /* of the display pass that filled it last */
   /* written in FILLING, read by the io thread from READY on */
   struct helix_frame frame;
   struct helix_rect rects[HELIX_MAX_RECTS];

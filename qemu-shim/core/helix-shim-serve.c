@@ -327,18 +327,17 @@ listen_again (struct helix_shim *shim, uint64_t now)
   char *error = NULL;
 
   if (take_place (shim, &error)) {
-    shim->listen_failed_ns = 0;
-    shim->listen_told = false;
+    shim->listen_tell_ns = 0;
     helix_shim_log (shim, HELIX_LOG_NOTICE, "'%s' is served from here now",
         shim->config.path);
     return;
   }
-  if (!shim->listen_failed_ns)
-    shim->listen_failed_ns = now;
+  if (!shim->listen_tell_ns)
+    shim->listen_tell_ns = now + HANDOVER_NS;
   shim->listen_again_ns = now + HELIX_LISTEN_AGAIN_NS;
-  if (!shim->listen_told
-      && (errno != EADDRINUSE || now >= shim->listen_failed_ns + HANDOVER_NS)) {
-    shim->listen_told = true;
+  if (shim->listen_tell_ns != HELIX_NONE64
+      && (errno != EADDRINUSE || now >= shim->listen_tell_ns)) {
+    shim->listen_tell_ns = HELIX_NONE64;
     helix_shim_log (shim, HELIX_LOG_ERROR,
         "the VM runs, but its screen is NOT exported: %s. Trying again, until "
         "it works",
@@ -356,8 +355,7 @@ keep_place (struct helix_shim *shim, uint64_t now)
   if (serve && shim->listener.fd < 0 && now >= shim->listen_again_ns) {
     listen_again (shim, now);
   } else if (!serve) {
-    shim->listen_again_ns = shim->listen_failed_ns = 0;
-    shim->listen_told = false;
+    shim->listen_again_ns = shim->listen_tell_ns = 0;
     if (shim->listener.fd < 0)
       return;
     leave (shim, "the VM runs elsewhere now");
