@@ -155,29 +155,28 @@ helix_shim_client_dismiss (struct helix_shim_client *self, const char *why)
 
 /* ---- channels ---- */
 
-/* Number 0: one that is not in use. */
-static struct helix_shim_channel *
-find_channel (struct helix_shim_client *self, uint16_t number)
+static struct helix_shim_subscription *
+find_channel (const struct helix_shim_client *self, uint16_t number)
 {
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    if (self->channel[i].number == number)
-      return &self->channel[i];
+    if (self->channel[i] && self->channel[i]->number == number)
+      return self->channel[i];
   return NULL;
 }
 
 static void
-forget_coming (struct helix_shim_channel *channel)
+forget_coming (struct helix_shim_subscription *sub)
 {
-  helix_shim_memory_unref (channel->coming);
-  channel->coming = NULL;
+  helix_shim_memory_unref (sub->coming);
+  sub->coming = NULL;
 }
 
 /* Its memory, if it has any, is about to go. */
 static void
 leave_pool (
-    struct helix_shim_client *self, const struct helix_shim_channel *channel)
+    struct helix_shim_client *self, const struct helix_shim_subscription *sub)
 {
-  const struct helix_shim_memory *memory = channel->subscription->memory;
+  const struct helix_shim_memory *memory = sub->memory;
 
   if (!memory)
     return;
@@ -193,19 +192,20 @@ drop_cursors (struct helix_shim_client *self)
   if (helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR) == 0)
     return;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    memset (&self->channel[i].cursor, 0, sizeof self->channel[i].cursor);
+    if (self->channel[i])
+      self->channel[i]->seen = (struct helix_shim_seen_cursor){0};
 }
 
 static void
 close_channel (
-    struct helix_shim_client *self, struct helix_shim_channel *channel)
+    struct helix_shim_client *self, struct helix_shim_subscription *sub)
 {
-  leave_pool (self, channel);
-  forget_coming (channel);
-  self->dropped +=
-      __atomic_load_n (&channel->subscription->dropped, __ATOMIC_RELAXED);
-  helix_shim_subscription_close (channel->subscription);
-  memset (channel, 0, sizeof *channel);
+  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
+    if (self->channel[i] == sub)
+      self->channel[i] = NULL;
+  leave_pool (self, sub);
+  self->dropped += __atomic_load_n (&sub->dropped, __ATOMIC_RELAXED);
+  helix_shim_subscription_close (sub);
   drop_cursors (self);
 }
 
@@ -213,8 +213,8 @@ static void
 close_channels (struct helix_shim_client *self)
 {
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    if (self->channel[i].subscription)
-      close_channel (self, &self->channel[i]);
+    if (self->channel[i])
+      close_channel (self, self->channel[i]);
 }
 
 /* ---- messages ---- */
@@ -289,9 +289,11 @@ check_scanout (struct helix_shim_client *self, uint32_t scanout)
 
 static void
 on_subscribe (struct helix_shim_client *self,
-    struct helix_shim_channel *channel, const struct helix_subscribe *subscribe)
+    struct helix_shim_subscription *sub,
+    const struct helix_subscribe *subscribe)
 {
   uint16_t number = self->reader.header.channel;
+  uint32_t i = 0;
 
   if (number == 0) {
     refuse (self, HELIX_ERROR_LIMIT,
@@ -308,29 +310,28 @@ on_subscribe (struct helix_shim_client *self,
           && !check_scanout (self, subscribe->scanout))
       || !spend_token (self))
     return;
-  if (channel)
-    close_channel (self, channel);
-  else
-    channel = find_channel (self, 0);
-  if (!channel) {
+  if (sub)
+    close_channel (self, sub);
+  while (i < HELIX_SHIM_MAX_CHANNELS && self->channel[i])
+    i++;
+  if (i == HELIX_SHIM_MAX_CHANNELS) {
     refuse (self, HELIX_ERROR_LIMIT,
         "%u subscriptions on one connection are the limit",
         HELIX_SHIM_MAX_CHANNELS);
     return;
   }
-  channel->number = number;
-  channel->subscription = helix_shim_subscription_new (self->shim, subscribe);
+  self->channel[i] = helix_shim_subscription_new (self->shim, subscribe);
+  self->channel[i]->number = number;
 }
 
 static void
-on_release (struct helix_shim_client *self, struct helix_shim_channel *channel,
+on_release (struct helix_shim_client *self, struct helix_shim_subscription *sub,
     const struct helix_release *release)
 {
   if (release->pool_id == 0 || release->pool_id > self->last_pool)
     refuse (self, HELIX_ERROR_PROTOCOL,
         "RELEASE names pool %u, which was never announced", release->pool_id);
-  else if (channel
-      && !helix_shim_subscription_release (channel->subscription, release))
+  else if (sub && !helix_shim_subscription_release (sub, release))
     refuse (self, HELIX_ERROR_PROTOCOL,
         "RELEASE names slot %u of pool %u, which the client does not hold",
         release->slot, release->pool_id);
@@ -360,11 +361,11 @@ on_set_scanout (
 }
 
 static void
-on_show (struct helix_shim_client *self, struct helix_shim_channel *channel,
+on_show (struct helix_shim_client *self, struct helix_shim_subscription *sub,
     const struct helix_show *show)
 {
-  if (channel)
-    helix_shim_subscription_show (channel->subscription, show);
+  if (sub)
+    helix_shim_subscription_show (sub, show);
   else
     refuse (self, HELIX_ERROR_NO_RESOURCE,
         "resource %u: channel %u has no subscription that could show it; "
@@ -459,7 +460,7 @@ send_client (struct helix_shim_client *self,
   client.frames = other->frames;
   client.dropped = other->dropped;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
-    struct helix_shim_subscription *sub = other->channel[i].subscription;
+    struct helix_shim_subscription *sub = other->channel[i];
 
     if (!sub)
       continue;
@@ -497,9 +498,8 @@ take_message (struct helix_shim_client *self)
   const struct helix_reader *reader = &self->reader;
   const uint8_t *payload = reader->payload;
   size_t size = reader->payload_size;
-  uint16_t number = reader->header.channel;
-  struct helix_shim_channel *channel =
-      number ? find_channel (self, number) : NULL;
+  struct helix_shim_subscription *sub =
+      find_channel (self, reader->header.channel);
   union {
     struct helix_subscribe subscribe;
     struct helix_release release;
@@ -511,15 +511,15 @@ take_message (struct helix_shim_client *self)
   switch (reader->header.type) {
     case HELIX_SUBSCRIBE:
       if (helix_unpack_subscribe (&m.subscribe, payload, size, &why))
-        on_subscribe (self, channel, &m.subscribe);
+        on_subscribe (self, sub, &m.subscribe);
       break;
     case HELIX_UNSUBSCRIBE:
-      if (channel)
-        close_channel (self, channel);
+      if (sub)
+        close_channel (self, sub);
       break;
     case HELIX_RELEASE:
       if (helix_unpack_release (&m.release, payload, size, &why))
-        on_release (self, channel, &m.release);
+        on_release (self, sub, &m.release);
       break;
     case HELIX_SET_SCANOUT:
       if (helix_unpack_set_scanout (&m.set_scanout, payload, size, &why))
@@ -527,7 +527,7 @@ take_message (struct helix_shim_client *self)
       break;
     case HELIX_SHOW:
       if (helix_unpack_show (&m.show, payload, size, &why))
-        on_show (self, channel, &m.show);
+        on_show (self, sub, &m.show);
       break;
     default:
       on_list (self);
@@ -685,15 +685,14 @@ helix_shim_client_deadline (const struct helix_shim_client *self)
 
 /* Bytes of its slots, and of slots that get their pages now. */
 static uint64_t
-channel_bytes (const struct helix_shim_channel *channel)
+channel_bytes (const struct helix_shim_subscription *sub)
 {
-  const struct helix_shim_subscription *sub = channel->subscription;
   uint64_t bytes = 0;
 
   if (sub && sub->memory)
     bytes += sub->memory->total_size;
-  if (sub && channel->coming)
-    bytes += channel->coming->total_size;
+  if (sub && sub->coming)
+    bytes += sub->coming->total_size;
   return bytes;
 }
 
@@ -703,7 +702,7 @@ pool_bytes (const struct helix_shim_client *self)
   uint64_t bytes = 0;
 
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
-    bytes += channel_bytes (&self->channel[i]);
+    bytes += channel_bytes (self->channel[i]);
   return bytes;
 }
 
@@ -751,9 +750,9 @@ close_fd (void *opaque, void *data, bool sent)
 }
 
 static void
-send_pool (struct helix_shim_client *self, struct helix_shim_channel *channel)
+send_pool (struct helix_shim_client *self, struct helix_shim_subscription *sub)
 {
-  struct helix_shim_memory *memory = channel->coming;
+  struct helix_shim_memory *memory = sub->coming;
   struct helix_writer_extra extra = {.has_fd = true,
       .fd = memory->client_fd,
       .done = close_fd,
@@ -761,7 +760,7 @@ send_pool (struct helix_shim_client *self, struct helix_shim_channel *channel)
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_pool pool = {0};
 
-  channel->coming = NULL;
+  sub->coming = NULL;
   memory->client_fd = -1;
   memory->id = ++self->last_pool;
   pool.pool_id = memory->id;
@@ -770,49 +769,48 @@ send_pool (struct helix_shim_client *self, struct helix_shim_channel *channel)
   pool.slot_size = memory->slot_size;
   pool.total_size = memory->total_size;
   helix_writer_add (&self->writer, HELIX_WRITER_CONTROL, message,
-      helix_pack_pool (message, channel->number, &pool), &extra);
-  leave_pool (self, channel);
-  helix_shim_subscription_attach (channel->subscription, memory);
+      helix_pack_pool (message, sub->number, &pool), &extra);
+  leave_pool (self, sub);
+  helix_shim_subscription_attach (sub, memory);
 }
 
 /* false: not now. It is asked again at the client's next run, and whenever
  * something comes from the client, which PING sees to. */
 static bool
 provide_memory (struct helix_shim_client *self,
-    struct helix_shim_channel *channel, uint64_t wanted)
+    struct helix_shim_subscription *sub, uint64_t wanted)
 {
   struct helix_shim *shim = self->shim;
-  uint32_t slots = channel->subscription->slots;
-  uint64_t bytes = pool_bytes (self) - channel_bytes (channel) + wanted * slots;
+  uint32_t slots = sub->slots;
+  uint64_t bytes = pool_bytes (self) - channel_bytes (sub) + wanted * slots;
 
   /* The guest changed modes meanwhile. */
-  if (channel->coming && channel->coming->slot_size < wanted)
-    forget_coming (channel);
-  if (!channel->coming) {
+  if (sub->coming && sub->coming->slot_size < wanted)
+    forget_coming (sub);
+  if (!sub->coming) {
     if (bytes > HELIX_SHIM_MAX_POOL_BYTES
         || bytes + others_bytes (self) > shim->config.max_memory)
       errno = EDQUOT;
     else if (must_read_first (self, bytes))
       return false;
     else
-      channel->coming = helix_shim_memory_new (shim, slots, wanted);
+      sub->coming = helix_shim_memory_new (shim, slots, wanted);
   }
-  if (channel->coming
-      && helix_shim_memory_fill (channel->coming, &self->fill_budget)) {
-    if (channel->coming->filled < channel->coming->total_size) {
+  if (sub->coming && helix_shim_memory_fill (sub->coming, &self->fill_budget)) {
+    if (sub->coming->filled < sub->coming->total_size) {
       helix_shim_wake_io (shim);
       return false;
     }
-    send_pool (self, channel);
+    send_pool (self, sub);
     return true;
   }
-  helix_shim_client_error (self, channel->number, HELIX_ERROR_NO_MEMORY,
+  helix_shim_client_error (self, sub->number, HELIX_ERROR_NO_MEMORY,
       HELIX_SUBSCRIBE,
       "no memory for %u slots of %" G_GUINT64_FORMAT " bytes: %s; no frames "
       "until the mode changes",
       slots, wanted, strerror (errno));
-  forget_coming (channel);
-  helix_shim_subscription_attach (channel->subscription, NULL);
+  forget_coming (sub);
+  helix_shim_subscription_attach (sub, NULL);
   return true;
 }
 
@@ -853,7 +851,7 @@ send_refusals (struct helix_shim_client *self)
 
 /* An ERROR that the display thread has for the client. */
 static void
-send_fault (struct helix_shim_client *self, struct helix_shim_channel *channel,
+send_fault (struct helix_shim_client *self, struct helix_shim_subscription *sub,
     const struct helix_shim_item *item)
 {
   const struct helix_shim_fault *fault = &item->fault;
@@ -861,23 +859,23 @@ send_fault (struct helix_shim_client *self, struct helix_shim_channel *channel,
 
   if (fault->resource)
     snprintf (about, sizeof about, "resource %u: ", fault->resource);
-  helix_shim_client_error (self, channel->number, fault->code, fault->refers,
-      "%s%s", about, fault->why);
+  helix_shim_client_error (
+      self, sub->number, fault->code, fault->refers, "%s%s", about, fault->why);
   if (fault->over)
-    close_channel (self, channel);
+    close_channel (self, sub);
 }
 
 /* Takes over the reference in `item`. */
 static void
-send_frame (struct helix_shim_client *self, struct helix_shim_channel *channel,
+send_frame (struct helix_shim_client *self, struct helix_shim_subscription *sub,
     const struct helix_shim_item *item)
 {
   struct helix_shim_slot *slot = &item->memory->slot[item->slot];
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  slot->frame.sequence = ++channel->sequence;
+  slot->frame.sequence = ++sub->sequence;
   send_message (self, message,
-      helix_pack_frame (message, channel->number, &slot->frame, slot->rects));
+      helix_pack_frame (message, sub->number, &slot->frame, slot->rects));
   helix_shim_memory_unref (item->memory);
   self->frames++;
   self->last_frame_ns = self->shim->last_frame_ns = helix_now_ns ();
@@ -891,7 +889,8 @@ drop_shape (void *opaque, void *data, bool sent)
 }
 
 static void
-send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
+send_cursor (
+    struct helix_shim_client *self, struct helix_shim_subscription *sub)
 {
   struct helix_shim *shim = self->shim;
   struct helix_writer_extra extra = {.done = drop_shape};
@@ -899,9 +898,8 @@ send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
   struct helix_shim_shape *shape;
   struct helix_cursor cursor;
 
-  if (!helix_shim_screen_take_cursor (shim,
-          channel->subscription->source.scanout, &channel->cursor, &cursor,
-          &shape))
+  if (!helix_shim_screen_take_cursor (
+          shim, sub->source.scanout, &sub->seen, &cursor, &shape))
     return;
   if (shape) {
     extra.bulk = shape->pixels;
@@ -910,37 +908,37 @@ send_cursor (struct helix_shim_client *self, struct helix_shim_channel *channel)
   }
   helix_writer_add (&self->writer, HELIX_WRITER_CURSOR, message,
       helix_pack_cursor (
-          message, channel->number, &cursor, (uint32_t) extra.bulk_size),
+          message, sub->number, &cursor, (uint32_t) extra.bulk_size),
       &extra);
   helix_shim_count (shim, cursors, 1);
 }
 
 /* Queues one thing; false when nothing is pending or there is no room. */
 static bool
-send_one (struct helix_shim_client *self, struct helix_shim_channel *channel)
+send_one (struct helix_shim_client *self, struct helix_shim_subscription *sub)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_shim_item item;
 
-  if (!channel->subscription || helix_shim_client_is_full (self))
+  if (helix_shim_client_is_full (self))
     return false;
-  switch (helix_shim_subscription_take (channel->subscription, &item)) {
+  switch (helix_shim_subscription_take (sub, &item)) {
     case HELIX_SHIM_PENDING_SCANOUT:
-      channel->answered = true;
+      sub->answered = true;
       send_message (self, message,
-          helix_pack_scanout (message, channel->number, &item.state));
+          helix_pack_scanout (message, sub->number, &item.state));
       return true;
     case HELIX_SHIM_PENDING_FAULT:
-      send_fault (self, channel, &item);
+      send_fault (self, sub, &item);
       return true;
     case HELIX_SHIM_PENDING_MEMORY:
-      return provide_memory (self, channel, item.wanted);
+      return provide_memory (self, sub, item.wanted);
     case HELIX_SHIM_PENDING_FRAME:
-      send_frame (self, channel, &item);
+      send_frame (self, sub, &item);
       return true;
     default:
       /* The guest went back to a size for which there is memory. */
-      forget_coming (channel);
+      forget_coming (sub);
       return false;
   }
 }
@@ -957,13 +955,13 @@ send_pending (struct helix_shim_client *self)
     send_refusals (self);
   }
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
-    struct helix_shim_channel *channel = &self->channel[i];
+    struct helix_shim_subscription **sub = &self->channel[i];
 
-    while (send_one (self, channel))
+    while (*sub && send_one (self, *sub))
       ;
     /* The answer to SUBSCRIBE comes first. */
-    if (cursors && channel->answered && channel->subscription->cursor)
-      send_cursor (self, channel);
+    if (*sub && cursors && (*sub)->answered && (*sub)->cursor)
+      send_cursor (self, *sub);
   }
 }
 

@@ -7,7 +7,6 @@
 #define HELIX_SHIM_CLIENT_H
 
 #include "helix-shim-base.h"
-#include "helix-shim-screen.h"
 #include "helix-shim-subscription.h"
 #include "helix-writer.h"
 
@@ -27,15 +26,6 @@
  * and nothing that is pending is queued. */
 #define HELIX_SHIM_QUEUE_LIMIT (64u << 10)
 
-struct helix_shim_channel {
-  uint16_t number; /* 0 = not in use: the rest is zeros */
-  struct helix_shim_subscription *subscription;
-  struct helix_shim_memory *coming; /* gets its pages; NULL = none */
-  uint64_t sequence;                /* of the last frame */
-  bool answered;                    /* the first SCANOUT is queued */
-  struct helix_shim_seen_cursor cursor;
-};
-
 struct helix_shim_client {
   /* its connection */
   struct helix_shim *shim;
@@ -52,7 +42,7 @@ struct helix_shim_client {
 
   /* what it watches */
   uint32_t seen[HELIX_MAX_SCANOUTS]; /* serial of the last SCANOUT, + 1 */
-  struct helix_shim_channel channel[HELIX_SHIM_MAX_CHANNELS];
+  struct helix_shim_subscription *channel[HELIX_SHIM_MAX_CHANNELS];
   uint32_t last_pool;
   uint64_t fill_budget; /* bytes of new memory, until its next run */
   /* Pools that no subscription has any more, but whose POOL the client may

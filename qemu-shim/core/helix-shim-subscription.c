@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "helix-platform.h"
-#include "helix-shim-screen.h"
 
 #define NS_PER_S 1000000000u
 
@@ -62,6 +61,7 @@ helix_shim_subscription_close (struct helix_shim_subscription *self)
 
   __atomic_fetch_sub (&shim->cursor_watchers, self->cursor, __ATOMIC_RELAXED);
   helix_shim_count (shim, subscriptions, -1);
+  helix_shim_memory_unref (self->coming);
   pthread_mutex_lock (&shim->lock);
   self->closed = true;
   memory = self->memory;

@@ -8,6 +8,7 @@
 #define HELIX_SHIM_SUBSCRIPTION_H
 
 #include "helix-shim-memory.h"
+#include "helix-shim-screen.h"
 
 /* What a subscription shows: SUBSCRIBE makes it, each SHOW changes it. */
 struct helix_shim_source {
@@ -31,6 +32,13 @@ struct helix_shim_subscription {
   uint64_t interval_ns; /* least time between two frames */
   uint32_t slots;
   bool cursor; /* CURSORs are wanted, and there is a scanout */
+
+  /* [io] */
+  uint16_t number;                    /* the client's channel */
+  struct helix_shim_memory *coming;   /* gets its pages; NULL = none */
+  uint64_t sequence;                  /* of the last frame */
+  bool answered;                      /* the first SCANOUT is queued */
+  struct helix_shim_seen_cursor seen; /* what the client knows of the cursor */
 
   /* [lock] */
   struct helix_shim_source source;  /* written by the display thread only */

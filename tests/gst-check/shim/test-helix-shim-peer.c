@@ -330,7 +330,7 @@ GST_END_TEST;
  * them a part of their pages, and then serves the others. */
 GST_START_TEST (test_large_pool)
 {
-  struct helix_shim_channel *channel = &one->channel[0];
+  struct helix_shim_subscription **channel = &one->channel[0];
   const uint64_t total = 4 * (uint64_t) (1920 * 1080 * 4);
   uint64_t before = 0;
   guint turns = 0;
@@ -342,13 +342,13 @@ GST_START_TEST (test_large_pool)
 
     helix_shim_display_run (test->shim);
     helix_shim_client_run (one, helix_now_ns ());
-    filled = channel->coming ? channel->coming->filled : total;
+    filled = (*channel)->coming ? (*channel)->coming->filled : total;
     fail_unless (filled - before <= HELIX_SHIM_FILL_AT_ONCE);
     before = filled;
     /* What the client says meanwhile brings nothing forward. */
     helix_shim_client_turn (one);
-    fail_unless (one->last_pool || !channel->coming
-        || channel->coming->filled == before);
+    fail_unless (one->last_pool || !(*channel)->coming
+        || (*channel)->coming->filled == before);
     fail_unless (turns++ < 100);
   }
   fail_unless (turns >= total / HELIX_SHIM_FILL_AT_ONCE);
@@ -357,7 +357,7 @@ GST_START_TEST (test_large_pool)
   helix_shim_client_turn (one);
   helix_shim_display_run (test->shim);
   helix_shim_client_run (one, helix_now_ns ());
-  fail_unless (channel->coming != NULL);
+  fail_unless ((*channel)->coming != NULL);
 }
 
 GST_END_TEST;
