@@ -12,8 +12,7 @@
 
 enum {
   STATE_HEADER,  /* into raw */
-  STATE_PAYLOAD, /* into payload: a control message */
-  STATE_HEAD,    /* into payload: the struct of a bulk message */
+  STATE_PAYLOAD, /* into payload: a control message, or a bulk head */
   STATE_BULK,    /* into bulk, or dropped */
   STATE_SCAN,    /* into the window */
   STATE_LOST,
@@ -113,25 +112,18 @@ got_header (struct helix_reader *reader)
   reader->bulk = NULL;
   reader->bulk_size = 0;
   reader->payload_size = reader->header.size;
-  switch (reader->header.type) {
-    case HELIX_UNIT:
-    case HELIX_CURSOR:
-      enter (reader, STATE_HEAD, 0,
-          (uint32_t) helix_type_size (reader->header.type));
-      return HELIX_READER_MORE;
-    default:
-      if (reader->header.size == 0)
-        return message (reader);
-      enter (reader, STATE_PAYLOAD, 0, reader->header.size);
-      return HELIX_READER_MORE;
-  }
+  if (reader->header.type == HELIX_UNIT || reader->header.type == HELIX_CURSOR)
+    reader->payload_size = (uint32_t) helix_type_size (reader->header.type);
+  if (reader->payload_size == 0)
+    return message (reader);
+  enter (reader, STATE_PAYLOAD, 0, reader->payload_size);
+  return HELIX_READER_MORE;
 }
 
 static enum helix_reader_status
-got_head (struct helix_reader *reader)
+got_payload (struct helix_reader *reader)
 {
-  reader->payload_size = reader->need;
-  reader->bulk_size = reader->header.size - reader->need;
+  reader->bulk_size = reader->header.size - reader->payload_size;
   if (reader->bulk_size == 0)
     return message (reader);
   enter (reader, STATE_BULK, 0, reader->bulk_size);
@@ -281,8 +273,8 @@ helix_reader_got (struct helix_reader *reader, size_t n)
   switch (reader->state) {
     case STATE_HEADER:
       return got_header (reader);
-    case STATE_HEAD:
-      return got_head (reader);
+    case STATE_PAYLOAD:
+      return got_payload (reader);
     default:
       return message (reader);
   }

@@ -449,7 +449,6 @@ send_client (struct helix_shim_client *self,
   const struct helix_server *server = &other->server;
   uint8_t message[HELIX_MAX_MESSAGE];
   struct helix_client client = {0};
-  bool first = true;
 
   client.index = index;
   client.flags = other == self ? HELIX_CLIENT_YOU : 0;
@@ -459,18 +458,14 @@ send_client (struct helix_shim_client *self,
   client.connected_ns = now - other->born_ns;
   client.frames = other->frames;
   client.dropped = other->dropped;
-  for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++) {
+  /* The first subscription comes last, and is the one that is named. */
+  for (uint32_t i = HELIX_SHIM_MAX_CHANNELS; i-- > 0;) {
     struct helix_shim_subscription *sub = other->channel[i];
 
     if (!sub)
       continue;
-    if (first) {
-      struct helix_shim_source source = helix_shim_subscription_source (sub);
-
-      client.scanout = source.scanout;
-      client.resource_id = source.resource_id;
-    }
-    first = false;
+    client.scanout = sub->scanout;
+    client.resource_id = __atomic_load_n (&sub->resource_id, __ATOMIC_RELAXED);
     client.dropped += __atomic_load_n (&sub->dropped, __ATOMIC_RELAXED);
   }
   client.received = HELIX_NONE64;
@@ -899,7 +894,7 @@ send_cursor (
   struct helix_cursor cursor;
 
   if (!helix_shim_screen_take_cursor (
-          shim, sub->source.scanout, &sub->seen, &cursor, &shape))
+          shim, sub->scanout, &sub->seen, &cursor, &shape))
     return;
   if (shape) {
     extra.bulk = shape->pixels;

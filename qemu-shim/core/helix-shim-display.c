@@ -105,8 +105,7 @@ tell_unreadable (struct helix_shim_subscription *sub, const char *why)
 static void
 follow_scanout (struct helix_shim_subscription *sub, const char *why)
 {
-  const struct helix_shim_scanout *scanout =
-      &sub->shim->scanout[sub->source.scanout];
+  const struct helix_shim_scanout *scanout = &sub->shim->scanout[sub->scanout];
 
   helix_shim_subscription_set_surface (
       sub, &scanout->surface, scanout->generation);
@@ -123,11 +122,11 @@ begin (struct helix_shim_subscription *sub)
 
   if (sub->begun)
     return;
-  if (sub->source.scanout != HELIX_NONE32) {
-    follow_scanout (sub, sub->shim->unusable[sub->source.scanout].why);
+  if (sub->scanout != HELIX_NONE32) {
+    follow_scanout (sub, sub->shim->unusable[sub->scanout].why);
   } else if (!sub->shim->may_read) {
     return;
-  } else if (look_up (sub->shim, sub->source.resource_id, &surface, &why)) {
+  } else if (look_up (sub->shim, sub->resource_id, &surface, &why)) {
     helix_shim_subscription_set_surface (sub, &surface, 1);
   } else {
     sub->begun = true;
@@ -157,7 +156,8 @@ apply_request (struct helix_shim_subscription *sub)
   if (show.resource_id != sub->surface.resource_id)
     sub->unreadable_told = false;
   sub->capture_ns = show.capture_ns;
-  helix_shim_subscription_set_source (sub, show.resource_id);
+  sub->shown = true;
+  __atomic_store_n (&sub->resource_id, show.resource_id, __ATOMIC_RELAXED);
   helix_shim_subscription_set_surface (sub, &surface,
       sub->generation
           + !helix_shim_surface_same_mode (&sub->surface, &surface));
@@ -178,10 +178,10 @@ static void
 note_scanout (
     struct helix_shim_subscription *sub, uint32_t index, const char *why)
 {
-  bool follows = sub->source.scanout != HELIX_NONE32 && !sub->source.shown;
+  bool follows = sub->scanout != HELIX_NONE32 && !sub->shown;
   uint32_t resource_id = sub->shim->scanout[index].surface.resource_id;
 
-  if (follows && sub->source.scanout == index)
+  if (follows && sub->scanout == index)
     follow_scanout (sub, why);
   else if (!follows && resource_id && sub->surface.resource_id == resource_id)
     /* Drawn while it was not shown: the flush that follows tells what differs
@@ -199,9 +199,9 @@ lose_resource (struct helix_shim_subscription *sub, uint32_t resource_id)
       || (resource_id && sub->surface.resource_id != resource_id))
     return;
   helix_shim_subscription_set_surface (sub, &off, sub->generation);
-  if (sub->source.shown)
-    helix_shim_subscription_set_source (sub, 0);
-  else if (sub->source.scanout == HELIX_NONE32)
+  if (sub->shown)
+    __atomic_store_n (&sub->resource_id, 0, __ATOMIC_RELAXED);
+  else if (sub->scanout == HELIX_NONE32)
     end (sub, "the guest destroyed the resource");
 }
 
@@ -327,7 +327,7 @@ describe_frame (struct helix_shim_subscription *sub,
   struct helix_shim_slot *slot = &memory->slot[index];
   struct helix_frame *frame = &slot->frame;
 
-  frame->scanout = sub->source.scanout;
+  frame->scanout = sub->scanout;
   frame->resource_id = surface->resource_id;
   frame->generation = sub->generation;
   frame->pool_id = memory->id;

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-shim-settings.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -24,18 +21,16 @@ static bool G_GNUC_PRINTF (2, 3) wrong (char **error, const char *format, ...)
   return false;
 }
 
-/* Decimal digits only; 2^32 - 1 is no user: it means "none". */
+/* 2^32 - 1 is no user: it means "none". */
 static bool
 parse_id (const char *text, uint32_t *id)
 {
-  unsigned long long value;
+  guint64 value = 0;
+  bool good =
+      g_ascii_string_to_unsigned (text, 10, 0, UINT32_MAX - 1, &value, NULL);
 
-  if (!*text || strspn (text, "0123456789") != strlen (text))
-    return false;
-  errno = 0;
-  value = strtoull (text, NULL, 10);
   *id = (uint32_t) value;
-  return errno == 0 && value < UINT32_MAX;
+  return good;
 }
 
 bool
@@ -83,10 +78,9 @@ parse_group (struct helix_access *access, const char *text, char **error)
 static bool
 parse_mode (struct helix_access *access, const char *text, char **error)
 {
-  char *end;
-  unsigned long mode = strtoul (text, &end, 8);
+  guint64 mode;
 
-  if (!isdigit ((unsigned char) *text) || *end || mode > 0777
+  if (!g_ascii_string_to_unsigned (text, 8, 0, 0777, &mode, NULL)
       || (mode & 0600) != 0600)
     return wrong (error,
         "mode=%s is not the mode of a socket. Write it in octal digits, like "

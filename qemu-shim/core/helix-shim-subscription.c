@@ -28,8 +28,8 @@ helix_shim_subscription_new (
   self->slots = subscribe->slots ? subscribe->slots : shim->config.slots;
   self->cursor = subscribe->flags & HELIX_SUBSCRIBE_CURSOR
       && subscribe->scanout != HELIX_NONE32;
-  self->source.scanout = subscribe->scanout;
-  self->source.resource_id = subscribe->resource_id;
+  self->scanout = subscribe->scanout;
+  self->resource_id = subscribe->resource_id;
   self->capture_ns = HELIX_NONE64;
   self->told = true;
   self->pending_ns = HELIX_NONE64;
@@ -193,17 +193,6 @@ helix_shim_subscription_show (
     helix_shim_wake_display (self->shim);
 }
 
-struct helix_shim_source
-helix_shim_subscription_source (struct helix_shim_subscription *self)
-{
-  struct helix_shim_source source;
-
-  pthread_mutex_lock (&self->shim->lock);
-  source = self->source;
-  pthread_mutex_unlock (&self->shim->lock);
-  return source;
-}
-
 /* ---- display thread: source and mode ---- */
 
 uint64_t
@@ -230,16 +219,6 @@ helix_shim_subscription_take_request (
   return live;
 }
 
-void
-helix_shim_subscription_set_source (
-    struct helix_shim_subscription *self, uint32_t resource_id)
-{
-  pthread_mutex_lock (&self->shim->lock);
-  self->source.resource_id = resource_id;
-  self->source.shown = true;
-  pthread_mutex_unlock (&self->shim->lock);
-}
-
 /* A new mode for the io thread to tell. Frames of the old one that wait for
  * it are useless now. */
 static void
@@ -250,7 +229,7 @@ announce (struct helix_shim_subscription *self)
 
   pthread_mutex_lock (&self->shim->lock);
   helix_shim_surface_describe (
-      &self->surface, self->source.scanout, self->generation, &self->state);
+      &self->surface, self->scanout, self->generation, &self->state);
   self->wanted = on ? (uint64_t) rect->width * 4 * rect->height : 0;
   self->told = false;
   self->refused = false;

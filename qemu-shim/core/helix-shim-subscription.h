@@ -10,13 +10,6 @@
 #include "helix-shim-memory.h"
 #include "helix-shim-screen.h"
 
-/* What a subscription shows: SUBSCRIBE makes it, each SHOW changes it. */
-struct helix_shim_source {
-  uint32_t scanout;     /* [const] HELIX_NONE32 = none */
-  uint32_t resource_id; /* 0 = what the scanout shows; `shown`: nothing */
-  bool shown;           /* resource_id is of a SHOW */
-};
-
 /* An ERROR for the client. */
 struct helix_shim_fault {
   uint32_t code;     /* enum helix_error_code, 0 = none */
@@ -31,7 +24,8 @@ struct helix_shim_subscription {
   struct helix_shim *shim;
   uint64_t interval_ns; /* least time between two frames */
   uint32_t slots;
-  bool cursor; /* CURSORs are wanted, and there is a scanout */
+  bool cursor;      /* CURSORs are wanted, and there is a scanout */
+  uint32_t scanout; /* HELIX_NONE32 = none */
 
   /* [io] */
   uint16_t number;                    /* the client's channel */
@@ -41,7 +35,6 @@ struct helix_shim_subscription {
   struct helix_shim_seen_cursor seen; /* what the client knows of the cursor */
 
   /* [lock] */
-  struct helix_shim_source source;  /* written by the display thread only */
   struct helix_show request;        /* the newest SHOW, while `requested` */
   bool closed;                      /* the client has gone on */
   struct helix_shim_memory *memory; /* NULL = none yet; io thread writes */
@@ -55,10 +48,12 @@ struct helix_shim_subscription {
 
   /* atomic */
   bool requested;
-  uint64_t dropped; /* flushes that had to wait for a slot */
+  uint32_t resource_id; /* shown instead of the scanout; 0 = none is */
+  uint64_t dropped;     /* flushes that had to wait for a slot */
 
   /* [display] */
   bool begun;
+  bool shown;                   /* by SHOW: not what SUBSCRIBE asked for */
   struct helix_surface surface; /* resource_id 0 = off */
   uint32_t generation;
   uint64_t mode;        /* +1 whenever all slots' contents become useless */
@@ -115,8 +110,6 @@ bool helix_shim_subscription_release (
  * is replaced. */
 void helix_shim_subscription_show (struct helix_shim_subscription *subscription,
     const struct helix_show *show);
-struct helix_shim_source helix_shim_subscription_source (
-    struct helix_shim_subscription *subscription);
 
 /* ---- display thread ---- */
 
@@ -132,10 +125,7 @@ uint64_t helix_shim_subscription_request_due (
 bool helix_shim_subscription_take_request (
     struct helix_shim_subscription *subscription, uint64_t now,
     struct helix_show *show);
-/* SHOW made that the source's resource; 0 = it is gone. */
-void helix_shim_subscription_set_source (
-    struct helix_shim_subscription *subscription, uint32_t resource_id);
-/* What the source shows now; a new generation is a new mode. */
+/* What the scanout or the resource is now; a new generation is a new mode. */
 void helix_shim_subscription_set_surface (
     struct helix_shim_subscription *subscription,
     const struct helix_surface *surface, uint32_t generation);
