@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client of the shim in a few hundred lines, without GStreamer: watches
- * scanouts and their cursors, plugs monitors, and prints a line for each thing
- * that happens:
+ * A client of the shim that watches scanouts and their cursors, plugs monitors,
+ * and prints a line for each thing that happens:
  *
  *   welcome NAME
  *   scanout N on WxH | scanout N off
@@ -21,13 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "guest/helix-picture.h"
+#include "helix-connection.h"
 #include "helix-marker.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
-#include "helix-reader.h"
 
 static gchar *socket_path, *until;
 static gchar **scanouts, **sets;
@@ -66,9 +64,8 @@ struct pool {
   struct helix_shm shm; /* no bytes: there is none */
 };
 
-static int fd = -1;
-static int pass = -1; /* descriptor that came with the message being read */
-static struct helix_reader reader;
+static HelixConnection *shim;
+static const struct helix_reader *reader; /* of the shim's messages */
 static struct pool pools[HELIX_MAX_SCANOUTS + 1];
 static uint8_t *shape; /* pixels of the CURSOR being read */
 static GMainLoop *loop;
@@ -110,31 +107,6 @@ static void G_GNUC_PRINTF (1, 2) give_up (const char *format, ...)
 /* ---- talking: a few small messages, which the socket's buffer takes ---- */
 
 static void
-send_message (const uint8_t *message, size_t size)
-{
-  struct iovec iov = {(void *) message, size};
-
-  if (helix_send (fd, &iov, 1, -1) != (ssize_t) size)
-    give_up ("cannot send: %s", g_strerror (errno));
-}
-
-static void
-send_hello (void)
-{
-  struct helix_hello hello = {
-      .version_min = HELIX_VERSION_MIN,
-      .version_max = HELIX_VERSION_MAX,
-      .role = HELIX_ROLE_FRAMES,
-      .features = HELIX_FEATURE_SHM,
-      .pid = (uint32_t) getpid (),
-      .nonce = helix_now_ns (),
-  };
-  uint8_t message[HELIX_MAX_MESSAGE];
-
-  send_message (message, helix_pack_hello (message, &hello, "helix-watch"));
-}
-
-static void
 send_set (const char *text)
 {
   struct helix_set_scanout set = {0};
@@ -152,7 +124,7 @@ send_set (const char *text)
       return;
     }
   }
-  send_message (message, helix_pack_set_scanout (message, &set));
+  helix_connection_send (shim, message, helix_pack_set_scanout (message, &set));
 }
 
 static void
@@ -170,8 +142,8 @@ send_subscribe (const char *text)
     give_up ("--scanout %s is above %u", text, HELIX_MAX_SCANOUTS - 1);
     return;
   }
-  send_message (
-      message, helix_pack_subscribe (message, (uint16_t) (scanout + 1), &wish));
+  helix_connection_send (shim, message,
+      helix_pack_subscribe (message, (uint16_t) (scanout + 1), &wish));
 }
 
 static gboolean
@@ -180,7 +152,8 @@ on_show (gpointer data)
   uint8_t message[HELIX_MAX_MESSAGE];
   uint16_t channel = (uint16_t) (atoi (scanouts[0]) + 1);
 
-  send_message (message, helix_pack_show (message, channel, &show));
+  helix_connection_send (
+      shim, message, helix_pack_show (message, channel, &show));
   return G_SOURCE_CONTINUE;
 }
 
@@ -201,23 +174,16 @@ begin_show (void)
 
 /* ---- listening ---- */
 
-static bool
-on_welcome (const char **why)
+static void
+on_welcome (void)
 {
-  struct helix_welcome welcome;
-  char name[HELIX_MAX_NAME + 1];
-
-  if (!helix_unpack_welcome (
-          &welcome, name, NULL, reader.payload, reader.payload_size, why))
-    return false;
-  say ("welcome %s", name);
+  say ("welcome %s", shim->name);
   for (gchar **set = sets; set != NULL && *set != NULL; set++)
     send_set (*set);
   for (gchar **one = scanouts; one != NULL && *one != NULL; one++)
     send_subscribe (*one);
   if (show_text != NULL)
     begin_show ();
-  return true;
 }
 
 static bool
@@ -226,10 +192,10 @@ on_scanout (const char **why)
   struct helix_scanout scanout;
 
   if (!helix_unpack_scanout (
-          &scanout, reader.payload, reader.payload_size, why))
+          &scanout, reader->payload, reader->payload_size, why))
     return false;
   /* The subscription's own copy says the same. */
-  if (reader.header.channel != 0)
+  if (reader->header.channel != 0)
     return true;
   if (scanout.flags & HELIX_SCANOUT_ENABLED)
     say ("scanout %u on %ux%u", scanout.scanout, scanout.width, scanout.height);
@@ -241,19 +207,20 @@ on_scanout (const char **why)
 static bool
 on_pool (const char **why)
 {
-  struct pool *pool = &pools[reader.header.channel];
+  struct pool *pool = &pools[reader->header.channel];
 
   if (pool->shm.bytes != NULL)
     helix_shm_close (&pool->shm);
   if (!helix_unpack_pool (
-          &pool->pool, reader.payload, reader.payload_size, why))
+          &pool->pool, reader->payload, reader->payload_size, why))
     return false;
-  if (pass < 0) {
+  if (shim->passed_fd < 0) {
     *why = "POOL without its descriptor";
     return false;
   }
-  return helix_shm_open (&pool->shm, pass, (size_t) pool->pool.total_size,
-      pool->pool.kind == HELIX_POOL_SEALED, why);
+  return helix_shm_open (&pool->shm, shim->passed_fd,
+      (size_t) pool->pool.total_size, pool->pool.kind == HELIX_POOL_SEALED,
+      why);
 }
 
 /* Compares all that does not change from frame to frame: the bars, and the
@@ -311,7 +278,7 @@ write_ppm (const struct helix_frame *frame, const uint8_t *pixels)
 static bool
 on_frame (const char **why)
 {
-  struct pool *pool = &pools[reader.header.channel];
+  struct pool *pool = &pools[reader->header.channel];
   struct helix_rect rects[HELIX_MAX_RECTS];
   struct helix_release release;
   struct helix_frame frame;
@@ -322,7 +289,7 @@ on_frame (const char **why)
   char marker[16] = "-";
 
   if (!helix_unpack_frame (
-          &frame, rects, reader.payload, reader.payload_size, why))
+          &frame, rects, reader->payload, reader->payload_size, why))
     return false;
   if (pool->shm.bytes == NULL || frame.pool_id != pool->pool.pool_id
       || frame.slot >= pool->pool.slots
@@ -348,8 +315,8 @@ on_frame (const char **why)
   say ("frame %u %ux%u number %s", frame.scanout, frame.width, frame.height,
       marker);
   release = (struct helix_release){frame.pool_id, frame.slot};
-  send_message (
-      message, helix_pack_release (message, reader.header.channel, &release));
+  helix_connection_send (shim, message,
+      helix_pack_release (message, reader->header.channel, &release));
   return true;
 }
 
@@ -357,7 +324,7 @@ static bool
 unpack_cursor (struct helix_cursor *cursor, const char **why)
 {
   return helix_unpack_cursor (
-      cursor, reader.payload, reader.payload_size, reader.header.size, why);
+      cursor, reader->payload, reader->payload_size, reader->header.size, why);
 }
 
 static bool
@@ -380,36 +347,13 @@ on_cursor (const char **why)
 }
 
 static bool
-on_error (const char **why)
-{
-  struct helix_error error;
-  char text[HELIX_MAX_TEXT + 1];
-
-  if (!helix_unpack_error (
-          &error, text, reader.payload, reader.payload_size, why))
-    return false;
-  say ("error %s %s", helix_error_name (error.code), text);
-  return true;
-}
-
-static bool
 on_message (const char **why)
 {
-  uint8_t message[HELIX_MAX_MESSAGE];
-  uint64_t now = helix_now_ns ();
-
-  if (reader.header.channel > HELIX_MAX_SCANOUTS) {
+  if (reader->header.channel > HELIX_MAX_SCANOUTS) {
     *why = "a channel that was never subscribed";
     return false;
   }
-  switch (reader.header.type) {
-    case HELIX_WELCOME:
-      return on_welcome (why);
-    case HELIX_PING:
-      send_message (message,
-          helix_pack_pong_for (
-              message, &reader.header, reader.payload, now, now));
-      return true;
+  switch (reader->header.type) {
     case HELIX_SCANOUT:
       return on_scanout (why);
     case HELIX_POOL:
@@ -419,7 +363,8 @@ on_message (const char **why)
     case HELIX_CURSOR:
       return on_cursor (why);
     case HELIX_ERROR:
-      return on_error (why);
+      say ("error %s %s", helix_error_name (shim->error.code), shim->text);
+      return true;
     default:
       return true;
   }
@@ -431,65 +376,45 @@ on_head (const char **why)
 {
   struct helix_cursor cursor;
 
-  if (reader.header.type != HELIX_CURSOR)
+  if (reader->header.type != HELIX_CURSOR)
     return true;
   if (!unpack_cursor (&cursor, why))
     return false;
   g_free (shape);
-  shape = g_malloc (reader.bulk_size);
-  helix_reader_bulk (&reader, shape);
+  shape = g_malloc (reader->bulk_size);
+  helix_reader_bulk (&shim->reader, shape);
   return true;
 }
 
-static void
-drop_pass (void)
-{
-  if (pass >= 0)
-    close (pass);
-  pass = -1;
-}
-
-/* Takes what one recv brought; false: that was all, or the end. */
+/* Takes what one read brought; false: that was all, or the end. */
 static bool
 take (void)
 {
+  g_autofree gchar *lost = NULL;
   const char *why = NULL;
   bool good = true;
-  uint8_t *at;
-  size_t want;
-  ssize_t n;
-  int got = -1;
 
-  helix_reader_want (&reader, &at, &want);
-  n = helix_recv (fd, at, want, &got);
-  if (n < 0 && errno == EAGAIN)
-    return false;
-  if (n <= 0) {
-    give_up ("the shim hung up%s%s", n < 0 ? ": " : "",
-        n < 0 ? g_strerror (errno) : "");
-    return false;
-  }
-  if (got >= 0) {
-    drop_pass ();
-    pass = got;
-  }
-  switch (helix_reader_got (&reader, (size_t) n)) {
-    case HELIX_READER_HEAD:
+  switch (helix_connection_read (shim)) {
+    case HELIX_CONNECTION_IDLE:
+      return false;
+    case HELIX_CONNECTION_LIVE:
+      on_welcome ();
+      break;
+    case HELIX_CONNECTION_HEAD:
       good = on_head (&why);
       break;
-    case HELIX_READER_MESSAGE:
+    case HELIX_CONNECTION_MESSAGE:
       good = on_message (&why);
-      drop_pass ();
       break;
-    case HELIX_READER_ERROR:
-      why = reader.why;
+    case HELIX_CONNECTION_LOST:
+      why = lost = helix_connection_describe (shim);
       good = false;
       break;
     default:
       break;
   }
   if (!good)
-    give_up ("the shim talks nonsense: %s", why);
+    give_up ("the shim's end: %s", why);
   return good && g_main_loop_is_running (loop);
 }
 
@@ -519,18 +444,23 @@ on_timeout (gpointer data)
 static bool
 connect_to_shim (void)
 {
+  static const HelixConnectionConfig config = {.name = "helix-watch"};
   const char *path = socket_path ? socket_path : g_getenv ("HELIX_SOCKET");
+  gint fd = helix_socket (AF_UNIX);
 
   if (path == NULL) {
     fputs ("helix-watch: no --socket and no $HELIX_SOCKET\n", stderr);
     return false;
   }
-  fd = helix_socket (AF_UNIX);
   if (fd < 0 || helix_unix_connect (fd, path) != 0) {
     fprintf (stderr, "helix-watch: cannot connect to %s: %s\n", path,
         g_strerror (errno));
     return false;
   }
+  shim = helix_connection_new (fd, &config, helix_now_ns ());
+  reader = &shim->reader;
+  helix_connection_hello (shim, HELIX_ROLE_FRAMES, NULL);
+  g_unix_fd_add (fd, G_IO_IN, on_readable, NULL);
   return true;
 }
 
@@ -548,15 +478,11 @@ main (int argc, char **argv)
   if (!connect_to_shim ())
     return 1;
   loop = g_main_loop_new (NULL, FALSE);
-  helix_reader_init (&reader);
-  g_unix_fd_add (fd, G_IO_IN, on_readable, NULL);
   g_unix_signal_add (SIGINT, on_signal, NULL);
   g_unix_signal_add (SIGTERM, on_signal, NULL);
   if (timeout_s > 0)
     g_timeout_add_seconds ((guint) timeout_s, on_timeout, NULL);
-  send_hello ();
-  if (status == 0)
-    g_main_loop_run (loop);
-  close (fd);
+  g_main_loop_run (loop);
+  helix_connection_unref (shim);
   return status;
 }
