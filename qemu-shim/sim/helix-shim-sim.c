@@ -26,13 +26,12 @@
 #define FIRST_RESOURCE 1001u
 #define RESOURCE_NUMBERS 1000000u
 
-/* The command line. */
+/* The command line. GOption sets numbers as gint; check_ranges () sees to it
+ * that none is negative, but for scanouts_on. */
 static struct {
-  char *socket;           /* path */
   uint32_t width, height; /* pixels */
-  gint scanouts;          /* 1..HELIX_MAX_SCANOUTS */
-  gint scanouts_on;       /* of those, on from the start; -1 = all */
-  gint resources;         /* that no scanout shows */
+  gint scanouts_on;       /* on from the start; -1 = all */
+  uint32_t resources;     /* that no scanout shows */
   gboolean cursor;
   double cursor_rate; /* moves a second, 0 = it stands still */
   double rate;        /* pictures a second */
@@ -41,18 +40,20 @@ static struct {
   gboolean exit;         /* after the last picture */
   uint64_t resize_every; /* pictures, 0 = never */
   uint32_t resize_width, resize_height;
-  gint max_clients;
-  char *mode, *allow;              /* helix-shim-settings.h */
-  struct helix_shim_config config; /* what they and others say */
-  char *stats_path;                /* NULL = none, "-" = stdout */
+  char *mode, *allow; /* helix-shim-settings.h */
+  struct helix_shim_config config;
+  char *stats_path; /* NULL = none, "-" = stdout */
   gboolean quiet;
 } options = {.width = 1920,
     .height = 1080,
-    .scanouts = 1,
     .scanouts_on = -1,
     .rate = 60,
     .cursor_rate = 60,
-    .max_clients = 16};
+    .config = {.name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
+        .scanouts = 1,
+        .scanout_mask = 0xffff,
+        .slots = 3,
+        .max_clients = 16}};
 
 /* ---- the command line ---- */
 
@@ -149,19 +150,20 @@ print_version (
 static gboolean
 check_ranges (GError **error)
 {
+  const gint scanouts = (gint) options.config.scanouts;
   const struct {
     const char *option;
     gint64 value, low, high;
     const char *want;
   } ranges[] = {
       {"--frames", options.frames, 0, G_MAXINT64, "it is a number of pictures"},
-      {"--scanouts", options.scanouts, 1, HELIX_MAX_SCANOUTS,
+      {"--scanouts", scanouts, 1, HELIX_MAX_SCANOUTS,
           "a VM has 1 to 16 scanouts"},
-      {"--scanouts-on", options.scanouts_on, -1, options.scanouts,
+      {"--scanouts-on", options.scanouts_on, -1, scanouts,
           "no more can be on than there are (--scanouts)"},
-      {"--resources", options.resources, 0, MAX_RESOURCES,
+      {"--resources", (gint) options.resources, 0, MAX_RESOURCES,
           "0 to 16 pictures may be kept off the screen"},
-      {"--max-clients", options.max_clients, 1, 1024,
+      {"--max-clients", (gint) options.config.max_clients, 1, 1024,
           "1 to 1024 clients may be allowed"},
   };
 
@@ -178,7 +180,6 @@ check_ranges (GError **error)
 static gboolean
 check (int argc, char **argv, GError **error)
 {
-  struct helix_shim_config *config = &options.config;
   char *why = NULL;
 
   if (argc > 1) {
@@ -186,7 +187,7 @@ check (int argc, char **argv, GError **error)
         "\"%s\" is no option", argv[1]);
     return FALSE;
   }
-  if (!options.socket) {
+  if (!options.config.path) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
         "no --socket given. Name the UNIX socket to serve, e.g. --socket "
         "helix.sock");
@@ -195,16 +196,10 @@ check (int argc, char **argv, GError **error)
   if (!check_ranges (error))
     return FALSE;
   if (options.scanouts_on < 0)
-    options.scanouts_on = options.scanouts;
-  config->path = options.socket;
-  config->name = "helix-shim-sim " HELIX_PACKAGE_VERSION;
-  config->scanouts = (uint32_t) options.scanouts;
-  config->scanout_mask = 0xffff;
-  config->slots = 3;
-  config->max_clients = (uint32_t) options.max_clients;
+    options.scanouts_on = (gint) options.config.scanouts;
   /* What QEMU's -device helix-export takes as well. */
   if (helix_shim_settings_access (
-          &config->access, NULL, options.mode, options.allow, &why))
+          &options.config.access, NULL, options.mode, options.allow, &why))
     return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s", why);
   free (why);
@@ -216,11 +211,11 @@ static gboolean
 parse_options (int argc, char **argv)
 {
   const GOptionEntry entries[] = {
-      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
+      {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.config.path,
           "UNIX socket to serve; relative paths are fine (needed)", "PATH"},
       {"size", 0, 0, G_OPTION_ARG_CALLBACK, take_size,
           "Pixels of each scanout, at least 640x96 (default 1920x1080)", "WxH"},
-      {"scanouts", 0, 0, G_OPTION_ARG_INT, &options.scanouts,
+      {"scanouts", 0, 0, G_OPTION_ARG_INT, &options.config.scanouts,
           "Scanouts, 1 to 16 (default 1)", "N"},
       {"scanouts-on", 0, 0, G_OPTION_ARG_INT, &options.scanouts_on,
           "How many of them are on from the start, the first ones; clients "
@@ -254,7 +249,7 @@ parse_options (int argc, char **argv)
           "Alternate between --size and this size, each N pictures (default: "
           "never)",
           "N:WxH"},
-      {"max-clients", 0, 0, G_OPTION_ARG_INT, &options.max_clients,
+      {"max-clients", 0, 0, G_OPTION_ARG_INT, &options.config.max_clients,
           "Connections at a time, 1 to 1024 (default 16)", "N"},
       {"mode", 0, 0, G_OPTION_ARG_STRING, &options.mode,
           "Mode of the socket, in octal digits (default 0600)", "MODE"},
@@ -444,7 +439,7 @@ set_scanout (
 static void
 make_resources (void)
 {
-  for (uint32_t i = 0; i < (uint32_t) options.resources; i++)
+  for (uint32_t i = 0; i < options.resources; i++)
     helix_sim_screen_init (&sim.screen[HELIX_MAX_SCANOUTS + i], i + 1,
         FIRST_RESOURCE + i, options.width, options.height, options.pattern,
         (i + 1) * RESOURCE_NUMBERS + 1);
@@ -638,7 +633,7 @@ serve (void)
         g_strerror (err));
     return EXIT_FAILURE;
   }
-  printf ("listening on %s\n", options.socket);
+  printf ("listening on %s\n", options.config.path);
   fflush (stdout);
   helix_sim_loop_run (&sim.loops.io);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * helix-shim-sim as a program: what its user sees, what a client gets from it,
- * what clients can make it do; and that it can be found.
+ * what clients can make it do.
  */
 #include <poll.h>
 #include <signal.h>
@@ -14,7 +14,6 @@
 
 #include "helix-marker.h"
 #include "helix-sim-screen.h"
-#include "helix-test-registry.h"
 #include "helix-test-client.h"
 
 /* A test_shim whose shim is another process: enough for test_client. */
@@ -212,26 +211,6 @@ GST_START_TEST (test_static_screen)
 
 GST_END_TEST;
 
-/* The box at 4K: what is read and copied for a picture is the box. */
-GST_START_TEST (test_box_cost)
-{
-  struct sim *sim = start ("--size 3840x2160 --pattern box --rate 120");
-  uint64_t frames, read = 0;
-
-  test_client_subscribe (sim->client, 1, 0, 0);
-  for (frames = 0; frames < 60; frames++) {
-    struct test_frame frame = test_client_frame (sim->client, 1);
-
-    if (frame.frame.rects)
-      read += frame.frame.read_bytes;
-    test_client_release (sim->client, 1, &frame);
-  }
-  fail_unless (
-      read / frames <= 64 * 1024, "%d bytes a frame", (int) (read / frames));
-}
-
-GST_END_TEST;
-
 GST_START_TEST (test_resize)
 {
   struct sim *sim =
@@ -267,34 +246,6 @@ GST_START_TEST (test_scanouts)
         ((const uint32_t *) (const void *) frame.pixels)[85 * 640],
         helix_sim_bar (i));
   }
-}
-
-GST_END_TEST;
-
-/* Killed, its socket is stale; the next one replaces it. A second one beside
- * a living one is refused. */
-GST_START_TEST (test_restart)
-{
-  struct sim *sim = start (""), second = {.pid = 0};
-  char *again = g_strdup_printf ("--socket %s", sim->test.path);
-
-  spawn (&second, again);
-  fail_unless_equals_int (WEXITSTATUS (wait_for (&second)), 1);
-  fail_unless (strstr (hear (&second, second.err), "already served") != NULL,
-      "%s", second.said);
-  close (second.out);
-  close (second.err);
-
-  test_client_free (sim->client);
-  kill (sim->pid, SIGKILL);
-  wait_for (sim);
-  fail_unless (access (sim->test.path, F_OK) == 0);
-  close (sim->out);
-  close (sim->err);
-  spawn (sim, again);
-  fail_unless (strstr (hear (sim, sim->out), "listening") != NULL);
-  sim->client = test_client_new (&sim->test);
-  g_free (again);
 }
 
 GST_END_TEST;
@@ -518,19 +469,6 @@ GST_START_TEST (test_cursor_at_rest)
 
 GST_END_TEST;
 
-/* It is among the running VMs while it runs. */
-GST_START_TEST (test_registry)
-{
-  struct sim *sim = start ("--size 640x96");
-
-  /* The entry is made before "listening" is said. */
-  fail_unless_equals_int (test_registered (sim->test.path), 1);
-  stop (sim);
-  fail_unless_equals_int (test_registered (sim->test.path), 0);
-}
-
-GST_END_TEST;
-
 static Suite *
 shim_sim_suite (void)
 {
@@ -542,16 +480,13 @@ shim_sim_suite (void)
   tcase_add_checked_fixture (tc, NULL, teardown);
   tcase_add_loop_test (tc, test_play, 0, 2);
   tcase_add_test (tc, test_static_screen);
-  tcase_add_test (tc, test_box_cost);
   tcase_add_test (tc, test_resize);
   tcase_add_test (tc, test_scanouts);
-  tcase_add_test (tc, test_restart);
   tcase_add_test (tc, test_command_line);
   tcase_add_test (tc, test_set_scanout);
   tcase_add_test (tc, test_resources);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_cursor_at_rest);
-  tcase_add_test (tc, test_registry);
   return suite;
 }
 
