@@ -405,6 +405,11 @@ helix_send (int fd, const struct iovec *iov, int iovcnt, int pass)
   do
     n = sendmsg (fd, &msg, SEND_FLAGS);
   while (n < 0 && errno == EINTR);
+  /* A device cannot raise SIGPIPE. */
+  if (n < 0 && errno == ENOTSOCK && pass < 0)
+    do
+      n = writev (fd, iov, iovcnt);
+    while (n < 0 && errno == EINTR);
 #ifdef __APPLE__
   if (n < 0 && errno == EPROTOTYPE)
     errno = EPIPE; /* what macOS says of a socket that is being torn down */
@@ -465,8 +470,13 @@ helix_recv (int fd, void *buf, size_t len, int *got)
     msg.msg_controllen = sizeof control.room;
     n = recvmsg (fd, &msg, RECV_FLAGS);
   } while (n < 0 && errno == EINTR);
-  if (n < 0)
-    return -1;
+  if (n < 0) {
+    if (errno == ENOTSOCK)
+      do
+        n = read (fd, buf, len);
+      while (n < 0 && errno == EINTR);
+    return n;
+  }
 
   count = take_descriptors (&msg, &passed);
   if (count > 1 || (msg.msg_flags & MSG_CTRUNC)) {

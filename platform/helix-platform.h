@@ -79,7 +79,8 @@ bool helix_user_find (const char *user, uid_t *uid);
 /* The name of a user; false: it has none. */
 bool helix_user_name (uid_t uid, char name[HELIX_USER_NAME]);
 
-/* sendmsg/recvmsg with at most one descriptor. helix_recv stores -1 in *got
+/* sendmsg/recvmsg with at most one descriptor; writev/read for a device, such
+ * as a serial port, which passes none. helix_recv stores -1 in *got
  * when none came; more than one, or MSG_CTRUNC, closes them all and fails
  * with EPROTO. 0 = the peer closed. `got` may be NULL: any is closed. */
 ssize_t helix_send (int fd, const struct iovec *iov, int iovcnt, int pass);

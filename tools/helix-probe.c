@@ -42,7 +42,7 @@ helix_probe_connect (const gchar *text, enum helix_role role,
   fd = helix_transport_connect (address, NULL, (gint) timeout_ms, error);
   if (fd < 0)
     return NULL;
-  self = helix_probe_new (fd, helix_transport_outlives_session (address));
+  self = helix_probe_new (fd, address->kind == HELIX_ADDRESS_SERIAL);
   if (helix_probe_hello (self, role, token, deadline, error))
     return self;
   helix_probe_free (self);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-transport.h"
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
 
@@ -91,8 +90,9 @@ flush (HelixConnection *self)
   int fd;
 
   while (self->fd >= 0 && helix_writer_pending (&self->out)) {
-    sent = helix_transport_write (self->fd, iov,
-        helix_writer_iov (&self->out, iov, G_N_ELEMENTS (iov), G_MAXSIZE, &fd));
+    sent = helix_send (self->fd, iov,
+        helix_writer_iov (&self->out, iov, G_N_ELEMENTS (iov), G_MAXSIZE, &fd),
+        -1);
     if (sent >= 0) {
       helix_writer_sent (&self->out, (gsize) sent);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS
@@ -477,11 +477,9 @@ static gssize
 receive (HelixConnection *self, void *data, gsize size)
 {
   gint passed = -1;
-  gssize n;
+  gssize n = helix_recv (
+      self->fd, data, size, self->role == HELIX_ROLE_FRAMES ? &passed : NULL);
 
-  if (self->role != HELIX_ROLE_FRAMES)
-    return helix_transport_read (self->fd, data, size);
-  n = helix_recv (self->fd, data, size, &passed);
   if (passed >= 0) {
     helix_close (self->passed_fd);
     self->passed_fd = passed;

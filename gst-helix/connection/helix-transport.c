@@ -27,7 +27,6 @@ typedef struct {
 
 /* What a kind of address gives. */
 typedef struct {
-  gboolean outlives_session;
   /* Who could connect, where HELIX_ADMIT_OWN rules the address out. */
   const gchar *everybody;
   const HelixFailure *failures; /* of connecting */
@@ -599,8 +598,7 @@ static const Transport transports[] = {
         .no_listening = "Listen on vsock:any:PORT; " NO_VSOCK_REMEDY,
         .find = vsock_find,
         .name = vsock_name},
-    [HELIX_ADDRESS_SERIAL] = {.outlives_session = TRUE,
-        .listen = serial_listen,
+    [HELIX_ADDRESS_SERIAL] = {.listen = serial_listen,
         .connect = serial_connect},
 };
 
@@ -697,12 +695,6 @@ helix_transport_connect (const HelixAddress *address, GCancellable *cancel,
 }
 
 gboolean
-helix_transport_outlives_session (const HelixAddress *address)
-{
-  return transports[address->kind].outlives_session;
-}
-
-gboolean
 helix_transport_error_is_temporary (const GError *error)
 {
   return error->domain == GST_RESOURCE_ERROR
@@ -710,29 +702,4 @@ helix_transport_error_is_temporary (const GError *error)
           || error->code == GST_RESOURCE_ERROR_BUSY
           || error->code == GST_RESOURCE_ERROR_READ
           || error->code == GST_RESOURCE_ERROR_WRITE);
-}
-
-gssize
-helix_transport_write (gint fd, const struct iovec *iov, gint n)
-{
-  gssize sent = helix_send (fd, iov, n, -1);
-
-  /* Only sockets can keep SIGPIPE away, and only they would raise it. */
-  if (sent < 0 && errno == ENOTSOCK)
-    do
-      sent = writev (fd, iov, n);
-    while (sent < 0 && errno == EINTR);
-  return sent;
-}
-
-gssize
-helix_transport_read (gint fd, void *data, gsize size)
-{
-  gssize got = helix_recv (fd, data, size, NULL);
-
-  if (got < 0 && errno == ENOTSOCK)
-    do
-      got = read (fd, data, size);
-    while (got < 0 && errno == EINTR);
-  return got;
 }

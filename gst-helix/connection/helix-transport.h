@@ -12,7 +12,6 @@
 #define HELIX_TRANSPORT_H
 
 #include <gio/gio.h>
-#include <sys/uio.h>
 
 #include "helix-address.h"
 #include "helix-unix-listener.h"
@@ -78,17 +77,8 @@ gint helix_transport_connect_path (const gchar *path, const gchar *name,
 gint helix_transport_connect (const HelixAddress *address, GCancellable *cancel,
     gint timeout_ms, GError **error);
 
-/* Whether bytes of an earlier session may still come out of a fresh
- * descriptor (serial lines, where the far end was not told). */
-gboolean helix_transport_outlives_session (const HelixAddress *address);
-
 /* Whether trying again may help: no server (yet), busy, lost. */
 gboolean helix_transport_error_is_temporary (const GError *error);
-
-/* As writev, without SIGPIPE. */
-gssize helix_transport_write (gint fd, const struct iovec *iov, gint n);
-/* As read; descriptors that a peer passes along are closed. */
-gssize helix_transport_read (gint fd, void *data, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelixListener, helix_listener_free)
 

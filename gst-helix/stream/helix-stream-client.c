@@ -710,7 +710,7 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   self->name = g_strdup_printf (
       "%s " HELIX_PACKAGE_VERSION, config->name ? config->name : "helixsrc");
   self->session = (HelixStreamConnectionConfig){.address = self->address->text,
-      .serial = helix_transport_outlives_session (self->address),
+      .serial = self->address->kind == HELIX_ADDRESS_SERIAL,
       .strangers = listener != NULL,
       .role = config->role != 0 ? config->role : HELIX_ROLE_STREAM,
       .name = self->name,

@@ -2,7 +2,7 @@
 #include "helix-stream-common.h"
 
 #include "helix-pack.h"
-#include "helix-transport.h"
+#include "helix-platform.h"
 
 GST_DEBUG_CATEGORY (helix_stream_debug);
 
@@ -42,6 +42,6 @@ helix_stream_turn_away (gint fd, const gchar *text)
   struct iovec iov = {.iov_base = message,
       .iov_len = helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0, text)};
 
-  helix_transport_write (fd, &iov, 1);
-  helix_transport_read (fd, message, sizeof message);
+  helix_send (fd, &iov, 1, -1);
+  helix_recv (fd, message, sizeof message, NULL);
 }

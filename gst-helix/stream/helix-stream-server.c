@@ -743,7 +743,7 @@ peer_flush (Peer *self, gsize limit, guint64 now)
 
     offer_cursor (self);
     n = helix_writer_iov (&self->out, iov, MAX_IOV, limit, &fd);
-    sent = helix_transport_write (self->fd, iov, n);
+    sent = helix_send (self->fd, iov, n, -1);
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (sent < 0) {
@@ -1104,7 +1104,7 @@ drain (Peer *self)
   gssize n = 1;
 
   for (guint i = 0; i < MAX_MESSAGES && n > 0; i++)
-    n = helix_transport_read (self->fd, bytes, sizeof bytes);
+    n = helix_recv (self->fd, bytes, sizeof bytes, NULL);
   if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
     peer_die (self, NULL);
 }
@@ -1127,7 +1127,7 @@ peer_read (Peer *self, guint64 now)
     gssize n;
 
     helix_reader_want (&self->reader, &ptr, &len);
-    n = helix_transport_read (self->fd, ptr, len);
+    n = helix_recv (self->fd, ptr, len, NULL);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (n <= 0) {

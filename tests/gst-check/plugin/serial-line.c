@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
-#include "helix-transport.h"
 #include "stream-peer.h"
 
 #define PATIENCE_MS 200
@@ -24,7 +23,7 @@ put (SerialLine *line, gint to, const guint8 *bytes, gssize size)
   while (at < size && !g_atomic_int_get (&line->stop)) {
     struct pollfd room = {.fd = to, .events = POLLOUT};
     struct iovec iov = {(void *) (bytes + at), (size_t) (size - at)};
-    gssize sent = helix_transport_write (to, &iov, 1);
+    gssize sent = helix_send (to, &iov, 1, -1);
 
     if (sent < 0 && errno != EAGAIN)
       return FALSE;

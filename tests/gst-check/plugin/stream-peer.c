@@ -17,7 +17,6 @@
 
 #include "helix-platform.h"
 #include "helix-test-folder.h"
-#include "helix-transport.h"
 
 #define PEER_TIMEOUT_NS (PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000))
 
@@ -203,7 +202,7 @@ peer_send (StreamPeer *peer, const void *data, gsize size)
 {
   while (size > 0) {
     struct iovec iov = {.iov_base = (void *) data, .iov_len = size};
-    gssize n = helix_transport_write (peer->fd, &iov, 1);
+    gssize n = helix_send (peer->fd, &iov, 1, -1);
 
     if (n < 0 && errno == EAGAIN) {
       wait_for (peer->fd, POLLOUT, "room to send");
@@ -415,7 +414,7 @@ peer_next_any (StreamPeer *peer)
     gssize n;
 
     helix_reader_want (&peer->reader, &ptr, &len);
-    n = helix_transport_read (peer->fd, ptr, len);
+    n = helix_recv (peer->fd, ptr, len, NULL);
     if (n < 0 && errno == EAGAIN) {
       wait_for (peer->fd, POLLIN, "message");
       continue;

@@ -137,7 +137,7 @@ read_line (gsize budget, const Line *line, Seen *seen)
     gssize n;
 
     helix_reader_want (&peer.reader, &ptr, &len);
-    n = helix_transport_read (peer.fd, ptr, MIN (len, budget));
+    n = helix_recv (peer.fd, ptr, MIN (len, budget), NULL);
     if (n < 0 && errno == EAGAIN)
       return;
     fail_unless (n > 0);
