@@ -141,7 +141,6 @@ typedef struct {
   guint32 role;          /* of the session: HELIX_ROLE_STREAM, or _CONTROL */
   gboolean was_live;     /* it had a session, or has one */
   guint64 since;         /* of the session, of `life`, or of the wait for one */
-  gchar *reason;         /* why it ended, or NULL */
   guint64 last_read, last_write;
 
   struct helix_reader reader;
@@ -162,7 +161,7 @@ typedef struct {
   guint64 skipped_at;             /* 0: never, in this session */
   gboolean slow_told;
 
-  gboolean cursor_due;   /* the cursor is not what it was last told */
+  guint64 cursor_told;   /* `cursors` of the server then, 0 = nothing */
   guint32 cursor_serial; /* of the last shape that it has, 0 = none */
 
   /* PINGs whose PONG is awaited, in order: it tells that the peer has read all
@@ -207,7 +206,7 @@ struct _HelixStreamServer {
   guint units_since_asked;
 
   /* the cursor as it is now */
-  gboolean cursor_known;      /* one was ever seen */
+  guint64 cursors;            /* how many there were */
   struct helix_cursor cursor; /* without HELIX_CURSOR_SHAPE */
   Unit *shape;                /* of cursor.serial; NULL: it has none */
 
@@ -472,7 +471,7 @@ drop (Peer *self)
   helix_writer_drop (&self->out, HELIX_WRITER_UNITS);
   helix_writer_drop (&self->out, HELIX_WRITER_CURSOR);
   self->caps_id = 0;
-  self->cursor_due = self->owner->cursor_known;
+  self->cursor_told = 0;
 }
 
 /* Likewise all messages, even one that is partly sent: the peer looks for the
@@ -515,7 +514,6 @@ peer_free (Peer *self)
   self->owner->dropped = dropped;
   close (self->fd);
   g_free (self->address);
-  g_free (self->reason);
   g_free (self);
 }
 
@@ -528,33 +526,24 @@ end_session (Peer *self, const gchar *why)
   const struct helix_config scanout = {.fields = HELIX_CONFIG_RESOURCE};
   HelixStreamServer *owner = self->owner;
 
+  GST_DEBUG ("client %u ends: %s", self->id, why);
   if (peer_is_live (self)) {
     owner->n_live[self->role]--;
     if (owner->shower_id == self->id)
       take_config (owner, &scanout, self->id);
     if (self->role == HELIX_ROLE_STREAM)
       add_event (owner, HELIX_STREAM_SERVER_REMOVED, self->id)->text =
-          g_strdup (why != NULL ? why : "it is gone");
+          g_strdup (why);
   }
   self->session.state = HELIX_SERVER_NEW;
 }
 
+/* Without a last word. */
 static void
-leave (Peer *self, Life life, const gchar *reason)
+peer_die (Peer *self, const gchar *why)
 {
-  if (self->reason == NULL || self->session.lasts) {
-    g_free (self->reason);
-    self->reason = g_strdup (reason);
-  }
-  end_session (self, self->reason);
-  self->life = life;
-}
-
-/* Without a last word. `reason` or NULL. */
-static void
-peer_die (Peer *self, const gchar *reason)
-{
-  leave (self, LIFE_DEAD, reason);
+  end_session (self, why);
+  self->life = LIFE_DEAD;
 }
 
 /* Where the stream lasts: only the session is over, and the next client comes
@@ -562,37 +551,38 @@ peer_die (Peer *self, const gchar *reason)
  * and a client that only slept is told, at its next message, that it has to say
  * HELLO. */
 static void
-rest (Peer *self, const gchar *reason)
+rest (Peer *self, const gchar *why)
 {
-  leave (self, LIFE_OPEN, reason);
+  end_session (self, why);
   if (!helix_reader_idle (&self->reader))
     helix_reader_scan (&self->reader, HELIX_HELLO, 0);
 }
 
 /* At once, without a last word. */
 static void
-end (Peer *self, const gchar *reason)
+end (Peer *self, const gchar *why)
 {
   if (!self->session.lasts) {
-    peer_die (self, reason);
+    peer_die (self, why);
     return;
   }
   abandon (self);
-  rest (self, reason);
+  rest (self, why);
 }
 
 static void
-start_closing (Peer *self, const gchar *reason, guint64 now)
+start_closing (Peer *self, const gchar *why, guint64 now)
 {
   if (self->life != LIFE_OPEN)
     return;
   drop (self);
   if (self->session.lasts) {
-    rest (self, reason);
+    rest (self, why);
     return;
   }
+  end_session (self, why);
+  self->life = LIFE_CLOSING;
   self->since = now;
-  leave (self, LIFE_CLOSING, reason);
 }
 
 /* Queues an answer. A peer that reads none of its answers is closed. */
@@ -648,14 +638,111 @@ peer_refuse (Peer *self, enum helix_error_code code, guint32 refers,
   say_error (self, 0, code, refers, text, now);
 }
 
+/* ---- LIST ---- */
+
+/* An age, or HELIX_NONE64 of what never was. */
+static guint64
+age (guint64 then, guint64 now)
+{
+  if (then == 0)
+    return HELIX_NONE64;
+  return now > then ? now - then : 0;
+}
+
+static void
+say_status (HelixStreamServer *self, Peer *asker, guint clients, guint64 now)
+{
+  struct helix_status status = {
+      .uptime_ns = now - self->started,
+      .frames = self->units,
+      .bytes = self->bytes,
+      .dropped = self->dropped,
+      .keyframes = self->keyframes,
+      .last_ns = age (self->last_unit, now),
+      .clients = clients,
+      .width = self->caps.width,
+      .height = self->caps.height,
+      .encode_us = self->encode_us,
+  };
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_say (
+      asker, message, helix_pack_status (message, &status, self->description));
+}
+
+/* A guest is not told the other clients' names, nor this host's ports, paths
+ * and processes. */
+static gchar *
+name_for (const Peer *asker, const Peer *peer)
+{
+  const gchar *name = peer->session.name;
+
+  if (asker->is_local)
+    return g_strconcat (name, name[0] != '\0' ? ", " : "", peer->address, NULL);
+  return g_strdup (peer == asker ? name : "");
+}
+
+static void
+say_client (Peer *asker, const Peer *peer, guint index, guint64 now)
+{
+  gboolean told = peer->told.units > 0;
+  struct helix_client client = {
+      .index = index,
+      .flags = peer == asker ? HELIX_CLIENT_YOU : 0,
+      .role = peer->role,
+      .scanout = HELIX_NONE32,
+      .connected_ns = age (peer->since, now),
+      .frames = peer->sent_units,
+      .dropped = peer->dropped,
+      .received = told ? peer->told.units : HELIX_NONE64,
+      .latency_ns = told ? peer->told.latency_ns : HELIX_NONE64,
+      .last_ns = age (peer->last_unit, now),
+  };
+  g_autofree gchar *name = name_for (asker, peer);
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  peer_say (asker, message, helix_pack_client (message, &client, name));
+}
+
+/* In the order of their coming. If there are more than are named, the asker
+ * is named all the same. */
+static void
+answer_list (HelixStreamServer *self, Peer *asker, guint64 now)
+{
+  guint live =
+      self->n_live[HELIX_ROLE_STREAM] + self->n_live[HELIX_ROLE_CONTROL];
+  guint places = MIN (live, MAX_LISTED), index = 0;
+  gboolean named = FALSE;
+
+  say_status (self, asker, places, now);
+  for (guint i = 0; i < self->peers->len && index < places; i++) {
+    const Peer *peer = peer_at (self, i);
+
+    if (!peer_is_live (peer)
+        || (peer != asker && !named && index + 1 == places))
+      continue;
+    named |= peer == asker;
+    say_client (asker, peer, index++, now);
+  }
+}
+
+/* One answer at a time: the peer's reading sets the pace. */
+static void
+offer_list (Peer *self, guint64 now)
+{
+  if (self->lists == 0 || !peer_is_live (self)
+      || self->out.bytes[HELIX_WRITER_CONTROL] > 0)
+    return;
+  self->lists--;
+  answer_list (self->owner, self, now);
+}
+
 /* ---- out ---- */
 
 static gboolean
-peer_pending (const Peer *self)
+cursor_is_due (const Peer *self)
 {
-  return self->life != LIFE_DEAD
-      && (helix_writer_pending (&self->out)
-          || (self->cursor_due && peer_watches (self)));
+  return peer_watches (self) && self->cursor_told != self->owner->cursors;
 }
 
 /* The cursor as it is now replaces the one that waits: so a slow peer has one
@@ -669,7 +756,7 @@ offer_cursor (Peer *self)
   guint8 message[HELIX_MAX_MESSAGE];
   gsize size;
 
-  if (!self->cursor_due || !peer_watches (self)
+  if (!cursor_is_due (self)
       || helix_writer_has_begun (&self->out, HELIX_WRITER_CURSOR))
     return;
   helix_writer_drop (&self->out, HELIX_WRITER_CURSOR);
@@ -685,7 +772,15 @@ offer_cursor (Peer *self)
   }
   size = helix_pack_cursor (message, 0, &head, (guint32) extra.bulk_size);
   helix_writer_add (&self->out, HELIX_WRITER_CURSOR, message, size, &extra);
-  self->cursor_due = FALSE;
+  self->cursor_told = self->owner->cursors;
+}
+
+static gboolean
+peer_pending (const Peer *self)
+{
+  return self->life != LIFE_DEAD
+      && (helix_writer_pending (&self->out) || cursor_is_due (self)
+          || (self->lists > 0 && peer_is_live (self)));
 }
 
 /* How many units wait, the one under way included. */
@@ -741,6 +836,7 @@ peer_flush (Peer *self, gsize limit, guint64 now)
     gssize sent;
     gint n, fd;
 
+    offer_list (self, now);
     offer_cursor (self);
     n = helix_writer_iov (&self->out, iov, MAX_IOV, limit, &fd);
     sent = helix_send (self->fd, iov, n, -1);
@@ -900,7 +996,6 @@ go_live (Peer *self, guint64 now)
   self->session.state = HELIX_SERVER_OPEN;
   self->was_live = TRUE;
   self->since = now;
-  g_clear_pointer (&self->reason, g_free);
   self->waits_key = streams;
   self->last_ping = streams ? now - PING_NS : now;
   self->n_probes = 0;
@@ -1106,7 +1201,7 @@ drain (Peer *self)
   for (guint i = 0; i < MAX_MESSAGES && n > 0; i++)
     n = helix_recv (self->fd, bytes, sizeof bytes, NULL);
   if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
-    peer_die (self, NULL);
+    peer_die (self, "it closed the connection");
 }
 
 /* Reads and answers what has come, a bounded amount of it. */
@@ -1204,7 +1299,7 @@ tick_closing (Peer *self, guint64 now)
   /* Fails on a character device: then nothing waits for an end. */
   if (now - self->since >= LINGER_NS
       || (!peer_pending (self) && shutdown (self->fd, SHUT_WR) < 0)) {
-    peer_die (self, NULL);
+    peer_die (self, "it had the last word");
     return now;
   }
   return self->since + LINGER_NS;
@@ -1223,105 +1318,6 @@ peer_tick (Peer *self, guint64 now)
     default:
       return now;
   }
-}
-
-/* ---- LIST ---- */
-
-/* An age, or HELIX_NONE64 of what never was. */
-static guint64
-age (guint64 then, guint64 now)
-{
-  if (then == 0)
-    return HELIX_NONE64;
-  return now > then ? now - then : 0;
-}
-
-static void
-say_status (HelixStreamServer *self, Peer *asker, guint clients, guint64 now)
-{
-  struct helix_status status = {
-      .uptime_ns = now - self->started,
-      .frames = self->units,
-      .bytes = self->bytes,
-      .dropped = self->dropped,
-      .keyframes = self->keyframes,
-      .last_ns = age (self->last_unit, now),
-      .clients = clients,
-      .width = self->caps.width,
-      .height = self->caps.height,
-      .encode_us = self->encode_us,
-  };
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  peer_say (
-      asker, message, helix_pack_status (message, &status, self->description));
-}
-
-/* A guest is not told the other clients' names, nor this host's ports, paths
- * and processes. */
-static gchar *
-name_for (const Peer *asker, const Peer *peer)
-{
-  const gchar *name = peer->session.name;
-
-  if (asker->is_local)
-    return g_strconcat (name, name[0] != '\0' ? ", " : "", peer->address, NULL);
-  return g_strdup (peer == asker ? name : "");
-}
-
-static void
-say_client (Peer *asker, const Peer *peer, guint index, guint64 now)
-{
-  gboolean told = peer->told.units > 0;
-  struct helix_client client = {
-      .index = index,
-      .flags = peer == asker ? HELIX_CLIENT_YOU : 0,
-      .role = peer->role,
-      .scanout = HELIX_NONE32,
-      .connected_ns = age (peer->since, now),
-      .frames = peer->sent_units,
-      .dropped = peer->dropped,
-      .received = told ? peer->told.units : HELIX_NONE64,
-      .latency_ns = told ? peer->told.latency_ns : HELIX_NONE64,
-      .last_ns = age (peer->last_unit, now),
-  };
-  g_autofree gchar *name = name_for (asker, peer);
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  peer_say (asker, message, helix_pack_client (message, &client, name));
-}
-
-/* In the order of their coming. If there are more than are named, the asker
- * is named all the same. */
-static void
-answer_list (HelixStreamServer *self, Peer *asker, guint64 now)
-{
-  guint live =
-      self->n_live[HELIX_ROLE_STREAM] + self->n_live[HELIX_ROLE_CONTROL];
-  guint places = MIN (live, MAX_LISTED), index = 0;
-  gboolean named = FALSE;
-
-  say_status (self, asker, places, now);
-  for (guint i = 0; i < self->peers->len && index < places; i++) {
-    const Peer *peer = peer_at (self, i);
-
-    if (!peer_is_live (peer)
-        || (peer != asker && !named && index + 1 == places))
-      continue;
-    named |= peer == asker;
-    say_client (asker, peer, index++, now);
-  }
-}
-
-/* One answer at a time: the peer's reading sets the pace. */
-static void
-answer_lists (HelixStreamServer *self, Peer *peer, guint64 now)
-{
-  if (peer->lists == 0 || !peer_is_live (peer)
-      || peer->out.bytes[HELIX_WRITER_CONTROL] > 0)
-    return;
-  peer->lists--;
-  answer_list (self, peer, now);
 }
 
 /* ---- peers come and go ---- */
@@ -1354,7 +1350,7 @@ make_room (
     peer_flush (oldest, G_MAXSIZE, now);
     peer_read (oldest, now);
   }
-  peer_die (oldest, NULL);
+  peer_die (oldest, "others connected");
 }
 
 /* Whether the connection may be served at all; else it is answered, and takes
@@ -1422,8 +1418,6 @@ reap (HelixStreamServer *self, guint64 now)
 
     if (peer->life != LIFE_DEAD)
       continue;
-    GST_DEBUG ("client %u ends: %s", peer->id,
-        peer->reason != NULL ? peer->reason : "closed");
     peer_free (peer);
     g_ptr_array_remove_index (self->peers, i);
     self->dial_at = now + MAX (self->backoff.gap, DIAL_GAP_NS);
@@ -1460,7 +1454,8 @@ wants_to_dial (const HelixStreamServer *self)
 static void
 dial (HelixStreamServer *self)
 {
-  GError *error = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean fatal;
   guint64 now;
   gint fd;
 
@@ -1475,17 +1470,16 @@ dial (HelixStreamServer *self)
     self->rejoined += self->joined > 0;
     add_peer (self, fd, g_strdup (self->address->text), now);
     self->outage_told = FALSE;
-  } else if (self->stop) {
-    g_clear_error (&error);
-  } else if (!helix_transport_error_is_temporary (error)) {
-    self->dial_at = G_MAXUINT64;
-    add_event (self, HELIX_STREAM_SERVER_FATAL, 0)->error = error;
-  } else if (!self->outage_told) {
-    self->outage_told = TRUE;
-    add_event (self, HELIX_STREAM_SERVER_PROBLEM, 0)->error = error;
-  } else {
-    g_clear_error (&error);
+    return;
   }
+  fatal = !helix_transport_error_is_temporary (error);
+  if (fatal)
+    self->dial_at = G_MAXUINT64;
+  if (!self->stop && (fatal || !self->outage_told))
+    add_event (self,
+        fatal ? HELIX_STREAM_SERVER_FATAL : HELIX_STREAM_SERVER_PROBLEM, 0)
+        ->error = g_steal_pointer (&error);
+  self->outage_told = TRUE;
 }
 
 /* ---- the thread ---- */
@@ -1539,7 +1533,6 @@ tick (HelixStreamServer *self, guint64 now)
 
     next = MIN (next, peer_tick (peer, now));
     peer_flush (peer, TURN_BYTES, now);
-    answer_lists (self, peer, now);
   }
   reap (self, now);
   next = MIN (next, tick_requests (self, now));
@@ -1558,15 +1551,6 @@ is_drained (const HelixStreamServer *self)
     if (peer_pending (peer_at (self, i)))
       return FALSE;
   return TRUE;
-}
-
-static void
-serve_peer (HelixStreamServer *self, Peer *peer, short events, guint64 now)
-{
-  if (events & (POLLIN | POLLHUP | POLLERR))
-    peer_read (peer, now);
-  peer_flush (peer, TURN_BYTES, now);
-  answer_lists (self, peer, now);
 }
 
 /* What to wait for: the wake-up (the waiter's), the peers, the listener. */
@@ -1610,7 +1594,9 @@ serve (HelixStreamServer *self, GArray *fds, guint64 next)
   for (guint i = 0; i < n; i++) {
     if (ready[1 + i].revents == 0)
       continue;
-    serve_peer (self, peer_at (self, i), ready[1 + i].revents, now);
+    if (ready[1 + i].revents & ~POLLOUT)
+      peer_read (peer_at (self, i), now);
+    peer_flush (peer_at (self, i), TURN_BYTES, now);
     /* push () gets its chance between two peers. */
     pthread_mutex_unlock (&self->lock);
     pthread_mutex_lock (&self->lock);
@@ -1821,7 +1807,7 @@ keep_cursor (
 {
   struct helix_cursor last = self->cursor;
 
-  self->cursor_known = TRUE;
+  self->cursors++;
   self->cursor = *cursor;
   if (shape != NULL) {
     unit_unref (self->shape);
@@ -1839,16 +1825,32 @@ keep_cursor (
   self->cursor.hot_y = last.hot_y;
 }
 
-/* After something was queued for a peer that had nothing to send before: sends
- * what its socket takes. Returns whether the thread must do the rest. */
-static gboolean
-send_now (Peer *peer, gboolean waited, guint64 now)
+/* Queues the unit, if there is one, for all peers, and sends what their sockets
+ * take. Takes the lock off, and wakes the thread if it must do the rest. */
+static void
+send_and_unlock (
+    HelixStreamServer *self, Unit *unit, const struct helix_unit *head)
 {
-  /* Otherwise the thread is at it, and order must be kept. */
-  if (!waited)
-    peer_flush (peer, G_MAXSIZE, now);
-  return (peer_pending (peer) && !waited) || peer->life == LIFE_DEAD
-      || peer->lists > 0;
+  gboolean work = FALSE;
+  guint64 now = helix_now_ns ();
+
+  for (guint i = 0; i < self->peers->len; i++) {
+    Peer *peer = peer_at (self, i);
+    gboolean waited = helix_writer_pending (&peer->out);
+
+    if (unit != NULL)
+      peer_push (peer, unit, head);
+    /* Otherwise the thread is at it, and order must be kept. */
+    if (!waited)
+      peer_flush (peer, G_MAXSIZE, now);
+    work |= (!waited && peer_pending (peer)) || peer->life == LIFE_DEAD;
+    /* A request that was held back for want of units is due now. */
+    work |= peer_is_live (peer) && peer->waits_key;
+  }
+  work |= self->key_wanted || self->events.length > 0;
+  pthread_mutex_unlock (&self->lock);
+  if (work)
+    helix_waiter_wake (&self->waiter);
 }
 
 gboolean
@@ -1857,8 +1859,6 @@ helix_stream_server_cursor (HelixStreamServer *self,
 {
   struct helix_cursor own = *cursor;
   Unit *unit = NULL;
-  gboolean work = FALSE;
-  guint64 now;
 
   if (shape != NULL && (unit = unit_new (shape)) == NULL)
     return FALSE;
@@ -1868,20 +1868,8 @@ helix_stream_server_cursor (HelixStreamServer *self,
     return FALSE;
   }
   pthread_mutex_lock (&self->lock);
-  now = helix_now_ns ();
   keep_cursor (self, &own, unit);
-  for (guint i = 0; i < self->peers->len; i++) {
-    Peer *peer = peer_at (self, i);
-    gboolean waited = peer_pending (peer);
-
-    peer->cursor_due = TRUE;
-    if (peer_watches (peer))
-      work |= send_now (peer, waited, now);
-  }
-  work |= self->key_wanted || self->events.length > 0;
-  pthread_mutex_unlock (&self->lock);
-  if (work)
-    helix_waiter_wake (&self->waiter);
+  send_and_unlock (self, NULL, NULL);
   return TRUE;
 }
 
@@ -1912,34 +1900,19 @@ helix_stream_server_push (HelixStreamServer *self, GstBuffer *buffer,
 {
   Unit *unit = unit_new (buffer);
   struct helix_unit own = *head;
-  gboolean work = FALSE;
-  guint64 now;
 
   if (unit == NULL)
     return;
   unit->arrived_ns = head->sent_ns;
   pthread_mutex_lock (&self->lock);
-  if (self->caps.caps_id == 0)
-    goto done;
-  now = helix_now_ns ();
-  own.caps_id = self->caps.caps_id;
-  own.sequence = self->sequence++;
-  count_unit (self, &own, unit->map.size, pushed_ns);
-  for (guint i = 0; i < self->peers->len; i++) {
-    Peer *peer = peer_at (self, i);
-    gboolean waited = peer_pending (peer);
-
-    peer_push (peer, unit, &own);
-    work |= send_now (peer, waited, now);
-    /* A request that was held back for want of units is due now. */
-    work |= peer_is_live (peer) && peer->waits_key;
+  if (self->caps.caps_id == 0) {
+    pthread_mutex_unlock (&self->lock);
+  } else {
+    own.caps_id = self->caps.caps_id;
+    own.sequence = self->sequence++;
+    count_unit (self, &own, unit->map.size, pushed_ns);
+    send_and_unlock (self, unit, &own);
   }
-  work |= self->key_wanted || self->events.length > 0;
-
-done:
-  pthread_mutex_unlock (&self->lock);
-  if (work)
-    helix_waiter_wake (&self->waiter);
   unit_unref (unit);
 }
 

@@ -125,7 +125,6 @@ move_cursor (Peer *peer, guint8 how)
     cursor.width = cursor.height = 8;
   }
   keep_cursor (peer->owner, &cursor, shape);
-  peer->cursor_due = TRUE;
 }
 
 /* The events of a session: it begins, requests, ends. */
@@ -230,7 +229,6 @@ deed_at_host (struct fuzz_input *in, Peer *peer)
       peer_tick (peer, now);
       tick_requests (peer->owner, now);
       tick_key (peer->owner, now);
-      answer_lists (peer->owner, peer, now);
       break;
     case 7:
       drain_peer (fuzz_byte (in));
