@@ -79,6 +79,7 @@ take_picture (const gchar *path, GError **error)
   HelixFrameClient *client = helix_frame_client_new (&config, &request);
   guint64 deadline = helix_now_ns () + FRAME_NS;
   HelixFramesResult result;
+  HelixCursor cursor = {0};
   HelixFrame frame;
   gchar *last;
 
@@ -90,9 +91,10 @@ take_picture (const gchar *path, GError **error)
     return NULL;
   }
   /* A warning ends it, too: it is a readback that failed. */
-  do
-    result = helix_frame_client_next (client, deadline, &frame, error);
-  while (result == HELIX_FRAMES_CURSOR);
+  do {
+    helix_cursor_clear (&cursor);
+    result = helix_frame_client_next (client, deadline, &frame, &cursor, error);
+  } while (result == HELIX_FRAMES_CURSOR);
   helix_frame_client_free (client);
   if (result == HELIX_FRAMES_FRAME)
     return make_sample (&frame);

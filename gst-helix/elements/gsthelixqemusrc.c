@@ -1030,13 +1030,14 @@ send_cursor (GstHelixQemuSrc *self, gboolean visible, gboolean image)
       gst_helix_event_new_cursor (&cursor, image ? self->cursor.image : NULL));
 }
 
+/* Ownership: takes the image over. */
 static void
-take_cursor (GstHelixQemuSrc *self)
+take_cursor (GstHelixQemuSrc *self, const HelixCursor *cursor)
 {
-  const struct helix_cursor *info = &self->cursor.info;
+  const struct helix_cursor *info = &cursor->info;
 
   helix_cursor_clear (&self->cursor);
-  helix_frame_client_get_cursor (self->client, &self->cursor);
+  self->cursor = *cursor;
   if (self->blend)
     self->cursor_moved = TRUE;
   else
@@ -1274,6 +1275,7 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
   GstHelixQemuSrc *self = GST_HELIX_QEMU_SRC (src);
   GstElement *element = GST_ELEMENT (self);
   GstFlowReturn flow = GST_FLOW_CUSTOM_SUCCESS;
+  HelixCursor cursor;
   HelixFrame frame;
 
   *buffer = NULL;
@@ -1282,12 +1284,12 @@ gst_helix_qemu_src_create (GstPushSrc *src, GstBuffer **buffer)
 
     apply_show_cursor (self);
     switch (helix_frame_client_next (
-        self->client, next_deadline (self), &frame, &error)) {
+        self->client, next_deadline (self), &frame, &cursor, &error)) {
       case HELIX_FRAMES_FRAME:
         flow = take_frame (self, &frame, buffer);
         break;
       case HELIX_FRAMES_CURSOR:
-        take_cursor (self);
+        take_cursor (self, &cursor);
         break;
       case HELIX_FRAMES_DARK:
         reset_dark (self);

@@ -482,19 +482,23 @@ judge (HelixFrameClient *client, HelixFramesResult result, GError **error)
 
 /* Lowers *deadline to when to look again. */
 static HelixFramesResult
-use_connection (HelixFrameClient *client, HelixFrame *frame, guint64 *deadline,
-    GError **error)
+use_connection (HelixFrameClient *client, HelixFrame *frame,
+    HelixCursor *cursor, guint64 *deadline, GError **error)
 {
+  HelixFrameConnection *frames = client->frames;
   HelixFramesResult read;
   guint64 due;
 
   apply_request (client, deadline);
-  read = helix_frame_connection_read (client->frames,
-      (guint) g_atomic_int_get (&client->in_time) * GST_USECOND, frame, error);
+  read = helix_frame_connection_read (frames,
+      (guint) g_atomic_int_get (&client->in_time) * GST_USECOND, frame, cursor,
+      error);
   note_progress (client);
   if (read != HELIX_FRAMES_AGAIN)
     return judge (client, read, error);
-  due = helix_frame_connection_tick (client->frames, helix_now_ns ());
+  due = helix_connection_tick (frames->connection, helix_now_ns ());
+  if (frames->settle_ns != 0)
+    due = MIN (due, frames->settle_ns);
   *deadline = MIN (*deadline, due);
   return HELIX_FRAMES_AGAIN;
 }
@@ -583,7 +587,7 @@ introduce (HelixFrameClient *client, GError **error)
 
 HelixFramesResult
 helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
-    HelixFrame *frame, GError **error)
+    HelixFrame *frame, HelixCursor *cursor, GError **error)
 {
   while (!g_atomic_int_get (&client->flushing)) {
     HelixFramesResult result = HELIX_FRAMES_AGAIN;
@@ -600,15 +604,14 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     if (client->frames == NULL && helix_now_ns () >= client->retry_ns)
       result = dial (client, error);
     if (client->frames != NULL)
-      result = use_connection (client, frame, &until, error);
+      result = use_connection (client, frame, cursor, &until, error);
     if (result == HELIX_FRAMES_AGAIN)
       result = introduce (client, error);
     if (result != HELIX_FRAMES_AGAIN)
       return result;
     repeat = repeat_at (client, deadline);
     /* The frame that is about to come is newer than the last picture. */
-    if (client->frames != NULL
-        && helix_frame_connection_settling (client->frames))
+    if (client->frames != NULL && client->frames->settle_ns != 0)
       repeat = HELIX_NONE64;
     if (helix_now_ns () >= repeat) {
       g_atomic_int_set (&client->poked, FALSE);
@@ -620,12 +623,4 @@ helix_frame_client_next (HelixFrameClient *client, guint64 deadline,
     wait_until (client, until);
   }
   return HELIX_FRAMES_FLUSHING;
-}
-
-void
-helix_frame_client_get_cursor (HelixFrameClient *client, HelixCursor *cursor)
-{
-  memset (cursor, 0, sizeof *cursor);
-  if (client->frames != NULL)
-    helix_frame_connection_get_cursor (client->frames, cursor);
 }

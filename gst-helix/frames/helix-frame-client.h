@@ -70,11 +70,7 @@ HelixFrameClientState helix_frame_client_state (HelixFrameClient *client);
 /* The newest frame, or what came instead. `deadline` is a helix_now_ns () time
  * or HELIX_NONE64. */
 HelixFramesResult helix_frame_client_next (HelixFrameClient *client,
-    guint64 deadline, HelixFrame *frame, GError **error);
-
-/* The thread that calls next (): the cursor as it is now; clear it. */
-void helix_frame_client_get_cursor (
-    HelixFrameClient *client, HelixCursor *cursor);
+    guint64 deadline, HelixFrame *frame, HelixCursor *cursor, GError **error);
 
 G_END_DECLS
 

@@ -393,26 +393,6 @@ take_pool (HelixFrameConnection *self, GError **error)
 
 /* ---- frames ---- */
 
-/* Judges a FRAME against the conversation so far. */
-static const char *
-admit_frame (HelixFrameConnection *self, const struct helix_frame *info)
-{
-  const struct helix_pool *pool;
-
-  if (self->pool == NULL)
-    return "FRAME: there is no pool yet";
-  pool = helix_slot_pool_info (self->pool);
-  if (info->pool_id != pool->pool_id)
-    return "FRAME: pool_id is not the last pool's";
-  if (info->slot >= pool->slots)
-    return "FRAME: slot is not within the pool";
-  if (info->sequence <= self->sequence)
-    return "FRAME: sequence does not grow";
-  if ((guint64) info->stride * info->height > pool->slot_size)
-    return "FRAME: stride * height is beyond the slot's memory";
-  return NULL;
-}
-
 /* `frame` is the newest now; what it changed adds up with what frames changed
  * that were not given. */
 static void
@@ -444,14 +424,15 @@ take_frame (HelixFrameConnection *self, GError **error)
     return violation (self, why, error);
   if (reader->header.channel != self->channel)
     return HELIX_FRAMES_AGAIN;
-  why = admit_frame (self, &frame.info);
+  if (self->pool == NULL)
+    return violation (self, "FRAME: there is no pool yet", error);
+  if (frame.info.sequence <= self->sequence)
+    return violation (self, "FRAME: sequence does not grow", error);
+  frame.pool = self->pool;
+  frame.memory =
+      helix_slot_pool_take (self->pool, &frame.info, &frame.pixels, &why);
   if (why != NULL)
     return violation (self, why, error);
-  frame.pool = self->pool;
-  frame.memory = helix_slot_pool_take (self->pool, frame.info.slot,
-      (gsize) frame.info.stride * frame.info.height, &frame.pixels);
-  if (frame.memory == NULL && errno == EBUSY)
-    return violation (self, "FRAME: its slot was not given back yet", error);
   if (frame.memory == NULL) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "The frame memory of the shim at %s was cut off while it was in use "
@@ -520,16 +501,6 @@ take_cursor (HelixFrameConnection *self, GError **error)
   self->cursor.info = cursor;
   self->cursor_news = TRUE;
   return HELIX_FRAMES_AGAIN;
-}
-
-void
-helix_frame_connection_get_cursor (
-    HelixFrameConnection *self, HelixCursor *cursor)
-{
-  *cursor = self->cursor;
-  if (cursor->image != NULL)
-    gst_buffer_ref (cursor->image);
-  self->cursor.info.flags &= ~HELIX_CURSOR_SHAPE;
 }
 
 /* ---- receiving ---- */
@@ -602,10 +573,15 @@ is_in_time (const HelixFrameConnection *self, guint64 in_time)
       && helix_now_ns () - self->newest.info.capture_ns <= MIN (in_time, OLD);
 }
 
-gboolean
-helix_frame_connection_settling (const HelixFrameConnection *self)
+static void
+give_cursor (HelixFrameConnection *self, HelixCursor *cursor)
 {
-  return self->newest.memory != NULL && self->settle_ns != 0;
+  self->cursor_news = FALSE;
+  self->cursor_told = TRUE;
+  *cursor = self->cursor;
+  if (cursor->image != NULL)
+    gst_buffer_ref (cursor->image);
+  self->cursor.info.flags &= ~HELIX_CURSOR_SHAPE;
 }
 
 static void
@@ -621,7 +597,7 @@ give_newest (HelixFrameConnection *self, HelixFrame *frame)
 
 HelixFramesResult
 helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
-    HelixFrame *frame, GError **error)
+    HelixFrame *frame, HelixCursor *cursor, GError **error)
 {
   HelixFramesResult result = HELIX_FRAMES_AGAIN;
   gboolean more = TRUE, last;
@@ -646,8 +622,7 @@ helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
    * restless one would keep frames from being seen. */
   if (self->cursor_news
       && (self->newest.memory == NULL || !self->cursor_told)) {
-    self->cursor_news = FALSE;
-    self->cursor_told = TRUE;
+    give_cursor (self, cursor);
     return HELIX_FRAMES_CURSOR;
   }
   if (self->newest.memory != NULL && (last || is_settled (self))) {
@@ -660,13 +635,4 @@ helix_frame_connection_read (HelixFrameConnection *self, guint64 in_time,
     return HELIX_FRAMES_DARK;
   }
   return HELIX_FRAMES_AGAIN;
-}
-
-guint64
-helix_frame_connection_tick (HelixFrameConnection *self, guint64 now)
-{
-  guint64 due = helix_connection_tick (self->connection, now);
-
-  return helix_frame_connection_settling (self) ? MIN (due, self->settle_ns)
-                                                : due;
 }

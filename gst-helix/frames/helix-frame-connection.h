@@ -29,7 +29,7 @@ typedef struct {
 typedef enum {
   HELIX_FRAMES_AGAIN,    /* connection: nothing more now, poll */
   HELIX_FRAMES_FRAME,    /* *frame; helix_frame_clear () it */
-  HELIX_FRAMES_CURSOR,   /* get_cursor () */
+  HELIX_FRAMES_CURSOR,   /* *cursor, as it is now; helix_cursor_clear () it */
   HELIX_FRAMES_DARK,     /* `dark_ns` */
   HELIX_FRAMES_TIMEOUT,  /* client: the deadline has passed */
   HELIX_FRAMES_FLUSHING, /* client: helix_frame_client_set_flushing () */
@@ -62,20 +62,20 @@ typedef struct {
   guint64 dark_ns; /* since when what is subscribed to shows nothing; 0 = it
                     * shows something, or the shim did not say yet */
   HelixFrameStats stats;
+  guint64 settle_ns; /* until when the newest frame, which is old, waits for a
+                      * newer one in read (); 0 = there is none that waits */
 
   /* private */
   gchar *path;
-  HelixSlotPool *pool;  /* of the subscription, or NULL */
-  guint64 sequence;     /* of the last frame, 0 = none */
-  gboolean dark_news;   /* read () has not told of it */
-  guint64 warned_ns;    /* of a SHOW that came to nothing, 0 = never */
-  HelixFrame newest;    /* its info counts also when it was given out */
-  helix_region damage;  /* since the frame that read () gave last */
-  guint64 settle_ns;    /* until when `newest`, which is old, waits for a newer
-                         * one; 0 = it does not */
-  HelixCursor cursor;   /* of this subscription, or of the one before */
-  gboolean cursor_news; /* read () has not told of it */
-  gboolean cursor_told; /* it has, and of no frame since */
+  HelixSlotPool *pool;    /* of the subscription, or NULL */
+  guint64 sequence;       /* of the last frame, 0 = none */
+  gboolean dark_news;     /* read () has not told of it */
+  guint64 warned_ns;      /* of a SHOW that came to nothing, 0 = never */
+  HelixFrame newest;      /* its info counts also when it was given out */
+  helix_region damage;    /* since the frame that read () gave last */
+  HelixCursor cursor;     /* of this subscription, or of the one before */
+  gboolean cursor_news;   /* read () has not told of it */
+  gboolean cursor_told;   /* it has, and of no frame since */
   guint8 *incoming_shape; /* its pixels are on their way, or NULL */
 } HelixFrameConnection;
 
@@ -92,20 +92,10 @@ void helix_frame_connection_subscribe (
 
 /* Takes in what has arrived. A frame that was captured at most `in_time` ns ago
  * is given as it comes. Of those that are older the newest wins; the damage of
- * the others is added to its own. */
+ * the others is added to its own. A loss that helix_connection_tick () saw is
+ * told here. */
 HelixFramesResult helix_frame_connection_read (HelixFrameConnection *self,
-    guint64 in_time, HelixFrame *frame, GError **error);
-/* Sees to signs of life. Returns when to call again at the latest, 0: the shim
- * gave none for 3 s, and read () tells. */
-guint64 helix_frame_connection_tick (HelixFrameConnection *self, guint64 now);
-
-/* Whether there is a frame that is old already, and that read () gives only
- * once no newer one has come for a moment. No picture is older than it. */
-gboolean helix_frame_connection_settling (const HelixFrameConnection *self);
-
-/* The cursor as it is now, with a reference of its own to the image. */
-void helix_frame_connection_get_cursor (
-    HelixFrameConnection *self, HelixCursor *cursor);
+    guint64 in_time, HelixFrame *frame, HelixCursor *cursor, GError **error);
 
 G_END_DECLS
 

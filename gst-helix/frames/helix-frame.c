@@ -4,17 +4,6 @@
 #include <errno.h>
 
 #include "helix-pack.h"
-#include "helix-platform.h"
-
-struct _HelixSlotPool {
-  gatomicrefcount refs; /* the owner's, and one for each slot that is held */
-  HelixConnection *connection; /* may be over */
-  guint16 channel;
-  struct helix_pool info;
-  struct helix_shm shm;
-  gint held;    /* atomic, bit i: slot i is ours */
-  gint retired; /* atomic */
-};
 
 /* The slot that a GstMemory keeps. */
 typedef struct {
@@ -68,12 +57,6 @@ helix_slot_pool_free (HelixSlotPool *pool)
   pool_unref (pool);
 }
 
-const struct helix_pool *
-helix_slot_pool_info (HelixSlotPool *pool)
-{
-  return &pool->info;
-}
-
 guint
 helix_slot_pool_free_slots (HelixSlotPool *pool)
 {
@@ -100,30 +83,44 @@ lease_end (gpointer data)
   g_free (lease);
 }
 
-GstMemory *
-helix_slot_pool_take (
-    HelixSlotPool *pool, guint slot, gsize size, const guint8 **pixels)
+/* What is wrong with the frame, or NULL: then the slot is ours. */
+static const char *
+claim (HelixSlotPool *pool, const struct helix_frame *frame)
 {
-  gsize offset = slot * (gsize) pool->info.slot_size;
-  guint8 *bytes = pool->shm.bytes + offset;
-  guint bit = 1u << slot;
+  guint bit = 1u << frame->slot % HELIX_MAX_SLOTS;
+
+  if (frame->pool_id != pool->info.pool_id)
+    return "FRAME: pool_id is not the last pool's";
+  if (frame->slot >= pool->info.slots)
+    return "FRAME: slot is not within the pool";
+  if ((guint64) frame->stride * frame->height > pool->info.slot_size)
+    return "FRAME: stride * height is beyond the slot's memory";
+  if (g_atomic_int_or ((guint *) &pool->held, bit) & bit)
+    return "FRAME: its slot was not given back yet";
+  return NULL;
+}
+
+GstMemory *
+helix_slot_pool_take (HelixSlotPool *pool, const struct helix_frame *frame,
+    const guint8 **pixels, const char **why)
+{
+  gsize size = (gsize) frame->stride * frame->height;
+  gsize offset = frame->slot * (gsize) pool->info.slot_size;
   Lease *lease;
 
-  g_assert (slot < pool->info.slots && size <= pool->info.slot_size);
-  if (g_atomic_int_or ((guint *) &pool->held, bit) & bit) {
-    errno = EBUSY;
+  *why = claim (pool, frame);
+  if (*why != NULL)
     return NULL;
-  }
   if (helix_shm_fetch (&pool->shm, offset, size) != 0) {
-    g_atomic_int_and ((guint *) &pool->held, ~bit);
+    g_atomic_int_and ((guint *) &pool->held, ~(1u << frame->slot));
     return NULL;
   }
   lease = g_new (Lease, 1);
   g_atomic_ref_count_inc (&pool->refs);
-  *lease = (Lease){pool, slot};
-  *pixels = bytes;
-  return gst_memory_new_wrapped (
-      GST_MEMORY_FLAG_READONLY, bytes, size, 0, size, lease, lease_end);
+  *lease = (Lease){pool, frame->slot};
+  *pixels = pool->shm.bytes + offset;
+  return gst_memory_new_wrapped (GST_MEMORY_FLAG_READONLY,
+      pool->shm.bytes + offset, size, 0, size, lease, lease_end);
 }
 
 void

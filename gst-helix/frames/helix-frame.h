@@ -13,11 +13,21 @@
 #include <gst/gst.h>
 
 #include "helix-connection.h"
+#include "helix-platform.h"
 #include "helix-protocol.h"
 
 G_BEGIN_DECLS
 
-typedef struct _HelixSlotPool HelixSlotPool;
+/* Thread: any may read `info`; the rest is private. */
+typedef struct {
+  struct helix_pool info; /* as announced */
+  gatomicrefcount refs;   /* the owner's, and one for each slot that is held */
+  HelixConnection *connection; /* may be over */
+  guint16 channel;
+  struct helix_shm shm;
+  gint held;    /* atomic, bit i: slot i is ours */
+  gint retired; /* atomic */
+} HelixSlotPool;
 
 /* `fd` is the descriptor that came along, or -1; it stays the caller's. NULL
  * when the pool cannot be had: *why = a static sentence, errno EPROTO when
@@ -28,18 +38,25 @@ HelixSlotPool *helix_slot_pool_new (HelixConnection *connection,
  * valid, and send no RELEASE any more. */
 void helix_slot_pool_free (HelixSlotPool *pool);
 
-/* As announced. */
-const struct helix_pool *helix_slot_pool_info (HelixSlotPool *pool);
 /* Slots that the shim has. */
 guint helix_slot_pool_free_slots (HelixSlotPool *pool);
 
-/* The shim handed the slot over, which the pool has, and its first `size`
- * bytes, slot_size at most, are new.
- * Returns: these bytes at *pixels, read-only; the memory's end gives the slot
- * back. NULL: errno EBUSY when the slot is held here, else the shim cut its
- * memory off. */
-GstMemory *helix_slot_pool_take (
-    HelixSlotPool *pool, guint slot, gsize size, const guint8 **pixels);
+/* The shim handed over the slot that `frame` names.
+ * Returns: its stride * height bytes at *pixels, read-only; the memory's end
+ * gives the slot back. NULL: *why = a static sentence when the shim broke the
+ * rules; *why = NULL and errno when it cut its memory off. */
+GstMemory *helix_slot_pool_take (HelixSlotPool *pool,
+    const struct helix_frame *frame, const guint8 **pixels, const char **why);
+
+/* The cursor plane, as of the last CURSOR. */
+typedef struct {
+  struct helix_cursor info; /* SHAPE in flags: the image is new */
+  GstBuffer *image; /* a reference; B G R A as in struct helix_cursor, or NULL
+                     * before there was any */
+} HelixCursor;
+
+/* Lets go of the image. */
+void helix_cursor_clear (HelixCursor *cursor);
 
 /* A frame, in a slot that is ours until helix_frame_clear (). */
 typedef struct {
@@ -54,16 +71,6 @@ typedef struct {
 
 /* Gives the slot back. */
 void helix_frame_clear (HelixFrame *frame);
-
-/* The cursor plane, as of the last CURSOR. */
-typedef struct {
-  struct helix_cursor info; /* SHAPE in flags: the image is new */
-  GstBuffer *image; /* a reference; B G R A as in struct helix_cursor, or NULL
-                     * before there was any */
-} HelixCursor;
-
-/* Lets go of the image. */
-void helix_cursor_clear (HelixCursor *cursor);
 
 G_END_DECLS
 

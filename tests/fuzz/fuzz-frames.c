@@ -288,15 +288,12 @@ take_frame (HelixFrame *frame, uint8_t how)
 }
 
 static void
-look_at_cursor (void)
+take_cursor (HelixCursor *cursor)
 {
-  HelixCursor cursor;
-
-  helix_frame_connection_get_cursor (client, &cursor);
-  if (cursor.image != NULL)
-    MUST (gst_buffer_get_size (cursor.image)
-        == (gsize) cursor.info.width * cursor.info.height * 4);
-  helix_cursor_clear (&cursor);
+  if (cursor->image != NULL)
+    MUST (gst_buffer_get_size (cursor->image)
+        == (gsize) cursor->info.width * cursor->info.height * 4);
+  helix_cursor_clear (cursor);
 }
 
 /* FALSE: the connection is over. */
@@ -305,16 +302,17 @@ read_client (uint8_t how)
 {
   HelixFramesResult result;
   GError *error = NULL;
+  HelixCursor cursor;
   HelixFrame frame;
 
   result = helix_frame_connection_read (
-      client, how & 1 ? GST_SECOND : 0, &frame, &error);
+      client, how & 1 ? GST_SECOND : 0, &frame, &cursor, &error);
   MUST ((error != NULL) == (result >= HELIX_FRAMES_WARNING));
   g_clear_error (&error);
   if (result == HELIX_FRAMES_FRAME)
     take_frame (&frame, how);
   else if (result == HELIX_FRAMES_CURSOR)
-    look_at_cursor ();
+    take_cursor (&cursor);
   return result <= HELIX_FRAMES_WARNING;
 }
 
@@ -322,7 +320,8 @@ static gboolean
 tick (struct fuzz_input *in)
 {
   now += fuzz_byte (in) * STEP_NS;
-  return helix_frame_connection_tick (client, now) != 0 || read_client (0);
+  return helix_connection_tick (client->connection, now) != 0
+      || read_client (0);
 }
 
 static void
@@ -395,7 +394,7 @@ look_at_slots (void)
   if (client->pool != NULL)
     MUST (helix_slot_pool_free_slots (client->pool)
             + (client->newest.memory != NULL)
-        >= helix_slot_pool_info (client->pool)->slots);
+        >= client->pool->info.slots);
 }
 
 int

@@ -18,25 +18,34 @@ taker_new (
   return helix_frame_client_new (&config, request != NULL ? request : &plain);
 }
 
+HelixCursor taker_cursor;
+
 HelixFramesResult
 taker_next (HelixFrameClient *client, HelixFrame *frame, GError **error)
 {
+  helix_cursor_clear (&taker_cursor);
   return helix_frame_client_next (
-      client, helix_now_ns () + TEST_SOON, frame, error);
+      client, helix_now_ns () + TEST_SOON, frame, &taker_cursor, error);
+}
+
+HelixFramesResult
+taker_look (HelixFrameClient *client)
+{
+  GError *error = NULL;
+  HelixFrame frame;
+  HelixFramesResult result = helix_frame_client_next (client,
+      helix_now_ns () + 10 * GST_MSECOND, &frame, &taker_cursor, &error);
+
+  if (result == HELIX_FRAMES_FRAME)
+    helix_frame_clear (&frame);
+  fail_unless (error == NULL);
+  return result;
 }
 
 void
 taker_connect (HelixFrameClient *client, FakeShim *shim)
 {
-  HelixFrame frame;
-  GError *error = NULL;
-  guint64 end = helix_now_ns () + TEST_SOON;
-
-  while (helix_now_ns () < end && fake_shim_subscription (shim).rate_den == 0)
-    fail_unless_equals_int (
-        helix_frame_client_next (
-            client, helix_now_ns () + 10 * GST_MSECOND, &frame, &error),
-        HELIX_FRAMES_TIMEOUT);
+  TAKER_RUN_UNTIL (client, fake_shim_subscription (shim).rate_den != 0);
   fail_unless (fake_shim_wait_subscribed (shim));
 }
 

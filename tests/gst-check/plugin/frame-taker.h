@@ -12,6 +12,21 @@ HelixFrameClient *taker_new (
 /* helix_frame_client_next () with 5 s of patience. */
 HelixFramesResult taker_next (
     HelixFrameClient *client, HelixFrame *frame, GError **error);
+/* ... with 10 ms. What comes is let go of. */
+HelixFramesResult taker_look (HelixFrameClient *client);
+/* Runs the client, to which nothing is sent, until `condition`. */
+#define TAKER_RUN_UNTIL(client, condition) \
+  G_STMT_START \
+  { \
+    guint64 taker_end = helix_now_ns () + TEST_SOON; \
+\
+    while (!(condition) && helix_now_ns () < taker_end) \
+      fail_unless_equals_int (taker_look (client), HELIX_FRAMES_TIMEOUT); \
+    fail_unless (condition); \
+  } \
+  G_STMT_END
+/* Of the last HELIX_FRAMES_CURSOR; the next call of taker_next () clears it. */
+extern HelixCursor taker_cursor;
 /* The client runs in this thread, the shim waits for it in another: returns
  * when it has subscribed. */
 void taker_connect (HelixFrameClient *client, FakeShim *shim);
