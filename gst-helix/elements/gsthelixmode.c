@@ -49,33 +49,30 @@ gst_helix_when_off_get_type (void)
   return get_enum (&type, "GstHelixWhenOff", values);
 }
 
-/* Caps for the life of the process: no reference to give back. */
+/* No reference to give back: `caps` keeps one for the life of the process. */
 static GstCaps *
-get_caps (gsize *kept, const gchar *name)
+get_caps (GstStaticCaps *caps)
 {
-  if (g_once_init_enter (kept)) {
-    GstCaps *caps = gst_caps_new_empty_simple (name);
+  GstCaps *kept = gst_static_caps_get (caps);
 
-    GST_MINI_OBJECT_FLAG_SET (caps, GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED);
-    g_once_init_leave (kept, (gsize) caps);
-  }
-  return (GstCaps *) *kept;
+  gst_caps_unref (kept);
+  return kept;
 }
 
 GstCaps *
 gst_helix_capture_caps (void)
 {
-  static gsize caps;
+  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-system-monotonic");
 
-  return get_caps (&caps, "timestamp/x-system-monotonic");
+  return get_caps (&caps);
 }
 
 GstCaps *
 gst_helix_pushed_caps (void)
 {
-  static gsize caps;
+  static GstStaticCaps caps = GST_STATIC_CAPS ("timestamp/x-helix-pushed");
 
-  return get_caps (&caps, "timestamp/x-helix-pushed");
+  return get_caps (&caps);
 }
 
 void

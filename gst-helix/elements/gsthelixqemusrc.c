@@ -135,11 +135,12 @@ enum {
 
 /* What the element itself counts, since start (). */
 typedef struct {
-  guint64 frames, repeated, cursor_moves, black, copied; /* buffers */
-  guint64 convert_ns, latency_ns;
+  guint64 repeated, cursor_moves, black, copied; /* buffers */
+  guint64 latency_ns;
   guint64 converted; /* bytes of picture that were read to convert or copy */
   struct helix_frame last;
-  struct helix_histogram readback, wait, convert, latency; /* ns */
+  struct helix_histogram convert;                 /* ns */
+  struct helix_histogram readback, wait, latency; /* ns, of each new picture */
 } Counters;
 
 struct _GstHelixQemuSrc {
@@ -159,7 +160,7 @@ struct _GstHelixQemuSrc {
   guint64 refused_ns;       /* when a refusal was last posted, 0 = never */
   HelixFrameClient *client; /* from start to stop */
   Counters counters;
-  GstHelixHoldback holdback; /* its `pushed_ns`: when the last buffer left */
+  GstHelixHoldback holdback; /* its `last`, `pushed_ns`: of the last buffer */
 
   /* Thread: the streaming thread. */
   gboolean shaped; /* `picture` and `info` are known */
@@ -169,20 +170,19 @@ struct _GstHelixQemuSrc {
   gboolean downstream_meta; /* takes GstVideoMeta */
   gboolean own_pool;        /* converts into scratch buffers of our own */
   GstBuffer *last;          /* to be repeated; NULL before the first */
-  GstClockTime last_pts;
-  guint breaks;            /* reconnections and switches seen so far */
-  gboolean blend;          /* show_cursor, as last applied */
-  HelixCursor cursor;      /* the newest */
-  gboolean cursor_moved;   /* `cursor` is not in the last picture yet */
-  GstMemory *last_frame;   /* the pixels of `picture` without a cursor, kept
+  guint breaks;             /* reconnections and switches seen so far */
+  gboolean blend;           /* show_cursor, as last applied */
+  HelixCursor cursor;       /* the newest */
+  gboolean cursor_moved;    /* `cursor` is not in the last picture yet */
+  GstMemory *last_frame;    /* the pixels of `picture` without a cursor, kept
                             * while `blend`: the next cursor goes over them */
-  gboolean unfit;          /* downstream does not take the newest picture, */
-  HelixPicture unfit_size; /* which is of this size, */
-  gboolean unfit_refused;  /* although its caps claimed to take it */
-  guint64 unfit_ns;        /* since when pictures do not fit, 0 = they do */
-  guint64 warned_ns;       /* when that was last posted, 0 = never */
-  gboolean dark;           /* when-off was applied */
-  gboolean told_off;       /* the bus got "is off" */
+  gboolean unfit;           /* downstream does not take the newest picture, */
+  HelixPicture unfit_size;  /* which is of this size, */
+  gboolean unfit_refused;   /* although its caps claimed to take it */
+  guint64 unfit_ns;         /* since when pictures do not fit, 0 = they do */
+  guint64 warned_ns;        /* when that was last posted, 0 = never */
+  gboolean dark;            /* when-off was applied */
+  gboolean told_off;        /* the bus got "is off" */
 };
 
 G_DEFINE_TYPE_WITH_CODE (GstHelixQemuSrc, gst_helix_qemu_src, GST_TYPE_PUSH_SRC,
@@ -697,7 +697,6 @@ convert (GstHelixQemuSrc *self, const HelixCursor *cursor,
   GST_OBJECT_LOCK (self);
   self->counters.copied +=
       helix_picture_is_native (&self->picture, &self->info);
-  self->counters.convert_ns += spent;
   self->counters.converted += helix_convert_get_bytes (self->convert) - bytes;
   helix_histogram_add (&self->counters.convert, spent);
   GST_OBJECT_UNLOCK (self);
@@ -731,11 +730,9 @@ stamp (GstHelixQemuSrc *self, guint64 age)
 {
   GstClockTime now = gst_element_get_current_running_time (GST_ELEMENT (self));
   GstClockTime pts = GST_CLOCK_TIME_IS_VALID (now) && now > age ? now - age : 0;
+  GstClockTime last = self->holdback.last;
 
-  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && pts <= self->last_pts)
-    pts = self->last_pts + 1;
-  self->last_pts = pts;
-  return pts;
+  return GST_CLOCK_TIME_IS_VALID (last) ? MAX (pts, last + 1) : pts;
 }
 
 /* Warns of an encoder that kept the picture however often it was repeated. */
@@ -810,7 +807,6 @@ count_frame (GstHelixQemuSrc *self, const struct helix_frame *info)
   guint64 age = pushed_ns > info->capture_ns ? pushed_ns - info->capture_ns : 0;
 
   GST_OBJECT_LOCK (self);
-  counters->frames++;
   counters->latency_ns = age;
   counters->last = *info;
   helix_histogram_add (&counters->readback, info->readback_ns);
@@ -1343,7 +1339,6 @@ gst_helix_qemu_src_start (GstBaseSrc *src)
     return FALSE;
   }
   self->shaped = FALSE;
-  self->last_pts = GST_CLOCK_TIME_NONE;
   self->breaks = 0;
   self->cursor_moved = FALSE;
   self->warned_ns = 0;
@@ -1446,8 +1441,8 @@ get_stats (GstHelixQemuSrc *self)
       G_TYPE_BOOLEAN, client.connected, "reconnects", G_TYPE_UINT,
       client.reconnects, "frames-in", G_TYPE_UINT64, client.frames.received,
       "frames-out", G_TYPE_UINT64,
-      own.frames + own.repeated + own.cursor_moves + own.black, "frames",
-      G_TYPE_UINT64, own.frames, "repeated", G_TYPE_UINT64, own.repeated,
+      own.latency.count + own.repeated + own.cursor_moves + own.black, "frames",
+      G_TYPE_UINT64, own.latency.count, "repeated", G_TYPE_UINT64, own.repeated,
       "flushed", G_TYPE_UINT64, holdback.flushed, "held-back", G_TYPE_UINT,
       holdback.held_back, "cursor-moves", G_TYPE_UINT64, own.cursor_moves,
       "black", G_TYPE_UINT64, own.black, "dropped", G_TYPE_UINT64,
@@ -1456,10 +1451,10 @@ get_stats (GstHelixQemuSrc *self)
       G_TYPE_UINT64, own.last.sequence, "generation", G_TYPE_UINT,
       own.last.generation, "width", G_TYPE_UINT, own.last.width, "height",
       G_TYPE_UINT, own.last.height, "readback-time", G_TYPE_UINT64,
-      client.frames.readback_ns, "wait-time", G_TYPE_UINT64,
-      client.frames.wait_ns, "convert-time", G_TYPE_UINT64, own.convert_ns,
-      "converted-bytes", G_TYPE_UINT64, own.converted, "latency", G_TYPE_UINT64,
-      own.latency_ns, NULL);
+      own.readback.sum, "wait-time", G_TYPE_UINT64, own.wait.sum,
+      "convert-time", G_TYPE_UINT64, own.convert.sum, "converted-bytes",
+      G_TYPE_UINT64, own.converted, "latency", G_TYPE_UINT64, own.latency_ns,
+      NULL);
   helix_stats_set_times (stats, "readback", &own.readback);
   helix_stats_set_times (stats, "wait", &own.wait);
   helix_stats_set_times (stats, "convert", &own.convert);
@@ -1683,7 +1678,8 @@ install_properties (GObjectClass *klass)
    * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
    *   last picture
    * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
-   *   back, waiting for a free slot or for its turn, and converting, in sum
+   *   back, waiting for a free slot or for its turn, and converting, in sum, of
+   *   the pictures pushed
    * * `latency` (uint64): ns from capture to push of the last picture
    * * `STAGE-p50`, `STAGE-p95`, `STAGE-p99`, `STAGE-max` (uint64): ns, of the
    *   pictures pushed, where STAGE is `readback`, `wait`, `convert` or

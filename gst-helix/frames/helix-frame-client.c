@@ -120,6 +120,13 @@ helix_frame_client_subscribe (HelixFrameClient *client,
   helix_waiter_wake (&client->waiter);
 }
 
+/* Under the lock. */
+static gboolean
+is_connected (const HelixFrameClient *client)
+{
+  return client->frames != NULL && !client->left;
+}
+
 HelixFrameClientState
 helix_frame_client_state (HelixFrameClient *client)
 {
@@ -127,6 +134,7 @@ helix_frame_client_state (HelixFrameClient *client)
 
   pthread_mutex_lock (&client->lock);
   state = client->state;
+  state.connected = is_connected (client);
   pthread_mutex_unlock (&client->lock);
   return state;
 }
@@ -275,7 +283,6 @@ disconnect (HelixFrameClient *client)
   client->channel = 0;
   client->state.scanouts = 0;
   client->state.dark_ns = 0;
-  client->state.connected = FALSE;
   pthread_mutex_unlock (&client->lock);
   if (frames != NULL)
     helix_frame_connection_free (frames);
@@ -307,10 +314,9 @@ static void
 leave (HelixFrameClient *client)
 {
   pthread_mutex_lock (&client->lock);
-  if (client->state.connected) {
+  if (is_connected (client)) {
     helix_connection_bye (client->frames->connection, NULL);
     client->left = TRUE; /* next () does the rest */
-    client->state.connected = FALSE;
   }
   pthread_mutex_unlock (&client->lock);
 }
@@ -414,7 +420,6 @@ dial (HelixFrameClient *client, GError **error)
   client->frames->stats = client->state.frames; /* goes on counting */
   client->introduced = FALSE;
   client->left = FALSE;
-  client->state.connected = TRUE;
   pthread_mutex_unlock (&client->lock);
 out:
   g_free (path);

@@ -248,7 +248,7 @@ helix_frame_connection_subscribe (
       helix_pack_empty (message, HELIX_UNSUBSCRIBE, self->channel));
   drop_pool (self);
   drop_newest (self);
-  self->sequence = 0;
+  self->newest.info.sequence = 0;
   self->channel = self->channel % 0x7fff + 1;
   if (elsewhere) {
     forget_cursor (self);
@@ -403,8 +403,6 @@ supersede (HelixFrameConnection *self, HelixFrame *frame)
   stats->received++;
   stats->superseded += self->newest.memory != NULL;
   stats->readback_bytes += frame->info.read_bytes;
-  stats->readback_ns += frame->info.readback_ns;
-  stats->wait_ns += frame->info.wait_ns;
   if (self->newest.info.generation != frame->info.generation)
     add_damage (self, NULL, 0);
   add_damage (self, frame->damage, frame->info.rects);
@@ -426,7 +424,7 @@ take_frame (HelixFrameConnection *self, GError **error)
     return HELIX_FRAMES_AGAIN;
   if (self->pool == NULL)
     return violation (self, "FRAME: there is no pool yet", error);
-  if (frame.info.sequence <= self->sequence)
+  if (frame.info.sequence <= self->newest.info.sequence)
     return violation (self, "FRAME: sequence does not grow", error);
   frame.pool = self->pool;
   frame.memory =
@@ -440,7 +438,6 @@ take_frame (HelixFrameConnection *self, GError **error)
         self->path, g_strerror (errno));
     return HELIX_FRAMES_LOST;
   }
-  self->sequence = frame.info.sequence;
   supersede (self, &frame);
   return HELIX_FRAMES_AGAIN;
 }

@@ -48,7 +48,6 @@ typedef struct {
   guint64 received;       /* frames that came in */
   guint64 superseded;     /* of them: given back for a newer one, unseen */
   guint64 readback_bytes; /* bytes copied for them by the shim */
-  guint64 readback_ns, wait_ns;
 } HelixFrameStats;
 
 typedef struct {
@@ -68,7 +67,6 @@ typedef struct {
   /* private */
   gchar *path;
   HelixSlotPool *pool;    /* of the subscription, or NULL */
-  guint64 sequence;       /* of the last frame, 0 = none */
   gboolean dark_news;     /* read () has not told of it */
   guint64 warned_ns;      /* of a SHOW that came to nothing, 0 = never */
   HelixFrame newest;      /* its info counts also when it was given out */
