@@ -11,14 +11,9 @@
 #include "helix-tool.h"
 #include "helix-vms.h"
 
-#define ANSWER_MS 3000
+#define ANSWER_NS (3 * GST_SECOND)
 #define FIRST_UNIT_NS (5 * GST_SECOND)
 #define MAX_SECONDS 86400
-
-/* As helixsrc asks for the time: quickly at first, then once a second. */
-#define FAST_CLOCKS 8
-#define FAST_CLOCK_NS (50 * GST_MSECOND)
-#define CLOCK_NS GST_SECOND
 
 static gint seconds = 10;
 static gdouble target = 60;
@@ -230,31 +225,15 @@ helix_bench_stats_json (
 typedef struct {
   HelixProbe *probe;
   HelixBenchStats *stats; /* from the first keyframe on */
-  struct helix_caps caps;
-  guint clocks;
-  guint64 next_clock, next_stats;
 } Bench;
 
-/* What is due beside receiving. */
+/* So that top and doctor on the host see that units arrive. */
 static void
-keep_up (Bench *self)
+send_stats (const Bench *self)
 {
-  guint64 now = helix_now_ns ();
+  struct helix_stats told = self->stats->received;
   guint8 message[HELIX_MAX_MESSAGE];
-  struct helix_stats told;
 
-  if (now >= self->next_clock) {
-    helix_probe_ask_clock (self->probe);
-    self->next_clock =
-        now + (++self->clocks < FAST_CLOCKS ? FAST_CLOCK_NS : CLOCK_NS);
-  }
-  if (now < self->next_stats)
-    return;
-  self->next_stats = now + GST_SECOND;
-  if (self->stats == NULL)
-    return;
-  /* So that top and doctor on the host see that units arrive. */
-  told = self->stats->received;
   if (self->stats->latency.count > 0)
     told.latency_ns = helix_histogram_percentile (&self->stats->latency, 50);
   helix_connection_send (
@@ -263,64 +242,55 @@ keep_up (Bench *self)
 
 /* Capture to receipt in the host's time, or NONE64. */
 static guint64
-latency_of (const Bench *self, const struct helix_unit *unit)
+latency_of (const HelixProbe *probe)
 {
-  guint64 arrived = self->probe->connection->heard_ns, error;
+  guint64 arrived = probe->connection->heard_ns, error;
   gint64 offset;
 
-  if (unit->capture_ns == HELIX_NONE64
-      || !helix_clock_offset_get (
-          &self->probe->clock, arrived, &offset, &error))
+  if (probe->unit.capture_ns == HELIX_NONE64
+      || !helix_clock_offset_get (&probe->clock, arrived, &offset, &error))
     return HELIX_NONE64;
   arrived += (guint64) offset;
-  return arrived > unit->capture_ns ? arrived - unit->capture_ns : 0;
+  return arrived > probe->unit.capture_ns ? arrived - probe->unit.capture_ns
+                                          : 0;
 }
 
 static void
 take_unit (Bench *self)
 {
-  const struct helix_reader *r = &self->probe->connection->reader;
-  guint64 arrived = self->probe->connection->heard_ns;
-  struct helix_unit unit;
-  const gchar *why;
-  gboolean key;
+  const HelixProbe *probe = self->probe;
+  gboolean key = (probe->unit.flags & HELIX_UNIT_KEY) != 0;
 
-  if (!helix_unpack_unit (
-          &unit, r->payload, r->payload_size, r->header.size, &why))
-    return;
-  key = (unit.flags & HELIX_UNIT_KEY) != 0;
   if (self->stats == NULL && key)
-    self->stats = helix_bench_stats_new (arrived);
-  if (self->stats == NULL)
-    return;
-  helix_bench_stats_unit (self->stats, arrived, r->bulk_size, key,
-      unit.sequence, latency_of (self, &unit));
+    self->stats = helix_bench_stats_new (probe->connection->heard_ns);
+  if (self->stats != NULL)
+    helix_bench_stats_unit (self->stats, probe->connection->heard_ns,
+        probe->connection->reader.bulk_size, key, probe->unit.sequence,
+        latency_of (probe));
 }
 
 /* Until `seconds` after the first keyframe. FALSE: it could not. */
 static gboolean
 receive (Bench *self, GError **error)
 {
-  guint64 end = helix_now_ns () + FIRST_UNIT_NS;
-  gboolean begun = FALSE;
+  guint64 end = helix_now_ns () + FIRST_UNIT_NS, next_stats = 0, now;
 
-  while (helix_now_ns () < end) {
-    const struct helix_reader *r = &self->probe->connection->reader;
-    const gchar *why;
+  self->probe->keep_alive = TRUE;
+  while ((now = helix_now_ns ()) < end) {
     gint type;
 
-    keep_up (self);
-    type = helix_probe_next (self->probe, MIN (end, self->next_clock), error);
+    if (now >= next_stats) {
+      if (self->stats != NULL)
+        send_stats (self);
+      next_stats = now + GST_SECOND;
+    }
+    type = helix_probe_next (self->probe, MIN (end, next_stats), error);
     if (type < 0)
       return FALSE;
-    if (type == HELIX_CAPS)
-      helix_unpack_caps (&self->caps, r->payload, r->payload_size, &why);
     if (type == HELIX_UNIT)
       take_unit (self);
-    if (!begun && self->stats != NULL) {
-      begun = TRUE;
+    if (self->stats != NULL)
       end = self->stats->began + (guint64) seconds * GST_SECOND;
-    }
   }
   if (self->stats == NULL) {
     g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_SILENT,
@@ -341,15 +311,16 @@ report (const Bench *self, gboolean as_json, const gchar *address)
 
     helix_json_object (json, NULL);
     helix_json_add (json, JSON_TEXT ("address", address),
-        JSON_TEXT ("server", server), JSON_UINT ("width", self->caps.width),
-        JSON_UINT ("height", self->caps.height));
+        JSON_TEXT ("server", server),
+        JSON_UINT ("width", self->probe->caps.width),
+        JSON_UINT ("height", self->probe->caps.height));
     helix_bench_stats_json (self->stats, target, json);
     json_builder_end_object (json);
     helix_json_print (json);
     return;
   }
-  printf ("from        %s, %s, %ux%u\n", address, server, self->caps.width,
-      self->caps.height);
+  printf ("from        %s, %s, %ux%u\n", address, server,
+      self->probe->caps.width, self->probe->caps.height);
   print (self->stats, target);
 }
 
@@ -368,8 +339,8 @@ run (const HelixOptions *options, gint n, gchar **words)
     return helix_tool_fail (HELIX_EXIT_USAGE, "--seconds goes from 1 to 86400");
   if (!(target >= 1 && target <= 1000))
     return helix_tool_fail (HELIX_EXIT_USAGE, "--target goes from 1 to 1000");
-  self.probe = probe = helix_probe_connect (
-      address, HELIX_ROLE_STREAM, options->token, ANSWER_MS, &error);
+  self.probe = probe = helix_vms_reach (address, HELIX_ROLE_STREAM,
+      options->token, helix_now_ns () + ANSWER_NS, &error);
   if (probe != NULL && receive (&self, &error))
     report (&self, options->json, address);
   else

@@ -241,7 +241,7 @@ check_decode (HelixWalk *walk)
 {
   /* The walks have had their time: this comes behind them. */
   guint64 deadline = walk->doctor->deadline + LATE_NS;
-  g_autoptr (GstCaps) caps = helix_stream_caps_from_wire (&walk->caps);
+  g_autoptr (GstCaps) caps = helix_stream_caps_from_wire (&walk->probe->caps);
   GList *parsers, *decoders;
   const gchar *parser = NULL;
   g_autofree gchar *why = NULL;

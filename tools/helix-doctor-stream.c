@@ -39,47 +39,23 @@
 
 /* ---- the connection ---- */
 
-/* The sentence of a transport's error without the address in front, without
- * the remedy, if `cut`, and without the last full stop. */
-static gchar *
-cause_of (const gchar *message, const gchar *address, gboolean cut)
-{
-  gchar *cause, *end;
-
-  if (g_str_has_prefix (message, address)
-      && g_str_has_prefix (message + strlen (address), ": "))
-    message += strlen (address) + 2;
-  cause = g_strdup (message);
-  end = cut ? strstr (cause, ". ") : NULL;
-  if (end == NULL && g_str_has_suffix (cause, "."))
-    end = cause + strlen (cause) - 1;
-  if (end != NULL)
-    *end = '\0';
-  return cause;
-}
-
 /* Returns FALSE. */
 static gboolean
 explain_connect (HelixWalk *walk, const GError *error)
 {
-  const gchar *text = walk->where->text;
   gboolean host = walk->doctor->role == HELIX_HOST;
   /* The transport's remedy is for the user of an element. Keep it for a wrong
    * name or port; where no server listens, ours is better. */
   gboolean no_server = strstr (error->message, "no server") != NULL;
-  g_autofree gchar *cause = cause_of (error->message, text, no_server);
-
-  if (!no_server)
-    return helix_walk_fail (
-        walk, "cannot connect to %s" BECAUSE "%s", text, cause);
-  return helix_walk_fail (walk,
-      "cannot connect to %s" BECAUSE "%s" REMEDY
+  g_autofree gchar *remedy = g_strdup_printf (
       "Start the host's pipeline%s%s; or say --address if it serves elsewhere",
-      text, cause,
       host ? ": gst-launch-1.0 helixqemusrc ! x264enc tune=zerolatency ! "
              "helixguestsink address="
            : " there, and see helix doctor on the host",
       host ? walk->doctor->address : "");
+
+  return helix_walk_unreachable (
+      walk, walk->where->text, error, no_server ? remedy : NULL);
 }
 
 static gboolean
@@ -258,41 +234,41 @@ check_stream (HelixWalk *walk)
 
 /* ---- the host: do units come to helixguestsink? ---- */
 
-/* LIST into `now`, until a unit came since `before`, the last one is fresh, or,
- * since a still screen makes none, a keyframe request brought none in time.
- * *took: from that request to the unit in ns, NONE64 = none came or none was
- * made. FALSE: the connection is lost, or of no use any more. */
+/* LIST until a unit came since the one before, the last one is fresh, or, since
+ * a still screen makes none, a keyframe request brought none in time. *took:
+ * from that request to the unit in ns, NONE64 = none came or none was made.
+ * FALSE: the connection is lost, or of no use any more. */
 static gboolean
 watch_units (HelixWalk *walk, guint64 *took, GError **error)
 {
   const struct helix_keyframe keyframe = {
       .reason = HELIX_KEYFRAME_ASKED, .last_sequence = HELIX_NONE64};
-  guint64 pause = MIN (walk->before.taken_ns + GAP_NS, walk->doctor->deadline);
+  HelixProbe *probe = walk->probe;
+  guint64 pause = MIN (probe->now.taken_ns + GAP_NS, walk->doctor->deadline);
   guint64 asked = 0, now;
   guint8 message[HELIX_MAX_MESSAGE];
 
   for (;;) {
     while ((now = helix_now_ns ()) < pause)
-      if (helix_probe_next (walk->probe, pause, error) < 0)
+      if (helix_probe_next (probe, pause, error) < 0)
         return FALSE;
-    if (!helix_probe_list (
-            walk->probe, &walk->now, helix_walk_soon (walk), error))
+    if (!helix_probe_list (probe, helix_walk_soon (walk), error))
       return FALSE;
-    if (walk->now.clients == NULL) {
+    if (probe->now.clients == NULL) {
       g_set_error (error, HELIX_PROBE_ERROR, HELIX_LOSS_REFUSED,
           "it answered LIST once, and now refuses");
       return FALSE;
     }
-    if (walk->now.status.frames > walk->before.status.frames) {
+    if (probe->now.status.frames > probe->before.status.frames) {
       *took = asked != 0 ? helix_now_ns () - asked : HELIX_NONE64;
       return TRUE;
     }
-    if (asked == 0 && walk->now.status.last_ns <= FRESH_NS)
+    if (asked == 0 && probe->now.status.last_ns <= FRESH_NS)
       return TRUE;
     if (asked == 0) {
       asked = now;
-      helix_connection_send (walk->probe->connection, message,
-          helix_pack_keyframe (message, &keyframe));
+      helix_connection_send (
+          probe->connection, message, helix_pack_keyframe (message, &keyframe));
     }
     if (now >= MIN (asked + KEYFRAME_NS, walk->doctor->deadline))
       return TRUE;
@@ -317,7 +293,7 @@ status_json (const HelixListing *listing, gdouble rate, JsonBuilder *json)
 static void
 judge_encoder (HelixWalk *walk)
 {
-  const HelixListing *listing = &walk->now;
+  const HelixListing *listing = &walk->probe->now;
   /* The text begins with the encoder's name. */
   g_autofree gchar *name =
       g_strndup (listing->text, strcspn (listing->text, ","));
@@ -337,7 +313,7 @@ judge_encoder (HelixWalk *walk)
 static void
 explain_no_units (HelixWalk *walk)
 {
-  const struct helix_status *s = &walk->now.status;
+  const struct helix_status *s = &walk->probe->now.status;
 
   helix_walk_fail (walk,
       "no encoded units come to helixguestsink" BECAUSE
@@ -357,7 +333,7 @@ explain_no_units (HelixWalk *walk)
 static void
 judge_units (HelixWalk *walk, guint64 took)
 {
-  const HelixListing *first = &walk->before, *last = &walk->now;
+  const HelixListing *first = &walk->probe->before, *last = &walk->probe->now;
   const struct helix_status *s = &last->status;
   gdouble rate = (gdouble) (s->frames - first->status.frames) * 1e9
       / (gdouble) MAX (1, last->taken_ns - first->taken_ns);
@@ -392,10 +368,9 @@ check_sent (HelixWalk *walk)
   g_autoptr (GError) error = NULL;
   guint64 took = HELIX_NONE64;
 
-  if (!helix_probe_list (
-          walk->probe, &walk->before, helix_walk_soon (walk), &error))
+  if (!helix_probe_list (walk->probe, helix_walk_soon (walk), &error))
     goto lost;
-  if (walk->before.clients == NULL) {
+  if (walk->probe->now.clients == NULL) {
     helix_walk_note (walk, "helixguestsink is too old to tell what it gets");
     return FALSE;
   }
@@ -462,9 +437,9 @@ check_guest (HelixWalk *walk)
 {
   guint guests = 0;
 
-  for (guint i = 0; i < walk->now.clients->len; i++) {
+  for (guint i = 0; i < walk->probe->now.clients->len; i++) {
     const HelixListed *client =
-        &g_array_index (walk->now.clients, HelixListed, i);
+        &g_array_index (walk->probe->now.clients, HelixListed, i);
 
     if (client->info.role != HELIX_ROLE_STREAM)
       continue;
@@ -482,31 +457,23 @@ check_guest (HelixWalk *walk)
 
 /* ---- the guest: do units come? ---- */
 
-/* Unpacks CAPS or UNIT. FALSE: it is malformed, or the connection was lost. */
-static gboolean
-take_unit (HelixWalk *walk, gint type, GError **error)
+/* Keeps the bytes of a unit for the decoder. */
+static void
+take_unit (HelixWalk *walk)
 {
-  const struct helix_reader *r = &walk->probe->connection->reader;
-  guint8 *bulk = g_steal_pointer (&walk->probe->bulk);
-  g_autoptr (GBytes) bytes = g_bytes_new_take (bulk, bulk ? r->bulk_size : 0);
-  struct helix_unit unit;
-  const gchar *why;
+  HelixProbe *probe = walk->probe;
+  gsize size = probe->connection->reader.bulk_size;
 
-  if (type == HELIX_CAPS
-          ? !helix_unpack_caps (&walk->caps, r->payload, r->payload_size, &why)
-          : !helix_unpack_unit (
-              &unit, r->payload, r->payload_size, r->header.size, &why))
-    return helix_probe_violation (walk->probe, why, error);
-  if (type == HELIX_CAPS)
-    return TRUE;
   walk->came++;
-  walk->keyframes += (unit.flags & HELIX_UNIT_KEY) != 0;
-  if (walk->keyframes > 0 && walk->units->len < MAX_UNITS
-      && walk->kept + r->bulk_size <= MAX_BYTES) {
-    walk->kept += r->bulk_size;
-    g_ptr_array_add (walk->units, g_steal_pointer (&bytes));
-  }
-  return TRUE;
+  walk->keyframes += (probe->unit.flags & HELIX_UNIT_KEY) != 0;
+  if (walk->keyframes == 0 || walk->units->len >= MAX_UNITS
+      || walk->kept + size > MAX_BYTES)
+    return;
+  if (probe->bulk == NULL) /* no memory was left */
+    size = 0;
+  walk->kept += size;
+  g_ptr_array_add (
+      walk->units, g_bytes_new_take (g_steal_pointer (&probe->bulk), size));
 }
 
 /* *first_key_ns: from now until the first keyframe. FALSE: the connection was
@@ -523,9 +490,8 @@ receive (HelixWalk *walk, guint64 *first_key_ns, GError **error)
 
     if (type < 0)
       return FALSE;
-    if ((type == HELIX_CAPS || type == HELIX_UNIT)
-        && !take_unit (walk, type, error))
-      return FALSE;
+    if (type == HELIX_UNIT)
+      take_unit (walk);
     if (!early || walk->keyframes == 0)
       continue;
     *first_key_ns = walk->probe->connection->heard_ns - began;
@@ -538,10 +504,10 @@ receive (HelixWalk *walk, guint64 *first_key_ns, GError **error)
 static gchar *
 why_no_units (HelixWalk *walk, const gchar **remedy)
 {
-  const struct helix_status *s = &walk->now.status;
+  const struct helix_status *s = &walk->probe->now.status;
 
-  if (!helix_probe_list (walk->probe, &walk->now, helix_walk_soon (walk), NULL)
-      || walk->now.clients == NULL)
+  if (!helix_probe_list (walk->probe, helix_walk_soon (walk), NULL)
+      || walk->probe->now.clients == NULL)
     return g_strdup ("the host's pipeline makes none, or is paused");
   if (s->frames == 0)
     return g_strdup_printf ("none has come to helixguestsink either, in %.1f s",
@@ -595,7 +561,7 @@ check_received (HelixWalk *walk)
 static void
 check_nals (HelixWalk *walk)
 {
-  const struct helix_caps *caps = &walk->caps;
+  const struct helix_caps *caps = &walk->probe->caps;
   gboolean h265 = caps->codec == HELIX_CODEC_H265;
   guint kinds[HELIX_NAL_SEI + 1] = {0}, slices;
   HelixNal nal;
@@ -626,7 +592,7 @@ check_parse (HelixWalk *walk)
 {
   static const gchar *const codecs[] = {
       "?", "H.264", "H.265", "AV1", "VP8", "VP9", "JPEG"};
-  const struct helix_caps *caps = &walk->caps;
+  const struct helix_caps *caps = &walk->probe->caps;
 
   if (caps->caps_id == 0)
     helix_walk_fail (walk,

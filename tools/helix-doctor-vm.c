@@ -33,12 +33,13 @@
   "too many connections wait there already: its process "
 #define AS_GIVEN "Say the path given to QEMU as " QEMU_OPTION "..."
 
-/* What lets this user connect: docs/QEMU.md, "Other users". */
-#define AS_USER \
-  "Run this, and the host's pipeline, as the user that runs QEMU, or let " \
-  "this user in: -device helix-export,mode=0666,allow=USER"
-
 /* ---- is there a VM, and a socket? ---- */
+
+static HelixVm *
+vm_of (const HelixWalk *walk)
+{
+  return g_ptr_array_index (walk->vms, 0);
+}
 
 static gboolean
 check_vm (HelixWalk *walk)
@@ -48,14 +49,18 @@ check_vm (HelixWalk *walk)
   GPtrArray *found = helix_vms_find (walk->doctor->socket, &looked);
 
   walk->vms = found;
+  if (found->len == 1) {
+    HelixVm *vm = vm_of (walk);
+    gint fd = helix_discovery_dial (
+        vm->path, helix_vms_server_uid (), &vm->pid, &walk->error);
+
+    if (fd >= 0)
+      walk->probe = helix_probe_new (fd, FALSE);
+  }
   for (guint i = 0; i < found->len; i++) {
     HelixVm *vm = g_ptr_array_index (found, i);
     HelixProcess process;
 
-    /* For the pid alone; check_listen () says what is wrong. */
-    if (looked == NULL)
-      helix_close (helix_discovery_dial (
-          vm->path, helix_vms_server_uid (), &vm->pid, NULL));
     helix_process_look (&process, vm->pid);
     g_string_append_printf (list, "%s%s%s%s", i > 0 ? ", " : "", vm->path,
         vm->pid > 0 ? " of " : "", vm->pid > 0 ? process.words : "");
@@ -81,42 +86,14 @@ check_vm (HelixWalk *walk)
   return found->len == 1;
 }
 
-static const HelixVm *
-vm_of (const HelixWalk *walk)
-{
-  return g_ptr_array_index (walk->vms, 0);
-}
-
 static gboolean
 check_socket (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
   struct stat st;
 
-  if (strlen (path) >= helix_sun_path_max ())
-    return helix_walk_fail (walk,
-        "the path %s is too long for a socket" BECAUSE
-        "it has %zu bytes, this system takes %zu" REMEDY
-        "Choose a shorter one, or a relative one from a nearer directory",
-        path, strlen (path), helix_sun_path_max () - 1);
-  if (stat (path, &st) < 0 && errno == EACCES)
-    return helix_walk_fail (walk,
-        "there is no socket at %s" BECAUSE
-        "its directory is closed to this user (%s)" REMEDY AS_USER
-        "; its folders have to let it pass",
-        path, g_strerror (EACCES));
-  if (stat (path, &st) < 0)
-    return helix_walk_fail (walk,
-        "there is no socket at %s" BECAUSE "%s" REMEDY
-        "Start QEMU with " QEMU_OPTION
-        "%s, or say where it listens with --socket",
-        path, g_strerror (errno), path);
-  if (!S_ISSOCK (st.st_mode))
-    return helix_walk_fail (walk,
-        "%s is not a socket" BECAUSE "it is %s" REMEDY AS_GIVEN, path,
-        S_ISDIR (st.st_mode)       ? "a directory"
-            : S_ISREG (st.st_mode) ? "a regular file"
-                                   : "a device or a FIFO");
+  if (walk->error != NULL && (stat (path, &st) < 0 || !S_ISSOCK (st.st_mode)))
+    return helix_walk_unreachable (walk, path, walk->error, NULL);
   return helix_walk_ok (walk, "%s is a socket", path);
 }
 
@@ -134,93 +111,57 @@ read_lock (const gchar *path)
   return (pid_t) CLAMP (g_ascii_strtoll (text, NULL, 10), 0, G_MAXINT32);
 }
 
-/* connect () failed with that errno. */
-static void
-explain_connect (HelixWalk *walk, gint number)
+/* Returns FALSE. */
+static gboolean
+explain_connect (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
-  gboolean forbidden = number == EACCES || number == EPERM;
+  gint code = walk->error->code;
   pid_t pid = read_lock (path);
   HelixProcess maker;
 
   helix_process_look (&maker, pid);
-  if (number == ECONNREFUSED && maker.lives)
+  if (code == GST_RESOURCE_ERROR_NOT_FOUND && maker.lives)
     helix_walk_fail (walk,
         "no process listens on %s" BECAUSE
         "its maker, %s, lives but has stopped listening, or that number is "
         "another process's now" REMEDY
         "End that VM if it is one, and start it again",
         path, maker.words);
-  else if (number == ECONNREFUSED)
+  else if (code == GST_RESOURCE_ERROR_NOT_FOUND)
     helix_walk_fail (walk,
         "no process listens on %s" BECAUSE
         "the file was left behind by %s%s gone" REMEDY
         "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
         path, pid > 0 ? maker.words : "a QEMU that is",
         pid > 0 ? ", which is" : "", path);
-  else if (number == EAGAIN && pid > 0)
+  else if (code == GST_RESOURCE_ERROR_BUSY && pid > 0)
     helix_walk_fail (walk,
         TOO_MANY "(pid %ld) does not run" REMEDY "Continue it (kill -CONT %ld)",
         path, (long) pid, (long) pid);
-  else if (number == EAGAIN)
+  else if (code == GST_RESOURCE_ERROR_BUSY)
     helix_walk_fail (walk,
         TOO_MANY "does not run, and there is no %s.lock that names it" REMEDY
                  "Find that process and continue it (kill -CONT PID)",
         path, path);
   else
-    helix_walk_fail (walk, "%s %s" BECAUSE "%s" REMEDY "%s",
-        forbidden ? "no permission to connect to" : "cannot connect to", path,
-        g_strerror (number), forbidden ? AS_USER : AS_GIVEN);
+    helix_walk_unreachable (walk, path, walk->error, NULL);
   helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) pid));
-}
-
-/* Another user's: it has not been spoken to. */
-static void
-explain_stranger (HelixWalk *walk)
-{
-  long uid = (long) walk->server.uid;
-  char name[HELIX_USER_NAME] = "?";
-
-  helix_user_name (walk->server.uid, name);
-  helix_walk_fail (walk,
-      "another user listens on %s" BECAUSE
-      "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
-      "nothing was said to it" REMEDY
-      "If that user runs the VM on purpose, say --server-user %ld here, and "
-      "server-user=%ld to helixqemusrc; else choose a path in a folder of "
-      "your own",
-      vm_of (walk)->path, walk->server.words, name, uid, uid, uid);
-  helix_json_add (walk->facts, JSON_UINT ("uid", walk->server.uid));
+  return FALSE;
 }
 
 static gboolean
 check_listen (HelixWalk *walk)
 {
-  const gchar *path = vm_of (walk)->path;
-  gint fd = helix_socket (AF_UNIX);
-
-  if (fd < 0 || (helix_unix_connect (fd, path) < 0 && errno != EINPROGRESS)) {
-    explain_connect (walk, errno);
-    goto fail;
-  }
-  helix_process_of_peer (&walk->server, fd);
-  if (!helix_discovery_trusts (
-          fd, path, helix_vms_server_uid (), &walk->server.pid, NULL)) {
-    explain_stranger (walk);
-    goto fail;
-  }
+  if (walk->error != NULL)
+    return explain_connect (walk);
+  helix_process_of_peer (&walk->server, walk->probe->connection->fd);
   helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
       (long) walk->server.uid);
   helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
       JSON_TEXT ("command", walk->server.name),
       JSON_UINT ("uid", walk->server.uid));
-  walk->probe = helix_probe_new (fd, FALSE);
   return TRUE;
-
-fail:
-  if (fd >= 0)
-    close (fd);
-  return FALSE;
 }
 
 /* ---- is it a shim? ---- */
@@ -233,7 +174,10 @@ static const HelixRemedy remedies[] = {
     {HELIX_LOSS_OLD, 0,
         "Replace the older of the two: build QEMU's shim and the plugin from "
         "the same release"},
-    {HELIX_LOSS_REFUSED, HELIX_ERROR_AUTH, AS_USER},
+    /* docs/QEMU.md, "Other users" */
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_AUTH,
+        "Run this, and the host's pipeline, as the user that runs QEMU, or let "
+        "this user in: -device helix-export,mode=0666,allow=USER"},
     {HELIX_LOSS_REFUSED, HELIX_ERROR_BUSY,
         "End one of the pipelines that watch this VM, or give helix-export a "
         "higher max-clients"},
@@ -284,42 +228,21 @@ check_shim (HelixWalk *walk)
 
 /* ---- what does it show? ---- */
 
-/* "0 1920x1080, 1 off"; *on = how many are on. */
-static gchar *
-scanouts_words (const HelixProbe *probe, guint *on)
-{
-  GString *list = g_string_new (NULL);
-
-  *on = 0;
-  for (guint i = 0; i < probe->connection->welcome.scanouts; i++) {
-    const struct helix_scanout *s = &probe->scanouts[i];
-
-    g_string_append_printf (list, "%s%u ", i ? ", " : "", i);
-    if (!(probe->scanouts_known & 1u << i))
-      g_string_append (list, "not exported");
-    else if (!helix_probe_scanout_on (probe, i))
-      g_string_append (list, "off");
-    else
-      g_string_append_printf (list, "%ux%u", s->width, s->height);
-    *on += helix_probe_scanout_on (probe, i);
-  }
-  return g_string_free (list, FALSE);
-}
-
 static gboolean
 check_scanout (HelixWalk *walk)
 {
   gint meant = walk->doctor->scanout;
-  guint all = walk->probe->connection->welcome.scanouts, on;
+  guint all = walk->probe->connection->welcome.scanouts, on = 0;
   gboolean good = FALSE;
   g_autoptr (GError) error = NULL;
   g_autofree gchar *words = NULL;
 
   /* Its answer comes behind the state of every scanout. */
-  if (!helix_probe_list (
-          walk->probe, &walk->before, helix_walk_soon (walk), &error))
+  if (!helix_probe_list (walk->probe, helix_walk_soon (walk), &error))
     return explain_answer (walk, "list of scanouts", error);
-  words = scanouts_words (walk->probe, &on);
+  words = helix_probe_scanouts_words (walk->probe);
+  for (guint i = 0; i < all; i++)
+    on += helix_probe_scanout_on (walk->probe, i);
   if (meant >= (gint) all)
     helix_walk_fail (walk,
         "there is no scanout %d" BECAUSE "the VM has %u: %s" REMEDY
@@ -513,8 +436,7 @@ static void
 judge_watcher (HelixWalk *walk, const HelixListed *client)
 {
   const struct helix_client *info = &client->info;
-  const HelixListed *before =
-      helix_listing_find (&walk->before, &walk->now, client);
+  const HelixListed *before = helix_probe_earlier (walk->probe, client);
   gboolean by_scanout = info->scanout != HELIX_NONE32;
   gboolean moves = info->scanout < HELIX_MAX_SCANOUTS
       && walk->watched[info->scanout].frames >= MOVING_FRAMES;
@@ -530,8 +452,7 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
         who, info->pid);
   } else if (by_scanout
       && !helix_probe_scanout_on (walk->probe, info->scanout)) {
-    guint on;
-    g_autofree gchar *list = scanouts_words (walk->probe, &on);
+    g_autofree gchar *list = helix_probe_scanouts_words (walk->probe);
 
     helix_walk_fail (walk,
         "%s watches scanout %u, which is off" BECAUSE
@@ -564,15 +485,15 @@ check_pipeline (HelixWalk *walk)
   gint meant = walk->doctor->scanout;
   guint watchers = 0, idle = 0, on_it = 0;
 
-  if (!helix_probe_list (walk->probe, &walk->now, helix_walk_soon (walk), NULL))
+  if (!helix_probe_list (walk->probe, helix_walk_soon (walk), NULL))
     return FALSE;
-  if (walk->now.clients == NULL) {
+  if (walk->probe->now.clients == NULL) {
     helix_walk_note (walk, "the shim is too old to tell who watches it");
     return TRUE;
   }
-  for (guint i = 0; i < walk->now.clients->len; i++) {
+  for (guint i = 0; i < walk->probe->now.clients->len; i++) {
     const HelixListed *client =
-        &g_array_index (walk->now.clients, HelixListed, i);
+        &g_array_index (walk->probe->now.clients, HelixListed, i);
     gboolean by_scanout = client->info.scanout != HELIX_NONE32;
 
     if (client->info.flags & HELIX_CLIENT_YOU)

@@ -42,15 +42,22 @@ enum { STREAM = 1, WALKS = 3 };
 
 /* ---- what is found ---- */
 
+static const struct {
+  const gchar *word, *colour, *key;
+} verdicts[] = {
+    [HELIX_VERDICT_OK] = {"OK", "32", "ok"},
+    [HELIX_VERDICT_NOTE] = {"NOTE", "33", "note"},
+    [HELIX_VERDICT_FAIL] = {"FAIL", "1;31", "fail"},
+    [HELIX_VERDICT_SKIP] = {"-", "2", "skip"},
+};
+
 static void
 finding_free (gpointer data)
 {
   HelixFinding *self = data;
 
   g_free (self->text);
-  g_free (self->cause);
-  g_free (self->remedy);
-  g_object_unref (self->facts);
+  g_object_unref (self->json);
   g_free (self);
 }
 
@@ -71,46 +78,39 @@ helix_walk_found (
     HelixWalk *walk, HelixVerdict verdict, const gchar *format, ...)
 {
   HelixFinding *finding = g_new0 (HelixFinding, 1);
+  g_autofree gchar *text = NULL;
+  g_autofree gchar *cause = NULL;
+  g_autofree gchar *remedy = NULL;
   va_list args;
 
   va_start (args, format);
-  finding->text = g_strdup_vprintf (format, args);
+  text = g_strdup_vprintf (format, args);
   va_end (args);
-  finding->remedy = cut_off (finding->text, REMEDY);
-  finding->cause = cut_off (finding->text, BECAUSE);
+  remedy = cut_off (text, REMEDY);
+  cause = cut_off (text, BECAUSE);
   finding->check = walk->check;
   finding->verdict = verdict;
-  finding->facts = json_builder_new ();
-  helix_json_object (finding->facts, NULL);
+  finding->text = g_strconcat (text, cause != NULL ? ": " : "",
+      cause != NULL ? cause : "", cause != NULL || remedy != NULL ? "." : "",
+      remedy != NULL ? " " : NULL, remedy, ".", NULL);
+  finding->json = walk->facts = json_builder_new ();
+  helix_json_object (walk->facts, NULL);
+  helix_json_add (walk->facts, JSON_TEXT ("hop", walk->check->name),
+      JSON_UINT ("code", walk->check->number),
+      JSON_TEXT ("verdict", verdicts[verdict].key), JSON_TEXT ("text", text),
+      JSON_TEXT ("cause", cause), JSON_TEXT ("remedy", remedy));
+  helix_json_object (walk->facts, "facts");
   if (walk->report == NULL)
     walk->report = g_ptr_array_new_with_free_func (finding_free);
   g_ptr_array_add (walk->report, finding);
-  walk->facts = finding->facts;
   return verdict != HELIX_VERDICT_FAIL;
 }
-
-static const struct {
-  const gchar *word, *colour, *key;
-} verdicts[] = {
-    [HELIX_VERDICT_OK] = {"OK", "32", "ok"},
-    [HELIX_VERDICT_NOTE] = {"NOTE", "33", "note"},
-    [HELIX_VERDICT_FAIL] = {"FAIL", "1;31", "fail"},
-    [HELIX_VERDICT_SKIP] = {"-", "2", "skip"},
-};
 
 void
 helix_finding_print (const HelixFinding *self, FILE *out, gboolean colours)
 {
-  g_autoptr (GString) line = g_string_new (self->text);
-  g_autofree gchar *clean = NULL;
+  g_autofree gchar *clean = helix_printable (self->text);
 
-  if (self->cause != NULL)
-    g_string_append_printf (line, ": %s", self->cause);
-  if (self->cause != NULL || self->remedy != NULL)
-    g_string_append_c (line, '.');
-  if (self->remedy != NULL)
-    g_string_append_printf (line, " %s.", self->remedy);
-  clean = helix_printable (line->str);
   fprintf (out, "%s%s%s%-4s%s %-10s %s\n", colours ? "\033[" : "",
       colours ? verdicts[self->verdict].colour : "", colours ? "m" : "",
       verdicts[self->verdict].word, colours ? "\033[0m" : "", self->check->name,
@@ -120,19 +120,31 @@ helix_finding_print (const HelixFinding *self, FILE *out, gboolean colours)
 void
 helix_finding_json (const HelixFinding *self, JsonBuilder *json)
 {
-  helix_json_object (json, NULL);
-  helix_json_add (json, JSON_TEXT ("hop", self->check->name),
-      JSON_UINT ("code", self->check->number),
-      JSON_TEXT ("verdict", verdicts[self->verdict].key),
-      JSON_TEXT ("text", self->text), JSON_TEXT ("cause", self->cause),
-      JSON_TEXT ("remedy", self->remedy));
-  json_builder_end_object (self->facts);
-  json_builder_set_member_name (json, "facts");
-  json_builder_add_value (json, json_builder_get_root (self->facts));
-  json_builder_end_object (json);
+  json_builder_end_object (self->json);
+  json_builder_end_object (self->json);
+  json_builder_add_value (json, json_builder_get_root (self->json));
 }
 
 /* ---- what the checks share ---- */
+
+gboolean
+helix_walk_unreachable (HelixWalk *walk, const gchar *where,
+    const GError *error, const gchar *remedy)
+{
+  g_autofree gchar *message = g_strdup (error->message);
+  g_autofree gchar *own = cut_off (message, ". ");
+  const gchar *cause = message;
+
+  if (g_str_has_prefix (cause, where)
+      && g_str_has_prefix (cause + strlen (where), ": "))
+    cause += strlen (where) + strlen (": ");
+  if (own != NULL && g_str_has_suffix (own, "."))
+    own[strlen (own) - 1] = '\0';
+  if (remedy == NULL)
+    remedy = own != NULL ? own : "";
+  return helix_walk_fail (walk, "cannot connect to %s" BECAUSE "%s%s%s", where,
+      cause, *remedy ? REMEDY : "", remedy);
+}
 
 guint64
 helix_walk_soon (const HelixWalk *walk)
@@ -192,8 +204,7 @@ walk_clear (HelixWalk *walk)
   g_clear_pointer (&walk->report, g_ptr_array_unref);
   g_clear_pointer (&walk->units, g_ptr_array_unref);
   helix_probe_free (walk->probe);
-  helix_listing_clear (&walk->before);
-  helix_listing_clear (&walk->now);
+  g_clear_error (&walk->error);
   g_clear_pointer (&walk->vms, g_ptr_array_unref);
   g_clear_pointer (&walk->where, helix_address_free);
 }

@@ -57,20 +57,17 @@ typedef enum {
   HELIX_VERDICT_SKIP, /* not looked at, since something before it failed */
 } HelixVerdict;
 
-/* Texts have no full stop. */
 typedef struct {
   const HelixCheck *check;
   HelixVerdict verdict;
-  gchar *text;
-  gchar *cause;       /* or NULL */
-  gchar *remedy;      /* what to do, or NULL */
-  JsonBuilder *facts; /* an object that was begun */
+  gchar *text;       /* with cause and remedy */
+  JsonBuilder *json; /* in its object of facts */
 } HelixFinding;
 
-/* One line: verdict, name of the check, text, cause, remedy. */
+/* One line: verdict, name of the check, text. */
 void helix_finding_print (
     const HelixFinding *self, FILE *out, gboolean colours);
-/* Once only: it ends the object of facts. */
+/* Once only: it ends the object. */
 void helix_finding_json (const HelixFinding *self, JsonBuilder *json);
 
 /* ---- walks ---- */
@@ -92,28 +89,27 @@ struct _HelixWalk {
   JsonBuilder *facts;      /* of the last one */
   HelixProbe *probe;       /* to the shim, or to helixguestsink; or NULL */
   HelixProcess server;     /* that serves it, as far as that is known */
-  HelixListing before, now;
 
   /* to the shim */
-  GPtrArray *vms; /* HelixVm */
+  GPtrArray *vms; /* HelixVm; if there is one, it is connected, or else: */
+  GError *error;  /* why it cannot be connected to */
   HelixWatched watched[HELIX_MAX_SCANOUTS];
 
   /* to helixguestsink */
   HelixAddress *where;
 
   /* in the guest: what was received */
-  struct helix_caps caps; /* caps_id 0: none came */
-  GPtrArray *units;       /* GBytes, from the first keyframe on */
-  gsize kept;             /* bytes in them */
-  guint came, keyframes;  /* all that came */
+  GPtrArray *units;      /* GBytes, from the first keyframe on */
+  gsize kept;            /* bytes in them */
+  guint came, keyframes; /* all that came */
 
   /* helix-doctor.c's */
   GThread *thread;
   gboolean done;
 };
 
-/* In a format: text [BECAUSE cause] [REMEDY remedy]. They are control
- * characters, which no text of a peer contains. */
+/* In a format: text [BECAUSE cause] [REMEDY remedy], each without a full stop.
+ * They are control characters, which no text of a peer contains. */
 #define BECAUSE "\036"
 #define REMEDY "\037"
 
@@ -126,6 +122,11 @@ gboolean helix_walk_found (HelixWalk *walk, HelixVerdict verdict,
   helix_walk_found (walk, HELIX_VERDICT_NOTE, __VA_ARGS__)
 #define helix_walk_fail(walk, ...) \
   helix_walk_found (walk, HELIX_VERDICT_FAIL, __VA_ARGS__)
+
+/* `where` cannot be connected to; `error` is "WHERE: CAUSE. REMEDY." `remedy`,
+ * unless NULL, is said in place of REMEDY. Returns FALSE. */
+gboolean helix_walk_unreachable (HelixWalk *walk, const gchar *where,
+    const GError *error, const gchar *remedy);
 
 /* Until when an answer to what is asked now may come. */
 guint64 helix_walk_soon (const HelixWalk *walk);

@@ -13,18 +13,6 @@
 /* One VM that hangs must not keep the others from being shown. */
 #define ANSWER_NS GST_SECOND
 
-static void
-print_scanouts (const HelixProbe *probe, GString *line)
-{
-  for (guint i = 0; i < probe->connection->welcome.scanouts; i++) {
-    if (helix_probe_scanout_on (probe, i))
-      g_string_append_printf (line, " %u:%ux%u", i, probe->scanouts[i].width,
-          probe->scanouts[i].height);
-    else
-      g_string_append_printf (line, " %u:off", i);
-  }
-}
-
 /* As the shim says, else as the kernel does. */
 static pid_t
 pid_of (const HelixVm *vm, const HelixProbe *probe)
@@ -44,8 +32,10 @@ list_text (const HelixVm *vm, const HelixProbe *probe, const GError *error)
   helix_process_look (&process, pid_of (vm, probe));
   g_string_append_printf (line, "%s  %s", vm->path, process.words);
   if (probe != NULL) {
-    g_string_append_printf (line, "  %s ", probe->connection->name);
-    print_scanouts (probe, line);
+    g_autofree gchar *scanouts = helix_probe_scanouts_words (probe);
+
+    g_string_append_printf (
+        line, "  %s  %s", probe->connection->name, scanouts);
   } else {
     g_string_append_printf (line, "  %s", error->message);
   }
@@ -79,11 +69,12 @@ run (const HelixOptions *options, gint n, gchar **words)
     const HelixVm *vm = g_ptr_array_index (vms, i);
     guint64 deadline = helix_now_ns () + ANSWER_NS;
     g_autoptr (GError) error = NULL;
-    g_autoptr (HelixProbe) probe = helix_vms_greet (vm->path, deadline, &error);
+    g_autoptr (HelixProbe) probe =
+        helix_vms_reach (vm->path, HELIX_ROLE_FRAMES, NULL, deadline, &error);
 
     /* A shim that is too busy to answer told its scanouts with WELCOME. */
     if (probe != NULL)
-      helix_probe_list (probe, NULL, deadline, NULL);
+      helix_probe_list (probe, deadline, NULL);
     else
       status = HELIX_EXIT_FAILED;
     if (options->json)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "helix-platform.h"
-#include "helix-transport.h"
 
 #define NS_PER_MS G_GUINT64_CONSTANT (1000000)
 
@@ -21,33 +20,17 @@ HelixProbe *
 helix_probe_new (gint fd, gboolean serial)
 {
   const HelixConnectionConfig config = {
-      .name = "helix " HELIX_PACKAGE_VERSION, .serial = serial};
+      .name = "helix " HELIX_PACKAGE_VERSION, .serial = serial, .clock = TRUE};
   HelixProbe *self = g_new0 (HelixProbe, 1);
 
   self->connection = helix_connection_new (fd, &config, helix_now_ns ());
   return self;
 }
 
-HelixProbe *
-helix_probe_connect (const gchar *text, enum helix_role role,
-    const gchar *token, guint timeout_ms, GError **error)
+static void
+clear_listing (HelixListing *listing)
 {
-  g_autoptr (HelixAddress) address = helix_address_parse (text, error);
-  guint64 deadline = helix_now_ns () + timeout_ms * NS_PER_MS;
-  HelixProbe *self;
-  gint fd;
-
-  if (address == NULL)
-    return NULL;
-  fd = helix_transport_connect (address, NULL, (gint) timeout_ms, error);
-  if (fd < 0)
-    return NULL;
-  self = helix_probe_new (fd, address->kind == HELIX_ADDRESS_SERIAL);
-  if (helix_probe_hello (self, role, token, deadline, error))
-    return self;
-  helix_probe_free (self);
-  g_prefix_error (error, "%s: ", text);
-  return NULL;
+  g_clear_pointer (&listing->clients, g_array_unref);
 }
 
 void
@@ -58,6 +41,8 @@ helix_probe_free (HelixProbe *self)
   if (self->connection->live)
     helix_connection_bye (self->connection, NULL);
   helix_connection_unref (self->connection);
+  clear_listing (&self->now);
+  clear_listing (&self->before);
   g_free (self->bulk);
   g_free (self);
 }
@@ -98,36 +83,84 @@ take_head (HelixProbe *self)
   helix_reader_bulk (r, self->bulk);
 }
 
+static void
+take_scanout (HelixProbe *self, const struct helix_scanout *scanout)
+{
+  if (self->connection->reader.header.channel != 0
+      || scanout->scanout >= HELIX_MAX_SCANOUTS)
+    return;
+  self->scanouts[scanout->scanout] = *scanout;
+  self->scanouts_known |= 1u << scanout->scanout;
+}
+
+/* Remembers what the message tells. */
 static gboolean
 take_message (HelixProbe *self, GError **error)
 {
   const struct helix_reader *r = &self->connection->reader;
+  const guint8 *payload = r->payload;
+  gsize size = r->payload_size;
+  HelixListing *now = &self->now;
   struct helix_scanout scanout;
   struct helix_pong pong;
+  HelixListed client;
   const gchar *why;
+  gboolean good = TRUE;
 
-  if (r->header.type == HELIX_PONG && r->payload_size > 0
-      && helix_unpack_pong (&pong, r->payload, r->payload_size, &why))
-    helix_clock_offset_add (&self->clock, &pong, self->connection->heard_ns);
-  if (r->header.type != HELIX_SCANOUT)
-    return TRUE;
-  if (!helix_unpack_scanout (&scanout, r->payload, r->payload_size, &why))
-    return helix_probe_violation (self, why, error);
-  if (r->header.channel == 0 && scanout.scanout < HELIX_MAX_SCANOUTS) {
-    self->scanouts[scanout.scanout] = scanout;
-    self->scanouts_known |= 1u << scanout.scanout;
+  switch (r->header.type) {
+    case HELIX_PONG: /* of a bare PING it is empty */
+      if (size > 0 && helix_unpack_pong (&pong, payload, size, &why))
+        helix_clock_offset_add (
+            &self->clock, &pong, self->connection->heard_ns);
+      break;
+    case HELIX_SCANOUT:
+      good = helix_unpack_scanout (&scanout, payload, size, &why);
+      if (good)
+        take_scanout (self, &scanout);
+      break;
+    case HELIX_CAPS:
+      good = helix_unpack_caps (&self->caps, payload, size, &why);
+      break;
+    case HELIX_UNIT:
+      good =
+          helix_unpack_unit (&self->unit, payload, size, r->header.size, &why);
+      break;
+    case HELIX_STATUS:
+      good = helix_unpack_status (&now->status, now->text, payload, size, &why);
+      now->taken_ns = self->connection->heard_ns;
+      if (now->clients == NULL)
+        now->clients = g_array_new (FALSE, FALSE, sizeof client);
+      break;
+    case HELIX_CLIENT:
+      why = "CLIENT before STATUS";
+      good = now->clients != NULL
+          && helix_unpack_client (
+              &client.info, client.name, payload, size, &why);
+      if (good && now->clients->len < HELIX_LISTING_MAX)
+        g_array_append_val (now->clients, client);
+      break;
+    default:
+      break;
   }
-  return TRUE;
+  return good || helix_probe_violation (self, why, error);
 }
 
-/* Waits for the socket. FALSE: the deadline has passed. */
+/* Waits for the socket until `deadline`. FALSE: the connection is lost. */
 static gboolean
 wait_until (HelixProbe *self, guint64 deadline)
 {
   struct pollfd fds[2];
 
+  if (self->keep_alive) {
+    guint64 due = helix_connection_tick (self->connection, helix_now_ns ());
+
+    if (due == 0)
+      return FALSE;
+    deadline = MIN (deadline, due);
+  }
   helix_connection_pollfd (self->connection, &fds[1]);
-  return helix_waiter_wait (NULL, fds, G_N_ELEMENTS (fds), deadline);
+  helix_waiter_wait (NULL, fds, G_N_ELEMENTS (fds), deadline);
+  return TRUE;
 }
 
 gint
@@ -138,18 +171,19 @@ helix_probe_next (HelixProbe *self, guint64 deadline, GError **error)
   for (;;) {
     switch (helix_connection_read (connection)) {
       case HELIX_CONNECTION_IDLE:
-        if (!wait_until (self, deadline))
+        if (helix_now_ns () >= deadline)
           return 0;
-        break;
+        if (wait_until (self, deadline))
+          break;
+        lose (self, error);
+        return -1;
       case HELIX_CONNECTION_HEAD:
         take_head (self);
         break;
       case HELIX_CONNECTION_LIVE:
         return HELIX_WELCOME;
       case HELIX_CONNECTION_MESSAGE:
-        if (!take_message (self, error))
-          return -1;
-        return connection->reader.header.type;
+        return take_message (self, error) ? connection->reader.header.type : -1;
       case HELIX_CONNECTION_LOST:
         lose (self, error);
         return -1;
@@ -162,19 +196,31 @@ helix_probe_next (HelixProbe *self, guint64 deadline, GError **error)
   }
 }
 
-/* The deadline has passed. `talks`: something came, but not the answer. */
+/* ---- questions ---- */
+
+/* Whether the message of type `got`, which was read, completes the answer. */
 static gboolean
-fail_silent (HelixProbe *self, gboolean talks, GError **error)
+is_answer (const HelixProbe *self, enum helix_type asked, gint got)
 {
-  return fail (error, HELIX_LOSS_SILENT,
-      talks ? "it talks, but does not say what it was asked for"
-          : self->connection->n_first == 0 ? "it says nothing"
-                                           : "it says nothing more");
+  const HelixListing *now = &self->now;
+
+  switch (asked) {
+    case HELIX_PING:
+      return got == HELIX_PONG;
+    case HELIX_HELLO:
+      return got == HELIX_WELCOME;
+    default:
+      if (got == HELIX_ERROR)
+        return self->connection->error.refers == (guint32) asked;
+      return now->clients != NULL
+          && now->clients->len >= MIN (now->status.clients, HELIX_LISTING_MAX);
+  }
 }
 
-/* Messages until one of `type`. */
+/* Messages until `asked` is answered. */
 static gboolean
-await (HelixProbe *self, gint type, guint64 deadline, GError **error)
+await (
+    HelixProbe *self, enum helix_type asked, guint64 deadline, GError **error)
 {
   gboolean talks = FALSE;
   gint got;
@@ -183,25 +229,33 @@ await (HelixProbe *self, gint type, guint64 deadline, GError **error)
     got = helix_probe_next (self, deadline, error);
     if (got < 0)
       return FALSE;
-    if (got == type)
+    if (got > 0 && is_answer (self, asked, got))
       return TRUE;
     talks |= got != 0;
   } while (got != 0 && helix_now_ns () <= deadline);
-  return fail_silent (self, talks, error);
+  return fail (error, HELIX_LOSS_SILENT,
+      talks ? "it talks, but does not say what it was asked for"
+          : self->connection->n_first == 0 ? "it says nothing"
+                                           : "it says nothing more");
 }
 
-/* ---- questions ---- */
+static void
+send_empty (HelixProbe *self, enum helix_type type)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  helix_connection_send (
+      self->connection, message, helix_pack_empty (message, type, 0));
+}
 
 gboolean
 helix_probe_ping (
     HelixProbe *self, guint64 deadline, guint64 *round_trip, GError **error)
 {
-  guint8 message[HELIX_MAX_MESSAGE];
   guint64 before = helix_now_ns ();
 
-  helix_connection_send (
-      self->connection, message, helix_pack_empty (message, HELIX_PING, 0));
-  if (!await (self, HELIX_PONG, deadline, error))
+  send_empty (self, HELIX_PING);
+  if (!await (self, HELIX_PING, deadline, error))
     return FALSE;
   *round_trip = self->connection->heard_ns - before;
   return TRUE;
@@ -212,24 +266,45 @@ helix_probe_hello (HelixProbe *self, enum helix_role role, const gchar *token,
     guint64 deadline, GError **error)
 {
   helix_connection_hello (self->connection, role, token);
-  return await (self, HELIX_WELCOME, deadline, error);
+  return await (self, HELIX_HELLO, deadline, error);
 }
 
-void
-helix_probe_ask_clock (HelixProbe *self)
+gboolean
+helix_probe_list (HelixProbe *self, guint64 deadline, GError **error)
 {
-  const struct helix_ping ping = {.sent_ns = helix_now_ns ()};
-  guint8 message[HELIX_MAX_MESSAGE];
-
-  helix_connection_send (
-      self->connection, message, helix_pack_ping (message, &ping));
+  clear_listing (&self->before);
+  self->before = self->now;
+  memset (&self->now, 0, sizeof self->now);
+  send_empty (self, HELIX_LIST);
+  return await (self, HELIX_LIST, deadline, error);
 }
+
+/* ---- what was told ---- */
 
 gboolean
 helix_probe_scanout_on (const HelixProbe *self, guint index)
 {
   return index < HELIX_MAX_SCANOUTS && (self->scanouts_known & 1u << index)
       && (self->scanouts[index].flags & HELIX_SCANOUT_ENABLED);
+}
+
+gchar *
+helix_probe_scanouts_words (const HelixProbe *self)
+{
+  GString *words = g_string_new (NULL);
+
+  for (guint i = 0; i < self->connection->welcome.scanouts; i++) {
+    const struct helix_scanout *s = &self->scanouts[i];
+
+    g_string_append_printf (words, "%s%u:", i > 0 ? " " : "", i);
+    if (!(self->scanouts_known & 1u << i))
+      g_string_append (words, "not exported");
+    else if (!helix_probe_scanout_on (self, i))
+      g_string_append (words, "off");
+    else
+      g_string_append_printf (words, "%ux%u", s->width, s->height);
+  }
+  return g_string_free (words, FALSE);
 }
 
 void
@@ -249,76 +324,6 @@ helix_probe_scanouts_json (const HelixProbe *self, JsonBuilder *json)
   json_builder_end_array (json);
 }
 
-/* ---- LIST ---- */
-
-/* A message while LIST is unanswered. *done: that was the last. */
-static gboolean
-take_listed (
-    HelixProbe *self, HelixListing *listing, gboolean *done, GError **error)
-{
-  const struct helix_reader *r = &self->connection->reader;
-  HelixListed client;
-  const gchar *why;
-
-  switch (r->header.type) {
-    case HELIX_STATUS:
-      if (!helix_unpack_status (&listing->status, listing->text, r->payload,
-              r->payload_size, &why))
-        return helix_probe_violation (self, why, error);
-      listing->taken_ns = self->connection->heard_ns;
-      if (listing->clients == NULL)
-        listing->clients = g_array_new (FALSE, FALSE, sizeof client);
-      break;
-    case HELIX_CLIENT:
-      if (!helix_unpack_client (
-              &client.info, client.name, r->payload, r->payload_size, &why))
-        return helix_probe_violation (self, why, error);
-      if (listing->clients == NULL)
-        return helix_probe_violation (self, "CLIENT before STATUS", error);
-      g_array_append_val (listing->clients, client);
-      break;
-    case HELIX_ERROR:
-      *done = self->connection->error.refers == HELIX_LIST;
-      return TRUE;
-    default:
-      return TRUE;
-  }
-  *done =
-      listing->clients->len >= MIN (listing->status.clients, HELIX_LISTING_MAX);
-  return TRUE;
-}
-
-gboolean
-helix_probe_list (
-    HelixProbe *self, HelixListing *listing, guint64 deadline, GError **error)
-{
-  HelixListing unwanted = {0}, *list = listing != NULL ? listing : &unwanted;
-  guint8 message[HELIX_MAX_MESSAGE];
-  gboolean good = TRUE, done = FALSE;
-
-  helix_listing_clear (list);
-  helix_connection_send (
-      self->connection, message, helix_pack_empty (message, HELIX_LIST, 0));
-  while (good && !done) {
-    gint type = helix_probe_next (self, deadline, error);
-
-    if (type > 0 && helix_now_ns () <= deadline)
-      good = take_listed (self, list, &done, error);
-    else
-      good = type >= 0 && fail_silent (self, type > 0, error);
-  }
-  helix_listing_clear (&unwanted);
-  return good;
-}
-
-void
-helix_listing_clear (HelixListing *listing)
-{
-  if (listing->clients != NULL)
-    g_array_unref (listing->clients);
-  memset (listing, 0, sizeof *listing);
-}
-
 /* When it connected, on the clock of the server's uptime: every listing says
  * the same. */
 static guint64
@@ -328,11 +333,11 @@ born (const HelixListing *listing, const HelixListed *client)
 }
 
 const HelixListed *
-helix_listing_find (const HelixListing *before, const HelixListing *now,
-    const HelixListed *client)
+helix_probe_earlier (const HelixProbe *self, const HelixListed *client)
 {
+  const HelixListing *before = &self->before;
   const HelixListed *found = NULL;
-  guint64 then = born (now, client), least = SAME_NS;
+  guint64 then = born (&self->now, client), least = SAME_NS;
 
   for (guint i = 0; before->clients != NULL && i < before->clients->len; i++) {
     const HelixListed *old = &g_array_index (before->clients, HelixListed, i);

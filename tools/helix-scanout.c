@@ -153,7 +153,7 @@ run (const HelixOptions *options, gint n, gchar **words)
     return helix_tool_fail (HELIX_EXIT_USAGE, "--refresh goes from 1 to 1000");
   if (parse_words (&set, n, words) != HELIX_EXIT_GOOD)
     return HELIX_EXIT_USAGE;
-  probe = helix_vms_greet_only (options->socket, deadline, &path, &error);
+  probe = helix_vms_reach_only (options->socket, deadline, &path, &error);
   if (probe == NULL)
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
   all = probe->connection->welcome.scanouts;
@@ -162,8 +162,7 @@ run (const HelixOptions *options, gint n, gchar **words)
         "the VM at %s has %u scanouts, 0 to %u. Give it more with "
         "max_outputs=N of its virtio-gpu device",
         path, all, all - 1);
-  if (!helix_probe_list (probe, NULL, deadline, &error)
-      || !ask (probe, &set, &error))
+  if (!helix_probe_list (probe, deadline, &error) || !ask (probe, &set, &error))
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s: %s", path, error->message);
   return report (probe, &set, options->json);
 }

@@ -20,11 +20,6 @@
  * machine. */
 #define PNG_TIME (30 * GST_SECOND)
 
-/* Scanout, twice. */
-#define SCANOUT_IS_OFF \
-  "scanout %d is off. helix list tells which are on, helix scanout %d " \
-  "1920x1080 switches it on"
-
 static gchar *output;
 static gint scanout;
 
@@ -100,7 +95,9 @@ take_picture (const gchar *path, GError **error)
     return make_sample (&frame);
   if (result == HELIX_FRAMES_DARK) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-        "%s: " SCANOUT_IS_OFF, path, scanout, scanout);
+        "%s: scanout %d is off. helix list tells which are on, helix scanout "
+        "%d 1920x1080 switches it on",
+        path, scanout, scanout);
   } else if (result == HELIX_FRAMES_TIMEOUT) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
         "%s: no picture came within 5 s. helix doctor tells more", path);
@@ -167,7 +164,6 @@ run (const HelixOptions *options, gint n, gchar **words)
   const gchar *where = output != NULL ? output : "screen.png";
   g_autofree gchar *path = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (HelixProbe) probe = NULL;
   g_autoptr (GstSample) picture = NULL;
   g_autoptr (GstSample) png = NULL;
   const GstStructure *caps;
@@ -178,17 +174,10 @@ run (const HelixOptions *options, gint n, gchar **words)
 
   if (scanout < 0 || scanout >= (gint) HELIX_MAX_SCANOUTS)
     return helix_tool_fail (HELIX_EXIT_USAGE, "scanouts go from 0 to 15");
-  probe = helix_vms_greet_only (options->socket, deadline, &path, &error);
-  if (probe == NULL)
-    return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);
-  /* What the VM does not have or say, the client's error explains. */
-  if (helix_probe_list (probe, NULL, deadline, NULL)
-      && (guint) scanout < probe->connection->welcome.scanouts
-      && !helix_probe_scanout_on (probe, (guint) scanout))
-    return helix_tool_fail (
-        HELIX_EXIT_FAILED, "%s: " SCANOUT_IS_OFF, path, scanout, scanout);
-  g_clear_pointer (&probe, helix_probe_free);
-  if (!gst_init_check (NULL, NULL, &error)
+  /* Only to find the VM. */
+  helix_probe_free (
+      helix_vms_reach_only (options->socket, deadline, &path, &error));
+  if (error != NULL || !gst_init_check (NULL, NULL, &error)
       || (picture = take_picture (path, &error)) == NULL
       || (png = make_png (picture, &error)) == NULL)
     return helix_tool_fail (HELIX_EXIT_FAILED, "%s", error->message);

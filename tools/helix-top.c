@@ -23,8 +23,7 @@ typedef struct {
   gchar *where;      /* path of a shim's socket, or address of a stream */
   gboolean stream;   /* else a VM */
   HelixProbe *probe; /* NULL: not connected */
-  HelixListing now, before; /* clients NULL: no such sample */
-  gchar *problem;           /* why there is no sample, or NULL */
+  gchar *problem;    /* why there is no sample, or NULL */
 } Server;
 
 /* ---- samples ---- */
@@ -35,8 +34,6 @@ server_free (gpointer data)
   Server *self = data;
 
   helix_probe_free (self->probe);
-  helix_listing_clear (&self->now);
-  helix_listing_clear (&self->before);
   g_free (self->where);
   g_free (self->problem);
   g_free (self);
@@ -68,21 +65,15 @@ sample (Server *self, const gchar *token)
   g_autoptr (GError) error = NULL;
 
   g_clear_pointer (&self->problem, g_free);
-  helix_listing_clear (&self->before);
-  self->before = self->now;
-  memset (&self->now, 0, sizeof self->now);
   if (self->probe == NULL)
-    self->probe = self->stream
-        ? helix_probe_connect (self->where, HELIX_ROLE_CONTROL, token,
-            ANSWER_NS / GST_MSECOND, &error)
-        : helix_vms_greet (self->where, deadline, &error);
-  if (self->probe != NULL
-      && helix_probe_list (self->probe, &self->now, deadline, &error)) {
-    if (self->now.clients == NULL)
+    self->probe = helix_vms_reach (self->where,
+        self->stream ? HELIX_ROLE_CONTROL : HELIX_ROLE_FRAMES, token, deadline,
+        &error);
+  if (self->probe != NULL && helix_probe_list (self->probe, deadline, &error)) {
+    if (self->probe->now.clients == NULL)
       self->problem = g_strdup ("too old to tell who is connected");
     return;
   }
-  helix_listing_clear (&self->now);
   g_clear_pointer (&self->probe, helix_probe_free);
   self->problem = g_strdup (error->message);
 }
@@ -110,25 +101,23 @@ sample_all (GPtrArray *old, const HelixOptions *options, const gchar *address)
 
 /* Of something that was `before` and is `now`, a second; NAN = unknown. */
 static gdouble
-rate_of (const Server *self, guint64 before, guint64 now)
+rate_of (const HelixProbe *probe, guint64 before, guint64 now)
 {
-  guint64 span = self->now.taken_ns - self->before.taken_ns;
+  guint64 span = probe->now.taken_ns - probe->before.taken_ns;
 
-  if (self->before.clients == NULL || self->now.clients == NULL || span == 0
-      || now < before)
+  if (probe->before.clients == NULL || span == 0 || now < before)
     return NAN;
   return (gdouble) (now - before) * 1e9 / (gdouble) span;
 }
 
 static gdouble
-client_rate (const Server *self, const HelixListed *client)
+client_rate (const HelixProbe *probe, const HelixListed *client)
 {
-  const HelixListed *before =
-      helix_listing_find (&self->before, &self->now, client);
+  const HelixListed *earlier = helix_probe_earlier (probe, client);
 
-  if (before == NULL)
+  if (earlier == NULL)
     return NAN;
-  return rate_of (self, before->info.frames, client->info.frames);
+  return rate_of (probe, earlier->info.frames, client->info.frames);
 }
 
 /* ---- as text ---- */
@@ -189,19 +178,20 @@ print_scanouts (const HelixProbe *probe)
 }
 
 static void
-print_client (const Server *self, const HelixListed *client)
+print_client (
+    const HelixProbe *probe, gboolean stream, const HelixListed *client)
 {
   const struct helix_client *info = &client->info;
   g_autofree gchar *name = helix_listed_words (client);
 
   printf ("  %-34.34s", name);
   put_number (7, info->pid, 0);
-  if (self->stream)
+  if (stream)
     printf (" %4s", info->role == HELIX_ROLE_CONTROL ? "ctrl" : "recv");
   else
     put_number (4, info->scanout, HELIX_NONE32);
   put_number (9, info->frames, HELIX_NONE64);
-  put_rate (client_rate (self, client));
+  put_rate (client_rate (probe, client));
   put_number (9, info->dropped, HELIX_NONE64);
   put_number (9, info->received, HELIX_NONE64);
   put_time (info->latency_ns);
@@ -210,56 +200,59 @@ print_client (const Server *self, const HelixListed *client)
 }
 
 static void
-print_server (const Server *self, gboolean colours)
+print_sample (const HelixProbe *probe, gboolean stream)
 {
-  const struct helix_status *s = &self->now.status;
-  gdouble bits = rate_of (self, self->before.status.bytes, s->bytes) * 8;
-  const HelixConnection *server;
+  const HelixConnection *server = probe->connection;
+  const struct helix_status *s = &probe->now.status;
+  gdouble bits = rate_of (probe, probe->before.status.bytes, s->bytes) * 8;
 
-  put_line (colours ? "\033[1m" : "", self->stream ? "STREAM " : "VM     ",
-      self->where);
-  if (self->problem != NULL) {
-    put_line (colours ? "\033[31m" : "", "  ", self->problem);
-    putchar ('\n');
-    return;
-  }
-  server = self->probe->connection;
   printf ("  %s", server->name);
   if (server->welcome.pid != 0)
     printf (", pid %u", server->welcome.pid);
-  printf ("%s%s\n", *self->now.text ? ": " : "", self->now.text);
+  printf ("%s%s\n", *probe->now.text ? ": " : "", probe->now.text);
   printf ("  up %.0f s, %" G_GUINT64_FORMAT " %s at",
-      (gdouble) s->uptime_ns / 1e9, s->frames,
-      self->stream ? "units" : "frames");
-  put_rate (rate_of (self, self->before.status.frames, s->frames));
+      (gdouble) s->uptime_ns / 1e9, s->frames, stream ? "units" : "frames");
+  put_rate (rate_of (probe, probe->before.status.frames, s->frames));
   fputs (" a second", stdout);
   if (!isnan (bits))
     printf (", %.2f Mbit/s", bits / 1e6);
-  if (self->stream)
+  if (stream)
     printf (", %" G_GUINT64_FORMAT " keyframes", s->keyframes);
   printf (", %" G_GUINT64_FORMAT " dropped, newest", s->dropped);
   put_time (s->last_ns);
   fputs (" ago\n", stdout);
-  if (!self->stream)
-    print_scanouts (self->probe);
-  if (self->now.clients->len > 0)
+  if (!stream)
+    print_scanouts (probe);
+  if (probe->now.clients->len > 0)
     printf ("  %-34s %7s %4s %9s %7s %9s %9s %9s %9s\n", "CLIENT", "PID",
-        self->stream ? "ROLE" : "SCAN", "SENT", "A SEC", "DROPPED", "RECEIVED",
+        stream ? "ROLE" : "SCAN", "SENT", "A SEC", "DROPPED", "RECEIVED",
         "LATENCY", "AGE");
-  for (guint i = 0; i < self->now.clients->len; i++) {
+  for (guint i = 0; i < probe->now.clients->len; i++) {
     const HelixListed *client =
-        &g_array_index (self->now.clients, HelixListed, i);
+        &g_array_index (probe->now.clients, HelixListed, i);
 
     if (!(client->info.flags & HELIX_CLIENT_YOU))
-      print_client (self, client);
+      print_client (probe, stream, client);
   }
+}
+
+static void
+print_server (const Server *self, gboolean colours)
+{
+  put_line (colours ? "\033[1m" : "", self->stream ? "STREAM " : "VM     ",
+      self->where);
+  if (self->problem != NULL)
+    put_line (colours ? "\033[31m" : "", "  ", self->problem);
+  else
+    print_sample (self->probe, self->stream);
   putchar ('\n');
 }
 
 /* ---- as JSON ---- */
 
 static void
-json_client (const Server *self, const HelixListed *client, JsonBuilder *json)
+json_client (
+    const HelixProbe *probe, const HelixListed *client, JsonBuilder *json)
 {
   const struct helix_client *info = &client->info;
 
@@ -274,7 +267,7 @@ json_client (const Server *self, const HelixListed *client, JsonBuilder *json)
       JSON_KNOWN ("scanout", info->scanout, HELIX_NONE32),
       JSON_UINT ("resource", info->resource_id),
       JSON_UINT ("sent", info->frames),
-      JSON_DOUBLE ("rate", client_rate (self, client)),
+      JSON_DOUBLE ("rate", client_rate (probe, client)),
       JSON_KNOWN ("dropped", info->dropped, HELIX_NONE64),
       JSON_KNOWN ("received", info->received, HELIX_NONE64),
       JSON_MS ("latency_ms", info->latency_ns),
@@ -284,34 +277,39 @@ json_client (const Server *self, const HelixListed *client, JsonBuilder *json)
 }
 
 static void
+sample_json (const HelixProbe *probe, JsonBuilder *json)
+{
+  const struct helix_status *s = &probe->now.status;
+
+  helix_json_add (json, JSON_TEXT ("name", probe->connection->name),
+      JSON_KNOWN ("pid", probe->connection->welcome.pid, 0),
+      JSON_TEXT ("serves", probe->now.text),
+      JSON_MS ("uptime_ms", s->uptime_ns), JSON_UINT ("sent", s->frames),
+      JSON_DOUBLE (
+          "rate", rate_of (probe, probe->before.status.frames, s->frames)),
+      JSON_UINT ("bytes", s->bytes), JSON_UINT ("keyframes", s->keyframes),
+      JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns));
+  helix_json_array (json, "clients");
+  for (guint i = 0; i < probe->now.clients->len; i++) {
+    const HelixListed *client =
+        &g_array_index (probe->now.clients, HelixListed, i);
+
+    if (!(client->info.flags & HELIX_CLIENT_YOU))
+      json_client (probe, client, json);
+  }
+  json_builder_end_array (json);
+}
+
+static void
 server_json (const Server *self, JsonBuilder *json)
 {
-  const struct helix_status *s = &self->now.status;
-
   helix_json_object (json, NULL);
   helix_json_add (json, JSON_TEXT ("kind", self->stream ? "stream" : "vm"),
       JSON_TEXT ("where", self->where), JSON_TEXT ("problem", self->problem));
-  if (self->problem == NULL) {
-    helix_json_add (json, JSON_TEXT ("name", self->probe->connection->name),
-        JSON_KNOWN ("pid", self->probe->connection->welcome.pid, 0),
-        JSON_TEXT ("serves", self->now.text),
-        JSON_MS ("uptime_ms", s->uptime_ns), JSON_UINT ("sent", s->frames),
-        JSON_DOUBLE (
-            "rate", rate_of (self, self->before.status.frames, s->frames)),
-        JSON_UINT ("bytes", s->bytes), JSON_UINT ("keyframes", s->keyframes),
-        JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns));
-    if (!self->stream)
-      helix_probe_scanouts_json (self->probe, json);
-    helix_json_array (json, "clients");
-    for (guint i = 0; i < self->now.clients->len; i++) {
-      const HelixListed *client =
-          &g_array_index (self->now.clients, HelixListed, i);
-
-      if (!(client->info.flags & HELIX_CLIENT_YOU))
-        json_client (self, client, json);
-    }
-    json_builder_end_array (json);
-  }
+  if (self->problem == NULL)
+    sample_json (self->probe, json);
+  if (self->problem == NULL && !self->stream)
+    helix_probe_scanouts_json (self->probe, json);
   json_builder_end_object (json);
 }
 

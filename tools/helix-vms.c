@@ -4,8 +4,8 @@
 #include <gst/gst.h>
 #include <string.h>
 
-#include "helix-address.h"
 #include "helix-platform.h"
+#include "helix-transport.h"
 
 #define VIRTIO_DEVICES "sys/bus/virtio/devices"
 #define VIRTIO_PORTS "dev/virtio-ports"
@@ -64,34 +64,48 @@ helix_vms_find (const gchar *wanted, gchar **looked)
 
 /* Takes `fd` over, which is -1 if *error is set already. */
 static HelixProbe *
-greet (gint fd, const gchar *path, guint64 deadline, GError **error)
+greet (gint fd, gboolean serial, const gchar *where, enum helix_role role,
+    const gchar *token, guint64 deadline, GError **error)
 {
+  gboolean shim = role == HELIX_ROLE_FRAMES;
   g_autoptr (GError) mine = NULL;
   HelixProbe *probe;
 
   if (fd < 0)
     return NULL;
-  probe = helix_probe_new (fd, FALSE);
-  if (helix_probe_hello (probe, HELIX_ROLE_FRAMES, NULL, deadline, &mine))
+  probe = helix_probe_new (fd, serial);
+  if (helix_probe_hello (probe, role, token, deadline, &mine))
     return probe;
-  g_set_error (error, mine->domain, mine->code,
-      "%s: %s. helix doctor --socket %s tells more.", path, mine->message,
-      path);
+  g_set_error (error, mine->domain, mine->code, "%s: %s%s%s%s", where,
+      mine->message, shim ? ". helix doctor --socket " : "", shim ? where : "",
+      shim ? " tells more." : "");
   helix_probe_free (probe);
   return NULL;
 }
 
 HelixProbe *
-helix_vms_greet (const gchar *path, guint64 deadline, GError **error)
+helix_vms_reach (const gchar *where, enum helix_role role, const gchar *token,
+    guint64 deadline, GError **error)
 {
+  guint64 now = helix_now_ns ();
+  g_autoptr (HelixAddress) address = NULL;
   pid_t pid;
-  gint fd = helix_discovery_dial (path, server_uid, &pid, error);
+  gint fd;
 
-  return greet (fd, path, deadline, error);
+  if (role == HELIX_ROLE_FRAMES)
+    return greet (helix_discovery_dial (where, server_uid, &pid, error), FALSE,
+        where, role, NULL, deadline, error);
+  address = helix_address_parse (where, error);
+  if (address == NULL)
+    return NULL;
+  fd = helix_transport_connect (address, NULL,
+      now < deadline ? (gint) ((deadline - now) / GST_MSECOND) : 0, error);
+  return greet (fd, address->kind == HELIX_ADDRESS_SERIAL, where, role,
+      token, deadline, error);
 }
 
 HelixProbe *
-helix_vms_greet_only (
+helix_vms_reach_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error)
 {
   HelixDiscovery only = {.server_uid = server_uid, .option = "--socket"};
@@ -99,7 +113,7 @@ helix_vms_greet_only (
   gint fd = helix_discovery_connect (&only, wanted, -1, path, &final, error);
 
   helix_discovery_clear (&only);
-  return greet (fd, *path, deadline, error);
+  return greet (fd, FALSE, *path, HELIX_ROLE_FRAMES, NULL, deadline, error);
 }
 
 /* ---- which end of the stream this is ---- */

@@ -32,12 +32,14 @@ gboolean helix_vms_take_server_user (
 /* What it says; HELIX_SERVER_USER_NONE at first. */
 uid_t helix_vms_server_uid (void);
 
-/* Connects to a shim and greets it. NULL and a sentence for a person. */
-HelixProbe *helix_vms_greet (
-    const gchar *path, guint64 deadline, GError **error);
-/* The same for what `wanted` or $HELIX_SOCKET names, else the only VM. The
- * caller frees *path. */
-HelixProbe *helix_vms_greet_only (
+/* Connects and says HELLO: to the shim at the path `where` if `role` is
+ * HELIX_ROLE_FRAMES, else to the stream at that address; `token` is for the
+ * stream, or NULL. NULL: *error is a sentence with `where`. */
+HelixProbe *helix_vms_reach (const gchar *where, enum helix_role role,
+    const gchar *token, guint64 deadline, GError **error);
+/* The same for the shim that `wanted` or $HELIX_SOCKET names, else for that of
+ * the only VM. The caller frees *path. */
+HelixProbe *helix_vms_reach_only (
     const gchar *wanted, guint64 deadline, gchar **path, GError **error);
 
 typedef enum {

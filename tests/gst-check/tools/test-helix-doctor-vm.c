@@ -47,7 +47,8 @@ GST_START_TEST (test_no_file_of_the_kind)
   fail_unless (g_file_set_contents (tool_socket, "", 0, NULL));
   run = doctor (tool_socket);
   tool_expect_end (run, 11, TOOL_DEAD_S);
-  tool_expect (run, "FAIL", "socket", "it is a regular file");
+  tool_expect (
+      run, "FAIL", "socket", "the path is a regular file, not a socket");
 }
 GST_END_TEST;
 
@@ -113,7 +114,7 @@ GST_START_TEST (test_no_permission)
   g_chmod (tool_socket, geteuid () == 0 ? 0600 : 0);
   run = run_as_stranger ();
   tool_expect_end (run, 12, TOOL_DEAD_S);
-  tool_expect (run, "FAIL", "listen", "no permission to connect");
+  tool_expect (run, "FAIL", "listen", "not allowed to connect");
   tool_expect (run, "FAIL", "listen", "as the user that runs QEMU");
   tool_expect (run, "FAIL", "listen", "mode=0666,allow=USER");
   tool_child_end (sim, SIGTERM);
@@ -154,9 +155,9 @@ static const ToolScene scenes[] = {
         {"no VM that exports its screen was found",
             "Start QEMU with -device helix-export"}},
     {TOOL_NO_PEER, "--host", 10, "-", "socket", {"not looked at"}},
-    {TOOL_NO_PEER, VM, 11, "FAIL", "socket", {"there is no socket at"}},
+    {TOOL_NO_PEER, VM, 11, "FAIL", "socket", {"there is no socket"}},
     {TOOL_NO_PEER, "--socket=@" X40 X40 X40, 11, "FAIL", "socket",
-        {"is too long for a socket"}},
+        {"Use a shorter path"}},
     {PEER_SILENT, VM, 13, "FAIL", "ping", {"it says nothing"}},
     {PEER_CLOSES, VM, 13, "FAIL", "ping",
         {"the other end closed the connection"}},
@@ -171,7 +172,7 @@ static const ToolScene scenes[] = {
     {PEER_SHIM_BUSY, VM, 14, "FAIL", "shim",
         {"16 clients are connected already", "max-clients"}},
     {PEER_SHIM_OFF, VM, 15, "FAIL", "scanout",
-        {"every scanout is off (0 off, 1 off)"}},
+        {"every scanout is off (0:off 1:off)"}},
     {PEER_SHIM_FRAMELESS, VM, 16, "FAIL", "frames",
         {"no picture of scanout 0"}},
     /* From before LIST: what it cannot tell is no failure. */
@@ -185,7 +186,7 @@ static const struct {
 } sims[] = {
     {"--scanouts=2", NULL,
         {TOOL_NO_PEER, "--socket=@ --scanout=2", 15, "FAIL", "scanout",
-            {"there is no scanout 2", "0 640x96, 1 640x96"}}},
+            {"there is no scanout 2", "0:640x96 1:640x96"}}},
     {"--scanouts=2", "scanout 1 off",
         {TOOL_NO_PEER, "--scanout=1", 15, "FAIL", "scanout",
             {"scanout 1 is off", "helix scanout 1 1920x1080"}}},
@@ -217,11 +218,16 @@ GST_END_TEST;
 GST_START_TEST (test_no_pipeline)
 {
   ToolChild *sim = tool_sim_new (tool_socket, "--rate=30");
+  g_autofree gchar *process =
+      g_strdup_printf ("pid %ld (helix-shim-sim)", (long) sim->pid);
+  g_autofree gchar *listens =
+      g_strdup_printf ("%s listens, user %ld", process, (long) geteuid ());
   g_autoptr (ToolRun) run = tool_run ("doctor");
 
   tool_expect_end (run, 19, TOOL_DEAD_S);
   tool_expect (run, "OK", "vm", "one VM exports its screen");
-  tool_expect (run, "OK", "vm", "of pid ");
+  tool_expect (run, "OK", "vm", process);
+  tool_expect (run, "OK", "listen", listens);
   tool_expect (run, "OK", "frames", "frames a second");
   tool_expect (run, "FAIL", "pipeline", "no host pipeline watches this VM");
   tool_child_end (sim, SIGTERM);
@@ -272,7 +278,7 @@ GST_START_TEST (test_pipeline_on_dead_scanout)
   run = tool_await ("FAIL", "pipeline", "doctor");
   tool_expect_end (run, 19, TOOL_HEALTHY_S);
   tool_expect (run, "FAIL", "pipeline", "watches scanout 1, which is off");
-  tool_expect (run, "FAIL", "pipeline", "0 640x96, 1 off");
+  tool_expect (run, "FAIL", "pipeline", "0:640x96 1:off");
   pipeline_end (pipeline);
   tool_child_end (sim, SIGTERM);
 }

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the commands of `helix` are made of: reports, stats, processes, probes
- * and the role of this machine.
+ * What the commands of `helix` are made of: reports, stats, listings and
+ * the role of this machine.
  */
 #include <fcntl.h>
 #include <gst/check/gstcheck.h>
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "helix-bench.h"
 #include "helix-doctor.h"
 #include "helix-platform.h"
 #include "helix-probe.h"
-#include "helix-process.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
 #include "stream-peer.h"
-#include "tool-peer.h"
 #include "tool-run.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
@@ -118,15 +114,17 @@ GST_START_TEST (test_finding_json)
       JSON_TEXT ("words", "0.1234567 \\\"0.1234567"), JSON_DOUBLE ("nan", NAN),
       JSON_DOUBLE ("much", 1e307), JSON_MS ("ms", 1500000),
       JSON_MS ("never", HELIX_NONE64), JSON_BOOL ("no", FALSE));
+  helix_json_array (json, NULL);
   helix_finding_json (g_ptr_array_index (walk.report, 0), json);
+  json_builder_end_array (json);
   text = helix_json_string (json);
   fail_unless_equals_string (text,
-      "{\"hop\":\"listen\",\"code\":12,\"verdict\":\"skip\","
+      "[{\"hop\":\"listen\",\"code\":12,\"verdict\":\"skip\","
       "\"text\":\"not \\\"seen\\\"\\n\xef\xbf\xbd\",\"cause\":null,"
       "\"remedy\":null,\"facts\":{\"most\":9223372036854775807,\"pid\":7,"
       "\"none\":null,\"rate\":59.900,"
       "\"words\":\"0.1234567 \\\\\\\"0.1234567\","
-      "\"nan\":null,\"much\":null,\"ms\":1.500,\"never\":null,\"no\":false}}");
+      "\"nan\":null,\"much\":null,\"ms\":1.500,\"never\":null,\"no\":false}}]");
   g_ptr_array_unref (walk.report);
 }
 GST_END_TEST;
@@ -236,125 +234,15 @@ GST_START_TEST (test_grades)
 }
 GST_END_TEST;
 
-/* ---- processes ---- */
-
-GST_START_TEST (test_process)
-{
-  ToolChild *sim = tool_sim_new (tool_socket, "");
-  g_autofree gchar *named =
-      g_strdup_printf ("pid %ld (helix-shim-sim)", (long) sim->pid);
-  g_autofree gchar *bare = g_strdup_printf ("pid %ld", (long) sim->pid);
-  pid_t pid = sim->pid;
-  HelixProcess process;
-  int status;
-
-  helix_process_look (&process, pid);
-  fail_unless (process.lives && !process.stopped);
-  fail_unless_equals_string (process.words, named);
-  kill (pid, SIGSTOP);
-  fail_unless (waitpid (pid, &status, WUNTRACED) == pid && WIFSTOPPED (status));
-  helix_process_look (&process, pid);
-  fail_unless (process.lives && process.stopped);
-  tool_child_end (sim, SIGKILL);
-  helix_process_look (&process, pid);
-  fail_if (process.lives);
-  fail_unless_equals_string (process.words, bare);
-  helix_process_look (&process, 0);
-  fail_if (process.lives);
-  fail_unless_equals_string (process.words, "an unknown process");
-}
-GST_END_TEST;
-
-GST_START_TEST (test_process_of_peer)
-{
-  HelixProcess process;
-  int fds[2];
-
-  fail_unless (helix_socketpair (fds) == 0);
-  helix_process_of_peer (&process, fds[0]);
-  fail_unless (process.uid == geteuid ());
-  fail_unless (process.pid == getpid () && process.lives);
-  close (fds[0]);
-  close (fds[1]);
-  /* A descriptor that is no socket has no other end. */
-  fds[0] = STDIN_FILENO;
-  helix_process_of_peer (&process, fds[0]);
-  fail_unless (process.pid == 0 && process.uid == (uid_t) -1);
-}
-GST_END_TEST;
-
-GST_START_TEST (test_process_of_port)
-{
-  ToolPeer *peer = tool_peer_new (PEER_SILENT, NULL);
-  const gchar *port = strrchr (tool_peer_address (peer), ':') + 1;
-  HelixProcess process;
-
-  helix_process_of_port (&process, (guint) g_ascii_strtoull (port, NULL, 10));
-  if (access ("/proc/net/tcp", R_OK) == 0)
-    fail_unless (process.pid == getpid (), "pid %ld", (long) process.pid);
-  else
-    fail_unless (process.pid == 0);
-  tool_peer_free (peer);
-  helix_process_of_port (&process, 1);
-  fail_unless (process.pid == 0);
-}
-GST_END_TEST;
-
-/* ---- probes: what they make of strangers is in doctor's tests ---- */
+/* ---- LIST ---- */
 
 #define PATIENCE (10000 * MS)
-
-static HelixProbe *
-connect_to (const gchar *path)
-{
-  gint fd = helix_socket (AF_UNIX);
-
-  fail_unless (helix_unix_connect (fd, path) == 0);
-  return helix_probe_new (fd, FALSE);
-}
 
 static guint64
 in (guint64 ns)
 {
   return helix_now_ns () + ns;
 }
-
-GST_START_TEST (test_probe)
-{
-  ToolChild *sim = tool_sim_new (tool_socket, "--scanouts=3");
-  g_autoptr (HelixProbe) probe = connect_to (tool_socket);
-  HelixListing listing = {0};
-  g_autoptr (GError) error = NULL;
-  guint64 round_trip = 0, bound;
-  gint64 offset;
-
-  fail_unless (helix_probe_ping (probe, in (PATIENCE), &round_trip, &error));
-  fail_unless (round_trip > 0);
-  fail_unless (helix_probe_hello (
-      probe, HELIX_ROLE_FRAMES, NULL, in (PATIENCE), &error));
-  fail_unless_equals_int (probe->connection->welcome.scanouts, 3);
-  fail_unless (g_str_has_prefix (probe->connection->name, "helix-shim-sim"));
-  fail_unless (helix_probe_list (probe, &listing, in (PATIENCE), &error));
-  fail_unless_equals_int (probe->scanouts_known, 7);
-  fail_unless (helix_probe_scanout_on (probe, 2));
-  fail_if (helix_probe_scanout_on (probe, 3));
-  fail_if (helix_probe_scanout_on (probe, 99));
-  fail_unless_equals_int (probe->scanouts[1].width, 640);
-  fail_unless_equals_int (listing.clients->len, 1);
-  fail_unless (g_array_index (listing.clients, HelixListed, 0).info.flags
-      & HELIX_CLIENT_YOU);
-
-  helix_probe_ask_clock (probe);
-  while (
-      !helix_clock_offset_get (&probe->clock, helix_now_ns (), &offset, &bound))
-    fail_unless (helix_probe_next (probe, in (50 * MS), NULL) >= 0);
-  /* One clock: the truth is 0. */
-  fail_unless ((guint64) ABS (offset) <= bound);
-  helix_listing_clear (&listing);
-  helix_listing_clear (&listing);
-  tool_child_end (sim, SIGTERM);
-}
-GST_END_TEST;
 
 static gpointer
 hello_thread (gpointer probe)
@@ -373,7 +261,6 @@ GST_START_TEST (test_endless_list)
   struct helix_status status = {.clients = HELIX_NONE32};
   struct helix_client client = {.role = HELIX_ROLE_STREAM};
   guint8 message[HELIX_MAX_MESSAGE];
-  HelixListing listing = {0};
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (HelixProbe) probe = NULL;
   StreamPeer peer;
@@ -403,10 +290,9 @@ GST_START_TEST (test_endless_list)
       break; /* as much as the socket takes: more than 1024 of them, or not */
     sent += (gsize) n;
   }
-  good = helix_probe_list (probe, &listing, in (100 * MS), NULL);
-  fail_unless (listing.clients->len == HELIX_LISTING_MAX
-      || (!good && listing.clients->len < HELIX_LISTING_MAX));
-  helix_listing_clear (&listing);
+  good = helix_probe_list (probe, in (100 * MS), NULL);
+  fail_unless (probe->now.clients->len == HELIX_LISTING_MAX
+      || (!good && probe->now.clients->len < HELIX_LISTING_MAX));
   peer_clear (&peer);
 }
 GST_END_TEST;
@@ -425,28 +311,28 @@ add_client (HelixListing *listing, guint64 connected, guint64 frames)
  * came between the listings. */
 GST_START_TEST (test_same_client)
 {
-  HelixListing before = {.status = {.uptime_ns = 5000 * MS}},
-               now = {.status = {.uptime_ns = 6000 * MS}};
+  HelixProbe probe = {.before = {.status = {.uptime_ns = 5000 * MS}},
+      .now = {.status = {.uptime_ns = 6000 * MS}}};
   const HelixListed *client;
 
-  before.clients = g_array_new (FALSE, FALSE, sizeof *client);
-  now.clients = g_array_new (FALSE, FALSE, sizeof *client);
-  add_client (&before, 1001 * MS, 100);
-  add_client (&before, 1000 * MS, 60);
-  add_client (&now, 2001 * MS, 200);
-  add_client (&now, 2000 * MS, 120);
-  add_client (&now, 500 * MS, 30);
-  for (guint i = 0; i < 2; i++) {
-    client = helix_listing_find (
-        &before, &now, &g_array_index (now.clients, HelixListed, i));
-    fail_unless (
-        client == &g_array_index (before.clients, HelixListed, i), "%u", i);
+  probe.before.clients = g_array_new (FALSE, FALSE, sizeof *client);
+  probe.now.clients = g_array_new (FALSE, FALSE, sizeof *client);
+  add_client (&probe.before, 1001 * MS, 100);
+  add_client (&probe.before, 1000 * MS, 60);
+  add_client (&probe.now, 2001 * MS, 200);
+  add_client (&probe.now, 2000 * MS, 120);
+  add_client (&probe.now, 500 * MS, 30);
+  for (guint i = 0; i < 3; i++) {
+    client = &g_array_index (probe.now.clients, HelixListed, i);
+    fail_unless (helix_probe_earlier (&probe, client)
+            == (i < 2 ? &g_array_index (probe.before.clients, HelixListed, i)
+                      : NULL),
+        "%u", i);
   }
-  fail_unless (helix_listing_find (
-                   &before, &now, &g_array_index (now.clients, HelixListed, 2))
-      == NULL);
-  helix_listing_clear (&before);
-  helix_listing_clear (&now);
+  /* A client may name any scanout. */
+  fail_if (helix_probe_scanout_on (&probe, 99));
+  g_array_unref (probe.before.clients);
+  g_array_unref (probe.now.clients);
 }
 GST_END_TEST;
 
@@ -562,10 +448,6 @@ helix_tool_parts_suite (void)
   tcase_add_test (tc, test_unit_gaps);
   tcase_add_test (tc, test_no_units);
   tcase_add_test (tc, test_grades);
-  tcase_add_test (tc, test_process);
-  tcase_add_test (tc, test_process_of_peer);
-  tcase_add_test (tc, test_process_of_port);
-  tcase_add_test (tc, test_probe);
   tcase_add_test (tc, test_endless_list);
   tcase_add_test (tc, test_same_client);
   tcase_add_loop_test (tc, test_role, 0, G_N_ELEMENTS (machines));

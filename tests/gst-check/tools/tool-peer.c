@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tool-peer.h"
 
-#include <arpa/inet.h>
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
 #include <gst/check/gstcheck.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "helix-platform.h"
 #include "helix-reader.h"
-#include "helix-waiter.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
 
 struct _ToolPeer {
   PeerKind kind;
   gchar *address;
-  gint listener, fd;
-  HelixWaiter waiter; /* raised: end */
+  GSocketListener *listener;
+  GCancellable *end;
   GThread *thread;
+  GIOStream *stream; /* the connection */
   struct helix_reader reader;
   gboolean over; /* this connection */
   guint lists;   /* LISTs of it */
@@ -31,30 +28,26 @@ static const guint8 no_sps[] = {0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x10};
 static const guint8 garbage[] = {0, 0, 0, 1, 0x67, 0xff, 0xff, 0xfe, 0x5a, 0, 0,
     0, 1, 0x68, 0xa5, 0x5a, 0, 0, 0, 1, 0x65, 0xde, 0xad, 0xbe, 0xef};
 
-/* Waits for `events`, or the end: FALSE. */
-static gboolean
-wait_for (ToolPeer *self, gint fd, short events)
-{
-  struct pollfd fds[2] = {{.fd = fd, .events = events},
-      {.fd = self->waiter.wakeup[0], .events = POLLIN}};
-
-  return poll (fds, 2, -1) > 0 && fds[1].revents == 0;
-}
-
 /* Nothing, when the connection or the peer is over. */
 static void
 say (ToolPeer *self, const void *data, gsize size)
 {
-  while (size > 0 && !self->over) {
-    struct iovec iov = {.iov_base = (void *) data, .iov_len = size};
-    gssize n = wait_for (self, self->fd, POLLOUT)
-        ? helix_send (self->fd, &iov, 1, -1)
-        : -1;
+  self->over = self->over
+      || !g_output_stream_write_all (
+          g_io_stream_get_output_stream (self->stream), data, size, NULL,
+          self->end, NULL);
+}
 
-    self->over = n < 0;
-    data = (const guint8 *) data + MAX (n, 0);
-    size -= (gsize) MAX (n, 0);
-  }
+/* Returns the bytes that came; 0: the connection or the peer is over. */
+static gsize
+hear (ToolPeer *self, void *data, gsize size)
+{
+  gssize n = self->over
+      ? 0
+      : g_input_stream_read (g_io_stream_get_input_stream (self->stream), data,
+          size, self->end, NULL);
+
+  return (gsize) MAX (n, 0);
 }
 
 /* ---- strangers ---- */
@@ -65,6 +58,7 @@ serve_stranger (ToolPeer *self)
   static const gchar vnc[] = "RFB 003.008\n",
                      web[] = "HTTP/1.1 400 Bad\r\n\r\n";
   guint8 buffer[512], message[HELIX_MAX_MESSAGE];
+  gsize n;
 
   if (self->kind == PEER_VNC)
     say (self, vnc, sizeof vnc - 1);
@@ -75,13 +69,9 @@ serve_stranger (ToolPeer *self)
         helix_pack_error (message, 0, HELIX_ERROR_AUTH, 0,
             "it is another user's connection"));
   self->over |= self->kind == PEER_CLOSES;
-  while (!self->over && wait_for (self, self->fd, POLLIN)) {
-    gssize n = helix_recv (self->fd, buffer, sizeof buffer, NULL);
-
-    if (n <= 0)
-      return;
+  while ((n = hear (self, buffer, sizeof buffer)) > 0) {
     if (self->kind == PEER_ECHO)
-      say (self, buffer, (gsize) n);
+      say (self, buffer, n);
     if (self->kind == PEER_WEB)
       say (self, web, sizeof web - 1);
   }
@@ -299,20 +289,18 @@ answer (ToolPeer *self)
 static void
 serve_speaker (ToolPeer *self)
 {
+  enum helix_reader_status status = HELIX_READER_MORE;
+  uint8_t *ptr;
+  size_t len;
+
   helix_reader_init (&self->reader);
   self->lists = 0;
-  while (!self->over && wait_for (self, self->fd, POLLIN)) {
-    enum helix_reader_status status;
-    uint8_t *ptr;
-    size_t len;
-    gssize n;
-
+  while (status != HELIX_READER_ERROR) {
     helix_reader_want (&self->reader, &ptr, &len);
-    n = helix_recv (self->fd, ptr, len, NULL);
-    if (n <= 0)
+    len = hear (self, ptr, len);
+    if (len == 0)
       return;
-    status = helix_reader_got (&self->reader, (size_t) n);
-    self->over = status == HELIX_READER_ERROR;
+    status = helix_reader_got (&self->reader, len);
     if (status == HELIX_READER_MESSAGE)
       answer (self);
   }
@@ -323,43 +311,44 @@ run (gpointer data)
 {
   ToolPeer *self = data;
 
-  while (wait_for (self, self->listener, POLLIN)) {
-    self->fd = helix_accept (self->listener);
-    if (self->fd < 0)
-      continue;
+  for (;;) {
+    GSocketConnection *connection =
+        g_socket_listener_accept (self->listener, NULL, self->end, NULL);
+
+    if (connection == NULL)
+      return NULL;
+    self->stream = G_IO_STREAM (connection);
     self->over = FALSE;
     if (self->kind < PEER_OLD)
       serve_stranger (self);
     else
       serve_speaker (self);
-    close (self->fd);
+    g_object_unref (connection);
   }
-  return NULL;
 }
 
 ToolPeer *
 tool_peer_new (PeerKind kind, const gchar *path)
 {
   ToolPeer *self = g_new0 (ToolPeer, 1);
-  struct sockaddr_in local = {.sin_family = AF_INET};
-  socklen_t size = sizeof local;
+  g_autoptr (GSocketAddress) address = path != NULL
+      ? g_unix_socket_address_new (path)
+      : g_inet_socket_address_new_from_string ("127.0.0.1", 0);
+  g_autoptr (GSocketAddress) bound = NULL;
+  GError *error = NULL;
 
   self->kind = kind;
-  self->listener = helix_socket (path != NULL ? AF_UNIX : AF_INET);
-  fail_unless (self->listener >= 0);
-  if (path != NULL) {
-    fail_unless (helix_unix_bind (self->listener, path) == 0);
+  self->end = g_cancellable_new ();
+  self->listener = g_socket_listener_new ();
+  fail_unless (g_socket_listener_add_address (self->listener, address,
+                   G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL,
+                   &bound, &error),
+      "%s", error != NULL ? error->message : "");
+  if (path != NULL)
     self->address = g_strdup_printf ("unix:%s", path);
-  } else {
-    local.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-    fail_unless (bind (self->listener, (struct sockaddr *) &local, size) == 0);
-    fail_unless (
-        getsockname (self->listener, (struct sockaddr *) &local, &size) == 0);
-    self->address =
-        g_strdup_printf ("tcp:127.0.0.1:%u", ntohs (local.sin_port));
-  }
-  fail_unless (listen (self->listener, 8) == 0);
-  fail_unless (helix_waiter_init (&self->waiter));
+  else
+    self->address = g_strdup_printf ("tcp:127.0.0.1:%u",
+        g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound)));
   self->thread = g_thread_new ("tool-peer", run, self);
   return self;
 }
@@ -367,10 +356,10 @@ tool_peer_new (PeerKind kind, const gchar *path)
 void
 tool_peer_free (ToolPeer *self)
 {
-  helix_waiter_wake (&self->waiter);
+  g_cancellable_cancel (self->end);
   g_thread_join (self->thread);
-  close (self->listener);
-  helix_waiter_clear (&self->waiter);
+  g_object_unref (self->listener);
+  g_object_unref (self->end);
   g_free (self->address);
   g_free (self);
 }
