@@ -276,19 +276,6 @@ watch_units (HelixWalk *walk, guint64 *took, GError **error)
   }
 }
 
-static void
-status_json (const HelixListing *listing, gdouble rate, JsonBuilder *json)
-{
-  const struct helix_status *s = &listing->status;
-
-  helix_json_add (json, JSON_TEXT ("serves", listing->text),
-      JSON_UINT ("units", s->frames), JSON_UINT ("keyframes", s->keyframes),
-      JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns),
-      JSON_DOUBLE ("rate", rate));
-  if (s->encode_us != 0)
-    helix_json_add (json, JSON_MS ("encode_ms", s->encode_us * 1000ull));
-}
-
 /* Pictures come out late, though all goes well. */
 static void
 judge_encoder (HelixWalk *walk)
@@ -310,23 +297,38 @@ judge_encoder (HelixWalk *walk)
         setting != NULL ? name : "");
 }
 
+#define SET_PLAYING \
+  REMEDY \
+  "Set the host's pipeline to PLAYING, and look at its messages " \
+  "(GST_DEBUG=helix*:4)"
+
+/* Why decoding cannot start, as far as helixguestsink can tell. `stale`: it got
+ * no unit of late, though a keyframe was requested. */
 static void
-explain_no_units (HelixWalk *walk)
+explain_units (HelixWalk *walk, const gchar *text, gboolean stale)
 {
   const struct helix_status *s = &walk->probe->now.status;
 
-  helix_walk_fail (walk,
-      "no encoded units come to helixguestsink" BECAUSE
-      "%s %.1f s ago, %s" REMEDY
-      "Set the host's pipeline to PLAYING, and look at its messages "
-      "(GST_DEBUG=helix*:4)",
-      s->frames == 0 ? "none has come since it started" : "the last one came",
-      (gdouble) (s->frames == 0 ? s->uptime_ns : s->last_ns) / 1e9,
-      s->frames == 0
-          ? "not even for a keyframe request: helixqemusrc has no picture, or "
-            "the encoder waits or fails"
-          : "and a keyframe request brought none: the host's pipeline is "
-            "paused, or stuck before the sink");
+  if (s->frames == 0)
+    helix_walk_fail (walk,
+        "%s" BECAUSE "none has come to helixguestsink since it started %.1f s "
+        "ago, not even for a keyframe request: helixqemusrc has no picture, or "
+        "the encoder waits or fails" SET_PLAYING,
+        text, (gdouble) s->uptime_ns / 1e9);
+  else if (stale)
+    helix_walk_fail (walk,
+        "%s" BECAUSE "the last one came to helixguestsink %.1f s ago, and a "
+        "keyframe request brought none: the host's pipeline is paused or "
+        "stuck, or the encoder answers no keyframe request" SET_PLAYING,
+        text, (gdouble) s->last_ns / 1e9);
+  else
+    helix_walk_fail (walk,
+        "%s" BECAUSE "%" G_GUINT64_FORMAT " units came to helixguestsink, none "
+        "that decoding can start at: the encoder ignores force-key-unit, or "
+        "SPS and PPS are missing" REMEDY
+        "On the host, set the encoder's key interval (x264enc key-int-max, "
+        "openh264enc gop-size), and put h264parse config-interval=-1 behind it",
+        text, s->frames);
 }
 
 /* What the listings say, the request for a keyframe having taken so long. */
@@ -335,22 +337,14 @@ judge_units (HelixWalk *walk, guint64 took)
 {
   const HelixListing *first = &walk->probe->before, *last = &walk->probe->now;
   const struct helix_status *s = &last->status;
+  gboolean stale = s->last_ns > FRESH_NS && took == HELIX_NONE64;
   gdouble rate = (gdouble) (s->frames - first->status.frames) * 1e9
       / (gdouble) MAX (1, last->taken_ns - first->taken_ns);
 
-  if (s->last_ns > FRESH_NS && took == HELIX_NONE64) {
-    explain_no_units (walk);
-    status_json (last, 0, walk->facts);
-    return;
-  }
-  if (s->keyframes == 0 && s->frames >= MANY_UNITS)
-    helix_walk_fail (walk,
-        "units come, but no keyframe is among them" BECAUSE "%" G_GUINT64_FORMAT
-        " units so far, none that decoding can start at: "
-        "the encoder ignores force-key-unit, or SPS and PPS are missing" REMEDY
-        "Set the encoder's key interval (x264enc key-int-max, openh264enc "
-        "gop-size), and put h264parse config-interval=-1 behind it",
-        s->frames);
+  if (stale)
+    explain_units (walk, "no encoded units come to helixguestsink", TRUE);
+  else if (s->keyframes == 0 && s->frames >= MANY_UNITS)
+    explain_units (walk, "units come, but no keyframe is among them", FALSE);
   else if (took != HELIX_NONE64)
     helix_walk_ok (walk,
         "%s: the screen is still; a keyframe request brought a unit within "
@@ -358,8 +352,14 @@ judge_units (HelixWalk *walk, guint64 took)
         last->text, (gdouble) took / 1e6);
   else
     helix_walk_ok (walk, "%s: %.1f units a second", last->text, rate);
-  status_json (last, rate, walk->facts);
-  judge_encoder (walk);
+  helix_json_add (walk->facts, JSON_TEXT ("serves", last->text),
+      JSON_UINT ("units", s->frames), JSON_UINT ("keyframes", s->keyframes),
+      JSON_UINT ("dropped", s->dropped), JSON_MS ("age_ms", s->last_ns),
+      JSON_DOUBLE ("rate", rate));
+  if (s->encode_us != 0)
+    helix_json_add (walk->facts, JSON_MS ("encode_ms", s->encode_us * 1000ull));
+  if (!stale)
+    judge_encoder (walk);
 }
 
 static gboolean
@@ -423,13 +423,7 @@ judge_guest (HelixWalk *walk, const HelixListed *client)
     helix_walk_ok (walk,
         "%s received %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " units%s",
         who, info->received, info->frames, late);
-  helix_json_add (walk->facts,
-      JSON_TEXT ("name", client->name[0] ? client->name : NULL),
-      JSON_UINT ("sent", info->frames),
-      JSON_KNOWN ("received", info->received, HELIX_NONE64),
-      JSON_KNOWN ("dropped", info->dropped, HELIX_NONE64),
-      JSON_MS ("latency_ms", info->latency_ns),
-      JSON_MS ("connected_ms", info->connected_ns));
+  helix_listed_json (client, walk->facts);
 }
 
 static gboolean
@@ -500,56 +494,31 @@ receive (HelixWalk *walk, guint64 *first_key_ns, GError **error)
   return TRUE;
 }
 
-/* Nothing to decode: why, as far as the host can tell. *remedy may be set. */
-static gchar *
-why_no_units (HelixWalk *walk, const gchar **remedy)
-{
-  const struct helix_status *s = &walk->probe->now.status;
-
-  if (!helix_probe_list (walk->probe, helix_walk_soon (walk), NULL)
-      || walk->probe->now.clients == NULL)
-    return g_strdup ("the host's pipeline makes none, or is paused");
-  if (s->frames == 0)
-    return g_strdup_printf ("none has come to helixguestsink either, in %.1f s",
-        (gdouble) s->uptime_ns / 1e9);
-  if (s->keyframes > 0)
-    return g_strdup_printf (
-        "the last one came to helixguestsink %.1f s ago: the host's pipeline "
-        "is paused or stuck, or the encoder answers no keyframe request",
-        (gdouble) s->last_ns / 1e9);
-  *remedy = "On the host, set the encoder's key interval, and put h264parse "
-            "config-interval=-1 behind it";
-  return g_strdup_printf ("%" G_GUINT64_FORMAT
-                          " units came to helixguestsink, none of them a "
-                          "keyframe with its parameter sets: the encoder "
-                          "ignores force-key-unit",
-      s->frames);
-}
-
 static gboolean
 check_received (HelixWalk *walk)
 {
-  const gchar *remedy = "See helix doctor on the host";
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *why = NULL;
   guint64 first_key_ns = HELIX_NONE64;
+  g_autofree gchar *text = NULL;
 
-  if (!receive (walk, &first_key_ns, &error))
-    why = g_strdup (error->message);
-  if (walk->units->len > 0) {
+  receive (walk, &first_key_ns, &error);
+  text = walk->came == 0
+      ? g_strdup ("no units come")
+      : g_strdup_printf ("%u units came, but no keyframe", walk->came);
+  if (walk->units->len > 0)
     helix_walk_ok (walk,
         "the first keyframe came after %.0f ms, %u units in all",
         (gdouble) first_key_ns / 1e6, walk->came);
-    helix_json_add (walk->facts, JSON_MS ("first_keyframe_ms", first_key_ns));
-  } else {
-    g_autofree gchar *text = walk->came == 0
-        ? g_strdup ("no units come")
-        : g_strdup_printf ("%u units came, but no keyframe", walk->came);
-
-    if (why == NULL)
-      why = why_no_units (walk, &remedy);
-    helix_walk_fail (walk, "%s" BECAUSE "%s" REMEDY "%s", text, why, remedy);
-  }
+  else if (error == NULL
+      && helix_probe_list (walk->probe, helix_walk_soon (walk), NULL)
+      && walk->probe->now.clients != NULL)
+    explain_units (walk, text, walk->probe->now.status.keyframes > 0);
+  else
+    helix_walk_fail (walk,
+        "%s" BECAUSE "%s" REMEDY "See helix doctor on the host", text,
+        error != NULL ? error->message
+                      : "the host's pipeline makes none, or is paused");
+  helix_json_add (walk->facts, JSON_MS ("first_keyframe_ms", first_key_ns));
   helix_json_add (walk->facts, JSON_UINT ("units", walk->came),
       JSON_UINT ("keyframes", walk->keyframes));
   return walk->units->len > 0;

@@ -28,9 +28,6 @@
 #define MOVING_FRAMES 5
 
 #define QEMU_OPTION "-device helix-export,path="
-#define TOO_MANY \
-  "cannot connect to %s" BECAUSE \
-  "too many connections wait there already: its process "
 #define AS_GIVEN "Say the path given to QEMU as " QEMU_OPTION "..."
 
 /* ---- is there a VM, and a socket? ---- */
@@ -118,6 +115,8 @@ explain_connect (HelixWalk *walk)
   const gchar *path = vm_of (walk)->path;
   gint code = walk->error->code;
   pid_t pid = read_lock (path);
+  g_autofree gchar *go_on = g_strdup_printf (
+      "Its process does not run: continue it (kill -CONT %ld)", (long) pid);
   HelixProcess maker;
 
   helix_process_look (&maker, pid);
@@ -135,17 +134,9 @@ explain_connect (HelixWalk *walk)
         "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
         path, pid > 0 ? maker.words : "a QEMU that is",
         pid > 0 ? ", which is" : "", path);
-  else if (code == GST_RESOURCE_ERROR_BUSY && pid > 0)
-    helix_walk_fail (walk,
-        TOO_MANY "(pid %ld) does not run" REMEDY "Continue it (kill -CONT %ld)",
-        path, (long) pid, (long) pid);
-  else if (code == GST_RESOURCE_ERROR_BUSY)
-    helix_walk_fail (walk,
-        TOO_MANY "does not run, and there is no %s.lock that names it" REMEDY
-                 "Find that process and continue it (kill -CONT PID)",
-        path, path);
   else
-    helix_walk_unreachable (walk, path, walk->error, NULL);
+    helix_walk_unreachable (walk, path, walk->error,
+        code == GST_RESOURCE_ERROR_BUSY && pid > 0 ? go_on : NULL);
   helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) pid));
   return FALSE;
 }
@@ -269,8 +260,10 @@ check_scanout (HelixWalk *walk)
   helix_probe_scanouts_json (walk->probe, walk->facts);
   /* Without a picture, check_pipeline () is still of use. */
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++)
-    walk->watched[i].asked = good && helix_probe_scanout_on (walk->probe, i)
-        && (meant < 0 || (guint) meant == i);
+    if (good && helix_probe_scanout_on (walk->probe, i)
+        && (meant < 0 || (guint) meant == i))
+      walk->asked |= 1u << i;
+  walk->awaited = walk->asked;
   return TRUE;
 }
 
@@ -298,19 +291,6 @@ take_frame (HelixWalk *walk, HelixWatched *w, guint64 began, GError **error)
   return TRUE;
 }
 
-/* Whether there is a scanout to watch, from which nothing came so far. */
-static gboolean
-any_awaited (const HelixWalk *walk)
-{
-  for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
-    const HelixWatched *w = &walk->watched[i];
-
-    if (w->asked && w->frames == 0 && *w->refused == '\0')
-      return TRUE;
-  }
-  return FALSE;
-}
-
 /* SUBSCRIBE, or UNSUBSCRIBE. The channel says which scanout an answer is
  * about. */
 static void
@@ -323,7 +303,7 @@ subscribe (HelixWalk *walk, gboolean on)
     uint16_t channel = (uint16_t) (i + 1);
 
     subscribe.scanout = i;
-    if (walk->watched[i].asked)
+    if (walk->asked & 1u << i)
       helix_connection_send (walk->probe->connection, message,
           on ? helix_pack_subscribe (message, channel, &subscribe)
              : helix_pack_empty (message, HELIX_UNSUBSCRIBE, channel));
@@ -343,19 +323,19 @@ watch (HelixWalk *walk, GError **error)
   subscribe (walk, TRUE);
   while (helix_now_ns () < end) {
     gint type = helix_probe_next (walk->probe, end, error);
-    guint channel = shim->reader.header.channel;
-    HelixWatched *w;
+    guint i = shim->reader.header.channel - 1u;
+    gboolean watched = i < HELIX_MAX_SCANOUTS && walk->asked & 1u << i;
 
-    if (type < 0)
+    if (type < 0
+        || (watched && type == HELIX_FRAME
+            && !take_frame (walk, &walk->watched[i], began, error)))
       return FALSE;
-    w = &walk->watched[(channel - 1) % HELIX_MAX_SCANOUTS];
-    if (channel == 0 || channel > HELIX_MAX_SCANOUTS || !w->asked)
-      w = NULL;
-    if (w != NULL && type == HELIX_FRAME && !take_frame (walk, w, began, error))
-      return FALSE;
-    if (w != NULL && type == HELIX_ERROR)
-      g_strlcpy (w->refused, shim->text, sizeof w->refused);
-    if (helix_now_ns () >= end && any_awaited (walk))
+    if (watched && type == HELIX_ERROR)
+      g_strlcpy (walk->watched[i].refused, shim->text,
+          sizeof walk->watched[i].refused);
+    if (watched && (type == HELIX_FRAME || type == HELIX_ERROR))
+      walk->awaited &= ~(1u << i);
+    if (helix_now_ns () >= end && walk->awaited != 0)
       end = MIN (began + FIRST_NS, deadline);
   }
   subscribe (walk, FALSE);
@@ -378,7 +358,7 @@ watched_json (const HelixWalk *walk, JsonBuilder *json)
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
     const HelixWatched *w = &walk->watched[i];
 
-    if (!w->asked)
+    if (!(walk->asked & 1u << i))
       continue;
     helix_json_object (json, NULL);
     helix_json_add (json, JSON_UINT ("scanout", i),
@@ -396,13 +376,13 @@ check_frames (HelixWalk *walk)
   g_autoptr (GError) error = NULL;
   const HelixWatched *failed = NULL;
 
-  if (!any_awaited (walk))
+  if (walk->asked == 0)
     return TRUE;
   watch (walk, &error);
   for (guint i = 0; i < HELIX_MAX_SCANOUTS; i++) {
     HelixWatched *w = &walk->watched[i];
 
-    if (w->asked && w->frames == 0 && failed == NULL)
+    if (walk->asked & 1u << i && w->frames == 0 && failed == NULL)
       failed = w;
     if (w->frames == 0)
       continue;
@@ -474,9 +454,7 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
         by_scanout ? "scanout" : "resource",
         by_scanout ? info->scanout : info->resource_id, info->frames);
   }
-  helix_json_add (walk->facts, JSON_TEXT ("name", client->name),
-      JSON_UINT ("pid", info->pid), JSON_UINT ("scanout", info->scanout),
-      JSON_UINT ("frames", info->frames));
+  helix_listed_json (client, walk->facts);
 }
 
 static gboolean

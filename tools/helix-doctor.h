@@ -74,7 +74,6 @@ void helix_finding_json (const HelixFinding *self, JsonBuilder *json);
 
 /* What is seen of a scanout while it is watched. */
 typedef struct {
-  gboolean asked;
   guint frames;
   guint64 first_ns; /* from the subscription to the first frame */
   guint64 last_ns;  /* likewise, to the last */
@@ -94,6 +93,8 @@ struct _HelixWalk {
   GPtrArray *vms; /* HelixVm; if there is one, it is connected, or else: */
   GError *error;  /* why it cannot be connected to */
   HelixWatched watched[HELIX_MAX_SCANOUTS];
+  guint asked;   /* a bit for each of them that is watched */
+  guint awaited; /* likewise, of which nothing came so far */
 
   /* to helixguestsink */
   HelixAddress *where;

@@ -40,6 +40,8 @@ typedef struct {
 
 /* For people: the name, or which of the clients it is. Free it. */
 gchar *helix_listed_words (const HelixListed *client);
+/* All there is, as members of an object. */
+void helix_listed_json (const HelixListed *client, JsonBuilder *json);
 
 /* ---- the probe ---- */
 

@@ -254,25 +254,9 @@ static void
 json_client (
     const HelixProbe *probe, const HelixListed *client, JsonBuilder *json)
 {
-  const struct helix_client *info = &client->info;
-
   helix_json_object (json, NULL);
-  helix_json_add (json,
-      JSON_TEXT ("name", client->name[0] ? client->name : NULL),
-      JSON_KNOWN ("pid", info->pid, 0),
-      JSON_TEXT ("role",
-          info->role == HELIX_ROLE_CONTROL      ? "control"
-              : info->role == HELIX_ROLE_STREAM ? "stream"
-                                                : "frames"),
-      JSON_KNOWN ("scanout", info->scanout, HELIX_NONE32),
-      JSON_UINT ("resource", info->resource_id),
-      JSON_UINT ("sent", info->frames),
-      JSON_DOUBLE ("rate", client_rate (probe, client)),
-      JSON_KNOWN ("dropped", info->dropped, HELIX_NONE64),
-      JSON_KNOWN ("received", info->received, HELIX_NONE64),
-      JSON_MS ("latency_ms", info->latency_ns),
-      JSON_MS ("age_ms", info->last_ns),
-      JSON_MS ("connected_ms", info->connected_ns));
+  helix_listed_json (client, json);
+  helix_json_add (json, JSON_DOUBLE ("rate", client_rate (probe, client)));
   json_builder_end_object (json);
 }
 

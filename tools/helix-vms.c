@@ -118,36 +118,26 @@ helix_vms_reach_only (
 
 /* ---- which end of the stream this is ---- */
 
-/* The name of the first entry of a folder that `is` likes, or NULL. */
+/* The name of the first entry of a folder that contains `part` and, unless that
+ * is 0, is of the virtio device `id`; or NULL. */
 static gchar *
-find_entry (const gchar *root, const gchar *folder,
-    gboolean (*is) (const gchar *folder, const gchar *name))
+find_entry (const gchar *root, const gchar *folder, const gchar *part, guint id)
 {
   g_autofree gchar *path = g_build_filename (root, folder, NULL);
   g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   const gchar *name;
 
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    if (is (path, name))
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree gchar *file = g_build_filename (path, name, "device", NULL);
+    g_autofree gchar *text = NULL; /* "0x0010\n" */
+
+    if (strstr (name, part) != NULL
+        && (id == 0
+            || (g_file_get_contents (file, &text, NULL, NULL)
+                && g_ascii_strtoull (text, NULL, 0) == id)))
       return g_strdup (name);
+  }
   return NULL;
-}
-
-static gboolean
-is_virtio_gpu (const gchar *folder, const gchar *name)
-{
-  g_autofree gchar *path = g_build_filename (folder, name, "device", NULL);
-  g_autofree gchar *text = NULL;
-
-  /* "0x0010\n" */
-  return g_file_get_contents (path, &text, NULL, NULL)
-      && g_ascii_strtoull (text, NULL, 0) == VIRTIO_ID_GPU;
-}
-
-static gboolean
-is_helix_port (const gchar *folder, const gchar *name)
-{
-  return strstr (name, "helix") != NULL;
 }
 
 HelixRole
@@ -155,8 +145,8 @@ helix_role_detect (const gchar *wanted, const gchar *root, gchar **why)
 {
   g_autofree gchar *looked = NULL;
   g_autoptr (GPtrArray) vms = helix_vms_find (wanted, &looked);
-  g_autofree gchar *gpu = find_entry (root, VIRTIO_DEVICES, is_virtio_gpu);
-  g_autofree gchar *port = find_entry (root, VIRTIO_PORTS, is_helix_port);
+  g_autofree gchar *gpu = find_entry (root, VIRTIO_DEVICES, "", VIRTIO_ID_GPU);
+  g_autofree gchar *port = find_entry (root, VIRTIO_PORTS, "helix", 0);
   g_autofree gchar *path = g_build_filename (root, FIRMWARE, NULL);
   g_autofree gchar *vendor = NULL;
 

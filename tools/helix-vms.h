@@ -18,15 +18,9 @@ G_BEGIN_DECLS
  * listens. The caller unrefs the array and frees *looked. */
 GPtrArray *helix_vms_find (const gchar *wanted, gchar **looked);
 
-/* The entry of an option --server-user, for commands that have --socket: who
- * else may serve a VM's socket, see helix-discovery.h. It goes for all
- * connections of this process from then on. */
-#define HELIX_VMS_SERVER_USER \
-  { \
-    "server-user", 0, 0, G_OPTION_ARG_CALLBACK, \
-        (gpointer) helix_vms_take_server_user, \
-        "Who runs the VM, where that is neither this user nor root", "USER" \
-  }
+/* A GOptionArgFunc, of --server-user: who else may serve a VM's socket, see
+ * helix-discovery.h. It goes for all connections of this process from then
+ * on. */
 gboolean helix_vms_take_server_user (
     const gchar *option, const gchar *user, gpointer data, GError **error);
 /* What it says; HELIX_SERVER_USER_NONE at first. */

@@ -37,7 +37,9 @@ context_of (const HelixCommand *command, HelixOptions *options)
       {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket,
           "Socket of a VM's shim (default $HELIX_SOCKET, else what runs here)",
           "PATH"},
-      HELIX_VMS_SERVER_USER,
+      {"server-user", 0, 0, G_OPTION_ARG_CALLBACK,
+          (gpointer) helix_vms_take_server_user,
+          "Who runs the VM, where that is neither this user nor root", "USER"},
       {NULL, 0, 0, 0, NULL, NULL, NULL},
   };
   const GOptionEntry stream[] = {

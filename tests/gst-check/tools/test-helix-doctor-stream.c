@@ -172,8 +172,9 @@ static const ToolScene strangers[] = {
     {PEER_STREAM_GARBAGE, GUEST, 26, "FAIL", "decode", {"no picture came out"}},
     /* what a host meets; without a VM its status is that of the first check */
     {PEER_STREAM_KEYLESS, HOST, 10, "FAIL", "units", {"no keyframe is among"}},
-    {PEER_STREAM_EMPTY, HOST, 10, "FAIL", "units", {"none has come since"}},
-    {PEER_STREAM_STUCK, HOST, 10, "FAIL", "units", {"the last one came 9.0 s"}},
+    {PEER_STREAM_EMPTY, HOST, 10, "FAIL", "units", {"none has come to"}},
+    {PEER_STREAM_STUCK, HOST, 10, "FAIL", "units",
+        {"helixguestsink 9.0 s ago"}},
     {PEER_STREAM_HELD, HOST, 10, "NOTE", "units",
         {"x264enc holds each picture back for 760 ms",
             "Set tune=zerolatency of"}},
