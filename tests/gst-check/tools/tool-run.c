@@ -290,7 +290,8 @@ tool_scene (const ToolScene *scene)
 
   if (scene->status >= 0)
     tool_expect_end (run, scene->status, TOOL_DEAD_S);
-  for (guint i = 0; i < 2 && scene->texts[i] != NULL; i++)
+  for (guint i = 0; i < G_N_ELEMENTS (scene->texts) && scene->texts[i] != NULL;
+       i++)
     tool_expect (run, scene->verdict, scene->check, scene->texts[i]);
   if (peer != NULL)
     tool_peer_free (peer);

@@ -82,8 +82,12 @@ typedef struct {
   gint peer;           /* PeerKind or TOOL_NO_PEER */
   const gchar *doctor; /* options */
   gint status;         /* -1: any */
-  const gchar *verdict, *check, *texts[2];
+  const gchar *verdict, *check, *texts[3];
 } ToolScene;
 void tool_scene (const ToolScene *scene);
+/* The same without a peer, of what the test has made: up to three texts. */
+#define tool_doctor(options, status, verdict, check, ...) \
+  tool_scene (&(const ToolScene){ \
+      TOOL_NO_PEER, options, status, verdict, check, {__VA_ARGS__}})
 
 #endif /* TOOL_RUN_H */
