@@ -58,33 +58,6 @@ explain_connect (HelixWalk *walk, const GError *error)
       walk, walk->where->text, error, no_server ? remedy : NULL);
 }
 
-static gboolean
-check_connect (HelixWalk *walk)
-{
-  guint64 now = helix_now_ns (), until = helix_walk_soon (walk);
-  g_autoptr (GError) error = NULL;
-  gint fd;
-
-  walk->where = helix_address_parse (walk->doctor->address, &error);
-  if (walk->where == NULL)
-    return helix_walk_fail (walk,
-        "%s is no address" REMEDY "Addresses are " HELIX_ADDRESS_FORMS,
-        walk->doctor->address);
-  fd = helix_transport_connect (walk->where, walk->doctor->cancel,
-      until > now ? (gint) ((until - now) / GST_MSECOND) : 1, &error);
-  if (fd < 0)
-    explain_connect (walk, error);
-  else
-    helix_walk_ok (walk, "%s takes connections", walk->where->text);
-  helix_json_add (walk->facts, JSON_TEXT ("address", walk->where->text));
-  if (fd >= 0)
-    walk->probe =
-        helix_probe_new (fd, walk->where->kind == HELIX_ADDRESS_SERIAL);
-  return fd >= 0;
-}
-
-/* ---- does helixguestsink answer? ---- */
-
 /* Who serves, as far as this machine can tell. */
 static void
 look_at_server (HelixWalk *walk)
@@ -100,6 +73,38 @@ look_at_server (HelixWalk *walk)
           || g_str_equal (where->host, "0.0.0.0")))
     helix_process_of_port (&walk->server, where->port);
 }
+
+static gboolean
+check_connect (HelixWalk *walk)
+{
+  guint64 now = helix_now_ns (), until = helix_walk_soon (walk);
+  g_autoptr (GError) error = NULL;
+  gboolean known;
+  gint fd;
+
+  walk->where = helix_address_parse (walk->doctor->address, &error);
+  if (walk->where == NULL)
+    return helix_walk_fail (walk,
+        "%s is no address" REMEDY "Addresses are " HELIX_ADDRESS_FORMS,
+        walk->doctor->address);
+  fd = helix_transport_connect (walk->where, walk->doctor->cancel,
+      until > now ? (gint) ((until - now) / GST_MSECOND) : 1, &error);
+  if (fd < 0) {
+    explain_connect (walk, error);
+  } else {
+    walk->probe =
+        helix_probe_new (fd, walk->where->kind == HELIX_ADDRESS_SERIAL);
+    look_at_server (walk);
+    known = walk->server.pid > 0;
+    helix_walk_ok (walk, "%s takes connections%s%s", walk->where->text,
+        known ? ", " : "", known ? walk->server.words : "");
+  }
+  helix_json_add (walk->facts, JSON_TEXT ("address", walk->where->text),
+      JSON_UINT ("pid", (guint64) walk->server.pid));
+  return fd >= 0;
+}
+
+/* ---- does helixguestsink answer? ---- */
 
 static const HelixRemedy remedies[] = {
     {HELIX_LOSS_UNASKED, 0,
@@ -152,6 +157,11 @@ remedy_for (const HelixWalk *walk, const GError *error)
     return remedy_for_auth (walk);
   if (error->code != HELIX_LOSS_SILENT)
     return helix_walk_remedy (walk, remedies, error);
+  if (walk->doctor->role == HELIX_HOST
+      && g_str_has_prefix (walk->server.name, "qemu"))
+    return "QEMU serves that socket itself: it is the host's end of a virtio "
+           "port, where helixguestsink mode=connect belongs. Run helix doctor "
+           "in the guest; from here that leg cannot be seen";
   if (walk->server.pid > 0)
     return "If that is the host's pipeline, it hangs: start it again. If not, "
            "give helixguestsink another address";
@@ -159,77 +169,27 @@ remedy_for (const HelixWalk *walk, const GError *error)
          "another program has the port: give helixguestsink another address";
 }
 
-/* Returns FALSE. */
-static gboolean
-explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
-{
-  guint32 code = walk->probe->connection->error.code;
-  g_autofree gchar *whom = NULL;
-
-  look_at_server (walk);
-  whom = g_strconcat (walk->doctor->address,
-      walk->server.pid > 0 ? ", which is " : NULL, walk->server.words, NULL);
-  if (error->code == HELIX_LOSS_SILENT && !walk->server.stopped
-      && g_str_has_prefix (walk->server.name, "qemu")
-      && walk->doctor->role == HELIX_HOST)
-    helix_walk_fail (walk,
-        "no %s from %s" BECAUSE
-        "QEMU serves that socket itself: it is the host's end of a virtio "
-        "port, where helixguestsink mode=connect belongs" REMEDY
-        "Run helix doctor in the guest; from here that leg cannot be seen",
-        what, whom);
-  else
-    helix_walk_unanswered (walk, what, whom, error, remedy_for (walk, error));
-  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
-      JSON_TEXT ("error", code ? helix_error_name (code) : NULL));
-  return FALSE;
-}
-
-static gboolean
-ping (HelixWalk *walk)
-{
-  g_autoptr (GError) error = NULL;
-
-  return helix_walk_ping (walk, &error) || explain_answer (walk, "PONG", error);
-}
-
 static gboolean
 check_answer (HelixWalk *walk)
 {
+  walk->remedy = remedy_for;
   /* On a virtio port a PING may fall into half a message of the client before
    * us; only HELLO gets through. */
-  return walk->where->kind == HELIX_ADDRESS_SERIAL || ping (walk);
+  return walk->where->kind == HELIX_ADDRESS_SERIAL || helix_walk_ping (walk);
 }
 
 static gboolean
 check_answer_late (HelixWalk *walk)
 {
-  return walk->where->kind != HELIX_ADDRESS_SERIAL || ping (walk);
+  return walk->where->kind != HELIX_ADDRESS_SERIAL || helix_walk_ping (walk);
 }
 
 static gboolean
 check_stream (HelixWalk *walk)
 {
-  const HelixConnection *sink = walk->probe->connection;
-  enum helix_role role =
-      walk->doctor->role == HELIX_HOST ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM;
-  g_autoptr (GError) error = NULL;
-  gboolean known;
-
-  if (!helix_probe_hello (walk->probe, role, walk->doctor->token,
-          helix_walk_soon (walk), &error))
-    return explain_answer (walk, "WELCOME", error);
-  /* The server does not say which process it is; on its own machine, the
-   * system does. */
-  look_at_server (walk);
-  known = walk->server.pid > 0;
-  helix_walk_ok (walk, "%s%s%s, protocol version %u",
-      *sink->name ? sink->name : "a nameless server", known ? ", " : "",
-      known ? walk->server.words : "", sink->welcome.version);
-  helix_json_add (walk->facts, JSON_TEXT ("name", sink->name),
-      JSON_UINT ("pid", (guint64) walk->server.pid),
-      JSON_UINT ("version", sink->welcome.version));
-  return TRUE;
+  return helix_walk_hello (walk,
+      walk->doctor->role == HELIX_HOST ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
+      walk->doctor->token);
 }
 
 /* ---- the host: do units come to helixguestsink? ---- */

@@ -141,22 +141,6 @@ explain_connect (HelixWalk *walk)
   return FALSE;
 }
 
-static gboolean
-check_listen (HelixWalk *walk)
-{
-  if (walk->error != NULL)
-    return explain_connect (walk);
-  helix_process_of_peer (&walk->server, walk->probe->connection->fd);
-  helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
-      (long) walk->server.uid);
-  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
-      JSON_TEXT ("command", walk->server.name),
-      JSON_UINT ("uid", walk->server.uid));
-  return TRUE;
-}
-
-/* ---- is it a shim? ---- */
-
 static const HelixRemedy remedies[] = {
     {HELIX_LOSS_SILENT, 0,
         "If that is QEMU, its io thread hangs: end it and start it again. If "
@@ -181,40 +165,33 @@ static const HelixRemedy remedies[] = {
     {HELIX_LOSS_NONE, 0, AS_GIVEN},
 };
 
-/* Returns FALSE. */
-static gboolean
-explain_answer (HelixWalk *walk, const gchar *what, const GError *error)
+static const gchar *
+remedy_for (const HelixWalk *walk, const GError *error)
 {
-  helix_process_look (&walk->server, walk->server.pid);
-  helix_walk_unanswered (walk, what, walk->server.words, error,
-      helix_walk_remedy (walk, remedies, error));
-  helix_json_add (walk->facts, JSON_BOOL ("stopped", walk->server.stopped));
-  return FALSE;
+  return helix_walk_remedy (walk, remedies, error);
 }
 
 static gboolean
-check_ping (HelixWalk *walk)
+check_listen (HelixWalk *walk)
 {
-  g_autoptr (GError) error = NULL;
-
-  return helix_walk_ping (walk, &error) || explain_answer (walk, "PONG", error);
+  if (walk->error != NULL)
+    return explain_connect (walk);
+  walk->remedy = remedy_for;
+  helix_process_of_peer (&walk->server, walk->probe->connection->fd);
+  helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
+      (long) walk->server.uid);
+  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
+      JSON_TEXT ("command", walk->server.name),
+      JSON_UINT ("uid", walk->server.uid));
+  return TRUE;
 }
+
+/* ---- is it a shim? ---- */
 
 static gboolean
 check_shim (HelixWalk *walk)
 {
-  const HelixConnection *shim = walk->probe->connection;
-  g_autoptr (GError) error = NULL;
-
-  if (!helix_probe_hello (
-          walk->probe, HELIX_ROLE_FRAMES, NULL, helix_walk_soon (walk), &error))
-    return explain_answer (walk, "WELCOME", error);
-  helix_walk_ok (walk, "%s, protocol version %u",
-      *shim->name ? shim->name : "a nameless shim", shim->welcome.version);
-  helix_json_add (walk->facts, JSON_TEXT ("name", shim->name),
-      JSON_UINT ("version", shim->welcome.version),
-      JSON_UINT ("scanouts", shim->welcome.scanouts));
-  return TRUE;
+  return helix_walk_hello (walk, HELIX_ROLE_FRAMES, NULL);
 }
 
 /* ---- what does it show? ---- */
@@ -230,7 +207,7 @@ check_scanout (HelixWalk *walk)
 
   /* Its answer comes behind the state of every scanout. */
   if (!helix_probe_list (walk->probe, helix_walk_soon (walk), &error))
-    return explain_answer (walk, "list of scanouts", error);
+    return helix_walk_unanswered (walk, "list of scanouts", error);
   words = helix_probe_scanouts_words (walk->probe);
   for (guint i = 0; i < all; i++)
     on += helix_probe_scanout_on (walk->probe, i);
@@ -508,7 +485,7 @@ const HelixCheck helix_checks_frames[] = {
     {"vm", 10, HELIX_HOST, check_vm},
     {"socket", 11, HELIX_HOST, check_socket},
     {"listen", 12, HELIX_HOST, check_listen},
-    {"ping", 13, HELIX_HOST, check_ping},
+    {"ping", 13, HELIX_HOST, helix_walk_ping},
     {"shim", 14, HELIX_HOST, check_shim},
     {"scanout", 15, HELIX_HOST, check_scanout},
     {"frames", 16, HELIX_HOST, check_frames},

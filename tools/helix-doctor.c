@@ -154,15 +154,34 @@ helix_walk_soon (const HelixWalk *walk)
 }
 
 gboolean
-helix_walk_ping (HelixWalk *walk, GError **error)
+helix_walk_ping (HelixWalk *walk)
 {
+  g_autoptr (GError) error = NULL;
   guint64 round_trip;
 
   if (!helix_probe_ping (
-          walk->probe, helix_walk_soon (walk), &round_trip, error))
-    return FALSE;
+          walk->probe, helix_walk_soon (walk), &round_trip, &error))
+    return helix_walk_unanswered (walk, "PONG", error);
   helix_walk_ok (walk, "PONG after %.1f ms", (gdouble) round_trip / 1e6);
   helix_json_add (walk->facts, JSON_MS ("round_trip_ms", round_trip));
+  return TRUE;
+}
+
+gboolean
+helix_walk_hello (HelixWalk *walk, enum helix_role role, const gchar *token)
+{
+  const HelixConnection *server = walk->probe->connection;
+  g_autoptr (GError) error = NULL;
+
+  if (!helix_probe_hello (
+          walk->probe, role, token, helix_walk_soon (walk), &error))
+    return helix_walk_unanswered (walk, "WELCOME", error);
+  helix_walk_ok (walk, "%s, protocol version %u",
+      *server->name ? server->name : "a nameless server",
+      server->welcome.version);
+  helix_json_add (walk->facts, JSON_TEXT ("name", server->name),
+      JSON_UINT ("pid", (guint64) walk->server.pid),
+      JSON_UINT ("version", server->welcome.version));
   return TRUE;
 }
 
@@ -180,16 +199,29 @@ helix_walk_remedy (
 }
 
 gboolean
-helix_walk_unanswered (HelixWalk *walk, const gchar *what, const gchar *whom,
-    const GError *error, const gchar *remedy)
+helix_walk_unanswered (HelixWalk *walk, const gchar *what, const GError *error)
 {
-  if (walk->server.stopped)
-    return helix_walk_fail (walk,
+  const HelixProcess *server = &walk->server;
+  guint32 code = walk->probe->connection->error.code;
+  g_autofree gchar *whom = NULL;
+
+  helix_process_look (&walk->server, server->pid);
+  whom = walk->where == NULL
+      ? g_strdup (server->words)
+      : g_strconcat (walk->doctor->address,
+          server->pid > 0 ? ", which is " : NULL, server->words, NULL);
+  if (server->stopped)
+    helix_walk_fail (walk,
         "no %s from %s" BECAUSE "that process is stopped (SIGSTOP)" REMEDY
         "Continue it (kill -CONT %ld)",
-        what, whom, (long) walk->server.pid);
-  return helix_walk_fail (walk, "no %s from %s" BECAUSE "%s" REMEDY "%s", what,
-      whom, error->message, remedy);
+        what, whom, (long) server->pid);
+  else
+    helix_walk_fail (walk, "no %s from %s" BECAUSE "%s" REMEDY "%s", what, whom,
+        error->message, walk->remedy (walk, error));
+  helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) server->pid),
+      JSON_BOOL ("stopped", server->stopped),
+      JSON_TEXT ("error", code != 0 ? helix_error_name (code) : NULL));
+  return FALSE;
 }
 
 /* ---- the walks ---- */

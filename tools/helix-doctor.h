@@ -88,6 +88,8 @@ struct _HelixWalk {
   JsonBuilder *facts;      /* of the last one */
   HelixProbe *probe;       /* to the shim, or to helixguestsink; or NULL */
   HelixProcess server;     /* that serves it, as far as that is known */
+  /* What to do about a server that did not answer, which `error` tells. */
+  const gchar *(*remedy) (const HelixWalk *walk, const GError *error);
 
   /* to the shim */
   GPtrArray *vms; /* HelixVm; if there is one, it is connected, or else: */
@@ -132,8 +134,16 @@ gboolean helix_walk_unreachable (HelixWalk *walk, const gchar *where,
 /* Until when an answer to what is asked now may come. */
 guint64 helix_walk_soon (const HelixWalk *walk);
 
-/* PING. A finding, if PONG comes; else FALSE and an error. */
-gboolean helix_walk_ping (HelixWalk *walk, GError **error);
+/* Each is a finding; FALSE: it is a failure. */
+
+/* PING until PONG. */
+gboolean helix_walk_ping (HelixWalk *walk);
+/* HELLO until WELCOME. */
+gboolean helix_walk_hello (
+    HelixWalk *walk, enum helix_role role, const gchar *token);
+/* "no WHAT from" the server: the probe failed by `error`. Returns FALSE. */
+gboolean helix_walk_unanswered (
+    HelixWalk *walk, const gchar *what, const GError *error);
 
 /* What to do about a probe that failed. */
 typedef struct {
@@ -143,10 +153,6 @@ typedef struct {
 } HelixRemedy;
 const gchar *helix_walk_remedy (
     const HelixWalk *walk, const HelixRemedy *table, const GError *error);
-/* "no WHAT from WHOM": the probe failed by `error`. Returns FALSE. */
-gboolean helix_walk_unanswered (HelixWalk *walk, const gchar *what,
-    const gchar *whom, const GError *error, const gchar *remedy);
-
 G_END_DECLS
 
 #endif /* HELIX_DOCTOR_H */

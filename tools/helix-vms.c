@@ -100,8 +100,8 @@ helix_vms_reach (const gchar *where, enum helix_role role, const gchar *token,
     return NULL;
   fd = helix_transport_connect (address, NULL,
       now < deadline ? (gint) ((deadline - now) / GST_MSECOND) : 0, error);
-  return greet (fd, address->kind == HELIX_ADDRESS_SERIAL, where, role,
-      token, deadline, error);
+  return greet (fd, address->kind == HELIX_ADDRESS_SERIAL, where, role, token,
+      deadline, error);
 }
 
 HelixProbe *
