@@ -56,31 +56,45 @@ check_plugin (HelixWalk *walk)
   return TRUE;
 }
 
-/* Names of the encoders whose output intersects with `caps`, best first. */
-static GPtrArray *
-encoders_for (const gchar *description)
+/* Names of the elements of `type` whose pads in that direction can have `caps`,
+ * best first. Free them. */
+static GStrv
+elements_for (const GstCaps *caps, GstElementFactoryListType type,
+    GstPadDirection direction, GstRank least)
 {
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GstCaps) caps = gst_caps_from_string (description);
-  GList *all = gst_element_factory_list_get_elements (
-      GST_ELEMENT_FACTORY_TYPE_VIDEO_ENCODER, GST_RANK_NONE);
-  GList *list = gst_element_factory_list_filter (all, caps, GST_PAD_SRC, FALSE);
+  GPtrArray *names = g_ptr_array_new ();
+  /* sorted by rank */
+  GList *all = gst_element_factory_list_get_elements (type, least);
+  GList *list = gst_element_factory_list_filter (all, caps, direction, FALSE);
 
   for (GList *l = list; l != NULL; l = l->next)
     g_ptr_array_add (names, g_strdup (GST_OBJECT_NAME (l->data)));
   g_ptr_array_add (names, NULL);
   gst_plugin_feature_list_free (list);
   gst_plugin_feature_list_free (all);
-  return names;
+  return (GStrv) g_ptr_array_free (names, FALSE);
 }
+
+static GStrv
+encoders_for (const gchar *description)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (description);
+
+  return elements_for (
+      caps, GST_ELEMENT_FACTORY_TYPE_VIDEO_ENCODER, GST_PAD_SRC, GST_RANK_NONE);
+}
+
+#define INSTALL_ENCODER \
+  "Install one: gstreamer1.0-plugins-ugly has x264enc, " \
+  "gstreamer1.0-plugins-bad openh264enc and those of GPUs"
 
 static gboolean
 check_encoder (HelixWalk *walk)
 {
-  g_autoptr (GPtrArray) h264 = encoders_for ("video/x-h264");
-  g_autoptr (GPtrArray) any = encoders_for (HELIX_STREAM_SRC_CAPS);
-  g_autofree gchar *for_h264 = g_strjoinv (", ", (gchar **) h264->pdata);
-  g_autofree gchar *for_any = g_strjoinv (", ", (gchar **) any->pdata);
+  g_auto (GStrv) h264 = encoders_for ("video/x-h264");
+  g_auto (GStrv) any = encoders_for (HELIX_STREAM_SRC_CAPS);
+  g_autofree gchar *for_h264 = g_strjoinv (", ", h264);
+  g_autofree gchar *for_any = g_strjoinv (", ", any);
 
   if (*for_h264 != '\0')
     helix_walk_ok (walk, "for H.264: %s", for_h264);
@@ -88,36 +102,21 @@ check_encoder (HelixWalk *walk)
     helix_walk_note (walk,
         "no H.264 encoder, but %s" BECAUSE
         "guests that want H.264 (browsers) get nothing from these" REMEDY
-        "Install one: gstreamer1.0-plugins-ugly has x264enc, "
-        "gstreamer1.0-plugins-bad openh264enc and those of GPUs",
+            INSTALL_ENCODER,
         for_any);
   else
     helix_walk_fail (walk,
         "no encoder that helixguestsink could serve from" BECAUSE
         "GStreamer knows none for H.264, H.265, AV1, VP8, VP9 or JPEG" REMEDY
-        "Install one: gstreamer1.0-plugins-ugly has x264enc, "
-        "gstreamer1.0-plugins-bad openh264enc and those of GPUs; on a Mac "
-        "gst-plugins-bad has vtenc_h264");
+            INSTALL_ENCODER "; on a Mac gst-plugins-bad has vtenc_h264");
   helix_json_array (walk->facts, "encoders");
-  for (guint i = 0; i + 1 < any->len; i++)
-    helix_json_add (walk->facts, JSON_TEXT (NULL, g_ptr_array_index (any, i)));
+  for (guint i = 0; any[i] != NULL; i++)
+    helix_json_add (walk->facts, JSON_TEXT (NULL, any[i]));
   json_builder_end_array (walk->facts);
   return TRUE;
 }
 
 /* ---- decoding ---- */
-
-/* Factories of `type` that take `caps`, best first. Free the list. */
-static GList *
-factories_for (const GstCaps *caps, GstElementFactoryListType type)
-{
-  GList *all = gst_element_factory_list_get_elements (type, GST_RANK_MARGINAL);
-  GList *list =
-      gst_element_factory_list_filter (all, caps, GST_PAD_SINK, FALSE);
-
-  gst_plugin_feature_list_free (all);
-  return g_list_sort (list, gst_plugin_feature_rank_compare_func);
-}
 
 static gint64
 left_of (guint64 deadline)
@@ -242,33 +241,29 @@ check_decode (HelixWalk *walk)
   /* The walks have had their time: this comes behind them. */
   guint64 deadline = walk->doctor->deadline + LATE_NS;
   g_autoptr (GstCaps) caps = helix_stream_caps_from_wire (&walk->probe->caps);
-  GList *parsers, *decoders;
-  const gchar *parser = NULL;
+  g_auto (GStrv) parsers = NULL;
+  g_auto (GStrv) decoders = NULL;
   g_autofree gchar *why = NULL;
-  g_autofree gchar *tried = NULL;
+  const gchar *tried = NULL;
   Outcome outcome = NOT_DECODED;
 
   if (caps == NULL)
     return FALSE;
-  parsers = factories_for (caps, GST_ELEMENT_FACTORY_TYPE_PARSER);
-  decoders = factories_for (caps,
+  parsers = elements_for (
+      caps, GST_ELEMENT_FACTORY_TYPE_PARSER, GST_PAD_SINK, GST_RANK_MARGINAL);
+  decoders = elements_for (caps,
       GST_ELEMENT_FACTORY_TYPE_DECODER | GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO
-          | GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE);
-  if (parsers != NULL)
-    parser = GST_OBJECT_NAME (parsers->data);
-  for (GList *l = decoders; l != NULL && outcome == NOT_DECODED; l = l->next) {
-    if (g_list_position (decoders, l) >= MAX_DECODERS)
-      break;
-    g_free (tried);
-    g_free (g_steal_pointer (&why));
-    tried = g_strdup (GST_OBJECT_NAME (l->data));
+          | GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE,
+      GST_PAD_SINK, GST_RANK_MARGINAL);
+  for (guint i = 0;
+       i < MAX_DECODERS && decoders[i] != NULL && outcome == NOT_DECODED; i++) {
+    g_clear_pointer (&why, g_free);
+    tried = decoders[i];
     outcome = left_of (deadline) > 0
-        ? try_decoder (walk->units, caps, parser, tried, deadline, &why)
+        ? try_decoder (walk->units, caps, parsers[0], tried, deadline, &why)
         : NOT_IN_TIME;
   }
   report_decode (walk, caps, tried, outcome, why);
-  gst_plugin_feature_list_free (parsers);
-  gst_plugin_feature_list_free (decoders);
   return TRUE;
 }
 
