@@ -189,6 +189,20 @@ GST_START_TEST (test_strangers)
 }
 GST_END_TEST;
 
+/* STATUS may promise more clients than any server has: they end at 1024. One
+ * is doctor itself. */
+GST_START_TEST (test_endless_list)
+{
+  ToolPeer *peer = tool_peer_new (PEER_STREAM_ENDLESS, NULL);
+  g_autoptr (ToolRun) run = tool_run (
+      "doctor --host --timeout=20 --address=%s", tool_peer_address (peer));
+  g_auto (GStrv) guests = g_strsplit (run->out, "FAIL guest ", -1);
+
+  fail_unless_equals_int ((gint) g_strv_length (guests) - 1, 1023);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* Lines are in the order of the checks' numbers, those of one check in the
  * order in which it found them, and the first failure is the status: not that
  * of the walk that was back first. */
@@ -360,6 +374,7 @@ helix_doctor_stream_suite (void)
   tcase_add_test (tc, test_healthy_guest);
   tcase_add_test (tc, test_dead_machine);
   tcase_add_loop_test (tc, test_strangers, 0, G_N_ELEMENTS (strangers));
+  tcase_add_test (tc, test_endless_list);
   tcase_add_test (tc, test_order);
   tcase_add_test (tc, test_port_taken);
   tcase_add_test (tc, test_token);

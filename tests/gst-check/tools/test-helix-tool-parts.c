@@ -18,7 +18,6 @@
 #include "helix-probe.h"
 #include "helix-tool.h"
 #include "helix-vms.h"
-#include "stream-peer.h"
 #include "tool-run.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
@@ -234,68 +233,7 @@ GST_START_TEST (test_grades)
 }
 GST_END_TEST;
 
-/* ---- LIST ---- */
-
-#define PATIENCE (10000 * MS)
-
-static guint64
-in (guint64 ns)
-{
-  return helix_now_ns () + ns;
-}
-
-static gpointer
-hello_thread (gpointer probe)
-{
-  g_autoptr (GError) error = NULL;
-
-  fail_unless (
-      helix_probe_hello (probe, HELIX_ROLE_STREAM, NULL, in (PATIENCE), &error),
-      "%s", error ? error->message : "");
-  return NULL;
-}
-
-/* STATUS may promise more clients than anybody has. */
-GST_START_TEST (test_endless_list)
-{
-  struct helix_status status = {.clients = HELIX_NONE32};
-  struct helix_client client = {.role = HELIX_ROLE_STREAM};
-  guint8 message[HELIX_MAX_MESSAGE];
-  g_autoptr (GByteArray) bytes = g_byte_array_new ();
-  g_autoptr (HelixProbe) probe = NULL;
-  StreamPeer peer;
-  GThread *thread;
-  int fds[2];
-  gsize sent = 0;
-  gboolean good;
-
-  fail_unless (helix_socketpair (fds) == 0);
-  probe = helix_probe_new (fds[0], FALSE);
-  peer_init (&peer, fds[1]);
-  thread = g_thread_new ("hello", hello_thread, probe);
-  peer_welcome (&peer);
-  g_thread_join (thread);
-
-  g_byte_array_append (
-      bytes, message, (guint) helix_pack_status (message, &status, NULL));
-  for (guint i = 0; i < HELIX_LISTING_MAX + 5; i++)
-    g_byte_array_append (
-        bytes, message, (guint) helix_pack_client (message, &client, "x"));
-  while (sent < bytes->len) {
-    struct iovec iov = {
-        .iov_base = bytes->data + sent, .iov_len = bytes->len - sent};
-    ssize_t n = helix_send (peer.fd, &iov, 1, -1);
-
-    if (n < 0)
-      break; /* as much as the socket takes: more than 1024 of them, or not */
-    sent += (gsize) n;
-  }
-  good = helix_probe_list (probe, in (100 * MS), NULL);
-  fail_unless (probe->now.clients->len == HELIX_LISTING_MAX
-      || (!good && probe->now.clients->len < HELIX_LISTING_MAX));
-  peer_clear (&peer);
-}
-GST_END_TEST;
+/* ---- listings ---- */
 
 static void
 add_client (HelixListing *listing, guint64 connected, guint64 frames)
@@ -448,7 +386,6 @@ helix_tool_parts_suite (void)
   tcase_add_test (tc, test_unit_gaps);
   tcase_add_test (tc, test_no_units);
   tcase_add_test (tc, test_grades);
-  tcase_add_test (tc, test_endless_list);
   tcase_add_test (tc, test_same_client);
   tcase_add_loop_test (tc, test_role, 0, G_N_ELEMENTS (machines));
   tcase_add_test (tc, test_role_vm_in_guest);

@@ -137,12 +137,13 @@ say_scanouts (ToolPeer *self)
 static void
 say_status (ToolPeer *self)
 {
-  gboolean unheard = self->kind == PEER_STREAM_UNHEARD;
+  gboolean endless = self->kind == PEER_STREAM_ENDLESS;
+  guint clients = self->kind == PEER_STREAM_UNHEARD ? 3 : endless ? 1030 : 1;
   struct helix_status status = {.uptime_ns = 20000 * MS,
       .frames = 100,
       .keyframes = self->kind == PEER_STREAM_KEYLESS ? 0 : 3,
       .last_ns = self->kind == PEER_STREAM_STUCK ? 9000 * MS : 10 * MS,
-      .clients = unheard ? 3 : 1};
+      .clients = endless ? HELIX_NONE32 : clients};
   struct helix_client client = {.flags = HELIX_CLIENT_YOU,
       .role = HELIX_ROLE_CONTROL,
       .scanout = HELIX_NONE32,
@@ -167,7 +168,7 @@ say_status (ToolPeer *self)
   client.role = HELIX_ROLE_STREAM;
   client.connected_ns = 10000 * MS;
   client.frames = 90;
-  for (; unheard && client.index < status.clients; client.index++)
+  for (; client.index < clients; client.index++)
     say (self, message,
         helix_pack_client (
             message, &client, client.index == 1 ? "a guest" : "another"));

@@ -36,6 +36,7 @@ typedef enum {
   PEER_STREAM_EMPTY,   /* no unit ever */
   PEER_STREAM_LONELY,  /* all well, no guest */
   PEER_STREAM_UNHEARD, /* two guests that say nothing arrived */
+  PEER_STREAM_ENDLESS, /* lists more clients than any server takes */
   PEER_STREAM_FICKLE,  /* answers LIST once */
   PEER_STREAM_PARROT,  /* asks for a proof, and sends it back for its own */
   PEER_STREAM_NO_SPS,  /* keyframes without parameter sets */
