@@ -2,15 +2,11 @@
 /*
  * From the VM to the host's pipeline.
  */
-#include <errno.h>
 #include <gst/gst.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "helix-doctor.h"
 #include "helix-platform.h"
-#include "helix-discovery.h"
 
 /* For how long frames are counted; and how much longer a first one may take
  * to come, from a VM that is busy. */

@@ -5,7 +5,6 @@
 #include <gst/gst.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "helix-platform.h"
