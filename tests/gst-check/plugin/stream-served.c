@@ -28,17 +28,12 @@ on_event (gpointer user, const HelixStreamServerEvent *event)
       served.keyframes++;
       break;
     case HELIX_STREAM_SERVER_CONFIG:
-      if (served.requests++ == 0) {
-        served.first_requester = event->id;
-        served.first_request = event->config;
-      }
-      served.last_requester = event->id;
+      served.requests++;
       served.last_request = event->config;
       break;
     case HELIX_STREAM_SERVER_SHOW:
       served.shows++;
       served.last_show = event->show;
-      served.requests_before_show = served.requests;
       break;
     case HELIX_STREAM_SERVER_PROBLEM:
     case HELIX_STREAM_SERVER_FATAL:
@@ -56,16 +51,15 @@ on_event (gpointer user, const HelixStreamServerEvent *event)
         event, HELIX_ERROR_NO_RESOURCE, "there is no such resource");
 }
 
-/* Waits until `*value` is `wanted`, or, if `more`, above it. */
-static void
-await (const guint32 *value, guint32 wanted, gboolean more, const gchar *what)
+void
+served_await_at_least (const guint *count, guint wanted, const gchar *what)
 {
   guint64 end =
       helix_now_ns () + PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000);
   gint failed = 0;
 
   pthread_mutex_lock (&served.lock);
-  while (*value != wanted && !(more && *value > wanted) && failed == 0)
+  while (*count < wanted && failed == 0)
     failed = helix_cond_wait_until (&served.changed, &served.lock, end);
   pthread_mutex_unlock (&served.lock);
   fail_unless (failed == 0, "%s did not come", what);
@@ -74,20 +68,8 @@ await (const guint32 *value, guint32 wanted, gboolean more, const gchar *what)
 void
 served_await (const guint *count, guint wanted, const gchar *what)
 {
-  await (count, wanted, TRUE, what);
+  served_await_at_least (count, wanted, what);
   fail_unless_equals_int (served_now (count), wanted);
-}
-
-void
-served_await_at_least (const guint *count, guint wanted, const gchar *what)
-{
-  await (count, wanted, TRUE, what);
-}
-
-void
-served_await_value (const guint32 *value, guint32 wanted, const gchar *what)
-{
-  await (value, wanted, FALSE, what);
 }
 
 guint
@@ -146,7 +128,7 @@ served_setup (void)
   served.folder = peer_folder_new ();
   served.path = g_build_filename (served.folder, "s", NULL);
   served.added = served.removed = served.keyframes = served.problems = 0;
-  served.requests = served.shows = served.requests_before_show = 0;
+  served.requests = served.shows = 0;
   memset (&served.last_request, 0, sizeof served.last_request);
   memset (&served.last_show, 0, sizeof served.last_show);
 }

@@ -27,12 +27,10 @@ struct served {
   guint added, removed, keyframes, requests, shows, problems;
   gboolean fatal_problem;
   gchar *last_reason, *last_problem;
-  guint first_requester, last_requester;
-  struct helix_config first_request, last_request;
+  struct helix_config last_request;
   struct helix_show last_show;
-  guint requests_before_show; /* the last one */
-  gchar *folder, *path;       /* of the socket that it serves or connects to */
-  gint listener;              /* of served_connect () */
+  gchar *folder, *path; /* of the socket that it serves or connects to */
+  gint listener;        /* of served_connect () */
   HelixStreamServer *server;
 };
 
@@ -70,9 +68,6 @@ void served_await (const guint *count, guint wanted, const gchar *what);
 #define AWAIT(count, wanted) served_await (&served.count, wanted, #count)
 void served_await_at_least (
     const guint *count, guint wanted, const gchar *what);
-/* Likewise for something else in served. */
-void served_await_value (
-    const guint32 *value, guint32 wanted, const gchar *what);
 /* A counter, under the lock. */
 guint served_now (const guint *count);
 

@@ -332,17 +332,6 @@ GST_START_TEST (test_cannot_accept)
 }
 GST_END_TEST;
 
-GST_START_TEST (test_stop_says_bye)
-{
-  served_start ();
-  served_join (&peer);
-  AWAIT (added, 1);
-  served_stop ();
-  fail_unless_equals_int (peer_next (&peer), HELIX_BYE);
-  fail_unless_equals_int (peer_next (&peer), 0);
-}
-GST_END_TEST;
-
 GST_START_TEST (test_leave_and_vanish)
 {
   served_start ();
@@ -402,7 +391,6 @@ helix_stream_server_suite (void)
   tcase_add_test (tc, test_end_is_bounded);
   tcase_add_test (tc, test_out_of_descriptors);
   tcase_add_test (tc, test_cannot_accept);
-  tcase_add_test (tc, test_stop_says_bye);
   tcase_add_test (tc, test_leave_and_vanish);
   tcase_add_test (tc, test_restart);
   return s;

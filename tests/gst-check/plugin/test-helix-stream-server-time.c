@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One peer of the stream server, a guest behind a line that is made up,
- * in a time that is made up: so the figures are the same on any machine. The
- * server has no thread here, so this has to be its source.
+ * The stream server in a time that is made up: so the figures are the same on
+ * any machine. It has no thread here, so this has to be its source.
  */
 #include "helix-stream-server.c"
 #undef GST_CAT_DEFAULT
@@ -22,6 +21,8 @@ static HelixListener no_listener; /* not connect mode */
 static Peer *served;
 static StreamPeer peer;
 static guint64 now;
+
+/* ---- a guest behind a line that is made up ---- */
 
 /* What the line does: bytes a second that the guest reads, how long an answer
  * takes, when nothing passes. */
@@ -383,10 +384,182 @@ GST_START_TEST (test_proof_forgets)
 }
 GST_END_TEST;
 
-static Suite *
-helix_stream_peer_suite (void)
+/* ---- CONFIG and SHOW ---- */
+
+static void
+requests_setup (void)
 {
-  Suite *s = suite_create ("helix-stream-peer");
+  now = START;
+  server = (HelixStreamServer){.applies = TRUE};
+}
+
+static void
+requests_teardown (void)
+{
+  g_queue_clear_full (&server.events, (GDestroyNotify) event_free);
+}
+
+/* Client `id` wants these fields to be `value`. */
+static void
+config (guint id, guint32 fields, guint32 value)
+{
+  const struct helix_config config = {.fields = fields,
+      .bitrate = value,
+      .rate_num = value,
+      .rate_den = 1,
+      .scanout = value,
+      .resource_id = value};
+
+  take_config (&server, &config, id);
+}
+
+static void
+show (guint id, guint32 resource_id)
+{
+  take_show (&server, &(struct helix_show){.resource_id = resource_id}, id);
+}
+
+/* The next that is passed on is this CONFIG of client `id`. */
+static struct helix_config
+expect_config (guint id, guint32 fields)
+{
+  HelixStreamServerEvent *event = g_queue_pop_head (&server.events);
+  struct helix_config config = event->config;
+
+  fail_unless_equals_int (event->type, HELIX_STREAM_SERVER_CONFIG);
+  fail_unless_equals_int (event->id, id);
+  fail_unless_equals_int (config.fields, fields);
+  event_free (event);
+  return config;
+}
+
+static void
+expect_show (guint id, guint32 resource_id)
+{
+  HelixStreamServerEvent *event = g_queue_pop_head (&server.events);
+
+  fail_unless_equals_int (event->type, HELIX_STREAM_SERVER_SHOW);
+  fail_unless_equals_int (event->id, id);
+  fail_unless_equals_int (event->show.resource_id, resource_id);
+  event_free (event);
+}
+
+/* Two peers at odds: the last writer of each field has it. All that a peer has
+ * requested meanwhile is one request, in the order of those that decide on the
+ * picture. */
+GST_START_TEST (test_config_merged)
+{
+  struct helix_config is;
+
+  config (1, HELIX_CONFIG_BITRATE | HELIX_CONFIG_RESOURCE, 5);
+  config (2, HELIX_CONFIG_BITRATE, 6);
+  tick_requests (&server, now);
+  is = expect_config (2, HELIX_CONFIG_BITRATE);
+  fail_unless_equals_int (is.bitrate, 6);
+  is = expect_config (1, HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (is.resource_id, 5);
+
+  config (1, HELIX_CONFIG_BITRATE, 1);
+  config (1, HELIX_CONFIG_RATE, 2);
+  config (1, HELIX_CONFIG_BITRATE, 3);
+  config (2, HELIX_CONFIG_SCANOUT, 4);
+  config (1, HELIX_CONFIG_RESOURCE, 7);
+  tick_requests (&server, now + GST_SECOND);
+  is = expect_config (2, HELIX_CONFIG_SCANOUT);
+  fail_unless_equals_int (is.scanout, 4);
+  is = expect_config (
+      1, HELIX_CONFIG_BITRATE | HELIX_CONFIG_RATE | HELIX_CONFIG_RESOURCE);
+  fail_unless_equals_int (is.bitrate, 3);
+  fail_unless_equals_int (is.rate_num, 2);
+  fail_unless_equals_int (is.resource_id, 7);
+  fail_unless (g_queue_is_empty (&server.events));
+}
+GST_END_TEST;
+
+/* Of thousands of CONFIGs four a second are passed on, the last one among
+ * them. */
+GST_START_TEST (test_config_flood)
+{
+  for (guint i = 0; i < 5000; i++) {
+    config (1, HELIX_CONFIG_BITRATE, i);
+    fail_unless (tick_requests (&server, now + i * MS) > now + i * MS);
+  }
+  fail_unless_equals_int (server.events.length, 20);
+  fail_unless_equals_uint64 (
+      tick_requests (&server, now + 4999 * MS), now + 5000 * MS);
+  tick_requests (&server, now + 5000 * MS);
+  fail_unless_equals_int (server.events.length, 21);
+  for (guint i = 0; i < 20; i++)
+    expect_config (1, HELIX_CONFIG_BITRATE);
+  fail_unless_equals_int (
+      expect_config (1, HELIX_CONFIG_BITRATE).bitrate, 4999);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_show_flood)
+{
+  for (guint i = 0; i < 5000; i++) {
+    show (1, 1 + i);
+    tick_requests (&server, now + i * MS);
+  }
+  fail_unless_equals_int (server.events.length, 1250);
+  tick_requests (&server, now + 5000 * MS);
+  for (guint i = 0; i < 1250; i++)
+    expect_show (1, 1 + 4 * i);
+  expect_show (1, 5000);
+  fail_unless (g_queue_is_empty (&server.events));
+}
+GST_END_TEST;
+
+/* A CONFIG with a scanout waits for its time; a picture that was shown after it
+ * does not overtake it, or it would be gone when that time comes. Nor does a
+ * picture that waits when the scanout is asked for come after that. */
+GST_START_TEST (test_show_and_config)
+{
+  config (1, HELIX_CONFIG_RATE, 10);
+  tick_requests (&server, now);
+  expect_config (1, HELIX_CONFIG_RATE);
+  config (1, PICTURE, 1);
+  show (1, 12);
+  fail_unless_equals_uint64 (tick_requests (&server, now), now + CONFIG_GAP_NS);
+  fail_unless (g_queue_is_empty (&server.events));
+  tick_requests (&server, now + CONFIG_GAP_NS);
+  expect_config (1, PICTURE);
+  expect_show (1, 12);
+
+  show (1, 13);
+  config (1, PICTURE, 1);
+  tick_requests (&server, now + GST_SECOND);
+  expect_config (1, PICTURE);
+  fail_unless (g_queue_is_empty (&server.events));
+}
+GST_END_TEST;
+
+/* A client that has shown a picture ends: its scanout does not come back
+ * against what another client has chosen since. */
+GST_START_TEST (test_show_and_die_late)
+{
+  Peer dies = {.owner = &server,
+      .id = 1,
+      .role = HELIX_ROLE_CONTROL,
+      .session.state = HELIX_SERVER_OPEN};
+
+  server.n_live[HELIX_ROLE_CONTROL] = 1;
+  show (1, 12);
+  tick_requests (&server, now);
+  expect_show (1, 12);
+  config (2, HELIX_CONFIG_SCANOUT, 1);
+  peer_die (&dies, "it closed the connection");
+  tick_requests (&server, now);
+  expect_config (2, HELIX_CONFIG_SCANOUT);
+  fail_unless (g_queue_is_empty (&server.events));
+}
+GST_END_TEST;
+
+static Suite *
+helix_stream_server_time_suite (void)
+{
+  Suite *s = suite_create ("helix-stream-server-time");
   TCase *tc = tcase_create ("peer");
 
   suite_add_tcase (s, tc);
@@ -399,7 +572,16 @@ helix_stream_peer_suite (void)
   tcase_add_test (tc, test_proof_too_late);
   tcase_add_test (tc, test_proof_anew);
   tcase_add_test (tc, test_proof_forgets);
+
+  tc = tcase_create ("requests");
+  suite_add_tcase (s, tc);
+  tcase_add_checked_fixture (tc, requests_setup, requests_teardown);
+  tcase_add_test (tc, test_config_merged);
+  tcase_add_test (tc, test_config_flood);
+  tcase_add_test (tc, test_show_flood);
+  tcase_add_test (tc, test_show_and_config);
+  tcase_add_test (tc, test_show_and_die_late);
   return s;
 }
 
-GST_CHECK_MAIN (helix_stream_peer);
+GST_CHECK_MAIN (helix_stream_server_time);
