@@ -155,10 +155,10 @@ typedef struct {
   gboolean asks_again; /* asks for a keyframe when it may again */
   guint64 last_asked;  /* for a keyframe */
   guint64 sent_units, sent_bytes; /* whole units, ever */
-  guint64 dropped;                /* units that it did not get */
-  guint64 last_unit;              /* when it got one; 0: never */
-  guint64 skips;                  /* how often it was too far behind */
-  guint64 skipped_at;             /* 0: never, in this session */
+  guint64 dropped;    /* units that it did not get, as it was too far behind */
+  guint64 last_unit;  /* when it got one; 0: never */
+  guint64 skips;      /* how often it was too far behind */
+  guint64 skipped_at; /* 0: never, in this session */
   gboolean slow_told;
 
   guint64 cursor_told;   /* `cursors` of the server then, 0 = nothing */
@@ -414,10 +414,10 @@ unit_unref (Unit *unit)
 }
 
 static void
-count_dropped (Peer *self)
+count_dropped (Peer *self, guint n)
 {
-  self->dropped++;
-  self->owner->dropped++;
+  self->dropped += n;
+  self->owner->dropped += n;
 }
 
 static void
@@ -434,8 +434,6 @@ unit_done (void *opaque, void *data, bool sent)
     self->last_unit = helix_now_ns ();
     helix_histogram_add (
         &self->owner->send, self->last_unit - unit->arrived_ns);
-  } else {
-    count_dropped (self);
   }
   unit_unref (unit);
 }
@@ -507,11 +505,7 @@ peer_new (HelixStreamServer *owner, gint fd, gchar *address, guint64 now)
 static void
 peer_free (Peer *self)
 {
-  guint64 dropped = self->owner->dropped;
-
-  /* What a peer that has left did not get is not dropped. */
   helix_writer_clear (&self->out);
-  self->owner->dropped = dropped;
   close (self->fd);
   g_free (self->address);
   g_free (self);
@@ -903,8 +897,9 @@ fall_behind (Peer *self, guint64 now)
   guint n = n_waiting (self);
 
   drop (self);
-  GST_INFO ("client %u takes no more: dropped %u units", self->id,
-      n - n_waiting (self));
+  n -= n_waiting (self);
+  count_dropped (self, n);
+  GST_INFO ("client %u takes no more: dropped %u units", self->id, n);
   if (!self->owner->recover) {
     end (self, "it is too slow (recover-policy=none)");
     return;
@@ -945,7 +940,7 @@ peer_push (Peer *self, Unit *unit, const struct helix_unit *head)
   if (!peer_is_live (self)
       || (self->waits_key
           && (!key || n_waiting (self) > 0 || self->owes_key))) {
-    count_dropped (self);
+    count_dropped (self, 1);
     return;
   }
   if (self->waits_key)

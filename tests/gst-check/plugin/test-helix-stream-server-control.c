@@ -391,30 +391,6 @@ GST_START_TEST (test_list_flood)
 }
 GST_END_TEST;
 
-/* ---- KEYFRAME ---- */
-
-/* One that comes soon after another is not forgotten. */
-GST_START_TEST (test_keyframe_kept)
-{
-  struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
-  guint n = 0;
-
-  served_start ();
-  served_set_caps ();
-  served_join (&peer);
-  AWAIT (keyframes, 1);
-  served_push (n++, TRUE, 100);
-  peer_expect (&peer, HELIX_UNIT);
-  for (guint i = 0; i < 2; i++) {
-    peer_send (&peer, message, helix_pack_keyframe (message, &keyframe));
-    served_list (&peer);
-    served_await_at_least (&served.keyframes, 2 + i, "keyframe request");
-    served_push (n++, TRUE, 100);
-    peer_expect (&peer, HELIX_UNIT);
-  }
-}
-GST_END_TEST;
-
 static Suite *
 helix_stream_server_control_suite (void)
 {
@@ -434,7 +410,6 @@ helix_stream_server_control_suite (void)
   tcase_add_test (tc, test_list_encode);
   tcase_add_loop_test (tc, test_lists_together, 0, 2);
   tcase_add_test (tc, test_list_flood);
-  tcase_add_test (tc, test_keyframe_kept);
   return s;
 }
 

@@ -119,9 +119,9 @@ take_message (const Line *line, Seen *seen)
     return;
   seen->oldest = MAX (seen->oldest, now - unit->sent_ns);
   seen->read++;
-  /* Nothing is missing that a decoder needs. */
-  if (!(unit->flags & HELIX_UNIT_KEY))
-    seen->broken += !seen->any || unit->sequence != seen->last + 1;
+  /* Nothing is missing that a decoder needs, or it is told. */
+  if (!seen->any || unit->sequence != seen->last + 1)
+    seen->broken += unit->flags != (HELIX_UNIT_KEY | HELIX_UNIT_DISCONT);
   seen->any = TRUE;
   seen->last = unit->sequence;
 }
@@ -224,6 +224,7 @@ GST_START_TEST (test_slow)
 {
   /* What is under way when it shows takes the longer the slower the line. */
   guint bound = slow[__i__].rate < NEEDED / 2 ? 2000 : 600;
+  const HelixStreamServerEvent *event;
   Seen seen;
 
   play (&slow[__i__], &seen);
@@ -231,7 +232,12 @@ GST_START_TEST (test_slow)
   fail_unless (seen.read > 100, "%u", seen.read);
   fail_unless (seen.asked <= 41, "%u", seen.asked);
   fail_unless (served->skips >= 1 && served->dropped >= 1);
-  fail_unless_equals_int (served->slow_told, served->skips > 1);
+  /* Once is a disturbance, twice is told. */
+  event = g_queue_peek_tail (&server.events);
+  fail_unless_equals_int (
+      event->type == HELIX_STREAM_SERVER_PROBLEM, served->skips > 1);
+  fail_unless (event->error == NULL
+      || strstr (event->error->message, "max-age") != NULL);
 }
 GST_END_TEST;
 
@@ -280,6 +286,41 @@ GST_START_TEST (test_wrong_pong)
   peer_read (served, now);
   fail_unless_equals_int (served->n_probes, 1);
   fail_unless_equals_uint64 (served->best_trip, HELIX_NONE64);
+}
+GST_END_TEST;
+
+/* ---- KEYFRAME ---- */
+
+/* However many join and ask, the encoder is asked five times a second. */
+GST_START_TEST (test_keyframe_rate)
+{
+  for (guint i = 0; i < 1000; i++) {
+    server.key_wanted = TRUE;
+    tick_key (&server, now + i * MS);
+    server.units_since_asked++; /* a keyframe */
+    server.key_asked = FALSE;
+  }
+  fail_unless_equals_int (server.asked, 5);
+}
+GST_END_TEST;
+
+/* One that a peer asks for soon after another is not forgotten. */
+GST_START_TEST (test_keyframe_kept)
+{
+  const struct helix_keyframe keyframe = {.last_sequence = HELIX_NONE64};
+  guint8 message[HELIX_MAX_MESSAGE];
+  gsize size = helix_pack_keyframe (message, &keyframe);
+
+  for (guint i = 0; i < 2; i++) {
+    server.key_wanted = FALSE;
+    peer_send (&peer, message, size);
+    peer_read (served, now + i * MS);
+    fail_unless_equals_int (server.key_wanted, i == 0);
+  }
+  peer_tick (served, now + 499 * MS);
+  fail_if (server.key_wanted);
+  peer_tick (served, now + 500 * MS);
+  fail_unless (server.key_wanted);
 }
 GST_END_TEST;
 
@@ -568,6 +609,8 @@ helix_stream_server_time_suite (void)
   tcase_add_loop_test (tc, test_good, 0, G_N_ELEMENTS (good));
   tcase_add_test (tc, test_stall);
   tcase_add_test (tc, test_wrong_pong);
+  tcase_add_test (tc, test_keyframe_rate);
+  tcase_add_test (tc, test_keyframe_kept);
   tcase_add_test (tc, test_silent);
   tcase_add_test (tc, test_proof_too_late);
   tcase_add_test (tc, test_proof_anew);
