@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "helix-backoff.h"
+#include "helix-connection.h"
 #include "helix-platform.h"
 #include "helix-stats.h"
-#include "helix-stream-connection.h"
+#include "helix-stream-common.h"
+#include "helix-stream-timing.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
 
@@ -26,6 +28,10 @@
 /* Before a connection is accepted again for which nothing was left: until then
  * its listener would end each wait at once. */
 #define ACCEPT_GAP_NS (200 * MSECOND)
+
+/* Between two STATS, and between two requests for a keyframe. */
+#define STATS_NS (1000 * MSECOND)
+#define ASK_NS (200 * MSECOND)
 
 /* Warnings that were not taken yet: further ones are only logged. */
 #define MAX_WARNINGS 16
@@ -57,17 +63,27 @@ typedef struct {
   guint32 given; /* serial of the image that was taken last, 0: none */
 } Cursor;
 
+/* Of one connection; all zero between two of them. */
+typedef struct {
+  gboolean live;
+  /* What is read: `kind` is not used; caps.caps_id is 0 before CAPS; `buffer`
+   * is mapped, and NULL unless its bytes are under way. */
+  HelixStreamItem item;
+  GstMapInfo map;
+  gboolean announced; /* a UNIT was: item.unit.sequence is the last one's */
+  gboolean need_key;  /* skip until a key unit */
+  gboolean waiting;   /* all that had come was read since the last unit */
+  HelixClockOffset clock;
+  struct helix_stats totals; /* what STATS says */
+  guint64 stats_ns;          /* when it was sent last, */
+  guint64 told_units;        /* and the units it said */
+} Session;
+
 /* Counts across connections. */
 typedef struct {
   struct helix_stats before; /* of sessions that are over */
-  struct helix_stats now;    /* of the session at hand */
-  guint64 skipped_before, skipped;
+  guint64 skipped;           /* units that came and could not be used */
   guint64 connects;
-  gboolean connected;
-
-  gboolean clock_known; /* the next two are valid */
-  gint64 clock_offset;  /* ns: other end's clock - own */
-  guint64 clock_error;  /* ns: bound of the error of the offset */
 
   struct helix_histogram transit; /* sent -> received, ns */
   struct helix_histogram latency; /* capture -> where the caller is, ns */
@@ -79,14 +95,19 @@ struct _HelixStreamClient {
   HelixAddress *address;
   HelixListener *listener; /* NULL: connect mode */
   gchar *token, *name;
-  HelixStreamConnectionConfig session; /* of each connection */
+  guint32 role;
   gboolean reconnect;
   guint64 reconnect_timeout; /* ns, 0 = for ever */
   GCancellable *cancel;
   HelixWaiter waiter; /* of the reader */
 
-  /* of the reader */
-  HelixStreamConnection *connection; /* NULL: none */
+  pthread_mutex_t lock;   /* of what follows */
+  pthread_cond_t arrived; /* something to take, or `flushing` */
+  pthread_t reader;
+  gboolean started, stop, flushing;
+
+  HelixConnection *connection; /* NULL: none. Changed by the reader only */
+  Session session;
   HelixBackoff backoff; /* reset only by what a session is for: units, or an
                          * answer to PING where there are none */
   guint64 dial_at;
@@ -95,14 +116,10 @@ struct _HelixStreamClient {
   gboolean told;         /* this outage */
   gboolean refusal_told; /* a refused connection was reported in this
                           * outage */
-  guint64 ask_at;        /* when to look whether a keyframe is needed */
-  gboolean over;         /* `end` is set */
 
-  /* under `lock` */
-  pthread_mutex_t lock;
-  pthread_cond_t arrived; /* something to take, or `flushing` */
-  pthread_t reader;
-  gboolean started, stop, flushing, ask;
+  gboolean asking; /* a request for a keyframe waits for its time */
+  guint32 ask_reason;
+  guint64 asked_ns; /* when the last one was sent */
   Requests requests;
   Stats stats;
 
@@ -116,7 +133,24 @@ struct _HelixStreamClient {
   GError *end_error;
 };
 
-/* ---- requests; under the lock ---- */
+/* "ADDRESS: text." */
+static GError *G_GNUC_PRINTF (3, 4) new_error (const HelixStreamClient *self,
+    GstResourceError code, const gchar *format, ...)
+{
+  g_autofree gchar *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  return g_error_new (GST_RESOURCE_ERROR, code, "%s: %s.",
+      self->listener != NULL ? self->listener->text : self->address->text,
+      text);
+}
+
+/* Lock: all functions down to read_all () are called under it. */
+
+/* ---- requests ---- */
 
 /* A new session has been sent nothing. */
 static void
@@ -129,30 +163,93 @@ renew_requests (Requests *self)
   self->show_ns = HELIX_NONE64;
 }
 
-static void
-send_requests (Requests *self, HelixStreamConnection *connection, guint64 now)
+/* FALSE: what was sent before waits in the socket. When that has left, the
+ * newest request goes, not an old one. */
+static gboolean
+send_request (HelixConnection *connection, const guint8 *message, gsize size)
 {
-  struct helix_config config = self->wanted;
+  return !helix_connection_flush (connection)
+      && helix_connection_send (connection, message, size);
+}
+
+static void
+send_config (HelixStreamClient *self)
+{
+  struct helix_config config = self->requests.wanted;
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  config.fields = self->requests.unsent;
+  if (config.fields != 0
+      && send_request (
+          self->connection, message, helix_pack_config (message, &config)))
+    self->requests.unsent = 0;
+}
+
+static void
+send_show (HelixStreamClient *self, guint64 now)
+{
+  Requests *requests = &self->requests;
   struct helix_show show = {
-      .resource_id = self->show_id, .capture_ns = HELIX_NONE64};
+      .resource_id = requests->show_id, .capture_ns = HELIX_NONE64};
   guint8 message[HELIX_MAX_MESSAGE];
   guint64 error;
   gint64 offset;
 
-  config.fields = self->unsent;
-  if (self->unsent != 0
-      && helix_stream_connection_request (
-          connection, message, helix_pack_config (message, &config)))
-    self->unsent = 0;
-  if (self->show_ns != HELIX_NONE64
-      && helix_clock_offset_get (&connection->clock, now, &offset, &error))
-    show.capture_ns = self->show_ns + (guint64) offset;
-  if (self->show_id != 0
-      && helix_stream_connection_request (
-          connection, message, helix_pack_show (message, 0, &show))) {
-    self->shown = self->show_id;
-    self->show_id = 0;
+  if (show.resource_id == 0)
+    return;
+  if (requests->show_ns != HELIX_NONE64
+      && helix_clock_offset_get (&self->session.clock, now, &offset, &error))
+    show.capture_ns = requests->show_ns + (guint64) offset;
+  if (send_request (
+          self->connection, message, helix_pack_show (message, 0, &show))) {
+    requests->shown = requests->show_id;
+    requests->show_id = 0;
   }
+}
+
+/* Sends the request for a keyframe if its time has come; returns when that
+ * is. */
+static guint64
+send_keyframe (HelixStreamClient *self, guint64 now)
+{
+  struct helix_keyframe keyframe = {.reason = self->ask_reason,
+      .last_sequence = self->session.totals.last_sequence};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (!self->asking)
+    return HELIX_NONE64;
+  if (now - self->asked_ns < ASK_NS)
+    return self->asked_ns + ASK_NS;
+  self->asked_ns = now;
+  self->asking = FALSE;
+  helix_connection_send (
+      self->connection, message, helix_pack_keyframe (message, &keyframe));
+  return HELIX_NONE64;
+}
+
+/* HELIX_KEYFRAME_*. It waits for its time, and merges with others. */
+static void
+ask (HelixStreamClient *self, guint32 reason)
+{
+  /* A keyframe that comes by itself is no answer to one that was asked for. */
+  if (!self->asking || self->ask_reason != HELIX_KEYFRAME_ASKED)
+    self->ask_reason = reason;
+  self->asking = TRUE;
+}
+
+/* Returns: when to call again. */
+static guint64
+send_requests (HelixStreamClient *self, guint64 now)
+{
+  guint64 next = HELIX_NONE64;
+
+  if (!self->session.live)
+    return next;
+  if (helix_stream_inbox_tick (&self->inbox, now, &next))
+    ask (self, HELIX_KEYFRAME_GAP);
+  send_config (self);
+  send_show (self, now);
+  return MIN (next, send_keyframe (self, now));
 }
 
 /* Whether this refusal was not told before. */
@@ -180,7 +277,7 @@ is_news (Requests *self, const struct helix_error *error)
   return TRUE;
 }
 
-/* ---- the cursor; under the lock ---- */
+/* ---- the cursor ---- */
 
 static void
 clear_cursor (Cursor *self)
@@ -214,22 +311,15 @@ take_cursor (Cursor *self, HelixStreamItem *item)
   item->cursor = self->state;
   if (serial == self->given)
     return TRUE;
-  if (self->image != NULL && serial == self->image_serial)
+  if (self->image != NULL && serial == self->image_serial
+      && gst_buffer_get_size (self->image)
+          == (gsize) item->cursor.width * item->cursor.height * 4)
     item->buffer = gst_buffer_ref (self->image);
   self->given = item->buffer != NULL ? serial : 0;
   return TRUE;
 }
 
-/* ---- statistics; under the lock ---- */
-
-static void
-update_stats (Stats *self, const HelixStreamConnection *connection, guint64 now)
-{
-  self->now = connection->totals;
-  self->skipped = connection->skipped;
-  self->clock_known = helix_clock_offset_get (
-      &connection->clock, now, &self->clock_offset, &self->clock_error);
-}
+/* ---- statistics ---- */
 
 static void
 add_transit (Stats *self, const HelixStreamItem *item)
@@ -240,20 +330,6 @@ add_transit (Stats *self, const HelixStreamItem *item)
   if (item->clock_known)
     helix_histogram_add (&self->transit,
         item->received_ns > sent ? item->received_ns - sent : 0);
-}
-
-/* The session is over: its counts join those of its predecessors. */
-static void
-close_stats (Stats *self)
-{
-  self->before.units += self->now.units;
-  self->before.bytes += self->now.bytes;
-  self->before.keyframes += self->now.keyframes;
-  self->before.lost += self->now.lost;
-  self->skipped_before += self->skipped;
-  memset (&self->now, 0, sizeof self->now);
-  self->skipped = 0;
-  self->connected = self->clock_known = FALSE;
 }
 
 static int
@@ -278,50 +354,47 @@ median_latency (const Stats *self)
   return sorted[n / 2];
 }
 
-/* ---- hand over: the reader ---- */
-
-/* Under the lock. Takes `error`. */
 static void
-queue_warning (HelixStreamClient *self, GError *error)
+send_stats (HelixStreamClient *self, guint64 now)
+{
+  Session *session = &self->session;
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  if (!session->live || now - session->stats_ns < STATS_NS
+      || session->totals.units == session->told_units)
+    return;
+  session->stats_ns = now;
+  session->told_units = session->totals.units;
+  session->totals.latency_ns = median_latency (&self->stats);
+  helix_connection_send (
+      self->connection, message, helix_pack_stats (message, &session->totals));
+}
+
+/* ---- hand over ---- */
+
+/* Takes `error`. */
+static void
+warn (HelixStreamClient *self, GError *error)
 {
   if (self->warnings.length < MAX_WARNINGS) {
     g_queue_push_tail (&self->warnings, error);
+    pthread_cond_signal (&self->arrived);
     return;
   }
   GST_WARNING ("%s", error->message);
   g_error_free (error);
 }
 
-static void
-unlock_and_signal (HelixStreamClient *self)
-{
-  pthread_mutex_unlock (&self->lock);
-  /* Not before: the thread that is woken wants the lock, and would only wait
-   * again. */
-  pthread_cond_signal (&self->arrived);
-}
-
-/* Takes `error`. */
-static void
-warn (HelixStreamClient *self, GError *error)
-{
-  pthread_mutex_lock (&self->lock);
-  queue_warning (self, error);
-  unlock_and_signal (self);
-}
-
 /* Nothing more comes. Takes `error`, which is NULL with HELIX_STREAM_EOS. */
 static void
 end (HelixStreamClient *self, HelixStreamResult result, GError *error)
 {
-  self->over = TRUE;
-  pthread_mutex_lock (&self->lock);
   self->end = result;
   self->end_error = error;
-  unlock_and_signal (self);
+  pthread_cond_signal (&self->arrived);
 }
 
-/* ---- connections: the reader ---- */
+/* ---- the end of a connection ---- */
 
 static void
 note_outage (HelixStreamClient *self, guint64 now)
@@ -358,52 +431,392 @@ fail (HelixStreamClient *self, GError *error, gboolean fatal, gboolean *told)
   }
 }
 
+/* Says BYE. */
 static void
-lose (HelixStreamClient *self)
+end_session (HelixStreamClient *self)
 {
-  HelixStreamConnection *connection = g_steal_pointer (&self->connection);
-  GError *error = g_steal_pointer (&connection->error);
-  gboolean fatal = connection->fatal, *told = NULL;
+  Session *session = &self->session;
 
-  /* A refused connection and the lack of any other are reported apart. */
-  if (connection->loud)
-    told = self->listener != NULL && !connection->connection->live
-        ? &self->refusal_told
-        : &self->told;
-
-  pthread_mutex_lock (&self->lock);
-  update_stats (&self->stats, connection, helix_now_ns ());
-  close_stats (&self->stats);
+  if (self->connection == NULL)
+    return;
+  self->stats.before.units += session->totals.units;
+  self->stats.before.bytes += session->totals.bytes;
+  self->stats.before.keyframes += session->totals.keyframes;
+  self->stats.before.lost += session->totals.lost;
+  if (session->item.buffer != NULL)
+    gst_buffer_unmap (session->item.buffer, &session->map);
+  gst_clear_buffer (&session->item.buffer);
+  memset (session, 0, sizeof *session);
+  self->asking = FALSE;
   helix_stream_inbox_live (&self->inbox, FALSE);
-  pthread_mutex_unlock (&self->lock);
-  helix_stream_connection_free (connection);
+  helix_connection_bye (self->connection, "the program stops");
+  helix_connection_close (self->connection);
+  g_clear_pointer (&self->connection, helix_connection_unref);
+}
+
+/* Takes `error`; NULL: an orderly end. `fatal`: another attempt would end the
+ * same way. */
+static void
+lose (HelixStreamClient *self, GError *error, gboolean fatal)
+{
+  const HelixConnection *connection = self->connection;
+  gboolean *told = NULL;
+
+  /* Something was wrong, not merely over. A refused connection and the lack of
+   * any other are reported apart. */
+  if (connection->deaf
+      || (connection->loss != HELIX_LOSS_CLOSED
+          && connection->loss != HELIX_LOSS_BYE))
+    told = self->listener != NULL && !connection->live ? &self->refusal_told
+                                                       : &self->told;
+  end_session (self);
   if (error == NULL && !self->reconnect) {
     end (self, HELIX_STREAM_EOS, NULL);
     return;
   }
   if (error == NULL)
-    error = g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
-        "%s: the other end said goodbye.", self->address->text);
-  fail (self, error, fatal, told);
+    error =
+        new_error (self, GST_RESOURCE_ERROR_READ, "the other end said goodbye");
+  /* Any program may have connected to us: what it says is not fatal. */
+  fail (self, error, fatal && self->listener == NULL, told);
 }
 
-/* Takes `fd`. */
-static void
-start_connection (HelixStreamClient *self, gint fd)
+static GError *
+explain_refusal (const HelixStreamClient *self, gboolean *fatal)
 {
-  self->connection =
-      helix_stream_connection_new (fd, &self->session, helix_now_ns ());
+  const HelixConnection *connection = self->connection;
+  GstResourceError code = GST_RESOURCE_ERROR_READ;
+
+  switch (connection->error.code) {
+    case HELIX_ERROR_AUTH:
+      code = GST_RESOURCE_ERROR_NOT_AUTHORIZED;
+      *fatal = TRUE;
+      break;
+    case HELIX_ERROR_VERSION:
+    case HELIX_ERROR_ROLE:
+    case HELIX_ERROR_PROTOCOL:
+      code = GST_RESOURCE_ERROR_SETTINGS;
+      *fatal = TRUE;
+      break;
+    case HELIX_ERROR_BUSY:
+      code = GST_RESOURCE_ERROR_BUSY;
+      break;
+    default:
+      break;
+  }
+  return new_error (self, code, "the other end refuses (%s): %s",
+      helix_error_name (connection->error.code), connection->text);
+}
+
+/* What the loss of the connection means for a person. */
+static GError *
+explain_loss (const HelixStreamClient *self, gboolean *fatal)
+{
+  const HelixConnection *connection = self->connection;
+  const gchar *why = connection->why;
+
+  *fatal = FALSE;
+  switch (connection->loss) {
+    case HELIX_LOSS_NONE:
+    case HELIX_LOSS_BYE:
+      return NULL;
+    case HELIX_LOSS_CLOSED:
+      return new_error (self, GST_RESOURCE_ERROR_READ,
+          "%s: %s. Check that helixguestsink runs there",
+          connection->live ? "the connection was lost"
+                           : "the connection ended without an answer",
+          why != NULL ? why : "the other end is gone");
+    case HELIX_LOSS_RESTARTED:
+      return new_error (self, GST_RESOURCE_ERROR_READ,
+          "the other end began anew within a message");
+    case HELIX_LOSS_SILENT:
+      if (connection->live)
+        return new_error (self, GST_RESOURCE_ERROR_READ,
+            "nothing came for 3 s. Check that the other end still runs");
+      return new_error (self, GST_RESOURCE_ERROR_NOT_FOUND,
+          "connected, but %s gets no answer. Check that helixguestsink runs "
+          "at the other end",
+          connection->welcomed ? "PROOF" : "HELLO");
+    case HELIX_LOSS_REFUSED:
+      return explain_refusal (self, fatal);
+    case HELIX_LOSS_FOREIGN:
+    case HELIX_LOSS_OLD:
+    case HELIX_LOSS_VERSION:
+      *fatal = TRUE;
+      return new_error (self, GST_RESOURCE_ERROR_SETTINGS,
+          "what answers there is no helixguestsink: %s. Check the address",
+          connection->stranger != NULL ? connection->stranger : why);
+    case HELIX_LOSS_PROTOCOL:
+      *fatal = self->address->kind != HELIX_ADDRESS_SERIAL;
+      return new_error (self, GST_RESOURCE_ERROR_READ,
+          "the other end broke the protocol: %s. Use the same version of "
+          "gst-helix at both ends",
+          why);
+    case HELIX_LOSS_UNASKED:
+    case HELIX_LOSS_UNPROVED:
+      *fatal = TRUE;
+      return new_error (self, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+          "the other end %s, so it may be another program. Set the same "
+          "token-file or token at helixguestsink there",
+          connection->loss == HELIX_LOSS_UNASKED ? "does not ask for the token"
+                                                 : "does not prove the token");
+    case HELIX_LOSS_FAILED:
+      *fatal = TRUE;
+      return new_error (self, GST_RESOURCE_ERROR_FAILED,
+          "this system gives no random bytes: %s. Allow the system call "
+          "getrandom",
+          why);
+  }
+  g_return_val_if_reached (NULL);
+}
+
+/* ---- messages ---- */
+
+/* Memory for the bytes that follow the head. */
+static void
+take_bulk (HelixStreamClient *self)
+{
+  HelixStreamItem *item = &self->session.item;
+  guint32 size = self->connection->reader.bulk_size;
+
+  item->buffer = gst_buffer_new_allocate (NULL, size, NULL);
+  if (item->buffer != NULL
+      && gst_buffer_map (item->buffer, &self->session.map, GST_MAP_WRITE)) {
+    helix_reader_bulk (&self->connection->reader, self->session.map.data);
+    return;
+  }
+  gst_clear_buffer (&item->buffer);
+  lose (self,
+      new_error (self, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
+          "no memory for a unit of %u bytes. Lower the bitrate, or give this "
+          "machine more memory",
+          size),
+      TRUE);
+}
+
+/* Returns: how the head of a UNIT breaks the protocol, or NULL. */
+static const gchar *
+got_unit_head (HelixStreamClient *self)
+{
+  Session *session = &self->session;
+  HelixStreamItem *item = &session->item;
+  const struct helix_reader *r = &self->connection->reader;
+  guint64 last = item->unit.sequence;
+  const gchar *why;
+
+  if (!helix_unpack_unit (
+          &item->unit, r->payload, r->payload_size, r->header.size, &why))
+    return why;
+  if (item->caps.caps_id == 0 || item->unit.caps_id != item->caps.caps_id)
+    return "UNIT: caps_id was not announced";
+  if (session->announced && item->unit.sequence <= last)
+    return "UNIT: sequence does not grow";
+
+  if (session->announced && item->unit.sequence != last + 1) {
+    session->totals.lost += item->unit.sequence - last - 1;
+    session->need_key = item->discont = TRUE;
+  }
+  if (item->unit.flags & HELIX_UNIT_DISCONT)
+    item->discont = TRUE;
+  session->announced = TRUE;
+  if (!session->need_key || (item->unit.flags & HELIX_UNIT_KEY)) {
+    take_bulk (self);
+    return NULL;
+  }
+  self->stats.skipped++;
+  ask (self,
+      session->totals.units == 0 ? HELIX_KEYFRAME_JOIN : HELIX_KEYFRAME_GAP);
+  return NULL;
+}
+
+static void
+got_head (HelixStreamClient *self)
+{
+  const struct helix_reader *r = &self->connection->reader;
+  const gchar *why = NULL;
+
+  if (r->header.type == HELIX_UNIT)
+    why = got_unit_head (self);
+  else if (helix_unpack_cursor (&self->session.item.cursor, r->payload,
+               r->payload_size, r->header.size, &why))
+    take_bulk (self);
+  if (why != NULL)
+    helix_connection_violation (self->connection, why);
+}
+
+/* Units come or are taken too slowly, again and again: told once. */
+static void
+warn_of_slowness (HelixStreamClient *self)
+{
+  if (!self->inbox.slow || self->slow_told)
+    return;
+  self->slow_told = TRUE;
+  warn (self,
+      g_error_new (GST_CORE_ERROR, GST_CORE_ERROR_CLOCK,
+          "%s: units come or are taken too slowly, and those that became "
+          "older than %u ms were left out up to a keyframe. Use a faster "
+          "decoder or network, lower max-framerate, or raise max-age.",
+          self->address->text, (guint) (self->inbox.max_age / MSECOND)));
+}
+
+static void
+got_unit (HelixStreamClient *self)
+{
+  Session *session = &self->session;
+  HelixStreamItem *item = &session->item;
+  guint64 now = self->connection->heard_ns;
+
+  if (item->buffer == NULL)
+    return; /* it was skipped */
+  gst_buffer_unmap (item->buffer, &session->map);
+  item->kind = HELIX_STREAM_UNIT;
+  item->received_ns = now;
+  item->waited_for = session->waiting;
+  item->clock_known = helix_clock_offset_get (
+      &session->clock, now, &item->clock_offset, &item->clock_error);
+  session->need_key = session->waiting = FALSE;
+  session->totals.units++;
+  session->totals.bytes += session->map.size;
+  session->totals.last_sequence = item->unit.sequence;
+  if (item->unit.flags & HELIX_UNIT_KEY) {
+    session->totals.keyframes++;
+    if (self->ask_reason != HELIX_KEYFRAME_ASKED)
+      self->asking = FALSE; /* here it is */
+  }
+  helix_backoff_reset (&self->backoff);
+  add_transit (&self->stats, item);
+  helix_stream_inbox_add (&self->inbox, item);
+  item->buffer = NULL;
+  item->discont = FALSE;
+  warn_of_slowness (self);
+}
+
+/* A cursor without a shape, or the last byte of its shape. */
+static const gchar *
+got_cursor (HelixStreamClient *self)
+{
+  HelixStreamItem *item = &self->session.item;
+  const struct helix_reader *r = &self->connection->reader;
+  const gchar *why;
+
+  if (item->buffer != NULL)
+    gst_buffer_unmap (item->buffer, &self->session.map);
+  else if (!helix_unpack_cursor (&item->cursor, r->payload, r->payload_size,
+               r->header.size, &why))
+    return why;
+  set_cursor (&self->cursor, &item->cursor, g_steal_pointer (&item->buffer));
+  return NULL;
+}
+
+static void
+got_pong (HelixStreamClient *self)
+{
+  const struct helix_reader *r = &self->connection->reader;
+  struct helix_pong pong;
+  const gchar *why;
+
+  /* Without units, that the other end answers is all there is to go by. */
+  if (r->payload_size > 0
+      && helix_unpack_pong (&pong, r->payload, r->payload_size, &why)
+      && helix_clock_offset_add (
+          &self->session.clock, &pong, self->connection->heard_ns)
+      && self->session.live && self->role != HELIX_ROLE_STREAM)
+    helix_backoff_reset (&self->backoff);
+}
+
+static void
+got_refusal (HelixStreamClient *self)
+{
+  const HelixConnection *connection = self->connection;
+  const gchar *name = helix_error_name (connection->error.code);
+
+  GST_WARNING ("%s: the other end reports %s: %s", self->address->text, name,
+      connection->text);
+  if (is_news (&self->requests, &connection->error))
+    warn (self,
+        g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+            "%s: the other end refuses what was asked of it (%s): %s",
+            self->address->text, name, connection->text));
+}
+
+static void
+got_message (HelixStreamClient *self)
+{
+  HelixStreamItem *item = &self->session.item;
+  const struct helix_reader *r = &self->connection->reader;
+  const gchar *why = NULL;
+
+  switch (r->header.type) {
+    case HELIX_PONG:
+      got_pong (self);
+      break;
+    case HELIX_ERROR:
+      got_refusal (self);
+      break;
+    case HELIX_CAPS:
+      item->kind = HELIX_STREAM_CAPS;
+      if (helix_unpack_caps (&item->caps, r->payload, r->payload_size, &why))
+        helix_stream_inbox_add (&self->inbox, item);
+      break;
+    case HELIX_CURSOR:
+      why = got_cursor (self);
+      break;
+    case HELIX_UNIT:
+      got_unit (self);
+      break;
+    default:
+      helix_connection_unknown (self->connection);
+      break;
+  }
+  if (why != NULL)
+    helix_connection_violation (self->connection, why);
+  pthread_cond_signal (&self->arrived);
+}
+
+static void
+went_live (HelixStreamClient *self)
+{
+  GST_INFO (
+      "%s: connected to '%s'", self->address->text, self->connection->name);
+  self->session.live = TRUE;
+  self->stats.connects++;
+  self->stats.n_recent = 0;
+  renew_requests (&self->requests);
+  clear_cursor (&self->cursor);
+  helix_stream_inbox_live (&self->inbox, TRUE);
+  self->outage_since = 0;
+  self->told = self->refusal_told = FALSE;
+}
+
+/* ---- connections ---- */
+
+static void
+start_session (HelixStreamClient *self, gint fd, guint64 now)
+{
+  const HelixConnectionConfig config = {.name = self->name,
+      .serial = self->address->kind == HELIX_ADDRESS_SERIAL,
+      .clock = TRUE};
+
+  note_outage (self, now);
+  self->session.need_key = self->session.item.discont = TRUE;
+  self->session.totals.last_sequence = HELIX_NONE64;
+  self->connection = helix_connection_new (fd, &config, now);
+  helix_connection_hello (
+      self->connection, (enum helix_role) self->role, self->token);
 }
 
 static void
 dial (HelixStreamClient *self)
 {
   GError *error = NULL;
-  gint fd = helix_transport_connect (
-      self->address, self->cancel, DIAL_TIMEOUT_MS, &error);
+  gint fd;
 
+  pthread_mutex_unlock (&self->lock);
+  fd = helix_transport_connect (
+      self->address, self->cancel, DIAL_TIMEOUT_MS, &error);
+  pthread_mutex_lock (&self->lock);
   if (fd >= 0)
-    start_connection (self, fd);
+    start_session (self, fd, helix_now_ns ());
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     g_error_free (error);
   else
@@ -411,27 +824,106 @@ dial (HelixStreamClient *self)
         self, error, !helix_transport_error_is_temporary (error), &self->told);
 }
 
-/* Waits for work or `until`. Returns the index of a listening socket with a
- * connection, else -1. */
-static gint
-wait_until (HelixStreamClient *self, guint64 until)
+/* Not connected: dials, or a connection is waited for. Returns until when. */
+static guint64
+connect_step (HelixStreamClient *self, guint64 now)
 {
-  struct pollfd fds[2 + HELIX_LISTENER_MAX] = {{.fd = -1}, {.fd = -1}};
-  guint n = 2;
+  guint64 until = self->dial_at;
 
-  if (self->connection != NULL) {
-    helix_connection_pollfd (self->connection->connection, &fds[1]);
-  } else if (self->listener != NULL && helix_now_ns () >= self->accept_at) {
-    for (guint i = 0; i < self->listener->n_fds; i++)
-      fds[n++] =
-          (struct pollfd){.fd = self->listener->fds[i], .events = POLLIN};
+  note_outage (self, now);
+  if (self->listener == NULL) {
+    if (now >= until)
+      dial (self);
+    return MAX (until, now);
   }
-  if (helix_waiter_wait (&self->waiter, fds, n, MIN (until, self->ask_at)))
-    for (guint i = 2; i < n; i++)
-      if (fds[i].revents != 0)
-        return (gint) i - 2;
-  return -1;
+  until = self->told ? HELIX_NONE64 : self->outage_since + TELL_NS;
+  if (self->reconnect_timeout > 0)
+    until = MIN (until, self->outage_since + self->reconnect_timeout);
+  if (now >= until) {
+    fail (self,
+        new_error (self, GST_RESOURCE_ERROR_NOT_FOUND,
+            "no end has connected yet. Start helixguestsink with mode=connect "
+            "and this address"),
+        FALSE, &self->told);
+    return now;
+  }
+  return now < self->accept_at ? MIN (until, self->accept_at) : until;
 }
+
+/* An end that accepts and says nothing is an outage as well. Returns: when to
+ * tell that. */
+static guint64
+tell_of_silence (HelixStreamClient *self, guint64 now)
+{
+  if (self->session.live || self->told || !self->reconnect)
+    return HELIX_NONE64;
+  if (now < self->outage_since + TELL_NS)
+    return self->outage_since + TELL_NS;
+  self->told = TRUE;
+  warn (self,
+      new_error (self, GST_RESOURCE_ERROR_NOT_FOUND,
+          "connected, but HELLO gets no answer yet. Check that "
+          "helixguestsink runs at the other end"));
+  return HELIX_NONE64;
+}
+
+/* Connected: reads once, and sends what is due. Returns when to call again. */
+static guint64
+session_step (HelixStreamClient *self, guint64 now)
+{
+  HelixConnection *connection = self->connection;
+  HelixConnectionEvent event;
+  guint64 next;
+  gboolean fatal;
+
+  pthread_mutex_unlock (&self->lock);
+  event = helix_connection_read (connection);
+  pthread_mutex_lock (&self->lock);
+  if (event == HELIX_CONNECTION_IDLE)
+    self->session.waiting = TRUE;
+  else if (event == HELIX_CONNECTION_LIVE)
+    went_live (self);
+  else if (event == HELIX_CONNECTION_HEAD)
+    got_head (self);
+  else if (event == HELIX_CONNECTION_MESSAGE)
+    got_message (self);
+  if (self->connection == NULL)
+    return now; /* there was no memory */
+  next = helix_connection_tick (connection, now);
+  if (next == 0) {
+    GError *error = explain_loss (self, &fatal);
+
+    lose (self, error, fatal);
+    return now;
+  }
+  send_stats (self, now);
+  next = MIN (next, send_requests (self, now));
+  next = MIN (next, tell_of_silence (self, now));
+  return event == HELIX_CONNECTION_IDLE ? next : now;
+}
+
+guint64
+helix_stream_client_step (HelixStreamClient *self, guint64 now)
+{
+  guint64 until = 0;
+
+  pthread_mutex_lock (&self->lock);
+  if (self->end == HELIX_STREAM_FLUSHING && !self->stop)
+    until = self->connection != NULL ? session_step (self, now)
+                                     : connect_step (self, now);
+  pthread_mutex_unlock (&self->lock);
+  return until;
+}
+
+void
+helix_stream_client_adopt (HelixStreamClient *self, gint fd, guint64 now)
+{
+  pthread_mutex_lock (&self->lock);
+  start_session (self, fd, now);
+  pthread_mutex_unlock (&self->lock);
+}
+
+/* ---- the reader's thread ---- */
 
 /* A connection that may not bring video: its owner gets an ERROR, and once in
  * an outage this end's user a warning, whatever else was told of it. */
@@ -445,10 +937,10 @@ turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
     return;
   self->refusal_told = TRUE;
   warn (self,
-      g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-          "%s: %s of %s refused: %s. Set the same token-file (or token) at "
-          "both ends.",
-          self->listener->text, peer, who, why));
+      new_error (self, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+          "%s of %s refused: %s. Set the same token-file (or token) at both "
+          "ends",
+          peer, who, why));
 }
 
 static void
@@ -458,222 +950,59 @@ accept_connection (HelixStreamClient *self, guint index)
   GError *error = NULL;
   gint fd = helix_listener_accept (self->listener, index, &peer, &error);
 
+  pthread_mutex_lock (&self->lock);
   if (error != NULL) {
     self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
     fail (self, error, FALSE, &self->told);
-    return;
-  }
-  if (fd < 0)
-    return;
-  why = helix_listener_refusal (self->listener, fd, &who);
-  if (why == NULL)
-    start_connection (self, fd);
-  else
-    turn_away (self, fd, peer, why, who);
-}
-
-/* Not connected: dials, or waits for a connection. */
-static void
-connect_step (HelixStreamClient *self)
-{
-  guint64 now = helix_now_ns ();
-  guint64 until = self->dial_at;
-  gint index;
-
-  note_outage (self, now);
-  if (self->listener == NULL && now >= until) {
-    dial (self);
-    return;
-  }
-  if (self->listener != NULL) {
-    until = self->told ? G_MAXUINT64 : self->outage_since + TELL_NS;
-    if (self->reconnect_timeout > 0)
-      until = MIN (until, self->outage_since + self->reconnect_timeout);
-    if (now >= until) {
-      fail (self,
-          g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-              "%s: no end has connected yet. Start helixguestsink with "
-              "mode=connect and this address.",
-              self->listener->text),
-          FALSE, &self->told);
-      return;
-    }
-  }
-  if (now < self->accept_at)
-    until = MIN (until, self->accept_at);
-  index = wait_until (self, until);
-  if (index >= 0)
-    accept_connection (self, (guint) index);
-}
-
-/* ---- a session: the reader ---- */
-
-static void
-went_live (HelixStreamClient *self)
-{
-  pthread_mutex_lock (&self->lock);
-  self->stats.connects++;
-  self->stats.connected = TRUE;
-  self->stats.n_recent = 0;
-  renew_requests (&self->requests);
-  clear_cursor (&self->cursor);
-  helix_stream_inbox_live (&self->inbox, TRUE);
-  pthread_mutex_unlock (&self->lock);
-  self->outage_since = 0;
-  self->told = self->refusal_told = FALSE;
-}
-
-/* Under the lock. Takes the buffer. */
-static void
-got_unit (HelixStreamClient *self, HelixStreamItem *item)
-{
-  helix_backoff_reset (&self->backoff);
-  update_stats (&self->stats, self->connection, item->received_ns);
-  add_transit (&self->stats, item);
-  helix_stream_inbox_add (&self->inbox, item);
-  item->discont = FALSE;
-  /* Units come or are taken too slowly, again and again: told once. */
-  if (self->inbox.slow && !self->slow_told) {
-    self->slow_told = TRUE;
-    queue_warning (self,
-        g_error_new (GST_CORE_ERROR, GST_CORE_ERROR_CLOCK,
-            "%s: units come or are taken too slowly, and those that became "
-            "older than %u ms were left out up to a keyframe. Use a faster "
-            "decoder or network, lower max-framerate, or raise max-age.",
-            self->address->text, (guint) (self->inbox.max_age / MSECOND)));
-  }
-}
-
-/* Under the lock. */
-static void
-got_refusal (HelixStreamClient *self, const HelixConnection *connection)
-{
-  if (is_news (&self->requests, &connection->error))
-    queue_warning (self,
-        g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-            "%s: the other end refuses what was asked of it (%s): %s",
-            self->address->text, helix_error_name (connection->error.code),
-            connection->text));
-}
-
-/* Something for the thread that takes it. */
-static void
-hand_over (HelixStreamClient *self)
-{
-  HelixStreamItem *item = &self->connection->item;
-
-  pthread_mutex_lock (&self->lock);
-  if (item->kind == HELIX_STREAM_CAPS)
-    helix_stream_inbox_add (&self->inbox, item);
-  else if (item->kind == HELIX_STREAM_UNIT)
-    got_unit (self, item);
-  else if (item->kind == HELIX_STREAM_CURSOR)
-    set_cursor (&self->cursor, &item->cursor, item->buffer);
-  else
-    got_refusal (self, self->connection->connection);
-  item->buffer = NULL;
-  unlock_and_signal (self);
-}
-
-/* All that came was read: deadlines, then waits for more. */
-static void
-idle (HelixStreamClient *self)
-{
-  HelixStreamConnection *connection = self->connection;
-  gboolean live = connection->connection->live;
-  guint64 now = helix_now_ns (), until;
-
-  if (live) {
-    /* Without units, that the other end answers is all there is to go by. */
-    if (connection->clock.count > 0 && self->session.role != HELIX_ROLE_STREAM)
-      helix_backoff_reset (&self->backoff);
-    pthread_mutex_lock (&self->lock);
-    update_stats (&self->stats, connection, now);
-    connection->totals.latency_ns = median_latency (&self->stats);
-    pthread_mutex_unlock (&self->lock);
-  }
-  until = helix_stream_connection_tick (connection, now);
-  if (until == 0) {
-    lose (self);
-    return;
-  }
-  if (!live && !self->told && self->reconnect) {
-    /* An end that accepts and says nothing is an outage as well. */
-    if (helix_now_ns () >= self->outage_since + TELL_NS) {
-      self->told = TRUE;
-      warn (self,
-          g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
-              "%s: connected, but HELLO gets no answer yet. Check that "
-              "helixguestsink runs at the other end.",
-              self->address->text));
-      return;
-    }
-    until = MIN (until, self->outage_since + TELL_NS);
-  }
-  wait_until (self, until);
-}
-
-static void
-read_step (HelixStreamClient *self)
-{
-  switch (helix_stream_connection_read (self->connection)) {
-    case HELIX_CONNECTION_LIVE:
-      went_live (self);
-      break;
-    case HELIX_CONNECTION_LOST:
-      lose (self);
-      break;
-    case HELIX_CONNECTION_IDLE:
-      idle (self);
-      break;
-    case HELIX_CONNECTION_MESSAGE:
-      hand_over (self);
-      /* Also when there is always something to read, PING and STATS go out. */
-      if (helix_stream_connection_tick (self->connection, helix_now_ns ()) == 0)
-        lose (self);
-      break;
-    default:
-      break;
-  }
-}
-
-/* Sends what the other threads asked for. TRUE: to stop. Thread: the reader,
- * or another one after it has ended. */
-static gboolean
-take_orders (HelixStreamClient *self, guint64 now)
-{
-  HelixStreamConnection *connection = self->connection;
-  gboolean stop;
-
-  pthread_mutex_lock (&self->lock);
-  stop = self->stop;
-  self->ask_at = G_MAXUINT64;
-  if (connection != NULL) {
-    if (self->ask)
-      helix_stream_connection_ask (connection, HELIX_KEYFRAME_ASKED, now);
-    self->ask = FALSE;
-    if (helix_stream_inbox_tick (&self->inbox, now, &self->ask_at))
-      helix_stream_connection_ask (connection, HELIX_KEYFRAME_GAP, now);
-    send_requests (&self->requests, connection, now);
+  } else if (fd >= 0) {
+    why = helix_listener_refusal (self->listener, fd, &who);
+    if (why == NULL)
+      start_session (self, fd, helix_now_ns ());
+    else
+      turn_away (self, fd, peer, why, who);
   }
   pthread_mutex_unlock (&self->lock);
-  return stop;
 }
 
-/* The reader's thread: connects, reads, answers, whether or not what comes is
- * taken. */
+/* Waits for work or `until`, and accepts a connection. */
+static void
+wait_until (HelixStreamClient *self, guint64 until)
+{
+  struct pollfd fds[2 + HELIX_LISTENER_MAX] = {{.fd = -1}, {.fd = -1}};
+  guint n = 2;
+
+  if (self->connection != NULL) {
+    helix_connection_pollfd (self->connection, &fds[1]);
+  } else if (self->listener != NULL && helix_now_ns () >= self->accept_at) {
+    for (guint i = 0; i < self->listener->n_fds; i++)
+      fds[n++] =
+          (struct pollfd){.fd = self->listener->fds[i], .events = POLLIN};
+  }
+  if (!helix_waiter_wait (&self->waiter, fds, n, until))
+    return;
+  for (guint i = 2; i < n; i++)
+    if (fds[i].revents != 0) {
+      accept_connection (self, i - 2);
+      return;
+    }
+}
+
+/* Connects, reads, answers, whether or not what comes is taken. */
 static void *
 read_all (void *client)
 {
   HelixStreamClient *self = client;
+  guint64 now, until;
 
   helix_thread_name ("helix-read");
-  while (!self->over && !take_orders (self, helix_now_ns ()))
-    if (self->connection == NULL)
-      connect_step (self);
-    else
-      read_step (self);
-  return NULL;
+  for (;;) {
+    now = helix_now_ns ();
+    until = helix_stream_client_step (self, now);
+    if (until == 0)
+      return NULL;
+    if (until > now)
+      wait_until (self, until);
+  }
 }
 
 /* ---- making, and taking ---- */
@@ -709,12 +1038,7 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   self->token = g_strdup (config->token);
   self->name = g_strdup_printf (
       "%s " HELIX_PACKAGE_VERSION, config->name ? config->name : "helixsrc");
-  self->session = (HelixStreamConnectionConfig){.address = self->address->text,
-      .serial = self->address->kind == HELIX_ADDRESS_SERIAL,
-      .strangers = listener != NULL,
-      .role = config->role != 0 ? config->role : HELIX_ROLE_STREAM,
-      .name = self->name,
-      .token = self->token};
+  self->role = config->role != 0 ? config->role : HELIX_ROLE_STREAM;
   self->requests.wanted.rate_den = 1;
   self->requests.show_ns = HELIX_NONE64;
   self->requests.told_scanout = self->requests.told_resource = HELIX_NONE64;
@@ -743,10 +1067,9 @@ helix_stream_client_free (HelixStreamClient *self)
     helix_waiter_wake (&self->waiter);
     pthread_join (self->reader, NULL);
   }
-  if (self->connection != NULL)
-    /* The last request may have been made after the reader looked. */
-    take_orders (self, helix_now_ns ());
-  helix_stream_connection_free (self->connection);
+  /* The last request may have been made after the reader looked. */
+  send_requests (self, helix_now_ns ());
+  end_session (self);
   clear_cursor (&self->cursor);
   helix_stream_inbox_clear (&self->inbox);
   g_queue_clear_full (&self->warnings, (GDestroyNotify) g_error_free);
@@ -821,6 +1144,19 @@ start (HelixStreamClient *self, GError **error)
   return self->started;
 }
 
+gboolean
+helix_stream_client_take (
+    HelixStreamClient *self, HelixStreamItem *item, GError **error)
+{
+  gboolean taken;
+
+  memset (item, 0, sizeof *item);
+  pthread_mutex_lock (&self->lock);
+  taken = take (self, item, error);
+  pthread_mutex_unlock (&self->lock);
+  return taken;
+}
+
 HelixStreamResult
 helix_stream_client_next (
     HelixStreamClient *self, HelixStreamItem *item, GError **error)
@@ -842,7 +1178,8 @@ helix_stream_client_flush (HelixStreamClient *self, gboolean on)
 {
   pthread_mutex_lock (&self->lock);
   self->flushing = on;
-  unlock_and_signal (self);
+  pthread_cond_signal (&self->arrived);
+  pthread_mutex_unlock (&self->lock);
 }
 
 void
@@ -857,7 +1194,7 @@ void
 helix_stream_client_ask_keyframe (HelixStreamClient *self)
 {
   pthread_mutex_lock (&self->lock);
-  self->ask = TRUE;
+  ask (self, HELIX_KEYFRAME_ASKED);
   pthread_mutex_unlock (&self->lock);
   helix_waiter_wake (&self->waiter);
 }
@@ -904,16 +1241,17 @@ static void
 set_unit_stats (const HelixStreamClient *self, GstStructure *structure)
 {
   const Stats *stats = &self->stats;
-  const struct helix_stats *before = &stats->before, *now = &stats->now;
+  const struct helix_stats *before = &stats->before;
+  const struct helix_stats *now = &self->session.totals;
 
   gst_structure_set (structure, "units", G_TYPE_UINT64,
       before->units + now->units, "bytes", G_TYPE_UINT64,
       before->bytes + now->bytes, "keyframes", G_TYPE_UINT64,
       before->keyframes + now->keyframes, "lost", G_TYPE_UINT64,
-      before->lost + now->lost, "skipped", G_TYPE_UINT64,
-      stats->skipped_before + stats->skipped, "latency-count", G_TYPE_UINT64,
-      stats->latency.count, "left-out", G_TYPE_UINT64, self->inbox.left_out,
-      "skips", G_TYPE_UINT64, self->inbox.skips, NULL);
+      before->lost + now->lost, "skipped", G_TYPE_UINT64, stats->skipped,
+      "latency-count", G_TYPE_UINT64, stats->latency.count, "left-out",
+      G_TYPE_UINT64, self->inbox.left_out, "skips", G_TYPE_UINT64,
+      self->inbox.skips, NULL);
   helix_stats_set_times (structure, "transit", &stats->transit);
   helix_stats_set_times (structure, "latency", &stats->latency);
 }
@@ -921,20 +1259,21 @@ set_unit_stats (const HelixStreamClient *self, GstStructure *structure)
 GstStructure *
 helix_stream_client_stats (HelixStreamClient *self, const gchar *name)
 {
-  const Stats *stats = &self->stats;
+  guint64 connects, error;
+  gint64 offset;
   GstStructure *structure = gst_structure_new (name, "address", G_TYPE_STRING,
       self->listener != NULL ? self->listener->text : self->address->text,
       NULL);
 
   pthread_mutex_lock (&self->lock);
-  gst_structure_set (structure, "connected", G_TYPE_BOOLEAN, stats->connected,
-      "reconnects", G_TYPE_UINT64,
-      stats->connects > 0 ? stats->connects - 1 : 0, NULL);
-  if (stats->clock_known)
-    gst_structure_set (structure, "clock-offset", G_TYPE_INT64,
-        stats->clock_offset, "clock-offset-error", G_TYPE_UINT64,
-        stats->clock_error, NULL);
-  if (self->session.role == HELIX_ROLE_STREAM)
+  connects = self->stats.connects;
+  gst_structure_set (structure, "connected", G_TYPE_BOOLEAN, self->session.live,
+      "reconnects", G_TYPE_UINT64, connects > 0 ? connects - 1 : 0, NULL);
+  if (helix_clock_offset_get (
+          &self->session.clock, helix_now_ns (), &offset, &error))
+    gst_structure_set (structure, "clock-offset", G_TYPE_INT64, offset,
+        "clock-offset-error", G_TYPE_UINT64, error, NULL);
+  if (self->role == HELIX_ROLE_STREAM)
     set_unit_stats (self, structure);
   pthread_mutex_unlock (&self->lock);
   return structure;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The guest's end of the stream protocol, across connections: dials (or
- * listens), tells each outage once, tries again with growing gaps.
+ * listens), tells each outage once and what it means for a person, tries again
+ * with growing gaps.
  *
  * A thread of its own, the reader, from the first next () on, reads and answers
  * the other end. Units that are not taken in time are left out up to a
@@ -39,6 +40,20 @@ void helix_stream_client_free (HelixStreamClient *self);
 /* Waits for the next thing. After EOS or ERROR it is the same again. */
 HelixStreamResult helix_stream_client_next (
     HelixStreamClient *self, HelixStreamItem *item, GError **error);
+
+/* As next (), without waiting and without a reader: FALSE: there is nothing. */
+gboolean helix_stream_client_take (
+    HelixStreamClient *self, HelixStreamItem *item, GError **error);
+
+/* What the reader does between two waits: reads once, and sends what is due at
+ * `now`; dials where there is no connection, which is the only wait. Returns:
+ * when to call it again; 0: nothing more comes. Thread: the reader, or one that
+ * takes its place before next () is called. */
+guint64 helix_stream_client_step (HelixStreamClient *self, guint64 now);
+
+/* Begins a session over `fd`, which it takes, as if it had dialled. Thread: as
+ * above. */
+void helix_stream_client_adopt (HelixStreamClient *self, gint fd, guint64 now);
 
 /* (any) Makes next () return FLUSHING, until called with FALSE. */
 void helix_stream_client_flush (HelixStreamClient *self, gboolean on);

@@ -12,7 +12,7 @@
 #include "helix-stream-server.c"
 
 #include "fuzz-input.h"
-#include "helix-stream-connection.h"
+#include "helix-stream-client.h"
 
 #define TOKEN "secret"
 #define UNIT_BYTES 3000 /* of the units that are pushed */
@@ -287,23 +287,52 @@ static const struct fuzz_type to_guest[] = {
     {HELIX_STATUS, sizeof (struct helix_status) / 4},
     {HELIX_FRAME, sizeof (struct helix_frame) / 4}, {0x7f, 1}};
 
+static HelixProofRound round_of_guest; /* nonce of its HELLO, our challenge */
+static struct helix_hello guest_hello;
+static gboolean welcomed;
+
+/* What the guest's end sends first: HELLO, on a serial port behind padding. */
+static void
+read_hello (gboolean serial)
+{
+  struct helix_reader reader;
+  uint8_t *at;
+  size_t size;
+  const char *why;
+  char name[HELIX_MAX_NAME + 1];
+
+  helix_reader_init (&reader);
+  if (serial)
+    helix_reader_scan (&reader, HELIX_HELLO, 0);
+  do {
+    ssize_t n;
+
+    helix_reader_want (&reader, &at, &size);
+    n = recv (pair[1], at, size, MSG_DONTWAIT);
+    MUST (n > 0);
+    size = (size_t) n;
+  } while (helix_reader_got (&reader, size) != HELIX_READER_MESSAGE);
+  MUST (helix_unpack_hello (
+      &guest_hello, name, reader.payload, reader.payload_size, &why));
+  round_of_guest = (HelixProofRound){.nonce = guest_hello.nonce};
+}
+
 /* Asks for a proof, or not; then comes the own one, or not. */
 static void
-say_welcome (const HelixStreamConnection *client, guint8 how)
+say_welcome (guint8 how)
 {
-  const guint8 challenge[HELIX_CHALLENGE_SIZE] = {how};
-  const struct helix_welcome welcome = {.version = 1,
-      .role = client->config.role,
-      .nonce = client->connection->proof.nonce};
+  const struct helix_welcome welcome = {
+      .version = 1, .role = guest_hello.role, .nonce = guest_hello.nonce};
   uint8_t message[HELIX_MAX_MESSAGE];
 
-  if (client->connection->welcomed)
-    say_proof (
-        &client->connection->proof, HELIX_PROOF_SERVER, how & 64 ? 16 : 0);
+  round_of_guest.challenge[0] = how;
+  if (welcomed)
+    say_proof (&round_of_guest, HELIX_PROOF_SERVER, how & 64 ? 16 : 0);
   else
     send_bytes (message,
-        helix_pack_welcome (
-            message, &welcome, "fuzz", how & 32 ? challenge : NULL));
+        helix_pack_welcome (message, &welcome, "fuzz",
+            how & 32 ? round_of_guest.challenge : NULL));
+  welcomed = TRUE;
 }
 
 /* CAPS, and units that fit it or nearly so. */
@@ -330,40 +359,44 @@ say_unit (struct fuzz_input *in)
   send_bytes (bulk, flags & 8 ? sizeof bulk : fuzz_byte (in));
 }
 
+/* FALSE: the connection is over. */
 static gboolean
-read_client (HelixStreamConnection *client)
+take_all (HelixStreamClient *client, const gchar *token)
 {
-  HelixConnectionEvent event = helix_stream_connection_read (client);
+  static guint32 caps_id;
+  g_autoptr (GError) error = NULL;
+  HelixStreamItem item;
 
-  if (event != HELIX_CONNECTION_MESSAGE)
-    return event != HELIX_CONNECTION_LOST;
-  switch (client->item.kind) {
-    case HELIX_STREAM_UNIT:
-      MUST (client->item.buffer != NULL && client->connection->live);
-      MUST (client->item.unit.caps_id == client->item.caps.caps_id);
-      client->item.discont = FALSE;
-      break;
-    case HELIX_STREAM_CURSOR:
-      MUST (client->item.cursor.scanout < HELIX_MAX_SCANOUTS);
-      MUST (client->item.buffer == NULL
-          || gst_buffer_get_size (client->item.buffer)
-              == (gsize) client->item.cursor.width * client->item.cursor.height
-                  * 4);
-      break;
-    case HELIX_STREAM_CAPS:
-      MUST (client->item.caps.caps_id != 0);
-      break;
-    default:
-      MUST (client->item.kind == HELIX_STREAM_WARNING);
-      MUST (strlen (client->connection->text) <= HELIX_MAX_TEXT);
+  for (; helix_stream_client_take (client, &item, &error);
+       g_clear_error (&error)) {
+    switch (item.kind) {
+      case HELIX_STREAM_CAPS:
+        caps_id = item.caps.caps_id;
+        MUST (caps_id != 0);
+        break;
+      case HELIX_STREAM_UNIT:
+        MUST (item.buffer != NULL && item.unit.caps_id == caps_id);
+        break;
+      case HELIX_STREAM_CURSOR:
+        MUST (item.cursor.scanout < HELIX_MAX_SCANOUTS);
+        MUST (item.buffer == NULL
+            || gst_buffer_get_size (item.buffer)
+                == (gsize) item.cursor.width * item.cursor.height * 4);
+        break;
+      case HELIX_STREAM_WARNING:
+        MUST (error != NULL);
+        continue;
+      default:
+        return FALSE;
+    }
+    MUST (token == NULL || right_proofs > 0);
+    gst_clear_buffer (&item.buffer);
   }
-  gst_clear_buffer (&client->item.buffer);
   return TRUE;
 }
 
-/* FALSE: the connection is over. */
-static gboolean
-deed_at_guest (struct fuzz_input *in, HelixStreamConnection *client, guint8 how)
+static void
+deed_at_guest (struct fuzz_input *in, HelixStreamClient *client, guint8 how)
 {
   const struct helix_config config = {
       .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000000, .rate_den = 1};
@@ -378,50 +411,51 @@ deed_at_guest (struct fuzz_input *in, HelixStreamConnection *client, guint8 how)
       send_bytes (message, fuzz_raw (in, message));
       break;
     case 2:
-      say_welcome (client, how);
+      say_welcome (how);
       break;
     case 3:
       for (guint i = fuzz_byte (in); i > 0; i--)
-        if (!read_client (client))
-          return FALSE;
+        helix_stream_client_step (client, now);
       break;
     case 4:
-      helix_connection_flush (client->connection);
+      helix_stream_client_show (client, fuzz_byte (in), now);
       break;
     case 5:
       say_unit (in);
       break;
     case 6:
       now += fuzz_byte (in) * STEP_NS;
-      return helix_stream_connection_tick (client, now) != 0;
+      helix_stream_client_step (client, now);
+      break;
     case 7:
       drain_peer (fuzz_byte (in));
       break;
     case 8:
-      helix_stream_connection_ask (client, fuzz_byte (in) % 3, now);
-      helix_stream_connection_request (
-          client, message, helix_pack_config (message, &config));
+      if (fuzz_byte (in) & 1)
+        helix_stream_client_ask_keyframe (client);
+      helix_stream_client_configure (client, &config, 0);
       break;
   }
-  return TRUE;
 }
 
 static void
 deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
 {
-  const HelixStreamConnectionConfig config = {.address = "fuzz",
-      .serial = serial,
-      .strangers = (how & 4) != 0,
+  g_autoptr (HelixAddress) address =
+      helix_address_parse (serial ? "serial:/fuzz" : "unix:/fuzz", NULL);
+  const HelixStreamClientConfig config = {.address = address,
+      .max_age_ms = HELIX_STREAM_MAX_AGE_MS,
       .role = how & 8 ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
       .token = how & 16 ? TOKEN : NULL,
       .name = "fuzz"};
-  HelixStreamConnection *client =
-      helix_stream_connection_new (pair[0], &config, now);
+  HelixStreamClient *client = helix_stream_client_new (&config, NULL);
 
-  while (in->left > 0 && deed_at_guest (in, client, how))
-    MUST (
-        !client->connection->live || config.token == NULL || right_proofs > 0);
-  helix_stream_connection_free (client);
+  helix_stream_client_adopt (client, pair[0], now);
+  welcomed = FALSE;
+  read_hello (serial);
+  while (in->left > 0 && take_all (client, config.token))
+    deed_at_guest (in, client, how);
+  helix_stream_client_free (client);
 }
 
 int

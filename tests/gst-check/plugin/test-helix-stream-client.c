@@ -2,6 +2,7 @@
 #include <gst/check/gstcheck.h>
 #include <pty.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -368,6 +369,375 @@ GST_START_TEST (test_mute_server)
 }
 GST_END_TEST;
 
+/* ---- a session, step by step: the clock is the test's ---- */
+
+static guint64 now;
+
+/* HELLO is out. */
+static void
+begin (HelixStreamClientConfig config)
+{
+  g_autofree gchar *text = g_strdup_printf ("unix:%s", met.path);
+  g_autoptr (HelixAddress) address = helix_address_parse (text, NULL);
+  gint fds[2];
+
+  config.address = address;
+  config.max_age_ms = HELIX_STREAM_MAX_AGE_MS;
+  met.client = helix_stream_client_new (&config, &met.error);
+  fail_unless (met.client != NULL);
+  fail_unless (socketpair (AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+  fail_unless (
+      helix_fd_prepare (fds[0]) == 0 && helix_fd_prepare (fds[1]) == 0);
+  now = helix_now_ns ();
+  helix_stream_client_adopt (met.client, fds[0], now);
+  peer_init (&peer, fds[1]);
+}
+
+/* Reads all that the peer has sent. Returns when it is to be called again. */
+static guint64
+read_all (void)
+{
+  guint64 until;
+
+  do
+    until = helix_stream_client_step (met.client, now);
+  while (until == now);
+  return until;
+}
+
+static void
+go_live (guint32 role)
+{
+  begin ((HelixStreamClientConfig){.role = role});
+  peer_welcome (&peer);
+  fail_unless_equals_int (peer.role, role);
+  read_all ();
+}
+
+/* Steps up to the next thing to take, while time goes by. `flood`: the peer
+ * asks for PONGs and does not read them. */
+static HelixStreamResult
+run (gboolean flood)
+{
+  const struct helix_ping ping = {0};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  g_clear_error (&met.error);
+  while (!helix_stream_client_take (met.client, &met.item, &met.error)) {
+    if (flood)
+      peer_send (&peer, message, helix_pack_ping (message, &ping));
+    now += GST_MSECOND;
+    if (flood)
+      read_all ();
+    else
+      helix_stream_client_step (met.client, now);
+  }
+  return met.item.kind;
+}
+
+static void
+expect (HelixStreamResult kind, gsize size)
+{
+  fail_unless_equals_int (run (FALSE), kind);
+  fail_unless_equals_int (gst_buffer_get_size (met.item.buffer), size);
+  gst_clear_buffer (&met.item.buffer);
+}
+
+/* Requests that come too soon merge into one, which goes when its time has
+ * come, and not if a keyframe that a loss waits for has come by itself. */
+GST_START_TEST (test_ask)
+{
+  const gboolean in_vain = __i__ == 1;
+  guint8 message[HELIX_MAX_MESSAGE];
+  struct helix_keyframe keyframe;
+  guint64 asked, due;
+  const gchar *why;
+
+  go_live (HELIX_ROLE_STREAM);
+  peer_send_caps (&peer, 1);
+  peer_send_unit (&peer, 0, HELIX_UNIT_KEY, "a", 1);
+  read_all ();
+  asked = now;
+  helix_stream_client_ask_keyframe (met.client);
+  read_all ();
+  peer_expect (&peer, HELIX_KEYFRAME);
+
+  now += 50 * GST_MSECOND;
+  peer_send_unit (&peer, 5, 0, "b", 1);
+  read_all ();
+  if (!in_vain)
+    helix_stream_client_ask_keyframe (met.client);
+  peer_send_unit (&peer, 6, in_vain ? HELIX_UNIT_KEY : 0, "c", 1);
+  /* PINGs are due earlier; after those it is its turn, not later. */
+  while ((due = read_all ()) < asked + 200 * GST_MSECOND)
+    now = due;
+  if (!in_vain)
+    fail_unless_equals_uint64 (due, asked + 200 * GST_MSECOND);
+  now = due;
+  read_all ();
+  peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 7));
+  read_all ();
+  if (!in_vain) {
+    peer_expect (&peer, HELIX_KEYFRAME);
+    fail_unless (helix_unpack_keyframe (
+        &keyframe, peer.reader.payload, peer.reader.payload_size, &why));
+    fail_unless_equals_int (keyframe.reason, HELIX_KEYFRAME_ASKED);
+  }
+  for (guint type; (type = peer_next_any (&peer)) != HELIX_PONG;)
+    fail_unless (type != HELIX_KEYFRAME);
+}
+GST_END_TEST;
+
+/* The newest request waits here, not an old one in the socket. */
+GST_START_TEST (test_requests_wait)
+{
+  const guint n = 5000;
+  struct helix_config config = {.fields = HELIX_CONFIG_BITRATE, .rate_den = 1};
+  guint came = 0;
+
+  go_live (HELIX_ROLE_CONTROL);
+  while (config.bitrate++ < n) {
+    helix_stream_client_configure (met.client, &config, 0);
+    read_all ();
+  }
+  do {
+    peer_expect_config (&peer, &config, HELIX_CONFIG_BITRATE);
+    read_all (); /* which sends the rest */
+    came++;
+  } while (config.bitrate < n);
+  fail_unless (came < n);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_refused)
+{
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  go_live (HELIX_ROLE_STREAM);
+  peer_send (&peer, message,
+      helix_pack_error (
+          message, 0, HELIX_ERROR_NO_SCANOUT, HELIX_CONFIG, "there are two"));
+  fail_unless_equals_int (run (FALSE), HELIX_STREAM_WARNING);
+  fail_unless (strstr (met.error->message, "(no-scanout): there are two"), "%s",
+      met.error->message);
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (run (FALSE), HELIX_STREAM_CAPS);
+}
+GST_END_TEST;
+
+/* ---- cursors ---- */
+
+static void
+send_cursor (guint32 flags, guint32 width, guint32 bulk, gsize pixels)
+{
+  struct helix_cursor cursor = {
+      .flags = flags, .serial = 1, .width = width, .height = 4};
+  guint8 message[HELIX_MAX_MESSAGE], bytes[128] = {0};
+
+  peer_send (&peer, message, helix_pack_cursor (message, 0, &cursor, bulk));
+  peer_send (&peer, bytes, pixels);
+}
+
+GST_START_TEST (test_cursor)
+{
+  go_live (HELIX_ROLE_STREAM);
+  send_cursor (HELIX_CURSOR_SHAPE, 4, 64, 30);
+  read_all ();
+  /* 34 bytes of these are pixels of the first. */
+  send_cursor (0, 4, 0, 0);
+  expect (HELIX_STREAM_CURSOR, 64);
+}
+GST_END_TEST;
+
+/* Its image came before, but is of another size. */
+GST_START_TEST (test_cursor_size)
+{
+  go_live (HELIX_ROLE_STREAM);
+  send_cursor (HELIX_CURSOR_SHAPE, 4, 64, 64);
+  send_cursor (0, 200, 0, 0);
+  read_all ();
+  fail_unless_equals_int (run (FALSE), HELIX_STREAM_CURSOR);
+  fail_unless_equals_int (met.item.cursor.width, 200);
+  fail_unless (met.item.buffer == NULL);
+}
+GST_END_TEST;
+
+/* Pixels that were not announced, too few, too many. */
+GST_START_TEST (test_bad_cursor)
+{
+  static const struct {
+    guint32 flags, bulk;
+  } bad[] = {{0, 64}, {HELIX_CURSOR_SHAPE, 60}, {HELIX_CURSOR_SHAPE, 68},
+      {HELIX_CURSOR_SHAPE, 0}};
+
+  go_live (HELIX_ROLE_STREAM);
+  send_cursor (bad[__i__].flags, 4, bad[__i__].bulk, bad[__i__].bulk);
+  fail_unless_equals_int (run (FALSE), HELIX_STREAM_ERROR);
+  fail_unless (
+      strstr (met.error->message, "CURSOR") != NULL, "%s", met.error->message);
+}
+GST_END_TEST;
+
+/* A shape between two units disturbs neither. */
+GST_START_TEST (test_cursor_between_units)
+{
+  go_live (HELIX_ROLE_STREAM);
+  peer_send_caps (&peer, 1);
+  fail_unless_equals_int (run (FALSE), HELIX_STREAM_CAPS);
+  for (guint i = 0; i < 3; i++) {
+    peer_send_unit (&peer, i, i == 0 ? HELIX_UNIT_KEY : 0, "abc", 3);
+    send_cursor (HELIX_CURSOR_SHAPE, 4, 64, 64);
+    expect (HELIX_STREAM_UNIT, 3);
+    expect (HELIX_STREAM_CURSOR, 64);
+  }
+  fail_unless_equals_uint64 (met_stat_of ("units"), 3);
+  fail_unless_equals_uint64 (met_stat_of ("lost"), 0);
+}
+GST_END_TEST;
+
+/* ---- the end of a session ---- */
+
+/* What the other end does, and what that is to the user. Where strangers may
+ * connect nothing is fatal. */
+enum {
+  CLOSES,
+  READS_NOTHING,
+  SAYS_BYE,
+  IS_SSH,
+  SENDS_FRAMES,
+  REFUSES,
+  IS_BUSY,
+  IS_OLDER,
+  ASKS_NOTHING
+};
+
+static const struct {
+  guint what;
+  gboolean live; /* before that */
+  const gchar *words;
+  gint code; /* of GST_RESOURCE_ERROR; 0 = there is no error */
+  gboolean fatal, loud;
+} ends[] = {
+    {CLOSES, TRUE, "the connection was lost: the other end is gone",
+        GST_RESOURCE_ERROR_READ, FALSE, FALSE},
+    {CLOSES, FALSE, "ended without an answer", GST_RESOURCE_ERROR_READ, FALSE,
+        FALSE},
+    {READS_NOTHING, TRUE, "it leaves unread what it is sent",
+        GST_RESOURCE_ERROR_READ, FALSE, TRUE},
+    {SAYS_BYE, FALSE, "goodbye", 0, FALSE, FALSE},
+    {SAYS_BYE, TRUE, "goodbye", 0, FALSE, FALSE},
+    {IS_SSH, FALSE, "no helixguestsink: an SSH server",
+        GST_RESOURCE_ERROR_SETTINGS, TRUE, TRUE},
+    {IS_SSH, TRUE, "broke the protocol", GST_RESOURCE_ERROR_READ, TRUE, TRUE},
+    {SENDS_FRAMES, TRUE, "CURSOR", GST_RESOURCE_ERROR_READ, TRUE, TRUE},
+    {REFUSES, FALSE, "refuses (auth): no", GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+        TRUE, TRUE},
+    {IS_BUSY, FALSE, "refuses (busy): no", GST_RESOURCE_ERROR_BUSY, FALSE,
+        TRUE},
+    {IS_OLDER, FALSE, "refuses (version): no", GST_RESOURCE_ERROR_SETTINGS,
+        TRUE, TRUE},
+    {ASKS_NOTHING, FALSE, "does not ask for the token",
+        GST_RESOURCE_ERROR_NOT_AUTHORIZED, TRUE, TRUE},
+};
+
+static void
+act (guint what)
+{
+  const struct helix_cursor cursor = {.serial = 1};
+  guint8 message[HELIX_MAX_MESSAGE];
+
+  switch (what) {
+    case CLOSES:
+      peer_clear (&peer);
+      break;
+    case READS_NOTHING:
+      break; /* run () */
+    case SAYS_BYE:
+      peer_send (
+          &peer, message, helix_pack_bye (message, HELIX_BYE_CLOSING, ""));
+      break;
+    case IS_SSH:
+      peer_send (&peer, "SSH-2.0-OpenSSH", 15);
+      break;
+    case SENDS_FRAMES:
+      peer_send (&peer, message, helix_pack_cursor (message, 0, &cursor, 64));
+      break;
+    case ASKS_NOTHING:
+      peer_welcome (&peer);
+      break;
+    default:
+      peer_send (&peer, message,
+          helix_pack_error (message, 0,
+              what == REFUSES       ? HELIX_ERROR_AUTH
+                  : what == IS_BUSY ? HELIX_ERROR_BUSY
+                                    : HELIX_ERROR_VERSION,
+              0, "no"));
+      break;
+  }
+}
+
+static HelixStreamResult
+come_to_end (guint i, gboolean reconnect, gboolean strangers)
+{
+  begin ((HelixStreamClientConfig){.reconnect = reconnect,
+      .listen = strangers,
+      .token = ends[i].what == ASKS_NOTHING ? "secret" : NULL});
+  if (ends[i].live) {
+    peer_welcome (&peer);
+    read_all ();
+    fail_unless_equals_int (peer_next_any (&peer), HELIX_PING);
+  }
+  act (ends[i].what);
+  return run (ends[i].what == READS_NOTHING);
+}
+
+GST_START_TEST (test_end)
+{
+  for (guint how = 0; how < 4; how++) {
+    gboolean reconnect = how & 1, strangers = how & 2;
+    gboolean over = !reconnect || (ends[__i__].fatal && !strangers);
+    HelixStreamResult result = come_to_end (__i__, reconnect, strangers);
+
+    if (over && ends[__i__].code == 0) {
+      fail_unless_equals_int (result, HELIX_STREAM_EOS);
+    } else if (over || ends[__i__].loud) {
+      fail_unless_equals_int (
+          result, over ? HELIX_STREAM_ERROR : HELIX_STREAM_WARNING);
+      fail_unless (
+          g_error_matches (met.error, GST_RESOURCE_ERROR, ends[__i__].code));
+      fail_unless (strstr (met.error->message, ends[__i__].words) != NULL,
+          "no '%s' in: %s", ends[__i__].words, met.error->message);
+    } else { /* that none comes next is told, not this end */
+      fail_unless_equals_int (result, HELIX_STREAM_WARNING);
+      fail_unless (strstr (met.error->message, ends[__i__].words) == NULL, "%s",
+          met.error->message);
+    }
+    g_clear_error (&met.error);
+    g_clear_pointer (&met.client, helix_stream_client_free);
+    peer_clear (&peer);
+  }
+}
+GST_END_TEST;
+
+/* Nothing comes any more, or nothing at all. */
+GST_START_TEST (test_silence)
+{
+  static const gchar *const words[] = {
+      "HELLO gets no answer", "PROOF gets no answer", "nothing came for 3 s"};
+
+  begin ((HelixStreamClientConfig){
+      .token = __i__ == 1 ? "secret" : NULL, .reconnect = __i__ == 3});
+  if (__i__ == 1)
+    peer_challenge (&peer);
+  else if (__i__ >= 2)
+    peer_welcome (&peer);
+  fail_unless_equals_int (
+      run (FALSE), __i__ == 3 ? HELIX_STREAM_WARNING : HELIX_STREAM_ERROR);
+  fail_unless (strstr (met.error->message, words[MIN (__i__, 2)]) != NULL, "%s",
+      met.error->message);
+}
+GST_END_TEST;
+
 /* ---- listening ---- */
 
 GST_START_TEST (test_listen)
@@ -581,6 +951,15 @@ helix_stream_client_suite (void)
   tcase_add_test (tc, test_busy);
   tcase_add_loop_test (tc, test_malformed_unit, 0, 3);
   tcase_add_test (tc, test_mute_server);
+  tcase_add_loop_test (tc, test_ask, 0, 2);
+  tcase_add_test (tc, test_requests_wait);
+  tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_cursor);
+  tcase_add_test (tc, test_cursor_size);
+  tcase_add_loop_test (tc, test_bad_cursor, 0, 4);
+  tcase_add_test (tc, test_cursor_between_units);
+  tcase_add_loop_test (tc, test_end, 0, G_N_ELEMENTS (ends));
+  tcase_add_loop_test (tc, test_silence, 0, 4);
   tcase_add_test (tc, test_listen);
   tcase_add_test (tc, test_cannot_accept);
   tcase_add_test (tc, test_serial);
