@@ -492,7 +492,7 @@ check_nals (HelixWalk *walk)
 {
   const struct helix_caps *caps = &walk->probe->caps;
   gboolean h265 = caps->codec == HELIX_CODEC_H265;
-  guint kinds[HELIX_NAL_SEI + 1] = {0}, slices;
+  guint kinds[HELIX_NAL_RECOVERY + 1] = {0}, slices;
   HelixNal nal;
   gsize size;
   const guint8 *data =

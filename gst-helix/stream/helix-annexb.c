@@ -233,19 +233,6 @@ split (HelixAnnexb *self, const GstMapInfo *map, guint until, guint *seen)
   return self->entries->len > 0 ? NULL : "the buffer holds no NAL unit";
 }
 
-static gboolean
-has_recovery_point (const HelixAnnexb *self)
-{
-  for (guint i = 0; i < self->entries->len; i++) {
-    const Entry *entry = &g_array_index (self->entries, Entry, i);
-
-    if (entry->kind == HELIX_NAL_SEI
-        && helix_nal_is_recovery_point (&entry->nal, self->h265))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static guint8 *
 put (guint8 *at, const guint8 *data, gsize size)
 {
@@ -326,7 +313,7 @@ helix_annexb_convert (HelixAnnexb *self, GstBuffer *in, GstBuffer **out,
    * one on an ordinary unit is told apart by the encoder's own flag. */
   *key = (seen & BIT (HELIX_NAL_KEY)) != 0
       || (!GST_BUFFER_FLAG_IS_SET (in, GST_BUFFER_FLAG_DELTA_UNIT)
-          && has_recovery_point (self));
+          && (seen & BIT (HELIX_NAL_RECOVERY)) != 0);
   insert = *key && (self->required & ~seen) != 0;
   result = HELIX_ANNEXB_ORPHAN;
   if (insert && (self->required & ~self->known) != 0)

@@ -10,14 +10,14 @@
 
 #define SEI_RECOVERY_POINT 6 /* payloadType */
 
-/* by nal_unit_type */
+/* by nal_unit_type; an SEI may be another one */
 static const guint8 kinds_h264[32] = {
     [1] = HELIX_NAL_SLICE,
     [2] = HELIX_NAL_SLICE,
     [3] = HELIX_NAL_SLICE,
     [4] = HELIX_NAL_SLICE,
     [5] = HELIX_NAL_KEY,
-    [6] = HELIX_NAL_SEI,
+    [6] = HELIX_NAL_RECOVERY,
     [7] = HELIX_NAL_SPS,
     [8] = HELIX_NAL_PPS,
     [9] = HELIX_NAL_AUD,
@@ -29,18 +29,52 @@ static const guint8 kinds_h265[64] = {
     [33] = HELIX_NAL_SPS,
     [34] = HELIX_NAL_PPS,
     [35] = HELIX_NAL_AUD,
-    [39] = HELIX_NAL_SEI,
+    [39] = HELIX_NAL_RECOVERY,
 };
+
+/* payloadType and payloadSize: each 255 adds to what follows. */
+static gboolean
+get_sei_number (GstByteReader *sei, guint32 *number)
+{
+  guint8 byte;
+
+  *number = 0;
+  do {
+    if (!gst_byte_reader_get_uint8 (sei, &byte))
+      return FALSE;
+    *number += byte;
+  } while (byte == 255);
+  return TRUE;
+}
+
+static gboolean
+is_recovery_point (const HelixNal *nal, guint header)
+{
+  guint32 type, size;
+  GstByteReader sei;
+
+  if (nal->size <= header)
+    return FALSE;
+  gst_byte_reader_init (&sei, nal->data + header, (guint) (nal->size - header));
+  while (get_sei_number (&sei, &type) && get_sei_number (&sei, &size)) {
+    if (type == SEI_RECOVERY_POINT)
+      return TRUE;
+    if (!gst_byte_reader_skip (&sei, size))
+      break;
+  }
+  return FALSE;
+}
 
 HelixNalKind
 helix_nal_kind (const HelixNal *nal, gboolean h265)
 {
   guint type = h265 ? nal->data[0] >> 1 & 0x3f : nal->data[0] & 0x1f;
+  HelixNalKind kind = h265 ? kinds_h265[type] : kinds_h264[type];
 
-  if (!h265)
-    return kinds_h264[type];
-  if (type >= 32)
-    return kinds_h265[type];
+  if (kind == HELIX_NAL_RECOVERY && !is_recovery_point (nal, h265 ? 2 : 1))
+    return HELIX_NAL_OTHER;
+  if (!h265 || type >= 32)
+    return kind;
   /* 16 to 23 are the random access points, two of them reserved. */
   return type >= 16 && type <= 23 ? HELIX_NAL_KEY : HELIX_NAL_SLICE;
 }
@@ -123,40 +157,6 @@ helix_nal_parameter_id (const HelixNal *nal, gboolean h265)
           h265 ? skip_to_h265_sps_id (&bits) : gst_bit_reader_skip (&bits, 24)))
     return -1;
   return get_ue (&bits, &id) ? (gint) id : -1;
-}
-
-/* ---- SEI ---- */
-
-/* payloadType and payloadSize: each 255 adds to what follows. */
-static gboolean
-get_sei_number (GstByteReader *sei, guint32 *number)
-{
-  guint8 byte;
-
-  *number = 0;
-  do {
-    if (!gst_byte_reader_get_uint8 (sei, &byte))
-      return FALSE;
-    *number += byte;
-  } while (byte == 255);
-  return TRUE;
-}
-
-gboolean
-helix_nal_is_recovery_point (const HelixNal *nal, gboolean h265)
-{
-  guint header = h265 ? 2 : 1;
-  guint32 type, size;
-  GstByteReader sei;
-
-  gst_byte_reader_init (&sei, nal->data + header, (guint) (nal->size - header));
-  while (get_sei_number (&sei, &type) && get_sei_number (&sei, &size)) {
-    if (type == SEI_RECOVERY_POINT)
-      return TRUE;
-    if (!gst_byte_reader_skip (&sei, size))
-      break;
-  }
-  return FALSE;
 }
 
 /* ---- where NAL units end ---- */

@@ -22,18 +22,15 @@ typedef enum {
   HELIX_NAL_SPS,
   HELIX_NAL_PPS,
   HELIX_NAL_AUD,
-  HELIX_NAL_SLICE, /* a picture's data */
-  HELIX_NAL_KEY,   /* likewise, and decoding can start there */
-  HELIX_NAL_SEI,
+  HELIX_NAL_SLICE,    /* a picture's data */
+  HELIX_NAL_KEY,      /* likewise, and decoding can start there */
+  HELIX_NAL_RECOVERY, /* an SEI with a recovery point (payload type 6) */
 } HelixNalKind;
 
 HelixNalKind helix_nal_kind (const HelixNal *nal, gboolean h265);
 
 /* The parameter set's own id, or -1 if it cannot be read. */
 gint helix_nal_parameter_id (const HelixNal *nal, gboolean h265);
-
-/* Whether an SEI carries a recovery point (payload type 6). */
-gboolean helix_nal_is_recovery_point (const HelixNal *nal, gboolean h265);
 
 /* Cuts the next NAL unit out of Annex B bytes at *data, and advances. FALSE
  * at the end, and where no start code is. */
