@@ -36,6 +36,11 @@ gst_helix_endpoint_install (
           "Path of a file (mode 0600) whose first line is the token, in place "
           "of it",
           NULL, flags));
+  if (!host)
+    gst_helix_field_install (klass, GST_HELIX_ENDPOINT_PROP_AUTO_RECONNECT,
+        FIELD (auto_reconnect),
+        g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
+            "Keep trying when the other end is missing or lost", TRUE, flags));
 }
 
 GstStateChangeReturn
@@ -81,6 +86,7 @@ gst_helix_endpoint_client (GstElement *element, const GstHelixEndpoint *self,
   config.address = address;
   config.token = token;
   config.listen = self->mode == GST_HELIX_MODE_LISTEN;
+  config.reconnect = self->auto_reconnect;
   if (address != NULL)
     client = helix_stream_client_new (&config, &error);
   if (client == NULL)

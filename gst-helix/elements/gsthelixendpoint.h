@@ -2,7 +2,7 @@
 /*
  * Where an element meets the other end of the stream: the properties address,
  * mode, token and token-file, which helixguestsink, helixsrc and
- * helixresourcesink have in common.
+ * helixresourcesink have in common, and auto-reconnect of the latter two.
  *
  * address: unix:PATH, tcp:HOST:PORT (default port 14359), vsock:CID:PORT (the
  *   host's CID is 2, `any` is to listen) or serial:PATH
@@ -18,6 +18,9 @@
  *   is read each time that the element goes from READY to PAUSED. It must
  *   belong to this program's user or root, and no other user may read it. To
  *   make one: umask 077; head -c 24 /dev/urandom | base64 > ~/.helix-token
+ * auto-reconnect: with TRUE, a missing or lost other end is a warning message,
+ *   once, and the element tries again until it is back. With FALSE it is an
+ *   error; helixsrc ends with EOS if the other end says goodbye.
  */
 #ifndef GST_HELIX_ENDPOINT_H
 #define GST_HELIX_ENDPOINT_H
@@ -36,6 +39,7 @@ enum {
   GST_HELIX_ENDPOINT_PROP_MODE,
   GST_HELIX_ENDPOINT_PROP_TOKEN,
   GST_HELIX_ENDPOINT_PROP_TOKEN_FILE,
+  GST_HELIX_ENDPOINT_PROP_AUTO_RECONNECT,
   GST_HELIX_ENDPOINT_PROP_OWN,
 };
 
@@ -43,8 +47,9 @@ enum {
 typedef struct {
   gchar *address;
   GstHelixMode mode;
-  gchar *token;      /* NULL: none */
-  gchar *token_file; /* path, NULL: none */
+  gchar *token;            /* NULL: none */
+  gchar *token_file;       /* path, NULL: none */
+  gboolean auto_reconnect; /* a guest's */
 } GstHelixEndpoint;
 
 /* Installs the properties (gsthelixfields.h); `offset` is where the element has

@@ -51,7 +51,6 @@ GST_DEBUG_CATEGORY_STATIC (gst_helix_resource_sink_debug);
 enum {
   PROP_SCANOUT = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_DEVICE,
-  PROP_AUTO_RECONNECT,
   PROP_STATS,
   N_PROPERTIES,
 };
@@ -63,7 +62,6 @@ struct _GstHelixResourceSink {
   GstHelixEndpoint endpoint;
   guint scanout;
   gchar *device;
-  gboolean auto_reconnect;
   HelixStreamClient *client; /* from PAUSED on */
   gboolean on_scanout;       /* requested last: the scanout, no resource */
   gboolean failed;           /* an error was posted by the thread */
@@ -133,7 +131,6 @@ start_client (GstElement *element)
 {
   GstHelixResourceSink *self = GST_HELIX_RESOURCE_SINK (element);
   const HelixStreamClientConfig config = {
-      .reconnect = self->auto_reconnect,
       .role = HELIX_ROLE_CONTROL,
       .name = "helixresourcesink",
   };
@@ -394,17 +391,6 @@ install_properties (GObjectClass *klass)
       g_param_spec_string ("device", "Device",
           "Path of the GPU's render node (unset = the first one of virtio-gpu)",
           NULL, writable));
-  /**
-   * GstHelixResourceSink:auto-reconnect:
-   *
-   * With TRUE, a missing or lost other end is a warning message, once, and
-   * the element tries again until it is back. With FALSE it is an error.
-   *
-   * Since: 0.1
-   */
-  gst_helix_field_install (klass, PROP_AUTO_RECONNECT, FIELD (auto_reconnect),
-      g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
-          "Keep trying when the other end is missing or lost", TRUE, writable));
   /**
    * GstHelixResourceSink:stats:
    *

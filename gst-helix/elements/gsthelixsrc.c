@@ -60,8 +60,7 @@ GST_DEBUG_CATEGORY (gst_helix_src_debug);
 #define MAX_UNREAD 64
 
 enum {
-  PROP_AUTO_RECONNECT = GST_HELIX_ENDPOINT_PROP_OWN,
-  PROP_RECONNECT_TIMEOUT,
+  PROP_RECONNECT_TIMEOUT = GST_HELIX_ENDPOINT_PROP_OWN,
   PROP_MAX_AGE,
   PROP_BITRATE,
   PROP_MAX_FRAMERATE,
@@ -76,7 +75,6 @@ struct _GstHelixSrc {
 
   /* under the object lock */
   GstHelixEndpoint endpoint;
-  gboolean auto_reconnect;
   guint reconnect_timeout;       /* ms */
   guint max_age;                 /* ms */
   struct helix_config requested; /* `fields`: those that were set at all */
@@ -164,18 +162,6 @@ install_connection_properties (GObjectClass *klass)
   gst_helix_endpoint_install (klass, FIELD (endpoint), GST_HELIX_MODE_CONNECT,
       "Where the video comes from: " HELIX_ADDRESS_FORMS
       " (default $HELIX_ADDRESS if set)");
-  /**
-   * GstHelixSrc:auto-reconnect:
-   *
-   * With TRUE, a missing or lost other end is a warning message, once, and
-   * the element tries again until it is back. With FALSE it is an error, and
-   * an orderly end is EOS.
-   *
-   * Since: 0.1
-   */
-  gst_helix_field_install (klass, PROP_AUTO_RECONNECT, FIELD (auto_reconnect),
-      g_param_spec_boolean ("auto-reconnect", "Auto reconnect",
-          "Keep trying when the other end is missing or lost", TRUE, writable));
   /**
    * GstHelixSrc:reconnect-timeout:
    *
@@ -302,7 +288,6 @@ start_client (GstElement *element)
 {
   GstHelixSrc *self = GST_HELIX_SRC (element);
   const HelixStreamClientConfig config = {
-      .reconnect = self->auto_reconnect,
       .reconnect_timeout_ms = self->reconnect_timeout,
       .max_age_ms = self->max_age,
   };
