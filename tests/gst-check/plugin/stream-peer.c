@@ -79,7 +79,7 @@ peer_cpu_time (void)
   return cpu_time () - before;
 }
 
-/* Declared by the fixtures that clear it: stream-met.h, stream-served.h. */
+/* Declared by those that clear it, as stream-served.h. */
 StreamPeer peer;
 
 void
