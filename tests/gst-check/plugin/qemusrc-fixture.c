@@ -5,35 +5,10 @@
 
 #define TYPES (GST_MESSAGE_INFO | GST_MESSAGE_WARNING | GST_MESSAGE_ERROR)
 
-gchar *path;
 FakeShim *shim;
 SimChild *sim;
 GstHarness *h;
 GstBus *bus;
-
-static void
-setup (void)
-{
-  path = fake_path_new ();
-}
-
-static void
-teardown (void)
-{
-  fake_path_free (path);
-}
-
-Suite *
-fixture_suite (const gchar *name, gdouble timeout, TCase **tc)
-{
-  Suite *suite = suite_create (name);
-
-  *tc = tcase_create ("general");
-  suite_add_tcase (suite, *tc);
-  tcase_add_checked_fixture (*tc, setup, teardown);
-  tcase_set_timeout (*tc, timeout);
-  return suite;
-}
 
 GstVideoInfo
 video_info (void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A helixqemusrc that plays, a shim or sim for it, and its bus: one of each a
- * test. */
+/* A helixqemusrc that plays, a shim or sim for it at `path` of stream_suite (),
+ * and its bus: one of each a test. */
 #ifndef QEMUSRC_FIXTURE_H
 #define QEMUSRC_FIXTURE_H
 
@@ -12,16 +12,13 @@
 #include "helix-platform.h"
 #include "helix-test-time.h"
 #include "sim-child.h"
+#include "stream-fixture.h"
 #include "stream-pipeline.h"
 
-extern gchar *path; /* of the socket */
 extern FakeShim *shim;
 extern SimChild *sim;
 extern GstHarness *h;
 extern GstBus *bus;
-
-/* A suite of one test case whose tests have a path. */
-Suite *fixture_suite (const gchar *name, gdouble timeout, TCase **tc);
 
 /* A shim of 640x96 with two scanouts, or of `config`, and an element with these
  * properties before a downstream that takes `caps`: plays it until it has

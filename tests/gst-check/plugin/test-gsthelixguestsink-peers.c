@@ -34,8 +34,7 @@ static gboolean
 host_start_with (
     Host *host, const gchar *before, const gchar *address, const gchar *behind)
 {
-  GstStructure *stats = NULL;
-  const gchar *bound;
+  g_autofree gchar *bound = NULL;
 
   host->pipeline = pipeline_launch (
       "%s name=end address=tcp:%s:0 %s", before, address, behind);
@@ -48,11 +47,9 @@ host_start_with (
     pipeline_end (host->pipeline);
     return FALSE;
   }
-  g_object_get (host->end, "stats", &stats, NULL);
-  bound = gst_structure_get_string (stats, "address");
+  bound = element_address (host->end);
   host->port = (guint) g_ascii_strtoull (strrchr (bound, ':') + 1, NULL, 10);
   fail_unless (host->port > 0, "%s", bound);
-  gst_structure_free (stats);
   return TRUE;
 }
 

@@ -386,7 +386,7 @@ static Suite *
 gst_helix_qemu_src_buffers_suite (void)
 {
   TCase *tc;
-  Suite *s = fixture_suite ("helixqemusrc-buffers", 60, &tc);
+  Suite *s = stream_suite ("helixqemusrc-buffers", 60, &tc);
 
   tcase_add_test (tc, test_events);
   tcase_add_loop_test (tc, test_blended, 0, G_N_ELEMENTS (peers));

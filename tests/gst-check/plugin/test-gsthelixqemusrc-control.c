@@ -399,7 +399,7 @@ static Suite *
 gst_helix_qemu_src_control_suite (void)
 {
   TCase *tc;
-  Suite *s = fixture_suite ("helixqemusrc-control", 60, &tc);
+  Suite *s = stream_suite ("helixqemusrc-control", 60, &tc);
 
   tcase_add_test (tc, test_scanout);
   tcase_add_test (tc, test_resource);

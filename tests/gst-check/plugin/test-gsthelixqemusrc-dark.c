@@ -478,7 +478,7 @@ static Suite *
 gst_helix_qemu_src_dark_suite (void)
 {
   TCase *tc;
-  Suite *s = fixture_suite ("helixqemusrc-dark", 200, &tc);
+  Suite *s = stream_suite ("helixqemusrc-dark", 200, &tc);
 
   tcase_add_test (tc, test_off_from_the_start);
   tcase_add_loop_test (tc, test_goes_off, 0, G_N_ELEMENTS (peers));

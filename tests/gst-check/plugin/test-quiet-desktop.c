@@ -6,7 +6,6 @@
 #include <gst/check/gstcheck.h>
 
 #include "fake-shim.h"
-#include "gsthelixevents.h"
 #include "gsthelixholdback.h"
 #include "helix-test-time.h"
 #include "hold-encoder.h"
@@ -332,30 +331,6 @@ GST_START_TEST (test_changes)
 }
 GST_END_TEST;
 
-/* A report of what was never there does not keep the picture in. */
-GST_START_TEST (test_lies)
-{
-  static const GstClockTime times[] = {
-      0, 1, G_MAXINT64, GST_CLOCK_TIME_NONE - 1, GST_CLOCK_TIME_NONE};
-  GstElement *host = host_new ("", "holdenc name=enc hold=10");
-  GstElement *src = gst_bin_get_by_name (GST_BIN (host), "src");
-  GstPad *pad = gst_element_get_static_pad (src, "src");
-
-  draw (1, 1);
-  for (guint i = 0; i < G_N_ELEMENTS (times); i++) {
-    GstHelixOutput output = {.sink = 77, .running_time = times[i]};
-
-    fail_unless (
-        gst_pad_send_event (pad, gst_helix_event_new_output (&output)));
-  }
-  for (guint32 n = 2; n <= 4; n++)
-    draw (n, 1);
-  gst_object_unref (pad);
-  gst_object_unref (src);
-  pipeline_end (host);
-}
-GST_END_TEST;
-
 static Suite *
 quiet_desktop_suite (void)
 {
@@ -369,7 +344,6 @@ quiet_desktop_suite (void)
   tcase_add_test (tc, test_tee);
   tcase_add_test (tc, test_restarts);
   tcase_add_test (tc, test_changes);
-  tcase_add_test (tc, test_lies);
   return suite;
 }
 
