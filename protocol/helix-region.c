@@ -11,24 +11,6 @@ readable (const helix_region *region)
 }
 
 void
-helix_region_init (helix_region *region)
-{
-  pixman_region32_init (region);
-}
-
-void
-helix_region_fini (helix_region *region)
-{
-  pixman_region32_fini (region);
-}
-
-void
-helix_region_clear (helix_region *region)
-{
-  pixman_region32_clear (region);
-}
-
-void
 helix_region_fill (helix_region *region, uint32_t width, uint32_t height)
 {
   pixman_region32_fini (region);

@@ -759,7 +759,7 @@ send_pool (struct helix_shim_client *self, struct helix_shim_subscription *sub)
   memory->client_fd = -1;
   memory->id = ++self->last_pool;
   pool.pool_id = memory->id;
-  pool.kind = memory->kind;
+  pool.kind = helix_shm_is_sealed () ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   pool.slots = memory->slots;
   pool.slot_size = memory->slot_size;
   pool.total_size = memory->total_size;

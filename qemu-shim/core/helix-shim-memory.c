@@ -28,7 +28,6 @@ helix_shim_memory_new (
     g_free (memory);
     return NULL;
   }
-  memory->kind = helix_shm_is_sealed () ? HELIX_POOL_SEALED : HELIX_POOL_FILE;
   memory->map = map;
   for (uint32_t i = 0; i < slots; i++)
     helix_region_init (&memory->slot[i].stale);

@@ -37,8 +37,7 @@ struct helix_shim_slot {
 struct helix_shim_memory {
   int refs;
   struct helix_shim *shim;
-  uint32_t id;   /* pool_id */
-  uint32_t kind; /* enum helix_pool_kind */
+  uint32_t id; /* pool_id */
   uint32_t slots;
   uint64_t slot_size, total_size; /* bytes */
   uint64_t filled;                /* [io] bytes that have their pages */

@@ -14,7 +14,10 @@ GST_START_TEST (test_first_frame_without_a_flush)
   struct helix_frame frame;
   uint64_t before = helix_now_ns ();
 
+  /* Connected is not watching: a flush does nothing at all. */
   fail_unless (helix_shim_idle (test->shim));
+  test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
+  fail_unless_equals_uint64 (test_stats (test).flushes, 0);
   test_client_subscribe (client, 1, 0, 0);
   frame = test_client_take (client, 1, 1);
   fail_unless_equals_int (frame.width, W);
@@ -30,6 +33,9 @@ GST_START_TEST (test_first_frame_without_a_flush)
   fail_if (helix_shim_idle (test->shim));
   /* And that is all: a still screen says nothing. */
   fail_unless_equals_int (test_client_settle (client), 0);
+  test_client_send_raw (client, HELIX_UNSUBSCRIBE, 1, NULL, 0);
+  test_client_settle (client);
+  fail_unless (helix_shim_idle (test->shim));
 }
 
 GST_END_TEST;
@@ -38,6 +44,7 @@ GST_END_TEST;
 GST_START_TEST (test_flush_costs_what_changed)
 {
   const struct helix_rect rect = {10, 20, 30, 40};
+  struct helix_shim_stats stats;
 
   test_client_subscribe (client, 1, 0, 0);
   test_client_take (client, 1, 1);
@@ -57,6 +64,14 @@ GST_START_TEST (test_flush_costs_what_changed)
     test_client_release (client, 1, &frame);
     test_client_settle (client);
   }
+  stats = test_stats (test);
+  fail_unless_equals_uint64 (stats.flushes, 10);
+  fail_unless_equals_uint64 (stats.frames, 11);
+  fail_unless_equals_uint64 (stats.readbacks, test->reads);
+  fail_unless_equals_uint64 (stats.readback_bytes, test->read_bytes);
+  fail_unless (stats.readback_max_ns > 0);
+  fail_unless (stats.readback_ns >= stats.readback_max_ns);
+  fail_unless_equals_uint64 (stats.read_errors, 0);
 }
 
 GST_END_TEST;

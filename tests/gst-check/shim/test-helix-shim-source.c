@@ -248,11 +248,6 @@ GST_START_TEST (test_no_such_resource)
   test_client_show (client, 9, 2, HELIX_NONE64);
   test_client_expect_error (
       client, 9, HELIX_ERROR_NO_RESOURCE, "channel 9 has no subscription");
-  /* A flood of them costs a lookup each, and does not end anything. */
-  for (int i = 0; i < 2000; i++)
-    test_client_show (client, 1, 7, HELIX_NONE64);
-  test_client_show (client, 1, 3, HELIX_NONE64);
-  skip_to_frame (client);
 }
 
 GST_END_TEST;

@@ -231,59 +231,6 @@ GST_START_TEST (test_out_of_descriptors)
 
 GST_END_TEST;
 
-GST_START_TEST (test_stats_add_up)
-{
-  struct test_client *client = test_client_new (test);
-  struct helix_shim_stats stats;
-
-  test_client_subscribe (client, 1, 0, 0);
-  test_client_settle (client);
-  for (int i = 0; i < 5; i++) {
-    test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
-    test_client_settle (client);
-  }
-  stats = test_stats (test);
-  fail_unless_equals_uint64 (stats.clients, 1);
-  fail_unless_equals_uint64 (stats.subscriptions, 1);
-  fail_unless_equals_uint64 (stats.flushes, 5);
-  fail_unless_equals_uint64 (stats.frames, 6);
-  fail_unless_equals_uint64 (stats.readbacks, test->reads);
-  fail_unless_equals_uint64 (stats.readback_bytes, test->read_bytes);
-  fail_unless (stats.readback_max_ns > 0);
-  fail_unless (stats.readback_ns >= stats.readback_max_ns);
-  fail_unless_equals_uint64 (stats.read_errors, 0);
-  fail_unless_equals_uint64 (stats.refused, 0);
-  test_client_free (client);
-  test_until (test, test_stats (test).clients == 0);
-  stats = test_stats (test);
-  fail_unless_equals_uint64 (stats.clients, 0);
-  fail_unless_equals_uint64 (stats.subscriptions, 0);
-  fail_unless_equals_uint64 (stats.lost, 1);
-}
-
-GST_END_TEST;
-
-/* Without a subscription a flush does nothing at all. */
-GST_START_TEST (test_idle)
-{
-  struct test_client *client;
-
-  fail_unless (helix_shim_idle (test->shim));
-  test_draw_flush (test, 1, (struct helix_rect){0, 0, 8, 8});
-  fail_unless_equals_uint64 (test_stats (test).flushes, 0);
-  /* Connected is not watching. */
-  client = test_client_new (test);
-  fail_unless (helix_shim_idle (test->shim));
-  test_client_subscribe (client, 1, 0, 0);
-  test_client_frame (client, 1);
-  fail_if (helix_shim_idle (test->shim));
-  test_client_send_raw (client, HELIX_UNSUBSCRIBE, 1, NULL, 0);
-  test_client_settle (client);
-  fail_unless (helix_shim_idle (test->shim));
-}
-
-GST_END_TEST;
-
 /* Made and not listening, listening and not run: all can be freed. */
 GST_START_TEST (test_short_lives)
 {
@@ -389,8 +336,6 @@ shim_suite (void)
   tcase_add_test (tc, test_all_at_once);
   tc = test_case (suite, test_setup);
   tcase_add_test (tc, test_out_of_descriptors);
-  tcase_add_test (tc, test_stats_add_up);
-  tcase_add_test (tc, test_idle);
   return suite;
 }
 
