@@ -5,117 +5,80 @@
  *
  *   fuzz-TARGET-run FILE|FOLDER...            each file once
  *   fuzz-TARGET-run --random N FILE|FOLDER... then N inputs made from them
- *   fuzz-TARGET-run --write FOLDER FILE|...   writes them as seeds
  *
  * A .hex file of protocol/vectors becomes one input for each mode of
  * fuzz-reader.c, any other file is one input as it is. A line on standard
  * output counts the inputs.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <glib.h>
 
 #include "hex-file.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 #define LARGEST (1 << 16)
-#define MOST 4096
 
-struct input {
-  uint8_t *bytes;
-  size_t size;
-};
-
-static struct input inputs[MOST];
-static size_t n_inputs;
+static GPtrArray *inputs; /* GByteArray */
 static unsigned long long n_runs;
 
 static void
-die (const char *path)
+run (const uint8_t *bytes, size_t size)
 {
-  fprintf (stderr, "%s: %s\n", path, errno ? strerror (errno) : "too many");
-  exit (2);
-}
-
-static void
-add (const uint8_t *bytes, size_t size, int mode)
-{
-  struct input *input = &inputs[n_inputs];
-  size_t lead = mode >= 0;
-
-  errno = 0;
-  if (n_inputs == MOST || !(input->bytes = malloc (size + lead + 1)))
-    die ("inputs");
-  if (lead)
-    input->bytes[0] = (uint8_t) mode;
-  memcpy (input->bytes + lead, bytes, size);
-  input->size = size + lead;
-  n_inputs++;
+  LLVMFuzzerTestOneInput (bytes, size);
+  n_runs++;
 }
 
 static void
 load_file (const char *path)
 {
-  size_t length = strlen (path), size;
-  uint8_t *bytes;
-  FILE *file;
-  int mode;
+  GError *error = NULL;
+  gchar *bytes;
+  gsize size;
 
-  if (length > 4 && strcmp (path + length - 4, ".hex") == 0) {
-    bytes = hex_file_read (path, &size);
-    if (!bytes)
-      exit (2);
-    for (mode = 0; mode < 3; mode++)
-      add (bytes, size, mode | (int) ((size & 63u) << 2));
-  } else {
-    bytes = malloc (LARGEST);
-    file = fopen (path, "rb");
-    if (!bytes || !file)
-      die (path);
-    size = fread (bytes, 1, LARGEST, file);
-    fclose (file);
-    add (bytes, size, -1);
+  if (g_str_has_suffix (path, ".hex")) {
+    g_autofree uint8_t *vector = hex_file_read (path, &size);
+
+    for (int mode = 0; vector && mode < 3; mode++) {
+      GByteArray *input = g_byte_array_new ();
+      const guint8 lead = (guint8) ((unsigned) mode | (size & 63u) << 2);
+
+      g_byte_array_append (input, &lead, 1);
+      g_byte_array_append (input, vector, (guint) size);
+      g_ptr_array_add (inputs, input);
+    }
+    if (vector)
+      return;
+  } else if (g_file_get_contents (path, &bytes, &size, &error)) {
+    g_ptr_array_add (
+        inputs, g_byte_array_new_take ((guint8 *) bytes, MIN (size, LARGEST)));
+    return;
   }
-  free (bytes);
+  if (error)
+    fprintf (stderr, "%s\n", error->message);
+  exit (2);
 }
 
 static void
 load (const char *path)
 {
-  DIR *folder = opendir (path);
-  struct dirent *entry;
-  char name[4096];
+  GDir *folder = g_dir_open (path, 0, NULL);
+  const char *name;
 
   if (!folder) {
     load_file (path);
     return;
   }
-  while ((entry = readdir (folder))) {
-    if (entry->d_name[0] == '.')
-      continue;
-    snprintf (name, sizeof name, "%s/%s", path, entry->d_name);
-    load_file (name);
-  }
-  closedir (folder);
-}
+  while ((name = g_dir_read_name (folder))) {
+    g_autofree char *file = g_build_filename (path, name, NULL);
 
-static void
-write_seeds (const char *folder)
-{
-  char name[4096];
-  size_t i;
-  FILE *file;
-
-  for (i = 0; i < n_inputs; i++) {
-    snprintf (name, sizeof name, "%s/seed-%04zu", folder, i);
-    file = fopen (name, "wb");
-    if (!file || fwrite (inputs[i].bytes, 1, inputs[i].size, file) == 0
-        || fclose (file) != 0)
-      die (name);
+    if (name[0] != '.')
+      load_file (file);
   }
+  g_dir_close (folder);
 }
 
 /* xorshift64 with a fixed seed: the same inputs every time. */
@@ -132,60 +95,52 @@ next (void)
 
 /* Some of the inputs in a row, with a few bytes changed, and cut. */
 static void
-run_random (unsigned long count)
+run_random (void)
 {
   static uint8_t bytes[LARGEST];
-  size_t size, i;
+  size_t size = 1;
 
-  while (n_inputs && count-- > 0) {
-    size = 1;
-    bytes[0] = (uint8_t) next ();
-    for (i = next () % 6; i > 0; i--) {
-      const struct input *input = &inputs[next () % n_inputs];
+  bytes[0] = (uint8_t) next ();
+  for (uint32_t i = next () % 6; i > 0; i--) {
+    const GByteArray *input = inputs->pdata[next () % inputs->len];
 
-      if (input->size > 1 && size + input->size <= sizeof bytes) {
-        memcpy (bytes + size, input->bytes + 1, input->size - 1);
-        size += input->size - 1;
-      }
-      if (next () % 4 == 0)
-        size -= next () % size; /* a half message; never the first byte */
+    if (input->len > 1 && size + input->len <= sizeof bytes) {
+      memcpy (bytes + size, input->data + 1, input->len - 1);
+      size += input->len - 1;
     }
-    for (i = next () % 8; i > 0; i--)
-      bytes[next () % size] = (uint8_t) (next () % 3 ? next () : 0xFF);
-    LLVMFuzzerTestOneInput (bytes, size);
-    n_runs++;
+    if (next () % 4 == 0)
+      size -= next () % size; /* a half message; never the first byte */
   }
+  for (uint32_t i = next () % 8; i > 0; i--)
+    bytes[next () % size] = (uint8_t) (next () % 3 ? next () : 0xFF);
+  run (bytes, size);
 }
 
 int
 main (int argc, char **argv)
 {
-  const char *seeds = NULL;
   unsigned long random = 0;
-  size_t i;
   int arg = 1;
 
-  if (argc > 3 && strcmp (argv[1], "--random") == 0) {
+  if (argc > 3 && g_str_equal (argv[1], "--random")) {
     random = strtoul (argv[2], NULL, 10);
     arg = 3;
-  } else if (argc > 3 && strcmp (argv[1], "--write") == 0) {
-    seeds = argv[2];
-    arg = 3;
   }
+  inputs = g_ptr_array_new_with_free_func ((GDestroyNotify) g_byte_array_unref);
   for (; arg < argc; arg++)
     load (argv[arg]);
-  if (n_inputs == 0) {
-    fprintf (stderr, "usage: %s [--random N|--write FOLDER] FILE|FOLDER...\n",
-        argv[0]);
+  if (inputs->len == 0) {
+    fprintf (stderr, "usage: %s [--random N] FILE|FOLDER...\n", argv[0]);
     return 2;
   }
-  if (seeds)
-    write_seeds (seeds);
-  for (i = 0; i < n_inputs && !seeds; i++, n_runs++)
-    LLVMFuzzerTestOneInput (inputs[i].bytes, inputs[i].size);
-  run_random (random);
-  printf ("%zu inputs, %llu runs\n", n_inputs, n_runs);
-  for (i = 0; i < n_inputs; i++)
-    free (inputs[i].bytes);
+  for (guint i = 0; i < inputs->len; i++) {
+    const GByteArray *input = inputs->pdata[i];
+
+    run (input->data, input->len);
+  }
+  while (random-- > 0)
+    run_random ();
+  printf ("%u inputs, %llu runs\n", inputs->len, n_runs);
+  g_ptr_array_unref (inputs);
   return 0;
 }

@@ -1,67 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hex-file.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* Bytes of the largest file that is read: a vector is far smaller. */
-#define LARGEST (1 << 16)
-
-static int
-digit (int c)
-{
-  if (isdigit (c))
-    return c - '0';
-  c = tolower (c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include <glib.h>
 
 uint8_t *
 hex_file_read (const char *path, size_t *size)
 {
-  uint8_t *bytes = malloc (LARGEST);
-  FILE *file = fopen (path, "r");
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+  uint8_t *bytes;
   size_t digits = 0;
-  int c, value;
 
-  if (!bytes || !file) {
-    fprintf (stderr, "%s: %s\n", path, strerror (errno));
-    goto fail;
+  if (!g_file_get_contents (path, &text, NULL, &error)) {
+    fprintf (stderr, "%s\n", error->message);
+    return NULL;
   }
-  while ((c = getc (file)) != EOF) {
-    while (c == '#') {
-      while (c != '\n' && c != EOF)
-        c = getc (file);
-    }
-    if (c == EOF)
-      break;
-    if (isspace (c))
-      continue;
-    value = digit (c);
-    if (value < 0 || digits == 2 * (size_t) LARGEST) {
-      fprintf (stderr, "%s: neither digits nor a comment\n", path);
+  bytes = g_malloc0 (strlen (text) / 2 + 1);
+  for (const char *at = text; *at; at++) {
+    int value = g_ascii_xdigit_value (*at);
+
+    if (*at == '#') {
+      at += strcspn (at, "\n") - 1; /* the end of the line is next */
+    } else if (value >= 0) {
+      bytes[digits / 2] |= (uint8_t) (digits % 2 ? value : value << 4);
+      digits++;
+    } else if (!g_ascii_isspace (*at)) {
       goto fail;
     }
-    if (digits % 2 == 0)
-      bytes[digits / 2] = (uint8_t) (value << 4);
-    else
-      bytes[digits / 2] |= (uint8_t) value;
-    digits++;
   }
-  if (digits % 2 || ferror (file)) {
-    fprintf (stderr, "%s: an odd number of digits, or unreadable\n", path);
-    goto fail;
-  }
-  fclose (file);
   *size = digits / 2;
-  return bytes;
+  if (digits % 2 == 0)
+    return bytes;
 
 fail:
-  if (file)
-    fclose (file);
-  free (bytes);
+  fprintf (stderr, "%s: not pairs of digits and comments\n", path);
+  g_free (bytes);
   return NULL;
 }

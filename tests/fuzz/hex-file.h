@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The bytes, to be freed with free (); NULL, and a line on stderr, when the
+/* The bytes, to be freed with g_free (); NULL, and a line on stderr, when the
  * file cannot be read or is not hexadecimal. Never NULL for an empty file. */
 uint8_t *hex_file_read (const char *path, size_t *size);
 
