@@ -110,7 +110,7 @@ helix_vms_reach_only (
 {
   HelixDiscovery only = {.server_uid = server_uid, .option = "--socket"};
   gboolean final;
-  gint fd = helix_discovery_connect (&only, wanted, -1, path, &final, error);
+  gint fd = helix_discovery_connect (&only, wanted, NULL, path, &final, error);
 
   helix_discovery_clear (&only);
   return greet (fd, FALSE, *path, HELIX_ROLE_FRAMES, NULL, deadline, error);

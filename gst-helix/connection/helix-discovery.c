@@ -324,25 +324,23 @@ read_from (HelixVm *self)
 }
 
 gboolean
-helix_vm_poll (GPtrArray *vms, guint64 deadline, gint interrupt)
+helix_vm_poll (GPtrArray *vms, HelixWaiter *waiter, guint64 deadline)
 {
-  const guint n = vms->len + 2; /* fds[0] is the waiter's */
+  const guint n = vms->len + 1; /* fds[0] is the waiter's */
   g_autofree struct pollfd *fds = g_new0 (struct pollfd, n);
 
-  fds[1].fd = interrupt;
-  fds[1].events = POLLIN;
-  for (guint i = 2; i < n; i++) /* -1 when the connection is over */
+  for (guint i = 1; i < n; i++) /* -1 when the connection is over */
     helix_connection_pollfd (
-        ((HelixVm *) g_ptr_array_index (vms, i - 2))->connection, &fds[i]);
-  helix_waiter_wait (NULL, fds, n, deadline);
-  for (guint i = 2; i < n; i++)
+        ((HelixVm *) g_ptr_array_index (vms, i - 1))->connection, &fds[i]);
+  helix_waiter_wait (waiter, fds, n, deadline);
+  for (guint i = 1; i < n; i++)
     if (fds[i].revents)
-      read_from (g_ptr_array_index (vms, i - 2));
-  return !fds[1].revents;
+      read_from (g_ptr_array_index (vms, i - 1));
+  return !fds[0].revents;
 }
 
 gboolean
-helix_vm_ask (GPtrArray *vms, gint interrupt)
+helix_vm_ask (GPtrArray *vms, HelixWaiter *waiter)
 {
   guint64 deadline = helix_now_ns () + ANSWER_NS;
 
@@ -356,7 +354,7 @@ helix_vm_ask (GPtrArray *vms, gint interrupt)
     }
     if (waiting == 0)
       break;
-    if (!helix_vm_poll (vms, deadline, interrupt))
+    if (!helix_vm_poll (vms, waiter, deadline))
       return FALSE;
   }
   return TRUE;
@@ -429,10 +427,10 @@ answers (const HelixVm *vm)
 }
 
 /* Removes those that do not answer, if there are others: a VM that is stopped
- * is one all the same, but not beside one that runs. FALSE: `interrupt` is
- * readable. */
+ * is one all the same, but not beside one that runs. FALSE: `waiter`
+ * was woken. */
 static gboolean
-remove_silent (GPtrArray *vms, int interrupt)
+remove_silent (GPtrArray *vms, HelixWaiter *waiter)
 {
   guint alive = 0;
 
@@ -440,7 +438,7 @@ remove_silent (GPtrArray *vms, int interrupt)
     helix_connection_hello (
         ((HelixVm *) g_ptr_array_index (vms, i))->connection, HELIX_ROLE_FRAMES,
         NULL);
-  if (!helix_vm_ask (vms, interrupt))
+  if (!helix_vm_ask (vms, waiter))
     return FALSE;
   for (guint i = 0; i < vms->len; i++)
     alive += answers (g_ptr_array_index (vms, i));
@@ -452,8 +450,8 @@ remove_silent (GPtrArray *vms, int interrupt)
 
 /* Sets self->path and self->found. */
 static gboolean
-search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
-    GError **error)
+search (HelixDiscovery *self, HelixWaiter *waiter, gchar **path,
+    gboolean *final, GError **error)
 {
   const gchar *option = self->option != NULL ? self->option : "socket-path";
   g_autofree gchar *looked = NULL;
@@ -473,7 +471,7 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
   *path = g_strdup (vm->path);
   if (n > 1)
     connect_all (vms, self->server_uid, error);
-  if (vms->len == 0 || (vms->len > 1 && !remove_silent (vms, interrupt)))
+  if (vms->len == 0 || (vms->len > 1 && !remove_silent (vms, waiter)))
     return FALSE;
   if (vms->len > 1) {
     name_all (vms, option, error);
@@ -491,7 +489,7 @@ search (HelixDiscovery *self, int interrupt, gchar **path, gboolean *final,
 
 int
 helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
-    int interrupt, gchar **path, gboolean *final, GError **error)
+    HelixWaiter *waiter, gchar **path, gboolean *final, GError **error)
 {
   const gchar *named = helix_discovery_named (wanted);
   gboolean again;
@@ -512,7 +510,7 @@ helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
     return fd;
   }
   again = self->path != NULL;
-  if (!again && !search (self, interrupt, path, final, error))
+  if (!again && !search (self, waiter, path, final, error))
     return -1;
   g_free (*path);
   *path = g_strdup (self->path);

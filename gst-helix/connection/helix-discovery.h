@@ -95,9 +95,9 @@ gboolean helix_vm_connect (
 /* `vms`: an array of HelixVm that were greeted. helix_vm_poll () waits until
  * one of them says something, and takes that in, or until helix_now_ns () is
  * `deadline`. helix_vm_ask () does so until each is complete or over, for half
- * a second at most. FALSE: `interrupt`, a descriptor or -1, is readable. */
-gboolean helix_vm_poll (GPtrArray *vms, guint64 deadline, gint interrupt);
-gboolean helix_vm_ask (GPtrArray *vms, gint interrupt);
+ * a second at most. FALSE: `waiter`, which may be NULL, was woken. */
+gboolean helix_vm_poll (GPtrArray *vms, HelixWaiter *waiter, guint64 deadline);
+gboolean helix_vm_ask (GPtrArray *vms, HelixWaiter *waiter);
 
 /* The part of a VM's name that tells it from others. "QEMU 10.0.2 (desk),
  * helix-export 0.1.0" is "desk"; without such a name it is what stands before
@@ -128,12 +128,12 @@ void helix_discovery_clear (HelixDiscovery *self);
  * one that is stopped, too.
  *
  * -1: *error names path, cause and remedy; *final tells whether trying again
- * later is of no use. Without *error: the descriptor `interrupt` (-1 = none)
- * became readable first. Waits for half a second at most, and only where
+ * later is of no use. Without *error: `waiter`, which may be NULL, was
+ * woken first. Waits for half a second at most, and only where
  * several sockets take connections. *path is what was tried, NULL = there was
  * nothing to try; the caller frees it. */
 int helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
-    int interrupt, gchar **path, gboolean *final, GError **error);
+    HelixWaiter *waiter, gchar **path, gboolean *final, GError **error);
 
 G_END_DECLS
 

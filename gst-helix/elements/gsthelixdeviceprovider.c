@@ -197,7 +197,7 @@ find_all (void)
       g_ptr_array_new_with_free_func ((GDestroyNotify) helix_vm_free);
 
   look (vms);
-  helix_vm_ask (vms, -1);
+  helix_vm_ask (vms, NULL);
   return vms;
 }
 
@@ -296,7 +296,7 @@ watch (gpointer data)
 
   helix_thread_name ("helix-devices");
   while (!g_atomic_int_get (&self->stopping)) {
-    helix_vm_poll (self->vms, next, self->waiter.wakeup[0]);
+    helix_vm_poll (self->vms, &self->waiter, next);
     if (helix_now_ns () >= next) {
       look (self->vms);
       next = helix_now_ns () + LOOK_NS;

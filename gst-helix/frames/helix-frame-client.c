@@ -402,7 +402,7 @@ dial (HelixFrameClient *client, GError **error)
 
   client->answered &= client->discovery.path != NULL;
   fd = helix_discovery_connect (&client->discovery, client->config.path,
-      client->waiter.wakeup[0], &path, &final, error);
+      &client->waiter, &path, &final, error);
   if (fd < 0 && *error == NULL)
     goto out; /* woken up: look first what for */
   if (fd < 0) {

@@ -303,7 +303,7 @@ GST_START_TEST (test_full)
   helix_connection_hello (only->connection, HELIX_ROLE_FRAMES, NULL);
   g_ptr_array_add (vms, only);
   while (!only->complete)
-    helix_vm_poll (vms, helix_now_ns () + TEST_SOON, -1);
+    helix_vm_poll (vms, NULL, helix_now_ns () + TEST_SOON);
   devices = gst_device_provider_get_devices (provider);
   fail_unless_equals_int (g_list_length (devices), 1);
   expect_element (devices->data, path, 0);

@@ -73,7 +73,8 @@ try_path (const gchar *wanted)
 {
   g_clear_error (&error);
   g_clear_pointer (&tried, g_free);
-  return helix_discovery_connect (&memory, wanted, -1, &tried, &final, &error);
+  return helix_discovery_connect (
+      &memory, wanted, NULL, &tried, &final, &error);
 }
 
 static void
@@ -377,8 +378,8 @@ GST_START_TEST (test_interrupt)
   fail_unless (helix_registry_add (path, entry, &why), "%s", why);
   fail_unless (helix_waiter_init (&waiter));
   helix_waiter_wake (&waiter);
-  fail_unless_equals_int (helix_discovery_connect (&memory, NULL,
-                              waiter.wakeup[0], &tried, &final, &error),
+  fail_unless_equals_int (
+      helix_discovery_connect (&memory, NULL, &waiter, &tried, &final, &error),
       -1);
   /* Else it says that two VMs run here. */
   fail_unless (error == NULL, "%s", error ? error->message : "");
@@ -428,7 +429,7 @@ GST_START_TEST (test_vm_faults)
   fail_unless (helix_vm_connect (vm, "test", HELIX_SERVER_USER_NONE, &error));
   helix_connection_hello (vm->connection, HELIX_ROLE_FRAMES, NULL);
   while (vm->connection->loss == HELIX_LOSS_NONE)
-    fail_unless (helix_vm_poll (vms, helix_now_ns () + TEST_SOON, -1));
+    fail_unless (helix_vm_poll (vms, NULL, helix_now_ns () + TEST_SOON));
   fail_if (vm->complete);
   fail_unless_equals_int (vm->known, 0);
   helix_vm_free (vm);
