@@ -186,7 +186,8 @@ GST_START_TEST (test_hoarding)
     fail_unless_equals_int (number_of (hoard[n]), n);
     fail_unless (gst_buffer_map (hoard[n], &map, GST_MAP_READ));
     for (gsize i = 7; i < map.size; i += 4)
-      fail_unless_equals_int (map.data[i], map.data[3]);
+      if (map.data[i] != map.data[3])
+        fail ("%u: byte %" G_GSIZE_FORMAT " is %u", n, i, map.data[i]);
     opaque += map.data[3] == 255;
     gst_buffer_unmap (hoard[n], &map);
     gst_buffer_unref (hoard[n]);
