@@ -5,10 +5,10 @@
  * capture time that travels with it.
  *
  *   helix-receive [--address A] [--h264 FILE] [--mp4 FILE] [--report FILE]
- *                 [--frames N] [--seconds S] [--properties TEXT]
+ *                 [--seconds S] [--properties TEXT]
  *
- * Ends after N units, S seconds or on SIGTERM or SIGINT, and then finalizes
- * the files. Prints (and writes to --report) one "key value" a line.
+ * Ends after S seconds or on SIGTERM or SIGINT, and then finalizes the files.
+ * Prints (and writes to --report) one "key value" a line.
  */
 #include <glib-unix.h>
 #include <gst/app/gstappsink.h>
@@ -20,7 +20,7 @@
 #define FINISH_NS (30 * GST_SECOND) /* the muxer may write its index so long */
 
 static gchar *address, *h264_path, *mp4_path, *report_path, *properties;
-static gint frames_wanted, seconds_wanted;
+static gint seconds_wanted;
 
 static const GOptionEntry entries[] = {
     {"address", 0, 0, G_OPTION_ARG_STRING, &address,
@@ -32,8 +32,6 @@ static const GOptionEntry entries[] = {
     {"mp4", 0, 0, G_OPTION_ARG_FILENAME, &mp4_path, "Write an MP4", "FILE"},
     {"report", 0, 0, G_OPTION_ARG_FILENAME, &report_path, "Write the numbers",
         "FILE"},
-    {"frames", 0, 0, G_OPTION_ARG_INT, &frames_wanted, "End after N units",
-        "N"},
     {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds_wanted,
         "End S seconds after the first unit", "S"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -116,7 +114,7 @@ new_sample (GstAppSink *sink, gpointer data)
   GstReferenceTimestampMeta *capture;
   GstBuffer *buffer;
   guint64 now = now_ns ();
-  gboolean good, last;
+  gboolean good;
 
   if (sample == NULL)
     return GST_FLOW_EOS;
@@ -140,11 +138,8 @@ new_sample (GstAppSink *sink, gpointer data)
 
     g_array_append_val (r->latency, age);
   }
-  last = frames_wanted > 0 && r->units == (guint64) frames_wanted;
   g_mutex_unlock (&r->lock);
   gst_sample_unref (sample);
-  if (last)
-    g_idle_add (asked_to_end, r);
   return good ? GST_FLOW_OK : GST_FLOW_ERROR;
 }
 
