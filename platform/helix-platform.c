@@ -186,23 +186,6 @@ helix_accept (int fd)
   }
 }
 
-int
-helix_socketpair (int fds[2])
-{
-#ifdef SOCK_CLOEXEC
-  return socketpair (
-      AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
-#else
-  if (socketpair (AF_UNIX, SOCK_STREAM, 0, fds) < 0)
-    return -1;
-  if (helix_fd_prepare (fds[0]) < 0 || helix_fd_prepare (fds[1]) < 0) {
-    helix_close (fds[0]);
-    return helix_close (fds[1]);
-  }
-  return 0;
-#endif
-}
-
 /* Fills `addr`; -1 with errno when `path` cannot be one. */
 static int
 unix_address (struct sockaddr_un *addr, const char *path)

@@ -44,8 +44,6 @@ int helix_socket (int domain);
 int helix_fd_prepare (int fd);
 /* accept; EAGAIN when no peer waits. */
 int helix_accept (int fd);
-/* A connected pair, both ends as from helix_socket (AF_UNIX). */
-int helix_socketpair (int fds[2]);
 
 /* bind/connect of an AF_UNIX path. ENAMETOOLONG when it does not fit, ENOENT
  * when it is empty. What bind creates has mode 0600, whatever the umask.

@@ -128,10 +128,10 @@ void helix_discovery_clear (HelixDiscovery *self);
  * one that is stopped, too.
  *
  * -1: *error names path, cause and remedy; *final tells whether trying again
- * later is of no use. Without *error: `waiter`, which may be NULL, was
- * woken first. Waits for half a second at most, and only where
- * several sockets take connections. *path is what was tried, NULL = there was
- * nothing to try; the caller frees it. */
+ * later is of no use. Without *error: `waiter`, which may be NULL, was woken
+ * first. Waits for half a second at most, and only where several sockets take
+ * connections. *path is what was tried, NULL = there was nothing to try; the
+ * caller frees it. */
 int helix_discovery_connect (HelixDiscovery *self, const gchar *wanted,
     HelixWaiter *waiter, gchar **path, gboolean *final, GError **error);
 

@@ -245,7 +245,8 @@ connect_client (void)
     helix_frame_connection_free (client);
     close (server);
   }
-  MUST (helix_socketpair (pair) == 0);
+  MUST (socketpair (AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  MUST (helix_fd_prepare (pair[0]) == 0 && helix_fd_prepare (pair[1]) == 0);
   server = pair[1];
   helix_reader_init (&reader);
   close_memory ();

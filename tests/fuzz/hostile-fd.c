@@ -111,7 +111,8 @@ hostile_fd_open (enum hostile_fd kind, size_t size)
     case HOSTILE_FD_PIPE:
       return pipe (fds) == 0 ? keep_one (fds) : -1;
     case HOSTILE_FD_SOCKET:
-      return helix_socketpair (fds) == 0 ? keep_one (fds) : -1;
+      return socketpair (AF_UNIX, SOCK_STREAM, 0, fds) == 0 ? keep_one (fds)
+                                                            : -1;
     case HOSTILE_FD_DIRECTORY:
       return open ("/", O_RDONLY | O_CLOEXEC);
     case HOSTILE_FD_DEVICE:

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <gst/check/gstcheck.h>
 
+#include "helix-platform.h"
+
 unsigned
 test_count_fds (void)
 {
@@ -15,4 +17,12 @@ test_count_fds (void)
     n++;
   closedir (dir);
   return n;
+}
+
+void
+test_socketpair (int fds[2])
+{
+  fail_unless_equals_int (socketpair (AF_UNIX, SOCK_STREAM, 0, fds), 0);
+  fail_unless_equals_int (helix_fd_prepare (fds[0]), 0);
+  fail_unless_equals_int (helix_fd_prepare (fds[1]), 0);
 }

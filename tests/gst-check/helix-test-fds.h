@@ -6,6 +6,9 @@
  * that counting them takes. To be compared with an earlier count. */
 unsigned test_count_fds (void);
 
+/* A connected pair of UNIX sockets, both as from helix_socket (). */
+void test_socketpair (int fds[2]);
+
 /* It returns -1, with that errno. */
 #define expect_errno(call, error) \
   G_STMT_START \

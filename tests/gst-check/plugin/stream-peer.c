@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 #include "helix-test-folder.h"
 
 #define PEER_TIMEOUT_NS (PEER_TIMEOUT_MS * G_GUINT64_CONSTANT (1000000))
@@ -153,7 +154,7 @@ peer_connect_tcp (StreamPeer *peer, uid_t uid, const gchar *host, guint port)
   pid_t pid;
 
   fail_unless (g_socket_address_to_native (address, &to, sizeof to, NULL));
-  fail_unless (helix_socketpair (fds) == 0);
+  test_socketpair (fds);
   pid = fork ();
   fail_unless (pid >= 0);
   if (pid == 0)

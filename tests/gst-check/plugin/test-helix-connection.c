@@ -6,6 +6,7 @@
 #include "helix-backoff.h"
 #include "helix-connection.h"
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 #include "stream-peer.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
@@ -24,7 +25,7 @@ setup_with (gboolean serial, gboolean clock)
   gint fds[2];
 
   fail_unless (helix_waiter_init (&waiter));
-  fail_unless (helix_socketpair (fds) == 0);
+  test_socketpair (fds);
   begin = helix_now_ns ();
   connection = helix_connection_new (fds[0], &config, begin);
   peer_init (&peer, fds[1]);

@@ -537,7 +537,7 @@ GST_START_TEST (test_bad_message)
   int pair[2];
 
   fail_unless (helix_waiter_init (&waiter));
-  fail_unless_equals_int (helix_socketpair (pair), 0);
+  test_socketpair (pair);
   connection =
       helix_frame_connection_new (pair[0], path, "test", &request, &waiter);
   welcome.nonce = connection->connection->proof.nonce;

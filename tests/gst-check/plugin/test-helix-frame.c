@@ -7,6 +7,7 @@
 #include "helix-frame.h"
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 
 #define SLOTS 4
 #define SLOT_SIZE 8192
@@ -23,7 +24,7 @@ setup (void)
   int fds[2];
   void *mapped;
 
-  fail_unless (helix_socketpair (fds) == 0);
+  test_socketpair (fds);
   peer = fds[1];
   connection = helix_connection_new (fds[0], &(HelixConnectionConfig){NULL}, 0);
   fail_unless (helix_shm_create (SLOTS * SLOT_SIZE, &mapped, &client_fd) == 0

@@ -3,6 +3,7 @@
  * The stream server in a time that is made up: so the figures are the same on
  * any machine. It has no thread here, so this has to be its source.
  */
+#include "helix-test-fds.h"
 #include "helix-stream-server.c"
 #undef GST_CAT_DEFAULT
 
@@ -51,7 +52,7 @@ begin (const gchar *token)
 {
   gint fds[2];
 
-  fail_unless (helix_socketpair (fds) == 0);
+  test_socketpair (fds);
   now = START;
   n_answers = 0;
   server = (HelixStreamServer){.recover = TRUE,

@@ -11,6 +11,7 @@
 #include <gst/check/gstcheck.h>
 
 #include "helix-platform.h"
+#include "helix-test-fds.h"
 #include "helix-test-nobody.h"
 
 /* Where a server listens, and what a client writes to get there. */
@@ -156,7 +157,7 @@ GST_START_TEST (test_owner)
   if (other && !test_can_be_nobody ("the uid of another user's socket"))
     return;
   if (other) {
-    fail_unless (helix_socketpair (fds) == 0);
+    test_socketpair (fds);
     errand.back = fds[1];
     fail_unless_equals_int (test_as_nobody (connect_for_parent, &errand), 0);
     fail_unless_equals_int (helix_recv (fds[0], &byte, 1, &client), 1);
@@ -217,7 +218,7 @@ GST_START_TEST (test_not_tcp)
   int fds[2];
   uid_t uid;
 
-  fail_unless (helix_socketpair (fds) == 0);
+  test_socketpair (fds);
   fail_unless_equals_int (helix_tcp_peer_uid (fds[0], &uid), -1);
   fail_unless_equals_int (errno, EOPNOTSUPP);
   close (fds[0]);

@@ -12,6 +12,7 @@
 
 #include "helix-shim-client.h"
 #include "helix-test-client.h"
+#include "helix-test-fds.h"
 
 /* PING comes after 2 s of silence, and not before: the one deadline that is
  * waited for, to see that the timer is set. */
@@ -210,7 +211,7 @@ setup_silent (void)
   test = test_shim_make (NULL, "/nowhere");
   test_resource_new (test, 1, 1920, 1080);
   test_show (test, 0, 1);
-  fail_unless_equals_int (helix_socketpair (fds), 0);
+  test_socketpair (fds);
   one = helix_shim_client_new (test->shim, fds[0], 0);
   far = fds[1];
 }
