@@ -161,8 +161,10 @@ stat_of (const gchar *name)
 static gboolean
 has_reached (const gchar *name, guint64 least)
 {
-  g_autoptr (GstBuffer) buffer = gst_harness_try_pull (h);
+  GstBuffer *buffer = gst_harness_try_pull (h);
 
+  if (buffer != NULL)
+    gst_buffer_unref (buffer);
   return stat_of (name) >= least;
 }
 
