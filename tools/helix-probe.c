@@ -19,8 +19,10 @@ helix_probe_error_quark (void)
 HelixProbe *
 helix_probe_new (gint fd, gboolean serial)
 {
-  const HelixConnectionConfig config = {
-      .name = "helix " HELIX_PACKAGE_VERSION, .serial = serial, .clock = TRUE};
+  const HelixConnectionConfig config = {.name = "helix " HELIX_PACKAGE_VERSION,
+      .serial = serial,
+      .clock = TRUE,
+      .patient = TRUE};
   HelixProbe *self = g_new0 (HelixProbe, 1);
 
   self->connection = helix_connection_new (fd, &config, helix_now_ns ());

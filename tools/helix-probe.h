@@ -47,8 +47,7 @@ void helix_listed_json (const HelixListed *client, JsonBuilder *json);
 
 typedef struct {
   HelixConnection *connection; /* its reader has what next () returned */
-  gboolean keep_alive; /* next () sends PINGs as helixsrc does, for `clock`, and
-                        * gives up a peer that does not answer them */
+  gboolean keep_alive; /* next () sends PINGs as helixsrc does, for `clock` */
   gboolean keep_bulk;  /* collect the bytes of bulk messages */
 
   /* What was told, the newest of each. */

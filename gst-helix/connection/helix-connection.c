@@ -569,6 +569,8 @@ dead_at (const HelixConnection *self)
 {
   guint64 limit = HELIX_CONNECTION_DEAD_NS, since = self->heard_ns;
 
+  if (self->config.patient)
+    return HELIX_NONE64;
   if (!self->live && self->config.serial)
     limit = GREETING_SERIAL_NS; /* perhaps behind much that is old */
   else if (!self->live)

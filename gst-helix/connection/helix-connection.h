@@ -78,6 +78,7 @@ typedef struct {
   gboolean clock;    /* PINGs are stamped and come all the time, quickly at
                       * first: the clocks' offset is wanted. Else a PING comes
                       * only after silence. */
+  gboolean patient;  /* silence does not end the connection */
   /* Woken when the socket does not take what another thread sends, or NULL.
    * It must live until helix_connection_close (). */
   HelixWaiter *waiter;

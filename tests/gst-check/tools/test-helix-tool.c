@@ -372,6 +372,22 @@ GST_START_TEST (test_bench_without)
 }
 GST_END_TEST;
 
+/* The host may be silent for longer than helixsrc waits (3 s). */
+GST_START_TEST (test_bench_outage)
+{
+  ToolPeer *peer = tool_peer_new (PEER_STREAM_MUTE, NULL);
+  g_autoptr (ToolRun) run = tool_run (
+      "bench --seconds=4 --json --address=%s", tool_peer_address (peer));
+  g_autofree gchar *longest = NULL;
+
+  tool_expect_end (run, 0, TOOL_DEAD_S);
+  expect_value (run, "units", "3");
+  longest = tool_json (run, "interval_max_ms");
+  fail_unless (g_ascii_strtod (longest, NULL) > 3000, "%s", run->out);
+  tool_peer_free (peer);
+}
+GST_END_TEST;
+
 /* ---- whose VMs: of this user, of root, and of --server-user ---- */
 
 /* The kernel's "nobody". */
@@ -492,6 +508,7 @@ helix_tool_suite (void)
   tcase_add_test (tc, test_full_disk);
   tcase_add_test (tc, test_stream);
   tcase_add_test (tc, test_bench_without);
+  tcase_add_test (tc, test_bench_outage);
   tcase_add_test (tc, test_other_user);
   tcase_add_test (tc, test_no_such_user);
   tcase_add_test (tc, test_doctor_json);

@@ -251,9 +251,10 @@ answer (ToolPeer *self)
 
   switch (r->header.type) {
     case HELIX_PING:
-      say (self, message,
-          helix_pack_pong_for (message, &r->header, r->payload, helix_now_ns (),
-              helix_now_ns ()));
+      if (self->kind != PEER_STREAM_MUTE)
+        say (self, message,
+            helix_pack_pong_for (message, &r->header, r->payload,
+                helix_now_ns (), helix_now_ns ()));
       break;
     case HELIX_HELLO:
       answer_hello (self);

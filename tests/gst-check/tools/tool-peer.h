@@ -42,6 +42,7 @@ typedef enum {
   PEER_STREAM_NO_SPS,  /* keyframes without parameter sets */
   PEER_STREAM_GARBAGE, /* parameter sets and slices of noise */
   PEER_STREAM_UNKNOWN, /* units without CAPS */
+  PEER_STREAM_MUTE,    /* three units, then nothing, not even PONG */
 } PeerKind;
 
 typedef struct _ToolPeer ToolPeer;
