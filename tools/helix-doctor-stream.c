@@ -283,12 +283,12 @@ explain_units (HelixWalk *walk, const gchar *text, gboolean stale)
         text, (gdouble) s->last_ns / 1e9);
   else
     helix_walk_fail (walk,
-        "%s" BECAUSE "%" G_GUINT64_FORMAT " units came to helixguestsink, none "
-        "that decoding can start at: the encoder ignores force-key-unit, or "
-        "SPS and PPS are missing" REMEDY
+        "%s" BECAUSE "%" G_GUINT64_FORMAT " units came to helixguestsink, "
+        "%" G_GUINT64_FORMAT " of them keyframes: the encoder ignores "
+        "force-key-unit, or SPS and PPS are missing" REMEDY
         "On the host, set the encoder's key interval (x264enc key-int-max, "
         "openh264enc gop-size), and put h264parse config-interval=-1 behind it",
-        text, s->frames);
+        text, s->frames, s->keyframes);
 }
 
 /* What the listings say, the request for a keyframe having taken so long. */
@@ -472,7 +472,7 @@ check_received (HelixWalk *walk)
   else if (error == NULL
       && helix_probe_list (walk->probe, helix_walk_soon (walk), NULL)
       && walk->probe->now.clients != NULL)
-    explain_units (walk, text, walk->probe->now.status.keyframes > 0);
+    explain_units (walk, text, walk->probe->now.status.last_ns > FRESH_NS);
   else
     helix_walk_fail (walk,
         "%s" BECAUSE "%s" REMEDY "See helix doctor on the host", text,

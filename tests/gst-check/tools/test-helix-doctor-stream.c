@@ -167,6 +167,9 @@ static const ToolScene strangers[] = {
     {PEER_STREAM_KEYLESS, GUEST, 23, "FAIL", "units", {"ignores force-key"}},
     {PEER_STREAM_EMPTY, GUEST, 23, "FAIL", "units", {"none has come to"}},
     {PEER_STREAM_STUCK, GUEST, 23, "FAIL", "units", {"is paused or stuck"}},
+    /* The host still gets units, but the guest's request brings it none. */
+    {PEER_STREAM_LONELY, GUEST, 23, "FAIL", "units",
+        {"3 of them keyframes", "ignores force-key", "key interval"}},
     {PEER_STREAM_NO_SPS, GUEST, 25, "FAIL", "parse", {"it has 0 SPS, 0 PPS"}},
     {PEER_STREAM_UNKNOWN, GUEST, 25, "FAIL", "parse", {"of what kind"}},
     {PEER_STREAM_GARBAGE, GUEST, 26, "FAIL", "decode", {"no picture came out"}},
