@@ -132,12 +132,13 @@ helix_walk_unreachable (HelixWalk *walk, const gchar *where,
     const GError *error, const gchar *remedy)
 {
   g_autofree gchar *message = g_strdup (error->message);
-  g_autofree gchar *own = cut_off (message, ". ");
-  const gchar *cause = message;
+  g_autofree gchar *own = NULL;
+  gchar *cause = message;
 
   if (g_str_has_prefix (cause, where)
       && g_str_has_prefix (cause + strlen (where), ": "))
     cause += strlen (where) + strlen (": ");
+  own = cut_off (cause, ". ");
   if (own != NULL && g_str_has_suffix (own, "."))
     own[strlen (own) - 1] = '\0';
   if (remedy == NULL)
