@@ -187,7 +187,12 @@ check_listen (HelixWalk *walk)
 static gboolean
 check_shim (HelixWalk *walk)
 {
-  return helix_walk_hello (walk, HELIX_ROLE_FRAMES, NULL);
+  gboolean good = helix_walk_hello (walk, HELIX_ROLE_FRAMES, NULL);
+
+  if (good)
+    helix_json_add (walk->facts,
+        JSON_UINT ("scanouts", walk->probe->connection->welcome.scanouts));
+  return good;
 }
 
 /* ---- what does it show? ---- */
@@ -428,6 +433,7 @@ judge_watcher (HelixWalk *walk, const HelixListed *client)
         by_scanout ? info->scanout : info->resource_id, info->frames);
   }
   helix_listed_json (client, walk->facts);
+  helix_json_add (walk->facts, JSON_UINT ("frames", info->frames));
 }
 
 static gboolean

@@ -477,6 +477,7 @@ GST_START_TEST (test_doctor_json)
   expect_value (run, "side", "host");
   expect_value (run, "healthy", "false");
   expect_value (run, "exit_code", "19");
+  expect_value (run, "scanouts", "1"); /* of the shim */
   fail_unless (strstr (run->out,
                    "{\"hop\":\"vm\",\"code\":10,"
                    "\"verdict\":\"ok\",")
