@@ -2,11 +2,14 @@
 /*
  * From the VM to the host's pipeline.
  */
+#include <errno.h>
 #include <gst/gst.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "helix-doctor.h"
 #include "helix-platform.h"
+#include "helix-transport.h"
 
 /* For how long frames are counted; and how much longer a first one may take
  * to come, from a VM that is busy. */
@@ -26,12 +29,64 @@
 #define QEMU_OPTION "-device helix-export,path="
 #define AS_GIVEN "Say the path given to QEMU as " QEMU_OPTION "..."
 
+/* What lets this user connect: docs/QEMU.md, "Other users". */
+#define AS_USER \
+  "Run this, and the host's pipeline, as the user that runs QEMU, or let " \
+  "this user in: -device helix-export,mode=0666,allow=USER"
+
 /* ---- is there a VM, and a socket? ---- */
 
 static HelixVm *
 vm_of (const HelixWalk *walk)
 {
   return g_ptr_array_index (walk->vms, 0);
+}
+
+/* The pid in the socket's lock file: of the process that made both. */
+static pid_t
+read_lock (const gchar *path)
+{
+  g_autofree gchar *lock = g_strconcat (path, ".lock", NULL);
+  g_autofree gchar *text = NULL;
+
+  if (!g_file_get_contents (lock, &text, NULL, NULL))
+    return 0;
+  return (pid_t) CLAMP (g_ascii_strtoll (text, NULL, 10), 0, G_MAXINT32);
+}
+
+/* Sets walk->probe and walk->server, or walk->error. */
+static void
+connect_vm (HelixWalk *walk)
+{
+  HelixVm *vm = vm_of (walk);
+  pid_t pid = read_lock (vm->path);
+  g_autofree gchar *go_on = pid > 0
+      ? g_strdup_printf ("Its process does not run: continue it (kill -CONT "
+                         "%ld)",
+          (long) pid)
+      : g_strdup ("Its process does not run: find it, and continue it (kill "
+                  "-CONT PID)");
+  struct stat st;
+  const HelixFailure failures[] = {
+      {ENOENT, "there is no socket",
+          "Start QEMU with " QEMU_OPTION "... and this path, or say where it "
+          "listens with --socket"},
+      {EAGAIN, "too many connections wait there already", go_on},
+      {EACCES,
+          stat (vm->path, &st) < 0 ? "its directory is closed to this user"
+                                   : "not allowed to connect",
+          AS_USER "; the path's folders have to let it pass"},
+      {EPERM, "not allowed to connect", AS_USER},
+      {0, "connect () failed", AS_GIVEN},
+  };
+  gint fd =
+      helix_transport_connect_path (vm->path, vm->path, failures, &walk->error);
+
+  if (fd < 0)
+    return;
+  walk->probe = helix_probe_new (fd, FALSE);
+  helix_process_of_peer (&walk->server, fd);
+  vm->pid = walk->server.pid;
 }
 
 static gboolean
@@ -42,14 +97,8 @@ check_vm (HelixWalk *walk)
   GPtrArray *found = helix_vms_find (walk->doctor->socket, &looked);
 
   walk->vms = found;
-  if (found->len == 1) {
-    HelixVm *vm = vm_of (walk);
-    gint fd = helix_discovery_dial (
-        vm->path, helix_vms_server_uid (), &vm->pid, &walk->error);
-
-    if (fd >= 0)
-      walk->probe = helix_probe_new (fd, FALSE);
-  }
+  if (found->len == 1)
+    connect_vm (walk);
   for (guint i = 0; i < found->len; i++) {
     HelixVm *vm = g_ptr_array_index (found, i);
     HelixProcess process;
@@ -85,56 +134,60 @@ check_socket (HelixWalk *walk)
   const gchar *path = vm_of (walk)->path;
   struct stat st;
 
-  if (walk->error != NULL && (stat (path, &st) < 0 || !S_ISSOCK (st.st_mode)))
+  if (walk->error != NULL
+      && (stat (path, &st) < 0 || !S_ISSOCK (st.st_mode)
+          || strlen (path) >= helix_sun_path_max ()))
     return helix_walk_unreachable (walk, path, walk->error, NULL);
   return helix_walk_ok (walk, "%s is a socket", path);
 }
 
 /* ---- does something listen? ---- */
 
-/* The pid in the socket's lock file: of the process that made both. */
-static pid_t
-read_lock (const gchar *path)
-{
-  g_autofree gchar *lock = g_strconcat (path, ".lock", NULL);
-  g_autofree gchar *text = NULL;
-
-  if (!g_file_get_contents (lock, &text, NULL, NULL))
-    return 0;
-  return (pid_t) CLAMP (g_ascii_strtoll (text, NULL, 10), 0, G_MAXINT32);
-}
-
 /* Returns FALSE. */
 static gboolean
 explain_connect (HelixWalk *walk)
 {
   const gchar *path = vm_of (walk)->path;
-  gint code = walk->error->code;
   pid_t pid = read_lock (path);
-  g_autofree gchar *go_on = g_strdup_printf (
-      "Its process does not run: continue it (kill -CONT %ld)", (long) pid);
   HelixProcess maker;
 
   helix_process_look (&maker, pid);
-  if (code == GST_RESOURCE_ERROR_NOT_FOUND && maker.lives)
+  if (walk->error->code != GST_RESOURCE_ERROR_NOT_FOUND)
+    helix_walk_unreachable (walk, path, walk->error, NULL);
+  else if (maker.lives)
     helix_walk_fail (walk,
         "no process listens on %s" BECAUSE
         "its maker, %s, lives but has stopped listening, or that number is "
         "another process's now" REMEDY
         "End that VM if it is one, and start it again",
         path, maker.words);
-  else if (code == GST_RESOURCE_ERROR_NOT_FOUND)
+  else
     helix_walk_fail (walk,
         "no process listens on %s" BECAUSE
         "the file was left behind by %s%s gone" REMEDY
         "Start QEMU with " QEMU_OPTION "%s; it replaces the file by itself",
         path, pid > 0 ? maker.words : "a QEMU that is",
         pid > 0 ? ", which is" : "", path);
-  else
-    helix_walk_unreachable (walk, path, walk->error,
-        code == GST_RESOURCE_ERROR_BUSY && pid > 0 ? go_on : NULL);
   helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) pid));
   return FALSE;
+}
+
+/* Another user's: it has not been spoken to. */
+static void
+explain_stranger (HelixWalk *walk)
+{
+  long uid = (long) walk->server.uid;
+  char name[HELIX_USER_NAME] = "?";
+
+  helix_user_name (walk->server.uid, name);
+  helix_walk_fail (walk,
+      "another user listens on %s" BECAUSE
+      "%s of user %s (uid %ld) serves it, who is neither root nor this user: "
+      "nothing was said to it" REMEDY
+      "If that user runs the VM on purpose, say --server-user %ld here, and "
+      "server-user=%ld to helixqemusrc; else choose a path in a folder of "
+      "your own",
+      vm_of (walk)->path, walk->server.words, name, uid, uid, uid);
 }
 
 static const HelixRemedy remedies[] = {
@@ -145,10 +198,7 @@ static const HelixRemedy remedies[] = {
     {HELIX_LOSS_OLD, 0,
         "Replace the older of the two: build QEMU's shim and the plugin from "
         "the same release"},
-    /* docs/QEMU.md, "Other users" */
-    {HELIX_LOSS_REFUSED, HELIX_ERROR_AUTH,
-        "Run this, and the host's pipeline, as the user that runs QEMU, or let "
-        "this user in: -device helix-export,mode=0666,allow=USER"},
+    {HELIX_LOSS_REFUSED, HELIX_ERROR_AUTH, AS_USER},
     {HELIX_LOSS_REFUSED, HELIX_ERROR_BUSY,
         "End one of the pipelines that watch this VM, or give helix-export a "
         "higher max-clients"},
@@ -170,16 +220,23 @@ remedy_for (const HelixWalk *walk, const GError *error)
 static gboolean
 check_listen (HelixWalk *walk)
 {
+  HelixVm *vm = vm_of (walk);
+  gboolean trusted;
+
   if (walk->error != NULL)
     return explain_connect (walk);
   walk->remedy = remedy_for;
-  helix_process_of_peer (&walk->server, walk->probe->connection->fd);
-  helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
-      (long) walk->server.uid);
+  trusted = helix_discovery_trusts (walk->probe->connection->fd, vm->path,
+      helix_vms_server_uid (), &vm->pid, NULL);
+  if (trusted)
+    helix_walk_ok (walk, "%s listens, user %ld", walk->server.words,
+        (long) walk->server.uid);
+  else
+    explain_stranger (walk);
   helix_json_add (walk->facts, JSON_UINT ("pid", (guint64) walk->server.pid),
       JSON_TEXT ("command", walk->server.name),
       JSON_UINT ("uid", walk->server.uid));
-  return TRUE;
+  return trusted;
 }
 
 /* ---- is it a shim? ---- */

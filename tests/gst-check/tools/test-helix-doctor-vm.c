@@ -19,6 +19,9 @@
 /* There is no stream: what fails before it decides the status. */
 #define VM "--socket=@"
 
+#define X40 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X120 X40 X40 X40
+
 GST_START_TEST (test_two_vms)
 {
   g_autofree gchar *other = g_strconcat (tool_folder, "/other.sock", NULL);
@@ -35,7 +38,17 @@ GST_START_TEST (test_no_file_of_the_kind)
 {
   fail_unless (g_file_set_contents (tool_socket, "", 0, NULL));
   tool_doctor (VM, 11, "FAIL", "socket", "a regular file, not a socket",
-      "Set socket-path to the path given to QEMU");
+      "Say the path given to QEMU");
+}
+GST_END_TEST;
+
+/* A path may contain what separates a cause from its remedy. */
+GST_START_TEST (test_no_file_of_an_odd_name)
+{
+  g_autofree gchar *text = g_strdup_printf (
+      "cannot connect to %s. b: there is no socket", tool_socket);
+
+  tool_doctor ("'--socket=@. b'", 11, "FAIL", "socket", text);
 }
 GST_END_TEST;
 
@@ -54,10 +67,35 @@ GST_END_TEST;
 /* A socket that its maker has not listened on, and no lock file. */
 GST_START_TEST (test_unheard_socket)
 {
+  g_autofree gchar *name = g_strconcat (tool_socket, X120, NULL);
   gint fd = helix_socket (AF_UNIX);
 
   fail_unless (helix_unix_bind (fd, tool_socket) == 0);
   tool_doctor (VM, 12, "FAIL", "listen", "left behind by a QEMU that is gone");
+  fail_unless (g_rename (tool_socket, name) == 0);
+  tool_doctor ("--socket=@" X120, 11, "FAIL", "socket", "Use a shorter path");
+  close (fd);
+}
+GST_END_TEST;
+
+/* The kernel holds as many connections as listen () allows, and then no more.
+ * The lock file names the process. */
+GST_START_TEST (test_full_socket)
+{
+  g_autofree gchar *lock = g_strconcat (tool_socket, ".lock", NULL);
+  gint fd = helix_socket (AF_UNIX), fillers[8];
+
+  fail_unless (helix_unix_bind (fd, tool_socket) == 0);
+  fail_unless (listen (fd, 0) == 0);
+  fail_unless (g_file_set_contents (lock, "4711\n", -1, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (fillers); i++) {
+    fillers[i] = helix_socket (AF_UNIX);
+    (void) helix_unix_connect (fillers[i], tool_socket);
+  }
+  tool_doctor (VM, 12, "FAIL", "listen", "too many connections wait",
+      "continue it (kill -CONT 4711)");
+  for (guint i = 0; i < G_N_ELEMENTS (fillers); i++)
+    close (fillers[i]);
   close (fd);
 }
 GST_END_TEST;
@@ -100,6 +138,22 @@ GST_START_TEST (test_no_permission)
 }
 GST_END_TEST;
 
+GST_START_TEST (test_closed_folder)
+{
+  g_autofree gchar *folder = g_build_filename (tool_folder, "closed", NULL);
+  g_autoptr (ToolRun) run = NULL;
+
+  fail_unless (g_mkdir (folder, geteuid () == 0 ? 0700 : 0) == 0);
+  g_free (tool_socket);
+  tool_socket = g_build_filename (folder, "socket", NULL);
+  run = run_as_stranger ();
+  tool_expect_end (run, 11, TOOL_DEAD_S);
+  tool_expect (run, "FAIL", "socket", "its directory is closed to this user");
+  tool_expect (run, "FAIL", "socket", "mode=0666,allow=USER");
+  g_chmod (folder, 0700);
+}
+GST_END_TEST;
+
 /* The file lets it in, but the shim asks the kernel who it is. */
 GST_START_TEST (test_wrong_user)
 {
@@ -126,15 +180,13 @@ GST_START_TEST (test_wrong_user)
 }
 GST_END_TEST;
 
-#define X40 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-
 static const ToolScene scenes[] = {
     {TOOL_NO_PEER, "--host", 10, "FAIL", "vm",
         {"no VM that exports its screen was found",
             "Start QEMU with -device helix-export"}},
     {TOOL_NO_PEER, "--host", 10, "-", "socket", {"not looked at"}},
     {TOOL_NO_PEER, VM, 11, "FAIL", "socket", {"there is no socket"}},
-    {TOOL_NO_PEER, "--socket=@" X40 X40 X40, 11, "FAIL", "socket",
+    {TOOL_NO_PEER, "--socket=@" X120, 11, "FAIL", "socket",
         {"Use a shorter path"}},
     {PEER_SILENT, VM, 13, "FAIL", "ping", {"it says nothing"}},
     {PEER_CLOSES, VM, 13, "FAIL", "ping",
@@ -340,9 +392,12 @@ helix_doctor_vm_suite (void)
   tcase_add_checked_fixture (tc, tool_setup, tool_teardown);
   tcase_add_test (tc, test_two_vms);
   tcase_add_test (tc, test_no_file_of_the_kind);
+  tcase_add_test (tc, test_no_file_of_an_odd_name);
   tcase_add_test (tc, test_stale_socket);
   tcase_add_test (tc, test_unheard_socket);
+  tcase_add_test (tc, test_full_socket);
   tcase_add_test (tc, test_no_permission);
+  tcase_add_test (tc, test_closed_folder);
   tcase_add_test (tc, test_wrong_user);
   tcase_add_loop_test (tc, test_scenes, 0, G_N_ELEMENTS (scenes));
   tcase_add_loop_test (tc, test_sims, 0, G_N_ELEMENTS (sims));

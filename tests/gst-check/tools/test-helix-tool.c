@@ -419,6 +419,7 @@ other_users_sim (void)
 GST_START_TEST (test_other_user)
 {
   ToolChild *sim;
+  g_autoptr (ToolRun) json = NULL;
 
   if (!test_can_be_nobody ("a VM of another user"))
     return;
@@ -435,6 +436,12 @@ GST_START_TEST (test_other_user)
             && strstr (said, "server-user") != NULL,
         "%s: %s", other_commands[i], said);
   }
+  json = tool_run ("doctor --json --socket=%s", tool_socket);
+  tool_expect_end (json, 12, TOOL_DEAD_S);
+  expect_value (json, "uid", OTHER);
+  fail_unless (strstr (json->out, "(sim) of user nobody (uid " OTHER) != NULL
+          && strstr (json->out, "say --server-user " OTHER " here") != NULL,
+      "%s", json->out);
   tool_await_on (tool_socket, "--server-user=nobody");
   for (guint i = 0; i < G_N_ELEMENTS (other_commands); i++) {
     g_autoptr (ToolRun) run = tool_run (
