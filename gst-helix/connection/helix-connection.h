@@ -115,7 +115,7 @@ typedef struct {
   guint64 due_ns, awake_ns; /* tick () */
   guint pings;
 
-  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_mutex_t lock; /* of what follows; ThreadSanitizer knows no GMutex */
   gint fd;              /* changed by the owner only */
   gboolean ended;       /* nothing more is sent */
   gboolean deaf;        /* the other end left too much unread: the cause of

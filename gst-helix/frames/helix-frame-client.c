@@ -34,7 +34,7 @@ struct _HelixFrameClient {
   gint poked;    /* atomic */
   gint in_time;  /* atomic: us, for helix_frame_connection_read () */
 
-  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_mutex_t lock; /* of what follows; ThreadSanitizer knows no GMutex */
   HelixFrameClientState state;
   gboolean on_trial;         /* the request */
   gboolean unsent;           /* the shim has not been asked for that yet */

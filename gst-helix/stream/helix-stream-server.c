@@ -230,7 +230,8 @@ struct _HelixStreamServer {
   guint64 started, last_unit; /* ns; last_unit 0: none yet */
   guint32 encode_us; /* of the newest unit of a new picture, 0 = not known */
   guint64 units, bytes, keyframes, asked, joined, rejected, rejoined;
-  /* whole units that peers got, and those that one did not get, ever */
+  /* Of all peers, those that are gone included: whole units that they got, and
+   * units that they did not get. */
   guint64 sent_units, sent_bytes, dropped;
   /* raw picture out -> unit in; captured -> unit in; unit in -> last byte taken
    * by a socket; ns */

@@ -27,7 +27,7 @@ struct _Child {
   ChildLine line;
   gpointer data;
 
-  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_mutex_t lock; /* of what follows; ThreadSanitizer knows no GMutex */
   pthread_cond_t cond;
   GPtrArray *lines;
   gboolean over; /* it closed its output */

@@ -27,7 +27,7 @@ struct _FakeShim {
   HelixWaiter waiter;
   GThread *thread;
 
-  pthread_mutex_t lock; /* of what follows; a GMutex blinds ThreadSanitizer */
+  pthread_mutex_t lock; /* of what follows; ThreadSanitizer knows no GMutex */
   pthread_cond_t cond;  /* something of it changed */
   FakeConfig config;
   gboolean stop, subscribed;

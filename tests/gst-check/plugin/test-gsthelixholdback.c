@@ -53,7 +53,7 @@ is_watched (void)
       != self.pushed_ns + KEEPALIVE;
 }
 
-GST_START_TEST (test_nobody)
+GST_START_TEST (test_without_report)
 {
   fail_unless (!is_watched ());
   fail_unless_equals_uint64 (due (), HELIX_NONE64);
@@ -238,7 +238,7 @@ gst_helix_holdback_suite (void)
 
   suite_add_tcase (s, tc);
   tcase_add_checked_fixture (tc, setup, NULL);
-  tcase_add_test (tc, test_nobody);
+  tcase_add_test (tc, test_without_report);
   tcase_add_test (tc, test_refresh);
   tcase_add_test (tc, test_one);
   tcase_add_test (tc, test_overtaken);

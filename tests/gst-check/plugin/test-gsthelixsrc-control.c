@@ -142,7 +142,7 @@ GST_START_TEST (test_asked_again)
     peer_expect_config (&peer, &config, HELIX_CONFIG_RESOURCE);
   } while (config.resource_id != 5);
   peer_clear (&peer);
-  /* Set while nobody is there, it is not lost either. */
+  /* Set while no server listens, it is not lost either. */
   g_object_set (src, "scanout", 2, NULL);
   peer_accept (&peer, listener);
   peer_welcome (&peer);
@@ -428,9 +428,9 @@ GST_START_TEST (test_skewed_host)
 GST_END_TEST;
 
 /* A host that is stopped, or a network that drops everything: the kernel takes
- * connections, nobody answers. That is told within 3 s; and whenever the host
- * goes on, even at the very moment when helixsrc has given up another attempt,
- * the picture is back within 1 s. */
+ * connections, no process answers. That is told within 3 s; and whenever the
+ * host goes on, even at the very moment when helixsrc has given up another
+ * attempt, the picture is back within 1 s. */
 GST_START_TEST (test_stopped_host)
 {
   guint64 begin, took;

@@ -847,7 +847,7 @@ GST_START_TEST (test_other_folder)
 }
 GST_END_TEST;
 
-/* Who names the path knows. */
+/* A path that the user names is taken without the message FOUND. */
 GST_START_TEST (test_named)
 {
   SimChild *sim = sim_child_new (path, SIM);

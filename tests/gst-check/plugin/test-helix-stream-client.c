@@ -686,8 +686,8 @@ meet (gint listener)
   fail_unless_equals_int (run (FALSE), HELIX_STREAM_CAPS);
 }
 
-/* Nobody is there; then an end that dies in the middle of a unit, and is
- * back. */
+/* No server listens; then one that ends in the middle of a unit, and starts
+ * again. */
 GST_START_TEST (test_reconnect)
 {
   gint listener;
@@ -723,7 +723,7 @@ GST_END_TEST;
 
 /* The bytes of a session that the last reader was killed in are still on the
  * line when the next one opens it: rests of a unit, whole ones, a WELCOME for
- * somebody else. */
+ * another client. */
 GST_START_TEST (test_serial)
 {
   struct helix_welcome old = {
