@@ -1713,10 +1713,10 @@ helix_stream_server_free (HelixStreamServer *self)
 
   if (self == NULL)
     return;
-  g_cancellable_cancel (self->cancel);
   pthread_mutex_lock (&self->lock);
   self->stop = TRUE;
   unlock_and_wake (self);
+  g_cancellable_cancel (self->cancel); /* dial () sees `stop` then */
   pthread_join (self->thread, NULL);
   helix_waiter_clear (&self->waiter);
 
