@@ -1842,7 +1842,7 @@ send_and_unlock (
       peer_flush (peer, G_MAXSIZE, now);
     work |= (!waited && peer_pending (peer)) || peer->life == LIFE_DEAD;
     /* A request that was held back for want of units is due now. */
-    work |= peer_is_live (peer) && peer->waits_key;
+    work |= unit != NULL && peer_is_live (peer) && peer->waits_key;
   }
   work |= self->key_wanted || self->events.length > 0;
   pthread_mutex_unlock (&self->lock);
