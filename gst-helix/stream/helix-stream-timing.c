@@ -57,7 +57,8 @@ helix_clock_offset_get (
 
   *error = G_MAXUINT64;
   for (guint i = 0; i < n; i++) {
-    guint64 age = now - self->samples[i].taken;
+    /* `now` may be older: taken before the read that brought this. */
+    guint64 age = now - MIN (now, self->samples[i].taken);
     guint64 bound = self->samples[i].error + age / 1000000 * DRIFT_PPM;
 
     if (bound < *error) {

@@ -233,6 +233,9 @@ GST_START_TEST (test_exchanges)
   fail_unless (helix_clock_offset_get (&clock, 2501 * MS, &offset, &error));
   fail_unless (error < MS);
   first = error;
+  /* Also for a caller whose `now` is a little older. */
+  fail_unless (helix_clock_offset_get (&clock, 2499 * MS, &offset, &error));
+  fail_unless (error < MS);
   pong.ping_ns = 3000 * MS;
   pong.received_ns = pong.sent_ns = ahead + 3100 * MS;
   fail_unless (helix_clock_offset_add (&clock, &pong, 3200 * MS));
