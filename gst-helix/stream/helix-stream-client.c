@@ -133,6 +133,12 @@ struct _HelixStreamClient {
   GError *end_error;
 };
 
+static const gchar *
+own_address (const HelixStreamClient *self)
+{
+  return self->listener != NULL ? self->listener->text : self->address->text;
+}
+
 /* "ADDRESS: text." */
 static GError *G_GNUC_PRINTF (3, 4) new_error (const HelixStreamClient *self,
     GstResourceError code, const gchar *format, ...)
@@ -143,9 +149,8 @@ static GError *G_GNUC_PRINTF (3, 4) new_error (const HelixStreamClient *self,
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  return g_error_new (GST_RESOURCE_ERROR, code, "%s: %s.",
-      self->listener != NULL ? self->listener->text : self->address->text,
-      text);
+  return g_error_new (
+      GST_RESOURCE_ERROR, code, "%s: %s.", own_address (self), text);
 }
 
 /* Lock: all functions down to read_all () are called under it. */
@@ -656,7 +661,7 @@ warn_of_slowness (HelixStreamClient *self)
           "%s: units come or are taken too slowly, and those that became "
           "older than %u ms were left out up to a keyframe. Use a faster "
           "decoder or network, lower max-framerate, or raise max-age.",
-          self->address->text, (guint) (self->inbox.max_age / MSECOND)));
+          own_address (self), (guint) (self->inbox.max_age / MSECOND)));
 }
 
 static void
@@ -730,13 +735,13 @@ got_refusal (HelixStreamClient *self)
   const HelixConnection *connection = self->connection;
   const gchar *name = helix_error_name (connection->error.code);
 
-  GST_WARNING ("%s: the other end reports %s: %s", self->address->text, name,
+  GST_WARNING ("%s: the other end reports %s: %s", own_address (self), name,
       connection->text);
   if (is_news (&self->requests, &connection->error))
     warn (self,
         g_error_new (GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
             "%s: the other end refuses what was asked of it (%s): %s",
-            self->address->text, name, connection->text));
+            own_address (self), name, connection->text));
 }
 
 static void
@@ -777,7 +782,7 @@ static void
 went_live (HelixStreamClient *self)
 {
   GST_INFO (
-      "%s: connected to '%s'", self->address->text, self->connection->name);
+      "%s: connected to '%s'", own_address (self), self->connection->name);
   self->session.live = TRUE;
   self->stats.connects++;
   self->stats.n_recent = 0;
@@ -1139,7 +1144,7 @@ start (HelixStreamClient *self, GError **error)
   if (failed != 0)
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_FAILED,
         "%s: cannot start a thread: %s. Raise the limits of this process.",
-        self->address->text, g_strerror (failed));
+        own_address (self), g_strerror (failed));
   self->started = failed == 0;
   return self->started;
 }
@@ -1261,9 +1266,8 @@ helix_stream_client_stats (HelixStreamClient *self, const gchar *name)
 {
   guint64 connects, error;
   gint64 offset;
-  GstStructure *structure = gst_structure_new (name, "address", G_TYPE_STRING,
-      self->listener != NULL ? self->listener->text : self->address->text,
-      NULL);
+  GstStructure *structure = gst_structure_new (
+      name, "address", G_TYPE_STRING, own_address (self), NULL);
 
   pthread_mutex_lock (&self->lock);
   connects = self->stats.connects;
