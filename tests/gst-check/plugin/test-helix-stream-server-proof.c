@@ -140,6 +140,26 @@ GST_START_TEST (test_wrong)
 }
 GST_END_TEST;
 
+/* By a client from before PROOF, which has no name. */
+GST_START_TEST (test_in_the_clear)
+{
+  const struct helix_hello hello = {
+      .version_min = 1, .version_max = 1, .role = HELIX_ROLE_STREAM};
+  guint8 *sizes =
+      message + HELIX_HEADER_SIZE + offsetof (struct helix_hello, token_size);
+  gsize size = helix_pack_hello (message, &hello, TOKEN);
+
+  sizes[0] = strlen (TOKEN);
+  sizes[offsetof (struct helix_hello, name_size)
+      - offsetof (struct helix_hello, token_size)] = 0;
+  start (4);
+  peer_connect (&peer, served.path);
+  peer_send (&peer, message, size);
+  peer_expect_refusal (&peer, HELIX_ERROR_AUTH);
+  expect_problem (1, "in the clear");
+}
+GST_END_TEST;
+
 /* What was heard in another session, with the very same HELLO. */
 GST_START_TEST (test_replay)
 {
@@ -294,6 +314,7 @@ helix_stream_server_proof_suite (void)
   tcase_add_test (tc, test_hello_again);
   tcase_add_test (tc, test_full);
   tcase_add_test (tc, test_wrong);
+  tcase_add_test (tc, test_in_the_clear);
   tcase_add_test (tc, test_replay);
   tcase_add_test (tc, test_reflected);
   tcase_add_test (tc, test_crowd);
