@@ -107,6 +107,7 @@ struct _HelixStreamClient {
   gboolean started, stop, flushing;
 
   HelixConnection *connection; /* NULL: none. Changed by the reader only */
+  HelixConnection *ended;      /* NULL: none. It is closed without the lock */
   Session session;
   HelixBackoff backoff; /* reset only by what a session is for: units, or an
                          * answer to PING where there are none */
@@ -125,6 +126,7 @@ struct _HelixStreamClient {
 
   /* what came and was not taken: warnings, the cursor, units, and behind all
    * of them the end */
+  gboolean came;   /* something did: `arrived` is signalled without the lock */
   GQueue warnings; /* of GError */
   Cursor cursor;
   HelixStreamInbox inbox;
@@ -153,7 +155,8 @@ static GError *G_GNUC_PRINTF (3, 4) new_error (const HelixStreamClient *self,
       GST_RESOURCE_ERROR, code, "%s: %s.", own_address (self), text);
 }
 
-/* Lock: all functions down to read_all () are called under it. */
+/* Lock: all functions down to session_step () are called under it; it and
+ * dial () let it go in between. */
 
 /* ---- requests ---- */
 
@@ -383,7 +386,7 @@ warn (HelixStreamClient *self, GError *error)
 {
   if (self->warnings.length < MAX_WARNINGS) {
     g_queue_push_tail (&self->warnings, error);
-    pthread_cond_signal (&self->arrived);
+    self->came = TRUE;
     return;
   }
   GST_WARNING ("%s", error->message);
@@ -396,7 +399,7 @@ end (HelixStreamClient *self, HelixStreamResult result, GError *error)
 {
   self->end = result;
   self->end_error = error;
-  pthread_cond_signal (&self->arrived);
+  self->came = TRUE;
 }
 
 /* ---- the end of a connection ---- */
@@ -436,7 +439,6 @@ fail (HelixStreamClient *self, GError *error, gboolean fatal, gboolean *told)
   }
 }
 
-/* Says BYE. */
 static void
 end_session (HelixStreamClient *self)
 {
@@ -454,9 +456,7 @@ end_session (HelixStreamClient *self)
   memset (session, 0, sizeof *session);
   self->asking = FALSE;
   helix_stream_inbox_live (&self->inbox, FALSE);
-  helix_connection_bye (self->connection, "the program stops");
-  helix_connection_close (self->connection);
-  g_clear_pointer (&self->connection, helix_connection_unref);
+  self->ended = g_steal_pointer (&self->connection);
 }
 
 /* Takes `error`; NULL: an orderly end. `fatal`: another attempt would end the
@@ -754,10 +754,10 @@ got_message (HelixStreamClient *self)
   switch (r->header.type) {
     case HELIX_PONG:
       got_pong (self);
-      break;
+      return;
     case HELIX_ERROR:
       got_refusal (self);
-      break;
+      return;
     case HELIX_CAPS:
       item->kind = HELIX_STREAM_CAPS;
       if (helix_unpack_caps (&item->caps, r->payload, r->payload_size, &why))
@@ -771,11 +771,12 @@ got_message (HelixStreamClient *self)
       break;
     default:
       helix_connection_unknown (self->connection);
-      break;
+      return;
   }
   if (why != NULL)
     helix_connection_violation (self->connection, why);
-  pthread_cond_signal (&self->arrived);
+  else
+    self->came = TRUE;
 }
 
 static void
@@ -907,6 +908,30 @@ session_step (HelixStreamClient *self, guint64 now)
   return event == HELIX_CONNECTION_IDLE ? next : now;
 }
 
+/* Says BYE. Without the lock: the close of a serial port may take long. */
+static void
+close_ended (HelixConnection *connection)
+{
+  if (connection == NULL)
+    return;
+  helix_connection_bye (connection, "the program stops");
+  helix_connection_unref (connection);
+}
+
+/* After a step: what it left to be done needs no lock. */
+static void
+unlock (HelixStreamClient *self)
+{
+  HelixConnection *ended = g_steal_pointer (&self->ended);
+  gboolean came = self->came;
+
+  self->came = FALSE;
+  pthread_mutex_unlock (&self->lock);
+  if (came)
+    pthread_cond_signal (&self->arrived);
+  close_ended (ended);
+}
+
 guint64
 helix_stream_client_step (HelixStreamClient *self, guint64 now)
 {
@@ -916,7 +941,7 @@ helix_stream_client_step (HelixStreamClient *self, guint64 now)
   if (self->end == HELIX_STREAM_FLUSHING && !self->stop)
     until = self->connection != NULL ? session_step (self, now)
                                      : connect_step (self, now);
-  pthread_mutex_unlock (&self->lock);
+  unlock (self);
   return until;
 }
 
@@ -930,14 +955,12 @@ helix_stream_client_adopt (HelixStreamClient *self, gint fd, guint64 now)
 
 /* ---- the reader's thread ---- */
 
-/* A connection that may not bring video: its owner gets an ERROR, and once in
- * an outage this end's user a warning, whatever else was told of it. */
+/* A connection may not bring video: its owner was told, and once in an outage
+ * this end's user is, whatever else was told of it. */
 static void
-turn_away (HelixStreamClient *self, gint fd, const gchar *peer,
-    const gchar *why, const gchar *who)
+warn_of_stranger (HelixStreamClient *self, const gchar *peer, const gchar *why,
+    const gchar *who)
 {
-  helix_stream_turn_away (fd, why);
-  close (fd);
   if (who == NULL || self->refusal_told)
     return;
   self->refusal_told = TRUE;
@@ -955,18 +978,22 @@ accept_connection (HelixStreamClient *self, guint index)
   GError *error = NULL;
   gint fd = helix_listener_accept (self->listener, index, &peer, &error);
 
+  if (fd >= 0)
+    why = helix_listener_refusal (self->listener, fd, &who);
+  if (why != NULL) {
+    helix_stream_turn_away (fd, why);
+    close (fd);
+  }
   pthread_mutex_lock (&self->lock);
   if (error != NULL) {
     self->accept_at = helix_now_ns () + ACCEPT_GAP_NS;
     fail (self, error, FALSE, &self->told);
+  } else if (why != NULL) {
+    warn_of_stranger (self, peer, why, who);
   } else if (fd >= 0) {
-    why = helix_listener_refusal (self->listener, fd, &who);
-    if (why == NULL)
-      start_session (self, fd, helix_now_ns ());
-    else
-      turn_away (self, fd, peer, why, who);
+    start_session (self, fd, helix_now_ns ());
   }
-  pthread_mutex_unlock (&self->lock);
+  unlock (self);
 }
 
 /* Waits for work or `until`, and accepts a connection. */
@@ -1075,6 +1102,7 @@ helix_stream_client_free (HelixStreamClient *self)
   /* The last request may have been made after the reader looked. */
   send_requests (self, helix_now_ns ());
   end_session (self);
+  close_ended (self->ended);
   clear_cursor (&self->cursor);
   helix_stream_inbox_clear (&self->inbox);
   g_queue_clear_full (&self->warnings, (GDestroyNotify) g_error_free);
@@ -1183,8 +1211,8 @@ helix_stream_client_flush (HelixStreamClient *self, gboolean on)
 {
   pthread_mutex_lock (&self->lock);
   self->flushing = on;
-  pthread_cond_signal (&self->arrived);
   pthread_mutex_unlock (&self->lock);
+  pthread_cond_signal (&self->arrived);
 }
 
 void
