@@ -507,13 +507,13 @@ install_properties (GObjectClass *klass)
    * Since PAUSED. Numbers: address, num-clients, num-controllers,
    * clients-total, reconnects, rejected, units (that came in), bytes,
    * keyframes, keyframes-requested, units-sent, bytes-sent, units-dropped
-   * (that a client did not get). Times in ns, as STAGE-p50, -p95, -p99 and
-   * -max: encode (helixqemusrc's source pad to here), latency (capture to
-   * here), send (from here until the kernel had the last byte). A list
-   * `clients` has one structure for each: id, peer, name, pid, units, bytes,
-   * dropped, skips (how often it fell behind), queued-units, queued-bytes,
-   * and what it said of itself:
-   * received-units, received-bytes, lost, latency.
+   * (left out for a client that was too far behind or waited for a keyframe).
+   * Times in ns, as STAGE-p50, -p95, -p99 and -max: encode (helixqemusrc's
+   * source pad to here), latency (capture to here), send (from here until the
+   * kernel had the last byte). A list `clients` has one structure for each: id,
+   * peer, name, pid, units, bytes, dropped, skips (how often it fell behind),
+   * queued-units, queued-bytes, and what it said of itself: received-units,
+   * received-bytes, lost, latency.
    *
    * Since: 0.1
    */

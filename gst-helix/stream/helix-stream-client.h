@@ -51,8 +51,8 @@ gboolean helix_stream_client_take (
  * takes its place before next () is called. */
 guint64 helix_stream_client_step (HelixStreamClient *self, guint64 now);
 
-/* Begins a session over `fd`, which it takes, as if it had dialled. Thread: as
- * above. */
+/* Where there is no connection: begins a session over `fd`, which it takes, as
+ * if it had dialled. Thread: as above. */
 void helix_stream_client_adopt (HelixStreamClient *self, gint fd, guint64 now);
 
 /* (any) Makes next () return FLUSHING, until called with FALSE. */

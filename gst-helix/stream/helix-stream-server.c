@@ -5,8 +5,9 @@
  * Lock: those functions and run () take it, all others are called with it held;
  * deliver (), dial () and serve () let it go in between.
  *
- * peer_ functions are about one connection and do not look at others. Their
- * `now` is helix_now_ns (): tests make it up.
+ * peer_ functions change one connection only, and what is the server's. Their
+ * `now` is helix_now_ns (): tests make it up, but for statistics and the gap
+ * between two warnings.
  */
 #include "helix-stream-server.h"
 
@@ -155,7 +156,7 @@ typedef struct {
   gboolean asks_again; /* asks for a keyframe when it may again */
   guint64 last_asked;  /* for a keyframe */
   guint64 sent_units, sent_bytes; /* whole units, ever */
-  guint64 dropped;    /* units that it did not get, as it was too far behind */
+  guint64 dropped;    /* units left out: too far behind, or waits_key */
   guint64 last_unit;  /* when it got one; 0: never */
   guint64 skips;      /* how often it was too far behind */
   guint64 skipped_at; /* 0: never, in this session */
@@ -231,7 +232,7 @@ struct _HelixStreamServer {
   guint32 encode_us; /* of the newest unit of a new picture, 0 = not known */
   guint64 units, bytes, keyframes, asked, joined, rejected, rejoined;
   /* Of all peers, those that are gone included: whole units that they got, and
-   * units that they did not get. */
+   * units that were left out for one of them. */
   guint64 sent_units, sent_bytes, dropped;
   /* raw picture out -> unit in; captured -> unit in; unit in -> last byte taken
    * by a socket; ns */
