@@ -290,6 +290,7 @@ static const struct fuzz_type to_guest[] = {
 static HelixProofRound round_of_guest; /* nonce of its HELLO, our challenge */
 static struct helix_hello guest_hello;
 static gboolean welcomed;
+static guint32 caps_id; /* of the CAPS taken last */
 
 /* What the guest's end sends first: HELLO, on a serial port behind padding. */
 static void
@@ -359,14 +360,24 @@ say_unit (struct fuzz_input *in)
   send_bytes (bulk, flags & 8 ? sizeof bulk : fuzz_byte (in));
 }
 
-/* FALSE: the connection is over. */
+static gboolean
+is_connected (HelixStreamClient *client)
+{
+  g_autoptr (GstStructure) stats = helix_stream_client_stats (client, "stats");
+  gboolean connected;
+
+  MUST (gst_structure_get_boolean (stats, "connected", &connected));
+  return connected;
+}
+
+/* What must hold after each deed. FALSE: nothing more comes. */
 static gboolean
 take_all (HelixStreamClient *client, const gchar *token)
 {
-  static guint32 caps_id;
   g_autoptr (GError) error = NULL;
   HelixStreamItem item;
 
+  MUST (token == NULL || right_proofs > 0 || !is_connected (client));
   for (; helix_stream_client_take (client, &item, &error);
        g_clear_error (&error)) {
     switch (item.kind) {
@@ -389,7 +400,6 @@ take_all (HelixStreamClient *client, const gchar *token)
       default:
         return FALSE;
     }
-    MUST (token == NULL || right_proofs > 0);
     gst_clear_buffer (&item.buffer);
   }
   return TRUE;
@@ -441,9 +451,15 @@ deed_at_guest (struct fuzz_input *in, HelixStreamClient *client, guint8 how)
 static void
 deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
 {
+  gboolean strangers = !serial && (how & 4) != 0;
   g_autoptr (HelixAddress) address =
-      helix_address_parse (serial ? "serial:/fuzz" : "unix:/fuzz", NULL);
+      helix_address_parse (serial ? "serial:/fuzz"
+              : strangers         ? "tcp:127.0.0.1:0"
+                                  : "unix:/fuzz",
+          NULL);
   const HelixStreamClientConfig config = {.address = address,
+      .listen = strangers,
+      .reconnect = strangers,
       .max_age_ms = HELIX_STREAM_MAX_AGE_MS,
       .role = how & 8 ? HELIX_ROLE_CONTROL : HELIX_ROLE_STREAM,
       .token = how & 16 ? TOKEN : NULL,
@@ -452,9 +468,11 @@ deeds_at_guest (struct fuzz_input *in, gboolean serial, guint8 how)
 
   helix_stream_client_adopt (client, pair[0], now);
   welcomed = FALSE;
+  caps_id = 0;
   read_hello (serial);
-  while (in->left > 0 && take_all (client, config.token))
+  do
     deed_at_guest (in, client, how);
+  while (take_all (client, config.token) && in->left > 0);
   helix_stream_client_free (client);
 }
 
