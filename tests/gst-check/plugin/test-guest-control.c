@@ -160,9 +160,8 @@ pulled (Wanted wanted)
 #define EXPECT(wanted) TEST_AWAIT (pulled (wanted))
 
 /* Another picture, and back; another screen, which is off; one that does not
- * exist changes nothing; the bitrate, in kbit/s there and bit/s here; ten
- * pictures a second, where there were thirty. */
-GST_START_TEST (test_requests)
+ * exist changes nothing. */
+GST_START_TEST (test_pictures)
 {
   start ("--size=640x96 --rate=30 --resources=1 --scanouts=2 --scanouts-on=1",
       "", "avdec_h264 ! videoconvert ! video/x-raw,format=GRAY8 !");
@@ -180,6 +179,15 @@ GST_START_TEST (test_requests)
   fail_unless_equals_int (get ("src", "scanout"), 1);
   ask ("scanout", "0");
   EXPECT (is_of_scanout);
+  stop ();
+}
+GST_END_TEST;
+
+/* The bitrate, in kbit/s there and bit/s here; ten pictures a second, where
+ * there were thirty. */
+GST_START_TEST (test_rates)
+{
+  start ("--size=640x96 --rate=30", "", "");
   ask ("bitrate", "3210000");
   TEST_AWAIT (get ("enc", "bitrate") == 3210);
   ask ("max-framerate", "10/1");
@@ -243,10 +251,12 @@ guest_control_suite (void)
   TCase *tc;
   Suite *s = stream_suite ("guest-control", 120, &tc);
 
-  if (!have_elements ("x264enc avdec_h264"))
+  if (!have_elements ("x264enc"))
     return s;
   tcase_add_checked_fixture (tc, setup, teardown);
-  tcase_add_test (tc, test_requests);
+  if (have_elements ("avdec_h264"))
+    tcase_add_test (tc, test_pictures);
+  tcase_add_test (tc, test_rates);
   tcase_add_test (tc, test_cursor);
   tcase_add_test (tc, test_keyframe);
   return s;
