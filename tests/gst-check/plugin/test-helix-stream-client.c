@@ -116,9 +116,12 @@ run (gboolean flood)
   const struct helix_ping ping = {0};
   guint8 message[HELIX_MAX_MESSAGE];
 
+  guint64 end = helix_now_ns () + 2 * TEST_SOON;
+
   g_clear_error (&error);
   gst_clear_buffer (&item.buffer);
   while (!helix_stream_client_take (client, &item, &error)) {
+    fail_unless (helix_now_ns () < end, "nothing came");
     if (flood)
       peer_send (&peer, message, helix_pack_ping (message, &ping));
     now += MS;
@@ -685,8 +688,10 @@ static void
 meet (gint listener)
 {
   struct pollfd fd = {.fd = listener, .events = POLLIN};
+  guint64 end = helix_now_ns () + 2 * TEST_SOON;
 
   while (poll (&fd, 1, 1) == 0) {
+    fail_unless (now < end, "it does not connect");
     now = helix_now_ns ();
     helix_stream_client_step (client, now);
   }
