@@ -321,15 +321,15 @@ expect_return (const Return *wanted)
 
 /* ---- fixture ---- */
 
-/* A port that is free, for an end that comes back to it: another one in each
- * process, and below those that the kernel gives to sockets without a chosen
- * port (32768 on Linux, 49152 on macOS), so that no other test takes it
- * meanwhile. */
+/* A port that is free, for an end that comes back to it: of ten that no process
+ * near this one looks at, and below those that the kernel gives to sockets
+ * without a chosen port (32768 on Linux, 49152 on macOS), so that no other test
+ * takes it meanwhile. */
 static guint
 free_port (void)
 {
   struct sockaddr_in address = {.sin_family = AF_INET};
-  guint port = 16000 + (guint) getpid () % 16000;
+  guint port = 16000 + (guint) getpid () % 1600 * 10;
   gint fd = socket (AF_INET, SOCK_STREAM, 0);
 
   address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
