@@ -30,7 +30,7 @@ helix_writer_add (struct helix_writer *writer, unsigned priority,
     const uint8_t *head, size_t size, const struct helix_writer_extra *extra)
 {
   struct helix_writer_message *message = malloc (sizeof *message + size);
-  struct helix_writer_message **at = &writer->first;
+  struct helix_writer_message *before = NULL, **link;
 
   if (!message)
     abort ();
@@ -40,31 +40,32 @@ helix_writer_add (struct helix_writer *writer, unsigned priority,
   message->priority = priority;
   message->size = size;
   memcpy (message->head, head, size);
-  /* Most go to the end. */
-  if (writer->last && writer->last->priority <= priority)
-    at = &writer->last->next;
-  while (*at && ((*at)->sent > 0 || (*at)->priority <= priority))
-    at = &(*at)->next;
-  message->next = *at;
-  *at = message;
-  if (!message->next)
-    writer->last = message;
+  /* Behind the last one that goes before it, without looking at the others: a
+   * peer that reads nothing makes the queue long. */
+  if (writer->first && writer->first->sent > 0)
+    before = writer->first;
+  for (unsigned i = 0; i <= priority; i++)
+    if (writer->last[i])
+      before = writer->last[i];
+  link = before ? &before->next : &writer->first;
+  message->next = *link;
+  *link = message;
+  writer->last[priority] = message;
   writer->bytes[priority] += left (message);
   writer->count[priority]++;
 }
 
-/* Takes the message behind `before`, or the first one if that is NULL, out of
- * the queue and ends it. */
+/* Takes a message out of the queue and ends it: the first one of its priority
+ * that has not begun, or the one that has. */
 static void
 take_out (
-    struct helix_writer *writer, struct helix_writer_message *before, bool sent)
+    struct helix_writer *writer, struct helix_writer_message **link, bool sent)
 {
-  struct helix_writer_message **link = before ? &before->next : &writer->first;
   struct helix_writer_message *message = *link;
 
   *link = message->next;
-  if (writer->last == message)
-    writer->last = before;
+  if (writer->last[message->priority] == message)
+    writer->last[message->priority] = NULL;
   writer->bytes[message->priority] -= left (message);
   writer->count[message->priority]--;
   if (message->extra.done)
@@ -75,15 +76,14 @@ take_out (
 size_t
 helix_writer_drop (struct helix_writer *writer, unsigned priority)
 {
-  struct helix_writer_message *before = NULL, *message, *next;
+  struct helix_writer_message **link = &writer->first;
   size_t dropped = 0;
 
-  for (message = writer->first; message; message = next) {
-    next = message->next;
-    if (message->priority != priority || message->sent > 0) {
-      before = message;
+  while (writer->last[priority]) {
+    if ((*link)->priority != priority || (*link)->sent > 0) {
+      link = &(*link)->next;
     } else {
-      take_out (writer, before, false);
+      take_out (writer, link, false);
       dropped++;
     }
   }
@@ -94,7 +94,7 @@ void
 helix_writer_clear (struct helix_writer *writer)
 {
   while (writer->first)
-    take_out (writer, NULL, false);
+    take_out (writer, &writer->first, false);
 }
 
 bool
@@ -181,9 +181,11 @@ helix_writer_sent (struct helix_writer *writer, size_t n)
     size_t part = n < left (message) ? n : left (message);
 
     message->sent += part;
+    if (writer->last[message->priority] == message)
+      writer->last[message->priority] = NULL;
     writer->bytes[message->priority] -= part;
     n -= part;
     if (left (message) == 0)
-      take_out (writer, NULL, true);
+      take_out (writer, &writer->first, true);
   }
 }

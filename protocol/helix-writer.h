@@ -61,7 +61,8 @@ struct helix_writer {
 
   /* private: in the order in which they leave; NULL = there is none */
   struct helix_writer_message *first; /* may have begun to leave */
-  struct helix_writer_message *last;
+  /* of each priority, of those that have not begun */
+  struct helix_writer_message *last[HELIX_WRITER_PRIORITIES];
 };
 
 void helix_writer_init (struct helix_writer *writer);

@@ -153,6 +153,59 @@ GST_START_TEST (test_begun)
 
 GST_END_TEST;
 
+/* Whatever has begun, and however the rest mixes: also after some of it left or
+ * was dropped. */
+GST_START_TEST (test_mixed)
+{
+  for (guint begun = 0; begun < HELIX_WRITER_PRIORITIES; begun++) {
+    struct far_end far = far_end_new ();
+    struct helix_writer writer;
+
+    helix_writer_init (&writer);
+    add (&writer, begun, "begun", NULL);
+    send_some (&writer, &far, 1, SIZE_MAX);
+    add (&writer, HELIX_WRITER_UNITS, "u1", NULL);
+    add (&writer, HELIX_WRITER_CURSOR, "c1", NULL);
+    add (&writer, HELIX_WRITER_CONTROL, "p1", NULL);
+    add (&writer, HELIX_WRITER_UNITS, "u2", NULL);
+    add (&writer, HELIX_WRITER_CONTROL, "p2", NULL);
+    add (&writer, HELIX_WRITER_CURSOR, "c2", NULL);
+    send_some (&writer, &far, strlen ("egunp1p"), SIZE_MAX);
+    fail_unless (helix_writer_has_begun (&writer, HELIX_WRITER_CONTROL));
+    add (&writer, HELIX_WRITER_CURSOR, "c3", NULL);
+    fail_unless_equals_int (
+        helix_writer_drop (&writer, HELIX_WRITER_CURSOR), 3);
+    add (&writer, HELIX_WRITER_UNITS, "u3", NULL);
+    add (&writer, HELIX_WRITER_CURSOR, "c4", NULL);
+    add (&writer, HELIX_WRITER_CONTROL, "p3", NULL);
+    while (helix_writer_pending (&writer))
+      send_some (&writer, &far, SIZE_MAX, SIZE_MAX);
+    expect_sent (&far, "begunp1p2p3c4u1u2u3");
+  }
+}
+
+GST_END_TEST;
+
+/* However long the queue is that a peer makes, the next message costs no more:
+ * walking along all of these each time takes minutes. */
+GST_START_TEST (test_long)
+{
+  enum { MESSAGES = 200000 };
+  struct far_end far = far_end_new ();
+  struct helix_writer writer;
+
+  helix_writer_init (&writer);
+  add (&writer, HELIX_WRITER_UNITS, "unit", NULL);
+  for (guint i = 0; i < MESSAGES; i++)
+    add (&writer, HELIX_WRITER_CONTROL, "pong", NULL);
+  fail_unless_equals_int (writer.count[HELIX_WRITER_CONTROL], MESSAGES);
+  helix_writer_clear (&writer);
+  fail_unless_equals_int (dropped_count, MESSAGES + 1);
+  g_byte_array_unref (far.bytes);
+}
+
+GST_END_TEST;
+
 /* A descriptor goes once, with the first byte of its message, alone. */
 GST_START_TEST (test_descriptor)
 {
@@ -310,8 +363,11 @@ helix_writer_suite (void)
   TCase *tc = tcase_create ("order");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 60);
   tcase_add_test (tc, test_order);
   tcase_add_test (tc, test_begun);
+  tcase_add_test (tc, test_mixed);
+  tcase_add_test (tc, test_long);
   tcase_add_test (tc, test_descriptor);
   tcase_add_test (tc, test_oldest);
   tcase_add_test (tc, test_clear);
