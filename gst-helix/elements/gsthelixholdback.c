@@ -39,7 +39,7 @@ const GstHelixHoldbackSink *
 gst_helix_holdback_pushed (GstHelixHoldback *self, GstClockTime running_time,
     gboolean wanted, guint64 now)
 {
-  const GstHelixHoldbackSink *stuck = NULL;
+  const GstHelixHoldbackSink *stuck;
 
   self->last = running_time;
   self->pushed_ns = now;
@@ -51,17 +51,16 @@ gst_helix_holdback_pushed (GstHelixHoldback *self, GstClockTime running_time,
     self->refresh = FALSE;
     return NULL;
   }
-  if (find_lacking (self) == NULL)
+  stuck = find_lacking (self);
+  if (stuck == NULL)
     return NULL;
   self->flushed++;
   if (++self->after < GST_HELIX_HOLDBACK_MOST)
     return NULL;
   self->held_back = self->after;
   for (guint i = 0; i < self->n_sinks; i++)
-    if (lacks (self, &self->sinks[i])) {
+    if (lacks (self, &self->sinks[i]))
       self->sinks[i].given_up = self->wanted;
-      stuck = &self->sinks[i];
-    }
   if (self->complained)
     return NULL;
   self->complained = TRUE;
