@@ -1672,18 +1672,19 @@ install_properties (GObjectClass *klass)
    * * `held-back` (uint): buffers that the encoder needed after the newest
    *   picture before it gave that out, the last time (628: so many were not
    *   enough); 0 without a helixguestsink
-   * * `bytes` (uint64): read back by the shim for this element
+   * * `bytes` (uint64): read back by the shim for this element, for `dropped`
+   *   pictures too
    * * `converted-bytes` (uint64): of pictures, read here to convert or copy
    *   them
    * * `last-sequence` (uint64), `generation`, `width`, `height` (uint): of the
    *   last picture
    * * `readback-time`, `wait-time`, `convert-time` (uint64): ns spent reading
-   *   back, waiting for a free slot or for its turn, and converting, in sum, of
-   *   the pictures pushed
+   *   back, waiting for a free slot or for its turn, and converting, in sum:
+   *   the first two of `frames`, the last of `cursor-moves` and `black` too
    * * `latency` (uint64): ns from capture to push of the last picture
    * * `STAGE-p50`, `STAGE-p95`, `STAGE-p99`, `STAGE-max` (uint64): ns, of the
-   *   pictures pushed, where STAGE is `readback`, `wait`, `convert` or
-   *   `latency`; at most 6.25 % above what was measured
+   *   same pictures, where STAGE is `readback`, `wait`, `convert` or `latency`
+   *   (of `frames`); at most 6.25 % above what was measured
    *
    * Since: 0.1
    */
