@@ -55,7 +55,7 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->loop_opaque = loop_opaque;
   pthread_mutex_init (&shim->lock, NULL);
   pthread_mutex_init (&shim->log_lock, NULL);
-  shim->fresh = g_ptr_array_new_with_free_func (helix_shim_subscription_free);
+  shim->fresh = g_ptr_array_new ();
   shim->subscriptions =
       g_ptr_array_new_with_free_func (helix_shim_subscription_free);
   shim->clients = g_ptr_array_new ();

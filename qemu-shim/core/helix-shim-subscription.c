@@ -67,8 +67,9 @@ helix_shim_subscription_close (struct helix_shim_subscription *self)
   memory = self->memory;
   self->memory = NULL;
   self->readies = 0;
-  /* Frees it, unless a pass has seen it: then the next pass does. */
-  g_ptr_array_remove_fast (shim->fresh, self);
+  /* One that a pass has seen is freed by the next. */
+  if (g_ptr_array_remove_fast (shim->fresh, self))
+    helix_shim_subscription_free (self);
   pthread_mutex_unlock (&shim->lock);
   helix_shim_memory_unref (memory);
 }
@@ -76,7 +77,7 @@ helix_shim_subscription_close (struct helix_shim_subscription *self)
 void
 helix_shim_subscription_update_all (struct helix_shim *shim)
 {
-  GPtrArray *all = shim->subscriptions;
+  GPtrArray *all = shim->subscriptions, *fresh = shim->fresh;
 
   pthread_mutex_lock (&shim->lock);
   for (guint i = all->len; i-- > 0;) {
@@ -85,10 +86,9 @@ helix_shim_subscription_update_all (struct helix_shim *shim)
     if (self->closed)
       g_ptr_array_remove_index (all, i);
   }
-  if (shim->fresh->len > 0) {
-    g_ptr_array_extend_and_steal (all, shim->fresh);
-    shim->fresh = g_ptr_array_new_with_free_func (helix_shim_subscription_free);
-  }
+  for (guint i = 0; i < fresh->len; i++)
+    g_ptr_array_add (all, g_ptr_array_index (fresh, i));
+  g_ptr_array_set_size (fresh, 0);
   pthread_mutex_unlock (&shim->lock);
 }
 

@@ -75,7 +75,7 @@ void helix_shim_subscription_close (
     struct helix_shim_subscription *subscription);
 /* Display thread: brings shim->subscriptions up to date. */
 void helix_shim_subscription_update_all (struct helix_shim *shim);
-/* The lists' free function. */
+/* The list's free function. */
 void helix_shim_subscription_free (void *subscription);
 
 /* ---- io thread ---- */
