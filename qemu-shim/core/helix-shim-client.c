@@ -544,7 +544,7 @@ welcome (struct helix_shim_client *self)
           (uint32_t) getpid (), self->shim->config.name, NULL));
   helix_shim_log (self->shim, HELIX_LOG_INFO, CLIENT " connected: \"%s\"",
       CLIENT_ARGS (self), self->server.name);
-  helix_shim_wake_io (self->shim); /* for its timer, as at the end */
+  helix_shim_wake_io (self->shim); /* the deadline is nearer now */
 }
 
 /* The message that is in the reader. */

@@ -193,7 +193,7 @@ helix_shim_subscription_show (
     helix_shim_wake_display (self->shim);
 }
 
-/* ---- display thread: source and mode ---- */
+/* ---- display thread: what is shown ---- */
 
 uint64_t
 helix_shim_subscription_request_due (const struct helix_shim_subscription *self)
