@@ -53,7 +53,9 @@ static struct {
         .scanouts = 1,
         .scanout_mask = 0xffff,
         .slots = 3,
-        .max_clients = 16}};
+        .max_clients = 16,
+        .max_width = HELIX_MAX_DIMENSION,
+        .max_height = HELIX_MAX_FRAME_BYTES / 4 / HELIX_MAX_DIMENSION}};
 
 /* ---- the command line ---- */
 

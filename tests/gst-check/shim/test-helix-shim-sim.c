@@ -342,6 +342,10 @@ GST_START_TEST (test_set_scanout)
   test_client_expect_error (client, 0, HELIX_ERROR_UNSUPPORTED, "640x96");
   set_scanout (client, 2, 16384, 16384);
   test_client_expect_error (client, 0, HELIX_ERROR_UNSUPPORTED, "256 MiB");
+  /* The largest one that it makes is exported. */
+  set_scanout (client, 1, 16384, 4096);
+  expect_scanout (client, 0, 1, 16384);
+  set_scanout (client, 1, 0, 0);
   /* The first one has been drawn all the while. */
   test_client_subscribe (client, 2, 0, 0);
   take_frame (sim, 2, &number);
