@@ -250,6 +250,23 @@ GST_START_TEST (test_scanouts)
 
 GST_END_TEST;
 
+/* What a second one on its path says. */
+GST_START_TEST (test_served_already)
+{
+  struct sim *sim = start (""), second = {.pid = 0};
+  char *again = g_strdup_printf ("--socket %s", sim->test.path);
+
+  spawn (&second, again);
+  g_free (again);
+  fail_unless_equals_int (WEXITSTATUS (wait_for (&second)), 1);
+  fail_unless (strstr (hear (&second, second.err), "already served") != NULL,
+      "%s", second.said);
+  close (second.out);
+  close (second.err);
+}
+
+GST_END_TEST;
+
 /* What is wrong with a command line, and what would be right. */
 GST_START_TEST (test_command_line)
 {
@@ -486,6 +503,7 @@ shim_sim_suite (void)
   tcase_add_test (tc, test_static_screen);
   tcase_add_test (tc, test_resize);
   tcase_add_test (tc, test_scanouts);
+  tcase_add_test (tc, test_served_already);
   tcase_add_test (tc, test_command_line);
   tcase_add_test (tc, test_set_scanout);
   tcase_add_test (tc, test_resources);
