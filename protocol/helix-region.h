@@ -18,9 +18,6 @@
 
 typedef pixman_region32_t helix_region;
 
-#define helix_region_init pixman_region32_init
-#define helix_region_fini pixman_region32_fini
-#define helix_region_clear pixman_region32_clear
 /* Everything: 0,0 width x height. */
 void helix_region_fill (helix_region *region, uint32_t width, uint32_t height);
 void helix_region_copy (helix_region *dst, const helix_region *src);

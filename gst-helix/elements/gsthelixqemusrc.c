@@ -832,7 +832,7 @@ take_frame (GstHelixQemuSrc *self, HelixFrame *frame, GstBuffer **buffer)
   HelixPicture picture;
   helix_region damage;
 
-  helix_region_init (&damage);
+  pixman_region32_init (&damage);
   /* Its slot goes back before another is needed. */
   g_clear_pointer (&self->last_frame, gst_memory_unref);
   helix_picture_from_frame (&picture, frame);
@@ -864,7 +864,7 @@ out:
   if (flow == GST_FLOW_FLUSHING)
     request_picture (self);
   g_clear_pointer (&memory, gst_memory_unref);
-  helix_region_fini (&damage);
+  pixman_region32_fini (&damage);
   helix_frame_clear (frame);
   return flow;
 }
@@ -877,7 +877,7 @@ move_cursor (GstHelixQemuSrc *self, GstBuffer **buffer)
   helix_region none;
   GstFlowReturn flow;
 
-  helix_region_init (&none);
+  pixman_region32_init (&none);
   flow = draw (self, self->last_frame, &none, buffer);
   if (flow != GST_FLOW_OK) {
     self->cursor_moved = TRUE;
@@ -908,12 +908,12 @@ blacken (GstHelixQemuSrc *self, GstBuffer **buffer)
        GST_VIDEO_FORMAT_INFO_HAS_ALPHA (format) && x < screen.width; x++)
     row[4 * (gsize) x
         + GST_VIDEO_FORMAT_INFO_POFFSET (format, GST_VIDEO_COMP_A)] = 255;
-  helix_region_init (&all);
+  pixman_region32_init (&all);
   fill (&all);
   self->picture.pixels = row;
   self->picture.stride = 0;
   flow = convert (self, NULL, &all, buffer);
-  helix_region_fini (&all);
+  pixman_region32_fini (&all);
   self->picture = screen;
   g_free (row);
   g_clear_pointer (&self->last_frame, gst_memory_unref);

@@ -199,7 +199,7 @@ helix_frame_connection_new (gint fd, const gchar *path, const gchar *name,
   self->path = g_strdup (path);
   self->request = *request;
   self->channel = 1;
-  helix_region_init (&self->damage);
+  pixman_region32_init (&self->damage);
   add_damage (self, NULL, 0);
   helix_connection_hello (self->connection, HELIX_ROLE_FRAMES, NULL);
   return self;
@@ -214,7 +214,7 @@ helix_frame_connection_free (HelixFrameConnection *self)
   helix_connection_bye (self->connection, NULL);
   helix_connection_close (self->connection);
   helix_connection_unref (self->connection);
-  helix_region_fini (&self->damage);
+  pixman_region32_fini (&self->damage);
   g_free (self->incoming_shape);
   g_free (self->path);
   g_free (self);
@@ -589,7 +589,7 @@ give_newest (HelixFrameConnection *self, HelixFrame *frame)
   *frame = self->newest;
   frame->info.rects = helix_region_rects (&self->damage, frame->damage);
   self->newest.memory = NULL;
-  helix_region_clear (&self->damage);
+  pixman_region32_clear (&self->damage);
 }
 
 HelixFramesResult

@@ -241,7 +241,7 @@ copy_from_slot (struct helix_shim_subscription *sub,
   if (!from)
     return;
   source = &from->slot[from_index];
-  helix_region_init (&has);
+  pixman_region32_init (&has);
   if (helix_region_without (&has, need, &source->stale)
       && !helix_region_empty (&has)) {
     int n = 0;
@@ -257,7 +257,7 @@ copy_from_slot (struct helix_shim_subscription *sub,
     if (helix_region_empty (need) && source->pass_ns == shim->pass_ns)
       *capture_ns = source->frame.capture_ns;
   }
-  helix_region_fini (&has);
+  pixman_region32_fini (&has);
   helix_shim_memory_unref (from);
 }
 
@@ -373,11 +373,11 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
   bool good;
 
   memset (&slot->frame, 0, sizeof slot->frame);
-  helix_region_init (&need);
+  pixman_region32_init (&need);
   helix_region_copy (&need, &slot->stale);
   copy_from_slot (sub, memory, index, &captured_ns, &need);
   good = read_screen (sub, memory, index, &need, &slot->frame);
-  helix_region_fini (&need);
+  pixman_region32_fini (&need);
   if (!good) {
     helix_shim_subscription_publish (sub, memory, index, false);
     return MAX (sub->due_ns, sub->retry_ns);
@@ -385,9 +385,9 @@ fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
   captured_ns = capture_time (sub, captured_ns);
   slot->frame.capture_ns = captured_ns;
   describe_frame (sub, memory, index, now);
-  helix_region_clear (&slot->stale);
+  pixman_region32_clear (&slot->stale);
   slot->pass_ns = sub->shim->pass_ns;
-  helix_region_clear (&sub->pending);
+  pixman_region32_clear (&sub->pending);
   sub->pending_ns = HELIX_NONE64;
   advance_pace (sub, now);
   if (helix_shim_subscription_publish (sub, memory, index, true)) {

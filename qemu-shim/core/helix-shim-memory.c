@@ -30,7 +30,7 @@ helix_shim_memory_new (
   }
   memory->map = map;
   for (uint32_t i = 0; i < slots; i++)
-    helix_region_init (&memory->slot[i].stale);
+    pixman_region32_init (&memory->slot[i].stale);
   return memory;
 }
 
@@ -75,7 +75,7 @@ free_memory (struct helix_shim_memory *memory)
   if (memory->client_fd >= 0)
     close (memory->client_fd);
   for (uint32_t i = 0; i < memory->slots; i++)
-    helix_region_fini (&memory->slot[i].stale);
+    pixman_region32_fini (&memory->slot[i].stale);
   g_free (memory);
 }
 

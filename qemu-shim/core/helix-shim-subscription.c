@@ -33,7 +33,7 @@ helix_shim_subscription_new (
   self->capture_ns = HELIX_NONE64;
   self->told = true;
   self->pending_ns = HELIX_NONE64;
-  helix_region_init (&self->pending);
+  pixman_region32_init (&self->pending);
 
   pthread_mutex_lock (&shim->lock);
   g_ptr_array_add (shim->fresh, self);
@@ -49,7 +49,7 @@ helix_shim_subscription_free (void *opaque)
 {
   struct helix_shim_subscription *self = opaque;
 
-  helix_region_fini (&self->pending);
+  pixman_region32_fini (&self->pending);
   g_free (self);
 }
 
@@ -261,7 +261,7 @@ helix_shim_subscription_set_surface (struct helix_shim_subscription *self,
   self->generation = generation;
   self->unreadable_told = false;
   self->mode++;
-  helix_region_clear (&self->pending);
+  pixman_region32_clear (&self->pending);
   self->pending_ns = HELIX_NONE64;
   if (on)
     helix_shim_subscription_damage (self, NULL);

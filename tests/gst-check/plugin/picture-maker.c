@@ -73,12 +73,12 @@ maker_convert (const HelixPicture *picture, const HelixCursor *cursor,
   HelixConvert *convert = helix_convert_new ();
   helix_region none;
 
-  helix_region_init (&none);
+  pixman_region32_init (&none);
   gst_buffer_memset (buffer, 0, 0, info->size);
   fail_unless (helix_convert_configure (convert, picture, info));
   fail_unless (
       helix_convert_run (convert, picture, cursor, &none, buffer, FALSE));
-  helix_region_fini (&none);
+  pixman_region32_fini (&none);
   helix_convert_free (convert);
   return buffer;
 }

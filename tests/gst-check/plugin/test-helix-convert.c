@@ -168,11 +168,11 @@ GST_START_TEST (test_odd_stride)
   maker_output (&info, &picture, outputs[__i__].format, NULL);
   gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
       outputs[__i__].format, BAR, 16, 1, offset, stride);
-  helix_region_init (&all);
+  pixman_region32_init (&all);
   helix_region_fill (&all, BAR, 16);
   fail_unless (helix_convert_configure (convert, &picture, &info));
   fail_if (helix_convert_run (convert, &picture, NULL, &all, buffer, FALSE));
-  helix_region_fini (&all);
+  pixman_region32_fini (&all);
   helix_convert_free (convert);
   gst_buffer_unref (buffer);
   g_free (pixels);
@@ -343,7 +343,7 @@ GST_START_TEST (test_foreign_buffers)
   guint8 *pixels = picture_new (&picture, 0, 160, 64, 640);
   GstMapInfo map;
 
-  helix_region_init (&none);
+  pixman_region32_init (&none);
   maker_output (&info, &picture, GST_VIDEO_FORMAT_NV12, NULL);
   buffer = gst_buffer_new_allocate (NULL, 192 * 140, NULL);
   gst_buffer_memset (buffer, 0, 0x55, 192 * 140);
@@ -367,7 +367,7 @@ GST_START_TEST (test_foreign_buffers)
   buffer = gst_buffer_new_allocate (NULL, 100, NULL);
   fail_if (helix_convert_run (convert, &picture, NULL, &none, buffer, FALSE));
   gst_buffer_unref (buffer);
-  helix_region_fini (&none);
+  pixman_region32_fini (&none);
   helix_convert_free (convert);
   g_free (pixels);
 }
@@ -468,7 +468,7 @@ disturb (GRand *rand, HelixPicture *picture, HelixCursor *cursor,
   gint w = (gint) picture->width, h = (gint) picture->height;
   guint n = (guint) g_rand_int_range (rand, 0, 40);
 
-  helix_region_clear (damage);
+  pixman_region32_clear (damage);
   if (g_rand_int_range (rand, 0, 3) == 0)
     n = 0; /* nothing changes */
   if (g_rand_int_range (rand, 0, 50) == 0)
@@ -504,7 +504,7 @@ check_incremental (
   helix_region damage;
   GstVideoInfo info;
 
-  helix_region_init (&damage);
+  pixman_region32_init (&damage);
   maker_init (&picture, rand, fourcc, width, height);
   maker_output (
       &info, &picture, outputs[output].format, outputs[output].colorimetry);
@@ -533,7 +533,7 @@ check_incremental (
   }
   for (guint i = 0; i < G_N_ELEMENTS (scratch); i++)
     gst_buffer_unref (scratch[i]);
-  helix_region_fini (&damage);
+  pixman_region32_fini (&damage);
   helix_cursor_clear (&cursor);
   helix_convert_free (convert);
   g_free ((guint8 *) picture.pixels);
@@ -567,12 +567,12 @@ cost_of (HelixConvert *convert, const HelixPicture *picture,
   guint64 before = helix_convert_get_bytes (convert);
   helix_region damage;
 
-  helix_region_init (&damage);
+  pixman_region32_init (&damage);
   if (box != NULL)
     helix_region_add (&damage, box);
   fail_unless (
       helix_convert_run (convert, picture, cursor, &damage, buffer, scratch));
-  helix_region_fini (&damage);
+  pixman_region32_fini (&damage);
   return helix_convert_get_bytes (convert) - before;
 }
 

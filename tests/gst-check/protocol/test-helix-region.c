@@ -43,7 +43,7 @@ GST_START_TEST (test_collapses_to_its_box)
   struct helix_rect rects[HELIX_MAX_RECTS];
   helix_region region;
 
-  helix_region_init (&region);
+  pixman_region32_init (&region);
   for (uint32_t i = 0; i < HELIX_MAX_RECTS; i++) {
     struct helix_rect r = {2 * i, 3 * i, 1, 1};
 
@@ -57,7 +57,7 @@ GST_START_TEST (test_collapses_to_its_box)
   fail_unless_equals_int (rects[0].x, 0);
   fail_unless_equals_int (rects[0].width, 201);
   fail_unless_equals_int (rects[0].height, 3 * (HELIX_MAX_RECTS - 1) + 1);
-  helix_region_fini (&region);
+  pixman_region32_fini (&region);
 }
 
 GST_END_TEST;
@@ -66,15 +66,15 @@ GST_START_TEST (test_all_and_nothing)
 {
   helix_region region;
 
-  helix_region_init (&region);
+  pixman_region32_init (&region);
   fail_unless (helix_region_empty (&region));
   fail_if (helix_region_is_all (&region, 8, 8));
   helix_region_fill (&region, 8, 8);
   fail_unless (helix_region_is_all (&region, 8, 8));
   fail_if (helix_region_is_all (&region, 9, 8));
-  helix_region_clear (&region);
+  pixman_region32_clear (&region);
   fail_unless (helix_region_empty (&region));
-  helix_region_fini (&region);
+  pixman_region32_fini (&region);
 }
 
 GST_END_TEST;
@@ -96,7 +96,7 @@ random_rect (void)
 static void
 random_region (helix_region *region, guint n)
 {
-  helix_region_init (region);
+  pixman_region32_init (region);
   for (guint i = 0; i < n; i++) {
     struct helix_rect r = random_rect ();
 
@@ -128,17 +128,17 @@ GST_START_TEST (test_set_operations)
 
     random_region (&a, (guint) g_random_int_range (0, 30));
     random_region (&b, (guint) g_random_int_range (0, 30));
-    helix_region_init (&without);
-    helix_region_init (&shared);
+    pixman_region32_init (&without);
+    pixman_region32_init (&shared);
     fail_unless (helix_region_without (&without, &a, &b));
     helix_region_shared (&shared, &a, &b);
     fail_unless_equals_int (count_wrong (&a, &b, &without, &shared), 0);
     helix_region_shared (&a, &a, &b);
     fail_unless (helix_region_area (&a) == helix_region_area (&shared));
-    helix_region_fini (&a);
-    helix_region_fini (&b);
-    helix_region_fini (&without);
-    helix_region_fini (&shared);
+    pixman_region32_fini (&a);
+    pixman_region32_fini (&b);
+    pixman_region32_fini (&without);
+    pixman_region32_fini (&shared);
   }
 }
 
