@@ -191,17 +191,17 @@ GST_END_TEST;
 GST_START_TEST (test_long)
 {
   enum { MESSAGES = 200000 };
-  struct far_end far = far_end_new ();
+  const guint8 message[] = {1, 2, 3, 4};
   struct helix_writer writer;
 
   helix_writer_init (&writer);
-  add (&writer, HELIX_WRITER_UNITS, "unit", NULL);
+  helix_writer_add (&writer, HELIX_WRITER_UNITS, message, sizeof message, NULL);
   for (guint i = 0; i < MESSAGES; i++)
-    add (&writer, HELIX_WRITER_CONTROL, "pong", NULL);
+    helix_writer_add (
+        &writer, HELIX_WRITER_CONTROL, message, sizeof message, NULL);
   fail_unless_equals_int (writer.count[HELIX_WRITER_CONTROL], MESSAGES);
   helix_writer_clear (&writer);
-  fail_unless_equals_int (dropped_count, MESSAGES + 1);
-  g_byte_array_unref (far.bytes);
+  fail_if (helix_writer_pending (&writer));
 }
 
 GST_END_TEST;
