@@ -32,7 +32,8 @@ helix_sim_loop_timer (
   timer->run = run;
   timer->opaque = opaque;
   g_source_attach (source, loop->context);
-  g_source_unref (source);
+  g_source_unref (source); /* loop->context has a reference */
+  /* cppcheck-suppress deallocret */
   return source;
 }
 
