@@ -165,8 +165,9 @@ typedef struct {
   guint64 cursor_told;   /* `cursors` of the server then, 0 = nothing */
   guint32 cursor_serial; /* of the last shape that it has, 0 = none */
 
-  /* PINGs whose PONG is awaited, in order: it tells that the peer has read all
-   * before the PING, wherever that lay: in two kernels, a virtio-serial port */
+  /* PINGs without a PONG so far, oldest first. A PONG says that the peer has
+   * read all bytes before its PING, also those that two kernels and a
+   * virtio-serial port kept. */
   struct {
     guint64 sent;  /* as in the PING */
     guint64 since; /* since when the units have waited that went next */
