@@ -4,7 +4,8 @@
  *
  *   serve         both: made, listening, timers, stopped (helix-shim.h)
  *   client        io: a connection, its messages, and what is pending for it
- *   display       display: what subscriptions show, damage, readbacks
+ *   display       display: what subscriptions show, damage, passes
+ *   frame         display: fills slots, by copies and readbacks
  *   subscription  both: slots and credit of one client's channel
  *   screen        both: scanouts, cursors, requests of clients for scanouts
  *   memory        both: slots' memory
@@ -113,8 +114,9 @@ struct helix_shim {
   struct helix_surface told_unusable; /* the last one that was logged */
   /* Subscriptions that passes serve. The next pass frees closed ones. */
   GPtrArray *subscriptions;
+  GPtrArray *pending;           /* helix_shim_readback: read () said PENDING */
   uint64_t pass_ns;             /* when this pass began */
-  bool pass_read;               /* this pass has read from the screen */
+  bool pass_read;               /* this pass began or completed a readback */
   bool may_read;                /* this pass may do so */
   uint64_t display_deadline_ns; /* of display_timer */
 };

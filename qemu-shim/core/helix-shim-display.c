@@ -4,21 +4,15 @@
  * frames.
  *
  * Every entry point ends in a pass: each subscription with something pending,
- * a slot to put it in and its pace kept gets a frame. A slot's stale region is
- * first copied from the least stale slot of all subscriptions that show the
- * same; only what no slot has is read from the screen. So a flush is read once
- * however many subscriptions there are, and older damage is never read twice.
+ * a slot to put it in and its pace kept gets a frame (helix-shim-frame.h).
  */
 #include <string.h>
 
 #include "helix-pack.h"
 #include "helix-platform.h"
+#include "helix-shim-frame.h"
 #include "helix-shim-screen.h"
 #include "helix-shim-subscription.h"
-
-/* After a read that failed. Some failures pass (a GL context that another
- * thread holds), some never do: a few attempts a second cost nothing. */
-#define RETRY_NS 250000000u
 
 /* ---- what a subscription shows: a scanout, or a resource ---- */
 
@@ -91,15 +85,6 @@ end (struct helix_shim_subscription *sub, const char *why)
           HELIX_ERROR_NO_RESOURCE, HELIX_SUBSCRIBE, 0, why, true});
 }
 
-/* No frames until it can be read; the subscription goes on. */
-static void
-tell_unreadable (struct helix_shim_subscription *sub, const char *why)
-{
-  helix_shim_subscription_fail (sub,
-      (struct helix_shim_fault){
-          HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, why, false});
-}
-
 /* `why`: the scanout is on, but not exported, and that is news; the client
  * shall not take it for dark. */
 static void
@@ -110,7 +95,7 @@ follow_scanout (struct helix_shim_subscription *sub, const char *why)
   helix_shim_subscription_set_surface (
       sub, &scanout->surface, scanout->generation);
   if (why)
-    tell_unreadable (sub, why);
+    helix_shim_frame_tell_unreadable (sub, why);
 }
 
 /* A subscription that the io thread made: what does it show? */
@@ -205,232 +190,6 @@ lose_resource (struct helix_shim_subscription *sub, uint32_t resource_id)
     end (sub, "the guest destroyed the resource");
 }
 
-/* ---- a frame for one subscription ---- */
-
-/* Copies one box at the same place; returns its bytes. */
-static uint64_t
-copy_box (uint8_t *dst, const uint8_t *src, uint32_t stride,
-    const pixman_box32_t *box)
-{
-  size_t at = (size_t) box->y1 * stride + (size_t) box->x1 * 4;
-  size_t row = (size_t) (box->x2 - box->x1) * 4;
-  size_t rows = (size_t) (box->y2 - box->y1);
-
-  if (row == stride)
-    memcpy (dst + at, src + at, rows * stride);
-  else
-    for (size_t y = 0; y < rows; y++, at += stride)
-      memcpy (dst + at, src + at, row);
-  return row * rows;
-}
-
-/* Copies the part of `need` that another slot has, and takes it off `need`. */
-static void
-copy_from_slot (struct helix_shim_subscription *sub,
-    struct helix_shim_memory *memory, uint32_t index, uint64_t *capture_ns,
-    helix_region *need)
-{
-  struct helix_shim *shim = sub->shim;
-  uint32_t from_index = 0;
-  struct helix_shim_memory *from = helix_shim_subscription_find_copy (
-      sub, &memory->slot[index], &from_index);
-  const struct helix_shim_slot *source;
-  uint64_t bytes = 0;
-  helix_region has;
-
-  if (!from)
-    return;
-  source = &from->slot[from_index];
-  pixman_region32_init (&has);
-  if (helix_region_without (&has, need, &source->stale)
-      && !helix_region_empty (&has)) {
-    int n = 0;
-    const pixman_box32_t *box = pixman_region32_rectangles (&has, &n);
-
-    for (int i = 0; i < n; i++)
-      bytes += copy_box (helix_shim_memory_pixels (memory, index),
-          helix_shim_memory_pixels (from, from_index),
-          sub->surface.rect.width * 4, &box[i]);
-    helix_shim_count (shim, copies, 1);
-    helix_shim_count (shim, copy_bytes, bytes);
-    helix_region_shared (need, need, &source->stale);
-    if (helix_region_empty (need) && source->pass_ns == shim->pass_ns)
-      *capture_ns = source->frame.capture_ns;
-  }
-  pixman_region32_fini (&has);
-  helix_shim_memory_unref (from);
-}
-
-static void
-read_failed (struct helix_shim_subscription *sub, const char *why)
-{
-  const struct helix_surface *surface = &sub->surface;
-
-  helix_shim_count (sub->shim, read_errors, 1);
-  sub->retry_ns = helix_now_ns () + RETRY_NS;
-  if (sub->unreadable_told)
-    return;
-  sub->unreadable_told = true;
-  helix_shim_log (sub->shim, HELIX_LOG_WARN,
-      "resource %u (%ux%u) cannot be read: %s. It is tried again; until then "
-      "there are no frames",
-      surface->resource_id, surface->rect.width, surface->rect.height, why);
-  tell_unreadable (sub, why);
-}
-
-static bool
-read_screen (struct helix_shim_subscription *sub,
-    struct helix_shim_memory *memory, uint32_t index, const helix_region *need,
-    struct helix_frame *frame)
-{
-  struct helix_shim *shim = sub->shim;
-  const struct helix_surface *surface = &sub->surface;
-  uint32_t stride = surface->rect.width * 4;
-  struct helix_rect rects[HELIX_MAX_RECTS];
-  uint32_t n = helix_region_rects (need, rects);
-  uint64_t bytes = 0, begin_ns = helix_now_ns (), took;
-  const char *why = "no reason given";
-
-  if (n == 0)
-    return true;
-  for (uint32_t i = 0; i < n; i++) {
-    struct helix_rect box = rects[i];
-    uint8_t *dst = helix_shim_memory_pixels (memory, index)
-        + (size_t) box.y * stride + (size_t) box.x * 4;
-
-    box.x += surface->rect.x;
-    box.y += surface->rect.y;
-    if (!shim->display.read (
-            shim->display_opaque, surface, &box, dst, stride, &why)) {
-      read_failed (sub, why);
-      return false;
-    }
-    bytes += (uint64_t) box.width * box.height * 4;
-  }
-  took = helix_now_ns () - begin_ns;
-  frame->readback_ns = (uint32_t) MIN (took, UINT32_MAX);
-  frame->read_bytes = (uint32_t) MIN (bytes, UINT32_MAX);
-  shim->pass_read = true;
-  helix_shim_count (shim, readbacks, 1);
-  helix_shim_count (shim, readback_bytes, bytes);
-  helix_shim_count (shim, readback_ns, took);
-  if (took > __atomic_load_n (&shim->stats.readback_max_ns, __ATOMIC_RELAXED))
-    __atomic_store_n (&shim->stats.readback_max_ns, took, __ATOMIC_RELAXED);
-  return true;
-}
-
-static void
-describe_frame (struct helix_shim_subscription *sub,
-    struct helix_shim_memory *memory, uint32_t index, uint64_t now)
-{
-  const struct helix_surface *surface = &sub->surface;
-  struct helix_shim_slot *slot = &memory->slot[index];
-  struct helix_frame *frame = &slot->frame;
-
-  frame->scanout = sub->scanout;
-  frame->resource_id = surface->resource_id;
-  frame->generation = sub->generation;
-  frame->pool_id = memory->id;
-  frame->slot = index;
-  frame->width = surface->rect.width;
-  frame->height = surface->rect.height;
-  frame->stride = frame->width * 4;
-  frame->fourcc = surface->fourcc;
-  frame->wait_ns = (uint32_t) MIN (now - sub->pending_ns, UINT32_MAX);
-  if (!helix_region_is_all (&sub->pending, frame->width, frame->height))
-    frame->rects = helix_region_rects (&sub->pending, slot->rects);
-}
-
-/* Keeps the phase of a steady source; a late frame earns no early one. */
-static void
-advance_pace (struct helix_shim_subscription *sub, uint64_t now)
-{
-  if (sub->due_ns + sub->interval_ns > now)
-    sub->due_ns += sub->interval_ns;
-  else
-    sub->due_ns = now + sub->interval_ns;
-}
-
-/* The capture time of a frame that was filled at `filled_ns`. SHOW told the
- * picture's own: never before the frame before, never in the future. */
-static uint64_t
-capture_time (const struct helix_shim_subscription *sub, uint64_t filled_ns)
-{
-  if (sub->capture_ns == HELIX_NONE64)
-    return filled_ns;
-  return MIN (MAX (sub->capture_ns, sub->captured_ns), filled_ns);
-}
-
-/* Returns: when to try again if the screen could not be read, else
- * HELIX_NONE64. */
-static uint64_t
-fill (struct helix_shim_subscription *sub, struct helix_shim_memory *memory,
-    uint32_t index, uint64_t now)
-{
-  struct helix_shim_slot *slot = &memory->slot[index];
-  uint64_t captured_ns = now;
-  helix_region need;
-  bool good;
-
-  memset (&slot->frame, 0, sizeof slot->frame);
-  pixman_region32_init (&need);
-  helix_region_copy (&need, &slot->stale);
-  copy_from_slot (sub, memory, index, &captured_ns, &need);
-  good = read_screen (sub, memory, index, &need, &slot->frame);
-  pixman_region32_fini (&need);
-  if (!good) {
-    helix_shim_subscription_publish (sub, memory, index, false);
-    return MAX (sub->due_ns, sub->retry_ns);
-  }
-  captured_ns = capture_time (sub, captured_ns);
-  slot->frame.capture_ns = captured_ns;
-  describe_frame (sub, memory, index, now);
-  pixman_region32_clear (&slot->stale);
-  slot->pass_ns = sub->shim->pass_ns;
-  pixman_region32_clear (&sub->pending);
-  sub->pending_ns = HELIX_NONE64;
-  advance_pace (sub, now);
-  if (helix_shim_subscription_publish (sub, memory, index, true)) {
-    sub->captured_ns = captured_ns;
-    sub->capture_ns = HELIX_NONE64;
-  } else {
-    /* Larger memory came meanwhile: the frame is lost, its damage is not. */
-    helix_shim_subscription_damage (sub, NULL);
-  }
-  return HELIX_NONE64;
-}
-
-/* Gives the subscription a frame if something is pending and it may be.
- * `flushed`: what it shows was flushed just now.
- * Returns: when to try again, HELIX_NONE64 = when something happens. */
-static uint64_t
-serve (struct helix_shim_subscription *sub, bool flushed)
-{
-  uint64_t again_ns = helix_shim_subscription_request_due (sub);
-  struct helix_shim_memory *memory;
-  uint64_t now = helix_now_ns ();
-  uint32_t slot;
-
-  /* The source is about to change: no frame of the present one. */
-  if (again_ns != HELIX_NONE64)
-    return again_ns;
-  if (sub->surface.resource_id == 0 || sub->pending_ns == HELIX_NONE64)
-    return HELIX_NONE64;
-  again_ns = MAX (sub->due_ns, sub->retry_ns);
-  if (now < again_ns)
-    return again_ns;
-  switch (helix_shim_subscription_claim (sub, &memory, &slot)) {
-    case HELIX_SHIM_CLAIM_OK:
-      return fill (sub, memory, slot, now);
-    case HELIX_SHIM_CLAIM_NO_CREDIT:
-      helix_shim_count (sub->shim, no_credit, flushed);
-      __atomic_fetch_add (&sub->dropped, flushed, __ATOMIC_RELAXED);
-      return HELIX_NONE64;
-    default:
-      return HELIX_NONE64;
-  }
-}
-
 /* ---- a pass over all ---- */
 
 static void
@@ -469,7 +228,7 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
     struct helix_shim_subscription *sub =
         g_ptr_array_index (shim->subscriptions, i);
     bool concerned = flushed && sub->surface.resource_id == flushed;
-    uint64_t again_ns = serve (sub, concerned);
+    uint64_t again_ns = helix_shim_frame_serve (sub, concerned);
 
     deadline = MIN (deadline, again_ns);
     helix_shim_count (shim, paced, concerned && again_ns != HELIX_NONE64);
@@ -517,6 +276,15 @@ helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
   }
   helix_shim_count (shim, flushes, concerned);
   pass_end (shim, resource_id);
+}
+
+void
+helix_shim_display_read_done (
+    struct helix_shim *shim, struct helix_readback *readback, const char *why)
+{
+  pass_begin (shim);
+  helix_shim_frame_read_done (shim, readback, why);
+  pass_end (shim, 0);
 }
 
 void

@@ -2,10 +2,11 @@
 /*
  * The memory of a subscription's slots, and what each slot is good for.
  *
- * A slot goes round: FREE -> FILLING (the display thread writes) -> READY
- * (waits for the io thread) -> CLIENT -> (RELEASE) -> FREE. Only the display
- * thread ever writes pixels, and only in FILLING; so in any other state it may
- * also read them, to fill another slot.
+ * A slot goes round: FREE -> FILLING (the display thread writes, or a thread
+ * of the screen's owner while a readback is pending) -> READY (waits for the io
+ * thread) -> CLIENT -> (RELEASE) -> FREE. Pixels are written in FILLING only,
+ * which the display thread begins and ends; so in any other state it may also
+ * read them, to fill another slot.
  *
  * Thread: the io thread makes, fills and frees it; both hold references.
  */

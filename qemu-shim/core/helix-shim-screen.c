@@ -14,6 +14,14 @@ helix_shim_surface_same_mode (
       && a->rect.height == b->rect.height && a->fourcc == b->fourcc;
 }
 
+bool
+helix_shim_surface_same (
+    const struct helix_surface *a, const struct helix_surface *b)
+{
+  return a->resource_id == b->resource_id && a->fourcc == b->fourcc
+      && memcmp (&a->rect, &b->rect, sizeof a->rect) == 0;
+}
+
 void
 helix_shim_surface_describe (const struct helix_surface *surface,
     uint32_t scanout, uint32_t generation, struct helix_scanout *state)

@@ -13,6 +13,9 @@
  * the other's: no new generation is due. */
 bool helix_shim_surface_same_mode (
     const struct helix_surface *a, const struct helix_surface *b);
+/* Any thread. Whether both have the same pixels. */
+bool helix_shim_surface_same (
+    const struct helix_surface *a, const struct helix_surface *b);
 /* Any thread. *state = SCANOUT for it. */
 void helix_shim_surface_describe (const struct helix_surface *surface,
     uint32_t scanout, uint32_t generation, struct helix_scanout *state);

@@ -58,6 +58,7 @@ helix_shim_new (const struct helix_shim_config *config,
   shim->fresh = g_ptr_array_new ();
   shim->subscriptions =
       g_ptr_array_new_with_free_func (helix_shim_subscription_free);
+  shim->pending = g_ptr_array_new ();
   shim->clients = g_ptr_array_new ();
   shim->log_bucket =
       (struct helix_bucket){HELIX_SHIM_LOG_BURST, helix_now_ns ()};
@@ -74,6 +75,7 @@ helix_shim_free (struct helix_shim *shim)
     helix_shim_io_stop (shim);
   g_ptr_array_free (shim->fresh, TRUE);
   g_ptr_array_free (shim->subscriptions, TRUE);
+  g_ptr_array_free (shim->pending, TRUE);
   g_ptr_array_free (shim->clients, TRUE);
   helix_shim_screen_free_cursors (shim);
   helix_shim_memory_free_unused (shim);
@@ -445,6 +447,7 @@ helix_shim_stats_text (struct helix_shim *shim, bool json)
   } fields[] = {{"clients", &st.clients}, {"subscriptions", &st.subscriptions},
       {"accepted", &st.accepted}, {"refused", &st.refused}, {"lost", &st.lost},
       {"flushes", &st.flushes}, {"readbacks", &st.readbacks},
+      {"readbacks_pending", &st.readbacks_pending},
       {"readback_bytes", &st.readback_bytes}, {"readback_ns", &st.readback_ns},
       {"readback_max_ns", &st.readback_max_ns}, {"copies", &st.copies},
       {"copy_bytes", &st.copy_bytes}, {"frames", &st.frames},

@@ -34,6 +34,7 @@ helix_shim_subscription_new (
   self->told = true;
   self->pending_ns = HELIX_NONE64;
   pixman_region32_init (&self->pending);
+  pixman_region32_init (&self->fill.damage);
 
   pthread_mutex_lock (&shim->lock);
   g_ptr_array_add (shim->fresh, self);
@@ -49,7 +50,10 @@ helix_shim_subscription_free (void *opaque)
 {
   struct helix_shim_subscription *self = opaque;
 
+  /* What is read into it holds a reference of its own. */
+  helix_shim_memory_unref (self->fill.memory);
   pixman_region32_fini (&self->pending);
+  pixman_region32_fini (&self->fill.damage);
   g_free (self);
 }
 
@@ -385,16 +389,9 @@ helix_shim_subscription_publish (struct helix_shim_subscription *self,
   return pending;
 }
 
-static bool
-same_surface (const struct helix_surface *a, const struct helix_surface *b)
-{
-  return a->resource_id == b->resource_id && a->fourcc == b->fourcc
-      && memcmp (&a->rect, &b->rect, sizeof a->rect) == 0;
-}
-
 struct helix_shim_memory *
-helix_shim_subscription_find_copy (struct helix_shim_subscription *self,
-    const struct helix_shim_slot *slot, uint32_t *index)
+helix_shim_subscription_find_copy (
+    struct helix_shim_subscription *self, uint32_t *index)
 {
   struct helix_shim *shim = self->shim;
   struct helix_shim_memory *best = NULL;
@@ -407,12 +404,12 @@ helix_shim_subscription_find_copy (struct helix_shim_subscription *self,
     struct helix_shim_memory *memory = other->memory;
 
     if (!memory || memory->mode != other->mode
-        || !same_surface (&other->surface, &self->surface))
+        || !helix_shim_surface_same (&other->surface, &self->surface))
       continue;
     for (uint32_t s = 0; s < memory->slots; s++) {
       uint64_t area = helix_region_area (&memory->slot[s].stale);
 
-      if (&memory->slot[s] != slot && area < least) {
+      if (memory->slot[s].state != HELIX_SHIM_SLOT_FILLING && area < least) {
         least = area;
         best = memory;
         *index = s;

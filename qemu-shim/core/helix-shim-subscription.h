@@ -19,6 +19,21 @@ struct helix_shim_fault {
   bool over;         /* it ends the subscription */
 };
 
+struct helix_shim_readback;
+
+/* [display] A slot that is being filled, one of a subscription at a time, and
+ * what is due again if that fails. */
+struct helix_shim_fill {
+  struct helix_shim_readback *readback; /* fills it; NULL = none is */
+  struct helix_shim_memory *memory;     /* a reference; NULL = none is */
+  uint32_t slot;
+  uint64_t mode;       /* the subscription's */
+  uint64_t begin_ns;   /* when it began */
+  helix_region damage; /* was pending */
+  uint64_t pending_ns; /* since when */
+  uint64_t capture_ns; /* told by SHOW, or HELIX_NONE64 */
+};
+
 struct helix_shim_subscription {
   /* [const] */
   struct helix_shim *shim;
@@ -65,6 +80,7 @@ struct helix_shim_subscription {
   uint64_t request_ns;  /* no request is applied before */
   uint64_t capture_ns;  /* of the next frame, HELIX_NONE64 = when it is read */
   uint64_t captured_ns; /* of the last frame */
+  struct helix_shim_fill fill;
 };
 
 /* Io thread: makes it and shows it to the display thread. The caller's until
@@ -152,11 +168,10 @@ enum helix_shim_claim helix_shim_subscription_claim (
 bool helix_shim_subscription_publish (
     struct helix_shim_subscription *subscription,
     struct helix_shim_memory *memory, uint32_t slot, bool good);
-/* Of all slots that show what `self` shows, but for `slot`: the least stale
- * one, whose index goes to *index. Returns a new reference to its memory, or
- * NULL. */
+/* Of all slots that show what `self` shows, but for those being filled: the
+ * least stale one, whose index goes to *index. Returns a new reference to its
+ * memory, or NULL. */
 struct helix_shim_memory *helix_shim_subscription_find_copy (
-    struct helix_shim_subscription *self, const struct helix_shim_slot *slot,
-    uint32_t *index);
+    struct helix_shim_subscription *self, uint32_t *index);
 
 #endif /* HELIX_SHIM_SUBSCRIPTION_H */

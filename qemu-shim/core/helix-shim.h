@@ -44,6 +44,31 @@ enum helix_log_level {
   HELIX_LOG_INFO,
 };
 
+/* Pixels of a surface that are to be copied. The core owns it. */
+struct helix_readback {
+  struct helix_surface surface;
+  struct helix_rect box[HELIX_MAX_RECTS]; /* pixels of the resource */
+  uint32_t boxes;                         /* 1.. */
+  uint8_t *dst;    /* where the top left pixel of surface.rect goes */
+  uint32_t stride; /* bytes a row of dst */
+};
+/* Where the top left pixel of box[i] goes. */
+static inline uint8_t *
+helix_readback_dst (const struct helix_readback *readback, uint32_t i)
+{
+  const struct helix_rect *box = &readback->box[i];
+  const struct helix_rect *shown = &readback->surface.rect;
+
+  return readback->dst + (size_t) (box->y - shown->y) * readback->stride
+      + (size_t) (box->x - shown->x) * 4;
+}
+
+enum helix_read {
+  HELIX_READ_DONE,    /* the pixels are in dst */
+  HELIX_READ_FAILED,  /* *why = a static sentence */
+  HELIX_READ_PENDING, /* helix_shim_display_read_done () tells later */
+};
+
 /* The screen's side. `opaque` as given to helix_shim_new. */
 struct helix_display_ops {
   /* Whether the calling thread may call read () and resource () now: in QEMU
@@ -51,12 +76,12 @@ struct helix_display_ops {
    * there is no GL context. false: what is due stays due, and wake_display is
    * called. NULL = always. Whichever thread calls helix_shim_display_*. */
   bool (*may_read) (void *opaque);
-  /* Copy `box` (pixels of the resource) to `dst`, where its top left pixel
-   * goes, `stride` bytes a row. 4 bytes a pixel in the surface's fourcc.
-   * false: could not be read; *why = a static sentence. Display thread. */
-  bool (*read) (void *opaque, const struct helix_surface *surface,
-      const struct helix_rect *box, void *dst, uint32_t stride,
-      const char **why);
+  /* Copy all boxes of `readback`, as they are now, to its dst: 4 bytes a pixel
+   * in the surface's fourcc. One that is PENDING stays as it is, and its dst
+   * may be written by any thread, until helix_shim_display_read_done. There
+   * is one of a surface at a time. Display thread. */
+  enum helix_read (*read) (
+      void *opaque, struct helix_readback *readback, const char **why);
   /* Whole size and format of a resource, for subscriptions by resource id.
    * false: no such resource. Display thread. */
   bool (*resource) (
@@ -122,6 +147,7 @@ struct helix_shim_config {
 /* Counters since start, for `info`/stats and tests. */
 struct helix_shim_stats {
   uint64_t clients, subscriptions;  /* now */
+  uint64_t readbacks_pending;       /* now */
   uint64_t accepted, refused, lost; /* connections */
   uint64_t flushes;                 /* that concerned a subscription */
   uint64_t readbacks, readback_bytes, readback_ns, readback_max_ns;
@@ -133,8 +159,8 @@ struct helix_shim_stats {
   uint64_t cursors;      /* CURSORs sent */
   uint64_t shows;        /* SHOWs applied */
   uint64_t set_scanouts; /* SET_SCANOUTs passed on to the guest */
-  /* Calls of helix_shim_display_* that read something back: for how long each
-   * stalled the display thread, all in all. */
+  /* Calls of helix_shim_display_* that read something back, or took it when it
+   * was complete: for how long each stalled the display thread, all in all. */
   struct helix_histogram stalls;
 };
 
@@ -186,11 +212,20 @@ struct helix_cursor_shape {
 void helix_shim_display_cursor (struct helix_shim *shim, uint32_t scanout,
     bool visible, int32_t x, int32_t y, const struct helix_cursor_shape *shape);
 /* Pixels of `rect` (of the resource) changed. If a subscription shows them,
- * they are read back before it returns. */
+ * read () is called before it returns. */
 void helix_shim_display_flush (struct helix_shim *shim, uint32_t resource_id,
     const struct helix_rect *rect);
-/* The resource is about to go away: never read it again. What SHOW had put in
- * its place shows nothing until the next SHOW. */
+/* A readback that was PENDING is complete; `why` NULL = its pixels are in dst,
+ * else a static sentence. Exactly once for each, at any time after read ()
+ * returned, whatever happened meanwhile: the client, the mode or the resource
+ * may be gone; but not inside of read () or resource (). Afterwards neither
+ * `readback` nor its dst may be touched. Serves what waited for it.
+ * A readback that fails because its resource goes is best completed behind
+ * helix_shim_display_unref: it is then no failure to be told. */
+void helix_shim_display_read_done (
+    struct helix_shim *shim, struct helix_readback *readback, const char *why);
+/* The resource is about to go away: read () is not called for it again. What
+ * SHOW had put in its place shows nothing until the next SHOW. */
 void helix_shim_display_unref (struct helix_shim *shim, uint32_t resource_id);
 /* Device reset: no scanout shows anything, no resource exists. */
 void helix_shim_display_reset (struct helix_shim *shim);
@@ -206,7 +241,7 @@ char *helix_shim_stats_text (struct helix_shim *shim, bool json);
  * nothing then. */
 bool helix_shim_idle (struct helix_shim *shim);
 
-/* After io_stop, with no other thread inside. */
+/* After io_stop, with no other thread inside and no readback pending. */
 void helix_shim_free (struct helix_shim *shim);
 
 #endif /* HELIX_SHIM_H */

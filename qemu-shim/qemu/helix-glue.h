@@ -124,9 +124,9 @@ void helix_readback_forget(HelixExport *export, uint32_t resource_id);
 bool helix_readback_resource(void *export, uint32_t resource_id,
                              struct helix_surface *surface);
 /* helix_display_ops.read. Thread: main loop. */
-bool helix_readback_read(void *export, const struct helix_surface *surface,
-                         const struct helix_rect *box, void *dst,
-                         uint32_t stride, const char **why);
+enum helix_read helix_readback_read(void *export,
+                                    struct helix_readback *readback,
+                                    const char **why);
 
 /* ---- helix-hook.c ---- */
 

@@ -362,6 +362,7 @@ static bool helix_hook_cursor_fits(uint32_t width, uint32_t height)
 static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
                                        struct helix_cursor_shape *shape)
 {
+    struct helix_readback readback = {.boxes = 1};
     struct helix_surface surface;
     const char *why;
     uint8_t *pixels;
@@ -373,8 +374,11 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
     shape->width = surface.rect.width;
     shape->height = surface.rect.height;
     pixels = g_malloc((size_t)shape->width * shape->height * HELIX_BYTES_PP);
-    if (!helix_readback_read(hook.export, &surface, &surface.rect, pixels,
-                             shape->width * HELIX_BYTES_PP, &why)) {
+    readback.surface = surface;
+    readback.box[0] = surface.rect;
+    readback.dst = pixels;
+    readback.stride = shape->width * HELIX_BYTES_PP;
+    if (helix_readback_read(hook.export, &readback, &why) != HELIX_READ_DONE) {
         g_free(pixels);
         return NULL;
     }

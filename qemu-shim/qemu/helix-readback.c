@@ -619,13 +619,22 @@ static bool helix_readback_dispatch(HelixExport *export,
     return is_blob && helix_read_blob(export, res, blob, box, dst, stride, why);
 }
 
-bool helix_readback_read(void *export, const struct helix_surface *surface,
-                         const struct helix_rect *box, void *dst,
-                         uint32_t stride, const char **why)
+enum helix_read helix_readback_read(void *export,
+                                    struct helix_readback *readback,
+                                    const char **why)
 {
-    bool ok = helix_readback_dispatch(export, surface, box, dst, stride, why);
+    const struct helix_surface *surface = &readback->surface;
+    const struct helix_rect *box;
+    bool ok = true;
+    uint32_t i;
 
-    trace_helix_export_read(surface->resource_id, box->x, box->y, box->width,
-                            box->height, ok ? "ok" : *why);
-    return ok;
+    for (i = 0; i < readback->boxes && ok; i++) {
+        box = &readback->box[i];
+        ok = helix_readback_dispatch(export, surface, box,
+                                     helix_readback_dst(readback, i),
+                                     readback->stride, why);
+        trace_helix_export_read(surface->resource_id, box->x, box->y,
+                                box->width, box->height, ok ? "ok" : *why);
+    }
+    return ok ? HELIX_READ_DONE : HELIX_READ_FAILED;
 }

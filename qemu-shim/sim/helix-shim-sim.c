@@ -311,18 +311,19 @@ find_screen (uint32_t resource_id)
   return NULL;
 }
 
-static bool
-read_screen (void *opaque, const struct helix_surface *surface,
-    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+static enum helix_read
+read_screen (void *opaque, struct helix_readback *readback, const char **why)
 {
-  struct helix_sim_screen *screen = find_screen (surface->resource_id);
+  struct helix_sim_screen *screen = find_screen (readback->surface.resource_id);
 
   if (!screen) {
     *why = "the resource is gone";
-    return false;
+    return HELIX_READ_FAILED;
   }
-  helix_sim_screen_read (screen, box, dst, stride);
-  return true;
+  for (uint32_t i = 0; i < readback->boxes; i++)
+    helix_sim_screen_read (screen, &readback->box[i],
+        helix_readback_dst (readback, i), readback->stride);
+  return HELIX_READ_DONE;
 }
 
 static void

@@ -72,7 +72,8 @@ void helix_sim_screen_clear (struct helix_sim_screen *screen);
 /* Draws the next picture; *damage is what changed. false: nothing did. */
 bool helix_sim_screen_next (
     struct helix_sim_screen *screen, struct helix_rect *damage);
-/* As helix_display_ops.read. */
+/* Copies `box` to `dst`, where its top left pixel goes, `stride` bytes a row.
+ */
 void helix_sim_screen_read (const struct helix_sim_screen *screen,
     const struct helix_rect *box, void *dst, uint32_t stride);
 

@@ -48,24 +48,38 @@ static int peer = -1;
 
 /* ---- the tables of functions ---- */
 
-static bool
-read_pixels (void *opaque, const struct helix_surface *surface,
-    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+static void
+fill_box (const struct helix_readback *readback, uint32_t i)
 {
-  uint32_t id = surface->resource_id;
+  const struct helix_rect *box = &readback->box[i];
+  uint8_t *row = helix_readback_dst (readback, i);
+
+  MUST (readback->stride >= box->width * 4);
+  for (uint32_t y = 0; y < box->height; y++, row += readback->stride)
+    memset (row, (int) readback->surface.resource_id, (size_t) box->width * 4);
+}
+
+static enum helix_read
+read_pixels (void *opaque, struct helix_readback *readback, const char **why)
+{
+  uint32_t id = readback->surface.resource_id;
 
   MUST (id > 0 && id <= RESOURCES && resources[id].width > 0);
-  MUST ((uint64_t) box->x + box->width <= resources[id].width);
-  MUST ((uint64_t) box->y + box->height <= resources[id].height);
-  MUST (box->width > 0 && box->height > 0 && stride >= box->width * 4);
+  MUST (readback->boxes > 0 && readback->boxes <= HELIX_MAX_RECTS);
+  for (uint32_t i = 0; i < readback->boxes; i++) {
+    const struct helix_rect *box = &readback->box[i];
+
+    MUST ((uint64_t) box->x + box->width <= resources[id].width);
+    MUST ((uint64_t) box->y + box->height <= resources[id].height);
+    MUST (box->width > 0 && box->height > 0);
+  }
   if (id == RESOURCES) {
     *why = "this one cannot be read";
-    return false;
+    return HELIX_READ_FAILED;
   }
-  for (uint32_t y = 0; y < box->height; y++)
-    memset ((uint8_t *) dst + (size_t) y * stride, (int) id,
-        (size_t) box->width * 4);
-  return true;
+  for (uint32_t i = 0; i < readback->boxes; i++)
+    fill_box (readback, i);
+  return HELIX_READ_DONE;
 }
 
 static bool

@@ -69,31 +69,42 @@ may_read (void *opaque)
   return !test->elsewhere;
 }
 
-static bool
-read_pixels (void *opaque, const struct helix_surface *surface,
-    const struct helix_rect *box, void *dst, uint32_t stride, const char **why)
+static void
+read_box (struct test_shim *test, const struct helix_readback *readback,
+    uint32_t i, uint8_t *row)
 {
-  struct test_shim *test = opaque;
-  struct test_resource *resource = &test->resource[surface->resource_id];
-  uint8_t *row = dst;
+  const struct helix_rect *box = &readback->box[i];
+  struct test_resource *resource =
+      &test->resource[readback->surface.resource_id];
 
-  fail_unless (!test->elsewhere);
-  fail_unless (surface->resource_id < TEST_RESOURCES);
-  fail_unless (resource->pixels != NULL, "a resource that is gone was read");
   fail_unless (box->x + box->width <= resource->width);
   fail_unless (box->y + box->height <= resource->height);
-  test->reads++;
-  test->last_read = surface->resource_id;
-  if (resource->unreadable) {
-    *why = "the test says so";
-    return false;
-  }
   test->read_bytes += (uint64_t) box->width * box->height * 4;
-  for (uint32_t y = 0; y < box->height; y++, row += stride)
+  for (uint32_t y = 0; y < box->height; y++, row += readback->stride)
     memcpy (row,
         resource->pixels + (size_t) (box->y + y) * resource->width + box->x,
         (size_t) box->width * 4);
-  return true;
+}
+
+static enum helix_read
+read_pixels (void *opaque, struct helix_readback *readback, const char **why)
+{
+  struct test_shim *test = opaque;
+  uint32_t id = readback->surface.resource_id;
+
+  fail_unless (!test->elsewhere);
+  fail_unless (id < TEST_RESOURCES);
+  fail_unless (test->resource[id].pixels, "a resource that is gone was read");
+  fail_unless (readback->boxes >= 1);
+  test->reads++;
+  test->last_read = id;
+  if (test->resource[id].unreadable) {
+    *why = "the test says so";
+    return HELIX_READ_FAILED;
+  }
+  for (uint32_t i = 0; i < readback->boxes; i++)
+    read_box (test, readback, i, helix_readback_dst (readback, i));
+  return HELIX_READ_DONE;
 }
 
 static bool

@@ -258,14 +258,14 @@ create_blob (const struct virtio_gpu_mem_entry *entries, guint count)
 static bool
 read_box (uint32_t id, struct helix_rect box)
 {
-  struct helix_surface surface = {.resource_id = id};
+  struct helix_readback readback = {
+      .box = {box}, .boxes = 1, .dst = t.out, .stride = W * 4};
   const char *why = NULL;
   bool good;
 
-  if (!helix_readback_resource (&t.export, id, &surface))
+  if (!helix_readback_resource (&t.export, id, &readback.surface))
     return false;
-  good = helix_readback_read (&t.export, &surface, &box,
-      t.out + box.y * W * 4 + box.x * 4, W * 4, &why);
+  good = helix_readback_read (&t.export, &readback, &why) == HELIX_READ_DONE;
   fail_unless (good || why != NULL);
   return good;
 }
