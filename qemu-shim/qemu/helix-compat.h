@@ -82,6 +82,19 @@ static inline bool helix_compat_renderer_ready(VirtIOGPUGL *gl)
     return gl->renderer_inited && !gl->renderer_reset;
 #endif
 }
+
+/*
+ * It was initialised, and is to be reset: at the guest's next command, on the
+ * main loop. Until then its contexts exist.
+ */
+static inline bool helix_compat_renderer_reset_pending(VirtIOGPUGL *gl)
+{
+#if QEMU_VERSION_MAJOR >= 10
+    return gl->renderer_state == RS_RESET;
+#else
+    return gl->renderer_inited && gl->renderer_reset;
+#endif
+}
 #endif
 
 #endif /* HELIX_COMPAT_H */

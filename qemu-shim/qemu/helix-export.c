@@ -42,6 +42,7 @@ struct HelixExportDevice {
     char *scanouts;
     char *gpu;
     char *on_error;
+    char *readback;
     char *max_size;
     char *group;
     char *mode;
@@ -412,6 +413,9 @@ static void helix_export_exit(Notifier *notifier, void *data)
 {
     HelixExportDevice *s = container_of(notifier, HelixExportDevice, exit);
 
+    if (s->export.gpu) {
+        helix_pixels_stop(&s->export);
+    }
     if (s->serves) {
         helix_loop_call(&s->export, helix_export_io_stop, s->export.shim,
                         HELIX_EXIT_TIMEOUT_MS);
@@ -462,6 +466,25 @@ static void helix_export_complete_path(HelixExportDevice *s)
     }
 }
 
+static bool helix_export_parse_readback(const char *way,
+                                        HelixReadbackWay *readback)
+{
+    static const char *const ways[] = {
+        [HELIX_READBACK_AUTO] = "auto",
+        [HELIX_READBACK_SYNC] = "sync",
+        [HELIX_READBACK_ASYNC] = "async",
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(ways); i++) {
+        if (!strcmp(way, ways[i])) {
+            *readback = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool helix_export_check(HelixExportDevice *s, Error **errp)
 {
     struct helix_shim_config *config = &s->config;
@@ -479,6 +502,12 @@ static bool helix_export_check(HelixExportDevice *s, Error **errp)
                    "and %u",
                    s->scanouts, HELIX_MAX_SCANOUTS - 1);
         error_append_hint(errp, "Write 0-15, or 0:2 or 0:4-7.\n");
+        return false;
+    }
+    if (!helix_export_parse_readback(s->readback ?: "auto",
+                                     &s->export.readback)) {
+        error_setg(errp, "readback=%s is none of auto, sync and async",
+                   s->readback);
         return false;
     }
     if (config->slots < 2 || config->slots > HELIX_MAX_SLOTS) {
@@ -540,6 +569,7 @@ HELIX_PROPERTIES helix_export_properties[] = {
     DEFINE_PROP_STRING("scanouts", HelixExportDevice, scanouts),
     DEFINE_PROP_STRING("gpu", HelixExportDevice, gpu),
     DEFINE_PROP_STRING("on-error", HelixExportDevice, on_error),
+    DEFINE_PROP_STRING("readback", HelixExportDevice, readback),
     DEFINE_PROP_UINT32("slots", HelixExportDevice, config.slots, 3),
     DEFINE_PROP_UINT32("max-clients", HelixExportDevice, config.max_clients,
                        16),
@@ -559,6 +589,8 @@ static const char *const helix_export_help[][2] = {
     {"gpu", "Id of the virtio-gpu device to export (default: the first)"},
     {"on-error", "stop: do not start the VM; warn: start it without screen "
                  "export (default: stop)"},
+    {"readback", "auto: do not wait for the GPU; sync: wait; async: do not "
+                 "wait for a software renderer either (default: auto)"},
     {"slots", "Frame slots of a subscription, 2-8, unless the client asks"},
     {"max-clients", "Connections served at a time"},
     {"max-size", "No picture of more pixels than this one is exported "

@@ -5,6 +5,9 @@
  *   helix-export.c       the device: properties, start, when it serves
  *   helix-hook.c         the guest's commands
  *   helix-readback.c     finds and copies pixels
+ *   helix-pixel-buffer.c copies a texture's without waiting for the GPU
+ *   helix-virgl.c        the renderer's textures, copied by waiting for it
+ *   helix-copier.c       a thread that copies
  *   helix-loop.c         the io thread and the main loop, for the core
  *
  * Thread "BQL" below: any thread, with the big lock held. Thread "main loop":
@@ -36,6 +39,24 @@ typedef struct HelixLayout {
     uint32_t offset; /* bytes to the framebuffer's first pixel */
 } HelixLayout;
 
+/* A texture of the renderer's. */
+typedef struct HelixTexture {
+    uint32_t id; /* OpenGL's; 0 = it has none */
+    uint32_t width, height, depth; /* pixels */
+    uint32_t fourcc; /* of its resource, 0 = not a 32-bit RGB format */
+    bool upside_down; /* its first row is the picture's last */
+} HelixTexture;
+
+/* Property `readback`: whether textures are read by pixel buffers. */
+typedef enum HelixReadbackWay {
+    HELIX_READBACK_AUTO, /* where a GPU does it */
+    HELIX_READBACK_SYNC, /* never */
+    HELIX_READBACK_ASYNC, /* where OpenGL can, even without a GPU */
+} HelixReadbackWay;
+
+typedef struct HelixCopier HelixCopier;
+typedef struct HelixPixelBuffers HelixPixelBuffers;
+
 /*
  * The exported GPU and what exports it. One a QEMU, and never freed: the
  * device cannot be unplugged, and QEMU does not unrealize devices at exit.
@@ -54,10 +75,31 @@ struct HelixExport {
     bool display_known; /* it is noted */
     /* helix-readback.c's */
     bool gl; /* gpu is a VirtIOGPUGL */
-    void *ctx0; /* the renderer's GL context, as far as it is known */
     GHashTable *blobs; /* what the guest said of them: id -> HelixBlob */
     uint64_t page_count; /* entries of all their pages */
+    /* helix-pixel-buffer.c's */
+    HelixReadbackWay readback;
+    HelixPixelBuffers *pixels;
+    /* helix-virgl.c's */
+    void *ctx0; /* the renderer's GL context, as far as it is known */
 };
+
+/* Whether a box lies within a picture of that size; it is not empty. */
+static inline bool helix_box_within(const struct helix_rect *box,
+                                    uint64_t width, uint64_t height)
+{
+    return box->width && box->height &&
+           (uint64_t)box->x + box->width <= width &&
+           (uint64_t)box->y + box->height <= height;
+}
+
+/* Bytes from a box's first pixel to its last, in rows of `stride`. */
+static inline uint64_t helix_box_span(const struct helix_rect *box,
+                                      uint32_t stride)
+{
+    return (uint64_t)stride * (box->height - 1) +
+           (uint64_t)box->width * HELIX_BYTES_PP;
+}
 
 /* ---- helix-loop.c ---- */
 
@@ -88,8 +130,95 @@ void helix_loop_log(void *export, enum helix_log_level level, const char *line);
  * once. Thread: BQL.
  */
 bool helix_loop_may_read(void *export);
+/*
+ * First in each function that is a timer of the main list or a bottom half of
+ * the I/O handlers' context: only main_loop_wait() runs these, no nested
+ * polling does. So its thread becomes known, or is proved to be the same.
+ */
+void helix_loop_entered(HelixExport *export);
 /* Makes the main loop run the display, soon. Thread: any. */
 void helix_loop_wake_display(void *export);
+
+/* ---- helix-copier.c ---- */
+
+/*
+ * Pixels to copy to a readback's dst. Ownership: the caller's; from
+ * helix_copier_push() on neither it nor what it points to may change, until
+ * helix_copier_pop() returned it, or helix_copier_drain().
+ */
+typedef struct HelixCopy {
+    const struct helix_readback *readback;
+    const uint8_t *src; /* box behind box, row behind row, without gaps */
+    bool upside_down; /* the first row of each box is its last */
+    bool swap; /* the first and the third byte of each pixel */
+    QSIMPLEQ_ENTRY(HelixCopy) next; /* helix-copier.c's */
+} HelixCopy;
+
+/* Copies now. Thread: any. */
+void helix_copy(const HelixCopy *copy);
+/*
+ * `done_bh` is scheduled whenever a copy is done. Never freed. The thread is
+ * started by the first push.
+ */
+HelixCopier *helix_copier_new(QEMUBH *done_bh);
+/* Thread: main loop. */
+void helix_copier_push(HelixCopier *copier, HelixCopy *copy);
+/* The next copy that is done. Returns NULL if there is none. Thread: any. */
+HelixCopy *helix_copier_pop(HelixCopier *copier);
+/*
+ * Forgets all copies. Returns when none is being copied: as long as one takes,
+ * some milliseconds. Thread: any, with or without the BQL.
+ */
+void helix_copier_drain(HelixCopier *copier);
+
+/* ---- helix-virgl.c ---- */
+
+/* Whether the renderer may be called. Thread: BQL. */
+bool helix_virgl_ready(HelixExport *export);
+/*
+ * Whether the renderer is to be reset at the guest's next command: what is
+ * in its contexts still exists. Thread: BQL.
+ */
+bool helix_virgl_reset_pending(HelixExport *export);
+/* Returns false if there is no such texture. Thread: BQL. */
+bool helix_virgl_texture(HelixExport *export, uint32_t resource_id,
+                         HelixTexture *texture);
+/*
+ * Makes the renderer's context current. Returns false if it cannot be; what
+ * was current before still is. Thread: main loop.
+ */
+bool helix_virgl_enter(HelixExport *export);
+/*
+ * Takes the errors that OpenGL has noted. Returns true if pixels may be missing
+ * because of one. In the renderer's context.
+ */
+bool helix_virgl_failed(void);
+/*
+ * Copies a box of a texture, top row first whatever its own orientation is,
+ * and waits until the GPU has. Returns false and sets *why if it could not.
+ * Thread: main loop.
+ */
+bool helix_virgl_read(HelixExport *export, uint32_t resource_id,
+                      const struct helix_rect *box, uint8_t *dst,
+                      uint32_t stride, const char **why);
+
+/* ---- helix-pixel-buffer.c ---- */
+
+void helix_pixels_init(HelixExport *export);
+/*
+ * Begins to read a texture; helix_shim_display_read_done() tells the end.
+ * Returns false if this one is to be read by helix_virgl_read(); nothing has
+ * begun then. Thread: main loop.
+ */
+bool helix_pixels_read(HelixExport *export, struct helix_readback *readback);
+/*
+ * The resource goes away: what is being read of it is read to the end. 0 = the
+ * device is reset: all reads fail, soon, and the renderer's memory is not
+ * touched any more when this returns. Thread: BQL.
+ */
+void helix_pixels_forget(HelixExport *export, uint32_t resource_id);
+/* QEMU exits: likewise, but nothing is told. Thread: any. */
+void helix_pixels_stop(HelixExport *export);
 
 /* ---- helix-readback.c ---- */
 
@@ -123,6 +252,13 @@ void helix_readback_forget(HelixExport *export, uint32_t resource_id);
 /* helix_display_ops.resource: whole size and format of a resource. */
 bool helix_readback_resource(void *export, uint32_t resource_id,
                              struct helix_surface *surface);
+/*
+ * Copies all boxes, and waits for the GPU if need be. Returns false and sets
+ * *why if it could not. Thread: main loop.
+ */
+bool helix_readback_read_now(HelixExport *export,
+                             const struct helix_readback *readback,
+                             const char **why);
 /* helix_display_ops.read. Thread: main loop. */
 enum helix_read helix_readback_read(void *export,
                                     struct helix_readback *readback,

@@ -356,8 +356,8 @@ static bool helix_hook_cursor_fits(uint32_t width, uint32_t height)
 }
 
 /*
- * The resource's own pixels, by the way that frames take. Returns NULL where
- * they cannot be had.
+ * The resource's own pixels; the GPU is waited for, once a shape. Returns NULL
+ * where they cannot be had.
  */
 static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
                                        struct helix_cursor_shape *shape)
@@ -378,7 +378,7 @@ static uint8_t *helix_hook_cursor_read(uint32_t resource_id,
     readback.box[0] = surface.rect;
     readback.dst = pixels;
     readback.stride = shape->width * HELIX_BYTES_PP;
-    if (helix_readback_read(hook.export, &readback, &why) != HELIX_READ_DONE) {
+    if (!helix_readback_read_now(hook.export, &readback, &why)) {
         g_free(pixels);
         return NULL;
     }

@@ -41,20 +41,21 @@ static void helix_loop_run_io(void *opaque)
     helix_shim_io_run(export->shim);
 }
 
-static void helix_loop_run_display(void *opaque)
+void helix_loop_entered(HelixExport *export)
 {
-    HelixExport *export = opaque;
-
     /* Not at start: on macOS another thread than this one initialises QEMU. */
     if (!export->display_known) {
         qemu_thread_get_self(&export->display_thread);
         export->display_known = true;
     }
-    /*
-     * Only main_loop_wait() runs the bottom halves of the I/O handlers'
-     * context and the timers of the main list; no nested polling does.
-     */
     g_assert(helix_loop_may_read(export));
+}
+
+static void helix_loop_run_display(void *opaque)
+{
+    HelixExport *export = opaque;
+
+    helix_loop_entered(export);
     export->run_display(export);
 }
 

@@ -6,7 +6,7 @@
  *   2D          a pixman image in QEMU's memory
  *   guest blob  the guest's own pages, laid out as its SET_SCANOUT_BLOB said:
  *               the 2D device's list of them, or ours in GL mode
- *   virgl       a texture, straight to the destination
+ *   virgl       a texture: helix-pixel-buffer.c, or helix-virgl.c
  *   host blob   a mapping of the renderer's memory (virglrenderer 1.x)
  *
  * The resource is looked up by its id each time: no pointer to one, or to its
@@ -22,9 +22,7 @@
 #include "helix-glue.h"
 #include "trace.h"
 
-#ifdef HELIX_HAVE_VIRGL
-#include <epoxy/gl.h>
-#include <epoxy/egl.h>
+#ifdef HELIX_HAVE_HOST_BLOB
 #include <virglrenderer.h>
 #endif
 
@@ -94,6 +92,7 @@ void helix_readback_init(HelixExport *export)
 {
     export->gl = object_dynamic_cast(OBJECT(export->gpu), TYPE_VIRTIO_GPU_GL);
     export->blobs = g_hash_table_new_full(NULL, NULL, NULL, helix_blob_free);
+    helix_pixels_init(export);
 }
 
 /* virtio_gpu_find_resource() is not exported before 10.0. */
@@ -117,21 +116,6 @@ bool helix_readback_is_blob(HelixExport *export, uint32_t resource_id)
         helix_readback_find(export, resource_id);
 
     return res && res->blob_size;
-}
-
-static bool helix_box_within(const struct helix_rect *box, uint64_t width,
-                             uint64_t height)
-{
-    return box->width && box->height &&
-           (uint64_t)box->x + box->width <= width &&
-           (uint64_t)box->y + box->height <= height;
-}
-
-/* Bytes from a box's first pixel to its last, in rows of `stride`. */
-static uint64_t helix_box_span(const struct helix_rect *box, uint32_t stride)
-{
-    return (uint64_t)stride * (box->height - 1) +
-           (uint64_t)box->width * HELIX_BYTES_PP;
 }
 
 /* `src` is where the picture begins that the box is in. */
@@ -164,164 +148,6 @@ static bool helix_read_2d(pixman_image_t *image, const struct helix_rect *box,
                    pixman_image_get_stride(image));
     return true;
 }
-
-/* ---- virgl ---- */
-
-#ifdef HELIX_HAVE_VIRGL
-/*
- * virglrenderer 1.0 appended a field: a program built against 0.x and run
- * with 1.x is written past the struct, so leave room.
- */
-typedef union HelixVirglInfo {
-    struct virgl_renderer_resource_info info;
-    uint64_t room[16];
-} HelixVirglInfo;
-
-static bool helix_virgl_ready(HelixExport *export)
-{
-    return export->gl &&
-           helix_compat_renderer_ready(VIRTIO_GPU_GL(export->gpu));
-}
-
-static bool helix_virgl_resource(HelixExport *export, uint32_t resource_id,
-                                 struct helix_surface *surface)
-{
-    HelixVirglInfo u = {};
-
-    /* For an untyped blob it succeeds and leaves the size at 0. */
-    if (!helix_virgl_ready(export) ||
-        virgl_renderer_resource_get_info(resource_id, &u.info) ||
-        !u.info.width || !u.info.height) {
-        return false;
-    }
-    surface->rect.width = u.info.width;
-    surface->rect.height = u.info.height;
-    surface->fourcc = helix_readback_fourcc(u.info.virgl_format);
-    return true;
-}
-
-/*
- * Makes the renderer's context current. virglrenderer does not say whether it
- * could, and a read without it returns success and leaves the destination as
- * it was. With EGL it is proved: a context that is current after none was is
- * the renderer's. Elsewhere (GLX, CGL) it is only seen that there is one.
- * Returns false if not; what was current before still is.
- */
-static bool helix_virgl_enter(void **ctx0)
-{
-    EGLDisplay display;
-    EGLSurface draw, read;
-    EGLContext before, now;
-
-    if (!epoxy_has_egl() || eglGetCurrentContext() == EGL_NO_CONTEXT) {
-        /* A display may have left a context of its own current. */
-        virgl_renderer_force_ctx_0();
-        now = epoxy_has_egl() ? eglGetCurrentContext() : EGL_NO_CONTEXT;
-        *ctx0 = now;
-        return now != EGL_NO_CONTEXT || glGetString(GL_VERSION);
-    }
-    display = eglGetCurrentDisplay();
-    draw = eglGetCurrentSurface(EGL_DRAW);
-    read = eglGetCurrentSurface(EGL_READ);
-    before = eglGetCurrentContext();
-    virgl_renderer_force_ctx_0();
-    now = eglGetCurrentContext();
-    if (now != EGL_NO_CONTEXT && (now == *ctx0 || now != before)) {
-        *ctx0 = now; /* known, or it has just been made current */
-        return true;
-    }
-    /*
-     * GDK and SDL remember which context is current and skip a change to that
-     * one. So only this case, in which force_ctx_0 changed nothing, goes past
-     * them, and it ends with the context that they believe to be current.
-     */
-    eglMakeCurrent(display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
-    virgl_renderer_force_ctx_0();
-    *ctx0 = eglGetCurrentContext();
-    if (*ctx0 == EGL_NO_CONTEXT) {
-        eglMakeCurrent(display, draw, read, before);
-        return false;
-    }
-    return true;
-}
-
-/*
- * Takes the errors that OpenGL has noted. Returns true if pixels may be missing
- * because of one. Others are of a renderer that tries what a driver may lack.
- */
-static bool helix_virgl_failed(void)
-{
-    bool failed = false;
-    unsigned i;
-
-    /* One a kind, at most; a lost context may have no end of them. */
-    for (i = 0; i < 8; i++) {
-        switch (glGetError()) {
-        case GL_NO_ERROR:
-            return failed;
-        case GL_INVALID_FRAMEBUFFER_OPERATION:
-        case GL_OUT_OF_MEMORY:
-        case GL_CONTEXT_LOST:
-            failed = true;
-            break;
-        default:
-            break;
-        }
-    }
-    return failed;
-}
-
-/* Top row first, whatever the texture's own orientation is. */
-static bool helix_read_virgl(HelixExport *export, uint32_t resource_id,
-                             const struct helix_rect *box, uint8_t *dst,
-                             uint32_t stride, const char **why)
-{
-    struct iovec iov = {dst, helix_box_span(box, stride)};
-    /* virglrenderer.h only names struct virgl_box; the layout is this one. */
-    struct virtio_gpu_box vbox = {
-        .x = box->x,
-        .y = box->y,
-        .w = box->width,
-        .h = box->height,
-        .d = 1,
-    };
-
-    if (!helix_virgl_ready(export)) {
-        *why = "the renderer is not running";
-        return false;
-    }
-    if (!helix_virgl_enter(&export->ctx0)) {
-        *why = "the renderer's OpenGL context cannot be used now";
-        return false;
-    }
-    helix_virgl_failed();
-    if (virgl_renderer_transfer_read_iov(resource_id, 0, 0, stride, 0,
-                                         (struct virgl_box *)&vbox, 0, &iov,
-                                         1)) {
-        *why = "the renderer cannot read this resource";
-        return false;
-    }
-    if (helix_virgl_failed()) {
-        *why = "OpenGL failed to read this resource";
-        return false;
-    }
-    return true;
-}
-#else
-static bool helix_virgl_resource(HelixExport *export, uint32_t resource_id,
-                                 struct helix_surface *surface)
-{
-    return false;
-}
-
-static bool helix_read_virgl(HelixExport *export, uint32_t resource_id,
-                             const struct helix_rect *box, uint8_t *dst,
-                             uint32_t stride, const char **why)
-{
-    *why = "there is no such resource";
-    return false;
-}
-#endif
 
 /* ---- blobs: their layout, their pages ---- */
 
@@ -416,6 +242,7 @@ void helix_readback_detach(HelixExport *export, uint32_t resource_id)
 
 void helix_readback_forget(HelixExport *export, uint32_t resource_id)
 {
+    helix_pixels_forget(export, resource_id);
     if (resource_id) {
         helix_readback_detach(export, resource_id);
         g_hash_table_remove(export->blobs, GUINT_TO_POINTER(resource_id));
@@ -574,6 +401,7 @@ bool helix_readback_resource(void *opaque, uint32_t resource_id,
     struct virtio_gpu_simple_resource *res =
         helix_readback_find(export, resource_id);
     const HelixBlob *blob;
+    HelixTexture texture;
 
     memset(surface, 0, sizeof(*surface));
     surface->resource_id = resource_id;
@@ -589,9 +417,13 @@ bool helix_readback_resource(void *opaque, uint32_t resource_id,
             surface->fourcc = blob->layout.fourcc;
         }
     }
-    return surface->fourcc ||
-           (helix_virgl_resource(export, resource_id, surface) &&
-            surface->fourcc);
+    if (!surface->fourcc &&
+        helix_virgl_texture(export, resource_id, &texture)) {
+        surface->rect.width = texture.width;
+        surface->rect.height = texture.height;
+        surface->fourcc = texture.fourcc;
+    }
+    return surface->fourcc;
 }
 
 static bool helix_readback_dispatch(HelixExport *export,
@@ -613,28 +445,48 @@ static bool helix_readback_dispatch(HelixExport *export,
         return helix_read_2d(res->image, box, dst, stride, why);
     }
     if ((!is_blob || (export->gl && !(blob && blob->pages))) &&
-        helix_read_virgl(export, id, box, dst, stride, why)) {
+        helix_virgl_read(export, id, box, dst, stride, why)) {
         return true;
     }
     return is_blob && helix_read_blob(export, res, blob, box, dst, stride, why);
 }
 
-enum helix_read helix_readback_read(void *export,
-                                    struct helix_readback *readback,
-                                    const char **why)
+bool helix_readback_read_now(HelixExport *export,
+                             const struct helix_readback *readback,
+                             const char **why)
 {
     const struct helix_surface *surface = &readback->surface;
-    const struct helix_rect *box;
     bool ok = true;
     uint32_t i;
 
     for (i = 0; i < readback->boxes && ok; i++) {
-        box = &readback->box[i];
+        const struct helix_rect *box = &readback->box[i];
+
         ok = helix_readback_dispatch(export, surface, box,
                                      helix_readback_dst(readback, i),
                                      readback->stride, why);
         trace_helix_export_read(surface->resource_id, box->x, box->y,
                                 box->width, box->height, ok ? "ok" : *why);
     }
-    return ok ? HELIX_READ_DONE : HELIX_READ_FAILED;
+    return ok;
+}
+
+enum helix_read helix_readback_read(void *opaque,
+                                    struct helix_readback *readback,
+                                    const char **why)
+{
+    HelixExport *export = opaque;
+    struct virtio_gpu_simple_resource *res =
+        helix_readback_find(export, readback->surface.resource_id);
+
+    g_assert(helix_loop_may_read(export));
+    /* The others are in memory: to copy them waits for nothing. */
+    if (!(res && (res->image || res->blob_size)) &&
+        helix_pixels_read(export, readback)) {
+        trace_helix_export_read_pending(readback->surface.resource_id,
+                                        readback->boxes);
+        return HELIX_READ_PENDING;
+    }
+    return helix_readback_read_now(export, readback, why) ? HELIX_READ_DONE
+                                                          : HELIX_READ_FAILED;
 }

@@ -27,6 +27,10 @@ static struct {
   bool egl, refuse; /* the renderer's context cannot be made current */
   void *current;
   guint errors, error, reads;
+  /* pixel buffers */
+  bool takes;       /* they read what they are offered */
+  guint offered;    /* the last resource */
+  gint64 forgotten; /* likewise */
 } t;
 
 static int ctx0, other;
@@ -96,6 +100,26 @@ helix_loop_may_read (void *export)
   return t.main_loop;
 }
 
+/* ---- pixel buffers: test-helix-pixel-buffer.c ---- */
+
+void
+helix_pixels_init (HelixExport *export)
+{
+}
+
+void
+helix_pixels_forget (HelixExport *export, uint32_t resource_id)
+{
+  t.forgotten = (gint64) resource_id;
+}
+
+bool
+helix_pixels_read (HelixExport *export, struct helix_readback *readback)
+{
+  t.offered = readback->surface.resource_id;
+  return t.takes;
+}
+
 void
 trace_helix_export_read (uint32_t resource, uint32_t x, uint32_t y,
     uint32_t width, uint32_t height, const char *result)
@@ -110,7 +134,9 @@ virgl_renderer_resource_get_info (
 {
   if (handle == 1)
     *info = (struct virgl_renderer_resource_info){
-        1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, W, H};
+        .virgl_format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+        .width = W,
+        .height = H};
   return handle == 1 || handle == ID ? 0 : -1;
 }
 
@@ -466,6 +492,37 @@ GST_START_TEST (test_gl_errors)
 
 GST_END_TEST;
 
+/* Only a texture is offered to the pixel buffers, and once for all boxes. */
+GST_START_TEST (test_pending)
+{
+  struct helix_readback readback = {
+      .boxes = 2, .box = {{0, 0, 1, 1}, {1, 1, 1, 1}}, .stride = W * 4};
+  const char *why;
+
+  readback.dst = t.out;
+  begin (true);
+  create_blob (&whole, 1);
+  t.takes = true;
+  fail_unless (read_all (ID));
+  fail_unless_equals_int (t.offered, 0);
+  fail_unless (helix_readback_resource (&t.export, 1, &readback.surface));
+  fail_unless_equals_int (
+      helix_readback_read (&t.export, &readback, &why), HELIX_READ_PENDING);
+  fail_unless_equals_int (t.offered, 1);
+  fail_unless_equals_int (t.reads, 0);
+  /* What they do not take is read at once; so is a cursor. */
+  fail_unless (helix_readback_read_now (&t.export, &readback, &why));
+  fail_unless_equals_int (t.reads, 2);
+  t.takes = false;
+  fail_unless_equals_int (
+      helix_readback_read (&t.export, &readback, &why), HELIX_READ_DONE);
+  fail_unless_equals_int (t.reads, 4);
+  helix_readback_forget (&t.export, 1);
+  fail_unless_equals_int64 (t.forgotten, 1);
+}
+
+GST_END_TEST;
+
 static Suite *
 readback_suite (void)
 {
@@ -481,6 +538,7 @@ readback_suite (void)
   tcase_add_test (tc, test_no_context);
   tcase_add_test (tc, test_no_egl);
   tcase_add_test (tc, test_gl_errors);
+  tcase_add_test (tc, test_pending);
   return suite;
 }
 

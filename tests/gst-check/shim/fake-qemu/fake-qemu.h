@@ -24,6 +24,8 @@
 #define CONFIG_OPENGL 1
 
 #define ARRAY_SIZE G_N_ELEMENTS
+#define container_of(pointer, type, member) \
+  ((type *) (void *) ((char *) (pointer) -offsetof (type, member)))
 #define le32_to_cpu(x) GUINT32_FROM_LE (x)
 #define le64_to_cpu(x) GUINT64_FROM_LE (x)
 
@@ -36,10 +38,42 @@ typedef struct MemoryRegion MemoryRegion;
 typedef struct Property Property;
 typedef struct QEMUBH QEMUBH;
 typedef struct QEMUTimer QEMUTimer;
-typedef struct QemuThread {
-  int id;
-} QemuThread;
 typedef void IOHandler (void *opaque);
+
+/* ---- loops, threads ---- */
+
+typedef GMutex QemuMutex;
+typedef GCond QemuCond;
+typedef struct QemuThread {
+  GThread *thread;
+} QemuThread;
+typedef enum { QEMU_CLOCK_REALTIME } QEMUClockType;
+#define QEMU_THREAD_DETACHED 1
+#define NANOSECONDS_PER_SECOND 1000000000LL
+
+#define qemu_mutex_init g_mutex_init
+#define qemu_mutex_lock g_mutex_lock
+#define qemu_mutex_unlock g_mutex_unlock
+#define qemu_cond_init g_cond_init
+#define qemu_cond_signal g_cond_signal
+#define qemu_cond_wait g_cond_wait
+
+static inline void
+qemu_thread_create (QemuThread *thread, const char *name,
+    void *(*run) (void *opaque), void *opaque, int mode)
+{
+  thread->thread = g_thread_new (name, run, opaque);
+  g_thread_unref (thread->thread);
+}
+
+AioContext *iohandler_get_aio_context (void);
+QEMUBH *aio_bh_new (AioContext *ctx, void (*run) (void *opaque), void *opaque);
+void qemu_bh_schedule (QEMUBH *bh);
+QEMUTimer *timer_new_ns (
+    QEMUClockType clock, void (*run) (void *opaque), void *opaque);
+void timer_mod_ns (QEMUTimer *timer, int64_t deadline);
+void timer_del (QEMUTimer *timer);
+int64_t qemu_clock_get_ns (QEMUClockType clock);
 
 #define OBJECT(o) ((Object *) (o))
 #define MEMORY_REGION(o) ((MemoryRegion *) (o))
@@ -126,12 +160,18 @@ typedef struct VirtIOGPUGL {
 } VirtIOGPUGL;
 
 #define QTAILQ_FOREACH TAILQ_FOREACH
+#define QSIMPLEQ_HEAD STAILQ_HEAD
+#define QSIMPLEQ_ENTRY STAILQ_ENTRY
+#define QSIMPLEQ_INIT STAILQ_INIT
+#define QSIMPLEQ_FIRST STAILQ_FIRST
+#define QSIMPLEQ_INSERT_TAIL STAILQ_INSERT_TAIL
+#define QSIMPLEQ_REMOVE_HEAD STAILQ_REMOVE_HEAD
 
 /* ---- virglrenderer ---- */
 
 struct virgl_box;
 struct virgl_renderer_resource_info {
-  uint32_t handle, virgl_format, width, height;
+  uint32_t handle, virgl_format, width, height, depth, flags, tex_id;
 };
 
 int virgl_renderer_resource_get_info (
@@ -150,11 +190,6 @@ typedef void *EGLDisplay, *EGLSurface, *EGLContext;
 #define EGL_NO_SURFACE NULL
 #define EGL_DRAW 0x3059
 #define EGL_READ 0x305a
-#define GL_NO_ERROR 0
-#define GL_OUT_OF_MEMORY 0x0505
-#define GL_INVALID_FRAMEBUFFER_OPERATION 0x0506
-#define GL_CONTEXT_LOST 0x0507
-#define GL_VERSION 0x1f02
 
 bool epoxy_has_egl (void);
 EGLDisplay eglGetCurrentDisplay (void);
@@ -162,10 +197,82 @@ EGLSurface eglGetCurrentSurface (int which);
 EGLContext eglGetCurrentContext (void);
 unsigned eglMakeCurrent (
     EGLDisplay display, EGLSurface draw, EGLSurface read, EGLContext context);
+
+typedef unsigned GLenum, GLuint, GLbitfield;
+typedef int GLint, GLsizei;
+typedef struct FakeSync *GLsync;
+#define GL_NO_ERROR 0
+#define GL_INVALID_OPERATION 0x0502
+#define GL_OUT_OF_MEMORY 0x0505
+#define GL_INVALID_FRAMEBUFFER_OPERATION 0x0506
+#define GL_CONTEXT_LOST 0x0507
+#define GL_PACK_ROW_LENGTH 0x0d02
+#define GL_PACK_SKIP_ROWS 0x0d03
+#define GL_PACK_SKIP_PIXELS 0x0d04
+#define GL_PACK_ALIGNMENT 0x0d05
+#define GL_TEXTURE_2D 0x0de1
+#define GL_UNSIGNED_BYTE 0x1401
+#define GL_RGBA 0x1908
+#define GL_RENDERER 0x1f01
+#define GL_VERSION 0x1f02
+#define GL_UNSIGNED_INT_8_8_8_8 0x8035
+#define GL_BGRA 0x80e1
+#define GL_STREAM_READ 0x88e1
+#define GL_PIXEL_PACK_BUFFER 0x88eb
+#define GL_PIXEL_PACK_BUFFER_BINDING 0x88ed
+#define GL_READ_FRAMEBUFFER 0x8ca8
+#define GL_READ_FRAMEBUFFER_BINDING 0x8caa
+#define GL_FRAMEBUFFER_COMPLETE 0x8cd5
+#define GL_COLOR_ATTACHMENT0 0x8ce0
+#define GL_SYNC_GPU_COMMANDS_COMPLETE 0x9117
+#define GL_ALREADY_SIGNALED 0x911a
+#define GL_TIMEOUT_EXPIRED 0x911b
+#define GL_CONDITION_SATISFIED 0x911c
+#define GL_WAIT_FAILED 0x911d
+#define GL_MAP_READ_BIT 1
+
+bool epoxy_is_desktop_gl (void);
+int epoxy_gl_version (void);
+bool epoxy_has_gl_extension (const char *name);
 unsigned glGetError (void);
 const unsigned char *glGetString (unsigned name);
+void glGetIntegerv (GLenum name, GLint *value);
+void glPixelStorei (GLenum name, GLint value);
+void glGenFramebuffers (GLsizei n, GLuint *names);
+void glDeleteFramebuffers (GLsizei n, const GLuint *names);
+void glBindFramebuffer (GLenum target, GLuint name);
+void glFramebufferTexture2D (
+    GLenum target, GLenum attachment, GLenum type, GLuint texture, GLint level);
+GLenum glCheckFramebufferStatus (GLenum target);
+void glGenBuffers (GLsizei n, GLuint *names);
+void glDeleteBuffers (GLsizei n, const GLuint *names);
+void glBindBuffer (GLenum target, GLuint name);
+void glBufferData (
+    GLenum target, ptrdiff_t size, const void *data, GLenum usage);
+void *glMapBufferRange (
+    GLenum target, ptrdiff_t offset, ptrdiff_t size, GLbitfield access);
+unsigned char glUnmapBuffer (GLenum target);
+void glReadPixels (GLint x, GLint y, GLsizei width, GLsizei height,
+    GLenum format, GLenum type, void *pixels);
+GLsync glFenceSync (GLenum condition, GLbitfield flags);
+GLenum glClientWaitSync (GLsync sync, GLbitfield flags, uint64_t timeout);
+void glDeleteSync (GLsync sync);
+void glFlush (void);
 
 void trace_helix_export_read (uint32_t resource, uint32_t x, uint32_t y,
     uint32_t width, uint32_t height, const char *result);
+static inline void
+trace_helix_export_read_pending (uint32_t resource, uint32_t boxes)
+{
+}
+static inline void
+trace_helix_export_pixels (
+    const char *renderer, int version, bool desktop, bool able)
+{
+}
+static inline void
+trace_helix_export_read_done (uint32_t resource, int64_t us, const char *result)
+{
+}
 
 #endif /* FAKE_QEMU_H */
