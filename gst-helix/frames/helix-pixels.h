@@ -39,10 +39,6 @@ gboolean helix_pixels_can_write (const GstVideoFrame *out);
 void helix_pixels_convert (const HelixPicture *picture, GstVideoFrame *out,
     const struct helix_rect *box);
 
-/* To NV12 and I420 in portable C, for tests. */
-void helix_pixels_yuv_portable (const HelixPicture *picture, GstVideoFrame *out,
-    const struct helix_rect *box);
-
 /* Makes the fourth byte of each pixel 255, in rows of BGRx. */
 void helix_pixels_make_opaque (
     guint8 *pixels, guint width, guint height, gsize stride);

@@ -240,92 +240,6 @@ GST_START_TEST (test_can_convert)
 }
 GST_END_TEST;
 
-/* ---- 4:2:0, by the processor's own instructions and in plain C ---- */
-
-static GstBuffer *
-whole (const HelixPicture *picture, const GstVideoInfo *info,
-    void (*convert) (
-        const HelixPicture *, GstVideoFrame *, const struct helix_rect *))
-{
-  const struct helix_rect all = {0, 0, picture->width, picture->height};
-  GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
-  GstVideoFrame frame;
-
-  gst_buffer_memset (buffer, 0, 0, info->size);
-  fail_unless (gst_video_frame_map (&frame, info, buffer, GST_MAP_READWRITE));
-  convert (picture, &frame, &all);
-  gst_video_frame_unmap (&frame);
-  return buffer;
-}
-
-/* Both give the same. Returns the former. */
-static GstBuffer *
-check_same (const HelixPicture *picture, GstVideoFormat format, guint step)
-{
-  GstBuffer *fast, *plain;
-  GstVideoInfo info;
-
-  gst_video_info_set_format (&info, format, GST_ROUND_UP_2 (picture->width),
-      GST_ROUND_UP_2 (picture->height));
-  fail_unless (gst_video_colorimetry_from_string (
-      &info.colorimetry, GST_VIDEO_COLORIMETRY_BT709));
-  info.chroma_site = GST_VIDEO_CHROMA_SITE_JPEG;
-  fast = whole (picture, &info, helix_pixels_convert);
-  plain = whole (picture, &info, helix_pixels_yuv_portable);
-  maker_check_same (
-      fast, plain, "step %u, %ux%u", step, picture->width, picture->height);
-  gst_buffer_unref (plain);
-  return fast;
-}
-
-GST_START_TEST (test_same_as_portable)
-{
-  static const guint sizes[][2] = {{1366, 768}, {640, 16}, {33, 2}, {64, 64},
-      {1, 1}, {2, 2}, {3, 5}, {31, 7}, {65, 33}, {719, 403}, {3440, 24}};
-  GRand *rand = g_rand_new_with_seed (SEED);
-
-  for (guint f = 0; f < MAKER_FORMATS; f++)
-    for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
-      for (guint i = 0; i < 2; i++) {
-        HelixPicture picture;
-
-        maker_init (&picture, rand, f, sizes[s][0], sizes[s][1]);
-        gst_buffer_unref (check_same (
-            &picture, i ? GST_VIDEO_FORMAT_I420 : GST_VIDEO_FORMAT_NV12, f));
-        g_free ((guint8 *) picture.pixels);
-      }
-  g_rand_free (rand);
-}
-GST_END_TEST;
-
-/* The ends of the scale, to the bit: no sum may overflow or saturate. */
-GST_START_TEST (test_extremes)
-{
-  GRand *rand = g_rand_new_with_seed (SEED);
-  HelixPicture picture;
-
-  maker_init (&picture, rand, 0, 96, 16);
-  for (guint bits = 0; bits < 16; bits++) {
-    GstBuffer *buffer;
-
-    for (gsize i = 0; i < (gsize) picture.stride * picture.height; i++)
-      ((guint8 *) picture.pixels)[i] = bits & 1u << i % 4 ? 255 : 0;
-    buffer = check_same (&picture, GST_VIDEO_FORMAT_I420, bits);
-    if ((bits & 7) == 0 || (bits & 7) == 7) {
-      guint8 sample[1];
-
-      gst_buffer_extract (buffer, 0, sample, 1);
-      fail_unless_equals_int (sample[0], bits & 7 ? 235 : 16);
-      gst_buffer_extract (buffer, 96 * 16, sample, 1);
-      fail_unless_equals_int (sample[0], 128);
-    }
-    gst_buffer_unref (buffer);
-  }
-  g_free ((guint8 *) picture.pixels);
-  g_rand_free (rand);
-}
-GST_END_TEST;
-
 /* ---- buffers of downstream ---- */
 
 /* A layout that differs from the usual one is kept to, and nothing outside of
@@ -631,8 +545,6 @@ helix_convert_suite (void)
   tcase_add_loop_test (tc, test_colours, 0, DIRECT);
   tcase_add_test (tc, test_no_alpha_is_opaque);
   tcase_add_test (tc, test_can_convert);
-  tcase_add_test (tc, test_same_as_portable);
-  tcase_add_test (tc, test_extremes);
   tcase_add_test (tc, test_foreign_buffers);
   tcase_add_loop_test (tc, test_odd_stride, 2, DIRECT);
   tcase_add_loop_test (tc, test_incremental, 0, G_N_ELEMENTS (outputs));
