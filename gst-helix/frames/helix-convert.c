@@ -8,6 +8,7 @@
 #define HISTORY 16
 
 struct _HelixConvert {
+  HelixParallel *parallel;
   GstVideoInfo output;
   gboolean whole; /* a picture has to be made of output's size first, */
   GstVideoConverter *converter; /* and only this can convert it, or NULL */
@@ -40,10 +41,11 @@ content_quark (void)
 }
 
 HelixConvert *
-helix_convert_new (void)
+helix_convert_new (guint threads)
 {
   HelixConvert *convert = g_new0 (HelixConvert, 1);
 
+  convert->parallel = helix_parallel_new (threads);
   for (guint i = 0; i < HISTORY; i++)
     pixman_region32_init (&convert->steps[i]);
   return convert;
@@ -56,6 +58,7 @@ helix_convert_free (HelixConvert *convert)
     pixman_region32_fini (&convert->steps[i]);
   g_clear_pointer (&convert->converter, gst_video_converter_free);
   helix_cursor_clear (&convert->drawn);
+  helix_parallel_free (convert->parallel);
   g_free (convert->patch);
   g_free (convert);
 }
@@ -75,7 +78,8 @@ make_converter (HelixConvert *convert, const HelixPicture *picture)
   /* Only pixels are converted: the converter insists on equal rates. */
   input->fps_n = convert->output.fps_n;
   input->fps_d = convert->output.fps_d;
-  /* Dithering would make two conversions of one picture differ. */
+  /* Dithering would make two conversions of one picture differ; its threads
+   * (1.22) would, too: they begin at odd rows, in the middle of a block. */
   options = gst_structure_new ("GstVideoConverter",
       GST_VIDEO_CONVERTER_OPT_DITHER_METHOD, GST_TYPE_VIDEO_DITHER_METHOD,
       GST_VIDEO_DITHER_NONE, NULL);
@@ -219,7 +223,7 @@ draw_cursor (HelixConvert *convert, const HelixPicture *picture,
         + y * (gsize) GST_VIDEO_FRAME_PLANE_STRIDE (frame, p)
         + x * (gsize) GST_VIDEO_FORMAT_INFO_PSTRIDE (info, p);
   }
-  helix_pixels_convert (&patch, &part, &all);
+  helix_pixels_convert (&patch, &part, &all, NULL);
   convert->converted_bytes += (guint64) box->width * box->height * 4;
 }
 
@@ -243,7 +247,7 @@ convert_whole (
   }
   convert->converted_bytes += (guint64) width * height * 4;
   if (convert->converter == NULL) {
-    helix_pixels_convert (picture, out, &whole);
+    helix_pixels_convert (picture, out, &whole, convert->parallel);
     return;
   }
   /* GstVideoConverter (1.22) keeps the lines that it read last, and takes
@@ -339,7 +343,7 @@ update (HelixConvert *convert, const HelixPicture *picture,
         .height = (guint32) (box[i].y2 - box[i].y1),
     };
 
-    helix_pixels_convert (picture, frame, &rect);
+    helix_pixels_convert (picture, frame, &rect, convert->parallel);
     convert->converted_bytes += (guint64) rect.width * rect.height * 4;
   }
   pixman_region32_fini (&missing);

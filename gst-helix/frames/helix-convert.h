@@ -18,7 +18,8 @@ G_BEGIN_DECLS
 
 typedef struct _HelixConvert HelixConvert;
 
-HelixConvert *helix_convert_new (void);
+/* `threads`: over which large changes are split, as in helix-parallel.h. */
+HelixConvert *helix_convert_new (guint threads);
 void helix_convert_free (HelixConvert *convert);
 
 /* From pictures of this shape to frames of this kind. FALSE when there is no

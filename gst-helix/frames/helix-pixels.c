@@ -104,14 +104,55 @@ helix_pixels_can_convert (
       && gst_video_colorimetry_matches (colours, GST_VIDEO_COLORIMETRY_SRGB);
 }
 
+/* Pixels that a thread takes at a time, some 0.05 ms of work, and how many a
+ * box has at least that is split. Measured from a cold slot, one thread and
+ * two: 0.11 and 0.13 ms for 256 Ki pixels, 0.20 and 0.20 for 512 Ki, 0.49 and
+ * 0.29 for 1024 Ki. */
+#define STRIP (128 * 1024)
+#define SPLIT_FROM (512 * 1024)
+
+/* A box, and how many of its rows a thread takes at a time. */
+typedef struct {
+  const HelixPicture *picture;
+  GstVideoFrame *out;
+  const struct helix_rect *box;
+  guint rows;
+} Strips;
+
+static void
+convert_strip (gpointer data, guint part)
+{
+  const Strips *strips = data;
+  struct helix_rect strip = *strips->box;
+  guint bottom = strip.y + strip.height;
+
+  /* From even row to even row: no two threads share a block. */
+  if (part > 0)
+    strip.y = (strip.y & ~1u) + part * strips->rows;
+  strip.height =
+      MIN ((strips->box->y & ~1u) + (part + 1) * strips->rows, bottom)
+      - strip.y;
+  if (helix_picture_is_yuv (GST_VIDEO_FRAME_FORMAT (strips->out)))
+    convert_yuv (strips->picture, strips->out, &strip);
+  else
+    convert_rgb (strips->picture, strips->out, &strip);
+}
+
 void
 helix_pixels_convert (const HelixPicture *picture, GstVideoFrame *out,
-    const struct helix_rect *box)
+    const struct helix_rect *box, HelixParallel *parallel)
 {
-  if (helix_picture_is_yuv (GST_VIDEO_FRAME_FORMAT (out)))
-    convert_yuv (picture, out, box);
+  guint height = box->height + box->y % 2;
+  Strips strips = {picture, out, box, height};
+
+  if (parallel != NULL && helix_parallel_get_threads (parallel) > 1
+      && (guint64) box->width * height >= SPLIT_FROM)
+    strips.rows = GST_ROUND_UP_2 (STRIP / box->width);
+  if (strips.rows >= height)
+    convert_strip (&strips, 0);
   else
-    convert_rgb (picture, out, box);
+    helix_parallel_run (parallel, (height + strips.rows - 1) / strips.rows,
+        convert_strip, &strips);
 }
 
 /* pixman makes no image of other strides. */

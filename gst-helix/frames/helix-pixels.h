@@ -11,7 +11,7 @@
  *
  * Each block of 2x2 pixels depends on its own pixels alone, without dithering:
  * boxes converted one by one give, byte for byte, the same as one conversion of
- * the whole picture.
+ * the whole picture. So a large box can be split over threads.
  *
  * RGB is pixman's. 4:2:0 is no library's: libyuv is as fast but knows RGB to
  * BT.601 only (version 1857), which an encoder that writes no colour
@@ -21,6 +21,7 @@
 #ifndef HELIX_PIXELS_H
 #define HELIX_PIXELS_H
 
+#include "helix-parallel.h"
 #include "helix-picture.h"
 
 G_BEGIN_DECLS
@@ -35,9 +36,9 @@ gboolean helix_pixels_can_write (const GstVideoFrame *out);
 
 /* Converts the pixels of `box`, to NV12 and I420 the 2x2 blocks that it
  * touches, and nothing else. It must lie within the picture, and both functions
- * above be true. */
+ * above be true. `parallel`: for a box large enough to be worth it. */
 void helix_pixels_convert (const HelixPicture *picture, GstVideoFrame *out,
-    const struct helix_rect *box);
+    const struct helix_rect *box, HelixParallel *parallel);
 
 /* Makes the fourth byte of each pixel 255, in rows of BGRx. */
 void helix_pixels_make_opaque (

@@ -70,7 +70,7 @@ maker_convert (const HelixPicture *picture, const HelixCursor *cursor,
     const GstVideoInfo *info)
 {
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
-  HelixConvert *convert = helix_convert_new ();
+  HelixConvert *convert = helix_convert_new (1);
   helix_region none;
 
   pixman_region32_init (&none);

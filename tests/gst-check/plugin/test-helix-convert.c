@@ -159,7 +159,7 @@ GST_START_TEST (test_odd_stride)
   gsize offset[GST_VIDEO_MAX_PLANES] = {0};
   gint stride[GST_VIDEO_MAX_PLANES] = {4 * BAR + 2};
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, 16 * (4 * BAR + 2), NULL);
-  HelixConvert *convert = helix_convert_new ();
+  HelixConvert *convert = helix_convert_new (1);
   HelixPicture picture;
   guint8 *pixels = picture_new (&picture, 0, BAR, 16, 4 * BAR);
   GstVideoInfo info;
@@ -248,7 +248,7 @@ GST_START_TEST (test_foreign_buffers)
 {
   gsize offset[GST_VIDEO_MAX_PLANES] = {256, 256 + 192 * 80};
   gint stride[GST_VIDEO_MAX_PLANES] = {192, 192};
-  HelixConvert *convert = helix_convert_new ();
+  HelixConvert *convert = helix_convert_new (1);
   HelixPicture picture;
   helix_region none;
   GstVideoInfo info;
@@ -405,13 +405,14 @@ disturb (GRand *rand, HelixPicture *picture, HelixCursor *cursor,
 }
 
 /* Scratch buffers in any order, some left out for long, pictures that went past
- * them; each must hold, byte for byte, the composed picture. */
+ * them; each must hold, byte for byte, the composed picture, which one thread
+ * converted. */
 static void
 check_incremental (
     GRand *rand, guint output, guint width, guint height, guint steps)
 {
   guint fourcc = (guint) g_rand_int_range (rand, 0, MAKER_FORMATS);
-  HelixConvert *convert = helix_convert_new ();
+  HelixConvert *convert = helix_convert_new (HELIX_PARALLEL_MOST);
   GstBuffer *scratch[5], *reference;
   HelixCursor cursor = {0};
   HelixPicture picture;
@@ -468,6 +469,8 @@ GST_START_TEST (test_incremental)
     check_incremental (rand, (guint) __i__, sizes[i][0], sizes[i][1], 50);
   check_incremental (rand, (guint) __i__, 641, 97, 20);
   check_incremental (rand, (guint) __i__, 1366, 768, 4);
+  /* Large enough for several threads, also in part. */
+  check_incremental (rand, (guint) __i__, 1367, 1001, 4);
   g_rand_free (rand);
 }
 GST_END_TEST;
@@ -497,7 +500,7 @@ GST_START_TEST (test_cost)
 {
   const guint64 whole = 3840ull * 2160 * 4;
   const struct helix_rect box = {1000, 500, 64, 64};
-  HelixConvert *convert = helix_convert_new ();
+  HelixConvert *convert = helix_convert_new (1);
   GRand *rand = g_rand_new_with_seed (SEED);
   HelixCursor cursor = {0};
   HelixPicture picture;
