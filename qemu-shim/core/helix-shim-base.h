@@ -9,6 +9,7 @@
  *   subscription  both: slots and credit of one client's channel
  *   screen        both: scanouts, cursors, requests of clients for scanouts
  *   memory        both: slots' memory
+ *   outbox        both: what a client is still to be sent
  *   base          both
  *
  * A file includes and calls what is below it, never what is above; io and
@@ -89,6 +90,7 @@ struct helix_shim {
   struct helix_shim_memory *unused; /* for the io thread to free */
   uint32_t cursor_watchers;         /* subscriptions with a cursor */
   bool serve;                       /* the socket is to be ours */
+  uint64_t last_frame_ns;           /* sent; 0 = none yet */
   struct helix_shim_stats stats;
 
   /* [io] */
@@ -101,7 +103,6 @@ struct helix_shim {
                                     * HELIX_NONE64 = that has been told */
   uint64_t last_number;            /* of a client */
   uint64_t born_ns;                /* listening since */
-  uint64_t last_frame_ns;          /* sent; 0 = none yet */
   char entry[HELIX_REGISTRY_PATH]; /* among the running VMs; empty = none */
   bool stopped;
 

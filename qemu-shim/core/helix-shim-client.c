@@ -14,8 +14,6 @@
 #define READS_AT_ONCE 64
 /* CLIENTs of one answer to LIST: 28 KiB at most, so that it fits the queue. */
 #define MOST_LISTED 128u
-/* Pieces of messages that go by one system call. */
-#define PIECES_AT_ONCE 16
 
 #define CLIENT "client %" G_GUINT64_FORMAT " (pid %ld)"
 #define CLIENT_ARGS(client) (client)->number, (long) (client)->pid
@@ -32,7 +30,7 @@ helix_shim_client_is_open (const struct helix_shim_client *self)
 bool
 helix_shim_client_is_full (const struct helix_shim_client *self)
 {
-  return self->writer.bytes[HELIX_WRITER_CONTROL] >= HELIX_SHIM_QUEUE_LIMIT;
+  return self->out.writer.bytes[HELIX_WRITER_CONTROL] >= HELIX_SHIM_QUEUE_LIMIT;
 }
 
 /* Nothing that comes after the end counts. And reading stops while the client
@@ -53,13 +51,13 @@ static void
 update_watch (struct helix_shim_client *self)
 {
   bool reading = may_read (self);
-  bool writing = helix_writer_pending (&self->writer) && !self->dead;
+  bool writing = helix_writer_pending (&self->out.writer) && !self->dead;
 
   if (reading == self->watching_read && writing == self->watching_write)
     return;
   self->watching_read = reading;
   self->watching_write = writing;
-  self->shim->loop.watch (self->shim->loop_opaque, self->fd,
+  self->shim->loop.watch (self->shim->loop_opaque, self->out.fd,
       reading ? on_ready : NULL, writing ? on_ready : NULL, self);
 }
 
@@ -77,23 +75,11 @@ die (struct helix_shim_client *self)
 static void
 flush (struct helix_shim_client *self)
 {
-  while (!self->dead && helix_writer_pending (&self->writer)) {
-    struct iovec iov[PIECES_AT_ONCE];
-    int pass = -1;
-    int n =
-        helix_writer_iov (&self->writer, iov, PIECES_AT_ONCE, SIZE_MAX, &pass);
-    ssize_t sent = helix_send (self->fd, iov, n, pass);
-
-    if (sent >= 0) {
-      helix_writer_sent (&self->writer, (size_t) sent);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      break;
-    } else if (errno != EINTR) {
-      helix_shim_count (self->shim, lost, 1);
-      die (self);
-    }
+  if (!self->dead && !helix_shim_outbox_flush (&self->out)) {
+    helix_shim_count (self->shim, lost, 1);
+    die (self);
   }
-  if (self->closing_ns && !helix_writer_pending (&self->writer))
+  if (self->closing_ns && !helix_writer_pending (&self->out.writer))
     die (self);
   update_watch (self);
 }
@@ -102,14 +88,14 @@ static void
 send_message (
     struct helix_shim_client *self, const uint8_t *message, size_t size)
 {
-  helix_writer_add (&self->writer, HELIX_WRITER_CONTROL, message, size, NULL);
+  helix_shim_outbox_add (&self->out, message, size);
 }
 
 /* The last message that the client gets: a CURSOR would still come after it. */
 static void
 send_last (struct helix_shim_client *self, const uint8_t *message, size_t size)
 {
-  helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR);
+  helix_writer_drop (&self->out.writer, HELIX_WRITER_CURSOR);
   send_message (self, message, size);
 }
 
@@ -140,17 +126,6 @@ helix_shim_client_error (struct helix_shim_client *self, uint16_t channel,
   if (!self->closing_ns)
     self->closing_ns = helix_now_ns ();
   helix_shim_wake_io (self->shim);
-}
-
-void
-helix_shim_client_dismiss (struct helix_shim_client *self, const char *why)
-{
-  uint8_t message[HELIX_MAX_MESSAGE];
-
-  if (helix_shim_client_is_open (self))
-    send_last (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
-  flush (self);
-  die (self);
 }
 
 /* ---- channels ---- */
@@ -189,7 +164,7 @@ leave_pool (
 static void
 drop_cursors (struct helix_shim_client *self)
 {
-  if (helix_writer_drop (&self->writer, HELIX_WRITER_CURSOR) == 0)
+  if (helix_writer_drop (&self->out.writer, HELIX_WRITER_CURSOR) == 0)
     return;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_CHANNELS; i++)
     if (self->channel[i])
@@ -320,8 +295,8 @@ on_subscribe (struct helix_shim_client *self,
         HELIX_SHIM_MAX_CHANNELS);
     return;
   }
-  self->channel[i] = helix_shim_subscription_new (self->shim, subscribe);
-  self->channel[i]->number = number;
+  self->channel[i] =
+      helix_shim_subscription_new (self->shim, &self->out, number, subscribe);
 }
 
 static void
@@ -420,7 +395,9 @@ open_clients (struct helix_shim_client *self)
 static uint64_t
 age (uint64_t now, uint64_t then)
 {
-  return then ? now - then : HELIX_NONE64;
+  if (!then)
+    return HELIX_NONE64;
+  return now > then ? now - then : 0; /* the display thread sends meanwhile */
 }
 
 static void
@@ -436,7 +413,8 @@ send_status (struct helix_shim_client *self, uint64_t now, uint32_t clients)
   status.frames = __atomic_load_n (&stats->frames, __ATOMIC_RELAXED);
   status.bytes = __atomic_load_n (&stats->readback_bytes, __ATOMIC_RELAXED);
   status.dropped = __atomic_load_n (&stats->no_credit, __ATOMIC_RELAXED);
-  status.last_ns = age (now, shim->last_frame_ns);
+  status.last_ns =
+      age (now, __atomic_load_n (&shim->last_frame_ns, __ATOMIC_RELAXED));
   status.clients = clients;
   send_message (self, message, helix_pack_status (message, &status, text));
   g_free (text);
@@ -456,7 +434,7 @@ send_client (struct helix_shim_client *self,
   client.role = HELIX_ROLE_FRAMES;
   client.scanout = HELIX_NONE32;
   client.connected_ns = now - other->born_ns;
-  client.frames = other->frames;
+  client.frames = __atomic_load_n (&other->out.frames, __ATOMIC_RELAXED);
   client.dropped = other->dropped;
   /* The first subscription comes last, and is the one that is named. */
   for (uint32_t i = HELIX_SHIM_MAX_CHANNELS; i-- > 0;) {
@@ -470,7 +448,8 @@ send_client (struct helix_shim_client *self,
   }
   client.received = HELIX_NONE64;
   client.latency_ns = HELIX_NONE64;
-  client.last_ns = age (now, other->last_frame_ns);
+  client.last_ns =
+      age (now, __atomic_load_n (&other->out.last_frame_ns, __ATOMIC_RELAXED));
   send_message (
       self, message, helix_pack_client (message, &client, server->name));
 }
@@ -597,7 +576,7 @@ receive (struct helix_shim_client *self)
 
   helix_reader_want (&self->reader, &at, &want);
   do
-    n = helix_recv (self->fd, at, want, NULL);
+    n = helix_recv (self->out.fd, at, want, NULL);
   while (n < 0 && errno == EINTR);
   if (n > 0) {
     self->heard_ns = helix_now_ns ();
@@ -731,8 +710,8 @@ must_read_first (const struct helix_shim_client *self, uint64_t bytes)
 static void
 note_read (struct helix_shim_client *self)
 {
-  if (self->unread_pools && !helix_writer_pending (&self->writer)
-      && helix_send_queue (self->fd) == 0) {
+  if (self->unread_pools && !helix_writer_pending (&self->out.writer)
+      && helix_send_queue (self->out.fd) == 0) {
     self->unread_pools = 0;
     self->unread_bytes = 0;
   }
@@ -763,7 +742,7 @@ send_pool (struct helix_shim_client *self, struct helix_shim_subscription *sub)
   pool.slots = memory->slots;
   pool.slot_size = memory->slot_size;
   pool.total_size = memory->total_size;
-  helix_writer_add (&self->writer, HELIX_WRITER_CONTROL, message,
+  helix_writer_add (&self->out.writer, HELIX_WRITER_CONTROL, message,
       helix_pack_pool (message, sub->number, &pool), &extra);
   leave_pool (self, sub);
   helix_shim_subscription_attach (sub, memory);
@@ -860,23 +839,6 @@ send_fault (struct helix_shim_client *self, struct helix_shim_subscription *sub,
     close_channel (self, sub);
 }
 
-/* Takes over the reference in `item`. */
-static void
-send_frame (struct helix_shim_client *self, struct helix_shim_subscription *sub,
-    const struct helix_shim_item *item)
-{
-  struct helix_shim_slot *slot = &item->memory->slot[item->slot];
-  uint8_t message[HELIX_MAX_MESSAGE];
-
-  slot->frame.sequence = ++sub->sequence;
-  send_message (self, message,
-      helix_pack_frame (message, sub->number, &slot->frame, slot->rects));
-  helix_shim_memory_unref (item->memory);
-  self->frames++;
-  self->last_frame_ns = self->shim->last_frame_ns = helix_now_ns ();
-  helix_shim_count (self->shim, frames, 1);
-}
-
 static void
 drop_shape (void *opaque, void *data, bool sent)
 {
@@ -901,7 +863,7 @@ send_cursor (
     extra.bulk_size = (size_t) shape->width * shape->height * 4;
     extra.data = shape;
   }
-  helix_writer_add (&self->writer, HELIX_WRITER_CURSOR, message,
+  helix_writer_add (&self->out.writer, HELIX_WRITER_CURSOR, message,
       helix_pack_cursor (
           message, sub->number, &cursor, (uint32_t) extra.bulk_size),
       &extra);
@@ -929,7 +891,7 @@ send_one (struct helix_shim_client *self, struct helix_shim_subscription *sub)
     case HELIX_SHIM_PENDING_MEMORY:
       return provide_memory (self, sub, item.wanted);
     case HELIX_SHIM_PENDING_FRAME:
-      send_frame (self, sub, &item);
+      helix_shim_subscription_send (sub, &item);
       return true;
     default:
       /* The guest went back to a size for which there is memory. */
@@ -943,7 +905,7 @@ send_pending (struct helix_shim_client *self)
 {
   /* Moves are not queued: when the last CURSORs have left, the newest state is
    * sent. */
-  bool cursors = self->writer.count[HELIX_WRITER_CURSOR] == 0;
+  bool cursors = self->out.writer.count[HELIX_WRITER_CURSOR] == 0;
 
   if (!helix_shim_client_is_full (self)) {
     send_scanouts (self);
@@ -965,7 +927,7 @@ send_pending (struct helix_shim_client *self)
 static void
 finish_turn (struct helix_shim_client *self)
 {
-  const size_t *cursors = &self->writer.count[HELIX_WRITER_CURSOR];
+  const size_t *cursors = &self->out.writer.count[HELIX_WRITER_CURSOR];
   bool full, waited;
 
   /* Again, if there was no room for something and now there is; or if CURSORs
@@ -985,21 +947,39 @@ finish_turn (struct helix_shim_client *self)
 void
 helix_shim_client_turn (struct helix_shim_client *self)
 {
+  pthread_mutex_lock (&self->out.turn);
   note_read (self);
   read_messages (self);
   finish_turn (self);
+  pthread_mutex_unlock (&self->out.turn);
 }
 
 void
 helix_shim_client_run (struct helix_shim_client *self, uint64_t now)
 {
+  pthread_mutex_lock (&self->out.turn);
   self->fill_budget = HELIX_SHIM_FILL_AT_ONCE;
   note_read (self);
   keep_deadlines (self, now);
   finish_turn (self);
+  pthread_mutex_unlock (&self->out.turn);
 }
 
 /* ---- life ---- */
+
+void
+helix_shim_client_dismiss (struct helix_shim_client *self, const char *why)
+{
+  uint8_t message[HELIX_MAX_MESSAGE];
+
+  pthread_mutex_lock (&self->out.turn);
+  close_channels (self); /* no FRAME comes behind BYE */
+  if (helix_shim_client_is_open (self))
+    send_last (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
+  flush (self);
+  die (self);
+  pthread_mutex_unlock (&self->out.turn);
+}
 
 struct helix_shim_client *
 helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
@@ -1007,7 +987,7 @@ helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
   struct helix_shim_client *self = g_new0 (struct helix_shim_client, 1);
 
   self->shim = shim;
-  self->fd = fd;
+  helix_shim_outbox_init (&self->out, fd);
   self->number = ++shim->last_number;
   self->pid = pid;
   self->born_ns = self->heard_ns = helix_now_ns ();
@@ -1015,7 +995,6 @@ helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
       (struct helix_bucket){HELIX_SHIM_SUBSCRIBE_BURST, self->born_ns};
   helix_server_init (&self->server, HELIX_ROLE_FRAMES, self->born_ns);
   helix_reader_init (&self->reader);
-  helix_writer_init (&self->writer);
   helix_shim_count (shim, clients, 1);
   return self;
 }
@@ -1023,11 +1002,12 @@ helix_shim_client_new (struct helix_shim *shim, int fd, pid_t pid)
 void
 helix_shim_client_free (struct helix_shim_client *self)
 {
+  pthread_mutex_lock (&self->out.turn);
   close_channels (self);
+  pthread_mutex_unlock (&self->out.turn);
   self->dead = true;
   update_watch (self);
-  helix_writer_clear (&self->writer);
-  close (self->fd);
+  helix_shim_outbox_clear (&self->out);
   helix_shim_count (self->shim, clients, -1);
   g_free (self);
 }

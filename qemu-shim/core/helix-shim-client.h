@@ -7,8 +7,8 @@
 #define HELIX_SHIM_CLIENT_H
 
 #include "helix-shim-base.h"
+#include "helix-shim-outbox.h"
 #include "helix-shim-subscription.h"
-#include "helix-writer.h"
 
 #define HELIX_SHIM_MAX_CHANNELS 16u             /* subscriptions of a client */
 #define HELIX_SHIM_MAX_POOL_BYTES (2ull << 30)  /* memory of a client */
@@ -29,14 +29,13 @@
 struct helix_shim_client {
   /* its connection */
   struct helix_shim *shim;
-  int fd;
+  struct helix_shim_outbox out;
   uint64_t number; /* for log lines */
   pid_t pid;       /* 0 = unknown */
   struct helix_server server;
   bool dead; /* to be freed */
   bool watching_read, watching_write;
   struct helix_reader reader;
-  struct helix_writer writer;
   uint64_t born_ns, heard_ns, pinged_ns;
   uint64_t closing_ns; /* since then it only writes what is left; 0 = no end */
 
@@ -50,9 +49,7 @@ struct helix_shim_client {
   uint32_t unread_pools;
   uint64_t unread_bytes;
   struct helix_bucket subscribes; /* and SET_SCANOUTs */
-  uint64_t frames;                /* sent */
   uint64_t dropped;               /* by subscriptions that are closed */
-  uint64_t last_frame_ns;         /* sent; 0 = none yet */
 };
 
 /* Takes `fd` over. The caller adds it to shim->clients. */

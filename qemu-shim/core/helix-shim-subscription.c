@@ -17,13 +17,16 @@ interval_of (const struct helix_subscribe *subscribe)
 }
 
 struct helix_shim_subscription *
-helix_shim_subscription_new (
-    struct helix_shim *shim, const struct helix_subscribe *subscribe)
+helix_shim_subscription_new (struct helix_shim *shim,
+    struct helix_shim_outbox *outbox, uint16_t number,
+    const struct helix_subscribe *subscribe)
 {
   struct helix_shim_subscription *self =
       g_new0 (struct helix_shim_subscription, 1);
 
   self->shim = shim;
+  self->outbox = outbox;
+  self->number = number;
   self->interval_ns = interval_of (subscribe);
   self->slots = subscribe->slots ? subscribe->slots : shim->config.slots;
   self->cursor = subscribe->flags & HELIX_SUBSCRIBE_CURSOR
@@ -96,7 +99,7 @@ helix_shim_subscription_update_all (struct helix_shim *shim)
   pthread_mutex_unlock (&shim->lock);
 }
 
-/* ---- io thread ---- */
+/* ---- sending a frame: io thread, or display thread with the turn ---- */
 
 /* Lock: held. */
 static void
@@ -108,6 +111,26 @@ take_frame (struct helix_shim_subscription *self, struct helix_shim_item *item)
   self->readies--;
   memmove (self->ready, self->ready + 1, self->readies);
 }
+
+void
+helix_shim_subscription_send (
+    struct helix_shim_subscription *self, const struct helix_shim_item *item)
+{
+  struct helix_shim_slot *slot = &item->memory->slot[item->slot];
+  uint8_t message[HELIX_MAX_MESSAGE];
+  uint64_t now = helix_now_ns ();
+
+  slot->frame.sequence = ++self->sequence;
+  helix_shim_outbox_add (self->outbox, message,
+      helix_pack_frame (message, self->number, &slot->frame, slot->rects));
+  helix_shim_memory_unref (item->memory);
+  __atomic_fetch_add (&self->outbox->frames, 1, __ATOMIC_RELAXED);
+  __atomic_store_n (&self->outbox->last_frame_ns, now, __ATOMIC_RELAXED);
+  __atomic_store_n (&self->shim->last_frame_ns, now, __ATOMIC_RELAXED);
+  helix_shim_count (self->shim, frames, 1);
+}
+
+/* ---- io thread ---- */
 
 enum helix_shim_pending
 helix_shim_subscription_take (
@@ -368,22 +391,52 @@ helix_shim_subscription_claim (struct helix_shim_subscription *self,
   return result;
 }
 
+/* Takes the frame that is READY and the client's turn, if that frame is the
+ * next thing to be sent and the io thread does not have the turn.
+ * Lock: held, and `closed` was not set: so there still is an outbox. */
+static bool
+take_turn (struct helix_shim_subscription *self, struct helix_shim_item *item)
+{
+  struct helix_shim_outbox *outbox = self->outbox;
+
+  if (!self->told || self->fault.code || self->readies > 1
+      || self->memory->slot_size < self->wanted
+      || pthread_mutex_trylock (&outbox->turn) != 0)
+    return false;
+  if (helix_writer_pending (&outbox->writer)) {
+    pthread_mutex_unlock (&outbox->turn);
+    return false;
+  }
+  take_frame (self, item);
+  return true;
+}
+
 bool
 helix_shim_subscription_publish (struct helix_shim_subscription *self,
     struct helix_shim_memory *memory, uint32_t slot, bool good)
 {
-  bool pending = false;
+  struct helix_shim_outbox *outbox = NULL;
+  struct helix_shim_item item;
+  bool pending = false, left = true;
 
   pthread_mutex_lock (&self->shim->lock);
   if (good && !self->closed && memory == self->memory) {
     memory->slot[slot].state = HELIX_SHIM_SLOT_READY;
     self->ready[self->readies++] = (uint8_t) slot;
     pending = true;
+    if (take_turn (self, &item))
+      outbox = self->outbox;
   } else {
     memory->slot[slot].state = HELIX_SHIM_SLOT_FREE;
   }
   pthread_mutex_unlock (&self->shim->lock);
-  if (pending)
+  if (outbox) {
+    helix_shim_subscription_send (self, &item);
+    helix_shim_outbox_flush (outbox);
+    left = helix_writer_pending (&outbox->writer);
+    pthread_mutex_unlock (&outbox->turn);
+  }
+  if (pending && left)
     helix_shim_wake_io (self->shim);
   helix_shim_memory_unref (memory);
   return pending;

@@ -8,6 +8,7 @@
 #define HELIX_SHIM_SUBSCRIPTION_H
 
 #include "helix-shim-memory.h"
+#include "helix-shim-outbox.h"
 #include "helix-shim-screen.h"
 
 /* An ERROR for the client. */
@@ -37,17 +38,20 @@ struct helix_shim_fill {
 struct helix_shim_subscription {
   /* [const] */
   struct helix_shim *shim;
-  uint64_t interval_ns; /* least time between two frames */
+  struct helix_shim_outbox *outbox; /* the client's; gone once it is `closed` */
+  uint16_t number;                  /* the client's channel */
+  uint64_t interval_ns;             /* least time between two frames */
   uint32_t slots;
   bool cursor;      /* CURSORs are wanted, and there is a scanout */
   uint32_t scanout; /* HELIX_NONE32 = none */
 
   /* [io] */
-  uint16_t number;                    /* the client's channel */
   struct helix_shim_memory *coming;   /* gets its pages; NULL = none */
-  uint64_t sequence;                  /* of the last frame */
   bool answered;                      /* the first SCANOUT is queued */
   struct helix_shim_seen_cursor seen; /* what the client knows of the cursor */
+
+  /* [turn], of the outbox */
+  uint64_t sequence; /* of the last frame */
 
   /* [lock] */
   struct helix_show request;        /* the newest SHOW, while `requested` */
@@ -86,7 +90,8 @@ struct helix_shim_subscription {
 /* Io thread: makes it and shows it to the display thread. The caller's until
  * helix_shim_subscription_close. */
 struct helix_shim_subscription *helix_shim_subscription_new (
-    struct helix_shim *shim, const struct helix_subscribe *subscribe);
+    struct helix_shim *shim, struct helix_shim_outbox *outbox, uint16_t number,
+    const struct helix_subscribe *subscribe);
 void helix_shim_subscription_close (
     struct helix_shim_subscription *subscription);
 /* Display thread: brings shim->subscriptions up to date. */
@@ -113,6 +118,10 @@ struct helix_shim_item {
 /* What the client is to be sent next; *item has the fields named there. */
 enum helix_shim_pending helix_shim_subscription_take (
     struct helix_shim_subscription *subscription, struct helix_shim_item *item);
+/* Queues HELIX_SHIM_PENDING_FRAME. Takes over the reference in `item`. Thread:
+ * the one that has the outbox's turn. */
+void helix_shim_subscription_send (struct helix_shim_subscription *subscription,
+    const struct helix_shim_item *item);
 /* Memory is there (its reference moves here). NULL: it cannot be had in the
  * present mode. */
 void helix_shim_subscription_attach (
@@ -163,8 +172,9 @@ enum helix_shim_claim {
 enum helix_shim_claim helix_shim_subscription_claim (
     struct helix_shim_subscription *subscription,
     struct helix_shim_memory **memory, uint32_t *slot);
-/* FILLING -> READY, or FREE if `good` is false; takes claim's reference.
- * Returns whether a frame is pending now. */
+/* FILLING -> READY, or FREE if `good` is false; takes claim's reference. Sends
+ * the FRAME, or leaves it to the io thread if something has to go before it,
+ * or if that thread has the client's turn. Returns whether there is a frame. */
 bool helix_shim_subscription_publish (
     struct helix_shim_subscription *subscription,
     struct helix_shim_memory *memory, uint32_t slot, bool good);

@@ -11,7 +11,10 @@
  *                   the callbacks given to helix_loop_ops.watch.
  * They share one lock that is held for a few loads and stores only: never
  * across a system call, an allocation of frame size or a copy of pixels. The
- * display thread never touches a socket, the io thread never touches pixels.
+ * io thread never touches pixels. The display thread sends a FRAME itself if
+ * the io thread does not deal with that client right now and nothing waits for
+ * its socket: it never waits for either (helix-shim-outbox.h). All else that
+ * has to do with sockets is the io thread's.
  *
  * Frames are pulled by credit: a slot the client released. Without one, damage
  * accumulates; when one comes back wake_display is called and the newest state

@@ -298,8 +298,8 @@ test_client_next (struct test_client *client)
   return message;
 }
 
-/* What comes before it is left out, but for frames of other channels: which
- * of two channels is served first is of no concern. */
+/* What comes before it is left out, but for frames and cursors of other
+ * channels: which of two channels is served first is of no concern. */
 const struct test_message *
 test_client_expect (
     struct test_client *client, enum helix_type type, uint16_t channel)
@@ -315,7 +315,8 @@ test_client_expect (
         "%s on channel %u was due, not ERROR %s: %s", helix_type_name (type),
         channel, helix_error_name (message->any.as.error.code),
         message->any.text);
-    if (message->type == HELIX_FRAME && message->channel != channel)
+    if ((message->type == HELIX_FRAME || message->type == HELIX_CURSOR)
+        && message->channel != channel)
       g_queue_push_tail (&others, g_steal_pointer (&client->now));
   }
   while (!g_queue_is_empty (&others))

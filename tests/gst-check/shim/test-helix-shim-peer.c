@@ -308,7 +308,7 @@ GST_START_TEST (test_subscribes_and_does_not_read)
   test_resource_new (test, 2, 64, 48);
   test_show (test, 0, 2);
   take_turns ();
-  tells = helix_send_queue (one->fd) > 0;
+  tells = helix_send_queue (one->out.fd) > 0;
   for (uint32_t i = 0; i < HELIX_SHIM_MAX_UNREAD_POOLS + 10; i++) {
     say_subscribe (0);
     take_turns ();
@@ -371,12 +371,12 @@ GST_START_TEST (test_closing_is_not_read)
   int small = 1;
 
   /* What the shim says stays in its queue. */
-  setsockopt (one->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  setsockopt (one->out.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   do {
     helix_shim_client_error (one, 0, HELIX_ERROR_LIMIT, 0, "much to read");
     helix_shim_client_run (one, helix_now_ns ());
   } while (full ? !helix_shim_client_is_full (one)
-                : !helix_writer_pending (&one->writer));
+                : !helix_writer_pending (&one->out.writer));
   if (!full)
     helix_shim_client_error (one, 0, HELIX_ERROR_PROTOCOL, 0, "the end");
   fail_if (one->dead);
@@ -415,7 +415,7 @@ subscribe_cursors (uint16_t channels)
 static void
 set_room (int bytes)
 {
-  setsockopt (one->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  setsockopt (one->out.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 /* A new shape at 10,10: 256 KiB if `size` is 256. */
@@ -467,7 +467,7 @@ GST_START_TEST (test_last_move)
   subscribe_cursors (1);
   set_room (1);
   point (HELIX_MAX_CURSOR);
-  fail_unless (helix_writer_pending (&one->writer));
+  fail_unless (helix_writer_pending (&one->out.writer));
   helix_shim_display_cursor (test->shim, 0, true, 777, 10, NULL);
   helix_shim_client_run (one, helix_now_ns ());
 
@@ -493,7 +493,7 @@ GST_START_TEST (test_nothing_after_the_end)
   subscribe_cursors (3);
   set_room (1);
   point (64);
-  fail_unless (one->writer.count[HELIX_WRITER_CURSOR] >= 2);
+  fail_unless (one->out.writer.count[HELIX_WRITER_CURSOR] >= 2);
   set_room (200000);
   if (dismiss) {
     helix_shim_client_dismiss (one, "the end");
@@ -505,6 +505,165 @@ GST_START_TEST (test_nothing_after_the_end)
   helix_reader_init (&reader);
   hear (&reader, &type, &x);
   fail_unless_equals_int (type, dismiss ? HELIX_BYE : HELIX_ERROR);
+}
+
+GST_END_TEST;
+
+/* ---- FRAMEs that the display thread sends ---- */
+
+static struct helix_reader ear;
+
+/* What has come since the last call, a letter for each message: Scanout, Pool,
+ * Frame, Cursor, Bye, Error, another (?). */
+static const char *
+heard (void)
+{
+  static const uint8_t types[] = {HELIX_SCANOUT, HELIX_POOL, HELIX_FRAME,
+      HELIX_CURSOR, HELIX_BYE, HELIX_ERROR};
+  static char letters[256];
+  size_t want, n = 0;
+  uint8_t *at;
+  ssize_t got;
+
+  memset (letters, 0, sizeof letters);
+  while (true) {
+    const uint8_t *type;
+    int fd = -1;
+
+    helix_reader_want (&ear, &at, &want);
+    got = helix_recv (far, at, want, &fd);
+    helix_close (fd);
+    if (got <= 0)
+      return letters;
+    if (helix_reader_got (&ear, (size_t) got) != HELIX_READER_MESSAGE)
+      continue;
+    type = memchr (types, ear.header.type, sizeof types);
+    fail_unless (n + 1 < sizeof letters);
+    letters[n++] = type ? "SPFCBE"[type - types] : '?';
+  }
+}
+
+static void
+draw (void)
+{
+  test_draw_flush (test, 2, (struct helix_rect){0, 0, 8, 8});
+}
+
+/* It has the first frame of resource 2, and three slots. */
+static void
+setup_watching (void)
+{
+  setup_open ();
+  test_resource_new (test, 2, 64, 48);
+  test_show (test, 0, 2);
+  say_subscribe (3);
+  take_turns ();
+  read_all ();
+  helix_reader_init (&ear);
+}
+
+/* No turn of the io thread is needed, but one may come. */
+GST_START_TEST (test_frame_from_the_flush)
+{
+  draw ();
+  fail_unless_equals_string (heard (), "F");
+  helix_shim_client_run (one, helix_now_ns ());
+  helix_shim_client_turn (one);
+  fail_unless_equals_string (heard (), "");
+  draw ();
+  fail_unless_equals_string (heard (), "F");
+  fail_unless_equals_uint64 (test_stats (test).frames, 3);
+  fail_unless_equals_uint64 (one->out.frames, 3);
+}
+
+GST_END_TEST;
+
+/* The display thread waits for nobody: while the io thread deals with the
+ * client, the frame is left to that. */
+GST_START_TEST (test_frame_in_the_others_turn)
+{
+  pthread_mutex_lock (&one->out.turn);
+  draw ();
+  fail_unless_equals_string (heard (), "");
+  pthread_mutex_unlock (&one->out.turn);
+  draw (); /* nor does it overtake the one that was left */
+  fail_unless_equals_string (heard (), "");
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless_equals_string (heard (), "FF");
+}
+
+GST_END_TEST;
+
+/* What the socket does not take at once, the io thread sends. */
+GST_START_TEST (test_frame_into_a_full_socket)
+{
+  uint8_t ping[HELIX_MAX_MESSAGE];
+  struct iovec iov = {ping, helix_pack_empty (ping, HELIX_PING, 0)};
+  const char *all;
+
+  set_room (1);
+  while (helix_send (one->out.fd, &iov, 1, -1) > 0)
+    ;
+  draw ();
+  draw ();
+  fail_unless (helix_writer_pending (&one->out.writer));
+  all = heard ();
+  fail_unless (strlen (all) > 0 && strspn (all, "?") == strlen (all));
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless_equals_string (heard (), "FF");
+  fail_if (helix_writer_pending (&one->out.writer));
+}
+
+GST_END_TEST;
+
+/* What the client has to know before a frame goes before it. */
+GST_START_TEST (test_frame_behind_news)
+{
+  const struct helix_shim_fault fault = {
+      HELIX_ERROR_READBACK, HELIX_SUBSCRIBE, 0, "the test says so", false};
+
+  /* It fits the memory that there is, */
+  test_resource_new (test, 3, 32, 24);
+  test_show (test, 0, 3);
+  helix_shim_display_run (test->shim);
+  fail_unless_equals_string (heard (), "");
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless_equals_string (heard (), "SSF");
+  /* or it does not: when there is some, the display thread sends again. */
+  test_resource_new (test, 4, 128, 96);
+  test_show (test, 0, 4);
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless_equals_string (heard (), "SSP");
+  helix_shim_display_run (test->shim);
+  fail_unless_equals_string (heard (), "F");
+
+  helix_shim_subscription_fail (one->channel[0], fault);
+  test_draw_flush (test, 4, (struct helix_rect){0, 0, 8, 8});
+  fail_unless_equals_string (heard (), "");
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless_equals_string (heard (), "EF");
+}
+
+GST_END_TEST;
+
+/* Nothing comes behind the last message, nor is anything done with a client
+ * that is gone. */
+GST_START_TEST (test_no_frame_after_the_end)
+{
+  if (__i__ == 0) {
+    helix_shim_client_dismiss (one, "the end");
+    draw ();
+    fail_unless_equals_string (heard (), "B");
+    fail_unless_equals_uint64 (test_stats (test).frames, 1);
+    return;
+  }
+  close (far);
+  far = -1;
+  draw ();
+  fail_if (one->dead); /* the io thread's to decide */
+  helix_shim_client_run (one, helix_now_ns ());
+  fail_unless (one->dead);
+  fail_unless_equals_uint64 (test_stats (test).lost, 1);
 }
 
 GST_END_TEST;
@@ -545,6 +704,13 @@ peer_suite (void)
   tcase_add_loop_test (tc, test_closing_is_not_read, 0, 2);
   tcase_add_test (tc, test_last_move);
   tcase_add_loop_test (tc, test_nothing_after_the_end, 0, 2);
+  tc = test_case (suite, NULL);
+  tcase_add_checked_fixture (tc, setup_watching, teardown_one);
+  tcase_add_test (tc, test_frame_from_the_flush);
+  tcase_add_test (tc, test_frame_in_the_others_turn);
+  tcase_add_test (tc, test_frame_into_a_full_socket);
+  tcase_add_test (tc, test_frame_behind_news);
+  tcase_add_loop_test (tc, test_no_frame_after_the_end, 0, 2);
   return suite;
 }
 
