@@ -332,7 +332,7 @@ struct helix_frame {
   uint32_t fourcc;        /* DRM fourcc, one of helix_fourcc */
   uint32_t rects;         /* <= HELIX_MAX_RECTS, 0 = everything changed */
   uint32_t readback_ns;   /* the readback took, saturating */
-  uint32_t wait_ns;       /* damage waited for credit or pacing, saturating */
+  uint32_t wait_ns;       /* damage waited before the readback, saturating */
   uint32_t read_bytes;    /* bytes the readback copied, saturating */
 };
 

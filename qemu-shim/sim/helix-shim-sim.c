@@ -15,10 +15,13 @@
 #include "helix-platform.h"
 #include "helix-shim-settings.h"
 #include "helix-shim.h"
+#include "helix-sim-later.h"
 #include "helix-sim-loop.h"
 #include "helix-sim-screen.h"
 
 #define NS_PER_S 1000000000.0
+#define NS_PER_MS 1000000.0
+#define MAX_DELAY_MS 10000.0
 
 #define MAX_RESOURCES 16u /* off the screen */
 /* Their ids, and what the number of their pictures begins with, so that no
@@ -33,8 +36,9 @@ static struct {
   gint scanouts_on;       /* on from the start; -1 = all */
   uint32_t resources;     /* that no scanout shows */
   gboolean cursor;
-  double cursor_rate; /* moves a second, 0 = it stands still */
-  double rate;        /* pictures a second */
+  double cursor_rate;   /* moves a second, 0 = it stands still */
+  double rate;          /* pictures a second */
+  uint64_t readback_ns; /* until one is complete, HELIX_NONE64 = at once */
   enum helix_sim_pattern pattern;
   gint64 frames;         /* pictures, 0 = for ever */
   gboolean exit;         /* after the last picture */
@@ -49,6 +53,7 @@ static struct {
     .scanouts_on = -1,
     .rate = 60,
     .cursor_rate = 60,
+    .readback_ns = HELIX_NONE64,
     .config = {.name = "helix-shim-sim " HELIX_PACKAGE_VERSION,
         .scanouts = 1,
         .scanout_mask = 0xffff,
@@ -112,6 +117,20 @@ take_rate (
   if (!(*rate >= 0.001 && *rate <= 10000)
       && !(cursor && strcmp (text, "0") == 0))
     return wrong (error, option, text, "rates go from 0.001 to 10000 a second");
+  return TRUE;
+}
+
+static gboolean
+take_delay (
+    const char *option, const char *text, gpointer opaque, GError **error)
+{
+  double ms = -1;
+  char rest;
+
+  if (sscanf (text, "%lf%c", &ms, &rest) != 1
+      || !(ms >= 0 && ms <= MAX_DELAY_MS))
+    return wrong (error, option, text, "delays go from 0 to 10000 ms");
+  options.readback_ns = (uint64_t) (ms * NS_PER_MS);
   return TRUE;
 }
 
@@ -235,6 +254,10 @@ parse_options (int argc, char **argv)
           "FPS"},
       {"rate", 0, 0, G_OPTION_ARG_CALLBACK, take_rate,
           "Pictures a second, N or N/D (default 60)", "FPS"},
+      {"readback-delay", 0, 0, G_OPTION_ARG_CALLBACK, take_delay,
+          "Complete each readback so much later, as a GPU does, and write its "
+          "pixels on another thread (default: at once, in the flush)",
+          "MS"},
       {"pattern", 0, 0, G_OPTION_ARG_CALLBACK, take_pattern,
           "marker: numbered, colour bars, moving box; static: the same, still; "
           "noise, full: every pixel changes, at random or smoothly; box: 64x64 "
@@ -293,6 +316,7 @@ static struct {
   /* display thread */
   /* Of the scanouts, then what none of them shows. resource_id 0 = off. */
   struct helix_sim_screen screen[HELIX_MAX_SCANOUTS + MAX_RESOURCES];
+  struct helix_sim_later later; /* readbacks, with --readback-delay */
   uint32_t next_resource;
   GSource *picture_timer, *cursor_timer;
   uint64_t start_ns; /* when picture 1 was there, less what was too slow */
@@ -311,6 +335,13 @@ find_screen (uint32_t resource_id)
   return NULL;
 }
 
+static void
+copy_box (
+    void *screen, const struct helix_rect *box, void *dst, uint32_t stride)
+{
+  helix_sim_screen_read (screen, box, dst, stride);
+}
+
 static enum helix_read
 read_screen (void *opaque, struct helix_readback *readback, const char **why)
 {
@@ -320,9 +351,13 @@ read_screen (void *opaque, struct helix_readback *readback, const char **why)
     *why = "the resource is gone";
     return HELIX_READ_FAILED;
   }
+  if (options.readback_ns != HELIX_NONE64) {
+    helix_sim_later_read (&sim.later, readback, copy_box, screen);
+    return HELIX_READ_PENDING;
+  }
   for (uint32_t i = 0; i < readback->boxes; i++)
-    helix_sim_screen_read (screen, &readback->box[i],
-        helix_readback_dst (readback, i), readback->stride);
+    copy_box (screen, &readback->box[i], helix_readback_dst (readback, i),
+        readback->stride);
   return HELIX_READ_DONE;
 }
 
@@ -610,6 +645,7 @@ make_shim (void)
   char *error = NULL;
 
   helix_sim_loops_init (&sim.loops, g_main_context_default ());
+  helix_sim_later_init (&sim.later, &sim.loops, options.readback_ns);
   sim.loops.shim = helix_shim_new (
       &options.config, &display_ops, NULL, &helix_sim_loop_ops, &sim.loops);
   if (helix_shim_listen (sim.loops.shim, &error))
@@ -643,6 +679,7 @@ serve (void)
   helix_sim_loop_quit (&sim.loops.display);
   pthread_join (sim.display_thread, NULL);
   helix_shim_io_stop (sim.loops.shim);
+  helix_sim_later_clear (&sim.later);
   return write_stats () ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

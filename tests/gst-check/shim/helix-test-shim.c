@@ -70,17 +70,15 @@ may_read (void *opaque)
 }
 
 static void
-read_box (struct test_shim *test, const struct helix_readback *readback,
-    uint32_t i, uint8_t *row)
+read_box (
+    void *opaque, const struct helix_rect *box, void *dst, uint32_t stride)
 {
-  const struct helix_rect *box = &readback->box[i];
-  struct test_resource *resource =
-      &test->resource[readback->surface.resource_id];
+  const struct test_resource *resource = opaque;
+  uint8_t *row = dst;
 
   fail_unless (box->x + box->width <= resource->width);
   fail_unless (box->y + box->height <= resource->height);
-  test->read_bytes += (uint64_t) box->width * box->height * 4;
-  for (uint32_t y = 0; y < box->height; y++, row += readback->stride)
+  for (uint32_t y = 0; y < box->height; y++, row += stride)
     memcpy (row,
         resource->pixels + (size_t) (box->y + y) * resource->width + box->x,
         (size_t) box->width * 4);
@@ -103,7 +101,16 @@ read_pixels (void *opaque, struct helix_readback *readback, const char **why)
     return HELIX_READ_FAILED;
   }
   for (uint32_t i = 0; i < readback->boxes; i++)
-    read_box (test, readback, i, helix_readback_dst (readback, i));
+    test->read_bytes +=
+        (uint64_t) readback->box[i].width * readback->box[i].height * 4;
+  if (test->pending) {
+    helix_sim_later_read (
+        &test->later, readback, read_box, &test->resource[id]);
+    return HELIX_READ_PENDING;
+  }
+  for (uint32_t i = 0; i < readback->boxes; i++)
+    read_box (&test->resource[id], &readback->box[i],
+        helix_readback_dst (readback, i), readback->stride);
   return HELIX_READ_DONE;
 }
 
@@ -175,6 +182,7 @@ test_shim_make (const struct helix_shim_config *config, const char *path)
   test->log = g_string_new (NULL);
   pthread_mutex_init (&test->log_lock, NULL);
   helix_sim_loops_init (&test->loops, NULL);
+  helix_sim_later_init (&test->later, &test->loops, HELIX_NONE64);
   test->shim =
       helix_shim_new (&own, &display, test, &helix_sim_loop_ops, &test->loops);
   test->loops.shim = test->shim;
@@ -232,6 +240,7 @@ test_shim_free (struct test_shim *test)
   while (test->clients)
     test->free_client (test->clients->data);
   test_shim_stop (test);
+  helix_sim_later_clear (&test->later);
   helix_shim_free (test->shim);
   helix_sim_loops_clear (&test->loops);
   for (uint32_t i = 0; i < TEST_RESOURCES; i++)
@@ -303,6 +312,12 @@ test_draw_flush (struct test_shim *test, uint32_t id, struct helix_rect rect)
 {
   test_draw (test, id, rect);
   helix_shim_display_flush (test->shim, id, &rect);
+}
+
+void
+test_read_done (struct test_shim *test, const char *why)
+{
+  fail_unless (helix_sim_later_end (&test->later, why), "no readback pends");
 }
 
 /* ---- time ---- */

@@ -13,6 +13,7 @@
 #include <glib.h>
 
 #include "helix-platform.h"
+#include "helix-sim-later.h"
 #include "helix-sim-loop.h"
 
 #define TEST_TIMEOUT_NS 20000000000u /* for anything that must happen */
@@ -30,6 +31,8 @@ struct test_shim {
   struct helix_sim_loops loops;
   pthread_t io_thread;
   bool running;
+  bool pending; /* readbacks are, until test_read_done () */
+  struct helix_sim_later later;
   bool elsewhere; /* entries, but for the loop's, come from another thread */
   struct test_resource resource[TEST_RESOURCES]; /* by id */
   GSList *clients; /* freed with it, by free_client */
@@ -78,6 +81,10 @@ void test_show_part (struct test_shim *test, uint32_t scanout, uint32_t id,
 void test_draw (struct test_shim *test, uint32_t id, struct helix_rect rect);
 void test_draw_flush (
     struct test_shim *test, uint32_t id, struct helix_rect rect);
+
+/* Completes the oldest readback that is pending, with its pixels as they were
+ * when it began; `why`: it fails. */
+void test_read_done (struct test_shim *test, const char *why);
 
 /* One round of the display thread's loop, for at most `timeout_ms`. */
 void test_round (struct test_shim *test, unsigned timeout_ms);

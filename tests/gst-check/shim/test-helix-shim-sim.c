@@ -178,6 +178,45 @@ GST_START_TEST (test_play)
 
 GST_END_TEST;
 
+/* Readbacks that take longer than a picture lasts: whole pictures, in their
+ * order, and the last one. */
+GST_START_TEST (test_readback_delay)
+{
+  struct sim *sim = start ("--size 800x600 --rate 300 --frames 200 "
+                           "--pattern noise --readback-delay 7.5");
+  uint32_t number = 0, last = 0, frames = 0;
+
+  test_client_subscribe (sim->client, 1, 0, 0);
+  for (; last < 200; last = number, frames++) {
+    fail_unless (take_frame (sim, 1, &number).readback_ns >= 7500000u);
+    fail_unless (number > last, "%u after %u", number, last);
+  }
+  fail_unless_equals_int (test_client_settle (sim->client), 0);
+  stop (sim);
+  fail_unless_equals_uint64 (counter (sim, "frames"), frames);
+  fail_unless_equals_uint64 (counter (sim, "readbacks"), frames);
+  fail_unless_equals_uint64 (counter (sim, "readbacks_pending"), 0);
+  fail_unless_equals_uint64 (counter (sim, "read_errors"), 0);
+  /* The flush and the end of the last one, at least. */
+  fail_unless (counter (sim, "holds") > frames);
+}
+
+GST_END_TEST;
+
+/* Its end, with one pending. */
+GST_START_TEST (test_readback_at_the_end)
+{
+  struct sim *sim = start ("--size 800x600 --readback-delay 10000");
+
+  test_client_subscribe (sim->client, 1, 0, 0);
+  fail_unless_equals_int (test_client_settle (sim->client), 0);
+  stop (sim);
+  fail_unless_equals_uint64 (counter (sim, "frames"), 0);
+  fail_unless_equals_uint64 (counter (sim, "readbacks_pending"), 0);
+}
+
+GST_END_TEST;
+
 /* A still screen: one frame. Counters at a signal, which benchmarks ask for
  * once a client was served. ThreadSanitizer must not be signalled any sooner:
  * gcc 12's run time loses a signal that comes while a thread enters its first
@@ -283,6 +322,7 @@ GST_START_TEST (test_command_line)
       {"--socket x --scanouts=3 --scanouts-on=4", "--scanouts"},
       {"--socket x --resources=17", "0 to 16"},
       {"--socket x --cursor-rate=-1", "0.001"},
+      {"--socket x --readback-delay=-1", "0 to 10000 ms"},
       {"--socket x --max-clients=0", "1024"},
       {"--socket x --mode=0999", "octal"},
       {"--socket x --allow=1001", "mode=0666"},
@@ -500,6 +540,8 @@ shim_sim_suite (void)
   tcase_set_timeout (tc, 60);
   tcase_add_checked_fixture (tc, NULL, teardown);
   tcase_add_loop_test (tc, test_play, 0, 2);
+  tcase_add_test (tc, test_readback_delay);
+  tcase_add_test (tc, test_readback_at_the_end);
   tcase_add_test (tc, test_static_screen);
   tcase_add_test (tc, test_resize);
   tcase_add_test (tc, test_scanouts);
