@@ -22,6 +22,7 @@
 #define RESOURCES 4 /* ids 1.. */
 #define LARGEST 256 /* pixels either way */
 #define MOST_TURNS 1000
+#define MOST_PENDING 16 /* more are complete at once */
 
 static const struct fuzz_type to_shim[] = {
     {HELIX_PING, sizeof (struct helix_ping) / 4},
@@ -41,6 +42,11 @@ static struct {
   uint32_t width, height;
 } resources[RESOURCES + 1];
 
+/* Readbacks that are complete later, in any order. */
+static struct helix_readback *pending[MOST_PENDING];
+static unsigned n_pending;
+static bool later; /* the next ones are */
+
 static struct helix_shim *shim;
 static struct helix_sim_loops loops;
 static gchar *path;
@@ -59,6 +65,22 @@ fill_box (const struct helix_readback *readback, uint32_t i)
     memset (row, (int) readback->surface.resource_id, (size_t) box->width * 4);
 }
 
+static void
+fill_boxes (const struct helix_readback *readback)
+{
+  for (uint32_t i = 0; i < readback->boxes; i++)
+    fill_box (readback, i);
+}
+
+static bool
+is_pending (const struct helix_surface *surface)
+{
+  for (unsigned i = 0; i < n_pending; i++)
+    if (memcmp (&pending[i]->surface, surface, sizeof *surface) == 0)
+      return true;
+  return false;
+}
+
 static enum helix_read
 read_pixels (void *opaque, struct helix_readback *readback, const char **why)
 {
@@ -66,6 +88,7 @@ read_pixels (void *opaque, struct helix_readback *readback, const char **why)
 
   MUST (id > 0 && id <= RESOURCES && resources[id].width > 0);
   MUST (readback->boxes > 0 && readback->boxes <= HELIX_MAX_RECTS);
+  MUST (!is_pending (&readback->surface));
   for (uint32_t i = 0; i < readback->boxes; i++) {
     const struct helix_rect *box = &readback->box[i];
 
@@ -73,12 +96,15 @@ read_pixels (void *opaque, struct helix_readback *readback, const char **why)
     MUST ((uint64_t) box->y + box->height <= resources[id].height);
     MUST (box->width > 0 && box->height > 0);
   }
+  if (later && n_pending < MOST_PENDING) {
+    pending[n_pending++] = readback;
+    return HELIX_READ_PENDING;
+  }
   if (id == RESOURCES) {
     *why = "this one cannot be read";
     return HELIX_READ_FAILED;
   }
-  for (uint32_t i = 0; i < readback->boxes; i++)
-    fill_box (readback, i);
+  fill_boxes (readback);
   return HELIX_READ_DONE;
 }
 
@@ -338,10 +364,32 @@ migrate (void)
   connect_peer ();
 }
 
+/* Its resource, client and memory may be gone, or others by now. */
+static void
+complete (unsigned index, bool good)
+{
+  struct helix_readback *readback = pending[index];
+
+  pending[index] = pending[--n_pending];
+  fill_boxes (readback);
+  helix_shim_display_read_done (shim, readback, good ? NULL : "it failed");
+}
+
+/* Readbacks are complete later from here on, or at once; or one is complete. */
+static void
+change_readback (uint8_t how)
+{
+  if (how & 1)
+    later = how & 2;
+  else if (n_pending > 0)
+    complete ((how >> 2) % n_pending, how & 2);
+}
+
 static void
 deed (struct fuzz_input *in)
 {
   uint8_t message[HELIX_MAX_MESSAGE];
+  uint8_t how;
 
   switch (fuzz_byte (in) % 15) {
     case 0:
@@ -389,9 +437,12 @@ deed (struct fuzz_input *in)
       show_too_large (in);
       break;
     case 14:
+      how = fuzz_byte (in);
       /* Seldom: it makes files, which takes as long as all else here. */
-      if ((fuzz_byte (in) & 15) == 0)
+      if ((how & 15) == 0)
         migrate ();
+      else
+        change_readback (how >> 4);
       break;
   }
 }
@@ -410,6 +461,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   connect_peer ();
   say_hello (1);
   turn (2);
+  later = false;
   while (in.left > 0)
     deed (&in);
   close (peer);
@@ -421,5 +473,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     turn (1);
     helix_shim_get_stats (shim, &stats);
   } while (stats.clients > 0 || stats.subscriptions > 0);
+  MUST (stats.readbacks_pending == n_pending);
+  while (n_pending > 0)
+    complete (0, n_pending & 1);
+  helix_shim_get_stats (shim, &stats);
+  MUST (stats.readbacks_pending == 0);
   return 0;
 }
