@@ -7,7 +7,7 @@
 
 #include "helix-platform.h"
 
-#define NOT_YET 0xa5 /* a byte of what is there before the end */
+#define NOT_YET 0xa5 /* each byte of the boxes before the end */
 
 enum order {
   WAIT,

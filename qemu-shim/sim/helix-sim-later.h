@@ -2,8 +2,8 @@
 /*
  * Readbacks that are complete later, as those of a GPU are. A readback's pixels
  * are taken when it begins, and are in its destination when it ends; a thread
- * writes them there. It writes something else first, so that who looks at the
- * destination before the end sees that.
+ * writes them there. It writes other bytes first, so that pixels which are used
+ * too early are seen to be wrong.
  * Thread: display.
  */
 #ifndef HELIX_SIM_LATER_H

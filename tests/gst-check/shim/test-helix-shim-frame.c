@@ -176,7 +176,8 @@ GST_START_TEST (test_shared)
 
 GST_END_TEST;
 
-/* Who comes meanwhile waits, and needs no readback of its own. */
+/* A subscription that comes meanwhile waits, and needs no readback of its own.
+ */
 GST_START_TEST (test_late_subscriber)
 {
   struct test_client *late = test_client_new (test);
@@ -346,7 +347,7 @@ GST_START_TEST (test_first_leaves)
 
 GST_END_TEST;
 
-/* Its memory stays (the fixture writes to it), and nothing else does. */
+/* The slot's memory stays until the end: the fixture writes to it. */
 GST_START_TEST (test_client_dies)
 {
   struct test_client *other = test_client_new (test);
@@ -363,7 +364,7 @@ GST_START_TEST (test_client_dies)
     test_read_done (test, NULL);
     subscribe (other, 1, 0);
   } else {
-    /* One of a surface, even if it is of no use. */
+    /* One of a surface at a time, even if its frame will be dropped. */
     test_client_subscribe (other, 1, 0, 0);
     fail_unless_equals_int (test_client_settle (other), 0);
     fail_unless_equals_uint64 (pending (), 1);
@@ -499,7 +500,7 @@ GST_START_TEST (test_failure)
 
 GST_END_TEST;
 
-/* One slot is the client's, one is read into: more must wait for both. */
+/* One slot is the client's, the other is read into: damage waits for a slot. */
 GST_START_TEST (test_slot_shortage)
 {
   const struct helix_subscribe request = {0, 0, 0, 1, 2, 0};
@@ -552,6 +553,29 @@ GST_START_TEST (test_pace)
 
 GST_END_TEST;
 
+/* Where the calling thread may not read, one is completed all the same; what
+ * waited for it is read by the loop. */
+GST_START_TEST (test_elsewhere)
+{
+  uint32_t *picture;
+  uint64_t reads;
+
+  subscribe (client, 1, 0);
+  test_draw_flush (test, 1, all);
+  picture = keep (1);
+  test_draw_flush (test, 1, all);
+  reads = test->reads;
+  test->elsewhere = true;
+  test_read_done (test, NULL);
+  test->elsewhere = false;
+  fail_unless_equals_uint64 (test->reads, reads);
+  take_picture (client, 1, 1, picture);
+  complete_next ();
+  test_client_take (client, 1, 1);
+}
+
+GST_END_TEST;
+
 /* ---- any order ---- */
 
 #define PICTURES 64u /* that are remembered: more than frames can lag behind */
@@ -561,7 +585,7 @@ struct watcher {
   struct test_frame held[3];
   guint n_held, taken;
   uint64_t captured_ns;
-  uint32_t canvas[W * H]; /* of one who trusts the rectangles alone */
+  uint32_t canvas[W * H]; /* made of the frames' rectangles alone */
   guint shown;            /* number of the picture */
 };
 
@@ -730,6 +754,7 @@ frame_suite (void)
   tcase_add_test (tc, test_failure);
   tcase_add_test (tc, test_slot_shortage);
   tcase_add_test (tc, test_pace);
+  tcase_add_test (tc, test_elsewhere);
   tcase_add_test (tc, test_any_order);
   return suite;
 }
