@@ -227,7 +227,6 @@ take_pixels (struct helix_shim_subscription *sub,
   struct helix_shim_slot *slot = &fill->memory->slot[fill->slot];
   bool own = fill->memory == readback->memory && fill->slot == readback->slot;
   bool current = fill->mode == sub->mode;
-
   bool same =
       helix_shim_surface_same (&sub->surface, &readback->request.surface);
 
