@@ -38,11 +38,12 @@
 #define HELIX_JOBS HELIX_MAX_SCANOUTS
 /*
  * When to look whether a fence has passed: a look is a few microseconds of the
- * main loop, but wakes it up. First after three quarters of what the last ones
- * took, so that a quicker one is noticed; then four times in a millisecond, so
- * a picture comes an eighth of a millisecond too late on average; then less
- * often, by what has passed already: a GPU that is busy for long is not asked
- * for ever, and a picture comes an eighth too late at most.
+ * main loop, but wakes it up. First when the last ones were still being drawn,
+ * which only a look that was too early proves: how late the main loop comes to
+ * look says nothing of the GPU. Then four times in a millisecond, so a picture
+ * comes an eighth of a millisecond too late on average; then less often, by
+ * what has passed already: a GPU that is busy for long is not asked for ever,
+ * and a picture comes an eighth too late at most.
  */
 #define HELIX_FIRST_LOOK_NS 50000
 #define HELIX_LOOK_NS 250000
@@ -67,6 +68,7 @@ typedef struct HelixJob {
     struct helix_readback *readback; /* the core's; NULL = FREE */
     size_t size; /* bytes that are read */
     int64_t begun_ns, look_ns; /* times of QEMU_CLOCK_REALTIME */
+    int64_t drawing_ns; /* so long it certainly took; 0 = not known */
     const char *why;
     HelixCopy copy;
     /* OpenGL's */
@@ -82,7 +84,7 @@ struct HelixPixelBuffers {
     QEMUBH *bh;
     HelixCopier *copier;
     HelixJob job[HELIX_JOBS];
-    int64_t usual_ns; /* what the GPU took for the last ones */
+    int64_t first_ns; /* to the first look */
     GHashTable *refused; /* ids of resources that cannot be read so */
     bool warned;
     bool stale; /* a reset came: OpenGL's objects go with the renderer */
@@ -353,9 +355,13 @@ static void helix_job_fail(HelixPixelBuffers *p, HelixJob *job, const char *why,
     helix_job_done(job, why);
 }
 
-static void helix_job_passed(HelixPixelBuffers *p, HelixJob *job, int64_t now)
+static void helix_job_passed(HelixPixelBuffers *p, HelixJob *job)
 {
-    p->usual_ns += (now - job->begun_ns - p->usual_ns) / 8;
+    if (job->drawing_ns) {
+        p->first_ns += (job->drawing_ns - p->first_ns) / 4;
+    } else {
+        p->first_ns -= p->first_ns / 4;
+    }
     job->copy.readback = job->readback;
     job->copy.src = helix_job_map(job);
     if (!job->copy.src) {
@@ -378,10 +384,11 @@ static void helix_job_look(HelixPixelBuffers *p, HelixJob *job, int64_t now)
     case GL_ALREADY_SIGNALED:
     case GL_CONDITION_SATISFIED:
         g_clear_pointer(&job->fence, glDeleteSync);
-        helix_job_passed(p, job, now);
+        helix_job_passed(p, job);
         break;
     case GL_TIMEOUT_EXPIRED:
         if (passed < HELIX_GPU_TIMEOUT_NS) {
+            job->drawing_ns = passed;
             job->look_ns =
                 now + MIN(MAX(passed / 8, HELIX_LOOK_NS), HELIX_MAX_LOOK_NS);
             break;
@@ -599,8 +606,9 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
     job->copy.upside_down = texture.upside_down;
     job->copy.swap = format.swap;
     job->begun_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
-    job->look_ns =
-        job->begun_ns + MAX(p->usual_ns * 3 / 4, HELIX_FIRST_LOOK_NS);
+    job->drawing_ns = 0;
+    job->look_ns = job->begun_ns + MIN(MAX(p->first_ns, HELIX_FIRST_LOOK_NS),
+                                       HELIX_MAX_LOOK_NS);
     helix_pixels_arm(p);
     return true;
 }

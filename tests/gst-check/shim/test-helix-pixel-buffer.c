@@ -639,6 +639,34 @@ GST_START_TEST (test_looks)
 
 GST_END_TEST;
 
+/* What is learnt of the last reads is how long the GPU was seen to draw, not
+ * how late the main loop came to look. */
+GST_START_TEST (test_late_looks)
+{
+  for (guint i = 0; i < 20; i++) {
+    fail_unless (begin (0));
+    t.deadline += 50 * MS;
+    finish (0);
+  }
+  fail_unless (begin (0));
+  fail_unless (t.deadline - t.now < MS);
+  finish (0);
+  for (guint i = 0; i < 20; i++) {
+    gint64 begun = t.now;
+
+    t.gpu_done = false;
+    fail_unless (begin (0));
+    while (t.now < begun + 2 * MS)
+      look ();
+    finish (0);
+  }
+  fail_unless (begin (0));
+  fail_unless (t.deadline - t.now > MS);
+  finish (0);
+}
+
+GST_END_TEST;
+
 /* The core reads again when it is told; more surfaces than there are jobs. */
 GST_START_TEST (test_many)
 {
@@ -882,6 +910,7 @@ pixel_buffer_suite (void)
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_formats);
   tcase_add_test (tc, test_looks);
+  tcase_add_test (tc, test_late_looks);
   tcase_add_test (tc, test_many);
   tcase_add_test (tc, test_reset);
   tcase_add_test (tc, test_unref);
