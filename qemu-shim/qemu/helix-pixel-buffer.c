@@ -113,7 +113,13 @@ static const GLint helix_pack_ours[] = {HELIX_BYTES_PP, 0, 0, 0};
 
 /* ---- what can be read so ---- */
 
-/* On llvmpipe a read is done before glReadPixels returns. */
+/*
+ * These draw and copy before glReadPixels returns, so nothing is gained; and
+ * what comes after the flush in the same turn of the main loop, such as
+ * egl-headless' own read of the whole picture, delays the frame. On llvmpipe,
+ * 2 busy cores, 1080p, capture to helixqemusrc's pad, p50: by pixel buffer 50
+ * to 65 ms, at once 3.4 to 4.0 ms; a 64x64 box 41 to 49 ms and 0.3 ms.
+ */
 static bool helix_pixels_software(const char *renderer)
 {
     return renderer &&

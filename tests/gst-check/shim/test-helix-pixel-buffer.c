@@ -41,8 +41,8 @@ static struct {
   void (*timer) (void *opaque);
   void (*bh) (void *opaque);
   void *opaque;
-  GMutex lock;
-  GCond scheduled_cond;
+  pthread_mutex_t lock;
+  pthread_cond_t scheduled_cond;
   bool scheduled;
   guint logs;
   /* what the core was told */
@@ -92,10 +92,10 @@ aio_bh_new (AioContext *ctx, void (*run) (void *opaque), void *opaque)
 void
 qemu_bh_schedule (QEMUBH *bh)
 {
-  g_mutex_lock (&t.lock);
+  pthread_mutex_lock (&t.lock);
   t.scheduled = true;
-  g_cond_signal (&t.scheduled_cond);
-  g_mutex_unlock (&t.lock);
+  pthread_cond_signal (&t.scheduled_cond);
+  pthread_mutex_unlock (&t.lock);
 }
 
 QEMUTimer *
@@ -482,11 +482,11 @@ look (void)
 static void
 run_bh (void)
 {
-  g_mutex_lock (&t.lock);
+  pthread_mutex_lock (&t.lock);
   while (!t.scheduled)
-    g_cond_wait (&t.scheduled_cond, &t.lock);
+    pthread_cond_wait (&t.scheduled_cond, &t.lock);
   t.scheduled = false;
-  g_mutex_unlock (&t.lock);
+  pthread_mutex_unlock (&t.lock);
   t.in_context = false;
   t.bh (t.opaque);
 }
@@ -510,6 +510,8 @@ static void
 setup (void)
 {
   memset (&t, 0, sizeof t);
+  pthread_mutex_init (&t.lock, NULL);
+  pthread_cond_init (&t.scheduled_cond, NULL);
   t.ready = t.desktop = t.bgra = true;
   t.version = 45;
   t.renderer = "A GPU";
@@ -518,8 +520,10 @@ setup (void)
   t.again = -1;
   memcpy (t.state, state_theirs, sizeof t.state);
   t.texture = (HelixTexture){TEXTURE, W, H, 1, HELIX_FOURCC_BGRX, false};
-  for (guint i = 0; i < sizeof t.pixels; i++)
-    ((guint8 *) t.pixels)[i] = (guint8) g_random_int ();
+  for (guint i = 0, noise = 1; i < sizeof t.pixels; i++) {
+    noise = noise * 1664525 + 1013904223;
+    ((guint8 *) t.pixels)[i] = (guint8) (noise >> 24);
+  }
   t.export.gpu = &t.gl.parent_obj;
   helix_pixels_init (&t.export);
   kept = g_slist_prepend (kept, t.export.pixels);
@@ -907,6 +911,7 @@ pixel_buffer_suite (void)
   TCase *tc = tcase_create ("pixel-buffer");
 
   suite_add_tcase (suite, tc);
+  tcase_set_timeout (tc, 30);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_formats);
   tcase_add_test (tc, test_looks);

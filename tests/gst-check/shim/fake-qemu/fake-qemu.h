@@ -8,6 +8,7 @@
 #define FAKE_QEMU_H
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,8 +43,8 @@ typedef void IOHandler (void *opaque);
 
 /* ---- loops, threads ---- */
 
-typedef GMutex QemuMutex;
-typedef GCond QemuCond;
+typedef pthread_mutex_t QemuMutex;
+typedef pthread_cond_t QemuCond;
 typedef struct QemuThread {
   GThread *thread;
 } QemuThread;
@@ -51,12 +52,13 @@ typedef enum { QEMU_CLOCK_REALTIME } QEMUClockType;
 #define QEMU_THREAD_DETACHED 1
 #define NANOSECONDS_PER_SECOND 1000000000LL
 
-#define qemu_mutex_init g_mutex_init
-#define qemu_mutex_lock g_mutex_lock
-#define qemu_mutex_unlock g_mutex_unlock
-#define qemu_cond_init g_cond_init
-#define qemu_cond_signal g_cond_signal
-#define qemu_cond_wait g_cond_wait
+/* Of pthread, which ThreadSanitizer knows. */
+#define qemu_mutex_init(mutex) pthread_mutex_init (mutex, NULL)
+#define qemu_mutex_lock pthread_mutex_lock
+#define qemu_mutex_unlock pthread_mutex_unlock
+#define qemu_cond_init(cond) pthread_cond_init (cond, NULL)
+#define qemu_cond_signal pthread_cond_signal
+#define qemu_cond_wait pthread_cond_wait
 
 static inline void
 qemu_thread_create (QemuThread *thread, const char *name,
