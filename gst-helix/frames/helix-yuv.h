@@ -31,11 +31,11 @@ struct helix_yuv_rows {
 void helix_yuv_weigh (
     struct helix_yuv_weights *weights, unsigned r, unsigned g, unsigned b);
 
-/* Columns `x` (even) up to `end`. An odd `end` is the picture's own: its last
- * column is written twice, since the output's width is even. `path`: 0, the
- * fastest that this processor has; others are for tests. */
+/* Columns `left` (even) up to `end`. An odd `end` is the picture's own: its
+ * last column is written twice, since the output's width is even. `path`: 0,
+ * the fastest that this processor has; others are for tests. */
 void helix_yuv_convert (unsigned path, const struct helix_yuv_weights *weights,
-    const struct helix_yuv_rows *rows, unsigned x, unsigned end);
+    const struct helix_yuv_rows *rows, unsigned left, unsigned end);
 
 /* "avx2", "portable" and so on, from the fastest on. NULL: there is no such
  * path. `usable`: this processor has it; otherwise the next one is taken. */
