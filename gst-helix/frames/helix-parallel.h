@@ -5,6 +5,9 @@
  * The caller's thread works too, and each takes the next part when it has done
  * one: a thread that wakes up late costs nothing. GstTaskPool would allocate
  * for each part, and the caller wait for each, even one that has not begun.
+ *
+ * Where other work takes a processor from one of the threads while it has a
+ * part, the caller has to wait for it. Then it works alone for a while.
  */
 #ifndef HELIX_PARALLEL_H
 #define HELIX_PARALLEL_H

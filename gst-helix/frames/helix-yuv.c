@@ -494,7 +494,7 @@ helix_yuv_convert (unsigned path, const struct helix_yuv_weights *weights,
 {
   unsigned even = end & ~1u, x = left;
 
-  for (; path < PATHS; path++) {
+  for (; x < end; path++) {
     unsigned step = paths[path].step;
 
     if (!paths[path].is_usable ())
