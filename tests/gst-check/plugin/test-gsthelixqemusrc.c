@@ -332,6 +332,24 @@ GST_START_TEST (test_bursts)
 }
 GST_END_TEST;
 
+/* All of a large picture changes, converted by one thread or more, and the
+ * element stops between two of them. */
+GST_START_TEST (test_threads)
+{
+  guint32 last = 0;
+
+  play_sim ("--size=1920x1080 --rate=60 --pattern=full", VTENC,
+      "keepalive-time", 0, "n-threads", __i__, NULL);
+  for (guint i = 0; i < 5; i++) {
+    guint32 number = pull_number ();
+
+    fail_unless (i == 0 || number > last, "%u after %u", number, last);
+    last = number;
+  }
+  finish ();
+}
+GST_END_TEST;
+
 /* The sim dies without a word and another takes its place. */
 GST_START_TEST (test_peer_killed)
 {
@@ -621,6 +639,7 @@ gst_helix_qemu_src_suite (void)
   tcase_add_test (tc, test_request);
   tcase_add_test (tc, test_downstream_rate);
   tcase_add_test (tc, test_bursts);
+  tcase_add_loop_test (tc, test_threads, 0, 4);
   tcase_add_test (tc, test_peer_killed);
   tcase_add_test (tc, test_stages);
   tcase_add_loop_test (tc, test_states, 0, 2);
