@@ -847,12 +847,8 @@ gst_helix_guest_sink_render (GstBaseSink *base, GstBuffer *buffer)
   struct helix_unit head = {0};
   gboolean key = FALSE;
   GstBuffer *unit = convert (self, buffer, &key);
-  gsize size;
+  gsize size = unit != NULL ? gst_buffer_get_size (unit) : 0;
 
-  report (self, buffer);
-  if (unit == NULL)
-    return GST_FLOW_OK;
-  size = gst_buffer_get_size (unit);
   if (size > HELIX_MAX_UNIT_BYTES) {
     complain (self, "it has more than 64 MiB", "Lower the bitrate");
   } else if (size > 0) {
@@ -861,7 +857,8 @@ gst_helix_guest_sink_render (GstBaseSink *base, GstBuffer *buffer)
       head.flags |= HELIX_UNIT_KEY;
     helix_stream_server_push (self->server, unit, &head, pushed_time (buffer));
   }
-  gst_buffer_unref (unit);
+  gst_clear_buffer (&unit);
+  report (self, buffer); /* not before the unit has left: it takes its time */
   return GST_FLOW_OK;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-nal.h"
 
+#include <string.h>
+
 #include <gst/base/gstbitreader.h>
 #include <gst/base/gstbytereader.h>
 
@@ -165,16 +167,15 @@ helix_nal_parameter_id (const HelixNal *nal, gboolean h265)
 static gsize
 find_start_code (const guint8 *data, gsize size)
 {
-  gsize i = 0;
+  const guint8 *end = data + size, *one = data + 2;
 
-  while (size >= 3 && i <= size - 3) {
-    /* Look at the third byte first: three positions go at once. */
-    if (data[i + 2] > 1)
-      i += 3;
-    else if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1)
-      return i;
-    else
-      i++;
+  if (size < 3)
+    return size;
+  /* memchr () is quick: the third byte is looked for first. */
+  while ((one = memchr (one, 1, (gsize) (end - one))) != NULL) {
+    if (one[-1] == 0 && one[-2] == 0)
+      return (gsize) (one - 2 - data);
+    one++;
   }
   return size;
 }
