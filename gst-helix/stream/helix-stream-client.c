@@ -14,6 +14,7 @@
 #include "helix-stats.h"
 #include "helix-stream-common.h"
 #include "helix-stream-timing.h"
+#include "helix-stream-turn.h"
 #include "helix-transport.h"
 #include "helix-waiter.h"
 
@@ -99,14 +100,16 @@ struct _HelixStreamClient {
   gboolean reconnect;
   guint64 reconnect_timeout; /* ns, 0 = for ever */
   GCancellable *cancel;
-  HelixWaiter waiter; /* of the reader */
+  HelixWaiter waiter; /* of the thread that has the turn to read */
 
   pthread_mutex_t lock;   /* of what follows */
-  pthread_cond_t arrived; /* something to take, or `flushing` */
+  pthread_cond_t arrived; /* something to take, `flushing`, or the turn */
+  pthread_cond_t idle;    /* the reader waits there for the turn */
   pthread_t reader;
+  HelixStreamTurn turn; /* who reads: the reader, or the thread of next () */
   gboolean started, stop, flushing;
 
-  HelixConnection *connection; /* NULL: none. Changed by the reader only */
+  HelixConnection *connection; /* NULL: none. Changed with the turn only */
   HelixConnection *ended;      /* NULL: none. It is closed without the lock */
   Session session;
   HelixBackoff backoff; /* reset only by what a session is for: units, or an
@@ -996,7 +999,8 @@ accept_connection (HelixStreamClient *self, guint index)
   unlock (self);
 }
 
-/* Waits for work or `until`, and accepts a connection. */
+/* Waits for work or `until`, and accepts a connection. Thread: the one that has
+ * the turn. */
 static void
 wait_until (HelixStreamClient *self, guint64 until)
 {
@@ -1019,6 +1023,35 @@ wait_until (HelixStreamClient *self, guint64 until)
     }
 }
 
+static void
+wait_for_turn (HelixStreamClient *self)
+{
+  guint64 until;
+
+  pthread_mutex_lock (&self->lock);
+  while (!self->stop
+      && (until = helix_stream_turn_ask (&self->turn, helix_now_ns ())) != 0) {
+    if (until == HELIX_NONE64)
+      pthread_cond_wait (&self->idle, &self->lock);
+    else
+      helix_cond_wait_until (&self->idle, &self->lock, until);
+  }
+  unlock (self); /* closes what ended while next () was reading */
+}
+
+static gboolean
+give_turn (HelixStreamClient *self)
+{
+  gboolean given;
+
+  pthread_mutex_lock (&self->lock);
+  given = self->session.live && helix_stream_turn_offer (&self->turn);
+  pthread_mutex_unlock (&self->lock);
+  if (given)
+    pthread_cond_signal (&self->arrived);
+  return given;
+}
+
 /* Connects, reads, answers, whether or not what comes is taken. */
 static void *
 read_all (void *client)
@@ -1028,13 +1061,57 @@ read_all (void *client)
 
   helix_thread_name ("helix-read");
   for (;;) {
+    wait_for_turn (self);
     now = helix_now_ns ();
     until = helix_stream_client_step (self, now);
     if (until == 0)
       return NULL;
-    if (until > now)
+    if (until > now && !give_turn (self))
       wait_until (self, until);
   }
+}
+
+/* ---- the reader's work in next () ---- */
+
+/* The reader has the turn again. Lock: held. Returns: whether that is new. */
+static gboolean
+take_turn_back (HelixStreamClient *self)
+{
+  gboolean had = helix_stream_turn_recall (&self->turn);
+
+  if (had)
+    pthread_cond_signal (&self->idle);
+  return had;
+}
+
+/* Reads once, and waits if there was nothing. After the end of a connection the
+ * reader goes on. Lock: held, but not in between. */
+static void
+read_here (HelixStreamClient *self)
+{
+  guint64 now = helix_now_ns (), until = now;
+
+  self->turn.reading = TRUE;
+  if (self->session.live)
+    until = session_step (self, now);
+  self->came = FALSE;
+  if (self->session.live && until > now) {
+    pthread_mutex_unlock (&self->lock);
+    wait_until (self, until);
+    pthread_mutex_lock (&self->lock);
+  }
+  self->turn.reading = FALSE;
+  if (!self->session.live)
+    take_turn_back (self);
+}
+
+/* Something is to be sent: the thread that reads does that. One that could read
+ * but is not in next () would do it too late. Lock: held. */
+static void
+wake (HelixStreamClient *self)
+{
+  if (self->turn.reading || !take_turn_back (self))
+    helix_waiter_wake (&self->waiter);
 }
 
 /* ---- making, and taking ---- */
@@ -1083,6 +1160,8 @@ helix_stream_client_new (const HelixStreamClientConfig *config, GError **error)
   helix_stream_inbox_init (&self->inbox, config->max_age_ms * MSECOND);
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->arrived, NULL);
+  helix_cond_init (&self->idle);
+  helix_stream_turn_init (&self->turn, self->inbox.max_age);
   return self;
 }
 
@@ -1096,6 +1175,7 @@ helix_stream_client_free (HelixStreamClient *self)
     self->stop = TRUE;
     pthread_mutex_unlock (&self->lock);
     g_cancellable_cancel (self->cancel);
+    pthread_cond_signal (&self->idle);
     helix_waiter_wake (&self->waiter);
     pthread_join (self->reader, NULL);
   }
@@ -1112,6 +1192,7 @@ helix_stream_client_free (HelixStreamClient *self)
   helix_waiter_clear (&self->waiter);
   g_object_unref (self->cancel);
   pthread_cond_destroy (&self->arrived);
+  pthread_cond_destroy (&self->idle);
   pthread_mutex_destroy (&self->lock);
   g_free (self->token);
   g_free (self->name);
@@ -1125,7 +1206,7 @@ take_unit (HelixStreamClient *self, HelixStreamItem *item)
   gboolean taken = helix_stream_inbox_take (&self->inbox, item);
 
   if (self->inbox.wants_key && !wanted)
-    helix_waiter_wake (&self->waiter);
+    wake (self);
   return taken;
 }
 
@@ -1197,9 +1278,16 @@ helix_stream_client_next (
   memset (item, 0, sizeof *item);
   item->kind = HELIX_STREAM_ERROR;
   pthread_mutex_lock (&self->lock);
+  helix_stream_turn_enter (&self->turn, helix_now_ns ());
   if (start (self, error))
-    while (!take (self, item, error))
-      pthread_cond_wait (&self->arrived, &self->lock);
+    while (!take (self, item, error)) {
+      if (self->turn.taker_reads)
+        read_here (self);
+      else
+        pthread_cond_wait (&self->arrived, &self->lock);
+    }
+  if (helix_stream_turn_leave (&self->turn, helix_now_ns ()))
+    pthread_cond_signal (&self->idle);
   pthread_mutex_unlock (&self->lock);
   return item->kind;
 }
@@ -1211,6 +1299,8 @@ helix_stream_client_flush (HelixStreamClient *self, gboolean on)
 {
   pthread_mutex_lock (&self->lock);
   self->flushing = on;
+  if (self->turn.reading)
+    helix_waiter_wake (&self->waiter);
   pthread_mutex_unlock (&self->lock);
   pthread_cond_signal (&self->arrived);
 }
@@ -1228,8 +1318,8 @@ helix_stream_client_ask_keyframe (HelixStreamClient *self)
 {
   pthread_mutex_lock (&self->lock);
   ask (self, HELIX_KEYFRAME_ASKED);
+  wake (self);
   pthread_mutex_unlock (&self->lock);
-  helix_waiter_wake (&self->waiter);
 }
 
 void
@@ -1241,8 +1331,8 @@ helix_stream_client_configure (HelixStreamClient *self,
   self->requests.unsent &= ~dropped;
   helix_stream_merge_config (&self->requests.wanted, request);
   self->requests.unsent |= request->fields;
+  wake (self);
   pthread_mutex_unlock (&self->lock);
-  helix_waiter_wake (&self->waiter);
 }
 
 void
@@ -1253,8 +1343,8 @@ helix_stream_client_show (
   self->requests.show_id = resource_id;
   self->requests.show_ns = capture_ns;
   self->requests.shown = 0;
+  wake (self);
   pthread_mutex_unlock (&self->lock);
-  helix_waiter_wake (&self->waiter);
 }
 
 void

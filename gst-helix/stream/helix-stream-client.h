@@ -5,8 +5,9 @@
  * with growing gaps.
  *
  * A thread of its own, the reader, from the first next () on, reads and answers
- * the other end. Units that are not taken in time are left out up to a
- * keyframe.
+ * the other end. While next () is called again soon after each unit, it reads
+ * itself instead (helix-stream-turn.h). Units that are not taken in time are
+ * left out up to a keyframe.
  *
  * Thread: next () belongs to one thread; the functions marked (any) to all.
  */

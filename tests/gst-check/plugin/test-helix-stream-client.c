@@ -836,6 +836,132 @@ GST_START_TEST (test_answers_unasked)
 }
 GST_END_TEST;
 
+/* ---- next () reads itself ---- */
+
+/* Units that are taken at once, from `sequence` on: often enough for next () to
+ * read itself, unless this machine is very busy. */
+static guint64
+take_quickly (guint64 sequence)
+{
+  for (guint i = 0; i < 50; i++, sequence++) {
+    peer_send_unit (
+        &peer, sequence, sequence == 0 ? HELIX_UNIT_KEY : 0, "a", 1);
+    gst_clear_buffer (&item.buffer);
+    expect_next (HELIX_STREAM_UNIT);
+    fail_unless_equals_uint64 (item.unit.sequence, sequence);
+  }
+  return sequence;
+}
+
+static void
+begin_quickly (void)
+{
+  begin_units ();
+  take_quickly (0);
+}
+
+/* What took the units quickly is blocked: the host is answered all the same,
+ * and so each time. */
+GST_START_TEST (test_quick_then_blocked)
+{
+  guint64 sequence = 0;
+
+  begin_units ();
+  for (guint i = 0; i < 3; i++) {
+    guint8 message[HELIX_MAX_MESSAGE];
+
+    sequence = take_quickly (sequence);
+    for (guint k = 0; k < 3; k++) {
+      peer_send_unit (&peer, sequence + k, 0, "a", 1);
+      peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
+      peer_expect (&peer, HELIX_PONG);
+      fail_unless_equals_uint64 (stat_of ("units"), sequence + k + 1);
+    }
+    for (guint k = 0; k < 3; k++, sequence++) {
+      gst_clear_buffer (&item.buffer);
+      expect_next (HELIX_STREAM_UNIT);
+      fail_unless_equals_uint64 (item.unit.sequence, sequence);
+    }
+  }
+}
+GST_END_TEST;
+
+/* Requests leave at once, whether next () waits or not. */
+GST_START_TEST (test_quick_then_asked)
+{
+  const struct helix_config config = {
+      .fields = HELIX_CONFIG_BITRATE, .bitrate = 1000};
+  GThread *next;
+
+  begin_quickly ();
+  helix_stream_client_ask_keyframe (client);
+  peer_expect (&peer, HELIX_KEYFRAME);
+  take_quickly (50);
+  next = g_thread_new ("next", next_thread, NULL);
+  helix_stream_client_configure (client, &config, 0);
+  peer_expect (&peer, HELIX_CONFIG);
+  gst_clear_buffer (&item.buffer);
+  peer_send_unit (&peer, 100, 0, "a", 1);
+  join (next, HELIX_STREAM_UNIT);
+}
+GST_END_TEST;
+
+GST_START_TEST (test_quick_then_flushed)
+{
+  begin_quickly ();
+  for (guint i = 0; i < 20; i++) {
+    GThread *next;
+
+    gst_clear_buffer (&item.buffer);
+    next = g_thread_new ("next", next_thread, NULL);
+    helix_stream_client_flush (client, TRUE);
+    join (next, HELIX_STREAM_FLUSHING);
+    helix_stream_client_flush (client, FALSE);
+    take_quickly (50 + 50 * i);
+  }
+}
+GST_END_TEST;
+
+/* A connection that ends while next () reads is the reader's again, which
+ * connects anew. */
+GST_START_TEST (test_quick_then_lost)
+{
+  gint listener = peer_listen (path);
+
+  start ((HelixStreamClientConfig){.reconnect = TRUE});
+  for (guint i = 0; i < 5; i++) {
+    GThread *next = g_thread_new ("next", next_thread, NULL);
+
+    peer_accept (&peer, listener);
+    peer_welcome (&peer);
+    peer_send_caps (&peer, 1);
+    join (next, HELIX_STREAM_CAPS);
+    take_quickly (0);
+    gst_clear_buffer (&item.buffer);
+    next = g_thread_new ("next", next_thread, NULL);
+    peer_clear (&peer);
+    join (next, HELIX_STREAM_WARNING);
+    g_clear_error (&error);
+  }
+  fail_unless_equals_uint64 (stat_of ("units"), 5 * 50);
+  close (listener);
+}
+GST_END_TEST;
+
+/* Neither thread does anything while nothing comes. */
+GST_START_TEST (test_quick_then_still)
+{
+  GThread *next;
+
+  begin_quickly ();
+  gst_clear_buffer (&item.buffer);
+  next = g_thread_new ("next", next_thread, NULL);
+  fail_unless (peer_cpu_time () < 100000);
+  peer_send_unit (&peer, 50, 0, "a", 1);
+  join (next, HELIX_STREAM_UNIT);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_listen)
 {
   GThread *next;
@@ -906,6 +1032,11 @@ helix_stream_client_suite (void)
   tcase_add_test (tc, test_serial);
   tcase_add_test (tc, test_reconnect_timeout);
   tcase_add_test (tc, test_answers_unasked);
+  tcase_add_test (tc, test_quick_then_blocked);
+  tcase_add_test (tc, test_quick_then_asked);
+  tcase_add_test (tc, test_quick_then_flushed);
+  tcase_add_test (tc, test_quick_then_lost);
+  tcase_add_test (tc, test_quick_then_still);
   tcase_add_test (tc, test_listen);
   tcase_add_test (tc, test_cannot_accept);
   return s;
