@@ -84,6 +84,9 @@ helix_sim_loop_watch (struct helix_sim_loop *loop, int fd,
   source = g_unix_fd_source_new (
       fd, (readable ? G_IO_IN : 0) | (writable ? G_IO_OUT : 0));
   g_source_set_callback (source, G_SOURCE_FUNC (on_descriptor), watch, g_free);
+  /* Nothing here runs the loop anew. Where that is not said, GLib takes the
+   * descriptor off the poll for each call and wakes itself up for it, twice. */
+  g_source_set_can_recurse (source, TRUE);
   g_source_attach (source, loop->context);
   g_source_unref (source);
   g_hash_table_insert (loop->watches, GINT_TO_POINTER (fd), source);
