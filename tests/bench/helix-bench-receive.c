@@ -19,6 +19,7 @@
 #include "helix-bench.h"
 #include "helix-marker.h"
 #include "helix-sim-screen.h"
+#include "helix-turns.h"
 
 #define MAX_OTHERS 4
 #define FIRST_BUFFER_NS 20000000000u
@@ -29,13 +30,17 @@ static gchar *shim_command;
 static gchar **other_texts, **labels;
 static gint keyframe_ms;
 static gdouble warmup = 1, seconds = 3;
-static gboolean may_be_silent;
+static gboolean may_be_silent, whole;
 
 static const GOptionEntry entries[] = {
     {"pipeline", 0, 0, G_OPTION_ARG_STRING, &pipeline_text,
         "What to run; a fakesink in it is called out", "TEXT"},
     {"scene", 0, 0, G_OPTION_ARG_STRING, &scene,
-        "Pattern of the sim: where to look for the number", "NAME"},
+        "Pattern of the sim: where to look for the number; or turns-full, "
+        "turns-box: pictures of helix-bench-turns",
+        "NAME"},
+    {"whole", 0, 0, G_OPTION_ARG_NONE, &whole,
+        "Compare all of each picture with what was drawn (turns, BGRx)", NULL},
     {"table", 0, 0, G_OPTION_ARG_FILENAME, &table_path,
         "Look capture times up by number, for want of a meta", "FILE"},
     {"record", 0, 0, G_OPTION_ARG_FILENAME, &record_path,
@@ -197,17 +202,25 @@ find_badge (
   return FALSE;
 }
 
-/* `box`: the scene is the sim's pattern box, whose badge moves with the number;
- * `last` is the picture before, from which the search begins (0: from the
- * start). FALSE: there is none to be read, or not in this format. */
+typedef enum {
+  SCENE_MARKER, /* it has one */
+  SCENE_BOX,    /* the sim's, whose badge moves with the number */
+  SCENE_TURNS,  /* helix-turns.h */
+} Scene;
+
+/* `last` is the picture before, from which the search begins (0: from the
+ * start). FALSE: there is none to be read, or not in this format. *wrong: with
+ * `whole`, the picture is another than its number says. */
 static gboolean
-find_number (GstBuffer *buffer, const GstVideoInfo *info, gboolean box,
-    guint32 last, guint32 *number)
+find_number (GstBuffer *buffer, const GstVideoInfo *info, Scene kind,
+    const struct helix_turns *turns, guint32 last, guint32 *number,
+    gboolean *wrong)
 {
   GstVideoFrame frame;
   gboolean found;
   Grey grey;
 
+  *wrong = FALSE;
   if (!gst_video_frame_map (&frame, info, buffer, GST_MAP_READ))
     return FALSE;
   grey.plane = GST_VIDEO_FRAME_PLANE_DATA (&frame, 0);
@@ -215,8 +228,17 @@ find_number (GstBuffer *buffer, const GstVideoInfo *info, gboolean box,
   grey.step = (guint32) GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, 0);
   if (GST_VIDEO_INFO_IS_RGB (info))
     grey.plane += GST_VIDEO_FRAME_COMP_POFFSET (&frame, 1); /* green */
-  found = box ? find_badge (&grey, info, last, number)
-              : helix_marker_read (grey.plane, grey.stride, grey.step, number);
+  if (kind == SCENE_BOX)
+    found = find_badge (&grey, info, last, number);
+  else if (kind == SCENE_TURNS)
+    found =
+        helix_turns_number (turns, grey.plane, grey.stride, grey.step, number);
+  else
+    found = helix_marker_read (grey.plane, grey.stride, grey.step, number);
+  if (whole)
+    *wrong = !found
+        || !helix_turns_is (turns, *number,
+            GST_VIDEO_FRAME_PLANE_DATA (&frame, 0), grey.stride);
   gst_video_frame_unmap (&frame);
   return found;
 }
@@ -239,11 +261,15 @@ typedef struct {
   gboolean failed;
   /* streaming thread, with the lock */
   GstVideoInfo info;
-  gboolean raw, counting, box;
-  guint64 buffers; /* ever */
-  guint32 last;    /* number, of all */
+  gboolean raw, counting;
+  Scene scene;
+  enum helix_turns_scene which_turns;
+  struct helix_turns turns; /* of the size of info; with SCENE_TURNS */
+  guint64 buffers;          /* ever */
+  guint32 last;             /* number, of all */
   /* while counting */
   guint64 frames, keys, bytes, unnumbered, unknown_age, missed, backwards;
+  guint64 wrong; /* ever: a picture before the window may not be wrong either */
   guint64 key_asked_ns; /* 0 = none is awaited */
   GArray *ages, *key_waits;
 } Receiver;
@@ -253,10 +279,15 @@ typedef struct {
 static void
 note_number (Receiver *r, GstBuffer *buffer, guint32 *number)
 {
+  gboolean found, wrong;
+
   *number = 0;
   if (!r->raw || scene == NULL)
     return;
-  if (!find_number (buffer, &r->info, r->box, r->last, number)) {
+  found = find_number (
+      buffer, &r->info, r->scene, &r->turns, r->last, number, &wrong);
+  r->wrong += wrong;
+  if (!found) {
     r->unnumbered += r->counting;
     *number = 0;
     return;
@@ -326,6 +357,22 @@ on_buffer (GstPad *pad, GstPadProbeInfo *probe, gpointer data)
   return GST_PAD_PROBE_OK;
 }
 
+/* Draws them anew for the size that comes from here on. */
+static void
+prepare_turns (Receiver *r)
+{
+  guint32 width = (guint32) GST_VIDEO_INFO_WIDTH (&r->info);
+  guint32 height = (guint32) GST_VIDEO_INFO_HEIGHT (&r->info);
+
+  if (!r->raw || r->scene != SCENE_TURNS
+      || (r->turns.width == width && r->turns.height == height))
+    return;
+  if (whole && GST_VIDEO_INFO_FORMAT (&r->info) != GST_VIDEO_FORMAT_BGRx)
+    helix_bench_die ("--whole needs BGRx");
+  helix_turns_clear (&r->turns);
+  helix_turns_init (&r->turns, r->which_turns, width, height);
+}
+
 static GstPadProbeReturn
 on_event (GstPad *pad, GstPadProbeInfo *probe, gpointer data)
 {
@@ -339,6 +386,7 @@ on_event (GstPad *pad, GstPadProbeInfo *probe, gpointer data)
     r->raw =
         gst_structure_has_name (gst_caps_get_structure (caps, 0), "video/x-raw")
         && gst_video_info_from_caps (&r->info, caps);
+    prepare_turns (r);
     g_mutex_unlock (&r->lock);
   }
   return GST_PAD_PROBE_OK;
@@ -526,6 +574,7 @@ print_counts (GString *json, const Receiver *r)
   MEMBER (backwards);
   MEMBER (unnumbered);
   MEMBER (unknown_age);
+  MEMBER (wrong);
 #undef MEMBER
 }
 
@@ -588,6 +637,20 @@ run (Receiver *r, GString *json)
         json, ", \"shim_begin\": %s, \"shim_end\": %s", shim_begin, shim_end);
 }
 
+static void
+choose_scene (Receiver *r)
+{
+  if (scene != NULL && g_str_has_prefix (scene, "turns-")) {
+    if (!helix_turns_find (scene + strlen ("turns-"), &r->which_turns))
+      helix_bench_die ("no scene %s", scene);
+    r->scene = SCENE_TURNS;
+  } else if (scene != NULL && strcmp (scene, "box") == 0) {
+    r->scene = SCENE_BOX;
+  }
+  if (whole && r->scene != SCENE_TURNS)
+    helix_bench_die ("--whole needs --scene turns-full or turns-box");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -602,7 +665,7 @@ main (int argc, char **argv)
     helix_bench_die ("%s", error->message);
   g_option_context_free (context);
   print_labels (json);
-  r.box = scene != NULL && strcmp (scene, "box") == 0;
+  choose_scene (&r);
   r.monotonic = gst_caps_new_empty_simple ("timestamp/x-system-monotonic");
   r.ages = helix_bench_times_new (MAX_SAMPLES);
   r.key_waits = helix_bench_times_new (4096);

@@ -56,3 +56,33 @@ count_in () {
   # shellcheck disable=SC2034 # the caller's
   counting=(env "LD_PRELOAD=$preload" "HELIX_BENCH_ALLOC=$1")
 }
+
+# note_machine FILE: what the report says of it. What else the machine does
+# makes every figure worse: it is part of that.
+note_machine () {
+  local before after ticks foreign
+  before=$(awk '/^cpu / { print $5 }' /proc/stat)
+  # The idle share is measured over these 2 s.
+  sleep 2
+  after=$(awk '/^cpu / { print $5 }' /proc/stat)
+  ticks=$((2 * $(getconf CLK_TCK) * $(nproc)))
+  foreign=$((100 - (after - before) * 100 / ticks))
+  [ "$foreign" -ge 0 ] || foreign=0
+  {
+    echo "date $(date -u +%Y-%m-%d)"
+    echo "commit ${HELIX_COMMIT:-unknown}"
+    echo "cpu $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+    echo "cpus $(nproc)"
+    echo "memory $(awk '/^MemTotal/ { print int ($2 / 1048576 + 0.5) }' \
+      /proc/meminfo) GiB"
+    echo "kernel $(uname -r)"
+    echo "system $(. /etc/os-release 2>/dev/null && echo "$PRETTY_NAME")"
+    echo "gstreamer ${HELIX_GSTREAMER:-unknown}"
+    echo "foreign_cpu_percent $foreign"
+    echo "rounds $HELIX_ROUNDS"
+    echo "seconds $HELIX_SECONDS"
+    echo "quick ${HELIX_QUICK:-false}"
+  } >"$1"
+  [ "$foreign" -le 5 ] ||
+    say "bench: WARNING: something else uses $foreign % of this machine"
+}

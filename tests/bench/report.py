@@ -461,4 +461,5 @@ def main():
     plot(folder, groups)
 
 
-main()
+if __name__ == "__main__":
+    main()
