@@ -71,17 +71,17 @@ die (struct helix_shim_client *self)
   helix_shim_wake_io (self->shim);
 }
 
-/* Ends every turn: writes, and goes on with an end that has begun. */
-static void
+/* Ends every turn: writes, and goes on with an end that has begun. Returns
+ * false if the client has hung up. */
+static bool
 flush (struct helix_shim_client *self)
 {
-  if (!self->dead && !helix_shim_outbox_flush (&self->out)) {
-    helix_shim_count (self->shim, lost, 1);
-    die (self);
-  }
+  bool good = self->dead || helix_shim_outbox_flush (&self->out);
+
   if (self->closing_ns && !helix_writer_pending (&self->out.writer))
     die (self);
   update_watch (self);
+  return good;
 }
 
 static void
@@ -924,11 +924,23 @@ send_pending (struct helix_shim_client *self)
 
 /* ---- turns ---- */
 
+/* The socket takes nothing any more. What the client sent before still counts:
+ * a request, and then the end, is all that some clients do. */
+static void
+hang_up (struct helix_shim_client *self)
+{
+  read_messages (self);
+  if (self->dead)
+    return;
+  helix_shim_count (self->shim, lost, 1);
+  die (self);
+}
+
 static void
 finish_turn (struct helix_shim_client *self)
 {
   const size_t *cursors = &self->out.writer.count[HELIX_WRITER_CURSOR];
-  bool full, waited;
+  bool full, waited, good;
 
   /* Again, if there was no room for something and now there is; or if CURSORs
    * that waited, and kept newer ones back, have left. */
@@ -937,9 +949,12 @@ finish_turn (struct helix_shim_client *self)
     if (helix_shim_client_is_open (self))
       send_pending (self);
     full = helix_shim_client_is_full (self);
-    flush (self);
-  } while (
-      (full && !helix_shim_client_is_full (self)) || (waited && *cursors == 0));
+    good = flush (self);
+  } while (good
+      && ((full && !helix_shim_client_is_full (self))
+          || (waited && *cursors == 0)));
+  if (!good)
+    hang_up (self);
   if (!helix_shim_client_is_open (self))
     close_channels (self);
 }

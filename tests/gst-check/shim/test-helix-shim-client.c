@@ -9,7 +9,7 @@
 
 #include <gst/check/gstcheck.h>
 
-#include "helix-shim-base.h"
+#include "helix-shim-client.h"
 #include "helix-test-client.h"
 #include "helix-test-registry.h"
 
@@ -543,6 +543,31 @@ GST_START_TEST (test_refused)
 
 GST_END_TEST;
 
+/* A request counts, too, if the io thread learns by a send that its client is
+ * gone, before it has read the request. */
+GST_START_TEST (test_ask_and_go)
+{
+  struct test_client *other = test_client_new (test);
+  struct helix_shim_client *known;
+
+  test_resource_new (test, 1, 128, 72);
+  test_client_settle (client);
+  test_client_settle (other);
+  known = g_ptr_array_index (test->shim->clients, 1);
+  pthread_mutex_lock (&known->out.turn);
+  test_show (test, 2, 1); /* wakes the io thread, which waits for the turn */
+  test_client_expect (client, HELIX_SCANOUT, 0);
+  ask (other, 1, 640, 480);
+  test_client_free (other);
+  pthread_mutex_unlock (&known->out.turn);
+  test_until (test, test->sets > 0);
+  fail_unless_equals_int (test->set[1].width, 640);
+  test_until (test, test_stats (test).clients == 1);
+  fail_unless_equals_uint64 (test_stats (test).lost, 1);
+}
+
+GST_END_TEST;
+
 /* Neither is a scanout watched nor switched that there is not, or that is not
  * exported. */
 GST_START_TEST (test_not_allowed)
@@ -625,6 +650,7 @@ client_suite (void)
   tcase_add_test (tc, test_on_and_off);
   tcase_add_test (tc, test_last_wins);
   tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_ask_and_go);
   tcase_add_test (tc, test_fixed);
   tc = test_case (suite, test_setup_dark);
   tcase_add_test (tc, test_who_watches_what);
