@@ -22,7 +22,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object.h"
-#include "ui/console.h"
 #include "helix-glue.h"
 #include "helix-shim-settings.h"
 #include "helix-version.h"
@@ -67,70 +66,11 @@ static HelixExportDevice *helix_export; /* the one that is realized */
 
 /* ---- the core's view of the screen ---- */
 
-/*
- * The console ignores what it was told last, but it was never told of what is
- * on since boot: switching that off would be its own 0x0 again. A rate means
- * nothing there, so another rate makes the difference. Returns false if it is
- * off already.
- */
-static bool helix_export_off(VirtIOGPUBase *gpu, uint32_t scanout,
-                             QemuUIInfo *info)
-{
-    const QemuUIInfo *last = dpy_get_ui_info(gpu->scanout[scanout].con);
-
-    if (last->width || last->height) {
-        return true;
-    }
-    info->refresh_rate = !last->refresh_rate;
-    return gpu->enabled_output_bitmask & (1 << scanout);
-}
-
-/*
- * Plugs a monitor into one of the GPU's outputs, or out, while the guest
- * runs: the way a display's window tells its size.
- */
-static bool helix_export_set_scanout(void *opaque,
-                                     const struct helix_set_scanout *set,
-                                     const char **why)
-{
-    HelixExport *export = opaque;
-    VirtIOGPUBase *gpu = &export->gpu->parent_obj;
-    QemuUIInfo info;
-    QemuConsole *con;
-
-    if (set->scanout >= gpu->conf.max_outputs) {
-        *why = "the GPU has no such output: give it more with max_outputs=N";
-        return false;
-    }
-    con = gpu->scanout[set->scanout].con;
-    if (!dpy_ui_info_supported(con)) {
-        *why = "the GPU cannot plug monitors in and out";
-        return false;
-    }
-    trace_helix_export_ui_info(set->scanout, set->width, set->height,
-                               set->refresh);
-    /* Where it stands among the others stays as it is. */
-    info = *dpy_get_ui_info(con);
-    info.width_mm = 0;
-    info.height_mm = 0;
-    info.width = set->width;
-    info.height = set->height;
-    info.refresh_rate = set->refresh;
-    if (!info.width && !helix_export_off(gpu, set->scanout, &info)) {
-        return true;
-    }
-    if (dpy_set_ui_info(con, &info, false)) {
-        *why = "the GPU's console refused";
-        return false;
-    }
-    return true;
-}
-
 static const struct helix_display_ops helix_export_display_ops = {
     .may_read = helix_loop_may_read,
     .read = helix_readback_read,
     .resource = helix_readback_resource,
-    .set_scanout = helix_export_set_scanout,
+    .set_scanout = helix_monitor_set,
     .log = helix_loop_log,
 };
 

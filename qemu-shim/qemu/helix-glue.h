@@ -4,6 +4,7 @@
  * it:
  *   helix-export.c       the device: properties, start, when it serves
  *   helix-hook.c         the guest's commands
+ *   helix-monitor.c      plugs monitors in and out
  *   helix-readback.c     finds and copies pixels
  *   helix-pixel-buffer.c copies a texture's without waiting for the GPU
  *   helix-virgl.c        the renderer's textures, copied by waiting for it
@@ -263,6 +264,21 @@ bool helix_readback_read_now(HelixExport *export,
 enum helix_read helix_readback_read(void *export,
                                     struct helix_readback *readback,
                                     const char **why);
+
+/* ---- helix-monitor.c ---- */
+
+/*
+ * helix_display_ops.set_scanout. The guest learns of it later. Thread: main
+ * loop.
+ */
+bool helix_monitor_set(void *export, const struct helix_set_scanout *set,
+                       const char **why);
+/* The guest asks which outputs are on, and their sizes. Thread: BQL. */
+void helix_monitor_asked(HelixExport *export);
+/* The guest asks for the modes of an output. Thread: BQL. */
+void helix_monitor_asked_edid(HelixExport *export, uint32_t output);
+/* The device was reset: the guest knows nothing. Thread: BQL. */
+void helix_monitor_reset(void);
 
 /* ---- helix-hook.c ---- */
 

@@ -91,6 +91,7 @@ static void helix_hook_forget_all(void)
     trace_helix_export_reset();
     hook.cursor_updated = 0;
     hook.cursor_gone = UINT16_MAX;
+    helix_monitor_reset();
     helix_readback_forget(hook.export, 0);
     helix_shim_display_reset(hook.export->shim);
 }
@@ -107,12 +108,17 @@ typedef union HelixCommand {
     struct virtio_gpu_resource_detach_backing detach;
     struct virtio_gpu_set_scanout set_scanout;
     struct virtio_gpu_set_scanout_blob set_scanout_blob;
+    struct virtio_gpu_cmd_get_edid get_edid;
 } HelixCommand;
 
 /* Bytes that a command of that type has; SIZE_MAX = not one of these. */
 static size_t helix_hook_size(uint32_t type)
 {
     switch (type) {
+    case VIRTIO_GPU_CMD_GET_DISPLAY_INFO:
+        return sizeof(struct virtio_gpu_ctrl_hdr);
+    case VIRTIO_GPU_CMD_GET_EDID:
+        return sizeof(struct virtio_gpu_cmd_get_edid);
     case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
         return sizeof(struct virtio_gpu_resource_flush);
     case VIRTIO_GPU_CMD_RESOURCE_UNREF:
@@ -204,6 +210,12 @@ static HelixPages *helix_hook_pages(const HelixCommand *command,
 static void helix_hook_before(const HelixCommand *command)
 {
     switch (command->hdr.type) {
+    case VIRTIO_GPU_CMD_GET_DISPLAY_INFO:
+        helix_monitor_asked(hook.export);
+        break;
+    case VIRTIO_GPU_CMD_GET_EDID:
+        helix_monitor_asked_edid(hook.export, command->get_edid.scanout);
+        break;
     case VIRTIO_GPU_CMD_RESOURCE_FLUSH:
         helix_hook_flush(&command->flush);
         break;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * As much of QEMU 10 and virglrenderer 1 as the readback (qemu-shim/qemu) asks
- * of them, for its unit test. The structs have only the fields that it uses;
- * QEMU's own are larger. The test defines what the functions do.
+ * As much of QEMU 10 and virglrenderer 1 as the readback and the monitors
+ * (qemu-shim/qemu) ask of them, for their unit tests. The structs have only the
+ * fields that are used; QEMU's own are larger. Each test defines what the
+ * functions do.
  */
 #ifndef FAKE_QEMU_H
 #define FAKE_QEMU_H
@@ -48,7 +49,7 @@ typedef pthread_cond_t QemuCond;
 typedef struct QemuThread {
   GThread *thread;
 } QemuThread;
-typedef enum { QEMU_CLOCK_REALTIME } QEMUClockType;
+typedef enum { QEMU_CLOCK_REALTIME, QEMU_CLOCK_VIRTUAL } QEMUClockType;
 #define QEMU_THREAD_DETACHED 1
 #define NANOSECONDS_PER_SECOND 1000000000LL
 
@@ -76,12 +77,16 @@ QEMUTimer *timer_new_ns (
 void timer_mod_ns (QEMUTimer *timer, int64_t deadline);
 void timer_del (QEMUTimer *timer);
 int64_t qemu_clock_get_ns (QEMUClockType clock);
+QEMUTimer *timer_new_ms (
+    QEMUClockType clock, void (*run) (void *opaque), void *opaque);
+void timer_mod (QEMUTimer *timer, int64_t deadline);
+int64_t qemu_clock_get_ms (QEMUClockType clock);
 
 #define OBJECT(o) ((Object *) (o))
 #define MEMORY_REGION(o) ((MemoryRegion *) (o))
 #define TYPE_MEMORY_REGION "memory-region"
 #define TYPE_VIRTIO_GPU_GL "virtio-gpu-gl-device"
-#define VIRTIO_DEVICE(g) (&(g)->parent)
+#define VIRTIO_DEVICE(g) (&(g)->parent_obj.parent_obj)
 #define VIRTIO_GPU_GL(g) ((VirtIOGPUGL *) (g))
 
 void *object_dynamic_cast (Object *obj, const char *type);
@@ -149,8 +154,44 @@ typedef struct VirtIODevice {
   AddressSpace *dma_as;
 } VirtIODevice;
 
+#define VIRTIO_GPU_MAX_SCANOUTS 16
+#define VIRTIO_GPU_EVENT_DISPLAY 1u
+
+typedef struct QemuConsole QemuConsole;
+typedef struct QemuUIInfo {
+  uint16_t width_mm, height_mm;
+  int xoff, yoff;
+  uint32_t width, height, refresh_rate;
+} QemuUIInfo;
+
+struct virtio_gpu_requested_state {
+  uint16_t width_mm, height_mm;
+  uint32_t width, height, refresh_rate;
+  int x, y;
+};
+
+typedef struct VirtIOGPUBase {
+  VirtIODevice parent_obj;
+  struct {
+    uint32_t max_outputs;
+  } conf;
+  struct {
+    uint32_t events_read;
+  } virtio_config;
+  struct {
+    QemuConsole *con;
+  } scanout[VIRTIO_GPU_MAX_SCANOUTS];
+  int enabled_output_bitmask;
+  struct virtio_gpu_requested_state req_state[VIRTIO_GPU_MAX_SCANOUTS];
+} VirtIOGPUBase;
+
+bool dpy_ui_info_supported (const QemuConsole *console);
+const QemuUIInfo *dpy_get_ui_info (const QemuConsole *console);
+int dpy_set_ui_info (QemuConsole *console, QemuUIInfo *info, bool delay);
+void virtio_notify_config (VirtIODevice *device);
+
 typedef struct VirtIOGPU {
-  VirtIODevice parent;
+  VirtIOGPUBase parent_obj;
   TAILQ_HEAD (, virtio_gpu_simple_resource) reslist;
 } VirtIOGPU;
 
@@ -261,6 +302,15 @@ GLenum glClientWaitSync (GLsync sync, GLbitfield flags, uint64_t timeout);
 void glDeleteSync (GLsync sync);
 void glFlush (void);
 
+static inline void
+trace_helix_export_ui_info (
+    uint32_t scanout, uint32_t width, uint32_t height, uint32_t refresh)
+{
+}
+static inline void
+trace_helix_export_tell_again (void)
+{
+}
 void trace_helix_export_read (uint32_t resource, uint32_t x, uint32_t y,
     uint32_t width, uint32_t height, const char *result);
 static inline void
