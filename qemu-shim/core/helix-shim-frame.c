@@ -138,14 +138,14 @@ describe_frame (struct helix_shim_subscription *sub, uint64_t filled_ns)
     frame->rects = helix_region_rects (&fill->damage, slot->rects);
 }
 
-/* Keeps the phase of a steady source; a late frame earns no early one. */
+/* A frame may come before its time by one interval, once: a source of the same
+ * rate then never waits, whatever its phase against the first frame. If each
+ * frame kept the full distance from the one before, the phase of the first
+ * would hold back every other by up to an interval. */
 static void
 advance_pace (struct helix_shim_subscription *sub, uint64_t now)
 {
-  if (sub->due_ns + sub->interval_ns > now)
-    sub->due_ns += sub->interval_ns;
-  else
-    sub->due_ns = now + sub->interval_ns;
+  sub->due_ns = MAX (sub->due_ns + sub->interval_ns, now);
 }
 
 /* No frame came of it: what it would have told is pending again. */

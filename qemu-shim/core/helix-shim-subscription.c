@@ -8,12 +8,18 @@
 
 #define NS_PER_S 1000000000u
 
+/* Shorter by 1/64 than the rate says: a source of the same rate, whose clock is
+ * another one and which is late at times, catches up within a second, and none
+ * of its later frames waits. */
 static uint64_t
 interval_of (const struct helix_subscribe *subscribe)
 {
+  uint64_t interval;
+
   if (subscribe->rate_num == 0 || subscribe->rate_den == 0)
     return 0;
-  return (uint64_t) subscribe->rate_den * NS_PER_S / subscribe->rate_num;
+  interval = (uint64_t) subscribe->rate_den * NS_PER_S / subscribe->rate_num;
+  return interval - interval / 64;
 }
 
 struct helix_shim_subscription *

@@ -40,7 +40,7 @@ struct helix_shim_subscription {
   struct helix_shim *shim;
   struct helix_shim_outbox *outbox; /* the client's; gone once it is `closed` */
   uint16_t number;                  /* the client's channel */
-  uint64_t interval_ns;             /* least time between two frames */
+  uint64_t interval_ns;             /* from frame to frame, on average */
   uint32_t slots;
   bool cursor;      /* CURSORs are wanted, and there is a scanout */
   uint32_t scanout; /* HELIX_NONE32 = none */

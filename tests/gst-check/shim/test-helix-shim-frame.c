@@ -539,7 +539,8 @@ GST_START_TEST (test_pace)
     complete_next ();
     last = test_client_take (client, 1, 1).capture_ns;
     first = i ? first : last;
-    fail_unless (last - first >= i * 50000000u);
+    /* One may come early by an interval, each by 1/64 of it. */
+    fail_unless (last - first + 49000000u >= i * 49000000u);
     test_client_settle (client);
     test_draw_flush (test, 1, all);
   }
