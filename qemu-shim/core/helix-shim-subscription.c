@@ -87,6 +87,20 @@ helix_shim_subscription_close (struct helix_shim_subscription *self)
   helix_shim_memory_unref (memory);
 }
 
+/* A frame was lost: its damage is pending again, all of it, since what it was
+ * is not known. Slots have it, or are stale whole. Lock: held. */
+static void
+recover (struct helix_shim_subscription *self)
+{
+  if (!self->lost)
+    return;
+  self->lost = false;
+  helix_region_fill (
+      &self->pending, self->surface.rect.width, self->surface.rect.height);
+  if (self->pending_ns == HELIX_NONE64)
+    self->pending_ns = helix_now_ns ();
+}
+
 void
 helix_shim_subscription_update_all (struct helix_shim *shim)
 {
@@ -98,6 +112,8 @@ helix_shim_subscription_update_all (struct helix_shim *shim)
 
     if (self->closed)
       g_ptr_array_remove_index (all, i);
+    else
+      recover (self);
   }
   for (guint i = 0; i < fresh->len; i++)
     g_ptr_array_add (all, g_ptr_array_index (fresh, i));
@@ -176,6 +192,7 @@ helix_shim_subscription_attach (
   if (memory) {
     old = self->memory;
     self->memory = memory;
+    self->lost = self->lost || self->readies > 0;
     self->readies = 0;
     self->starved = false;
   } else {
@@ -269,6 +286,7 @@ announce (struct helix_shim_subscription *self)
   for (uint32_t i = 0; i < self->readies; i++)
     self->memory->slot[self->ready[i]].state = HELIX_SHIM_SLOT_FREE;
   self->readies = 0;
+  self->lost = false;
   pthread_mutex_unlock (&self->shim->lock);
   helix_shim_wake_io (self->shim);
 }

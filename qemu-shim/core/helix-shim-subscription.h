@@ -63,6 +63,7 @@ struct helix_shim_subscription {
   struct helix_scanout state;
   struct helix_shim_fault fault;           /* to be told, if it has a code */
   uint8_t ready[HELIX_MAX_SLOTS], readies; /* slots, oldest first */
+  bool lost;    /* memory that was replaced had a frame to be sent */
   bool starved; /* the display thread waits for a slot or for memory */
 
   /* atomic */
@@ -94,7 +95,8 @@ struct helix_shim_subscription *helix_shim_subscription_new (
     const struct helix_subscribe *subscribe);
 void helix_shim_subscription_close (
     struct helix_shim_subscription *subscription);
-/* Display thread: brings shim->subscriptions up to date. */
+/* Display thread: brings shim->subscriptions up to date, and what is pending
+ * of each. */
 void helix_shim_subscription_update_all (struct helix_shim *shim);
 /* The list's free function. */
 void helix_shim_subscription_free (void *subscription);
