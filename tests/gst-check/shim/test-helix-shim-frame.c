@@ -440,6 +440,49 @@ GST_START_TEST (test_pool_replaced)
 
 GST_END_TEST;
 
+/* One that joined leaves, shows something else, or gets another pool; the first
+ * has its frame all the same. */
+GST_START_TEST (test_joined_changes)
+{
+  struct helix_shim_subscription *sub[2];
+  struct helix_shim_outbox outbox;
+
+  helix_shim_outbox_init (&outbox, open ("/dev/null", O_WRONLY));
+  test_show (test, 1, 1);
+  for (uint32_t i = 0; i < 2; i++) {
+    const struct helix_subscribe request = {.scanout = i};
+
+    sub[i] = helix_shim_subscription_new (test->shim, &outbox, 1, &request);
+    attach (sub[i], 1 + i);
+  }
+  test_until (test, pending () == 1);
+  fail_unless (sub[1]->fill.readback == sub[0]->fill.readback);
+  if (__i__ == 0) {
+    helix_shim_subscription_close (sub[1]);
+    test_round (test, 0);
+  } else if (__i__ == 1) {
+    test_resource_new (test, 2, W - 30, H);
+    test_show (test, 1, 2);
+  } else {
+    attach (sub[1], 3);
+  }
+  test_read_done (test, NULL);
+  take_first (sub[0], 1, 1);
+  if (__i__ == 1) {
+    complete_next ();
+    take_first (sub[1], 2, 2);
+  } else if (__i__ == 2) {
+    take_first (sub[1], 3, 1); /* copied */
+  }
+  fail_unless_equals_uint64 (test->reads, __i__ == 1 ? 2 : 1);
+  helix_shim_subscription_close (sub[0]);
+  if (__i__ != 0)
+    helix_shim_subscription_close (sub[1]);
+  helix_shim_outbox_clear (&outbox);
+}
+
+GST_END_TEST;
+
 /* SHOW of a resource: the picture before goes out first if it is of the same
  * mode, with the time of its flush; else it is dropped. The time that SHOW told
  * is that of its picture, even if that must be read twice. */
@@ -767,6 +810,7 @@ frame_suite (void)
   tcase_add_loop_test (tc, test_first_leaves, 0, 2);
   tcase_add_loop_test (tc, test_client_dies, 0, 2);
   tcase_add_loop_test (tc, test_pool_replaced, 0, 2);
+  tcase_add_loop_test (tc, test_joined_changes, 0, 3);
   tcase_add_loop_test (tc, test_show_meanwhile, 0, 3);
   tcase_add_test (tc, test_failure);
   tcase_add_test (tc, test_slot_shortage);
