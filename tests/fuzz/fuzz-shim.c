@@ -16,6 +16,7 @@
 
 #include "fuzz-input.h"
 #include "helix-platform.h"
+#include "helix-shim-subscription.h"
 #include "helix-sim-loop.h"
 
 #define SCANOUTS 3
@@ -81,21 +82,48 @@ is_pending (const struct helix_surface *surface)
   return false;
 }
 
+/* The slot is that of one subscription. */
+static bool
+fits_its_slot (const struct helix_readback *readback)
+{
+  uint64_t size = (uint64_t) readback->stride * readback->surface.rect.height;
+  unsigned slots = 0;
+
+  for (guint i = 0; i < shim->subscriptions->len; i++) {
+    const struct helix_shim_subscription *sub =
+        g_ptr_array_index (shim->subscriptions, i);
+    const struct helix_shim_fill *fill = &sub->fill;
+
+    /* The request is what a helix_shim_readback begins with. */
+    if ((const void *) fill->readback == (const void *) readback)
+      slots += fill->slot < fill->memory->slots
+          && size <= fill->memory->slot_size
+          && readback->dst
+              == helix_shim_memory_pixels (fill->memory, fill->slot);
+  }
+  return slots == 1 && readback->stride >= readback->surface.rect.width * 4;
+}
+
 static enum helix_read
 read_pixels (void *opaque, struct helix_readback *readback, const char **why)
 {
+  const struct helix_rect *shown = &readback->surface.rect;
   uint32_t id = readback->surface.resource_id;
 
   MUST (id > 0 && id <= RESOURCES && resources[id].width > 0);
   MUST (readback->boxes > 0 && readback->boxes <= HELIX_MAX_RECTS);
   MUST (!is_pending (&readback->surface));
+  MUST ((uint64_t) shown->x + shown->width <= resources[id].width);
+  MUST ((uint64_t) shown->y + shown->height <= resources[id].height);
   for (uint32_t i = 0; i < readback->boxes; i++) {
     const struct helix_rect *box = &readback->box[i];
 
-    MUST ((uint64_t) box->x + box->width <= resources[id].width);
-    MUST ((uint64_t) box->y + box->height <= resources[id].height);
+    MUST (box->x >= shown->x && box->y >= shown->y);
+    MUST ((uint64_t) box->x + box->width <= shown->x + shown->width);
+    MUST ((uint64_t) box->y + box->height <= shown->y + shown->height);
     MUST (box->width > 0 && box->height > 0);
   }
+  MUST (fits_its_slot (readback));
   if (later && n_pending < MOST_PENDING) {
     pending[n_pending++] = readback;
     return HELIX_READ_PENDING;
