@@ -59,7 +59,7 @@ helix_shim_subscription_free (void *opaque)
 {
   struct helix_shim_subscription *self = opaque;
 
-  /* What is read into it holds a reference of its own. */
+  /* Of one that joined a readback, this may be the last reference. */
   helix_shim_memory_unref (self->fill.memory);
   pixman_region32_fini (&self->pending);
   pixman_region32_fini (&self->fill.damage);
@@ -105,20 +105,25 @@ void
 helix_shim_subscription_update_all (struct helix_shim *shim)
 {
   GPtrArray *all = shim->subscriptions, *fresh = shim->fresh;
+  guint open = 0;
 
   pthread_mutex_lock (&shim->lock);
-  for (guint i = all->len; i-- > 0;) {
-    struct helix_shim_subscription *self = g_ptr_array_index (all, i);
-
-    if (self->closed)
-      g_ptr_array_remove_index (all, i);
-    else
-      recover (self);
-  }
   for (guint i = 0; i < fresh->len; i++)
     g_ptr_array_add (all, g_ptr_array_index (fresh, i));
   g_ptr_array_set_size (fresh, 0);
+  for (guint i = 0; i < all->len; i++) {
+    struct helix_shim_subscription *self = g_ptr_array_index (all, i);
+
+    if (self->closed)
+      continue;
+    recover (self);
+    all->pdata[i] = all->pdata[open];
+    all->pdata[open++] = self;
+  }
   pthread_mutex_unlock (&shim->lock);
+  /* Frees those that are closed. Not under the lock: the end of their memory
+   * wakes the io thread. */
+  g_ptr_array_set_size (all, (gint) open);
 }
 
 /* ---- sending a frame: io thread, or display thread with the turn ---- */

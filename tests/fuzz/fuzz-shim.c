@@ -164,6 +164,28 @@ take_log (void *opaque, enum helix_log_level level, const char *line)
   MUST (strlen (line) < 4096);
 }
 
+/* The shim's lock is never held across a call that may be a system's. */
+static void
+must_be_unlocked (void)
+{
+  MUST (pthread_mutex_trylock (&shim->lock) == 0);
+  pthread_mutex_unlock (&shim->lock);
+}
+
+static void
+wake_io (void *opaque)
+{
+  must_be_unlocked ();
+  helix_sim_loop_ops.wake_io (opaque);
+}
+
+static void
+wake_display (void *opaque)
+{
+  must_be_unlocked ();
+  helix_sim_loop_ops.wake_display (opaque);
+}
+
 /* ---- life ---- */
 
 static void
@@ -209,6 +231,7 @@ start (void)
       .max_width = LARGEST,
       .max_height = LARGEST,
       .max_memory = 8 * LARGEST * LARGEST * 4};
+  struct helix_loop_ops loop_ops = helix_sim_loop_ops;
   gchar *folder = g_dir_make_tmp ("helix-fuzz-XXXXXX", NULL);
   char *error = NULL;
 
@@ -218,8 +241,9 @@ start (void)
   g_free (folder);
   config.path = path;
   helix_sim_loops_init (&loops, NULL);
-  shim =
-      helix_shim_new (&config, &display_ops, NULL, &helix_sim_loop_ops, &loops);
+  loop_ops.wake_io = wake_io;
+  loop_ops.wake_display = wake_display;
+  shim = helix_shim_new (&config, &display_ops, NULL, &loop_ops, &loops);
   loops.shim = shim;
   if (!helix_shim_listen (shim, &error)) {
     fprintf (stderr, "%s\n", error);
