@@ -156,8 +156,9 @@ struct helix_shim_stats {
   uint64_t readbacks, readback_bytes, readback_ns, readback_max_ns;
   uint64_t copies, copy_bytes; /* slot to slot, for further subscribers */
   uint64_t frames;             /* sent */
-  uint64_t no_credit;          /* flushes that had to wait for a slot */
-  uint64_t paced;              /* flushes that had to wait for max-framerate */
+  /* Flushes that had to wait for a slot, or for max-framerate. One that only
+   * waits for a readback which is pending is in neither. */
+  uint64_t no_credit, paced;
   uint64_t read_errors;
   uint64_t cursors;      /* CURSORs sent */
   uint64_t shows;        /* SHOWs applied */
