@@ -17,8 +17,8 @@
  * lock.
  *
  * Comments name the owner of each field: [io] and [display], the only thread
- * that touches it; [lock], guarded by shim->lock; [const], set before the
- * second thread can see it.
+ * that touches it; [lock], guarded by shim->lock; [turn], by that of the
+ * client's outbox; [const], set before the second thread can see it.
  */
 #ifndef HELIX_SHIM_BASE_H
 #define HELIX_SHIM_BASE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A client: its connection, messages and subscriptions, and what is pending
- * for it. Io thread only.
+ * for it. Io thread only; but the display thread, too, sends by `out`, and has
+ * its side of the subscriptions.
  */
 #ifndef HELIX_SHIM_CLIENT_H
 #define HELIX_SHIM_CLIENT_H

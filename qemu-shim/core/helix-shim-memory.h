@@ -3,12 +3,13 @@
  * The memory of a subscription's slots, and what each slot is good for.
  *
  * A slot goes round: FREE -> FILLING (the display thread writes, or a thread
- * of the screen's owner while a readback is pending) -> READY (waits for the io
- * thread) -> CLIENT -> (RELEASE) -> FREE. Pixels are written in FILLING only,
+ * of the screen's owner while a readback is pending) -> READY (waits to be
+ * sent) -> CLIENT -> (RELEASE) -> FREE. Pixels are written in FILLING only,
  * which the display thread begins and ends; so in any other state it may also
  * read them, to fill another slot.
  *
- * Thread: the io thread makes, fills and frees it; both hold references.
+ * Thread: the io thread makes it, gives it its pages and frees it; both threads
+ * hold references.
  */
 #ifndef HELIX_SHIM_MEMORY_H
 #define HELIX_SHIM_MEMORY_H
@@ -30,7 +31,7 @@ struct helix_shim_slot {
   /* [display] */
   helix_region stale; /* pixels that changed since it was filled */
   uint64_t pass_ns;   /* of the display pass that filled it last */
-  /* written in FILLING, read by the io thread from READY on */
+  /* written in FILLING, read by the thread that sends it */
   struct helix_frame frame;
   struct helix_rect rects[HELIX_MAX_RECTS];
 };

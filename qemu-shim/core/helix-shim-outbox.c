@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Both threads: whichever has the turn. */
+/* Both threads, but for init and clear: the one that has the turn. */
 #include "helix-shim-outbox.h"
 
 #include <errno.h>

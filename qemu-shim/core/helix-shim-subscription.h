@@ -2,7 +2,7 @@
 /*
  * What one client's channel watches, where both threads meet: the display
  * thread damages and fills slots, the io thread takes what is pending and
- * gives credit back.
+ * gives credit back. A FRAME is sent by either (helix-shim-outbox.h).
  */
 #ifndef HELIX_SHIM_SUBSCRIPTION_H
 #define HELIX_SHIM_SUBSCRIPTION_H

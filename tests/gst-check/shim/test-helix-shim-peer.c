@@ -578,8 +578,8 @@ GST_START_TEST (test_frame_from_the_flush)
 
 GST_END_TEST;
 
-/* The display thread waits for nobody: while the io thread deals with the
- * client, the frame is left to that. */
+/* The display thread does not wait for the io thread: while that deals with the
+ * client, the frame is left to it. */
 GST_START_TEST (test_frame_in_the_others_turn)
 {
   pthread_mutex_lock (&one->out.turn);
