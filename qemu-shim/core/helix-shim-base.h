@@ -88,6 +88,7 @@ struct helix_shim {
 
   /* atomic */
   struct helix_shim_memory *unused; /* for the io thread to free */
+  uint64_t memory_bytes;            /* of all slots that there are */
   uint32_t cursor_watchers;         /* subscriptions with a cursor */
   bool serve;                       /* the socket is to be ours */
   uint64_t last_frame_ns;           /* sent; 0 = none yet */

@@ -696,6 +696,19 @@ others_bytes (const struct helix_shim_client *self)
   return bytes;
 }
 
+/* Of slots that no client has any more, but a readback which is pending. */
+static uint64_t
+unowned_bytes (struct helix_shim *shim)
+{
+  uint64_t bytes;
+
+  helix_shim_memory_free_unused (shim);
+  bytes = __atomic_load_n (&shim->memory_bytes, __ATOMIC_RELAXED);
+  for (guint i = 0; i < shim->clients->len; i++)
+    bytes -= pool_bytes (g_ptr_array_index (shim->clients, i));
+  return bytes;
+}
+
 /* Each unread POOL pins its memory: limit how many a client that does not read
  * can accumulate by subscribing, or by its guest's changes of mode. */
 static bool
@@ -748,8 +761,9 @@ send_pool (struct helix_shim_client *self, struct helix_shim_subscription *sub)
   helix_shim_subscription_attach (sub, memory);
 }
 
-/* false: not now. It is asked again at the client's next run, and whenever
- * something comes from the client, which PING sees to. */
+/* false: not now. It is asked again at the client's next run, as when other
+ * memory has come to its end, and whenever something comes from the client,
+ * which PING sees to. */
 static bool
 provide_memory (struct helix_shim_client *self,
     struct helix_shim_subscription *sub, uint64_t wanted)
@@ -757,15 +771,17 @@ provide_memory (struct helix_shim_client *self,
   struct helix_shim *shim = self->shim;
   uint32_t slots = sub->slots;
   uint64_t bytes = pool_bytes (self) - channel_bytes (sub) + wanted * slots;
+  uint64_t all_bytes = bytes + others_bytes (self);
 
   /* The guest changed modes meanwhile. */
   if (sub->coming && sub->coming->slot_size < wanted)
     forget_coming (sub);
   if (!sub->coming) {
     if (bytes > HELIX_SHIM_MAX_POOL_BYTES
-        || bytes + others_bytes (self) > shim->config.max_memory)
+        || all_bytes > shim->config.max_memory)
       errno = EDQUOT;
-    else if (must_read_first (self, bytes))
+    else if (must_read_first (self, bytes)
+        || all_bytes + unowned_bytes (shim) > shim->config.max_memory)
       return false;
     else
       sub->coming = helix_shim_memory_new (shim, slots, wanted);

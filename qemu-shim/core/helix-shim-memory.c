@@ -29,6 +29,8 @@ helix_shim_memory_new (
     return NULL;
   }
   memory->map = map;
+  __atomic_fetch_add (
+      &shim->memory_bytes, memory->total_size, __ATOMIC_RELAXED);
   for (uint32_t i = 0; i < slots; i++)
     pixman_region32_init (&memory->slot[i].stale);
   return memory;
@@ -71,6 +73,8 @@ helix_shim_memory_unref (struct helix_shim_memory *memory)
 static void
 free_memory (struct helix_shim_memory *memory)
 {
+  __atomic_fetch_sub (
+      &memory->shim->memory_bytes, memory->total_size, __ATOMIC_RELAXED);
   helix_shm_unmap (memory->map, (size_t) memory->total_size);
   if (memory->client_fd >= 0)
     close (memory->client_fd);

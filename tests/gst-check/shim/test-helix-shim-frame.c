@@ -377,6 +377,31 @@ GST_START_TEST (test_client_dies)
 
 GST_END_TEST;
 
+/* Memory that only a readback has counts as well: until that is complete, there
+ * is none for another client. */
+GST_START_TEST (test_memory_of_the_gone)
+{
+  const struct helix_subscribe request = {1, 0, 0, 1, 2, 0};
+  struct test_client *other = test_client_new (test);
+
+  test->shim->config.max_memory = 3 * (W * H * 4 + HELIX_SHIM_PAGE);
+  test_resource_new (test, 2, W, H);
+  test_show (test, 1, 2);
+  subscribe (client, 1, 2);
+  test_draw_flush (test, 1, all);
+  test_client_free (client);
+  test_until (test, test_stats (test).clients == 1);
+  test_client_subscribe_with (other, 1, &request);
+  test_client_expect (other, HELIX_SCANOUT, 1);
+  fail_unless_equals_int (test_client_settle (other), 0);
+  fail_unless_equals_uint64 (pending (), 1);
+  test_read_done (test, NULL);
+  complete_next ();
+  test_client_take (other, 1, 2);
+}
+
+GST_END_TEST;
+
 static void
 attach (struct helix_shim_subscription *sub, uint32_t id)
 {
@@ -812,6 +837,7 @@ frame_suite (void)
   tcase_add_loop_test (tc, test_resource_gone, 0, 4);
   tcase_add_loop_test (tc, test_first_leaves, 0, 2);
   tcase_add_loop_test (tc, test_client_dies, 0, 2);
+  tcase_add_test (tc, test_memory_of_the_gone);
   tcase_add_loop_test (tc, test_pool_replaced, 0, 2);
   tcase_add_loop_test (tc, test_joined_changes, 0, 3);
   tcase_add_loop_test (tc, test_show_meanwhile, 0, 3);
