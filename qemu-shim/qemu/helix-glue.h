@@ -213,11 +213,20 @@ void helix_pixels_init(HelixExport *export);
  */
 bool helix_pixels_read(HelixExport *export, struct helix_readback *readback);
 /*
- * The resource goes away: what is being read of it is read to the end. 0 = the
- * device is reset: all reads fail, soon, and the renderer's memory is not
- * touched any more when this returns. Thread: BQL.
+ * The resource goes away: what is being read of it is read to the end.
+ * Thread: BQL.
  */
 void helix_pixels_forget(HelixExport *export, uint32_t resource_id);
+/*
+ * The device is being reset: all reads fail, soon, and the renderer's memory
+ * is not touched any more when this returns. Thread: BQL.
+ */
+void helix_pixels_forget_all(HelixExport *export);
+/*
+ * Behind the device's reset, and before a command of the guest's, with which
+ * the renderer is reset: deletes what is OpenGL's. Thread: main loop.
+ */
+void helix_pixels_settle(HelixExport *export);
 /* QEMU exits: likewise, but nothing is told. Thread: any. */
 void helix_pixels_stop(HelixExport *export);
 
@@ -248,8 +257,10 @@ void helix_readback_attach(HelixExport *export, uint32_t resource_id,
                            HelixPages *pages);
 /* The guest takes a resource's pages back: they are not read any more. */
 void helix_readback_detach(HelixExport *export, uint32_t resource_id);
-/* The resource goes away; 0 = all do. */
+/* The resource goes away; the guest may have named any id. */
 void helix_readback_forget(HelixExport *export, uint32_t resource_id);
+/* The device is being reset: all go away. */
+void helix_readback_forget_all(HelixExport *export);
 /* helix_display_ops.resource: whole size and format of a resource. */
 bool helix_readback_resource(void *export, uint32_t resource_id,
                              struct helix_surface *surface);

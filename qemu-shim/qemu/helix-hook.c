@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Listens to a virtio-gpu's commands, by wrapping functions of its class:
- * VirtIOGPUClass::process_cmd, ::update_cursor_data and
+ * VirtIOGPUClass::process_cmd, ::handle_ctrl, ::update_cursor_data and
  * VirtioDeviceClass::reset; and its bottom half cursor_bh.
  *
  * Not a DisplayChangeListener: a second one cannot be registered beside SPICE
@@ -31,6 +31,7 @@
 static struct {
     HelixExport *export;
     void (*process_cmd)(VirtIOGPU *g, struct virtio_gpu_ctrl_command *cmd);
+    void (*handle_ctrl)(VirtIODevice *vdev, VirtQueue *vq);
     void (*reset)(VirtIODevice *vdev);
     void (*update_cursor)(VirtIOGPU *g, struct virtio_gpu_scanout *s,
                           uint32_t resource_id);
@@ -92,7 +93,7 @@ static void helix_hook_forget_all(void)
     hook.cursor_updated = 0;
     hook.cursor_gone = UINT16_MAX;
     helix_monitor_reset();
-    helix_readback_forget(hook.export, 0);
+    helix_readback_forget_all(hook.export);
     helix_shim_display_reset(hook.export->shim);
 }
 
@@ -513,6 +514,16 @@ static void helix_hook_reset(VirtIODevice *vdev)
     helix_hook_forget_all();
 }
 
+/* With the first commands behind a reset the device resets the renderer. */
+static void helix_hook_handle_ctrl(VirtIODevice *vdev, VirtQueue *vq)
+{
+    if (vdev == VIRTIO_DEVICE(hook.export->gpu) &&
+        helix_loop_may_read(hook.export)) {
+        helix_pixels_settle(hook.export);
+    }
+    hook.handle_ctrl(vdev, vq);
+}
+
 /*
  * Loading a snapshot, or migrating in, restores scanouts and cursors without
  * any command. Only the 2D device can do that, and it keeps all that is needed.
@@ -619,9 +630,11 @@ void helix_hook_install(HelixExport *export)
 
     hook.export = export;
     hook.process_cmd = vgc->process_cmd;
+    hook.handle_ctrl = vgc->handle_ctrl;
     hook.reset = vdc->reset;
     hook.loaded = runstate_check(RUN_STATE_INMIGRATE);
     vgc->process_cmd = helix_hook_process_cmd;
+    vgc->handle_ctrl = helix_hook_handle_ctrl;
     vdc->reset = helix_hook_reset;
     qemu_add_vm_change_state_handler(helix_hook_vm_change, NULL);
     hook.cursor_bh = export->gpu->cursor_bh;

@@ -87,7 +87,7 @@ struct HelixPixelBuffers {
     int64_t first_ns; /* to the first look */
     GHashTable *refused; /* ids of resources that cannot be read so */
     bool warned;
-    bool stale; /* a reset came: OpenGL's objects go with the renderer */
+    bool stale; /* OpenGL's objects are of a renderer that is to be reset */
     /* Of the renderer's context */
     bool probed, able;
     bool desktop; /* not OpenGL ES */
@@ -466,29 +466,27 @@ static void helix_pixels_tell(HelixPixelBuffers *p)
 }
 
 /*
- * Behind a reset. The objects can be deleted as long as the renderer only is
- * to be reset, which it is at the guest's next command. If that came first they
- * are gone with its contexts, or will be with the display's: their names may be
- * others' now.
+ * The buffers and the fences belong to all contexts that share with the
+ * renderer's, the display's too, so they outlive its reset. They can be deleted
+ * as long as the reset is pending. Behind it their names may be others'.
  */
-static void helix_pixels_settle(HelixPixelBuffers *p)
+void helix_pixels_settle(HelixExport *export)
 {
-    bool delete;
+    HelixPixelBuffers *p = export->pixels;
+    bool alive = helix_virgl_reset_pending(export);
     unsigned i;
 
-    if (!p->stale) {
+    if (!p->stale || (alive && !helix_virgl_enter(export))) {
         return;
     }
     p->stale = false;
-    delete =
-        helix_virgl_reset_pending(p->export) && helix_virgl_enter(p->export);
     for (i = 0; i < HELIX_JOBS; i++) {
         HelixJob *job = &p->job[i];
 
-        if (delete &&job->fence) {
+        if (alive && job->fence) {
             glDeleteSync(job->fence);
         }
-        if (delete &&job->buffer) {
+        if (alive && job->buffer) {
             glDeleteBuffers(1, &job->buffer); /* which unmaps it */
         }
         job->fence = NULL;
@@ -496,12 +494,12 @@ static void helix_pixels_settle(HelixPixelBuffers *p)
         job->room = 0;
         job->mapped = false;
     }
-    if (delete &&p->framebuffer) {
+    if (alive && p->framebuffer) {
         glDeleteFramebuffers(1, &p->framebuffer);
     }
     p->framebuffer = 0;
     p->probed = false;
-    p->export->ctx0 = NULL;
+    export->ctx0 = NULL;
 }
 
 static void helix_pixels_timer(void *opaque)
@@ -512,7 +510,7 @@ static void helix_pixels_timer(void *opaque)
     unsigned i;
 
     helix_loop_entered(p->export);
-    helix_pixels_settle(p);
+    helix_pixels_settle(p->export);
     entered = helix_virgl_ready(p->export) && helix_virgl_enter(p->export);
     for (i = 0; i < HELIX_JOBS; i++) {
         HelixJob *job = &p->job[i];
@@ -536,7 +534,7 @@ static void helix_pixels_bh(void *opaque)
     HelixCopy *copy;
 
     helix_loop_entered(p->export);
-    helix_pixels_settle(p);
+    helix_pixels_settle(p->export);
     while ((copy = helix_copier_pop(p->copier))) {
         helix_job_done(container_of(copy, HelixJob, copy), NULL);
     }
@@ -590,7 +588,7 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
         !helix_pixels_suits(p, readback, &texture)) {
         return false;
     }
-    helix_pixels_settle(p);
+    helix_pixels_settle(export);
     if ((p->probed && !p->able) || !helix_virgl_enter(export)) {
         return false;
     }
@@ -621,13 +619,14 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
 
 void helix_pixels_forget(HelixExport *export, uint32_t resource_id)
 {
+    g_hash_table_remove(export->pixels->refused, GUINT_TO_POINTER(resource_id));
+}
+
+void helix_pixels_forget_all(HelixExport *export)
+{
     HelixPixelBuffers *p = export->pixels;
     unsigned i;
 
-    if (resource_id) {
-        g_hash_table_remove(p->refused, GUINT_TO_POINTER(resource_id));
-        return;
-    }
     g_hash_table_remove_all(p->refused);
     /* What is copied is mapped memory of the renderer's. */
     helix_copier_drain(p->copier);
@@ -636,7 +635,8 @@ void helix_pixels_forget(HelixExport *export, uint32_t resource_id)
             helix_job_done(&p->job[i], "the GPU was reset");
         }
     }
-    p->stale = true;
+    /* Before the device's own reset all stays in use: the main loop may run. */
+    p->stale |= helix_virgl_reset_pending(export);
     qemu_bh_schedule(p->bh);
 }
 
@@ -663,6 +663,14 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
 }
 
 void helix_pixels_forget(HelixExport *export, uint32_t resource_id)
+{
+}
+
+void helix_pixels_forget_all(HelixExport *export)
+{
+}
+
+void helix_pixels_settle(HelixExport *export)
 {
 }
 

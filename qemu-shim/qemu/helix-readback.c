@@ -243,14 +243,16 @@ void helix_readback_detach(HelixExport *export, uint32_t resource_id)
 void helix_readback_forget(HelixExport *export, uint32_t resource_id)
 {
     helix_pixels_forget(export, resource_id);
-    if (resource_id) {
-        helix_readback_detach(export, resource_id);
-        g_hash_table_remove(export->blobs, GUINT_TO_POINTER(resource_id));
-    } else {
-        g_hash_table_remove_all(export->blobs);
-        export->page_count = 0;
-        export->ctx0 = NULL;
-    }
+    helix_readback_detach(export, resource_id);
+    g_hash_table_remove(export->blobs, GUINT_TO_POINTER(resource_id));
+}
+
+void helix_readback_forget_all(HelixExport *export)
+{
+    helix_pixels_forget_all(export);
+    g_hash_table_remove_all(export->blobs);
+    export->page_count = 0;
+    export->ctx0 = NULL;
 }
 
 /* ---- blobs: their pixels ---- */

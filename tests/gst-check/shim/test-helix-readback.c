@@ -30,7 +30,7 @@ static struct {
   /* pixel buffers */
   bool takes;       /* they read what they are offered */
   guint offered;    /* the last resource */
-  gint64 forgotten; /* likewise */
+  gint64 forgotten; /* likewise; -1 = all */
 } t;
 
 static int ctx0, other;
@@ -111,6 +111,12 @@ void
 helix_pixels_forget (HelixExport *export, uint32_t resource_id)
 {
   t.forgotten = (gint64) resource_id;
+}
+
+void
+helix_pixels_forget_all (HelixExport *export)
+{
+  t.forgotten = -1;
 }
 
 bool
@@ -325,7 +331,9 @@ GST_START_TEST (test_detach)
   fail_unless (read_all (ID));
   fail_unless (memcmp (t.out, t.ram + SIZE, SIZE) == 0);
   /* A reset ends all that there is; so does UNREF. */
-  helix_readback_forget (&t.export, 0);
+  helix_readback_forget (&t.export, 0); /* the guest may name any id */
+  fail_unless (read_all (ID));
+  helix_readback_forget_all (&t.export);
   fail_if (read_all (ID));
   fail_unless (t.export.page_count == 0);
   helix_readback_attach (&t.export, ID, fetch (&whole, 1, 1));
@@ -519,6 +527,8 @@ GST_START_TEST (test_pending)
   fail_unless_equals_int (t.reads, 4);
   helix_readback_forget (&t.export, 1);
   fail_unless_equals_int64 (t.forgotten, 1);
+  helix_readback_forget_all (&t.export);
+  fail_unless_equals_int64 (t.forgotten, -1);
 }
 
 GST_END_TEST;
