@@ -31,7 +31,7 @@
 #include <epoxy/gl.h>
 
 /*
- * Readbacks in flight, each with a buffer as large as its texture, which is
+ * Readbacks in flight, each with a buffer as large as its surface, which is
  * kept. One for each surface that clients watch; should there be more, the
  * others are read by helix_virgl_read().
  */
@@ -245,9 +245,15 @@ static void helix_pack_end(const HelixPackState *state)
     glBindFramebuffer(GL_READ_FRAMEBUFFER, state->framebuffer);
 }
 
-/* Binds the job's buffer, with room for it. */
-static void helix_job_bind(HelixJob *job, size_t room)
+/*
+ * Binds the job's buffer, with room for all that the surface shows: the core
+ * has seen that this is not too large, while a texture's size is the guest's.
+ */
+static void helix_job_bind(HelixJob *job)
 {
+    const struct helix_rect *shown = &job->readback->surface.rect;
+    size_t room = (size_t)shown->width * shown->height * HELIX_BYTES_PP;
+
     if (!job->buffer) {
         glGenBuffers(1, &job->buffer);
     }
@@ -309,8 +315,7 @@ static bool helix_pixels_submit(HelixPixelBuffers *p, HelixJob *job,
     *code = glCheckFramebufferStatus(GL_READ_FRAMEBUFFER);
     complete = *code == GL_FRAMEBUFFER_COMPLETE;
     if (complete) {
-        helix_job_bind(job, (size_t)texture->width * texture->height *
-                                HELIX_BYTES_PP);
+        helix_job_bind(job);
         helix_job_read(job, texture, format);
     }
     glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0,

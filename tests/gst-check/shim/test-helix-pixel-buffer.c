@@ -449,7 +449,8 @@ begin (guint i)
 
   readback->surface.resource_id = ID + i;
   readback->surface.fourcc = t.texture.fourcc;
-  readback->surface.rect = (struct helix_rect){0, 0, W, H};
+  if (readback->surface.rect.width == 0)
+    readback->surface.rect = (struct helix_rect){0, 0, W, H};
   if (readback->boxes == 0) {
     readback->boxes = 1;
     readback->box[0] = readback->surface.rect;
@@ -612,6 +613,25 @@ GST_START_TEST (test_formats)
     }
     fail_unless (memcmp (before, t.out[0], sizeof before) == 0);
   }
+}
+
+GST_END_TEST;
+
+/* A scanout of a few pixels of a texture that is as large as it likes. */
+GST_START_TEST (test_room)
+{
+  t.readback[0].surface.rect = (struct helix_rect){16, 32, 20, 10};
+  t.readback[0].boxes = 1;
+  t.readback[0].box[0] = (struct helix_rect){20, 40, 1, 2};
+  fail_unless (begin (0));
+  fail_unless_equals_int (t.buffer[0].size, 20 * 10 * 4);
+  finish (0);
+  /* The whole of it finds room there. */
+  t.readback[0].box[0] = t.readback[0].surface.rect;
+  fail_unless (begin (0));
+  fail_unless_equals_int (t.buffer[0].size, 20 * 10 * 4);
+  finish (0);
+  fail_unless (t.why[0] == NULL);
 }
 
 GST_END_TEST;
@@ -936,6 +956,7 @@ pixel_buffer_suite (void)
   tcase_set_timeout (tc, 30);
   tcase_add_checked_fixture (tc, setup, teardown);
   tcase_add_test (tc, test_formats);
+  tcase_add_test (tc, test_room);
   tcase_add_test (tc, test_looks);
   tcase_add_test (tc, test_late_looks);
   tcase_add_test (tc, test_many);
