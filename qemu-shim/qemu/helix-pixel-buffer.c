@@ -66,6 +66,7 @@ typedef enum HelixJobState {
 typedef struct HelixJob {
     HelixJobState state;
     struct helix_readback *readback; /* the core's; NULL = FREE */
+    bool orphan; /* its resource is gone; another one may have the id */
     size_t size; /* bytes that are read */
     int64_t begun_ns, look_ns; /* times of QEMU_CLOCK_REALTIME */
     int64_t drawing_ns; /* so long it certainly took; 0 = not known */
@@ -84,7 +85,7 @@ struct HelixPixelBuffers {
     QEMUBH *bh;
     HelixCopier *copier;
     HelixJob job[HELIX_JOBS];
-    int64_t first_ns; /* to the first look */
+    int64_t first_ns; /* to the first look; HELIX_MAX_LOOK_NS at most */
     GHashTable *refused; /* ids of resources that cannot be read so */
     bool warned;
     bool stale; /* OpenGL's objects are of a renderer that is to be reset */
@@ -362,14 +363,17 @@ static void helix_job_done(HelixJob *job, const char *why)
 static void helix_job_fail(HelixPixelBuffers *p, HelixJob *job, const char *why,
                            unsigned code)
 {
-    helix_pixels_refuse(p, job->readback->surface.resource_id, why, code);
+    if (!job->orphan) {
+        helix_pixels_refuse(p, job->readback->surface.resource_id, why, code);
+    }
     helix_job_done(job, why);
 }
 
 static void helix_job_passed(HelixPixelBuffers *p, HelixJob *job)
 {
     if (job->drawing_ns) {
-        p->first_ns += (job->drawing_ns - p->first_ns) / 4;
+        p->first_ns +=
+            (MIN(job->drawing_ns, HELIX_MAX_LOOK_NS) - p->first_ns) / 4;
     } else {
         p->first_ns -= p->first_ns / 4;
     }
@@ -605,6 +609,7 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
         return false;
     }
     job->readback = readback;
+    job->orphan = false;
     job->size = helix_pixels_size(readback);
     if (!helix_pixels_submit(p, job, &texture, &format, &step, &code)) {
         job->readback = NULL;
@@ -616,15 +621,23 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
     job->copy.swap = format.swap;
     job->begun_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
     job->drawing_ns = 0;
-    job->look_ns = job->begun_ns + MIN(MAX(p->first_ns, HELIX_FIRST_LOOK_NS),
-                                       HELIX_MAX_LOOK_NS);
+    job->look_ns = job->begun_ns + MAX(p->first_ns, HELIX_FIRST_LOOK_NS);
     helix_pixels_arm(p);
     return true;
 }
 
 void helix_pixels_forget(HelixExport *export, uint32_t resource_id)
 {
-    g_hash_table_remove(export->pixels->refused, GUINT_TO_POINTER(resource_id));
+    HelixPixelBuffers *p = export->pixels;
+    unsigned i;
+
+    g_hash_table_remove(p->refused, GUINT_TO_POINTER(resource_id));
+    for (i = 0; i < HELIX_JOBS; i++) {
+        HelixJob *job = &p->job[i];
+
+        job->orphan |=
+            job->readback && job->readback->surface.resource_id == resource_id;
+    }
 }
 
 void helix_pixels_forget_all(HelixExport *export)

@@ -663,6 +663,19 @@ GST_START_TEST (test_looks)
 
 GST_END_TEST;
 
+/* The GPU has not drawn for that long. */
+static void
+read_slowly (gint64 ms)
+{
+  gint64 begun = t.now;
+
+  t.gpu_done = false;
+  fail_unless (begin (0));
+  while (t.now < begun + ms * MS)
+    look ();
+  finish (0);
+}
+
 /* What is learnt of the last reads is how long the GPU was seen to draw, not
  * how late the main loop came to look. */
 GST_START_TEST (test_late_looks)
@@ -675,17 +688,19 @@ GST_START_TEST (test_late_looks)
   fail_unless (begin (0));
   fail_unless (t.deadline - t.now < MS);
   finish (0);
-  for (guint i = 0; i < 20; i++) {
-    gint64 begun = t.now;
-
-    t.gpu_done = false;
-    fail_unless (begin (0));
-    while (t.now < begun + 2 * MS)
-      look ();
-    finish (0);
-  }
+  for (guint i = 0; i < 20; i++)
+    read_slowly (2);
   fail_unless (begin (0));
   fail_unless (t.deadline - t.now > MS);
+  finish (0);
+  /* One that takes very long tells nothing of those that follow. */
+  for (guint i = 0; i < 20; i++) {
+    fail_unless (begin (0));
+    finish (0);
+  }
+  read_slowly (5000);
+  fail_unless (begin (0));
+  fail_unless (t.deadline - t.now < 2 * MS);
   finish (0);
 }
 
@@ -856,6 +871,18 @@ GST_START_TEST (test_refused)
   fail_if (begin (0));
   fail_unless_equals_int (t.logs, 1);
   fail_unless_equals_int (t.syncs, 0);
+  /* The resource goes before it is known: the next one with its id is read. */
+  helix_pixels_forget (&t.export, ID);
+  t.sync_state = 0;
+  t.no_map = true;
+  fail_unless (begin (0));
+  helix_pixels_forget (&t.export, ID);
+  finish (0);
+  fail_unless (t.why[0] != NULL);
+  t.no_map = false;
+  fail_unless (begin (0));
+  finish (0);
+  fail_unless (t.why[0] == NULL);
 }
 
 GST_END_TEST;
