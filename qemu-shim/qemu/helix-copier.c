@@ -13,7 +13,6 @@
 
 struct HelixCopier {
     QEMUBH *done_bh;
-    bool started;
     QemuThread thread;
     QemuMutex lock;
     QemuCond wake; /* there is something to copy */
@@ -98,16 +97,13 @@ HelixCopier *helix_copier_new(QEMUBH *done_bh)
     qemu_cond_init(&copier->idle);
     QSIMPLEQ_INIT(&copier->waiting);
     QSIMPLEQ_INIT(&copier->done);
+    qemu_thread_create(&copier->thread, "helix-copier", helix_copier_run,
+                       copier, QEMU_THREAD_DETACHED);
     return copier;
 }
 
 void helix_copier_push(HelixCopier *copier, HelixCopy *copy)
 {
-    if (!copier->started) {
-        copier->started = true;
-        qemu_thread_create(&copier->thread, "helix-copier", helix_copier_run,
-                           copier, QEMU_THREAD_DETACHED);
-    }
     qemu_mutex_lock(&copier->lock);
     QSIMPLEQ_INSERT_TAIL(&copier->waiting, copy, next);
     qemu_cond_signal(&copier->wake);
@@ -135,5 +131,14 @@ void helix_copier_drain(HelixCopier *copier)
         qemu_cond_wait(&copier->idle, &copier->lock);
     }
     QSIMPLEQ_INIT(&copier->done);
+    qemu_mutex_unlock(&copier->lock);
+}
+
+void helix_copier_finish(HelixCopier *copier)
+{
+    qemu_mutex_lock(&copier->lock);
+    while (copier->busy || QSIMPLEQ_FIRST(&copier->waiting)) {
+        qemu_cond_wait(&copier->idle, &copier->lock);
+    }
     qemu_mutex_unlock(&copier->lock);
 }

@@ -54,7 +54,7 @@ struct HelixExportDevice {
     bool serves; /* from the first time on */
     bool migrated; /* the VM has, and runs elsewhere */
     Notifier machine_done;
-    Notifier exit;
+    Notifier shutdown, exit;
 #if QEMU_VERSION_MAJOR >= 9
     NotifierWithReturn migration;
 #else
@@ -346,6 +346,17 @@ static void helix_export_io_stop(void *opaque)
 }
 
 /*
+ * On the main loop. Before the exit: a display's own handler of that may come
+ * first, and take what is being copied with its OpenGL.
+ */
+static void helix_export_shutdown(Notifier *notifier, void *data)
+{
+    HelixExportDevice *s = container_of(notifier, HelixExportDevice, shutdown);
+
+    helix_pixels_stop(&s->export);
+}
+
+/*
  * QEMU does not unrealize its devices when it exits. This may be any thread,
  * with or without the BQL, so only the io thread's part is done.
  */
@@ -353,9 +364,7 @@ static void helix_export_exit(Notifier *notifier, void *data)
 {
     HelixExportDevice *s = container_of(notifier, HelixExportDevice, exit);
 
-    if (s->export.gpu) {
-        helix_pixels_stop(&s->export);
-    }
+    helix_pixels_stop(&s->export);
     if (s->serves) {
         helix_loop_call(&s->export, helix_export_io_stop, s->export.shim,
                         HELIX_EXIT_TIMEOUT_MS);
@@ -489,6 +498,8 @@ static void helix_export_realize(DeviceState *dev, Error **errp)
     }
     helix_export = s;
     loc_save(&s->location);
+    s->shutdown.notify = helix_export_shutdown;
+    qemu_register_shutdown_notifier(&s->shutdown);
     s->exit.notify = helix_export_exit;
     qemu_add_exit_notifier(&s->exit);
     s->machine_done.notify = helix_export_machine_done;

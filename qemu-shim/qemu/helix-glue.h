@@ -80,7 +80,7 @@ struct HelixExport {
     uint64_t page_count; /* entries of all their pages */
     /* helix-pixel-buffer.c's */
     HelixReadbackWay readback;
-    HelixPixelBuffers *pixels;
+    HelixPixelBuffers *pixels; /* NULL = none are used */
     /* helix-virgl.c's */
     void *ctx0; /* the renderer's GL context, as far as it is known */
 };
@@ -158,8 +158,8 @@ typedef struct HelixCopy {
 /* Copies now. Thread: any. */
 void helix_copy(const HelixCopy *copy);
 /*
- * `done_bh` is scheduled whenever a copy is done. Never freed. The thread is
- * started by the first push.
+ * Starts the thread: a failure ends QEMU, so not while the VM runs. `done_bh`
+ * is scheduled whenever a copy is done. Never freed.
  */
 HelixCopier *helix_copier_new(QEMUBH *done_bh);
 /* Thread: main loop. */
@@ -171,6 +171,8 @@ HelixCopy *helix_copier_pop(HelixCopier *copier);
  * some milliseconds. Thread: any, with or without the BQL.
  */
 void helix_copier_drain(HelixCopier *copier);
+/* Returns when all copies are done. Thread: any, with or without the BQL. */
+void helix_copier_finish(HelixCopier *copier);
 
 /* ---- helix-virgl.c ---- */
 
@@ -205,6 +207,7 @@ bool helix_virgl_read(HelixExport *export, uint32_t resource_id,
 
 /* ---- helix-pixel-buffer.c ---- */
 
+/* Where there is a renderer and readback is not sync. */
 void helix_pixels_init(HelixExport *export);
 /*
  * Begins to read a texture; helix_shim_display_read_done() tells the end.
@@ -227,7 +230,10 @@ void helix_pixels_forget_all(HelixExport *export);
  * the renderer is reset: deletes what is OpenGL's. Thread: main loop.
  */
 void helix_pixels_settle(HelixExport *export);
-/* QEMU exits: likewise, but nothing is told. Thread: any. */
+/*
+ * QEMU ends, perhaps: when this returns the renderer's memory is not touched
+ * any more, unless the main loop runs on. Thread: any.
+ */
 void helix_pixels_stop(HelixExport *export);
 
 /* ---- helix-readback.c ---- */

@@ -482,10 +482,10 @@ static void helix_pixels_tell(HelixPixelBuffers *p)
 void helix_pixels_settle(HelixExport *export)
 {
     HelixPixelBuffers *p = export->pixels;
-    bool alive = helix_virgl_reset_pending(export);
+    bool alive = p && helix_virgl_reset_pending(export);
     unsigned i;
 
-    if (!p->stale || (alive && !helix_virgl_enter(export))) {
+    if (!p || !p->stale || (alive && !helix_virgl_enter(export))) {
         return;
     }
     p->stale = false;
@@ -591,8 +591,7 @@ bool helix_pixels_read(HelixExport *export, struct helix_readback *readback)
     unsigned code;
     HelixJob *job;
 
-    if (export->readback == HELIX_READBACK_SYNC ||
-        g_hash_table_contains(p->refused, GUINT_TO_POINTER(id)) ||
+    if (!p || g_hash_table_contains(p->refused, GUINT_TO_POINTER(id)) ||
         !helix_virgl_texture(export, id, &texture) ||
         !helix_pixels_suits(p, readback, &texture)) {
         return false;
@@ -631,6 +630,9 @@ void helix_pixels_forget(HelixExport *export, uint32_t resource_id)
     HelixPixelBuffers *p = export->pixels;
     unsigned i;
 
+    if (!p) {
+        return;
+    }
     g_hash_table_remove(p->refused, GUINT_TO_POINTER(resource_id));
     for (i = 0; i < HELIX_JOBS; i++) {
         HelixJob *job = &p->job[i];
@@ -645,6 +647,9 @@ void helix_pixels_forget_all(HelixExport *export)
     HelixPixelBuffers *p = export->pixels;
     unsigned i;
 
+    if (!p) {
+        return;
+    }
     g_hash_table_remove_all(p->refused);
     /* What is copied is mapped memory of the renderer's. */
     helix_copier_drain(p->copier);
@@ -660,13 +665,19 @@ void helix_pixels_forget_all(HelixExport *export)
 
 void helix_pixels_stop(HelixExport *export)
 {
-    helix_copier_drain(export->pixels->copier);
+    if (export->pixels) {
+        helix_copier_finish(export->pixels->copier);
+    }
 }
 
 void helix_pixels_init(HelixExport *export)
 {
-    HelixPixelBuffers *p = g_new0(HelixPixelBuffers, 1);
+    HelixPixelBuffers *p;
 
+    if (!export->gl || export->readback == HELIX_READBACK_SYNC) {
+        return;
+    }
+    p = g_new0(HelixPixelBuffers, 1);
     p->export = export;
     p->timer = timer_new_ns(QEMU_CLOCK_REALTIME, helix_pixels_timer, p);
     p->bh = aio_bh_new(iohandler_get_aio_context(), helix_pixels_bh, p);

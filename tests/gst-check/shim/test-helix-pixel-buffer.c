@@ -526,6 +526,7 @@ setup (void)
     ((guint8 *) t.pixels)[i] = (guint8) (noise >> 24);
   }
   t.export.gpu = &t.gl.parent_obj;
+  t.export.gl = true;
   helix_pixels_init (&t.export);
   kept = g_slist_prepend (kept, t.export.pixels);
 }
@@ -931,11 +932,45 @@ GST_START_TEST (test_unsuited)
   t.ready = false;
   fail_if (begin (0));
   t.ready = true;
-  t.export.readback = HELIX_READBACK_SYNC;
-  fail_if (begin (0));
-  t.export.readback = HELIX_READBACK_AUTO;
   fail_unless (begin (0));
   fail_unless_equals_int (t.logs, 0);
+}
+
+GST_END_TEST;
+
+/* readback=sync, or a device without a renderer. */
+GST_START_TEST (test_unused)
+{
+  for (guint i = 0; i < 2; i++) {
+    t.export.pixels = NULL;
+    t.export.gl = i == 0;
+    t.export.readback = i == 0 ? HELIX_READBACK_SYNC : HELIX_READBACK_ASYNC;
+    helix_pixels_init (&t.export);
+    fail_if (begin (0));
+    helix_pixels_forget (&t.export, ID);
+    helix_pixels_forget_all (&t.export);
+    helix_pixels_settle (&t.export);
+    helix_pixels_stop (&t.export);
+    fail_if (t.scheduled);
+  }
+}
+
+GST_END_TEST;
+
+/* QEMU ends, perhaps: what is being copied is there before that. */
+GST_START_TEST (test_stop)
+{
+  fail_unless (begin (0));
+  fail_unless (begin (1));
+  t.gpu_done = true;
+  look ();
+  helix_pixels_stop (&t.export);
+  fail_unless (t.scheduled);
+  for (guint i = 0; i < 2; i++)
+    check_box (i, formats[0].at, &t.readback[i].box[0]);
+  run_bh (); /* it does not end */
+  fail_unless_equals_int (t.done[0] + t.done[1], 2);
+  fail_unless (t.why[0] == NULL && t.why[1] == NULL);
 }
 
 GST_END_TEST;
@@ -992,6 +1027,8 @@ pixel_buffer_suite (void)
   tcase_add_test (tc, test_refused);
   tcase_add_test (tc, test_hung);
   tcase_add_test (tc, test_unsuited);
+  tcase_add_test (tc, test_unused);
+  tcase_add_test (tc, test_stop);
   tcase_add_test (tc, test_kinds_of_opengl);
   return suite;
 }
