@@ -116,11 +116,13 @@ struct helix_shim {
   struct helix_surface told_unusable; /* the last one that was logged */
   /* Subscriptions that passes serve. The next pass frees closed ones. */
   GPtrArray *subscriptions;
-  GPtrArray *pending;           /* helix_shim_readback: read () said PENDING */
-  uint64_t pass_ns;             /* when this pass began */
-  bool pass_read;               /* this pass began or completed a readback */
-  bool may_read;                /* this pass may do so */
-  uint64_t display_deadline_ns; /* of display_timer */
+  GPtrArray *pending;    /* helix_shim_readback: read () said PENDING */
+  uint64_t pass_ns;      /* when this pass began */
+  bool pass_read;        /* this pass completed a readback */
+  uint64_t pass_held_ns; /* what held the thread up for it before */
+  struct helix_readback *pass_began; /* the last one that is pending of it */
+  bool may_read;                     /* this pass may do so */
+  uint64_t display_deadline_ns;      /* of display_timer */
 };
 
 #define helix_shim_count(shim, field, n) \

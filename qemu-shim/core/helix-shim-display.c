@@ -197,6 +197,8 @@ pass_begin (struct helix_shim *shim)
 {
   shim->pass_ns = helix_now_ns ();
   shim->pass_read = false;
+  shim->pass_held_ns = 0;
+  shim->pass_began = NULL;
   shim->may_read = shim->display.may_read == NULL
       || shim->display.may_read (shim->display_opaque);
   helix_shim_subscription_update_all (shim);
@@ -218,7 +220,7 @@ pass_defer (struct helix_shim *shim)
 static void
 pass_end (struct helix_shim *shim, uint32_t flushed)
 {
-  uint64_t deadline = HELIX_NONE64;
+  uint64_t deadline = HELIX_NONE64, held_ns;
 
   if (!shim->may_read) {
     pass_defer (shim);
@@ -238,9 +240,12 @@ pass_end (struct helix_shim *shim, uint32_t flushed)
     shim->loop.display_timer (shim->loop_opaque, deadline);
   }
   /* So long the guest's display, and in QEMU the whole main loop, stood still.
-   */
+   * What only began is told with its end, so that each frame counts once. */
+  held_ns = helix_now_ns () - shim->pass_ns;
   if (shim->pass_read)
-    helix_histogram_add (&shim->stats.stalls, helix_now_ns () - shim->pass_ns);
+    helix_histogram_add (&shim->stats.stalls, held_ns + shim->pass_held_ns);
+  else if (shim->pass_began)
+    shim->pass_began->held_ns += held_ns;
 }
 
 /* ---- entries ---- */

@@ -262,6 +262,7 @@ static void
 end_readback (struct helix_shim *shim, struct helix_shim_readback *readback,
     const char *why)
 {
+  shim->pass_read = true;
   readback->took_ns = helix_now_ns () - readback->begin_ns;
   if (!why)
     count_readback (shim, readback);
@@ -310,7 +311,6 @@ read_screen (struct helix_shim_subscription *sub, const helix_region *need)
   const char *why = "no reason given";
 
   sub->fill.readback = readback;
-  shim->pass_read = true;
   switch (shim->display.read (shim->display_opaque, &readback->request, &why)) {
     case HELIX_READ_DONE:
       end_readback (shim, readback, NULL);
@@ -320,6 +320,7 @@ read_screen (struct helix_shim_subscription *sub, const helix_region *need)
       break;
     case HELIX_READ_PENDING:
       g_ptr_array_add (shim->pending, readback);
+      shim->pass_began = &readback->request;
       helix_shim_count (shim, readbacks_pending, 1);
       break;
   }
@@ -335,7 +336,7 @@ helix_shim_frame_read_done (
 
   g_return_if_fail (pending);
   helix_shim_count (shim, readbacks_pending, -1);
-  shim->pass_read = true;
+  shim->pass_held_ns = readback->request.held_ns;
   end_readback (shim, readback, why);
 }
 

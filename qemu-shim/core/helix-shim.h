@@ -54,6 +54,9 @@ struct helix_readback {
   uint32_t boxes;                         /* 1.. */
   uint8_t *dst;    /* where the top left pixel of surface.rect goes */
   uint32_t stride; /* bytes a row of dst */
+  /* 0. Of one that is PENDING: the owner adds for how long, in ns, it held the
+   * display thread up meanwhile, outside of the core's functions. */
+  uint64_t held_ns;
 };
 /* Where the top left pixel of box[i] goes. */
 static inline uint8_t *
@@ -163,8 +166,9 @@ struct helix_shim_stats {
   uint64_t cursors;      /* CURSORs sent */
   uint64_t shows;        /* SHOWs applied */
   uint64_t set_scanouts; /* SET_SCANOUTs passed on to the guest */
-  /* Calls of helix_shim_display_* that read something back, or took it when it
-   * was complete: for how long each stalled the display thread, all in all. */
+  /* Calls of helix_shim_display_* that completed a readback: for how long it
+   * stalled the display thread, all in all. That is the call and, of one that
+   * was PENDING, what went before: the call that began it, and held_ns. */
   struct helix_histogram stalls;
 };
 

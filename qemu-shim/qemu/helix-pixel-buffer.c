@@ -515,6 +515,7 @@ static void helix_pixels_timer(void *opaque)
 {
     HelixPixelBuffers *p = opaque;
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    int64_t begin = now, end;
     bool entered;
     unsigned i;
 
@@ -532,6 +533,9 @@ static void helix_pixels_timer(void *opaque)
         } else {
             helix_job_wait(job, now);
         }
+        end = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+        job->readback->held_ns += end - begin;
+        begin = end;
     }
     helix_pixels_arm(p);
     helix_pixels_tell(p);

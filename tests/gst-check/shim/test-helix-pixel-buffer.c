@@ -58,6 +58,7 @@ static struct {
   GLuint names, framebuffer, attached;
   bool bound_framebuffer;
   guint syncs, error;
+  gint64 look_ns, map_ns; /* so long it takes */
   /* what goes wrong there */
   GLenum status;     /* of the framebuffer */
   guint read_error;  /* of glReadPixels */
@@ -333,6 +334,7 @@ glMapBufferRange (
   /* The map would wait for the GPU. */
   fail_unless (buffer->sync == NULL || buffer->sync->passed);
   fail_unless (offset == 0 && size > 0 && size <= buffer->size);
+  t.now += t.map_ns;
   if (t.no_map)
     return NULL;
   buffer->mapped = true;
@@ -399,6 +401,7 @@ glClientWaitSync (GLsync sync, GLbitfield flags, uint64_t timeout)
 {
   fail_unless (timeout == 0, "nothing may wait for the GPU");
   fail_unless (t.in_context);
+  t.now += t.look_ns;
   sync->passed |= t.gpu_done;
   if (t.sync_state)
     return t.sync_state;
@@ -660,6 +663,24 @@ GST_START_TEST (test_looks)
   fail_unless (t.deadline == 0);
   fail_if (t.scheduled);
   check_box (0, formats[0].at, &t.readback[0].box[0]);
+}
+
+GST_END_TEST;
+
+/* The core is told what the looks and the map took of the main loop. */
+GST_START_TEST (test_held)
+{
+  t.look_ns = 3;
+  t.map_ns = 1000;
+  fail_unless (begin (0));
+  fail_unless (begin (1));
+  look ();
+  look ();
+  finish (0);
+  while (t.done[1] == 0)
+    run_bh ();
+  for (guint i = 0; i < 2; i++)
+    fail_unless_equals_uint64 (t.readback[i].held_ns, 3 * 3 + 1000);
 }
 
 GST_END_TEST;
@@ -1020,6 +1041,7 @@ pixel_buffer_suite (void)
   tcase_add_test (tc, test_formats);
   tcase_add_test (tc, test_room);
   tcase_add_test (tc, test_looks);
+  tcase_add_test (tc, test_held);
   tcase_add_test (tc, test_late_looks);
   tcase_add_test (tc, test_many);
   tcase_add_test (tc, test_reset);

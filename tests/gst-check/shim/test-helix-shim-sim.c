@@ -197,8 +197,10 @@ GST_START_TEST (test_readback_delay)
   fail_unless_equals_uint64 (counter (sim, "readbacks"), frames);
   fail_unless_equals_uint64 (counter (sim, "readbacks_pending"), 0);
   fail_unless_equals_uint64 (counter (sim, "read_errors"), 0);
-  /* The flush and the end of the last one, at least. */
-  fail_unless (counter (sim, "holds") > frames);
+  /* Each once, its flush and its end together; one more may have been cut off.
+   */
+  fail_unless (counter (sim, "holds") >= frames);
+  fail_unless (counter (sim, "holds") <= frames + 1);
 }
 
 GST_END_TEST;
