@@ -1039,13 +1039,16 @@ wait_for_turn (HelixStreamClient *self)
   unlock (self); /* closes what ended while next () was reading */
 }
 
+/* Not to a taker that has units to take: reading would wait for that. The one
+ * that came last it may just be about to take. */
 static gboolean
 give_turn (HelixStreamClient *self)
 {
   gboolean given;
 
   pthread_mutex_lock (&self->lock);
-  given = self->session.live && helix_stream_turn_offer (&self->turn);
+  given = self->session.live && self->inbox.units <= 1
+      && helix_stream_turn_offer (&self->turn, helix_now_ns ());
   pthread_mutex_unlock (&self->lock);
   if (given)
     pthread_cond_signal (&self->arrived);
@@ -1278,7 +1281,8 @@ helix_stream_client_next (
   memset (item, 0, sizeof *item);
   item->kind = HELIX_STREAM_ERROR;
   pthread_mutex_lock (&self->lock);
-  helix_stream_turn_enter (&self->turn, helix_now_ns ());
+  if (helix_stream_turn_enter (&self->turn, helix_now_ns ()))
+    pthread_cond_signal (&self->idle);
   if (start (self, error))
     while (!take (self, item, error)) {
       if (self->turn.taker_reads)

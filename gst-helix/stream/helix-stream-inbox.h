@@ -62,10 +62,10 @@ typedef struct {
   gboolean slow;      /* units are taken too slowly, again and again */
   guint64 left_out;   /* units, ever */
   guint64 skips;      /* how often some were */
+  guint units;        /* in it */
 
   /* private */
   GQueue entries; /* of HelixStreamItem */
-  guint units;
   gsize bytes;
   gboolean live;                /* more units will come */
   gboolean skipping;            /* no unit before a key one */

@@ -5,8 +5,9 @@
 
 #define MSECOND G_GUINT64_CONSTANT (1000000)
 
-/* A taker that comes back within QUICK_NS, OFTEN times in a row, reads itself.
- * By so much a unit may be read later than it came. */
+/* A taker that came back within QUICK_NS OFTEN times in a row reads itself, for
+ * as long as it goes on so. By so much a unit may be read later than it came,
+ * and once by up to PATIENCE_NS: then the reader has the turn again. */
 #define QUICK_NS (2 * MSECOND)
 #define OFTEN 8
 
@@ -22,13 +23,14 @@ helix_stream_turn_init (HelixStreamTurn *self, guint64 max_age)
       (HelixStreamTurn){.patience = MIN (PATIENCE_NS, max_age / PATIENCE_PART)};
 }
 
-void
+gboolean
 helix_stream_turn_enter (HelixStreamTurn *self, guint64 now)
 {
   if (self->left == 0 || now - self->left > QUICK_NS)
-    self->quick = 0;
-  else if (self->quick < OFTEN)
+    return helix_stream_turn_recall (self);
+  if (self->quick < OFTEN)
     self->quick++;
+  return FALSE;
 }
 
 gboolean
@@ -42,24 +44,27 @@ helix_stream_turn_leave (HelixStreamTurn *self, guint64 now)
 }
 
 gboolean
-helix_stream_turn_offer (HelixStreamTurn *self)
+helix_stream_turn_offer (HelixStreamTurn *self, guint64 now)
 {
   self->taker_reads = self->quick == OFTEN;
+  self->offered = now;
   return self->taker_reads;
 }
 
 guint64
 helix_stream_turn_ask (HelixStreamTurn *self, guint64 now)
 {
+  guint64 until = MAX (self->left, self->offered) + self->patience;
+
   self->resting = FALSE;
   if (!self->taker_reads)
     return 0;
-  if (!self->reading && now >= self->left + self->patience) {
+  if (!self->reading && now >= until) {
     helix_stream_turn_recall (self);
     return 0;
   }
   if (!self->reading)
-    return self->left + self->patience;
+    return until;
   /* Nothing came since the last look: it may be long until something does. */
   self->resting = self->seen == self->left;
   self->seen = self->left;

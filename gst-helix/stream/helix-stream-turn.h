@@ -6,9 +6,9 @@
  * The taker, which calls next (), reads itself while it waits: what comes then
  * costs one wake-up, not two. That is worth it only while the taker comes back
  * soon after each unit. So the reader, a thread of its own, has the turn at
- * first. It gives the turn to a taker that was quick several times in a row,
- * and takes it back from one that stays away, because the other end waits for
- * answers, and units that become too old must be left out.
+ * first. It gives the turn to a taker that was quick several times in a row. It
+ * has the turn again when the taker was slow once, or stays away: the other end
+ * waits for answers, and units that become too old must be left out.
  *
  * While units flow the reader looks now and then whether the taker stays away,
  * so that the taker need not wake it each time that next () returns.
@@ -28,6 +28,7 @@ typedef struct {
   /* private, ns */
   guint64 patience;
   guint64 left;     /* when next () returned last */
+  guint64 offered;  /* when the reader gave the turn last, or wanted to */
   guint64 seen;     /* `left` when the reader looked last */
   guint quick;      /* times in a row that the taker came back soon */
   gboolean resting; /* the reader sleeps until it is woken */
@@ -36,14 +37,14 @@ typedef struct {
 /* `max_age`: of units, in ns. */
 void helix_stream_turn_init (HelixStreamTurn *self, guint64 max_age);
 
-/* next () was called; next () returns. The latter returns whether the reader
- * has to be woken, to look after the taker from now on. */
-void helix_stream_turn_enter (HelixStreamTurn *self, guint64 now);
+/* next () was called; next () returns. Both return whether the reader has to be
+ * woken: it has the turn again, or is to look after the taker from now on. */
+gboolean helix_stream_turn_enter (HelixStreamTurn *self, guint64 now);
 gboolean helix_stream_turn_leave (HelixStreamTurn *self, guint64 now);
 
 /* The reader has read all that had come: it gives the turn to the taker if that
  * is quick. Returns whether it did. */
-gboolean helix_stream_turn_offer (HelixStreamTurn *self);
+gboolean helix_stream_turn_offer (HelixStreamTurn *self, guint64 now);
 /* The reader wants to go on. Returns 0 if it has the turn, else until when it
  * may sleep: HELIX_NONE64: until it is woken. */
 guint64 helix_stream_turn_ask (HelixStreamTurn *self, guint64 now);

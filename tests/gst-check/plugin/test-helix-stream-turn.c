@@ -24,7 +24,7 @@ take (guint64 away)
 {
   fail_if (helix_stream_turn_leave (&turn, now));
   now += away;
-  helix_stream_turn_enter (&turn, now);
+  fail_if (helix_stream_turn_enter (&turn, now));
 }
 
 static void
@@ -39,7 +39,7 @@ static void
 give (void)
 {
   take_quickly ();
-  fail_unless (helix_stream_turn_offer (&turn));
+  fail_unless (helix_stream_turn_offer (&turn, now));
   turn.reading = TRUE;
 }
 
@@ -47,18 +47,18 @@ give (void)
 GST_START_TEST (test_quick_takers_only)
 {
   fail_unless_equals_uint64 (helix_stream_turn_ask (&turn, now), 0);
-  fail_if (helix_stream_turn_offer (&turn));
+  fail_if (helix_stream_turn_offer (&turn, now));
   helix_stream_turn_enter (&turn, now); /* the first call: from nowhere */
   for (guint i = 0; i < 7; i++)
     take (2 * MS);
-  fail_if (helix_stream_turn_offer (&turn));
+  fail_if (helix_stream_turn_offer (&turn, now));
   take (2 * MS + 1);
   for (guint i = 0; i < 7; i++)
     take (0);
-  fail_if (helix_stream_turn_offer (&turn));
+  fail_if (helix_stream_turn_offer (&turn, now));
   fail_unless_equals_uint64 (helix_stream_turn_ask (&turn, now), 0);
   take (0);
-  fail_unless (helix_stream_turn_offer (&turn));
+  fail_unless (helix_stream_turn_offer (&turn, now));
   fail_unless (helix_stream_turn_ask (&turn, now) != 0);
 }
 
@@ -115,10 +115,47 @@ GST_START_TEST (test_stays_away)
   now++;
   fail_unless_equals_uint64 (helix_stream_turn_ask (&turn, now), 0);
   fail_if (turn.taker_reads);
-  fail_if (helix_stream_turn_offer (&turn));
+  fail_if (helix_stream_turn_offer (&turn, now));
   helix_stream_turn_enter (&turn, now);
   take_quickly ();
-  fail_unless (helix_stream_turn_offer (&turn));
+  fail_unless (helix_stream_turn_offer (&turn, now));
+}
+
+GST_END_TEST;
+
+/* One that has become slow, but never stays away for so long, reads for no
+ * longer than until it is back. */
+GST_START_TEST (test_becomes_slow)
+{
+  give ();
+  turn.reading = FALSE;
+  fail_if (helix_stream_turn_leave (&turn, now));
+  now += 10 * MS;
+  fail_unless (helix_stream_turn_enter (&turn, now)); /* wakes the reader */
+  fail_unless_equals_uint64 (helix_stream_turn_ask (&turn, now), 0);
+  for (guint i = 0; i < 20; i++) {
+    take (10 * MS);
+    fail_if (helix_stream_turn_offer (&turn, now));
+  }
+  take_quickly ();
+  fail_unless (helix_stream_turn_offer (&turn, now));
+}
+
+GST_END_TEST;
+
+/* A long time between two units is not the taker's: it has PATIENCE from when
+ * it is given the turn, and keeps that if it then takes the unit. */
+GST_START_TEST (test_units_are_rare)
+{
+  take_quickly ();
+  now += GST_SECOND;
+  fail_unless (helix_stream_turn_offer (&turn, now));
+  fail_unless_equals_uint64 (
+      helix_stream_turn_ask (&turn, now), now + PATIENCE);
+  take (MS);
+  turn.reading = TRUE;
+  helix_stream_turn_ask (&turn, now);
+  fail_unless (turn.taker_reads);
 }
 
 GST_END_TEST;
@@ -168,6 +205,8 @@ stream_turn_suite (void)
   tcase_add_test (tc, test_looks_while_units_come);
   tcase_add_test (tc, test_rests_while_nothing_comes);
   tcase_add_test (tc, test_stays_away);
+  tcase_add_test (tc, test_becomes_slow);
+  tcase_add_test (tc, test_units_are_rare);
   tcase_add_test (tc, test_waits_long);
   tcase_add_test (tc, test_recall);
   tcase_add_test (tc, test_short_max_age);
