@@ -73,7 +73,7 @@ typedef struct {
   GstMapInfo map;
   gboolean announced; /* a UNIT was: item.unit.sequence is the last one's */
   gboolean need_key;  /* skip until a key unit */
-  gboolean waiting;   /* all that had come was read since the last unit */
+  gboolean waiting;   /* what reads waits for what comes next */
   HelixClockOffset clock;
   struct helix_stats totals; /* what STATS says */
   guint64 stats_ns;          /* when it was sent last, */
@@ -1049,6 +1049,8 @@ give_turn (HelixStreamClient *self)
   pthread_mutex_lock (&self->lock);
   given = self->session.live && self->inbox.units <= 1
       && helix_stream_turn_offer (&self->turn, helix_now_ns ());
+  if (given)
+    self->session.waiting = FALSE;
   pthread_mutex_unlock (&self->lock);
   if (given)
     pthread_cond_signal (&self->arrived);
@@ -1290,6 +1292,8 @@ helix_stream_client_next (
       else
         pthread_cond_wait (&self->arrived, &self->lock);
     }
+  if (self->turn.taker_reads)
+    self->session.waiting = FALSE;
   if (helix_stream_turn_leave (&self->turn, helix_now_ns ()))
     pthread_cond_signal (&self->idle);
   pthread_mutex_unlock (&self->lock);
