@@ -860,6 +860,28 @@ begin_quickly (void)
   take_quickly (0);
 }
 
+/* next () reads at all: then a unit that comes while what takes them is away is
+ * read when the reader has lost patience, not before. */
+GST_START_TEST (test_quick_reads)
+{
+  guint64 sequence = 0, end = helix_now_ns () + 2 * TEST_SOON, waited;
+
+  begin_units ();
+  do {
+    guint8 message[HELIX_MAX_MESSAGE];
+
+    fail_unless (helix_now_ns () < end, "next () does not read");
+    sequence = take_quickly (sequence);
+    peer_send_unit (&peer, sequence++, 0, "a", 1);
+    peer_send (&peer, message, helix_pack_empty (message, HELIX_PING, 0));
+    peer_expect (&peer, HELIX_PONG);
+    gst_clear_buffer (&item.buffer);
+    expect_next (HELIX_STREAM_UNIT);
+    waited = item.received_ns - item.unit.sent_ns;
+  } while (waited < 40 * MS);
+}
+GST_END_TEST;
+
 /* What took the units quickly is blocked: the host is answered all the same,
  * and so each time. */
 GST_START_TEST (test_quick_then_blocked)
@@ -1032,6 +1054,7 @@ helix_stream_client_suite (void)
   tcase_add_test (tc, test_serial);
   tcase_add_test (tc, test_reconnect_timeout);
   tcase_add_test (tc, test_answers_unasked);
+  tcase_add_test (tc, test_quick_reads);
   tcase_add_test (tc, test_quick_then_blocked);
   tcase_add_test (tc, test_quick_then_asked);
   tcase_add_test (tc, test_quick_then_flushed);
