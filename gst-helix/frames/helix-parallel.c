@@ -5,10 +5,12 @@
 
 #include "helix-platform.h"
 
-/* ns that the caller spins for the last parts before it sleeps: longer than one
- * takes. A thread that is not ready by then has lost its processor to other
- * work, and it may be ms until it gets one again. */
+/* ns that the caller spins for the last parts before it sleeps, at least; and
+ * for SPIN_PARTS times as long as the longest of its own parts took. A thread
+ * that is not ready by then has lost its processor to other work, and it may be
+ * ms until it gets one again. */
 #define SPIN_NS 150000
+#define SPIN_PARTS 2
 /* So many runs the caller works alone after that, twice as many each time: the
  * least, and the most. At 60 a second: some 0.3 s, 17 s. */
 #define ALONE_LEAST 16
@@ -67,21 +69,29 @@ helix_parallel_get_threads (const HelixParallel *self)
   return self->threads;
 }
 
-/* Lock: held, but not while a part is worked on. */
-static void
+/* Returns: what the longest took, ns.
+ * Lock: held, but not while a part is worked on. */
+static guint64
 take_parts (HelixParallel *self)
 {
+  guint64 longest = 0;
+
   while (self->next < self->parts) {
     guint part = self->next++;
+    guint64 begun, took;
 
     __atomic_add_fetch (&self->under_way, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock (&self->lock);
+    begun = helix_now_ns ();
     self->work (self->data, part);
+    took = helix_now_ns () - begun;
+    longest = MAX (longest, took);
     pthread_mutex_lock (&self->lock);
     if (__atomic_sub_fetch (&self->under_way, 1, __ATOMIC_RELEASE) == 0
         && self->next == self->parts)
       pthread_cond_signal (&self->done);
   }
+  return longest;
 }
 
 static void *
@@ -116,9 +126,9 @@ start_threads (HelixParallel *self)
 /* Returns: the last parts were done in time.
  * Lock: not held. */
 static gboolean
-spin (HelixParallel *self)
+spin (HelixParallel *self, guint64 ns)
 {
-  guint64 end = helix_now_ns () + SPIN_NS;
+  guint64 end = helix_now_ns () + ns;
 
   while (__atomic_load_n (&self->under_way, __ATOMIC_ACQUIRE) > 0)
     if (helix_now_ns () >= end)
@@ -130,6 +140,8 @@ static void
 share (HelixParallel *self, guint parts,
     void (*work) (gpointer data, guint part), gpointer data)
 {
+  guint64 longest;
+
   start_threads (self);
   pthread_mutex_lock (&self->lock);
   self->work = work;
@@ -140,9 +152,9 @@ share (HelixParallel *self, guint parts,
   /* Without the lock, for which they would only wait. */
   pthread_cond_broadcast (&self->begun);
   pthread_mutex_lock (&self->lock);
-  take_parts (self);
+  longest = take_parts (self);
   pthread_mutex_unlock (&self->lock);
-  if (spin (self)) {
+  if (spin (self, MAX (SPIN_NS, SPIN_PARTS * longest))) {
     self->penalty = MAX (self->penalty / 2, ALONE_LEAST);
     return;
   }

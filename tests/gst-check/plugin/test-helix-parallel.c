@@ -74,64 +74,90 @@ GST_END_TEST;
 
 /* ---- a thread that is late ---- */
 
-typedef struct {
-  Meeting meeting;
-  pthread_t caller;
-  guint others; /* parts that were not the caller's; atomic */
-} Late;
-
-/* The clock of this program stands still, unless a thread is to be late: then
- * each look at it takes a second. Atomic. */
-static guint looks;
-static gboolean passing;
+/* The clock of this program: it stands still, unless the caller looks at it
+ * before it is `last`. Atomic. */
+static guint clock_ms;
+static guint last_ms;
+static pthread_t caller;
 
 guint64
 helix_now_ns (void)
 {
-  if (!__atomic_load_n (&passing, __ATOMIC_RELAXED))
-    return 0;
-  return __atomic_add_fetch (&looks, 1, __ATOMIC_RELAXED) * GST_SECOND;
+  guint now = __atomic_load_n (&clock_ms, __ATOMIC_RELAXED);
+
+  if (now < last_ms && pthread_equal (pthread_self (), caller))
+    now = __atomic_add_fetch (&clock_ms, 1, __ATOMIC_RELAXED);
+  return now * GST_MSECOND;
 }
 
-/* The other thread keeps its part until the caller, which looks at the clock
- * when it begins to wait, has looked once more. */
+typedef struct {
+  Meeting meeting;
+  guint took_ms;  /* the caller's part */
+  guint until_ms; /* the other's part, by the clock */
+} Late;
+
 static void
-be_late (gpointer data, guint part)
+take_long (gpointer data, guint part)
 {
   Late *late = data;
 
   meet (&late->meeting, part);
-  if (!pthread_equal (pthread_self (), late->caller))
-    while (__atomic_load_n (&looks, __ATOMIC_RELAXED) < 2)
+  if (pthread_equal (pthread_self (), caller))
+    __atomic_add_fetch (&clock_ms, late->took_ms, __ATOMIC_RELAXED);
+  else
+    while (__atomic_load_n (&clock_ms, __ATOMIC_RELAXED) < late->until_ms)
       sched_yield ();
+}
+
+/* Two parts at the same time. */
+static void
+run_long (HelixParallel *parallel, guint took_ms, guint until_ms, guint last)
+{
+  Late late = {.meeting = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                   .all = PTHREAD_COND_INITIALIZER,
+                   .missing = 2},
+      .took_ms = took_ms,
+      .until_ms = until_ms};
+
+  caller = pthread_self ();
+  clock_ms = 0;
+  last_ms = last;
+  helix_parallel_run (parallel, 2, take_long, &late);
+  last_ms = 0;
 }
 
 static void
 count_others (gpointer data, guint part)
 {
-  Late *late = data;
-
-  if (!pthread_equal (pthread_self (), late->caller))
-    __atomic_add_fetch (&late->others, 1, __ATOMIC_RELAXED);
+  if (!pthread_equal (pthread_self (), caller))
+    __atomic_add_fetch ((guint *) data, 1, __ATOMIC_RELAXED);
 }
 
-/* After it, the caller works alone 16 times; then both again. */
+/* The caller looks when its part begins and ends, which takes 1 ms so, and when
+ * it begins to wait, at 3 ms. It waits for twice as long as its part took. Then
+ * it works alone 16 times; then both again. */
 GST_START_TEST (test_late)
 {
   HelixParallel *parallel = helix_parallel_new (2);
-  Late late = {.meeting = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                   .all = PTHREAD_COND_INITIALIZER,
-                   .missing = 2},
-      .caller = pthread_self ()};
+  guint others = 0;
 
-  passing = TRUE;
-  helix_parallel_run (parallel, 2, be_late, &late);
-  passing = FALSE;
+  run_long (parallel, 0, 5, G_MAXUINT);
   for (guint run = 0; run < 16; run++)
-    helix_parallel_run (parallel, PARTS, count_others, &late);
-  fail_unless_equals_int (late.others, 0);
-  late.meeting.missing = 2;
-  helix_parallel_run (parallel, 2, meet, &late.meeting);
+    helix_parallel_run (parallel, PARTS, count_others, &others);
+  fail_unless_equals_int (others, 0);
+  run_long (parallel, 0, 0, 0);
+  helix_parallel_free (parallel);
+}
+GST_END_TEST;
+
+/* One whose part is long, as the caller's is, is not late: the caller waits
+ * from 13 ms on, and looks at 14 ms. Both work the next time. */
+GST_START_TEST (test_long_parts)
+{
+  HelixParallel *parallel = helix_parallel_new (2);
+
+  run_long (parallel, 10, 14, 14);
+  run_long (parallel, 0, 0, 0);
   helix_parallel_free (parallel);
 }
 GST_END_TEST;
@@ -156,6 +182,7 @@ helix_parallel_suite (void)
   tcase_add_loop_test (tc, test_each_part_once, 1, HELIX_PARALLEL_MOST + 1);
   tcase_add_loop_test (tc, test_at_the_same_time, 1, HELIX_PARALLEL_MOST + 1);
   tcase_add_test (tc, test_late);
+  tcase_add_test (tc, test_long_parts);
   tcase_add_test (tc, test_automatic);
   return s;
 }
