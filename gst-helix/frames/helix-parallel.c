@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "helix-parallel.h"
 
+#include <gst/gst.h>
 #include <pthread.h> /* ThreadSanitizer knows no GMutex */
 
 #include "helix-platform.h"
@@ -99,6 +100,7 @@ run_thread (void *data)
 {
   HelixParallel *self = data;
 
+  helix_thread_name ("helix-convert");
   pthread_mutex_lock (&self->lock);
   while (!self->stop) {
     take_parts (self);
@@ -115,11 +117,16 @@ static void
 start_threads (HelixParallel *self)
 {
   while (self->started < self->threads - 1) {
-    if (pthread_create (&self->thread[self->started], NULL, run_thread, self)
-        == 0)
+    int failed =
+        pthread_create (&self->thread[self->started], NULL, run_thread, self);
+
+    if (failed == 0) {
       self->started++;
-    else
+    } else {
+      GST_WARNING ("cannot start a thread: %s. %u of %u convert",
+          g_strerror (failed), self->started + 1, self->threads);
       self->threads = self->started + 1;
+    }
   }
 }
 
