@@ -167,10 +167,11 @@ helix_nal_parameter_id (const HelixNal *nal, gboolean h265)
 static gsize
 find_start_code (const guint8 *data, gsize size)
 {
-  const guint8 *end = data + size, *one = data + 2;
+  const guint8 *end = data + size, *one;
 
   if (size < 3)
     return size;
+  one = data + 2;
   /* memchr () is quick: the third byte is looked for first. */
   while ((one = memchr (one, 1, (gsize) (end - one))) != NULL) {
     if (one[-1] == 0 && one[-2] == 0)
