@@ -84,20 +84,30 @@ define (struct sheet *sheet, const struct job *job)
   }
 }
 
+/* Each row is memory of its own, which ends where the row does: so
+ * AddressSanitizer sees what is read behind it. */
 static void
 convert (struct sheet *sheet, const struct job *job)
 {
   struct helix_yuv_weights weights;
   struct helix_yuv_rows rows = {
-      .rgb = {sheet->rgb[0], sheet->rgb[1]},
-      .next = {sheet->rgb[0], sheet->rgb[1]},
       .luma = {sheet->luma[0], sheet->luma[1]},
       .u = sheet->u,
       .v = job->planar ? sheet->v : NULL,
   };
+  uint8_t *rgb[2];
 
+  for (unsigned r = 0; r < 2; r++) {
+    rgb[r] = malloc (4 * job->right);
+    if (rgb[r] == NULL)
+      abort ();
+    memcpy (rgb[r], sheet->rgb[r], 4 * job->right);
+    rows.rgb[r] = rows.next[r] = rgb[r];
+  }
   helix_yuv_weigh (&weights, job->place[0], job->place[1], job->place[2]);
   helix_yuv_convert (job->path, &weights, &rows, job->left, job->right);
+  free (rgb[0]);
+  free (rgb[1]);
 }
 
 static bool
