@@ -941,7 +941,8 @@ send_pending (struct helix_shim_client *self)
 /* ---- turns ---- */
 
 /* The socket takes nothing any more. What the client sent before still counts:
- * a request, and then the end, is all that some clients do. */
+ * a request, and then the end, is all that some clients do. Of more than
+ * READS_AT_ONCE the rest does not. */
 static void
 hang_up (struct helix_shim_client *self)
 {
@@ -1007,7 +1008,8 @@ helix_shim_client_dismiss (struct helix_shim_client *self, const char *why)
   close_channels (self); /* no FRAME comes behind BYE */
   if (helix_shim_client_is_open (self))
     send_last (self, message, helix_pack_bye (message, HELIX_BYE_CLOSING, why));
-  flush (self);
+  if (!flush (self))
+    hang_up (self);
   die (self);
   pthread_mutex_unlock (&self->out.turn);
 }
