@@ -639,7 +639,7 @@ gst_helix_qemu_src_suite (void)
   tcase_add_test (tc, test_request);
   tcase_add_test (tc, test_downstream_rate);
   tcase_add_test (tc, test_bursts);
-  tcase_add_loop_test (tc, test_threads, 0, 4);
+  tcase_add_loop_test (tc, test_threads, 0, 5);
   tcase_add_test (tc, test_peer_killed);
   tcase_add_test (tc, test_stages);
   tcase_add_loop_test (tc, test_states, 0, 2);
