@@ -320,7 +320,7 @@ static struct {
   uint32_t next_resource;
   GSource *picture_timer, *cursor_timer;
   uint64_t start_ns; /* when picture 1 was there, less what was too slow */
-  uint64_t pictures; /* drawn since the first */
+  uint64_t pictures; /* drawn since the first; atomic */
   uint64_t cursor_ns, cursor_moves; /* cursor_ns: of the next */
 } sim;
 
@@ -522,7 +522,7 @@ draw_next (void)
   uint32_t width = 0, height = 0;
   bool resize;
 
-  sim.pictures++;
+  __atomic_fetch_add (&sim.pictures, 1, __ATOMIC_RELAXED);
   resize = resize_due (&width, &height);
   for (uint32_t i = 0; i < G_N_ELEMENTS (sim.screen); i++) {
     struct helix_sim_screen *screen = &sim.screen[i];
@@ -599,8 +599,9 @@ write_stats (void)
 {
   const char *path = options.stats_path;
   char *stats = helix_shim_stats_text (sim.loops.shim, true);
+  uint64_t pictures = __atomic_load_n (&sim.pictures, __ATOMIC_RELAXED) + 1;
   char *text = g_strdup_printf (
-      "{\"pictures\": %" G_GUINT64_FORMAT ", %s}\n", sim.pictures + 1, stats);
+      "{\"pictures\": %" G_GUINT64_FORMAT ", %s}\n", pictures, stats);
   GError *error = NULL;
   bool written = true;
 
