@@ -721,8 +721,8 @@ patch (uint32_t *canvas, const struct test_frame *frame)
   }
 }
 
-/* It is a picture that was flushed, not before the one shown last, as is what
- * its rectangles make of that one. */
+/* The frame is a picture that was flushed, and not an older one than the last
+ * frame. The last frame with the new rectangles is the same picture. */
 static void
 check_frame (struct watcher *w, struct test_frame *frame)
 {
