@@ -433,6 +433,23 @@ test_frame_assert_shows (struct test_shim *test, const struct test_frame *frame,
       (int) frame->frame.sequence);
 }
 
+void
+test_frame_patch (const struct test_frame *frame, uint32_t *canvas)
+{
+  uint32_t width = frame->frame.width;
+  const struct helix_rect all = {0, 0, width, frame->frame.height};
+  guint n = frame->frame.rects ? frame->frame.rects : 1;
+
+  for (guint i = 0; i < n; i++) {
+    const struct helix_rect *r = frame->frame.rects ? &frame->rects[i] : &all;
+
+    for (uint32_t y = r->y; y < r->y + r->height; y++)
+      memcpy (canvas + y * width + r->x,
+          (const uint32_t *) (const void *) frame->pixels + y * width + r->x,
+          r->width * 4);
+  }
+}
+
 static guint
 drain_to_pong (struct test_client *client, uint16_t mark)
 {

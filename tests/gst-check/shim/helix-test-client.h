@@ -95,6 +95,9 @@ void test_frame_assert_shows (struct test_shim *test,
 /* Whether it is all of resource `id`, as that is now. */
 bool test_frame_shows (
     struct test_shim *test, const struct test_frame *frame, uint32_t id);
+/* Copies the frame's rectangles to `canvas`, a picture of the frame's size: the
+ * picture of a client that trusts the rectangles alone. */
+void test_frame_patch (const struct test_frame *frame, uint32_t *canvas);
 /* FRAMEs on `channel`, whose slots go back, until one shows that. */
 struct helix_frame test_client_until_shown (
     struct test_client *client, uint16_t channel, uint32_t id);

@@ -345,23 +345,6 @@ random_rect (void)
   return r;
 }
 
-/* The picture of a client that trusts the rectangles alone. */
-static void
-patch (uint32_t *canvas, const struct test_frame *frame)
-{
-  const struct helix_rect all = {0, 0, W, H};
-  guint n = frame->frame.rects ? frame->frame.rects : 1;
-
-  for (guint i = 0; i < n; i++) {
-    const struct helix_rect *r = frame->frame.rects ? &frame->rects[i] : &all;
-
-    for (uint32_t y = r->y; y < r->y + r->height; y++)
-      memcpy (canvas + y * W + r->x,
-          (const uint32_t *) (const void *) frame->pixels + y * W + r->x,
-          r->width * 4);
-  }
-}
-
 struct watcher {
   struct test_client *client;
   struct test_frame held[3];
@@ -377,7 +360,7 @@ watcher_receive (struct watcher *w, struct test_shim *test)
 
   *frame = test_client_frame (w->client, 1);
   test_frame_assert_shows (test, frame, 1, 0, 0);
-  patch (w->canvas, frame);
+  test_frame_patch (frame, w->canvas);
   fail_unless (memcmp (w->canvas, test->resource[1].pixels, W * H * 4) == 0,
       "the rectangles of frame %d leave out a change",
       (int) frame->frame.sequence);

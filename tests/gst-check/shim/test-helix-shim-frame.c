@@ -329,8 +329,8 @@ GST_START_TEST (test_resource_gone)
 
 GST_END_TEST;
 
-/* The subscription whose slot is read into ends, or shows something else; the
- * one that joined has its picture from there. */
+/* The subscription that began the readback ends, or shows something else. The
+ * subscription that joined gets its picture from that slot all the same. */
 GST_START_TEST (test_first_leaves)
 {
   bool unsubscribe = __i__ == 0;
@@ -706,21 +706,6 @@ remember (void)
   *place = keep (1);
 }
 
-static void
-patch (uint32_t *canvas, const struct test_frame *frame)
-{
-  guint n = frame->frame.rects ? frame->frame.rects : 1;
-
-  for (guint i = 0; i < n; i++) {
-    const struct helix_rect *r = frame->frame.rects ? &frame->rects[i] : &all;
-
-    for (uint32_t y = r->y; y < r->y + r->height; y++)
-      memcpy (canvas + y * W + r->x,
-          (const uint32_t *) (const void *) frame->pixels + y * W + r->x,
-          r->width * 4);
-  }
-}
-
 /* The frame is a picture that was flushed, and not an older one than the last
  * frame. The last frame with the new rectangles is the same picture. */
 static void
@@ -736,7 +721,7 @@ check_frame (struct watcher *w, struct test_frame *frame)
       "frame %d is no picture since number %u (newest: %u)",
       (int) frame->frame.sequence, w->shown, history.number);
   w->shown = n;
-  patch (w->canvas, frame);
+  test_frame_patch (frame, w->canvas);
   fail_unless (memcmp (w->canvas, frame->pixels, W * H * 4) == 0,
       "the rectangles of frame %d leave out a change",
       (int) frame->frame.sequence);
