@@ -24,8 +24,8 @@
 #define HELIX_LOOK_LAST_MS 32000
 
 static struct {
-    HelixExport *export; /* NULL = nothing was plugged yet */
-    QEMUTimer *timer; /* in the guest's time: a VM that stands does not ask */
+    QEMUTimer *timer; /* in the guest's time: a VM that stands does not ask;
+                       * NULL = nothing was plugged yet */
     int64_t wait_ms; /* until the look that is due */
     /* What the guest was answered since the reset. */
     bool asked; /* GET_DISPLAY_INFO */
@@ -82,11 +82,11 @@ static bool helix_monitor_known(const VirtIOGPUBase *gpu)
 
 static void helix_monitor_look(void *opaque);
 
-static void helix_monitor_look_in(int64_t ms)
+static void helix_monitor_look_in(HelixExport *export, int64_t ms)
 {
     if (!monitor.timer) {
         monitor.timer =
-            timer_new_ms(QEMU_CLOCK_VIRTUAL, helix_monitor_look, NULL);
+            timer_new_ms(QEMU_CLOCK_VIRTUAL, helix_monitor_look, export);
     }
     monitor.wait_ms = ms;
     timer_mod(monitor.timer, qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + ms);
@@ -94,7 +94,8 @@ static void helix_monitor_look_in(int64_t ms)
 
 static void helix_monitor_look(void *opaque)
 {
-    VirtIOGPUBase *gpu = &monitor.export->gpu->parent_obj;
+    HelixExport *export = opaque;
+    VirtIOGPUBase *gpu = &export->gpu->parent_obj;
 
     if (!monitor.asked || helix_monitor_known(gpu)) {
         return; /* a driver that starts will ask */
@@ -105,7 +106,7 @@ static void helix_monitor_look(void *opaque)
         virtio_notify_config(&gpu->parent_obj);
     }
     if (monitor.wait_ms < HELIX_LOOK_LAST_MS) {
-        helix_monitor_look_in(monitor.wait_ms * 2);
+        helix_monitor_look_in(export, monitor.wait_ms * 2);
     }
 }
 
@@ -160,7 +161,6 @@ bool helix_monitor_set(void *opaque, const struct helix_set_scanout *set,
         *why = "the GPU's console refused";
         return false;
     }
-    monitor.export = export;
-    helix_monitor_look_in(HELIX_LOOK_FIRST_MS);
+    helix_monitor_look_in(export, HELIX_LOOK_FIRST_MS);
     return true;
 }

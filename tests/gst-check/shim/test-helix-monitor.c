@@ -33,6 +33,7 @@ timer_new_ms (QEMUClockType clock, void (*run) (void *opaque), void *opaque)
 {
   /* A VM that stands still does not ask. */
   fail_unless_equals_int (clock, QEMU_CLOCK_VIRTUAL);
+  fail_unless (opaque == &t.export);
   t.timer = run;
   return (QEMUTimer *) &t.timer;
 }
@@ -135,7 +136,7 @@ told_again (void)
     fail_unless (t.deadline > t.now && t.deadline < LIMIT_MS);
     t.now = t.deadline;
     t.deadline = 0;
-    t.timer (NULL);
+    t.timer (&t.export);
   }
   return t.events > before;
 }
