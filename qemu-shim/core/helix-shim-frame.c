@@ -331,7 +331,6 @@ helix_shim_frame_read_done (
     struct helix_shim *shim, struct helix_readback *request, const char *why)
 {
   struct helix_shim_readback *readback = (struct helix_shim_readback *) request;
-
   bool pending = g_ptr_array_remove_fast (shim->pending, readback);
 
   g_return_if_fail (pending);

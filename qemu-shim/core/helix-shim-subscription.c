@@ -8,9 +8,9 @@
 
 #define NS_PER_S 1000000000u
 
-/* Shorter by 1/64 than the rate says: a source of the same rate, whose clock is
- * another one and which is late at times, catches up within a second, and none
- * of its later frames waits. */
+/* The interval is 1/64 shorter than the rate says. A source of the same rate
+ * has another clock, and is late at times. The shorter interval lets it catch
+ * up within a second, so that its later frames do not wait. */
 static uint64_t
 interval_of (const struct helix_subscribe *subscribe)
 {

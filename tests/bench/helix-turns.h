@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A few pictures that take turns, drawn beforehand, and a stamp with the
- * number on them: so cheap that a guest whose processor is emulated shows 60 a
- * second at 4K, and known to the last pixel to the one who receives them.
+ * number on them. Showing one is cheap, so that a guest whose processor is
+ * emulated can show many a second. The receiver knows each pixel of them.
  *
  *   full  four pictures of the sim's pattern full; the stamp is the marker in
  *         the top left corner; every pixel changes

@@ -156,8 +156,8 @@ GST_START_TEST (test_late)
 }
 GST_END_TEST;
 
-/* One whose part is long, as the caller's is, is not late: the caller waits
- * from 13 ms on, and looks at 14 ms. Both work the next time. */
+/* A thread with a long part is not late if the caller's part is long too. The
+ * caller waits from 13 ms on, and looks at 14 ms. Both work the next time. */
 GST_START_TEST (test_long_parts)
 {
   HelixParallel *parallel = helix_parallel_new (2);

@@ -785,7 +785,7 @@ reset (enum reset kind)
       fail_unless (t.buffer[i].name == 0);
     fail_unless_equals_int (t.syncs, 0);
   }
-  /* Whatever is left has a name that is not ours any more. */
+  /* The names of what is left may belong to other objects now. */
   for (guint i = 0; i < G_N_ELEMENTS (t.buffer); i++) {
     g_clear_pointer (&t.buffer[i].sync, g_free);
     free_buffer (&t.buffer[i]);

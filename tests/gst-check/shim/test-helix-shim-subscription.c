@@ -125,8 +125,8 @@ GST_START_TEST (test_pace)
 
 GST_END_TEST;
 
-/* Of a source whose rate is the client's no frame waits, though its phase is
- * not that of the first frame: one is read before its time, no second one. */
+/* A source of the client's rate has another phase than the first frame. Its
+ * frame does not wait: one frame is read before its time, a second is not. */
 GST_START_TEST (test_pace_of_another_phase)
 {
   const struct helix_subscribe request = {0, 0, 1, 1000, 0, 0};
